@@ -1,0 +1,26 @@
+"""POST /book: a ticket, or a place in the waiting list."""
+
+from aws_lambda_powertools.event_handler import Response
+
+from shared import api, contract, office
+from shared.dynamodb import Deadline
+from shared.model import REQUEST_BUDGET_S, Claim, Status
+
+app = api.resolver()
+
+
+@app.post("/book")
+def book() -> Response[str]:
+    """Book for the user; who has an active claim already is answered with it."""
+    request = api.body_as(app, contract.BookRequest)
+    claim = office.book(request.event_id, request.user_id, Deadline.after(REQUEST_BUDGET_S))
+    return api.answer(_status_code(claim), contract.booking_answer(claim.booking, claim.position))
+
+
+def _status_code(claim: Claim) -> int:
+    if not claim.is_new:
+        return 200
+    return 202 if claim.booking.status is Status.WAITING else 201
+
+
+handler = api.handler_of(app)

@@ -1,0 +1,106 @@
+"""Claims: one booking per user and event, and how a user comes by a new one.
+
+A booking is never deleted. Coming back after a cancellation replaces it, with the next claim number; since the
+condition names the number, a request that arrives late finds its number gone by and does nothing (P7).
+"""
+
+import uuid
+from dataclasses import dataclass, replace
+
+from shared import dynamodb, items
+from shared.dynamodb import Deadline, Refused, TransactItem
+from shared.model import Booking, Event, Status, TryAgain, now
+
+
+@dataclass(slots=True)
+class NewClaim:
+    """The claim that one request tries to make, over all its tries: take here, take there, join.
+
+    It keeps one bookingId, so that a try that meets the effect of an earlier one knows it for its own.
+    """
+
+    event: Event
+    user_id: str
+    booking_id: str
+    number: int = 1
+    uncertain: bool = False  # a try got no answer: it may have happened, or may yet
+
+    @classmethod
+    def of(cls, event: Event, user_id: str) -> "NewClaim":
+        """Begin a claim, guessing that it is the user's first: the database says if it is not."""
+        return cls(event, user_id, str(uuid.uuid4()))
+
+    @property
+    def home_lane(self) -> int:
+        """Return the number of the user's home lane."""
+        return self.event.home_lane(self.user_id)
+
+    def confirmed(self) -> Booking:
+        """Return the booking that a ticket would make it."""
+        return self._booking(Status.CONFIRMED, booked_at=now())
+
+    def waiting(self, sequence: int) -> Booking:
+        """Return the booking that a place in the waiting list would make it."""
+        return self._booking(Status.WAITING, sequence=sequence, joined_at=now())
+
+    def put(self, booking: Booking) -> TransactItem:
+        """Return the item that makes it so, if the user has no active claim (P2)."""
+        put = {
+            "TableName": items.BOOKINGS,
+            "Item": items.booking_item(self.event, booking),
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        if self.number == 1:
+            return {"Put": put | {"ConditionExpression": "attribute_not_exists(userId)"}}
+        earlier_is_cancelled = "#status = :cancelled"
+        nobody_came_between = "claim = :earlier"  # P7: a late try meets a later claim
+        return {
+            "Put": put
+            | {
+                "ConditionExpression": f"{earlier_is_cancelled} AND {nobody_came_between}",
+                "ExpressionAttributeNames": {"#status": "status"},
+                "ExpressionAttributeValues": {
+                    ":cancelled": items.text(Status.CANCELLED),
+                    ":earlier": items.number(self.number - 1),
+                },
+            }
+        }
+
+    def refused_by(self, refused: Refused, position: int) -> Booking | None:
+        """Say what the booking at this position of the transaction refused: the user's standing claim.
+
+        Returns None where the booking was not what refused, or where it is a cancelled one; then `number` has
+        moved on and the try is worth repeating.
+
+        Raises TryAgain when an unanswered try of this request may have made a claim that is gone by now.
+        """
+        self.uncertain = self.uncertain or refused.uncertain
+        reason = refused.reasons[position]
+        if not reason.refused:
+            return None
+        return self.met(items.to_booking(reason.item) if reason.item else None)
+
+    def met(self, standing: Booking | None) -> Booking | None:
+        """Take note of the user's booking as it is: return it if it answers this request."""
+        if standing is None:
+            return None
+        if standing.booking_id == self.booking_id or standing.is_active:
+            return standing
+        if self.uncertain and standing.claim > self.number:
+            raise TryAgain("uncertain")  # one of the claims between may have been ours: never make a second (P7)
+        self.number = standing.claim + 1
+        return None
+
+    def is_mine(self, booking: Booking) -> bool:
+        """Tell whether this request made that booking."""
+        return booking.booking_id == self.booking_id
+
+    def _booking(self, status: Status, **facts: object) -> Booking:
+        booking = Booking(self.event.event_id, self.user_id, self.booking_id, self.number, status)
+        return replace(booking, **facts)  # type: ignore[arg-type]  # facts are fields of Booking
+
+
+def read_booking(event: Event, user_id: str, deadline: Deadline) -> Booking | None:
+    """Read a user's booking of an event, strongly consistent. Raises TryAgain."""
+    item = dynamodb.get(deadline, items.BOOKINGS, items.booking_key(event, user_id))
+    return items.to_booking(item) if item else None

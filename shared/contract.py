@@ -1,0 +1,182 @@
+"""What goes over the wire: requests and answers, in camelCase, as pydantic models.
+
+Nothing below the functions knows them; the promoter and the sweep never import them.
+"""
+
+import unicodedata
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from shared.model import (
+    ID_LENGTH_MAX,
+    NAME_LENGTH_MAX,
+    TICKETS_MAX,
+    Availability,
+    Booking,
+    Claim,
+    Event,
+    Position,
+    Status,
+)
+
+
+def _printable(value: str) -> str:
+    if any(unicodedata.category(character) == "Cc" for character in value):
+        raise PydanticCustomError("control_character", "must not contain control characters")
+    return value
+
+
+def _to_id(value: object) -> str:
+    """Read an id: a string, or an integer as the original contract had it, which becomes a string."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise PydanticCustomError("id_type", "must be a string or an integer")
+    if not 1 <= len(value) <= ID_LENGTH_MAX:
+        raise PydanticCustomError("id_length", "must have 1 to {max} characters", {"max": ID_LENGTH_MAX})
+    return _printable(value)
+
+
+def _to_name(value: object) -> object:
+    if not isinstance(value, str):
+        return value  # for pydantic to refuse
+    if not value.strip():
+        raise PydanticCustomError("name_blank", "must not be empty")
+    return _printable(value)
+
+
+Id = Annotated[str, BeforeValidator(_to_id, json_schema_input_type=str | int)]
+Name = Annotated[str, BeforeValidator(_to_name), StringConstraints(min_length=1, max_length=NAME_LENGTH_MAX)]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="forbid", frozen=True)
+
+
+class InitializeRequest(_Wire):
+    """POST /initialize."""
+
+    name: Name
+    total_tickets: Annotated[int, Field(strict=True, ge=1, le=TICKETS_MAX)]
+
+
+class BookRequest(_Wire):
+    """POST /book."""
+
+    user_id: Id
+    event_id: Id
+
+
+class CancelRequest(_Wire):
+    """POST /cancel. With a `booking_id`, only that booking is cancelled."""
+
+    user_id: Id
+    event_id: Id
+    booking_id: Id | None = None
+
+
+class StatusRequest(_Wire):
+    """GET /status/{eventId}?userId=."""
+
+    event_id: Id
+    user_id: Id | None = None
+
+
+class EventAnswer(_Wire):
+    """An event, with what is left and how many wait."""
+
+    event_id: str
+    name: str
+    total_tickets: int
+    available_tickets: int
+    booked_tickets: int
+    waiting_list_count: int
+    created_at: str
+
+    @classmethod
+    def of(cls, availability: Availability, **more: Any) -> Self:
+        """Show an event as it is now."""
+        event = availability.event
+        return cls(
+            event_id=event.event_id,
+            name=event.name,
+            total_tickets=event.total_tickets,
+            available_tickets=availability.available_tickets,
+            booked_tickets=availability.booked_tickets,
+            waiting_list_count=availability.waiting_list_count,
+            created_at=event.created_at,
+            **more,
+        )
+
+    @classmethod
+    def of_new(cls, event: Event) -> Self:
+        """Show an event as it was opened; a repeated request gets the same (P7)."""
+        return cls.of(Availability(event, available_tickets=event.total_tickets, waiting_list_count=0))
+
+
+class ConfirmedAnswer(_Wire):
+    """A claim that holds a ticket."""
+
+    status: Literal[Status.CONFIRMED] = Status.CONFIRMED
+    booking_id: str
+    event_id: str
+    user_id: str
+    booked_at: str
+
+
+class WaitingAnswer(_Wire):
+    """A claim that holds a place in the waiting list; `position` 1 is the head."""
+
+    status: Literal[Status.WAITING] = Status.WAITING
+    booking_id: str
+    event_id: str
+    user_id: str
+    position: int
+    position_is_estimate: Annotated[Literal[True] | None, Field(exclude_if=lambda value: value is None)] = None
+    joined_at: str
+
+
+class CancelledAnswer(_Wire):
+    """A claim that was given up; `was` says what it held."""
+
+    status: Literal[Status.CANCELLED] = Status.CANCELLED
+    booking_id: str
+    event_id: str
+    user_id: str
+    cancelled_at: str
+    was: Literal[Status.CONFIRMED, Status.WAITING]
+
+
+BookingAnswer = ConfirmedAnswer | WaitingAnswer | CancelledAnswer
+
+
+class StatusAnswer(EventAnswer):
+    """An event with one user's claim: null for a user who never booked."""
+
+    booking: BookingAnswer | None
+
+    @classmethod
+    def with_booking(cls, availability: Availability, claim: Claim | None) -> Self:
+        """Show an event as it is now, and the claim."""
+        return cls.of(availability, booking=booking_answer(claim.booking, claim.position) if claim else None)
+
+
+def booking_answer(booking: Booking, position: Position | None = None) -> BookingAnswer:
+    """Show a claim; one that waits is shown with its position."""
+    ids = {"booking_id": booking.booking_id, "event_id": booking.event_id, "user_id": booking.user_id}
+    match booking.status:
+        case Status.CONFIRMED:
+            return ConfirmedAnswer(**ids, booked_at=booking.booked_at or "")
+        case Status.CANCELLED:
+            return CancelledAnswer(**ids, cancelled_at=booking.cancelled_at or "", was=booking.was)  # type: ignore[arg-type]
+        case Status.WAITING:
+            assert position is not None, "who waits has a position"
+            return WaitingAnswer(
+                **ids,
+                position=position.value,
+                position_is_estimate=position.is_estimate or None,
+                joined_at=booking.joined_at or "",
+            )

@@ -1,0 +1,231 @@
+"""The database: its client, reads that retry, and one function that runs a transaction.
+
+What a request meets and what follows:
+
+    conflict, throttling, 5xx, time-out   sent again with full jitter until the deadline, then TryAgain
+    a condition that does not hold        an answer, not an error: commit returns the Refused
+    anything else                         a bug or a broken set-up: raised as botocore's own error
+
+A request that timed out may have taken effect, or may take effect later. Every transaction here names its
+bookingId, claim or sequence in a condition, so sending it again is harmless (P7); `uncertain` on a Refused says
+that an earlier try may have been the one that got through.
+"""
+
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NotConnected
+from botocore.handlers import generate_idempotent_uuid
+
+from shared import telemetry
+from shared.items import Item
+from shared.model import TryAgain
+
+CONNECT_TIMEOUT_S = 1.0
+READ_TIMEOUT_S = 2.0  # DynamoDB answers in milliseconds; what takes this long is lost
+BACKOFF_FIRST_S = 0.02
+BACKOFF_MAX_S = 0.5
+BATCH_GET_MAX = 100  # items, DynamoDB's limit for one BatchGetItem
+
+TransactItem = Mapping[str, Any]  # one of Put, Update, Delete, as TransactWriteItems takes it
+
+# Codes that say "not now". The cancellation reasons of a transaction use names of their own for some.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+_CONTENTION: Final = frozenset(
+    {
+        "TransactionConflict",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+        "ThrottlingError",
+        "ThrottlingException",
+        "ProvisionedThroughputExceeded",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+    }
+)
+_SERVER_FAULT_STATUS: Final = 500
+
+client = boto3.client(
+    "dynamodb",
+    config=Config(
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+        retries={"total_max_attempts": 1},  # retries are ours: bounded by the deadline of the whole request
+        parameter_validation=False,  # a fifth of a call's CPU; the requests are built here and tested
+        tcp_keepalive=True,
+    ),
+)
+# No ClientRequestToken: its memory ends after ten minutes, that of our conditions does not.
+client.meta.events.unregister("before-parameter-build.dynamodb.TransactWriteItems", generate_idempotent_uuid)
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The moment, on the monotonic clock, after which nothing is tried again."""
+
+    at_s: float
+
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        """Return the deadline that many seconds from now."""
+        return cls(time.monotonic() + seconds)
+
+    @property
+    def has_passed(self) -> bool:
+        """Tell whether the time is up."""
+        return time.monotonic() >= self.at_s
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What one item of a refused transaction said: its condition held or not, and the item it met."""
+
+    refused: bool
+    item: Item | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A transaction that did not happen, with a reason for each of its items, in their order."""
+
+    reasons: tuple[Reason, ...]
+    uncertain: bool = False  # an earlier try got no answer and may have happened, or may yet
+
+
+def commit(items: Sequence[TransactItem], deadline: Deadline) -> Refused | None:
+    """Run a transaction of 1 to 100 items: all of them or none. Return None when it happened.
+
+    Raises TryAgain when the deadline passed, with nothing or with everything done.
+    """
+    uncertain = False
+    for attempt in _attempts("TransactWriteItems", deadline):
+        try:
+            client.transact_write_items(TransactItems=items)  # type: ignore[arg-type]  # built as plain mappings
+            return None
+        except ClientError as error:
+            if reasons := _refusal(error):
+                return Refused(reasons, uncertain)
+            uncertain = uncertain or _is_server_fault(error)
+            attempt.failed(error)
+        except (NotConnected, HTTPClientError) as error:
+            uncertain = True
+            attempt.failed(error)
+    raise AssertionError("unreachable: _attempts raises TryAgain")
+
+
+def update(deadline: Deadline, **request: Any) -> Item:
+    """Run an UpdateItem that is safe to repeat; return the attributes that its ReturnValues asks for."""
+    return _call("update_item", deadline, request).get("Attributes", {})  # type: ignore[no-any-return]
+
+
+def get(deadline: Deadline, table: str, key: Item) -> Item | None:
+    """Read one item, strongly consistent."""
+    request = {"TableName": table, "Key": key, "ConsistentRead": True}
+    return _call("get_item", deadline, request).get("Item")
+
+
+def get_all(deadline: Deadline, keys: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
+    """Read up to BATCH_GET_MAX items by table and key, strongly consistent, in no order; absent ones are left out.
+
+    Each item is as of its own moment: together they are a snapshot only while nothing moves.
+    """
+    pending: Mapping[str, Any] = {
+        table: {"Keys": list(some), "ConsistentRead": True} for table, some in keys.items() if some
+    }
+    found: dict[str, list[Item]] = {table: [] for table in keys}
+    for attempt in _attempts("BatchGetItem", deadline):
+        answer = _call("batch_get_item", deadline, {"RequestItems": pending})
+        for table, items in answer["Responses"].items():
+            found[table] += items
+        pending = answer.get("UnprocessedKeys", {})
+        if not pending:
+            return found
+        attempt.failed("UnprocessedKeys")  # throttling, as BatchGetItem says it
+    raise AssertionError("unreachable: _attempts raises TryAgain")
+
+
+def query(deadline: Deadline, **request: Any) -> dict[str, Any]:
+    """Read one page of a Query."""
+    return _call("query", deadline, request)
+
+
+def all_items(operation: str, deadline: Deadline, **request: Any) -> Iterator[Item]:
+    """Read all items of a "query" or "scan", page by page, one page in memory. Raises TryAgain."""
+    while True:
+        if deadline.has_passed:
+            raise TryAgain("deadline")
+        page = _call(operation, deadline, request)
+        yield from page["Items"]
+        if "LastEvaluatedKey" not in page:
+            return
+        request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+class _Attempt:
+    """One try of a request; `failed` says why there must be another."""
+
+    cause = ""
+
+    def failed(self, error: Exception | str) -> None:
+        """Note why; raise the error again if another try cannot mend it."""
+        if isinstance(error, ClientError):
+            if not (_is_contention(error) or _is_server_fault(error)):
+                raise error
+            self.cause = error.response["Error"]["Code"]
+        else:
+            self.cause = error if isinstance(error, str) else type(error).__name__
+
+
+def _attempts(operation: str, deadline: Deadline) -> Iterator[_Attempt]:
+    """Yield tries with full jitter between them until the deadline; then raise TryAgain.
+
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+    pause_s = BACKOFF_FIRST_S
+    attempt = _Attempt()
+    while True:
+        yield attempt
+        telemetry.contention(operation, attempt.cause)
+        if deadline.has_passed:
+            raise TryAgain(attempt.cause)
+        time.sleep(random.uniform(0, pause_s))  # noqa: S311  # spreads retries; no secret depends on it
+        pause_s = min(BACKOFF_MAX_S, 2 * pause_s)
+
+
+def _call(operation: str, deadline: Deadline, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Run a request that is safe to repeat."""
+    for attempt in _attempts(operation, deadline):
+        try:
+            answer: dict[str, Any] = getattr(client, operation)(**request)
+            return answer
+        except (ClientError, NotConnected, HTTPClientError) as error:
+            attempt.failed(error)
+    raise AssertionError("unreachable: _attempts raises TryAgain")
+
+
+def _refusal(error: ClientError) -> tuple[Reason, ...]:
+    """Return the reasons of a transaction that a condition refused; none if it failed for another cause.
+
+    A condition that did not hold is a fact even where another item met contention.
+    """
+    reasons = error.response.get("CancellationReasons", [])
+    if not any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
+        return ()
+    return tuple(Reason(reason.get("Code") == "ConditionalCheckFailed", reason.get("Item")) for reason in reasons)
+
+
+def _is_contention(error: ClientError) -> bool:
+    """Tell whether the request met others, or a limit: trying again is safe and may go through."""
+    codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
+    return any(code in _CONTENTION for code in codes) or error.response["Error"]["Code"] in _CONTENTION
+
+
+def _is_server_fault(error: ClientError) -> bool:
+    """Tell whether the database itself failed, so that nobody knows whether the request took effect."""
+    return int(error.response["ResponseMetadata"]["HTTPStatusCode"]) >= _SERVER_FAULT_STATUS

@@ -1,0 +1,110 @@
+"""Events: opening one, knowing it, and counting what is left.
+
+All facts of an event but one are fixed when it opens, and that one, sold out, is for good: what a warm
+function once read it may keep.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+
+from shared import dynamodb, items, telemetry
+from shared.dynamodb import Deadline, TransactItem
+from shared.items import Item
+from shared.model import Availability, Event, EventNotFound, IdempotencyKeyReused, Lane, lanes_for, now
+
+KNOWN_MAX = 1_000  # events that a warm function keeps in mind; some 500 bytes each
+
+_ID_NAMESPACE = uuid.UUID("6c0b5c62-5d5a-4f0e-9d7e-0f6a3f5a7a11")  # of the ids that follow from an Idempotency-Key
+
+_known: dict[str, Event] = {}
+
+
+def open_event(
+    name: str, total_tickets: int, deadline: Deadline, *, caller: str = "", idempotency_key: str | None = None
+) -> Event:
+    """Open an event with 1 to TICKETS_MAX tickets, all of them on sale at once.
+
+    With an `idempotency_key` the id follows from it and the caller, so a repetition finds the event it opened.
+
+    Raises IdempotencyKeyReused when the key came with another request before; TryAgain.
+    """
+    event = Event(
+        event_id=str(uuid.uuid5(_ID_NAMESPACE, f"{caller}\n{idempotency_key}") if idempotency_key else uuid.uuid4()),
+        name=name,
+        total_tickets=total_tickets,
+        lanes=lanes_for(total_tickets),
+        created_at=now(),
+        request_fingerprint=hashlib.sha256(f"{total_tickets}\n{name}".encode()).hexdigest(),
+    )
+    refused = dynamodb.commit(list(_open(event)), deadline)
+    if refused is None:
+        telemetry.outcome(telemetry.Metric.EVENT_OPENED, event_id=event.event_id, tickets=total_tickets)
+        return event
+    existing_item = refused.reasons[0].item
+    assert existing_item is not None, "only the event's own item has a condition: that it is absent"
+    existing = items.to_event(existing_item)
+    if existing.request_fingerprint != event.request_fingerprint:
+        raise IdempotencyKeyReused(event.event_id)
+    return existing
+
+
+def read_event(event_id: str, deadline: Deadline) -> Event:
+    """Return the event, from memory where it is known.
+
+    Raises EventNotFound; TryAgain.
+    """
+    if known := _known.get(event_id):
+        return known
+    item = dynamodb.get(deadline, items.EVENTS, items.event_key(event_id))
+    if item is None:
+        raise EventNotFound(event_id)
+    return remember(items.to_event(item))
+
+
+def remember(event: Event) -> Event:
+    """Keep what is known of an event; forget the oldest when there are too many."""
+    _known[event.event_id] = event
+    if len(_known) > KNOWN_MAX:
+        del _known[next(iter(_known))]
+    return event
+
+
+def lane_keys(event: Event) -> list[Item]:
+    """List the keys of all lanes of an event."""
+    return [items.lane_key(event.event_id, number) for number in range(event.lanes)]
+
+
+def read_lanes(event: Event, deadline: Deadline) -> list[Lane]:
+    """Read all lanes in the order of their numbers, each as of its own moment. Raises TryAgain."""
+    found = dynamodb.get_all(deadline, {items.LANES: lane_keys(event)})
+    return sorted(map(items.to_lane, found[items.LANES]), key=lambda lane: lane.number)
+
+
+def availability(event: Event, lane_items: list[Item]) -> Availability:
+    """Count what is left and who waits.
+
+    While people come and go, lanes that were read one after the other may count somebody on one side only,
+    hence the bounds.
+    """
+    lanes = [items.to_lane(item) for item in lane_items]
+    available = sum(lane.available for lane in lanes)
+    waiting = sum(lane.waiting for lane in lanes)
+    return Availability(event, min(available, event.total_tickets), max(waiting, 0))
+
+
+def _open(event: Event) -> Iterator[TransactItem]:
+    """Put the event if its id is new (P7), and its lanes with the tickets spread evenly over them."""
+    yield {
+        "Put": {
+            "TableName": items.EVENTS,
+            "Item": items.event_item(event),
+            "ConditionExpression": "attribute_not_exists(eventId)",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+    }
+    share, rest = divmod(event.total_tickets, event.lanes)
+    for number in range(event.lanes):
+        lane = Lane(event.event_id, number, available=share + (number < rest), waiting=0, changes=0)
+        yield {"Put": {"TableName": items.LANES, "Item": items.lane_item(lane)}}
+

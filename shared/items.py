@@ -1,0 +1,161 @@
+"""Between the model and DynamoDB's items, both ways: every table, key and attribute name stands here.
+
+Items are in DynamoDB's own low-level form, {"N": "12"} and {"S": "x"}, so that nothing is converted twice.
+Attributes that are None are left out.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+from shared.model import Booking, Entry, Event, Lane, Status
+
+Item = Mapping[str, Any]  # attribute name -> {"S": text} or {"N": digits}
+
+# The names that template.yaml gives every function. A missing one is a KeyError with its name, at import.
+EVENTS: Final = os.environ["EVENTS_TABLE"]
+LANES: Final = os.environ["LANES_TABLE"]
+BOOKINGS: Final = os.environ["BOOKINGS_TABLE"]
+WAITING_LIST: Final = os.environ["WAITING_LIST_TABLE"]
+SOLD_OUT_INDEX: Final = os.environ["SOLD_OUT_INDEX"]
+
+
+def text(value: str) -> dict[str, str]:
+    """Return the attribute value of a string."""
+    return {"S": value}
+
+
+def number(value: int) -> dict[str, str]:
+    """Return the attribute value of a whole number."""
+    return {"N": str(value)}
+
+
+def lane_id(event_id: str, lane: int) -> str:
+    """Return the id of an event's n-th lane, counted from 0."""
+    return f"{event_id}#{lane}"
+
+
+def event_key(event_id: str) -> dict[str, Any]:
+    """Return the key of an event in Events."""
+    return {"eventId": text(event_id)}
+
+
+def lane_key(event_id: str, lane: int) -> dict[str, Any]:
+    """Return the key of a lane in Lanes."""
+    return {"laneId": text(lane_id(event_id, lane))}
+
+
+def booking_key(event: Event, user_id: str) -> dict[str, Any]:
+    """Return the key of a user's booking in Bookings: on the user's home lane."""
+    return {"laneId": text(lane_id(event.event_id, event.home_lane(user_id))), "userId": text(user_id)}
+
+
+def entry_key(event_id: str, sequence: int) -> dict[str, Any]:
+    """Return the key of an entry in WaitingList."""
+    return {"eventId": text(event_id), "sequence": number(sequence)}
+
+
+def event_item(event: Event) -> Item:
+    """Return the item of a new event. `lastSequence` is added by the first who joins the waiting list."""
+    return event_key(event.event_id) | {
+        "name": text(event.name),
+        "totalTickets": number(event.total_tickets),
+        "lanes": number(event.lanes),
+        "createdAt": text(event.created_at),
+        "requestFingerprint": text(event.request_fingerprint),
+    }
+
+
+def to_event(item: Item) -> Event:
+    """Read an event."""
+    return Event(
+        event_id=item["eventId"]["S"],
+        name=item["name"]["S"],
+        total_tickets=int(item["totalTickets"]["N"]),
+        lanes=int(item["lanes"]["N"]),
+        created_at=item["createdAt"]["S"],
+        request_fingerprint=item["requestFingerprint"]["S"],
+        sold_out_at=_optional_text(item, "soldOutAt"),
+    )
+
+
+def lane_item(lane: Lane) -> Item:
+    """Return the item of a new lane."""
+    return lane_key(lane.event_id, lane.number) | {
+        "available": number(lane.available),
+        "waiting": number(lane.waiting),
+        "changes": number(lane.changes),
+    }
+
+
+def to_lane(item: Item) -> Lane:
+    """Read a lane."""
+    event_id, _, lane = item["laneId"]["S"].rpartition("#")
+    return Lane(
+        event_id=event_id,
+        number=int(lane),
+        available=int(item["available"]["N"]),
+        waiting=int(item["waiting"]["N"]),
+        changes=int(item["changes"]["N"]),
+        closed_at=_optional_text(item, "closedAt"),
+    )
+
+
+def booking_item(event: Event, booking: Booking) -> Item:
+    """Return the item of a booking."""
+    item = booking_key(event, booking.user_id) | {
+        "eventId": text(booking.event_id),
+        "bookingId": text(booking.booking_id),
+        "claim": number(booking.claim),
+        "status": text(booking.status),
+    }
+    if booking.sequence is not None:
+        item["sequence"] = number(booking.sequence)
+    times = {
+        "bookedAt": booking.booked_at,
+        "joinedAt": booking.joined_at,
+        "promotedAt": booking.promoted_at,
+        "cancelledAt": booking.cancelled_at,
+    }
+    return item | {name: text(time) for name, time in times.items() if time}
+
+
+def to_booking(item: Item) -> Booking:
+    """Read a booking."""
+    return Booking(
+        event_id=item["eventId"]["S"],
+        user_id=item["userId"]["S"],
+        booking_id=item["bookingId"]["S"],
+        claim=int(item["claim"]["N"]),
+        status=Status(item["status"]["S"]),
+        sequence=int(item["sequence"]["N"]) if "sequence" in item else None,
+        booked_at=_optional_text(item, "bookedAt"),
+        joined_at=_optional_text(item, "joinedAt"),
+        promoted_at=_optional_text(item, "promotedAt"),
+        cancelled_at=_optional_text(item, "cancelledAt"),
+    )
+
+
+def entry_item(entry: Entry) -> Item:
+    """Return the item of a place in the waiting list."""
+    return entry_key(entry.event_id, entry.sequence) | {
+        "userId": text(entry.user_id),
+        "bookingId": text(entry.booking_id),
+        "joinedAt": text(entry.joined_at),
+    }
+
+
+def to_entry(item: Item) -> Entry:
+    """Read a place in the waiting list."""
+    return Entry(
+        event_id=item["eventId"]["S"],
+        sequence=int(item["sequence"]["N"]),
+        user_id=item["userId"]["S"],
+        booking_id=item["bookingId"]["S"],
+        joined_at=item["joinedAt"]["S"],
+    )
+
+
+def _optional_text(item: Item, name: str) -> str | None:
+    value = item.get(name)
+    return None if value is None else str(value["S"])

@@ -1,0 +1,214 @@
+"""The nouns of the ticket office: what is stored, what can happen to a claim, and what can go wrong.
+
+Imports nothing of ours. The promises P1 to P8 that comments refer to are listed in docs/guarantees.md.
+
+Errors that a caller may meet:
+
+    TicketOfficeError
+    ├── EventNotFound           no such event
+    ├── IdempotencyKeyReused    the key opened another event before
+    ├── BookingNotFound         the user never booked
+    ├── BookingChanged          the booking to cancel is not the user's current one
+    └── TryAgain                contention, throttling or a silent database, until the time budget ran out
+"""
+
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+TICKETS_MAX = 1_000_000  # per event
+NAME_LENGTH_MAX = 200  # characters
+ID_LENGTH_MAX = 128  # characters; in UTF-8 at most 512 bytes, below DynamoDB's 1,024 for a sort key
+IDEMPOTENCY_KEY_LENGTH_MAX = 255  # characters
+BODY_BYTES_MAX = 10 * 1024
+
+TICKETS_PER_LANE = 50
+LANES_MAX = 64  # an event and its lanes are opened in one transaction, which takes 100 items at most
+
+POSITION_EXACT_MAX = 1_000  # waiting users ahead that are counted one by one; further back it is an estimate
+
+REQUEST_BUDGET_S = 5.0  # of retries in one HTTP request; the functions' own timeout is 10 s
+RETRY_AFTER_S = 1  # what a client is told to wait after 503
+
+
+class Status(StrEnum):
+    """Where a booking stands."""
+
+    CONFIRMED = "CONFIRMED"
+    WAITING = "WAITING"
+    CANCELLED = "CANCELLED"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What people attend. All but `sold_out_at` is fixed when it is opened; `sold_out_at` is set once."""
+
+    event_id: str
+    name: str
+    total_tickets: int
+    lanes: int
+    created_at: str
+    request_fingerprint: str
+    sold_out_at: str | None = None
+
+    def home_lane(self, user_id: str) -> int:
+        """Return the number of the lane that this user's booking lives on: stable, and even over users."""
+        return zlib.crc32(user_id.encode()) % self.lanes
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One part of an event's tickets, on a partition of its own.
+
+    `waiting` is this lane's share of the number of people waiting: people join on their home lane and are
+    promoted on the lane that had the ticket, so a share may be negative and only the sum means anything.
+    `changes` counts the transactions that touched the lane; the audit tells by it that something moved.
+    """
+
+    event_id: str
+    number: int
+    available: int
+    waiting: int
+    changes: int
+    closed_at: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the lane still sells to whoever asks."""
+        return self.closed_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """One user's claim on one event: the current one, which replaces an earlier one that was cancelled.
+
+    `claim` is 1 for the user's first and one more each time they come back; `sequence` is the place in the
+    waiting list, None for a claim that never waited. Times are ISO 8601 in UTC.
+    """
+
+    event_id: str
+    user_id: str
+    booking_id: str
+    claim: int
+    status: Status
+    sequence: int | None = None
+    booked_at: str | None = None
+    joined_at: str | None = None
+    promoted_at: str | None = None
+    cancelled_at: str | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """Tell whether it holds a ticket or a place in the waiting list."""
+        return self.status is not Status.CANCELLED
+
+    @property
+    def was(self) -> Status:
+        """Return what a cancelled booking was before: it held a ticket if it was ever booked."""
+        return Status.CONFIRMED if self.booked_at else Status.WAITING
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A place in the waiting list."""
+
+    event_id: str
+    sequence: int
+    user_id: str
+    booking_id: str
+    joined_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far back in the waiting list: 1 is the head. An estimate is an upper bound."""
+
+    value: int
+    is_estimate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The answer to whoever asks for their booking. `position` only while it is WAITING."""
+
+    booking: Booking
+    position: Position | None = None
+    is_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """What is left of an event and how many wait for it."""
+
+    event: Event
+    available_tickets: int
+    waiting_list_count: int
+
+    @property
+    def booked_tickets(self) -> int:
+        """Return the number of confirmed bookings, which P1 makes the rest of the tickets."""
+        return self.event.total_tickets - self.available_tickets
+
+
+class TicketOfficeError(Exception):
+    """What the user or the world did wrong; `detail` is a sentence for the user."""
+
+    detail = "The request cannot be fulfilled."
+
+
+@dataclass(eq=False)
+class EventNotFound(TicketOfficeError):
+    """No event has this id."""
+
+    event_id: str
+    detail = "There is no event with this id."
+
+
+@dataclass(eq=False)
+class IdempotencyKeyReused(TicketOfficeError):
+    """The same Idempotency-Key came with another request before."""
+
+    event_id: str
+    detail = "This Idempotency-Key was used before, with another body."
+
+
+@dataclass(eq=False)
+class BookingNotFound(TicketOfficeError):
+    """The user has never booked this event."""
+
+    event_id: str
+    user_id: str
+    detail = "This user has no booking of this event."
+
+
+@dataclass(eq=False)
+class BookingChanged(TicketOfficeError):
+    """The booking that was to be cancelled is not the user's current one."""
+
+    event_id: str
+    user_id: str
+    booking_id: str
+    detail = "The user's current booking is another one than the one to cancel."
+
+
+@dataclass(eq=False)
+class TryAgain(TicketOfficeError):
+    """The database did not let the request through in time. Nothing is half done; repeating it is safe."""
+
+    cause: str
+    detail = "The ticket office is very busy. Nothing was lost: send the same request again."
+
+
+def lanes_for(total_tickets: int) -> int:
+    """Return the number of lanes, 1 to LANES_MAX, for an event of this size.
+
+    The rule and the cap are measured in docs/benchmark.md once the scale simulation exists; until then: one
+    lane for every TICKETS_PER_LANE, so that small events stay on one item and large ones spread.
+    """
+    return min(LANES_MAX, -(-total_tickets // TICKETS_PER_LANE))
+
+
+def now() -> str:
+    """Return the present moment as ISO 8601 in UTC with milliseconds, e.g. 2026-05-01T18:00:00.123Z."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

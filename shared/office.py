@@ -1,0 +1,72 @@
+"""The office: what a user can ask for, each put together from the rooms of the protocol."""
+
+from shared import claims, events, items, sale, telemetry, waiting_list
+from shared import cancellation as cancelling
+from shared.claims import NewClaim
+from shared.dynamodb import Deadline, get_all
+from shared.model import Availability, Booking, Claim, Status
+from shared.settle import settle
+from shared.telemetry import Metric
+
+
+def book(event_id: str, user_id: str, deadline: Deadline) -> Claim:
+    """Give the user a ticket, or else a place in the waiting list, or the claim they have already.
+
+    Raises EventNotFound; TryAgain, after which the claim may exist: asking again answers with it.
+    """
+    event = events.read_event(event_id, deadline)
+    claim = NewClaim.of(event, user_id)
+    booking = None if event.sold_out_at else sale.buy(claim, deadline)
+    if booking is None:
+        booking = waiting_list.join(claim, deadline)
+    return _answer_to(claim, booking, deadline)
+
+
+def cancel(event_id: str, user_id: str, booking_id: str | None, deadline: Deadline) -> Booking:
+    """Cancel the user's booking; a ticket that is released goes to the head of the list by itself.
+
+    Raises EventNotFound; BookingNotFound; BookingChanged; TryAgain.
+    """
+    return cancelling.cancel(events.read_event(event_id, deadline), user_id, booking_id, deadline)
+
+
+def status(event_id: str, user_id: str | None, deadline: Deadline) -> tuple[Availability, Claim | None]:
+    """Count what is left of an event; with a user, also read their claim. Raises EventNotFound; TryAgain."""
+    event = events.read_event(event_id, deadline)
+    keys = {items.LANES: events.lane_keys(event)}
+    if user_id is not None:
+        keys[items.BOOKINGS] = [items.booking_key(event, user_id)]
+    found = get_all(deadline, keys)
+    availability = events.availability(event, found[items.LANES])
+    bookings = found.get(items.BOOKINGS, [])
+    return availability, _standing(items.to_booking(bookings[0]), deadline) if bookings else None
+
+
+def _answer_to(claim: NewClaim, booking: Booking, deadline: Deadline) -> Claim:
+    """Tell the user where they stand; settle for one who is new and first in line.
+
+    That way a ticket which came back while nobody waited is booked in one request.
+    """
+    is_new = claim.is_mine(booking)
+    answer = _standing(booking, deadline, is_new)
+    if is_new and answer.position and answer.position.value == 1:
+        settle(claim.event, deadline, promotions_max=1)
+        booking = claims.read_booking(claim.event, claim.user_id, deadline) or booking
+        answer = _standing(booking, deadline, is_new)
+    if is_new:
+        _report(answer)
+    return answer
+
+
+def _standing(booking: Booking, deadline: Deadline, is_new: bool = False) -> Claim:
+    position = waiting_list.position_of(booking, deadline) if booking.status is Status.WAITING else None
+    return Claim(booking, position, is_new)
+
+
+def _report(answer: Claim) -> None:
+    booking = answer.booking
+    metric = Metric.BOOKING_CONFIRMED if booking.joined_at is None else Metric.WAITING_JOINED
+    telemetry.outcome(
+        metric, event_id=booking.event_id, user_id=booking.user_id, booking_id=booking.booking_id
+    )
+

@@ -1,0 +1,108 @@
+"""The sale: tickets straight from the lanes, until there are none; then the lanes are closed for good.
+
+    booker        home lane         the other lanes                       event
+      │── take ──────▶ │
+      │◀─ empty ────── │
+      │── read ─────────────────────▶ │
+      │── take from one with tickets ▶ │       (one transaction each, until one succeeds)
+      │── close each that is open ───▶ │
+      │── sold out ───────────────────────────────────────────────────────▶ │
+      └─ then the waiting list
+
+Nobody joins before every lane is closed, and a closed lane sells nothing: that is P4.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from shared import dynamodb, events, items, telemetry
+from shared.claims import NewClaim
+from shared.dynamodb import Deadline, TransactItem
+from shared.model import Booking, Event, Lane, now
+
+
+def buy(claim: NewClaim, deadline: Deadline) -> Booking | None:
+    """Take a ticket for the claim, or return the claim the user has already.
+
+    Returns None when there is none: then the event is sold out, closed for good, and known to be so.
+
+    Raises TryAgain.
+    """
+    lanes: list[Lane] = []
+    for lane in _lanes_to_try(claim, lanes, deadline):
+        booking = _buy_from(lane, claim, deadline)
+        if booking:
+            return booking
+    close(claim.event, lanes, deadline)
+    return None
+
+
+def close(event: Event, lanes: list[Lane], deadline: Deadline) -> Event:
+    """Close all lanes for good and then say that the event is sold out. Raises TryAgain.
+
+    The order matters: who reads that the event is sold out joins the waiting list, so no lane may sell then.
+    It is safe to repeat and to stop anywhere, by anyone: every step sets what is not set.
+    """
+    moment = {":now": items.text(now())}
+    for lane in lanes:
+        if lane.is_open:
+            dynamodb.update(
+                deadline,
+                TableName=items.LANES,
+                Key=items.lane_key(event.event_id, lane.number),
+                UpdateExpression="SET closedAt = if_not_exists(closedAt, :now)",
+                ExpressionAttributeValues=moment,
+            )
+    sold_out = dynamodb.update(
+        deadline,
+        TableName=items.EVENTS,
+        Key=items.event_key(event.event_id),
+        UpdateExpression="SET soldOutAt = if_not_exists(soldOutAt, :now)",
+        ExpressionAttributeValues=moment,
+        ReturnValues="UPDATED_NEW",
+    )
+    sold_out_at = str(sold_out["soldOutAt"]["S"])
+    if sold_out["soldOutAt"] == moment[":now"]:
+        telemetry.outcome(telemetry.Metric.SOLD_OUT, event_id=event.event_id)
+    return events.remember(replace(event, sold_out_at=sold_out_at))
+
+
+def _lanes_to_try(claim: NewClaim, seen: list[Lane], deadline: Deadline) -> Iterator[int]:
+    """Yield the home lane, then, having read all of them into `seen`, those that had tickets and are open.
+
+    The order begins at the home lane, so that bookers who come by the last tickets spread over the lanes.
+    """
+    home = claim.home_lane
+    yield home
+    seen += events.read_lanes(claim.event, deadline)
+    for lane in seen[home:] + seen[:home]:
+        if lane.available > 0 and lane.is_open:
+            yield lane.number
+
+
+def _buy_from(lane: int, claim: NewClaim, deadline: Deadline) -> Booking | None:
+    """Take a ticket from this lane; None if it has none to sell."""
+    while True:
+        booking = claim.confirmed()
+        refused = dynamodb.commit(_take(lane, claim, booking), deadline)
+        if refused is None:
+            return booking
+        if standing := claim.refused_by(refused, position=1):
+            return standing
+        if refused.reasons[0].refused:
+            return None
+
+
+def _take(lane: int, claim: NewClaim, booking: Booking) -> list[TransactItem]:
+    has_ticket = "available > :none"  # P1: never oversell
+    is_open = "attribute_not_exists(closedAt)"  # P4: no queue jumping
+    take_ticket: TransactItem = {
+        "Update": {
+            "TableName": items.LANES,
+            "Key": items.lane_key(claim.event.event_id, lane),
+            "UpdateExpression": "ADD available :taken, changes :one",
+            "ConditionExpression": f"{has_ticket} AND {is_open}",
+            "ExpressionAttributeValues": {":none": items.number(0), ":taken": items.number(-1), ":one": items.number(1)},
+        }
+    }
+    return [take_ticket, claim.put(booking)]

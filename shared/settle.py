@@ -1,0 +1,103 @@
+"""Settling: free tickets go to the head of the waiting list until either runs out.
+
+Everything is read afresh, so anyone may settle at any time, twice, or stop in the middle. Two that race:
+
+    somebody joins           somebody releases a ticket
+    1. writes the entry      1. returns the ticket
+    2. reads the lanes       2. reads the list
+
+Whoever comes second sees what the first one wrote, so nobody is left waiting beside a free ticket (P6).
+"""
+
+from shared import dynamodb, events, items, telemetry
+from shared.dynamodb import Deadline, TransactItem
+from shared.model import Entry, Event, Lane, Status, TryAgain, now
+from shared.waiting_list import entry_removal, head
+
+HEAD_LENGTH = 25  # entries read at once; one transaction each
+
+
+def settle(event: Event, deadline: Deadline, promotions_max: int | None = None) -> int:
+    """Promote from the head of the list while there are tickets, in order; return how many were promoted.
+
+    The order holds although several entries are read at once (P5): whoever should have come before one of them
+    was in the list when it was read, and so comes before it on the page; and the page ends at the first refusal.
+
+    Raises TryAgain when the deadline passed before the work was done.
+    """
+    promoted = 0
+    while promotions_max is None or promoted < promotions_max:
+        length = HEAD_LENGTH if promotions_max is None else min(HEAD_LENGTH, promotions_max - promoted)
+        entries = head(event.event_id, length, deadline)
+        if not entries:
+            return promoted
+        tickets = _tickets(events.read_lanes(event, deadline))  # after the list: see above
+        if not tickets:
+            return promoted
+        promoted += _promote_in_order(event, entries, tickets, deadline)
+    return promoted
+
+
+def _tickets(lanes: list[Lane]) -> list[int]:
+    """List the lane of each free ticket, taking turns over the lanes, HEAD_LENGTH at the most."""
+    turns = max((lane.available for lane in lanes), default=0)
+    tickets: list[int] = []
+    for turn in range(min(turns, HEAD_LENGTH)):
+        tickets += [lane.number for lane in lanes if lane.available > turn]
+    return tickets[:HEAD_LENGTH]
+
+
+def _promote_in_order(event: Event, entries: list[Entry], tickets: list[int], deadline: Deadline) -> int:
+    """Promote one entry after the other, up to the first refusal; return how many were promoted."""
+    promoted = 0
+    for entry, lane in zip(entries, tickets, strict=False):
+        if deadline.has_passed:
+            raise TryAgain("deadline")
+        if dynamodb.commit(_promote(event, entry, lane), deadline):
+            break  # somebody was faster: read again
+        promoted += 1
+        telemetry.outcome(
+            telemetry.Metric.BOOKING_PROMOTED,
+            event_id=event.event_id,
+            user_id=entry.user_id,
+            booking_id=entry.booking_id,
+        )
+    return promoted
+
+
+def _promote(event: Event, entry: Entry, lane: int) -> list[TransactItem]:
+    has_ticket = "available > :none"  # P1: never oversell
+    is_waiting = "#status = :waiting"  # P2: not left, not promoted
+    in_this_place = "#sequence = :sequence"  # P5, P7: not come back further behind
+    moment = items.text(now())
+    return [
+        {
+            "Update": {
+                "TableName": items.LANES,
+                "Key": items.lane_key(event.event_id, lane),
+                "UpdateExpression": "ADD available :less, waiting :less, changes :one",
+                "ConditionExpression": has_ticket,
+                "ExpressionAttributeValues": {
+                    ":none": items.number(0),
+                    ":less": items.number(-1),
+                    ":one": items.number(1),
+                },
+            }
+        },
+        entry_removal(event.event_id, entry.sequence),
+        {
+            "Update": {
+                "TableName": items.BOOKINGS,
+                "Key": items.booking_key(event, entry.user_id),
+                "UpdateExpression": "SET #status = :confirmed, bookedAt = :now, promotedAt = :now",
+                "ConditionExpression": f"{is_waiting} AND {in_this_place}",
+                "ExpressionAttributeNames": {"#status": "status", "#sequence": "sequence"},
+                "ExpressionAttributeValues": {
+                    ":waiting": items.text(Status.WAITING),
+                    ":sequence": items.number(entry.sequence),
+                    ":confirmed": items.text(Status.CONFIRMED),
+                    ":now": moment,
+                },
+            }
+        },
+    ]

@@ -1,0 +1,178 @@
+"""The promises P1 to P4 and P6 as checks over the tables, run after every test that touches them.
+
+Written against the tables as docs/guarantees.md describes them, with none of the office's own code, so that a
+mistake in shared/ cannot hide itself here. P5, P7 and P8 are about histories: the tests that make a history check
+them, P5 with `order_violations`.
+"""
+
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Item = dict[str, Any]
+
+
+@dataclass
+class Snapshot:
+    """Everything that the tables hold of one event. To be taken while nothing moves."""
+
+    event: Item
+    lanes: list[Item]
+    bookings: list[Item]
+    entries: list[Item]
+
+    @property
+    def confirmed(self) -> set[str]:
+        """Return the users who hold a ticket."""
+        return {one["userId"] for one in self.bookings if one["status"] == "CONFIRMED"}
+
+    @property
+    def waiting(self) -> list[str]:
+        """Return the users who wait, in the order of the list."""
+        return [one["userId"] for one in sorted(self.entries, key=lambda one: one["sequence"])]
+
+    @property
+    def tickets_left(self) -> int:
+        """Return the number of tickets in all lanes."""
+        return sum(int(lane["available"]) for lane in self.lanes)
+
+
+def read(client: Any, event_id: str) -> Snapshot:
+    """Read an event from the tables of template.yaml, named as on one machine; consistent, page by page."""
+    [event] = _query(client, "EventsTable", "eventId", event_id)
+    lanes = [
+        lane
+        for number in range(event["lanes"])
+        for lane in _query(client, "LanesTable", "laneId", f"{event_id}#{number}")
+    ]
+    bookings = [
+        booking
+        for number in range(event["lanes"])
+        for booking in _query(client, "BookingsTable", "laneId", f"{event_id}#{number}")
+    ]
+    return Snapshot(event, lanes, bookings, _query(client, "WaitingListTable", "eventId", event_id))
+
+
+def violations(found: Snapshot, *, drained: bool) -> list[str]:
+    """List every promise that the tables break; P6 counts only once the stream is `drained`."""
+    return [*_p1(found), *_p2(found), *_p3(found), *_p4(found), *(_p6(found) if drained else [])]
+
+
+def check(client: Any, event_id: str, *, drained: bool = False) -> Snapshot:
+    """Assert that an event keeps every promise; return what the tables hold of it."""
+    found = read(client, event_id)
+    assert violations(found, drained=drained) == []
+    return found
+
+
+def _p1(found: Snapshot) -> Iterable[str]:
+    """No oversell: tickets left + confirmed bookings = total tickets, and no lane is ever below 0."""
+    total = found.event["totalTickets"]
+    if found.tickets_left + len(found.confirmed) != total:
+        yield f"P1: {found.tickets_left} left + {len(found.confirmed)} confirmed != {total}"
+    for lane in found.lanes:
+        if lane["available"] < 0:
+            yield f"P1: lane {lane['laneId']} has {lane['available']}"
+    if len(found.lanes) != found.event["lanes"]:
+        yield f"P1: {len(found.lanes)} lanes of {found.event['lanes']}"
+
+
+def _p2(found: Snapshot) -> Iterable[str]:
+    """One active claim per user: one booking item each, on the home lane, with facts that fit its status."""
+    for user, count in Counter(one["userId"] for one in found.bookings).items():
+        if count > 1:
+            yield f"P2: {user} has {count} bookings"
+    facts = {
+        "CONFIRMED": lambda one: "bookedAt" in one and "cancelledAt" not in one,
+        "WAITING": lambda one: {"sequence", "joinedAt"} <= one.keys() and not {"bookedAt", "cancelledAt"} & one.keys(),
+        "CANCELLED": lambda one: "cancelledAt" in one,
+    }
+    for one in found.bookings:
+        home = zlib.crc32(one["userId"].encode()) % found.event["lanes"]
+        if one["laneId"] != f"{found.event['eventId']}#{home}" or one["eventId"] != found.event["eventId"]:
+            yield f"P2: {one['userId']} is on lane {one['laneId']}"
+        if not facts[one["status"]](one) or one["claim"] < 1:
+            yield f"P2: {one['userId']} is {one['status']} with {sorted(one)}"
+
+
+def _p3(found: Snapshot) -> Iterable[str]:
+    """A WAITING booking has exactly one entry, and the count of those waiting is exact."""
+    booked = Counter((one["userId"], one["sequence"], one["bookingId"]) for one in _waiting(found))
+    listed = Counter((one["userId"], one["sequence"], one["bookingId"]) for one in found.entries)
+    if booked != listed:
+        yield f"P3: waiting without entry {booked - listed}, entries without booking {listed - booked}"
+    counted = sum(lane["waiting"] for lane in found.lanes)
+    if counted != len(found.entries):
+        yield f"P3: {counted} counted, {len(found.entries)} in the list"
+    last = found.event.get("lastSequence", 0)
+    for one in found.entries:
+        if not 1 <= one["sequence"] <= last:
+            yield f"P3: entry {one['sequence']} beyond the last number drawn, {last}"
+
+
+def _p4(found: Snapshot) -> Iterable[str]:
+    """No queue jumping: while somebody is in the list every lane is closed, and closed lanes sell nothing."""
+    if found.entries:
+        for lane in found.lanes:
+            if "closedAt" not in lane:
+                yield f"P4: lane {lane['laneId']} is open beside a waiting list of {len(found.entries)}"
+        if "soldOutAt" not in found.event:
+            yield "P4: a waiting list of an event that is not sold out, which no sweep would find"
+
+
+def _p6(found: Snapshot) -> Iterable[str]:
+    """Nobody is stranded: nobody waits while a ticket is free."""
+    if found.entries and found.tickets_left:
+        yield f"P6: {len(found.entries)} wait beside {found.tickets_left} free tickets"
+
+
+@dataclass
+class Request:
+    """One request of a history, with the moments it was sent and answered, on one clock."""
+
+    user: str
+    asked_s: float
+    answered_s: float
+    outcome: str  # CONFIRMED, WAITING, CANCELLED; what the answer said
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def order_violations(bookings: Sequence[Request], ticket_at_s: dict[str, float]) -> list[str]:
+    """P5: if A was told "waiting" before B asked, A gets a ticket before B.
+
+    `bookings` are the book requests of users who made one claim each and never cancelled; `ticket_at_s` says when
+    each of them that has a ticket got it, by the database's order or a clock that does not run backwards.
+    """
+    broken = []
+    waiters = [one for one in bookings if one.outcome == "WAITING"]
+    never = float("inf")
+    for waiter in waiters:
+        got = ticket_at_s.get(waiter.user, never)
+        for other in bookings:
+            later = other.asked_s > waiter.answered_s and other.user in ticket_at_s
+            if later and ticket_at_s[other.user] < got:
+                broken.append(f"P5: {other.user} asked after {waiter.user} was told to wait, and got a ticket before")
+    return broken
+
+
+def _waiting(found: Snapshot) -> list[Item]:
+    return [one for one in found.bookings if one["status"] == "WAITING"]
+
+
+def _query(client: Any, table: str, key: str, value: str) -> list[Item]:
+    request = {
+        "TableName": table,
+        "KeyConditionExpression": "#key = :value",
+        "ExpressionAttributeNames": {"#key": key},
+        "ExpressionAttributeValues": {":value": {"S": value}},
+        "ConsistentRead": True,
+    }
+    pages = client.get_paginator("query").paginate(**request)
+    return [plain(item) for page in pages for item in page["Items"]]
+
+
+def plain(item: Item) -> Item:
+    """Turn DynamoDB's low-level item into plain strings and whole numbers."""
+    return {name: int(value["N"]) if "N" in value else value["S"] for name, value in item.items()}
