@@ -70,6 +70,11 @@ def remember(event: Event) -> Event:
     return event
 
 
+def forget_all() -> None:
+    """Forget every event, as a function that starts anew."""
+    _known.clear()
+
+
 def lane_keys(event: Event) -> list[Item]:
     """List the keys of all lanes of an event."""
     return [items.lane_key(event.event_id, number) for number in range(event.lanes)]

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared import audit, dynamodb, events, items
 from shared.dynamodb import Deadline
-from shared.model import EventNotFound, TicketOfficeError
+from shared.model import EventNotFound, TryAgain
 from shared.settle import settle
 from shared.telemetry import logger
 
@@ -45,8 +45,6 @@ def sweep(time_left_s: float) -> int:
     deadline = Deadline.after(time_left_s - RESERVE_S)
     swept = 0
     for event_id in _sold_out_events(deadline):
-        if deadline.has_passed:
-            break
         swept += _settled(event_id, deadline) and _audited(event_id, deadline)
     return swept
 
@@ -56,8 +54,8 @@ def _settled(event_id: str, deadline: Deadline) -> bool:
         settle(events.read_event(event_id, deadline), deadline)
     except EventNotFound:
         logger.warning("record of an unknown event", event_id=event_id)  # nobody can wait for it
-    except TicketOfficeError as error:
-        logger.warning("not settled", event_id=event_id, cause=repr(error))
+    except Exception:  # whatever is wrong with one event must not keep the others waiting
+        logger.exception("not settled", event_id=event_id)
         return False
     return True
 
@@ -66,17 +64,22 @@ def _audited(event_id: str, deadline: Deadline) -> bool:
     try:
         event = events.read_event(event_id, deadline)
         audit.report(event, audit.audit(event, deadline))
-    except TicketOfficeError as error:
-        logger.warning("not audited", event_id=event_id, cause=repr(error))
+    except Exception:  # as above
+        logger.exception("not audited", event_id=event_id)
         return False
     return True
 
 
 def _sold_out_events(deadline: Deadline) -> Iterator[str]:
-    segments = list(range(SWEEP_SEGMENTS))
-    random.shuffle(segments)
-    for segment in segments:
+    """Yield the ids in the sparse index, until the deadline."""
+    for segment in random.sample(range(SWEEP_SEGMENTS), SWEEP_SEGMENTS):
         request = {"TableName": items.EVENTS, "IndexName": items.SOLD_OUT_INDEX}
         part = {"Segment": segment, "TotalSegments": SWEEP_SEGMENTS}
-        for item in dynamodb.all_items("scan", deadline, **request, **part):
-            yield item["eventId"]["S"]
+        try:
+            for item in dynamodb.all_items("scan", deadline, **request, **part):
+                if deadline.has_passed:
+                    return
+                yield item["eventId"]["S"]
+        except TryAgain:
+            logger.warning("sweep ends early", segment=segment)
+            return

@@ -1,0 +1,74 @@
+"""What all tests share: the real engine with the tables of template.yaml, as the functions see them.
+
+The environment is set before any test module is imported, for shared/ reads it at import, as on Lambda.
+"""
+
+import io
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from local import engine
+from local.template import load
+
+LogLines = Callable[[], list[dict[str, Any]]]
+
+_running = ExitStack()
+
+
+def pytest_configure() -> None:
+    """Start the engine and set the environment that template.yaml gives every function."""
+    function = load().functions["BookFunction"]
+    os.environ.update(function.environment)
+    os.environ.update(
+        AWS_ACCESS_KEY_ID="test",
+        AWS_SECRET_ACCESS_KEY="test",
+        AWS_DEFAULT_REGION="us-east-1",
+        AWS_REGION="us-east-1",
+        AWS_ENDPOINT_URL_DYNAMODB=_running.enter_context(engine.running(None)),
+    )
+
+
+def pytest_unconfigure() -> None:
+    """Stop the engine."""
+    _running.close()
+
+
+@pytest.fixture(autouse=True)
+def cold_functions() -> Iterator[None]:
+    """Let each test begin with functions that know no event."""
+    from shared import events
+
+    events.forget_all()
+    yield
+
+
+@pytest.fixture(scope="session")
+def database() -> Any:
+    """Return a client of the engine that is not the office's own."""
+    import boto3
+
+    return boto3.client("dynamodb")
+
+
+@pytest.fixture
+def office(database: Any) -> Iterator[Any]:
+    """Yield the office; at the end of the test every event it opened keeps its promises."""
+    from tests.office import open_office
+
+    with open_office(database) as office:
+        yield office
+
+
+@pytest.fixture
+def log_lines(monkeypatch: pytest.MonkeyPatch) -> LogLines:
+    """Return what the functions have logged in this test, as CloudWatch reads it: one JSON object a line."""
+    from shared.telemetry import logger
+
+    written = io.StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", written)
+    return lambda: [json.loads(line) for line in written.getvalue().splitlines()]

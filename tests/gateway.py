@@ -1,0 +1,88 @@
+"""Calls a function as API Gateway does: payload 2.0 in, its answer out."""
+
+import json
+import uuid
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+from urllib.parse import quote, urlencode
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a function answered."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        """Read the body."""
+        return json.loads(self.text)
+
+
+class Context:
+    """A Lambda context with time left."""
+
+    function_name = "test"
+    function_version = "$LATEST"
+    memory_limit_in_mb = 1024
+    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:test"
+
+    def __init__(self, time_left_s: float = 30) -> None:
+        self.aws_request_id = str(uuid.uuid4())
+        self._time_left_ms = int(time_left_s * 1000)
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the time left, which does not pass here."""
+        return self._time_left_ms
+
+
+def call(
+    function: ModuleType,
+    body: Any = None,
+    *,
+    raw: str | None = None,
+    base64: bool = False,
+    event_id: str | None = None,
+    query: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Answer:
+    """Call functions.<name>.app with a body (as JSON, or `raw` as it is) or, for status, an event's id."""
+    name = function.__name__.split(".")[1]
+    method, path = ("GET", f"/status/{quote(event_id, safe='')}") if event_id is not None else ("POST", f"/{name}")
+    payload: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": f"{method} {'/status/{eventId}' if event_id is not None else path}",
+        "rawPath": path,
+        "rawQueryString": urlencode(query or {}),
+        "headers": {"host": "localhost", "content-type": "application/json", **(headers or {})},
+        "requestContext": {
+            "accountId": "anonymous",
+            "apiId": "local",
+            "domainName": "localhost",
+            "domainPrefix": "localhost",
+            "http": {
+                "method": method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "127.0.0.1",
+                "userAgent": "test",
+            },
+            "requestId": str(uuid.uuid4()),
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "01/May/2026:18:00:00 +0000",
+            "timeEpoch": 1777658400000,
+        },
+        "isBase64Encoded": base64,
+    }
+    if event_id is not None:
+        payload["pathParameters"] = {"eventId": event_id}
+    if query:
+        payload["queryStringParameters"] = query
+    if raw is not None or body is not None:
+        payload["body"] = raw if raw is not None else json.dumps(body)
+    answer = function.handler(payload, Context())
+    return Answer(answer["statusCode"], {key.lower(): value for key, value in answer["headers"].items()}, answer["body"])

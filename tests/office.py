@@ -1,0 +1,76 @@
+"""The office as tests speak of it: an event opens, users book and cancel, and the promises are checked."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import functions.book.app
+import functions.cancel.app
+import functions.initialize.app
+import functions.promote.app
+import functions.status.app
+from tests import promises
+from tests.gateway import Answer, Context, call
+
+
+@dataclass
+class Event:
+    """One event of the office, its functions called as API Gateway does."""
+
+    event_id: str
+    database: Any
+
+    def book(self, user: str | int) -> Answer:
+        """Book for a user."""
+        return call(functions.book.app, {"userId": user, "eventId": self.event_id})
+
+    def books(self, user: str | int) -> int:
+        """Book for a user; return the status code."""
+        return self.book(user).status
+
+    def cancel(self, user: str | int, booking_id: str | None = None) -> Answer:
+        """Cancel a user's booking."""
+        more = {} if booking_id is None else {"bookingId": booking_id}
+        return call(functions.cancel.app, {"userId": user, "eventId": self.event_id, **more})
+
+    def cancels(self, user: str | int) -> None:
+        """Cancel a user's booking, which goes well."""
+        assert self.cancel(user).status == 200
+
+    def status(self, user: str | None = None) -> Answer:
+        """Ask for the status."""
+        return call(functions.status.app, event_id=self.event_id, query={"userId": user} if user else None)
+
+    def promotes(self) -> None:
+        """Let the promoter have a record of this event."""
+        record = {"dynamodb": {"Keys": {"laneId": {"S": f"{self.event_id}#0"}}, "SequenceNumber": "1"}}
+        assert functions.promote.app.handler({"Records": [record]}, Context()) == {"batchItemFailures": []}
+
+    def check(self, *, drained: bool = False) -> promises.Snapshot:
+        """Assert that every promise holds; return what the tables hold."""
+        return promises.check(self.database, self.event_id, drained=drained)
+
+
+@dataclass
+class Office:
+    """Opens events, and checks each of them at the end of the test."""
+
+    database: Any
+    events: list[Event] = field(default_factory=list)
+
+    def opens(self, tickets: int) -> Event:
+        """Open an event."""
+        answer = call(functions.initialize.app, {"name": "The concert", "totalTickets": tickets})
+        assert answer.status == 201
+        self.events.append(Event(answer.json["eventId"], self.database))
+        return self.events[-1]
+
+
+@contextmanager
+def open_office(database: Any) -> Iterator[Office]:
+    """Yield an office; when the test is done, its events keep their promises."""
+    office = Office(database)
+    yield office
+    for event in office.events:
+        event.check()

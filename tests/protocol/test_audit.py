@@ -1,0 +1,145 @@
+"""The audit: forged violations are found, and movement is never taken for one."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import functions.sweep.app
+import pytest
+from shared import audit, events, items
+from shared.dynamodb import Deadline
+from tests.conftest import LogLines
+from tests.gateway import Context
+from tests.office import Event, Office
+
+
+def _audited(event: Event) -> list[audit.Finding] | None:
+    deadline = Deadline.after(5)
+    return audit.audit(events.read_event(event.event_id, deadline), deadline)
+
+
+def _promises(event: Event) -> list[str]:
+    return [finding.promise for finding in _audited(event) or []]
+
+
+@pytest.fixture
+def sold_out(office: Office) -> Iterator[Event]:
+    """Yield an event of 60 tickets on two lanes with 5 people waiting; what a test forges is not checked again."""
+    event = office.opens(tickets=60)
+    for n in range(65):
+        event.books(f"user-{n}")
+    event.check(drained=True)
+    yield event
+    office.events.clear()
+
+
+def _lane(event: Event, change: str, value: int) -> dict[str, Any]:
+    return {
+        "TableName": items.LANES,
+        "Key": items.lane_key(event.event_id, 0),
+        "UpdateExpression": change,
+        "ExpressionAttributeValues": {":n": items.number(value)},
+    }
+
+
+def test_a_sound_event_has_no_findings(sold_out: Event) -> None:
+    """Nothing moved and all adds up."""
+    assert _audited(sold_out) == []
+
+
+def test_a_forged_ticket_is_found(office: Office, sold_out: Event) -> None:
+    """P1: one ticket too many in a lane, beside people who wait."""
+    office.database.update_item(**_lane(sold_out, "ADD available :n", 1))
+    assert _promises(sold_out) == ["P1", "P6"]
+
+
+def test_a_lane_below_zero_is_found(office: Office, sold_out: Event) -> None:
+    """P1: a lane must never owe tickets, even where the sum is right."""
+    office.database.update_item(**_lane(sold_out, "ADD available :n", -1))
+    other = _lane(sold_out, "ADD available :n", 1) | {"Key": items.lane_key(sold_out.event_id, 1)}
+    office.database.update_item(**other)
+    assert "P1" in _promises(sold_out)
+
+
+def test_a_lost_entry_is_found(office: Office, sold_out: Event) -> None:
+    """P3: a waiting booking without its entry is two counts out."""
+    entry = sold_out.check().entries[0]
+    office.database.delete_item(
+        TableName=items.WAITING_LIST, Key=items.entry_key(sold_out.event_id, entry["sequence"])
+    )
+    assert _promises(sold_out) == ["P3", "P3"]
+
+
+def test_an_entry_of_somebody_else_is_found(office: Office, sold_out: Event) -> None:
+    """P3: as many entries as waiting bookings, but one is not theirs."""
+    entry = sold_out.check().entries[0]
+    office.database.update_item(
+        TableName=items.WAITING_LIST,
+        Key=items.entry_key(sold_out.event_id, entry["sequence"]),
+        UpdateExpression="SET userId = :forged",
+        ExpressionAttributeValues={":forged": items.text("mallory")},
+    )
+    assert _promises(sold_out) == ["P3"]
+
+
+def test_a_wrong_count_of_those_waiting_is_found(office: Office, sold_out: Event) -> None:
+    """P3: the lanes' shares must add up to the list."""
+    office.database.update_item(**_lane(sold_out, "ADD waiting :n", 2))
+    assert _audited(sold_out) == [audit.Finding("P3", 2)]
+
+
+@contextmanager
+def _during_each_count(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> Iterator[None]:
+    """Let something happen between the two looks at the lanes, when half is counted."""
+    all_items = audit.dynamodb.all_items
+
+    def and_act(*arguments: Any, **request: Any) -> Iterator[Any]:
+        found = list(all_items(*arguments, **request))
+        if request["TableName"] == items.WAITING_LIST:
+            act()
+        yield from found
+
+    monkeypatch.setattr(audit.dynamodb, "all_items", and_act)
+    yield
+    monkeypatch.undo()
+
+
+def test_movement_is_no_violation(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tickets released while it counts put the count out, and are not reported."""
+    users = iter(range(60))
+    with _during_each_count(monkeypatch, lambda: sold_out.cancels(f"user-{next(users)}")):
+        assert _audited(sold_out) is None
+    sold_out.promotes()
+    assert _audited(sold_out) == []
+
+
+def test_a_violation_larger_than_the_movement_is_found(
+    office: Office, sold_out: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy event, too: what so few changes cannot explain is reported, less what they can."""
+    office.database.update_item(**_lane(sold_out, "ADD available :n", 10))
+    users = iter(range(60))
+    with _during_each_count(monkeypatch, lambda: sold_out.cancels(f"user-{next(users)}")):
+        assert [finding.promise for finding in _audited(sold_out) or []] == ["P1"]
+
+
+def test_movement_that_undoes_itself_is_seen(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release and a promotion leave the lanes' numbers as they were; their changes tell."""
+    users = iter(range(60))
+
+    def release_and_promote() -> None:
+        sold_out.cancels(f"user-{next(users)}")
+        sold_out.promotes()
+
+    with _during_each_count(monkeypatch, release_and_promote):
+        assert _audited(sold_out) is None
+
+
+def test_the_sweep_publishes_what_it_found(office: Office, sold_out: Event, log_lines: LogLines) -> None:
+    """The metric is one per finding, and a line says which promise and by how much."""
+    office.database.update_item(**_lane(sold_out, "ADD waiting :n", 3))
+    functions.sweep.app.handler({}, Context())
+    [alarm] = [line for line in log_lines() if line.get("event_id") == sold_out.event_id and line["level"] == "ERROR"]
+    assert (alarm["PromiseViolations"], alarm["promise"], alarm["difference"]) == (1, "P3", 3)
+    metrics = alarm["_aws"]["CloudWatchMetrics"][0]
+    assert (metrics["Namespace"], metrics["Metrics"][0]["Name"]) == ("TicketOffice", "PromiseViolations")

@@ -1,0 +1,126 @@
+"""The promoter and the sweep: batches, failures, and what they make of a record."""
+
+from typing import Any
+
+import functions.promote.app
+import functions.sweep.app
+import pytest
+from shared import events, items
+from tests.gateway import Context
+from tests.meter import metered
+from tests.office import Office
+
+NO_TIME_S = 5.0  # what shared.promotion keeps in reserve, so that nothing is left for work
+
+
+def _record(lane_id: str | None, sequence_number: str) -> dict[str, Any]:
+    keys = {} if lane_id is None else {"laneId": {"S": lane_id}, "userId": {"S": "x"}}
+    return {"eventID": sequence_number, "dynamodb": {"Keys": keys, "SequenceNumber": sequence_number}}
+
+
+def _promote(*records: dict[str, Any], time_left_s: float = 30) -> list[str]:
+    answer = functions.promote.app.handler({"Records": list(records)}, Context(time_left_s))
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+def test_each_event_is_settled_once_per_batch(office: Office) -> None:
+    """A hundred records of one event are one settle; of two events, two."""
+    first, second = office.opens(tickets=1), office.opens(tickets=1)
+    for event in (first, second):
+        for user in ("anna", "ben"):
+            event.books(user)
+        event.cancels("anna")
+    records = [_record(f"{event.event_id}#0", str(n)) for n, event in enumerate([first, second] * 50)]
+    with metered() as meter:
+        assert _promote(*records) == []
+    assert meter.requests == ["Query", "BatchGetItem", "TransactWriteItems", "Query"] * 2
+    for event in (first, second):
+        assert event.check(drained=True).confirmed == {"ben"}
+
+
+def test_an_event_out_of_time_fails_its_records_so_that_they_come_again(office: Office) -> None:
+    """P6: what could not be finished is reported, not lost."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben"):
+        event.books(user)
+    event.cancels("anna")
+    records = [_record(f"{event.event_id}#0", "7"), _record(f"{event.event_id}#0", "8")]
+    assert _promote(*records, time_left_s=NO_TIME_S) == ["7", "8"]
+    assert event.check().waiting == ["ben"]
+    assert _promote(*records) == []
+    assert event.check(drained=True).confirmed == {"ben"}
+
+
+def test_a_record_that_cannot_be_read_fails_alone(office: Office) -> None:
+    """A poison record goes its way to the failure destination; the others are done."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben"):
+        event.books(user)
+    event.cancels("anna")
+    assert _promote(_record(None, "1"), _record(f"{event.event_id}#0", "2")) == ["1"]
+    assert event.check(drained=True).confirmed == {"ben"}
+
+
+def test_a_record_of_an_event_that_does_not_exist_is_done() -> None:
+    """Nobody can wait for it."""
+    assert _promote(_record("no-such-event#0", "1")) == []
+
+
+def test_the_content_of_a_record_is_not_trusted(office: Office) -> None:
+    """A record that claims a release makes no ticket where there is none."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben"):
+        event.books(user)
+    record = _record(f"{event.event_id}#0", "1")
+    record["dynamodb"]["NewImage"] = {"status": {"S": "CANCELLED"}, "userId": {"S": "anna"}}
+    record["dynamodb"]["OldImage"] = {"status": {"S": "CONFIRMED"}, "userId": {"S": "anna"}}
+    assert _promote(record) == []
+    found = event.check(drained=True)
+    assert (found.confirmed, found.waiting) == ({"anna"}, ["ben"])
+
+
+def test_the_sweep_reads_sold_out_events_only(office: Office) -> None:
+    """The index is sparse: an event on sale is not in it."""
+    on_sale, sold_out = office.opens(tickets=1), office.opens(tickets=1)
+    sold_out.books("anna")
+    sold_out.books("ben")
+    assert _swept(office) >= {sold_out.event_id}
+    assert on_sale.event_id not in _swept(office)
+
+
+def test_a_sweep_out_of_time_stops_and_says_how_far_it_came(office: Office) -> None:
+    """It is bounded by the time of its invocation, however many events there are."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben"):
+        event.books(user)
+    assert functions.sweep.app.handler({}, Context(NO_TIME_S)) == {"swept": 0}
+
+
+def test_an_event_that_cannot_be_settled_does_not_stop_the_sweep(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One event whose item is broken leaves the others swept."""
+    broken, sound = office.opens(tickets=1), office.opens(tickets=1)
+    for event in (broken, sound):
+        for user in ("anna", "ben"):
+            event.books(user)
+        event.cancels("anna")
+    read_event = events.read_event
+
+    def refuse(event_id: str, deadline: Any) -> Any:
+        if event_id == broken.event_id:
+            raise KeyError("lanes")
+        return read_event(event_id, deadline)
+
+    monkeypatch.setattr(events, "read_event", refuse)
+    functions.sweep.app.handler({}, Context())
+    assert sound.check(drained=True).confirmed == {"ben"}
+    assert broken.check().waiting == ["ben"]
+    monkeypatch.undo()
+    functions.sweep.app.handler({}, Context())
+    broken.check(drained=True)
+
+
+def _swept(office: Office) -> set[str]:
+    page = office.database.scan(TableName=items.EVENTS, IndexName=items.SOLD_OUT_INDEX)
+    return {item["eventId"]["S"] for item in page["Items"]}

@@ -1,0 +1,163 @@
+"""What each transaction asks of DynamoDB: requests and units, as the engine reports them.
+
+The figures of one request do not depend on how many lanes, events or bookings there are.
+"""
+
+import pytest
+from shared import events
+from tests.meter import metered
+from tests.office import Event, Office
+
+TAKE = ["TransactWriteItems"]
+
+
+def _warm(event: Event) -> Event:
+    """Let the functions know the event, as warm ones do."""
+    event.status()
+    return event
+
+
+def test_booking_on_sale_is_one_request_and_four_write_units(office: Office) -> None:
+    """Take: the lane and the booking, twice 1 KB, each at the double price of a transaction."""
+    event = _warm(office.opens(tickets=1000))
+    with metered() as meter:
+        assert event.books("anna") == 201
+    assert (meter.requests, meter.write_units, meter.read_units) == (TAKE, 4, 0)
+
+
+def test_a_cold_function_reads_the_event_once(office: Office) -> None:
+    """One more read for the first booking of an event; none after it."""
+    event = office.opens(tickets=1000)
+    with metered() as meter:
+        event.books("anna")
+        event.books("ben")
+    assert (meter.requests, meter.write_units, meter.read_units) == (["GetItem", *TAKE, *TAKE], 8, 1)
+
+
+def test_booking_again_on_sale_is_one_refused_request(office: Office) -> None:
+    """The refusal carries the claim that stands: no second read."""
+    event = _warm(office.opens(tickets=1000))
+    event.books("anna")
+    with metered() as meter:
+        assert event.books("anna") == 200
+    assert meter.requests == TAKE
+    assert event.check().tickets_left == 999
+
+
+def test_coming_back_on_sale_is_a_refused_and_a_successful_request(office: Office) -> None:
+    """The refusal tells the claim number; the second try names it."""
+    event = _warm(office.opens(tickets=1000))
+    event.books("anna")
+    event.cancels("anna")
+    with metered() as meter:
+        assert event.books("anna") == 201
+    # Of the refused one the answer says no units; AWS bills it as it does the other.
+    assert (meter.requests, meter.write_units) == ([*TAKE, *TAKE], 4)
+
+
+def test_the_sold_out_turn_closes_each_lane_and_the_event_once(office: Office) -> None:
+    """Close: one unit for each lane, and the event with its sparse index; the next booker pays nothing of it."""
+    event = _warm(office.opens(tickets=120))
+    for n in range(120):
+        event.books(f"user-{n}")
+    with metered() as meter:
+        assert event.books("late") == 202
+    look, close = [*TAKE, "BatchGetItem"], ["UpdateItem"] * 3 + ["UpdateItem"]
+    join = ["GetItem", "UpdateItem", "TransactWriteItems", "Query"]
+    settle_and_look_again = ["Query", "BatchGetItem", "GetItem", "Query"]
+    assert meter.requests == [*look, *close, *join, *settle_and_look_again]
+
+
+def test_joining_is_seven_write_units(office: Office) -> None:
+    """Join: one for the number, six for booking, entry and count. The rest reads."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben"):
+        event.books(user)
+    with metered() as meter:
+        assert event.books("cleo") == 202
+    assert meter.requests == ["GetItem", "UpdateItem", "TransactWriteItems", "Query"]
+    assert meter.write_units == 7
+    assert meter.read_units == 2  # the booking that is not there, and who is ahead
+
+
+def test_asking_again_while_waiting_writes_nothing(office: Office) -> None:
+    """People who ask again and again do not wear out the event's counter."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben"):
+        event.books(user)
+    with metered() as meter:
+        assert event.books("ben") == 200
+    assert (meter.requests, meter.write_units) == (["GetItem", "Query"], 0)
+
+
+def test_releasing_is_four_write_units(office: Office) -> None:
+    """Release: the booking and its home lane."""
+    event = office.opens(tickets=1)
+    event.books("anna")
+    with metered() as meter:
+        event.cancels("anna")
+    assert (meter.requests, meter.write_units, meter.read_units) == (["GetItem", "TransactWriteItems"], 4, 1)
+
+
+def test_leaving_is_six_write_units(office: Office) -> None:
+    """Leave: the booking, its entry and its home lane."""
+    event = office.opens(tickets=1)
+    event.books("anna")
+    event.books("ben")
+    with metered() as meter:
+        event.cancels("ben")
+    assert (meter.requests, meter.write_units, meter.read_units) == (["GetItem", "TransactWriteItems"], 6, 1)
+
+
+@pytest.mark.parametrize("released", [1, 2, 5])
+def test_promoting_is_one_transaction_of_six_write_units_each(office: Office, released: int) -> None:
+    """Promote: a lane, the entry, the booking; the list and the lanes are read once for all, and once to stop."""
+    event = office.opens(tickets=5)
+    for n in range(20):
+        event.books(f"user-{n}")
+    for n in range(released):
+        event.cancels(f"user-{n}")
+    with metered() as meter:
+        event.promotes()
+    look = ["Query", "BatchGetItem"]
+    assert meter.requests == [*look, *["TransactWriteItems"] * released, *look]
+    assert meter.write_units == 6 * released
+    assert event.check(drained=True).waiting == [f"user-{n}" for n in range(5 + released, 20)]
+
+
+def test_a_hint_without_work_costs_one_read(office: Office) -> None:
+    """Promoter: a ticket released on sale has nobody waiting for it."""
+    event = _warm(office.opens(tickets=2))
+    with metered() as meter:
+        event.promotes()
+    assert (meter.requests, meter.write_units, meter.read_units) == (["Query"], 0, 1)
+
+
+@pytest.mark.parametrize(("tickets", "lanes"), [(1, 1), (120, 3), (1_000_000, 64)])
+def test_status_is_one_request_that_reads_each_lane(office: Office, tickets: int, lanes: int) -> None:
+    """Status: consistent, one unit a lane."""
+    event = _warm(office.opens(tickets=tickets))
+    with metered() as meter:
+        event.status()
+    assert (meter.requests, meter.write_units, meter.read_units) == (["BatchGetItem"], 0, lanes)
+
+
+def test_the_cost_of_a_booking_does_not_grow_with_the_lanes(office: Office) -> None:
+    """Take costs the same on one lane and on 64."""
+    costs = []
+    for tickets in (10, 1_000_000):
+        event = _warm(office.opens(tickets=tickets))
+        with metered() as meter:
+            event.books("anna")
+        costs.append((meter.requests, meter.write_units, meter.read_units))
+    assert costs[0] == costs[1]
+
+
+def test_known_events_are_bounded(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warm function forgets the oldest event when it knows too many."""
+    monkeypatch.setattr(events, "KNOWN_MAX", 2)
+    opened = [_warm(office.opens(tickets=1)) for _ in range(3)]
+    with metered() as meter:
+        opened[2].status()
+        opened[0].status()
+    assert meter.requests == ["BatchGetItem", "GetItem", "BatchGetItem"]

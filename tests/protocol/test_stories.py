@@ -1,0 +1,194 @@
+"""A booking's life, one user after the other, through the functions and on the real engine."""
+
+import functions.sweep.app
+import pytest
+from tests.gateway import Context
+from tests.office import Office
+
+
+def test_last_ticket_goes_to_the_first_of_two(office: Office) -> None:
+    """P1: of one ticket one is sold; who comes later waits."""
+    event = office.opens(tickets=1)
+    assert event.books("anna") == 201
+    assert event.books("ben") == 202
+    assert event.check().confirmed == {"anna"}
+    assert event.check().waiting == ["ben"]
+
+
+def test_tickets_of_other_lanes_are_found(office: Office) -> None:
+    """P1: an event of several lanes sells every ticket, wherever the home lanes of its buyers are."""
+    event = office.opens(tickets=120)
+    assert [event.books(f"user-{n}") for n in range(130)] == [201] * 120 + [202] * 10
+    found = event.check(drained=True)
+    assert len(found.lanes) == 3
+    assert found.waiting == [f"user-{n}" for n in range(120, 130)]
+
+
+def test_a_ticket_released_on_sale_is_sold_again(office: Office) -> None:
+    """P1: a cancellation before the event is sold out just puts the ticket back."""
+    event = office.opens(tickets=2)
+    event.books("anna")
+    event.cancels("anna")
+    assert [event.books("ben"), event.books("cleo"), event.books("dora")] == [201, 201, 202]
+    event.check(drained=True)
+
+
+def test_nobody_jumps_the_queue(office: Office) -> None:
+    """P4: a ticket is free and somebody waits; who asks now joins behind them."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben"):
+        event.books(user)
+    event.cancels("anna")
+    assert event.books("cleo") == 202
+    assert event.check().waiting == ["ben", "cleo"]
+    event.promotes()
+    assert event.check(drained=True).confirmed == {"ben"}
+
+
+def test_waiting_users_are_promoted_in_their_order(office: Office) -> None:
+    """P5, P6: released tickets go to the head of the list, as many as there are."""
+    event = office.opens(tickets=3)
+    for user in ("anna", "ben", "cleo", "dora", "eve", "finn", "gus"):
+        event.books(user)
+    event.cancels("anna")
+    event.cancels("ben")
+    event.promotes()
+    found = event.check(drained=True)
+    assert found.confirmed == {"cleo", "dora", "eve"}
+    assert found.waiting == ["finn", "gus"]
+
+
+def test_more_promotions_than_one_page_of_the_list(office: Office) -> None:
+    """P6: settling goes on until tickets or list run out, however long the list."""
+    event = office.opens(tickets=60)
+    users = [f"user-{n}" for n in range(120)]
+    for user in users:
+        event.books(user)
+    for user in users[:60]:
+        event.cancels(user)
+    event.promotes()
+    found = event.check(drained=True)
+    assert found.confirmed == set(users[60:])
+    assert found.waiting == []
+
+
+def test_a_ticket_given_back_with_nobody_waiting_is_booked_in_one_request(office: Office) -> None:
+    """P6: a sold-out event with a free ticket and an empty list confirms the next who asks."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben"):
+        event.books(user)
+    event.cancels("ben")
+    event.cancels("anna")
+    answer = event.book("cleo")
+    assert (answer.status, answer.json["status"]) == (201, "CONFIRMED")
+    assert event.check(drained=True).confirmed == {"cleo"}
+
+
+def test_the_same_booking_twice_has_one_effect(office: Office) -> None:
+    """P2, P7: who asks again is answered with the claim they have, as it is now."""
+    event = office.opens(tickets=1)
+    first, again = event.book("anna"), event.book("anna")
+    assert (first.status, again.status) == (201, 200)
+    assert first.json == again.json
+    first, again = event.book("ben"), event.book("ben")
+    assert (first.status, again.status) == (202, 200)
+    assert first.json == again.json
+    event.check(drained=True)
+
+
+def test_the_same_cancellation_twice_has_one_effect_and_answer(office: Office) -> None:
+    """P7: a ticket is released once, and the second answer is the first one."""
+    event = office.opens(tickets=1)
+    event.books("anna")
+    event.books("ben")
+    for user, was in (("anna", "CONFIRMED"), ("ben", "WAITING")):
+        first, again = event.cancel(user), event.cancel(user)
+        assert (first.status, again.status) == (200, 200)
+        assert first.json == again.json
+        assert first.json["was"] == was
+    assert event.check(drained=True).tickets_left == 1
+
+
+def test_who_cancelled_may_come_back_and_stands_at_the_end(office: Office) -> None:
+    """P2, P5: coming back is a new claim, behind those who wait already."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben", "cleo"):
+        event.books(user)
+    event.cancels("ben")
+    assert event.book("ben").json["position"] == 2
+    event.cancels("ben")
+    assert event.books("ben") == 202
+    found = event.check()
+    assert found.waiting == ["cleo", "ben"]
+    assert {one["userId"]: one["claim"] for one in found.bookings} == {"anna": 1, "ben": 3, "cleo": 1}
+
+
+def test_coming_back_on_sale_is_a_new_claim(office: Office) -> None:
+    """P2: the take of a returning user replaces the cancelled booking."""
+    event = office.opens(tickets=2)
+    for claim in (1, 2, 3):
+        assert event.books("anna") == 201
+        [booking] = event.check().bookings
+        assert booking["claim"] == claim
+        event.cancels("anna")
+    event.check(drained=True)
+
+
+def test_a_late_cancellation_does_not_cancel_a_newer_booking(office: Office) -> None:
+    """P7: with a bookingId, only that booking is cancelled."""
+    event = office.opens(tickets=1)
+    old = event.book("anna").json["bookingId"]
+    event.cancels("anna")
+    event.books("anna")
+    answer = event.cancel("anna", booking_id=old)
+    assert (answer.status, answer.json["code"]) == (409, "booking-changed")
+    assert event.check().confirmed == {"anna"}
+
+
+def test_a_promoted_booking_keeps_its_id_and_says_it_had_a_ticket(office: Office) -> None:
+    """P2: promotion changes the claim's status, not the claim."""
+    event = office.opens(tickets=1)
+    event.books("anna")
+    waiting = event.book("ben").json
+    event.cancels("anna")
+    event.promotes()
+    confirmed = event.status("ben").json["booking"]
+    assert confirmed["status"] == "CONFIRMED"
+    assert confirmed["bookingId"] == waiting["bookingId"]
+    assert event.cancel("ben").json["was"] == "CONFIRMED"
+    event.check(drained=True)
+
+
+def test_the_sweep_promotes_what_a_lost_record_left(office: Office) -> None:
+    """P6: without any stream record, the periodic sweep hands the ticket on."""
+    event = office.opens(tickets=1)
+    event.books("anna")
+    event.books("ben")
+    event.cancels("anna")
+    functions.sweep.app.handler({}, Context())
+    assert event.check(drained=True).confirmed == {"ben"}
+
+
+def test_status_counts_what_is_left_and_who_waits(office: Office) -> None:
+    """The status is exact while nothing moves, over all lanes."""
+    event = office.opens(tickets=60)
+    for n in range(65):
+        event.books(f"user-{n}")
+    event.cancels("user-64")
+    event.cancels("user-0")
+    counts = event.status().json
+    assert (counts["availableTickets"], counts["bookedTickets"], counts["waitingListCount"]) == (1, 59, 4)
+    event.check()
+
+
+def test_a_position_far_back_is_an_estimate_and_says_so(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the counted part the position is the distance of the numbers: an upper bound."""
+    monkeypatch.setattr("shared.waiting_list.POSITION_EXACT_MAX", 3)
+    event = office.opens(tickets=1)
+    for n in range(7):
+        event.books(f"user-{n}")
+    event.cancels("user-2")
+    near, far = event.status("user-5").json["booking"], event.status("user-6").json["booking"]
+    assert (near["position"], near.get("positionIsEstimate")) == (4, None)
+    assert (far["position"], far["positionIsEstimate"]) == (6, True)
+    event.check()
