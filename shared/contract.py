@@ -166,16 +166,26 @@ class StatusAnswer(EventAnswer):
 
 def booking_answer(booking: Booking, position: Position | None = None) -> BookingAnswer:
     """Show a claim; one that waits is shown with its position."""
-    ids = {"booking_id": booking.booking_id, "event_id": booking.event_id, "user_id": booking.user_id}
+    booking_id, event_id, user_id = booking.booking_id, booking.event_id, booking.user_id
     match booking.status:
         case Status.CONFIRMED:
-            return ConfirmedAnswer(**ids, booked_at=booking.booked_at or "")
+            return ConfirmedAnswer(
+                booking_id=booking_id, event_id=event_id, user_id=user_id, booked_at=booking.booked_at or ""
+            )
         case Status.CANCELLED:
-            return CancelledAnswer(**ids, cancelled_at=booking.cancelled_at or "", was=booking.was)  # type: ignore[arg-type]
+            return CancelledAnswer(
+                booking_id=booking_id,
+                event_id=event_id,
+                user_id=user_id,
+                cancelled_at=booking.cancelled_at or "",
+                was=Status.CONFIRMED if booking.held_ticket else Status.WAITING,
+            )
         case Status.WAITING:
             assert position is not None, "who waits has a position"
             return WaitingAnswer(
-                **ids,
+                booking_id=booking_id,
+                event_id=event_id,
+                user_id=user_id,
                 position=position.value,
                 position_is_estimate=position.is_estimate or None,
                 joined_at=booking.joined_at or "",

@@ -112,4 +112,3 @@ def _open(event: Event) -> Iterator[TransactItem]:
     for number in range(event.lanes):
         lane = Lane(event.event_id, number, available=share + (number < rest), waiting=0, changes=0)
         yield {"Put": {"TableName": items.LANES, "Item": items.lane_item(lane)}}
-

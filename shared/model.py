@@ -104,9 +104,9 @@ class Booking:
         return self.status is not Status.CANCELLED
 
     @property
-    def was(self) -> Status:
-        """Return what a cancelled booking was before: it held a ticket if it was ever booked."""
-        return Status.CONFIRMED if self.booked_at else Status.WAITING
+    def held_ticket(self) -> bool:
+        """Tell whether it holds, or held before it was cancelled, a ticket rather than a place in the list."""
+        return self.booked_at is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The office: what a user can ask for, each put together from the rooms of the protocol."""
 
-from shared import claims, events, items, sale, telemetry, waiting_list
 from shared import cancellation as cancelling
+from shared import claims, events, items, sale, telemetry, waiting_list
 from shared.claims import NewClaim
 from shared.dynamodb import Deadline, get_all
 from shared.model import Availability, Booking, Claim, Status
@@ -66,7 +66,4 @@ def _standing(booking: Booking, deadline: Deadline, is_new: bool = False) -> Cla
 def _report(answer: Claim) -> None:
     booking = answer.booking
     metric = Metric.BOOKING_CONFIRMED if booking.joined_at is None else Metric.WAITING_JOINED
-    telemetry.outcome(
-        metric, event_id=booking.event_id, user_id=booking.user_id, booking_id=booking.booking_id
-    )
-
+    telemetry.outcome(metric, event_id=booking.event_id, user_id=booking.user_id, booking_id=booking.booking_id)

@@ -53,9 +53,9 @@ def _settled(event_id: str, deadline: Deadline) -> bool:
     try:
         settle(events.read_event(event_id, deadline), deadline)
     except EventNotFound:
-        logger.warning("record of an unknown event", event_id=event_id)  # nobody can wait for it
-    except Exception:  # whatever is wrong with one event must not keep the others waiting
-        logger.exception("not settled", event_id=event_id)
+        logger.warning("record of an unknown event", extra={"event_id": event_id})  # nobody can wait for it
+    except Exception:  # noqa: BLE001  # whatever is wrong with one event must not keep the others waiting
+        logger.exception("not settled", extra={"event_id": event_id})
         return False
     return True
 
@@ -64,8 +64,8 @@ def _audited(event_id: str, deadline: Deadline) -> bool:
     try:
         event = events.read_event(event_id, deadline)
         audit.report(event, audit.audit(event, deadline))
-    except Exception:  # as above
-        logger.exception("not audited", event_id=event_id)
+    except Exception:  # noqa: BLE001  # as above
+        logger.exception("not audited", extra={"event_id": event_id})
         return False
     return True
 
@@ -81,5 +81,5 @@ def _sold_out_events(deadline: Deadline) -> Iterator[str]:
                     return
                 yield item["eventId"]["S"]
         except TryAgain:
-            logger.warning("sweep ends early", segment=segment)
+            logger.warning("sweep ends early", extra={"segment": segment})
             return

@@ -102,7 +102,11 @@ def _take(lane: int, claim: NewClaim, booking: Booking) -> list[TransactItem]:
             "Key": items.lane_key(claim.event.event_id, lane),
             "UpdateExpression": "ADD available :taken, changes :one",
             "ConditionExpression": f"{has_ticket} AND {is_open}",
-            "ExpressionAttributeValues": {":none": items.number(0), ":taken": items.number(-1), ":one": items.number(1)},
+            "ExpressionAttributeValues": {
+                ":none": items.number(0),
+                ":taken": items.number(-1),
+                ":one": items.number(1),
+            },
         }
     }
     return [take_ticket, claim.put(booking)]

@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 import os
 import time
 from enum import StrEnum
+from typing import Any
 
 from aws_lambda_powertools import Logger
 
@@ -33,22 +34,23 @@ class Metric(StrEnum):
     AUDIT_INCONCLUSIVE = "AuditInconclusive"
 
 
-def outcome(metric: Metric, value: int = 1, **facts: str | int | None) -> None:
+def outcome(metric: Metric, value: int = 1, **facts: str | int) -> None:
     """Log what happened, with ids and numbers as facts, and count it."""
-    logger.info(metric, **facts, **_embedded(metric, value))
+    logger.info(metric, extra=facts | _embedded(metric, value))
 
 
-def alarm(metric: Metric, value: int = 1, **facts: str | int | None) -> None:
+def alarm(metric: Metric, value: int = 1, **facts: str | int) -> None:
     """Log what must not happen, and count it."""
-    logger.error(metric, **facts, **_embedded(metric, value))
+    logger.error(metric, extra=facts | _embedded(metric, value))
 
 
 def contention(operation: str, cause: str) -> None:
     """Log a request to the database that has to be sent again, and count it."""
-    logger.warning(Metric.CONTENTION, operation=operation, cause=cause, **_embedded(Metric.CONTENTION, 1))
+    facts = {"operation": operation, "cause": cause}
+    logger.warning(Metric.CONTENTION, extra=facts | _embedded(Metric.CONTENTION, 1))
 
 
-def _embedded(metric: Metric, value: int) -> dict[str, object]:
+def _embedded(metric: Metric, value: int) -> dict[str, Any]:
     definition = {"Namespace": NAMESPACE, "Dimensions": [["stage"]], "Metrics": [{"Name": metric, "Unit": "Count"}]}
     return {
         "stage": _STAGE,

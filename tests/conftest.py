@@ -39,12 +39,11 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def cold_functions() -> Iterator[None]:
+def cold_functions() -> None:
     """Let each test begin with functions that know no event."""
     from shared import events
 
     events.forget_all()
-    yield
 
 
 @pytest.fixture(scope="session")

@@ -85,4 +85,6 @@ def call(
     if raw is not None or body is not None:
         payload["body"] = raw if raw is not None else json.dumps(body)
     answer = function.handler(payload, Context())
-    return Answer(answer["statusCode"], {key.lower(): value for key, value in answer["headers"].items()}, answer["body"])
+    return Answer(
+        answer["statusCode"], {key.lower(): value for key, value in answer["headers"].items()}, answer["body"]
+    )

@@ -7,7 +7,7 @@ them, P5 with `order_violations`.
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,7 +84,7 @@ def _p2(found: Snapshot) -> Iterable[str]:
     for user, count in Counter(one["userId"] for one in found.bookings).items():
         if count > 1:
             yield f"P2: {user} has {count} bookings"
-    facts = {
+    facts: dict[str, Callable[[Item], bool]] = {
         "CONFIRMED": lambda one: "bookedAt" in one and "cancelledAt" not in one,
         "WAITING": lambda one: {"sequence", "joinedAt"} <= one.keys() and not {"bookedAt", "cancelledAt"} & one.keys(),
         "CANCELLED": lambda one: "cancelledAt" in one,

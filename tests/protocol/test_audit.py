@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import functions.sweep.app
 import pytest
-from shared import audit, events, items
+
+import functions.sweep.app
+from shared import audit, dynamodb, events, items
 from shared.dynamodb import Deadline
 from tests.conftest import LogLines
 from tests.gateway import Context
@@ -64,9 +65,7 @@ def test_a_lane_below_zero_is_found(office: Office, sold_out: Event) -> None:
 def test_a_lost_entry_is_found(office: Office, sold_out: Event) -> None:
     """P3: a waiting booking without its entry is two counts out."""
     entry = sold_out.check().entries[0]
-    office.database.delete_item(
-        TableName=items.WAITING_LIST, Key=items.entry_key(sold_out.event_id, entry["sequence"])
-    )
+    office.database.delete_item(TableName=items.WAITING_LIST, Key=items.entry_key(sold_out.event_id, entry["sequence"]))
     assert _promises(sold_out) == ["P3", "P3"]
 
 
@@ -91,7 +90,7 @@ def test_a_wrong_count_of_those_waiting_is_found(office: Office, sold_out: Event
 @contextmanager
 def _during_each_count(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> Iterator[None]:
     """Let something happen between the two looks at the lanes, when half is counted."""
-    all_items = audit.dynamodb.all_items
+    all_items = dynamodb.all_items
 
     def and_act(*arguments: Any, **request: Any) -> Iterator[Any]:
         found = list(all_items(*arguments, **request))
@@ -99,7 +98,7 @@ def _during_each_count(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object
             act()
         yield from found
 
-    monkeypatch.setattr(audit.dynamodb, "all_items", and_act)
+    monkeypatch.setattr(dynamodb, "all_items", and_act)
     yield
     monkeypatch.undo()
 

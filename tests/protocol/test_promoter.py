@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 import functions.promote.app
 import functions.sweep.app
-import pytest
 from shared import events, items
 from tests.gateway import Context
 from tests.meter import metered

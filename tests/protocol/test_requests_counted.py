@@ -4,6 +4,7 @@ The figures of one request do not depend on how many lanes, events or bookings t
 """
 
 import pytest
+
 from shared import events
 from tests.meter import metered
 from tests.office import Event, Office

@@ -1,7 +1,8 @@
 """A booking's life, one user after the other, through the functions and on the real engine."""
 
-import functions.sweep.app
 import pytest
+
+import functions.sweep.app
 from tests.gateway import Context
 from tests.office import Office
 

@@ -1,0 +1,379 @@
+"""Every row of the HTTP contract, through the functions' entry points with API Gateway's payloads."""
+
+import base64
+import json
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import functions.book.app
+import functions.cancel.app
+import functions.initialize.app
+import functions.status.app
+from shared import dynamodb, model
+from shared.model import BODY_BYTES_MAX, TryAgain
+from tests.conftest import LogLines
+from tests.gateway import Answer, call
+from tests.office import Office
+
+BOOK, CANCEL, INITIALIZE, STATUS = (
+    functions.book.app,
+    functions.cancel.app,
+    functions.initialize.app,
+    functions.status.app,
+)
+POSTS = [INITIALIZE, BOOK, CANCEL]
+CONCERT = {"name": "The concert", "totalTickets": 5}
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+
+
+def _is_time(value: str) -> bool:
+    import re
+
+    return re.fullmatch(TIME, value) is not None
+
+
+def assert_problem(answer: Answer, status: int, code: str, **more: Any) -> dict[str, Any]:
+    """Assert an RFC 9457 answer with exactly the contract's fields; return it."""
+    assert (answer.status, answer.json["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json
+    errors = {"errors"} if code == "invalid-request" else set()
+    assert problem.keys() == {"type", "title", "status", "detail", "instance", "code", "requestId"} | errors
+    assert problem["type"].endswith(code)
+    assert problem["status"] == status
+    assert problem["detail"]
+    assert problem["requestId"]
+    return problem | more
+
+
+def test_initialize_answers_201_with_the_event_and_where_it_is() -> None:
+    """The event has all its tickets; Location leads to its status."""
+    answer = call(INITIALIZE, CONCERT)
+    event = answer.json
+    assert answer.status == 201
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["location"] == f"/status/{event['eventId']}"
+    assert _is_time(event.pop("createdAt"))
+    assert isinstance(event.pop("eventId"), str)
+    assert event == {**CONCERT, "availableTickets": 5, "bookedTickets": 0, "waitingListCount": 0}
+
+
+def test_the_same_idempotency_key_and_body_is_the_same_event() -> None:
+    """P7: a lost answer is repeated, not another event opened."""
+    headers = {"idempotency-key": "first-night"}
+    first, again = call(INITIALIZE, CONCERT, headers=headers), call(INITIALIZE, CONCERT, headers=headers)
+    assert (first.status, again.status) == (201, 201)
+    assert first.json == again.json
+    call(BOOK, {"userId": "anna", "eventId": first.json["eventId"]})
+    assert call(INITIALIZE, CONCERT, headers=headers).json == first.json
+
+
+def test_the_same_idempotency_key_with_another_body_is_422() -> None:
+    """A key names one request."""
+    headers = {"idempotency-key": "second-night"}
+    call(INITIALIZE, CONCERT, headers=headers)
+    assert_problem(call(INITIALIZE, {**CONCERT, "totalTickets": 6}, headers=headers), 422, "idempotency-key-reused")
+    assert_problem(call(INITIALIZE, {**CONCERT, "name": "Other"}, headers=headers), 422, "idempotency-key-reused")
+
+
+def test_without_an_idempotency_key_each_request_opens_an_event() -> None:
+    """Two concerts may have the same name and size."""
+    assert call(INITIALIZE, CONCERT).json["eventId"] != call(INITIALIZE, CONCERT).json["eventId"]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256])
+def test_an_idempotency_key_has_1_to_255_characters(key: str) -> None:
+    """An empty key must not make one event of all."""
+    problem = assert_problem(call(INITIALIZE, CONCERT, headers={"idempotency-key": key}), 422, "invalid-request")
+    assert [error["field"] for error in problem["errors"]] == ["Idempotency-Key"]
+
+
+@pytest.mark.parametrize("tickets", [True, 1.5, 1.0, "5", 0, -1, 1_000_001, None, [], {}])
+def test_total_tickets_is_an_integer_from_1_to_a_million(tickets: Any) -> None:
+    """Nothing else is taken for a number, and the answer names the field."""
+    problem = assert_problem(call(INITIALIZE, {**CONCERT, "totalTickets": tickets}), 422, "invalid-request")
+    assert [error["field"] for error in problem["errors"]] == ["totalTickets"]
+
+
+@pytest.mark.parametrize("tickets", [1, 1_000_000])
+def test_the_smallest_and_the_largest_event_can_be_opened(tickets: int) -> None:
+    """The bounds are inside."""
+    assert call(INITIALIZE, {**CONCERT, "totalTickets": tickets}).json["availableTickets"] == tickets
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 201, "a\u0000b", "a\nb", 5, None])
+def test_a_name_is_1_to_200_printable_characters(name: Any) -> None:
+    """A name that cannot be shown is refused."""
+    problem = assert_problem(call(INITIALIZE, {**CONCERT, "name": name}), 422, "invalid-request")
+    assert [error["field"] for error in problem["errors"]] == ["name"]
+
+
+def test_every_wrong_field_is_named_at_once() -> None:
+    """Missing and unknown fields, too."""
+    problem = assert_problem(call(INITIALIZE, {"totalTickets": 0, "colour": "red"}), 422, "invalid-request")
+    assert sorted(error["field"] for error in problem["errors"]) == ["colour", "name", "totalTickets"]
+    assert all(error["detail"] for error in problem["errors"])
+
+
+def test_a_ticket_is_answered_201(office: Office) -> None:
+    """CONFIRMED, with exactly these fields."""
+    event = office.opens(tickets=1)
+    answer = event.book("anna")
+    assert answer.status == 201
+    assert answer.json.keys() == {"status", "bookingId", "eventId", "userId", "bookedAt"}
+    assert _is_time(answer.json["bookedAt"])
+    assert (answer.json["status"], answer.json["eventId"], answer.json["userId"]) == (
+        "CONFIRMED",
+        event.event_id,
+        "anna",
+    )
+
+
+def test_a_place_in_the_waiting_list_is_answered_202(office: Office) -> None:
+    """WAITING, with exactly these fields."""
+    event = office.opens(tickets=1)
+    event.books("anna")
+    event.books("ben")
+    answer = event.book("cleo")
+    assert answer.status == 202
+    assert answer.json.keys() == {"status", "bookingId", "eventId", "userId", "position", "joinedAt"}
+    assert _is_time(answer.json["joinedAt"])
+    assert (answer.json["status"], answer.json["position"]) == ("WAITING", 2)
+
+
+def test_an_active_claim_is_answered_200_as_it_is_now(office: Office) -> None:
+    """Who was waiting and has a ticket by now learns it by asking again."""
+    event = office.opens(tickets=1)
+    event.books("anna")
+    event.books("ben")
+    event.cancels("anna")
+    event.promotes()
+    answer = event.book("ben")
+    assert (answer.status, answer.json["status"]) == (200, "CONFIRMED")
+
+
+def test_cancelling_answers_what_was_given_up(office: Office) -> None:
+    """CANCELLED, with exactly these fields."""
+    event = office.opens(tickets=1)
+    booking = event.book("anna").json
+    answer = event.cancel("anna", booking_id=booking["bookingId"])
+    assert answer.status == 200
+    assert answer.json.keys() == {"status", "bookingId", "eventId", "userId", "cancelledAt", "was"}
+    assert _is_time(answer.json["cancelledAt"])
+    assert (answer.json["status"], answer.json["was"]) == ("CANCELLED", "CONFIRMED")
+    assert answer.json["bookingId"] == booking["bookingId"]
+
+
+def test_cancelling_what_was_never_booked_is_404(office: Office) -> None:
+    """An event, but no booking."""
+    assert_problem(office.opens(tickets=1).cancel("anna"), 404, "booking-not-found")
+
+
+def test_cancelling_another_than_the_current_booking_is_409(office: Office) -> None:
+    """The booking that was meant is named, and it is not this one."""
+    event = office.opens(tickets=1)
+    event.books("anna")
+    assert_problem(event.cancel("anna", booking_id="another"), 409, "booking-changed")
+    event.cancels("anna")
+    assert_problem(event.cancel("anna", booking_id="another"), 409, "booking-changed")
+
+
+def test_status_answers_the_event_and_with_a_user_their_claim(office: Office) -> None:
+    """The same event; booking is null for a user who never booked."""
+    event = office.opens(tickets=1)
+    plain = event.status()
+    assert plain.status == 200
+    assert plain.json.keys() == {
+        "eventId",
+        "name",
+        "totalTickets",
+        "availableTickets",
+        "bookedTickets",
+        "waitingListCount",
+        "createdAt",
+    }
+    confirmed, waiting = event.book("anna").json, event.book("ben").json
+    assert event.status("anna").json["booking"] == confirmed
+    assert event.status("ben").json["booking"] == waiting
+    cancelled = event.cancel("ben").json
+    assert event.status("ben").json == {**event.status().json, "booking": cancelled}
+    assert event.status("nobody").json == {**event.status().json, "booking": None}
+
+
+def test_integers_are_ids_and_answered_as_strings(office: Office) -> None:
+    """The original contract has "userId": 1; 1 and "1" are the same user."""
+    event = office.opens(tickets=1)
+    assert event.book(1).json["userId"] == "1"
+    assert event.book("1").status == 200
+    assert event.status("1").json["booking"]["userId"] == "1"
+    assert event.cancel(1).json["userId"] == "1"
+
+
+@pytest.mark.parametrize("user", ["x", "x" * 128, "ü" * 128, "𝄞" * 128, "a#b", "a b", "ünï", "../x", "' OR 1=1", 0, -7])
+def test_any_printable_id_of_128_characters_can_book(office: Office, user: Any) -> None:
+    """Ids are the caller's: nothing in them is special."""
+    event = office.opens(tickets=1)
+    assert event.books(user) == 201
+    assert event.status(str(user)).json["booking"]["userId"] == str(user)
+    event.check()
+
+
+BAD_IDS = ["", "x" * 129, "a\u0000b", "\u0007", "a\u007fb", "a\u0085b", True, 1.5, None, [], {}, 10**200]
+
+
+@pytest.mark.parametrize("function", [BOOK, CANCEL])
+@pytest.mark.parametrize("field", ["userId", "eventId"])
+@pytest.mark.parametrize("value", BAD_IDS)
+def test_what_is_no_id_is_422_with_its_field(function: ModuleType, field: str, value: Any) -> None:
+    """Wrong types, lengths, and control characters."""
+    problem = assert_problem(call(function, {"userId": "u", "eventId": "e", field: value}), 422, "invalid-request")
+    assert [error["field"] for error in problem["errors"]] == [field]
+
+
+@pytest.mark.parametrize("value", [value for value in BAD_IDS if value is not None])
+def test_a_booking_id_is_an_id(value: Any) -> None:
+    """Where it is given."""
+    answer = call(CANCEL, {"userId": "u", "eventId": "e", "bookingId": value})
+    assert_problem(answer, 422, "invalid-request")
+
+
+@pytest.mark.parametrize("function", [BOOK, CANCEL])
+def test_missing_and_unknown_fields_are_422(function: ModuleType) -> None:
+    """Each is named."""
+    problem = assert_problem(call(function, {"eventid": "e"}), 422, "invalid-request")
+    assert sorted(error["field"] for error in problem["errors"]) == ["eventId", "eventid", "userId"]
+
+
+@pytest.mark.parametrize("event_id", ["no-such-event", "a#0", 'a"b', "%41", "a/b", "a b", "é"])
+def test_an_unknown_event_is_404(event_id: str) -> None:
+    """Whatever the id looks like."""
+    assert_problem(call(STATUS, event_id=event_id), 404, "event-not-found")
+    assert_problem(call(BOOK, {"userId": "anna", "eventId": event_id}), 404, "event-not-found")
+    assert_problem(call(CANCEL, {"userId": "anna", "eventId": event_id}), 404, "event-not-found")
+
+
+@pytest.mark.parametrize("query", [{"userId": ""}, {"userId": "x" * 129}, {"userId": "a\u0000b"}, {"user": "anna"}])
+def test_wrong_parameters_of_status_are_422(office: Office, query: dict[str, str]) -> None:
+    """In the query as in a body."""
+    assert_problem(call(STATUS, event_id=office.opens(tickets=1).event_id, query=query), 422, "invalid-request")
+
+
+def test_an_event_id_that_is_none_is_422_in_status() -> None:
+    """In the path as in a body."""
+    assert_problem(call(STATUS, event_id="x" * 129), 422, "invalid-request")
+
+
+MALFORMED = [
+    "{",
+    "",
+    " ",
+    "[]",
+    "null",
+    "5",
+    '"text"',
+    "{'name': 1}",
+    '{"name": "a",}',
+    "\ufeff{}",
+    '{"userId": "\\ud800", "eventId": "e", "name": "x", "totalTickets": 1}',
+    '{"userId": "\ud800", "eventId": "e", "name": "x", "totalTickets": 1}',
+    '{"userId": NaN}',
+    "[" * 5000,
+]
+
+
+@pytest.mark.parametrize("function", POSTS)
+@pytest.mark.parametrize("raw", MALFORMED)
+def test_a_body_that_is_no_json_object_is_400(function: ModuleType, raw: str) -> None:
+    """Lone surrogates too, escaped or not."""
+    assert_problem(call(function, raw=raw), 400, "malformed-json")
+
+
+@pytest.mark.parametrize("function", POSTS)
+def test_no_body_is_400(function: ModuleType) -> None:
+    """As API Gateway sends it: without the field."""
+    assert_problem(call(function), 400, "malformed-json")
+
+
+@pytest.mark.parametrize("raw", ["%%%", "YQ", base64.b64encode(b"\xff\xfe{}").decode(), ""])
+def test_a_base64_body_that_is_no_utf8_json_is_400(raw: str) -> None:
+    """API Gateway encodes what is not text."""
+    assert_problem(call(BOOK, raw=raw, base64=True), 400, "malformed-json")
+
+
+def test_a_base64_body_is_read(office: Office) -> None:
+    """A client that sends application/octet-stream is served, too."""
+    event_id = office.opens(tickets=1).event_id
+    raw = base64.b64encode(json.dumps({"userId": "änna", "eventId": event_id}).encode()).decode()
+    assert call(BOOK, raw=raw, base64=True).json["userId"] == "änna"
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
+def test_the_content_type_is_not_looked_at(office: Office, content_type: str) -> None:
+    """A body is JSON or it is not."""
+    body = {"userId": "anna", "eventId": office.opens(tickets=1).event_id}
+    assert call(BOOK, body, headers={"content-type": content_type}).status == 201
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+@pytest.mark.parametrize("function", POSTS)
+def test_a_body_over_10_kb_is_413(function: ModuleType, encoded: bool) -> None:
+    """Before anything in it is looked at; the size is that of the bytes sent."""
+    for size in (BODY_BYTES_MAX + 1, 50 * BODY_BYTES_MAX):
+        raw = base64.b64encode(b" " * size).decode() if encoded else " " * size
+        assert_problem(call(function, raw=raw, base64=encoded), 413, "body-too-large")
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_body_of_just_10_kb_is_read(office: Office, encoded: bool) -> None:
+    """The bound is inside, and counts bytes, not characters."""
+    body = json.dumps({"userId": "anna", "eventId": office.opens(tickets=1).event_id})
+    body += " " * (BODY_BYTES_MAX - len(body))
+    raw = base64.b64encode(body.encode()).decode() if encoded else body
+    assert call(BOOK, raw=raw, base64=encoded).status == 201
+    assert_problem(call(BOOK, raw='{"userId": "' + "ü" * 5200 + '"}'), 413, "body-too-large")
+
+
+def test_contention_past_the_deadline_is_503_with_retry_after(
+    office: Office, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
+) -> None:
+    """Never a false "sold out"; the same request is answered when the storm is over."""
+    event = office.opens(tickets=1)
+
+    def conflict(*_: Any) -> None:
+        raise TryAgain("TransactionConflict")
+
+    with monkeypatch.context() as storm:
+        storm.setattr(dynamodb, "commit", conflict)
+        answer = event.book("anna")
+    assert_problem(answer, 503, "try-again")
+    assert answer.headers["retry-after"] == str(model.RETRY_AFTER_S)
+    [line] = [line for line in log_lines() if line["message"] == "TryAgain"]
+    assert (line["TryAgain"], line["cause"]) == (1, "TransactionConflict")
+    assert event.books("anna") == 201
+
+
+def test_the_unexpected_is_500_without_detail_and_logged_under_its_request_id(
+    office: Office, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
+) -> None:
+    """The answer tells nothing of the inside; the log tells all."""
+    event = office.opens(tickets=1)
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the secret inside")
+
+    monkeypatch.setattr(dynamodb, "commit", fail)
+    answer = event.book("anna")
+    problem = assert_problem(answer, 500, "internal-error")
+    assert "secret" not in answer.text
+    [line] = [line for line in log_lines() if line["level"] == "ERROR"]
+    assert line["correlation_id"] == problem["requestId"]
+    assert "the secret inside" in line["exception"]
+
+
+def test_answers_are_not_to_be_kept(office: Office) -> None:
+    """What is left changes all the time."""
+    event = office.opens(tickets=1)
+    assert event.status().headers["cache-control"] == "no-store"
+    assert event.cancel("nobody").headers["cache-control"] == "no-store"
