@@ -1,0 +1,204 @@
+"""Crowds over real HTTP against `python -m local`: nobody oversold, stranded, or served out of turn."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.crowd import Crowd, Exchange, by_status, in_flight, open_event
+from tests.promises import Request, order_violations, plain
+from tests.running import RunningOffice, running
+
+PROMOTED_WITHIN_S = 5.0
+RANDOM_RUN_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def office() -> Iterator[RunningOffice]:
+    """Yield an office for all crowds of this module, each with an event of its own."""
+    with running() as office:
+        yield office
+
+
+def test_a_sold_out_concert_and_a_hundred_cancellations(office: RunningOffice) -> None:
+    """P1, P5, P6: 400 users, 100 tickets, 64 in flight; then the holders cancel, and the first 100 of the list follow."""
+    event_id = open_event(office.url, tickets=100)
+    booked, crowd = in_flight(office.url, event_id, Crowd.book, [f"user-{n}" for n in range(400)])
+    confirmed, waiting = by_status(booked, "CONFIRMED"), by_status(booked, "WAITING")
+    assert (len(confirmed), len(waiting), crowd.faults) == (100, 300, [])
+    assert {one.status for one in confirmed} == {201}
+    assert {one.status for one in waiting} == {202}
+    before = office.check_drained(event_id, within_s=1)
+    assert before.confirmed == {one.user for one in confirmed}
+    assert set(before.waiting) == {one.user for one in waiting}
+
+    bookings = {one.user: one.answer["bookingId"] for one in confirmed}
+    cancelled, crowd = in_flight(
+        office.url, event_id, lambda crowd, user: crowd.cancel(user, bookings[user]), list(bookings)
+    )
+    assert ({one.status for one in cancelled}, crowd.faults) == ({200}, [])
+    after = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
+    assert after.confirmed == set(before.waiting[:100])
+    assert after.waiting == before.waiting[100:]
+    promoted = {one["userId"]: one["promotedAt"] for one in after.bookings if "promotedAt" in one}
+    assert [promoted[user] for user in before.waiting[:100]] == sorted(promoted.values())
+
+
+@pytest.mark.parametrize("tickets", [1, 100])
+def test_one_user_who_books_twenty_times_at_once_has_one_ticket(office: RunningOffice, tickets: int) -> None:
+    """P2, P7: one request makes the claim, the others are answered with it."""
+    event_id = open_event(office.url, tickets)
+    booked, crowd = in_flight(office.url, event_id, Crowd.book, ["anna"] * 20)
+    assert (len({one.answer["bookingId"] for one in booked}), crowd.faults) == (1, [])
+    assert sorted(one.status for one in booked) == [200] * 19 + [201]
+    assert office.check_drained(event_id, within_s=1).tickets_left == tickets - 1
+
+
+def test_one_user_who_joins_twenty_times_at_once_waits_once(office: RunningOffice) -> None:
+    """P2, P3, P7: the same in the waiting list."""
+    event_id = open_event(office.url, tickets=1)
+    in_flight(office.url, event_id, Crowd.book, ["anna", "ben"])
+    booked, crowd = in_flight(office.url, event_id, Crowd.book, ["cleo"] * 20)
+    assert (len({one.answer["bookingId"] for one in booked}), crowd.faults) == (1, [])
+    assert sorted(one.status for one in booked) == [200] * 19 + [202]
+    assert len(office.check_drained(event_id, within_s=1).waiting) == 2
+
+
+@pytest.mark.parametrize("tickets", [1, 60, 120])
+def test_the_last_tickets_of_all_lanes_are_sold_at_once(office: RunningOffice, tickets: int) -> None:
+    """P1, P4: the sold-out turn under a crowd, with one lane and with several."""
+    event_id = open_event(office.url, tickets)
+    booked, crowd = in_flight(office.url, event_id, Crowd.book, [f"user-{n}" for n in range(tickets + 70)])
+    assert (len(by_status(booked, "CONFIRMED")), crowd.faults) == (tickets, [])
+    office.check_drained(event_id, within_s=1)
+
+
+async def _come_and_go(crowd: Crowd, user: str) -> list[Exchange]:
+    """Book and cancel at random for a while; return all that was said."""
+    choices = random.Random(f"{crowd.event_id} {user}")
+    history: list[Exchange] = []
+    until = time.monotonic() + RANDOM_RUN_S
+    while time.monotonic() < until:
+        history.append(await crowd.book(user))
+        await asyncio.sleep(choices.uniform(0, 0.5))
+        if choices.random() < 0.7:
+            history.append(await crowd.cancel(user, history[-1].answer["bookingId"]))
+    return history
+
+
+async def _stay(crowd: Crowd, user: str) -> list[Exchange]:
+    """Come at some moment, book once, and stay."""
+    await asyncio.sleep(random.Random(f"{crowd.event_id} {user}").uniform(0, RANDOM_RUN_S))
+    return [await crowd.book(user)]
+
+
+def test_two_hundred_users_who_come_and_go(office: RunningOffice) -> None:
+    """P1 to P6: after ten seconds of bookings and cancellations everything adds up, and those who stayed were served in turn."""
+    event_id = open_event(office.url, tickets=60)
+
+    def act(crowd: Crowd, user: str) -> "asyncio.Future[list[Exchange]]":
+        return asyncio.ensure_future(_stay(crowd, user) if user.startswith("loyal") else _come_and_go(crowd, user))
+
+    users = [f"user-{n}" for n in range(140)] + [f"loyal-{n}" for n in range(60)]
+    histories, crowd = in_flight(office.url, event_id, act, users, at_once=200)
+    assert crowd.faults == []
+    found = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
+    assert _order_violations(office, event_id, histories) == []
+    for history in histories:
+        last = history[-1]
+        holds = last.user in found.confirmed or last.user in found.waiting
+        assert holds == (last.path == "/book"), last
+
+
+def _order_violations(office: RunningOffice, event_id: str, histories: list[list[Exchange]]) -> list[str]:
+    """P5 over the users who stayed: by the database's own order of confirmations."""
+    confirmed_at = {user: float(n) for n, user in enumerate(_confirmations(office, event_id))}
+    bookings = [
+        Request(one.user, one.asked_s, one.answered_s, one.answer["status"])
+        for history in histories
+        for one in history
+        if one.user.startswith("loyal")
+    ]
+    return order_violations(bookings, {user: at for user, at in confirmed_at.items() if user.startswith("loyal")})
+
+
+def _confirmations(office: RunningOffice, event_id: str) -> list[str]:
+    """Return the users whose bookings became CONFIRMED, in the order of the stream."""
+    streams = office.streams()
+    arn = office.database().describe_table(TableName="BookingsTable")["Table"]["LatestStreamArn"]
+    confirmed = []
+    for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+        iterator = streams.get_shard_iterator(
+            StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        while (page := streams.get_records(ShardIterator=iterator))["Records"]:
+            for record in page["Records"]:
+                booking = plain(record["dynamodb"]["NewImage"])
+                if booking["eventId"] == event_id and booking["status"] == "CONFIRMED":
+                    confirmed.append(booking["userId"])
+            iterator = page["NextShardIterator"]
+    return confirmed
+
+
+@pytest.mark.parametrize("part", ["worker", "feeder", "dynoxide"])
+def test_a_part_killed_in_the_middle_loses_nothing(tmp_path: Path, part: str) -> None:
+    """P1 to P8: every acknowledged booking is there after kill -9 and a restart, and nobody is stranded."""
+    with running(tmp_path) as office:
+        event_id = open_event(office.url, tickets=60)
+        parts = office.pids(part)
+        killed = []
+
+        async def book_cancel_and_kill(crowd: Crowd, user: str) -> Exchange:
+            if user == "user-75":
+                killed.append(office.kill(part))
+            booked = await crowd.book(user)
+            if int(user.removeprefix("user-")) % 3 == 0:
+                return await crowd.cancel(user, booked.answer["bookingId"])
+            return booked
+
+        users = [f"user-{n}" for n in range(150)]
+        last, _ = in_flight(office.url, event_id, book_cancel_and_kill, users, at_once=32)
+        office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
+        assert len(office.pids(part)) == len(parts)
+        assert not set(killed) & set(office.pids(part))
+        office.stop()
+    with running(tmp_path) as office:
+        found = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
+        stored = {one["userId"]: one["bookingId"] for one in found.bookings}
+        for one in last:
+            assert stored[one.user] == one.answer["bookingId"]
+            is_there = one.user in found.confirmed or one.user in found.waiting
+            assert is_there == (one.answer["status"] != "CANCELLED"), one
+
+
+def test_a_database_that_hangs_is_503_and_then_all_goes_on(tmp_path: Path) -> None:
+    """P7: no false answer while it hangs; what it does late, after we gave up, is one effect with the repetition."""
+    with running(tmp_path) as office:
+        event_id = open_event(office.url, tickets=3)
+        in_flight(office.url, event_id, Crowd.book, ["anna"])
+        [engine] = office.pids("dynoxide")
+        users = ["ben", "cleo", "dora", "eve"]
+        os.kill(engine, signal.SIGSTOP)
+        try:
+            with ThreadPoolExecutor(len(users)) as threads:
+                answers = list(threads.map(lambda user: _book_once(office, event_id, user), users))
+        finally:
+            os.kill(engine, signal.SIGCONT)
+        for answer in answers:
+            assert (answer.status_code, answer.json()["code"]) == (503, "try-again")
+            assert int(answer.headers["retry-after"]) >= 1
+        booked, _ = in_flight(office.url, event_id, Crowd.book, users)
+        found = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
+        assert len(by_status(booked, "CONFIRMED")) == 2
+        assert (len(found.confirmed), len(found.waiting)) == (3, 2)
+
+
+def _book_once(office: RunningOffice, event_id: str, user: str) -> httpx.Response:
+    return httpx.post(f"{office.url}/book", json={"userId": user, "eventId": event_id}, timeout=60)

@@ -1,0 +1,87 @@
+"""What the README shows is what happens: its commands are run, its answers compared."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.running import PROJECT, running
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+def _shown() -> list[tuple[str, str]]:
+    """Return each command of the README's console blocks, with the output shown below it."""
+    shown: list[tuple[str, str]] = []
+    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                shown.append((line[2:], ""))
+            else:
+                shown[-1] = (shown[-1][0], shown[-1][1] + line)
+    return shown
+
+
+def _as_shown(output: str) -> object:
+    """Return an answer without what differs from run to run."""
+    return json.loads(TIME.sub("TIME", UUID.sub("ID", output)))
+
+
+def test_every_answer_of_the_readme_is_the_real_one() -> None:
+    """The commands run in their order; ids and times are those of this run."""
+    shown = _shown()
+    answered = []
+    with running() as office:
+        event_id = ""
+        for command, expected in shown:
+            if command.startswith("EVENT="):
+                continue
+            here = command.replace("localhost:3000", f"127.0.0.1:{office.port}")
+            output = _run(f"EVENT={event_id}; {here}")
+            event_id = event_id or json.loads(output)["eventId"]
+            answered.append((command, _as_shown(output)))
+            assert answered[-1] == (command, _as_shown(expected))
+    assert len(answered) == 7
+
+
+def test_the_ids_in_the_readme_belong_together() -> None:
+    """A reader who follows one id through the page always finds the same event and booking."""
+    ids = {name: set(re.findall(rf'"{name}":"([^"]+)"', README)) for name in ("eventId", "bookingId")}
+    assert (len(ids["eventId"]), len(ids["bookingId"])) == (1, 2)
+    assert re.findall(r"^\$ EVENT=(.+)$", README, re.MULTILINE) == list(ids["eventId"])
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *sorted(str(page.relative_to(PROJECT)) for page in PROJECT.glob("docs/**/*.md"))]
+)
+def test_links_within_the_project_lead_somewhere(page: str) -> None:
+    """No page points to a file that is not there."""
+    text = (PROJECT / page).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (PROJECT / page).parent.joinpath(link).exists(), link
+
+
+def test_the_parameters_of_the_template_are_in_the_readme() -> None:
+    """The deploy section names each of them with its default, but for the stage."""
+    template = (PROJECT / "template.yaml").read_text(encoding="utf-8")
+    section = template.partition("Parameters:")[2].partition("\nConditions:")[0]
+    defaults = dict(re.findall(r"^  (\w+):\n    Type: \w+\n    Default: (\S+)$", section, re.MULTILINE))
+    assert defaults.pop("Stage") == "dev"
+    for name, default in defaults.items():
+        assert f"{name}={default}" in README
+
+
+def _run(command: str) -> str:
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, check=True)
+    return done.stdout
+
+
+def test_make_knows_the_commands_of_the_readme() -> None:
+    """Make run and make test are there, and make help lists them."""
+    listed = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    assert {"run", "test"} <= set(re.findall(r"^\s*(?:make )?(\w+)", listed, re.MULTILINE))
+    assert Path(PROJECT / "Makefile").exists()
