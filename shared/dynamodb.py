@@ -158,8 +158,6 @@ def query(deadline: Deadline, **request: Any) -> dict[str, Any]:
 def all_items(operation: str, deadline: Deadline, **request: Any) -> Iterator[Item]:
     """Read all items of a "query" or "scan", page by page, one page in memory. Raises TryAgain."""
     while True:
-        if deadline.has_passed:
-            raise TryAgain("deadline")
         page = _call(operation, deadline, request)
         yield from page["Items"]
         if "LastEvaluatedKey" not in page:
@@ -170,7 +168,7 @@ def all_items(operation: str, deadline: Deadline, **request: Any) -> Iterator[It
 class _Attempt:
     """One try of a request; `failed` says why there must be another."""
 
-    cause = ""
+    cause = "deadline"
 
     def failed(self, error: Exception | str) -> None:
         """Note why; raise the error again if another try cannot mend it."""
@@ -183,17 +181,17 @@ class _Attempt:
 
 
 def _attempts(operation: str, deadline: Deadline) -> Iterator[_Attempt]:
-    """Yield tries with full jitter between them until the deadline; then raise TryAgain.
+    """Yield tries with full jitter between them until the deadline; then, or if it is past already, raise TryAgain.
 
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
     pause_s = BACKOFF_FIRST_S
     attempt = _Attempt()
     while True:
-        yield attempt
-        telemetry.contention(operation, attempt.cause)
         if deadline.has_passed:
             raise TryAgain(attempt.cause)
+        yield attempt
+        telemetry.contention(operation, attempt.cause)
         time.sleep(random.uniform(0, pause_s))  # noqa: S311  # spreads retries; no secret depends on it
         pause_s = min(BACKOFF_MAX_S, 2 * pause_s)
 

@@ -11,7 +11,7 @@ Whoever comes second sees what the first one wrote, so nobody is left waiting be
 
 from shared import dynamodb, events, items, telemetry
 from shared.dynamodb import Deadline, TransactItem
-from shared.model import Entry, Event, Lane, Status, TryAgain, now
+from shared.model import Entry, Event, Lane, Status, now
 from shared.waiting_list import entry_removal, head
 
 HEAD_LENGTH = 25  # entries read at once; one transaction each
@@ -51,8 +51,6 @@ def _promote_in_order(event: Event, entries: list[Entry], tickets: list[int], de
     """Promote one entry after the other, up to the first refusal; return how many were promoted."""
     promoted = 0
     for entry, lane in zip(entries, tickets, strict=False):
-        if deadline.has_passed:
-            raise TryAgain("deadline")
         if dynamodb.commit(_promote(event, entry, lane), deadline):
             break  # somebody was faster: read again
         promoted += 1

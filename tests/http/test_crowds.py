@@ -28,7 +28,7 @@ def office() -> Iterator[RunningOffice]:
 
 
 def test_a_sold_out_concert_and_a_hundred_cancellations(office: RunningOffice) -> None:
-    """P1, P5, P6: 400 users, 100 tickets, 64 in flight; then the holders cancel, and the first 100 of the list follow."""
+    """P1, P5, P6: 400 users, 100 tickets, 64 in flight; the holders cancel, the next 100 follow."""
     event_id = open_event(office.url, tickets=100)
     booked, crowd = in_flight(office.url, event_id, Crowd.book, [f"user-{n}" for n in range(400)])
     confirmed, waiting = by_status(booked, "CONFIRMED"), by_status(booked, "WAITING")
@@ -100,7 +100,7 @@ async def _stay(crowd: Crowd, user: str) -> list[Exchange]:
 
 
 def test_two_hundred_users_who_come_and_go(office: RunningOffice) -> None:
-    """P1 to P6: after ten seconds of bookings and cancellations everything adds up, and those who stayed were served in turn."""
+    """P1 to P6: after ten seconds of it everything adds up, and those who stayed were served in turn."""
     event_id = open_event(office.url, tickets=60)
 
     def act(crowd: Crowd, user: str) -> "asyncio.Future[list[Exchange]]":

@@ -10,6 +10,7 @@ import pytest
 from tests.running import PROJECT, running
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
+PAGES = ["README.md", *sorted(str(page.relative_to(PROJECT)) for page in PROJECT.glob("docs/**/*.md"))]
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -55,9 +56,7 @@ def test_the_ids_in_the_readme_belong_together() -> None:
     assert re.findall(r"^\$ EVENT=(.+)$", README, re.MULTILINE) == list(ids["eventId"])
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", *sorted(str(page.relative_to(PROJECT)) for page in PROJECT.glob("docs/**/*.md"))]
-)
+@pytest.mark.parametrize("page", PAGES)
 def test_links_within_the_project_lead_somewhere(page: str) -> None:
     """No page points to a file that is not there."""
     text = (PROJECT / page).read_text(encoding="utf-8")
