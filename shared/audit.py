@@ -1,18 +1,21 @@
-"""The audit: recount one sold-out event from its bookings, entries and lanes, while bookings go on.
+"""The audit: settle one sold-out event and recount it from its bookings, entries and lanes, while bookings go on.
 
 A count takes many requests, and what it counts moves meanwhile. Every transaction adds 1 to `changes` of a lane
 it touches, so the lanes, read before and after, tell how many came between; each can have put a count out by
 one at the most. What is out by more than that cannot be explained by movement: it is a violation. Nothing moved:
-then every difference is one, and no alarm is ever false.
+then every difference is one, and no alarm is ever false. The lanes are read before it settles, too: a ticket free
+beside somebody who waits, and nothing moved since, is one that settling could not hand out.
 """
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 
 from shared import dynamodb, events, items, telemetry
 from shared.dynamodb import Deadline
 from shared.items import Item
-from shared.model import Event, Lane, Status
+from shared.model import Event, Lane, Status, Stuck
+from shared.settle import settle
 from shared.telemetry import Metric
 
 RECOUNTS_MAX = 3
@@ -36,7 +39,7 @@ class _Tally:
 
 
 def audit(event: Event, deadline: Deadline) -> list[Finding] | None:
-    """Recount an event: return what breaks a promise, nothing if all adds up, None if too much moved to tell.
+    """Settle and recount: return what breaks a promise, nothing if all adds up, None if too much moved to tell.
 
     Reads every booking and entry once per count, RECOUNTS_MAX counts at the most.
 
@@ -44,6 +47,8 @@ def audit(event: Event, deadline: Deadline) -> list[Finding] | None:
     """
     for _ in range(RECOUNTS_MAX):
         before = events.read_lanes(event, deadline)
+        with suppress(Stuck):  # that is for the count to show
+            settle(event, deadline)
         tally = _count(event, deadline)
         after = events.read_lanes(event, deadline)
         moved = sum(lane.changes for lane in after) - sum(lane.changes for lane in before)
@@ -106,7 +111,7 @@ def _compare(event: Event, tally: _Tally, lanes: list[Lane], moved: int) -> list
     if moved == 0 and tally.waiting == tally.entries and tally.waiting_digest != tally.entries_digest:
         findings.append(Finding("P3", 1))  # as many as there should be, but not the same
     if moved == 0 and available > 0 and tally.entries > 0:
-        findings.append(Finding("P6", min(available, tally.entries)))  # the sweep has settled just before
+        findings.append(Finding("P6", min(available, tally.entries)))
     return findings
 
 

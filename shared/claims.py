@@ -52,17 +52,13 @@ class NewClaim:
         }
         if self.number == 1:
             return {"Put": put | {"ConditionExpression": "attribute_not_exists(userId)"}}
-        earlier_is_cancelled = "#status = :cancelled"
-        nobody_came_between = "claim = :earlier"  # P7: a late try meets a later claim
+        # The claim of this number was seen cancelled, and no claim ever comes back from that: the number says it all.
+        nobody_came_between = "claim = :cancelled"  # P7: a late try meets a later claim
         return {
             "Put": put
             | {
-                "ConditionExpression": f"{earlier_is_cancelled} AND {nobody_came_between}",
-                "ExpressionAttributeNames": {"#status": "status"},
-                "ExpressionAttributeValues": {
-                    ":cancelled": items.text(Status.CANCELLED),
-                    ":earlier": items.number(self.number - 1),
-                },
+                "ConditionExpression": nobody_came_between,
+                "ExpressionAttributeValues": {":cancelled": items.number(self.number - 1)},
             }
         }
 
@@ -88,7 +84,7 @@ class NewClaim:
             return standing
         if self.uncertain and standing.claim > self.number:
             raise TryAgain("uncertain")  # one of the claims between may have been ours: never make a second (P7)
-        self.number = standing.claim + 1
+        self.number, self.uncertain = standing.claim + 1, False  # what may still arrive finds its number gone by
         return None
 
     def is_mine(self, booking: Booking) -> bool:

@@ -79,6 +79,11 @@ def to_event(item: Item) -> Event:
     )
 
 
+def to_last_sequence(item: Item) -> int:
+    """Read the last number that an event's waiting list has handed out; 0 before the first."""
+    return int(item["lastSequence"]["N"]) if "lastSequence" in item else 0
+
+
 def lane_item(lane: Lane) -> Item:
     """Return the item of a new lane."""
     return lane_key(lane.event_id, lane.number) | {

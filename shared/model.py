@@ -10,6 +10,7 @@ Errors that a caller may meet:
     ├── BookingNotFound         the user never booked
     ├── BookingChanged          the booking to cancel is not the user's current one
     └── TryAgain                contention, throttling or a silent database, until the time budget ran out
+        └── Stuck               settling was refused again and again
 """
 
 import zlib
@@ -198,6 +199,10 @@ class TryAgain(TicketOfficeError):
 
     cause: str
     detail = "The ticket office is very busy. Nothing was lost: send the same request again."
+
+
+class Stuck(TryAgain):
+    """Settling was refused again and again: others are faster each time, or the tables are damaged."""
 
 
 def lanes_for(total_tickets: int) -> int:

@@ -45,11 +45,12 @@ def sweep(time_left_s: float) -> int:
     deadline = Deadline.after(time_left_s - RESERVE_S)
     swept = 0
     for event_id in _sold_out_events(deadline):
-        swept += _settled(event_id, deadline) and _audited(event_id, deadline)
+        swept += _audited(event_id, deadline)
     return swept
 
 
 def _settled(event_id: str, deadline: Deadline) -> bool:
+    """Settle an event; its failure is its own."""
     try:
         settle(events.read_event(event_id, deadline), deadline)
     except EventNotFound:
@@ -61,6 +62,7 @@ def _settled(event_id: str, deadline: Deadline) -> bool:
 
 
 def _audited(event_id: str, deadline: Deadline) -> bool:
+    """Settle and audit an event; its failure is its own."""
     try:
         event = events.read_event(event_id, deadline)
         audit.report(event, audit.audit(event, deadline))

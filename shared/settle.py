@@ -11,30 +11,35 @@ Whoever comes second sees what the first one wrote, so nobody is left waiting be
 
 from shared import dynamodb, events, items, telemetry
 from shared.dynamodb import Deadline, TransactItem
-from shared.model import Entry, Event, Lane, Status, now
+from shared.model import Entry, Event, Lane, Status, Stuck, now
 from shared.waiting_list import entry_removal, head
 
 HEAD_LENGTH = 25  # entries read at once; one transaction each
+FRUITLESS_MAX = 20  # looks in a row that promoted nobody, though there was a ticket and somebody waiting
 
 
 def settle(event: Event, deadline: Deadline, promotions_max: int | None = None) -> int:
     """Promote from the head of the list while there are tickets, in order; return how many were promoted.
 
-    The order holds although several entries are read at once (P5): whoever should have come before one of them
-    was in the list when it was read, and so comes before it on the page; and the page ends at the first refusal.
+    The order holds although several entries are read at once (P5): whoever should come before one of them stands
+    before it on the page, see `head`; and the page ends at the first refusal.
 
-    Raises TryAgain when the deadline passed before the work was done.
+    Raises TryAgain when the deadline passed before the work was done; Stuck.
     """
-    promoted = 0
+    promoted = fruitless = 0
     while promotions_max is None or promoted < promotions_max:
         length = HEAD_LENGTH if promotions_max is None else min(HEAD_LENGTH, promotions_max - promoted)
         entries = head(event.event_id, length, deadline)
         if not entries:
             return promoted
-        tickets = _tickets(events.read_lanes(event, deadline))  # after the list: see above
+        tickets = _tickets(events.read_lanes(event, deadline))
         if not tickets:
             return promoted
-        promoted += _promote_in_order(event, entries, tickets, deadline)
+        now_promoted = _promote_in_order(event, entries, tickets, deadline)
+        promoted += now_promoted
+        fruitless = 0 if now_promoted else fruitless + 1
+        if fruitless == FRUITLESS_MAX:
+            raise Stuck("settle")
     return promoted
 
 

@@ -52,12 +52,25 @@ def position_of(booking: Booking, deadline: Deadline) -> Position:
 
 
 def head(event_id: str, length: int, deadline: Deadline) -> list[Entry]:
-    """Read the first entries of the list, strongly consistent, in their order. Raises TryAgain."""
+    """Read the first entries of the list, strongly consistent, in their order. Raises TryAgain.
+
+    Nobody who is told "waiting" before another of them asked can be missing before that one (P5). A query is not a
+    snapshot: what is committed while it runs may show in its later part and not in its earlier. So the last number
+    that was drawn is read first, and nobody who drew theirs later is on the page.
+    """
+    event_item = dynamodb.get(deadline, items.EVENTS, items.event_key(event_id)) or {}
+    last = items.to_last_sequence(event_item)
+    if last == 0:
+        return []
     page = dynamodb.query(
         deadline,
         TableName=items.WAITING_LIST,
-        KeyConditionExpression="eventId = :event",
-        ExpressionAttributeValues={":event": items.text(event_id)},
+        KeyConditionExpression="eventId = :event AND #sequence <= :last",
+        ExpressionAttributeNames={"#sequence": "sequence"},
+        ExpressionAttributeValues={
+            ":event": items.text(event_id),
+            ":last": items.number(last),
+        },
         Limit=length,
         ConsistentRead=True,
     )

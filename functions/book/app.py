@@ -11,14 +11,17 @@ app = api.resolver()
 
 @app.post("/book")
 def book() -> Response[str]:
-    """Book for the user; who has an active claim already is answered with it."""
+    """Book for the user; who has an active claim already is answered with it.
+
+    So is who cancelled by another request before this one was answered: with the claim as it is now.
+    """
     request = api.body_as(app, contract.BookRequest)
     claim = office.book(request.event_id, request.user_id, Deadline.after(REQUEST_BUDGET_S))
     return api.answer(_status_code(claim), contract.booking_answer(claim.booking, claim.position))
 
 
 def _status_code(claim: Claim) -> int:
-    if not claim.is_new:
+    if not (claim.is_new and claim.booking.is_active):
         return 200
     return 202 if claim.booking.status is Status.WAITING else 201
 
