@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def _book(office: RunningOffice, seconds: float, workers: int) -> Iterator[dict[
     rates = {}
     for in_flight in (16, 64):
         event_id = open_event(office.url, ONE_TICKET_EACH)
-        measured = load.run(office.port, in_flight, seconds, lambda number: _bookings(event_id, number))
+        measured = load.run(office.port, in_flight, seconds, partial(_bookings, event_id))
         rates[in_flight] = measured.per_second
         found = promises.check(office.database(), event_id, drained=True)
         assert len(found.confirmed) == measured.statuses[201]
@@ -69,7 +70,7 @@ def _join(office: RunningOffice, seconds: float, _workers: int) -> Iterator[dict
     """Joins of one sold-out event."""
     event_id = open_event(office.url, tickets=1)
     load.run(office.port, 1, seconds, lambda _: iter([_booking(event_id, "first")]))
-    measured = load.run(office.port, 64, seconds, lambda number: _bookings(event_id, number))
+    measured = load.run(office.port, 64, seconds, partial(_bookings, event_id))
     found = office.check_drained(event_id, PROMOTED_WITHIN_S)
     assert len(found.waiting) == measured.statuses[202]
     yield _row("join a sold-out one, 64 in flight", measured)
@@ -80,8 +81,8 @@ def _cancel(office: RunningOffice, seconds: float, _workers: int) -> Iterator[di
     users = 500
     event_id = open_event(office.url, users)
     for some in (range(users), range(users, 2 * users)):
-        load.run(office.port, 16, seconds * 10, lambda number, some=some: _shares(event_id, some, number, 16))  # type: ignore[misc]
-    measured = load.run(office.port, 64, seconds * 10, lambda number: _cancellations(event_id, users, number, 64))
+        load.run(office.port, 16, seconds * 10, partial(_shares, event_id, some, 16))
+    measured = load.run(office.port, 64, seconds * 10, partial(_cancellations, event_id, range(users), 64))
     ended_s = time.monotonic()
     found = office.check_drained(event_id, PROMOTED_WITHIN_S)
     after_s = time.monotonic() - ended_s
@@ -99,7 +100,7 @@ def _status(office: RunningOffice, seconds: float, _workers: int) -> Iterator[di
     for tickets in (50, ONE_TICKET_EACH):
         event_id = open_event(office.url, tickets)
         request = load.get(f"/status/{event_id}")
-        measured = load.run(office.port, 64, seconds, lambda _, request=request: _forever(request))  # type: ignore[misc]
+        measured = load.run(office.port, 64, seconds, partial(_forever, request))
         lanes = len(promises.check(office.database(), event_id).lanes)
         yield _row(f"status of {lanes} lane(s), 64 in flight", measured)
 
@@ -112,13 +113,13 @@ def _bookings(event_id: str, connection: int) -> Iterator[bytes]:
         yield _booking(event_id, f"user-{connection}-{n}")
 
 
-def _shares(event_id: str, users: range, connection: int, connections: int) -> Iterator[bytes]:
+def _shares(event_id: str, users: range, connections: int, connection: int) -> Iterator[bytes]:
     for n in users[connection::connections]:
         yield _booking(event_id, f"user-{n}")
 
 
-def _cancellations(event_id: str, users: int, connection: int, connections: int) -> Iterator[bytes]:
-    for n in range(users)[connection::connections]:
+def _cancellations(event_id: str, users: range, connections: int, connection: int) -> Iterator[bytes]:
+    for n in users[connection::connections]:
         yield load.post("/cancel", json.dumps({"userId": f"user-{n}", "eventId": event_id}))
 
 
@@ -126,7 +127,7 @@ def _booking(event_id: str, user: str) -> bytes:
     return load.post("/book", json.dumps({"userId": user, "eventId": event_id}))
 
 
-def _forever(request: bytes) -> Iterator[bytes]:
+def _forever(request: bytes, _connection: int) -> Iterator[bytes]:
     while True:
         yield request
 

@@ -21,7 +21,6 @@ class Measured:
     seconds: float = 0.0
     latencies_s: list[float] = field(default_factory=list)
     statuses: dict[int, int] = field(default_factory=dict)
-    bodies: list[bytes] = field(default_factory=list)  # only where they were asked for
 
     @property
     def per_second(self) -> float:
@@ -49,11 +48,11 @@ def get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
-def run(port: int, in_flight: int, seconds: float, requests: Requests, *, keep_bodies: bool = False) -> Measured:
+def run(port: int, in_flight: int, seconds: float, requests: Requests) -> Measured:
     """Send what `requests` yields over so many connections until it ends or the time is up, in another process."""
     context = multiprocessing.get_context("fork")  # requests may be a closure; the parent has no threads
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(sender, port, in_flight, seconds, requests, keep_bodies))
+    process = context.Process(target=_run, args=(sender, port, in_flight, seconds, requests))
     process.start()
     sender.close()
     if not receiver.poll(seconds + STOP_S_MAX):
@@ -67,11 +66,10 @@ def run(port: int, in_flight: int, seconds: float, requests: Requests, *, keep_b
 class _Connection(asyncio.Protocol):
     """One keep-alive connection that sends its next request when it has the answer to the last."""
 
-    def __init__(self, requests: Iterator[bytes], until_s: float, measured: Measured, keep_bodies: bool) -> None:
+    def __init__(self, requests: Iterator[bytes], until_s: float, measured: Measured) -> None:
         self._requests = requests
         self._until_s = until_s
         self._measured = measured
-        self._keep_bodies = keep_bodies
         self._buffer = b""
         self.done = asyncio.get_running_loop().create_future()
 
@@ -92,8 +90,6 @@ class _Connection(asyncio.Protocol):
         self._measured.latencies_s.append(time.perf_counter() - self._sent_s)
         status = int(head[9:12])
         self._measured.statuses[status] = self._measured.statuses.get(status, 0) + 1
-        if self._keep_bodies:
-            self._measured.bodies.append(body)
         self._next()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -110,14 +106,14 @@ class _Connection(asyncio.Protocol):
         self._transport.write(request)  # type: ignore[attr-defined]  # a stream's transport
 
 
-def _run(sender: object, port: int, in_flight: int, seconds: float, requests: Requests, keep_bodies: bool) -> None:
+def _run(sender: object, port: int, in_flight: int, seconds: float, requests: Requests) -> None:
     async def all_connections() -> Measured:
         loop = asyncio.get_running_loop()
         measured = Measured()
         begun_s = time.perf_counter()
         connections = [
             loop.create_connection(
-                lambda number=number: _Connection(requests(number), begun_s + seconds, measured, keep_bodies),  # type: ignore[misc]
+                lambda number=number: _Connection(requests(number), begun_s + seconds, measured),  # type: ignore[misc]
                 "127.0.0.1",
                 port,
             )

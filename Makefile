@@ -1,0 +1,98 @@
+# Every target does all of its own set-up, from git, make, python3 (3.11 or newer), node and npm.
+# Environments are made from hash-locked requirements and are made anew when their lock changes.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PYTHON ?= python3
+ARGS ?=
+# Processor to build for: this machine's. Deploy with the same value.
+ARCH ?= $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
+
+export SAM_CLI_TELEMETRY := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The locks are complete and universal: pip has nothing to resolve, only to check.
+PIP_INSTALL := -m pip install --quiet --no-deps --require-hashes --requirement
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format build bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/.run node_modules/.engine ## run the ticket office on this machine; ARGS="--port 8000 --data DIR"
+	@exec .venv/bin/python -m local $(ARGS)
+
+test: .venv/.dev .venv-sam/.sam .venv-lambda/.lambda node_modules/.engine ## run all tests; ARGS="-k oversell" chooses
+	@.venv/bin/python -m pytest $(ARGS)
+
+lint: .venv/.dev .venv-sam/.sam ## check style, types and the template
+	@.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv-sam/bin/cfn-lint template.yaml
+	.venv-sam/bin/sam validate --lint
+
+format: .venv/.dev ## put the code into the house's format
+	@.venv/bin/ruff check --fix --select I
+	.venv/bin/ruff format
+
+build: .venv-sam/.sam .venv-lambda/.lambda ## make what is deployed in .aws-sam/build; ARCH=arm64 or ARCH=x86_64
+	@scripts/build --architecture $(ARCH)
+	echo "Deploy it: .venv-sam/bin/sam deploy --guided --parameter-overrides Architecture=$(ARCH)"
+
+bench: .venv/.dev node_modules/.engine ## measure, and print the figures of docs/benchmark.md
+	@.venv/bin/python -m bench $(ARGS)
+
+lock: .venv-uv/.uv ## resolve requirements/*.in and package.json anew
+	@scripts/lock
+
+clean: ## remove what the other targets made, but not the data in .local
+	@rm -rf .venv .venv-sam .venv-lambda .venv-uv node_modules .aws-sam \
+	  .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ------------------------------------------------------------------ environments
+# $(call new-environment,DIR): with the Python at hand, which must be new enough.
+define new-environment
+@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "python3 is " + sys.version.split()[0] + ", 3.11 or newer is needed: make PYTHON=...")'
+echo "Making $(1)"
+$(PYTHON) -m venv --clear $(1)
+endef
+
+.venv/.run: requirements/run.txt
+	$(call new-environment,.venv)
+	.venv/bin/python $(PIP_INSTALL) $<
+	touch $@
+
+.venv/.dev: requirements/dev.txt .venv/.run
+	@echo "Adding what tests and linters need"
+	.venv/bin/python $(PIP_INSTALL) $<
+	touch $@
+
+.venv-sam/.sam: requirements/sam.txt
+	$(call new-environment,.venv-sam)
+	.venv-sam/bin/python $(PIP_INSTALL) $<
+	touch $@
+
+# With the runtime's Python; where there is none, tests/artifact builds for and runs on the one at hand.
+.venv-lambda/.lambda: requirements/lambda.txt
+	@echo "Making .venv-lambda"
+	"$$(scripts/runtime-python)" -m venv --clear .venv-lambda
+	.venv-lambda/bin/python $(PIP_INSTALL) $<
+	touch $@
+
+.venv-uv/.uv: requirements/uv.txt
+	$(call new-environment,.venv-uv)
+	.venv-uv/bin/python $(PIP_INSTALL) $<
+	touch $@
+
+# The engine is an optional dependency: npm installs nothing where there is no binary for the machine, and
+# local/ then looks on PATH and says how to get one.
+node_modules/.engine: package.json package-lock.json
+	@if command -v npm >/dev/null; then npm ci --silent; else echo "npm not found: the engine must be on PATH"; fi
+	mkdir -p node_modules
+	touch $@

@@ -1,0 +1,61 @@
+"""Runs one function in a process of its own, as Lambda does: a payload per line in, what came of it per line out.
+
+    python -m tests.artifact.invoke functions.book.app.handler
+
+Each line that comes out is {"answer": ..., "requests": [[action, resource], ...]}: what the function answered, and what
+it asked of the database, in the terms of an IAM policy. Logs go to the error output.
+"""
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+
+from tests.gateway import Context
+
+requests: list[tuple[str, str]] = []
+
+
+def main(handler_name: str) -> None:
+    """Answer payloads until there are no more."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    session = boto3.session.Session()
+    session.events.register("before-parameter-build.dynamodb", record)
+    boto3.DEFAULT_SESSION = session
+    module, _, name = handler_name.rpartition(".")
+    handler = getattr(importlib.import_module(module), name)
+    for line in sys.stdin:
+        requests.clear()
+        answer = handler(json.loads(line), Context())
+        print(json.dumps({"answer": answer, "requests": requests}), file=answers, flush=True)
+
+
+def record(params: dict[str, Any], model: Any, **_: Any) -> None:
+    """Note a request to the database."""
+    requests.extend((f"dynamodb:{action}", resource) for action, resource in privileges(model.name, params))
+
+
+def privileges(operation: str, params: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what a request needs: a transaction, what each of its items does; the others, what they are.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+    """
+    if operation == "TransactWriteItems":
+        for item in params["TransactItems"]:
+            ((kind, request),) = item.items()
+            yield f"{kind}Item", request["TableName"]
+    elif operation == "BatchGetItem":
+        yield from ((operation, table) for table in params["RequestItems"])
+    elif "IndexName" in params:
+        yield operation, f"{params['TableName']}/index/{params['IndexName']}"
+    else:
+        yield operation, params["TableName"]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,178 @@
+"""The payloads of events/, sent to their functions in the order of a booking's life.
+
+Each function runs in a process of its own, with the environment that template.yaml gives it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import engine
+from local.database import Database
+from local.template import load
+from tests.template.stack import deployed
+
+ROOT = Path(__file__).resolve().parents[2]
+FUNCTIONS = sorted(load().functions)
+STOP_S_MAX = 10
+
+Payload = dict[str, Any]
+
+
+class Functions:
+    """The functions, started when first called. Notes what each asked of the database."""
+
+    def __init__(self, endpoint: str, processes: ExitStack) -> None:
+        self._endpoint = endpoint
+        self._processes = processes
+        self._running: dict[str, subprocess.Popen[str]] = {}
+        self.used: dict[str, set[tuple[str, str]]] = {name: set() for name in FUNCTIONS}
+
+    def invoke(self, name: str, payload: Payload) -> dict[str, Any]:
+        """Send a payload to a function and return its answer."""
+        process = self._running.get(name) or self._start(name)
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(json.dumps(payload) + "\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        assert line, f"{name} died"
+        result = json.loads(line)
+        self.used[name] |= {(action, resource) for action, resource in result["requests"]}
+        answer: dict[str, Any] = result["answer"]
+        return answer
+
+    def _start(self, name: str) -> subprocess.Popen[str]:
+        function = load().functions[name]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.artifact.invoke", function.handler],
+            cwd=ROOT,
+            env={"PATH": os.defpath, **function.environment, **Database.embedded(self._endpoint).environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._running[name] = process
+        self._processes.callback(_stop, process)
+        return process
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """End a function: it stops when it gets no more payloads."""
+    assert process.stdin
+    assert process.stdout
+    process.stdin.close()
+    try:
+        process.wait(STOP_S_MAX)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()
+
+
+def payload(name: str) -> Payload:
+    """Read events/<name>.json."""
+    found: Payload = json.loads((ROOT / "events" / f"{name}.json").read_text())
+    return found
+
+
+def by(user_id: str, request: Payload) -> Payload:
+    """Return the request as another user would send it."""
+    if "body" in request:
+        return request | {"body": json.dumps(json.loads(request["body"]) | {"userId": user_id})}
+    return request | {"rawQueryString": f"userId={user_id}", "queryStringParameters": {"userId": user_id}}
+
+
+INITIALIZE, BOOK, CANCEL, STATUS = map(payload, ("initialize", "book", "cancel", "status"))
+PROMOTE, SWEEP = map(payload, ("promote", "sweep"))
+
+# Function, payload, and what the answer must hold. There is one ticket.
+LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
+    # ada gets it, grace waits; who asks again gets the same answer.
+    ("InitializeFunction", INITIALIZE, {"statusCode": 201, "name": "Opening night", "availableTickets": 1}),
+    ("InitializeFunction", INITIALIZE, {"statusCode": 201, "name": "Opening night", "availableTickets": 1}),
+    ("BookFunction", BOOK, {"statusCode": 201, "status": "CONFIRMED", "userId": "ada"}),
+    ("BookFunction", BOOK, {"statusCode": 200, "status": "CONFIRMED", "userId": "ada"}),
+    ("BookFunction", by("grace", BOOK), {"statusCode": 202, "status": "WAITING", "userId": "grace", "position": 1}),
+    ("StatusFunction", STATUS, {"statusCode": 200, "availableTickets": 0, "waitingListCount": 1}),
+    ("StatusFunction", by("grace", STATUS), {"booking.status": "WAITING", "booking.position": 1}),
+    # ada gives it back, the stream's records come, grace has it.
+    ("CancelFunction", CANCEL, {"statusCode": 200, "status": "CANCELLED", "was": "CONFIRMED"}),
+    ("PromoteFunction", PROMOTE, {"batchItemFailures": []}),
+    ("StatusFunction", by("grace", STATUS), {"booking.status": "CONFIRMED", "waitingListCount": 0}),
+    # ada waits and leaves; grace gives the ticket back while nobody waits; ada books it in one request.
+    ("BookFunction", BOOK, {"statusCode": 202, "status": "WAITING"}),
+    ("CancelFunction", CANCEL, {"statusCode": 200, "status": "CANCELLED", "was": "WAITING"}),
+    ("CancelFunction", by("grace", CANCEL), {"statusCode": 200, "was": "CONFIRMED"}),
+    ("BookFunction", BOOK, {"statusCode": 201, "status": "CONFIRMED"}),
+    # A record that never comes: the sweep finds who was left waiting beside a free ticket.
+    ("BookFunction", by("grace", BOOK), {"statusCode": 202, "status": "WAITING"}),
+    ("CancelFunction", CANCEL, {"statusCode": 200, "was": "CONFIRMED"}),
+    ("SweepFunction", SWEEP, {"swept": 1}),
+    ("StatusFunction", by("grace", STATUS), {"booking.status": "CONFIRMED", "availableTickets": 0}),
+]
+
+
+@dataclass
+class Lived:
+    """What the functions answered, step by step, and what each asked of the database."""
+
+    answers: list[dict[str, Any]]
+    used: dict[str, set[tuple[str, str]]]
+
+
+@pytest.fixture(scope="module")
+def lived() -> Iterator[Lived]:
+    """Yield what came of LIFE."""
+    with engine.running(None) as endpoint, ExitStack() as processes:
+        functions = Functions(endpoint, processes)
+        yield Lived([_flat(functions.invoke(name, request)) for name, request, _ in LIFE], functions.used)
+
+
+def _flat(answer: dict[str, Any]) -> dict[str, Any]:
+    """Put the fields of an HTTP answer's body beside its status, those of a booking as booking.x."""
+    body = json.loads(answer.get("body", "{}"))
+    booking = {f"booking.{name}": value for name, value in (body.get("booking") or {}).items()}
+    flat: dict[str, Any] = answer | body | booking
+    return flat
+
+
+@pytest.mark.parametrize("step", range(len(LIFE)), ids=lambda step: f"{step}-{LIFE[step][0]}")
+def test_the_payloads_are_answered(step: int, lived: Lived) -> None:
+    """P1 to P7, as somebody sees them who tries the functions with `sam local invoke`."""
+    expected = LIFE[step][2]
+    assert {name: lived.answers[step].get(name) for name in expected} == expected
+
+
+def test_the_same_idempotency_key_answers_with_the_same_event(lived: Lived) -> None:
+    """P7: nothing is opened twice."""
+    assert lived.answers[0]["body"] == lived.answers[1]["body"]
+
+
+def test_every_function_has_a_payload() -> None:
+    """`sam local invoke XFunction -e events/x.json` works for all of them."""
+    assert sorted(f"{path.stem.capitalize()}Function" for path in (ROOT / "events").glob("*.json")) == FUNCTIONS
+
+
+def test_the_payloads_of_one_life_fit_together() -> None:
+    """The event that initialize.json opens is the one that the others name: its id follows from its key."""
+    event_id = payload("status")["pathParameters"]["eventId"]
+    for name in ("book", "cancel"):
+        assert json.loads(payload(name)["body"])["eventId"] == event_id
+    for record in payload("promote")["Records"]:
+        assert record["dynamodb"]["Keys"]["laneId"]["S"] == f"{event_id}#0"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_is_allowed_what_it_does_and_nothing_more(name: str, lived: Lived) -> None:
+    """Its requests to the database are the policy of its role: one too few fails on AWS, one too many is a hole."""
+    granted = {(action, resource) for action, resource in deployed().privileges(name) if action.startswith("dynamodb:")}
+    assert granted == lived.used[name]

@@ -1,0 +1,75 @@
+"""The stack as CloudFormation will see it, for tests to look at."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Properties = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Resources after the SAM transform, by logical id."""
+
+    resources: dict[str, dict[str, Any]]
+
+    def of_type(self, kind: str) -> dict[str, Properties]:
+        """Return the properties of all resources of a type."""
+        return {name: resource["Properties"] for name, resource in self.resources.items() if resource["Type"] == kind}
+
+    @property
+    def functions(self) -> dict[str, Properties]:
+        """Return all functions."""
+        return self.of_type("AWS::Lambda::Function")
+
+    @property
+    def routes(self) -> dict[str, str]:
+        """Return "METHOD /path" and the function that answers it."""
+        (api,) = self.of_type("AWS::ApiGatewayV2::Api").values()
+        found = {}
+        for path, methods in api["Body"]["paths"].items():
+            for method, operation in methods.items():
+                uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+                found[f"{method.upper()} {path}"] = uri.rpartition("${")[2].partition(".Arn}")[0]
+        return found
+
+    def statements(self, function: str) -> list[dict[str, Any]]:
+        """Return what template.yaml itself allows a function, without AWS's managed policies."""
+        role = self.functions[function]["Role"]["Fn::GetAtt"][0]
+        policies = self.resources[role]["Properties"]["Policies"]
+        return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+
+    def privileges(self, function: str) -> set[tuple[str, str]]:
+        """Return what a function is allowed, such as ("dynamodb:Scan", "EventsTable/index/soldOut")."""
+        return {
+            (action, _name(resource))
+            for statement in self.statements(function)
+            for action in _as_list(statement["Action"])
+            for resource in _as_list(statement["Resource"])
+        }
+
+
+@cache
+def deployed() -> Stack:
+    """Transform template.yaml."""
+    command = [".venv-sam/bin/python", "tests/template/transform.py"]
+    result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return Stack(json.loads(result.stdout)["Resources"])
+
+
+def _name(resource: Any) -> str:
+    """Write !GetAtt Table.Arn as Table, and !Sub "${Table.Arn}/rest" as Table/rest."""
+    if isinstance(resource, dict) and "Fn::GetAtt" in resource:
+        return str(resource["Fn::GetAtt"][0])
+    if isinstance(resource, dict) and "Fn::Sub" in resource:
+        return str(resource["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
+    return str(resource)
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

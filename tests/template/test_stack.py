@@ -1,0 +1,210 @@
+"""What no linter sees: that the stack has all that the promises and the operators rely on.
+
+Looked at after the SAM transform, as CloudFormation sees it. `make lint` runs cfn-lint and `sam validate --lint`.
+"""
+
+import json
+from typing import Any
+
+import pytest
+
+from local import intrinsics
+from shared.model import REQUEST_BUDGET_S
+from shared.promotion import RESERVE_S
+from tests.template.stack import ROOT, deployed
+
+FUNCTIONS = {
+    "InitializeFunction",
+    "BookFunction",
+    "CancelFunction",
+    "StatusFunction",
+    "PromoteFunction",
+    "SweepFunction",
+}
+BACKGROUND = {"PromoteFunction", "SweepFunction"}
+TABLES = {"EventsTable", "LanesTable", "BookingsTable", "WaitingListTable"}
+API_TIMEOUT_S = 30  # of an HTTP API's integration; the most that API Gateway waits
+
+
+def _if_prod(prod: Any, dev: Any) -> dict[str, list[Any]]:
+    return {"Fn::If": ["IsProd", prod, dev]}
+
+
+def _source() -> dict[str, Any]:
+    return intrinsics.read(ROOT / "template.yaml")
+
+
+def test_the_system_has_these_functions_and_tables() -> None:
+    """What the tests below go through is all there is."""
+    assert deployed().functions.keys() == FUNCTIONS
+    assert deployed().of_type("AWS::DynamoDB::Table").keys() == TABLES
+
+
+def test_every_route_of_the_contract_has_a_function_of_its_own() -> None:
+    """One function per route, so that each has its own privileges, logs and limits."""
+    assert deployed().routes == {
+        "POST /initialize": "InitializeFunction",
+        "POST /book": "BookFunction",
+        "POST /cancel": "CancelFunction",
+        "GET /status/{eventId}": "StatusFunction",
+    }
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_a_functions_artifact_matches_its_handler(name: str) -> None:
+    """The folder that is packaged is the one the handler's name leads to, in the repository and on Lambda."""
+    resource = _source()["Resources"][name]
+    properties, build = resource["Properties"], resource["Metadata"]["BuildProperties"]
+    folder = properties["CodeUri"]
+    assert (ROOT / folder / "app.py").is_file()
+    assert build == {"ParentPackageMode": "explicit", "ParentPackages": folder.replace("/", ".")}
+    assert properties["Handler"] == f"{build['ParentPackages']}.app.handler"
+
+
+def test_every_folder_of_functions_is_deployed() -> None:
+    """No handler is forgotten in the template."""
+    folders = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
+    assert {f"{folder.capitalize()}Function" for folder in folders} == FUNCTIONS
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_functions_and_layer_are_of_one_architecture(name: str) -> None:
+    """The layer holds machine code: it fits the functions, and the build fits both."""
+    layer = _source()["Resources"]["SharedLayer"]
+    architecture = {"Ref": "Architecture"}
+    assert deployed().functions[name]["Architectures"] == [architecture]
+    assert layer["Properties"]["CompatibleArchitectures"] == [architecture]
+    assert layer["Metadata"]["BuildArchitecture"] == architecture
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_functions_and_layer_are_of_one_python(name: str) -> None:
+    """Runtime, build and layer name one version."""
+    stack = deployed()
+    layer_name, layer = next(iter(stack.of_type("AWS::Lambda::LayerVersion").items()))
+    function = stack.functions[name]
+    assert function["Layers"] == [{"Ref": layer_name}]
+    assert layer["CompatibleRuntimes"] == [function["Runtime"]]
+    for built in (name, "SharedLayer"):
+        assert _source()["Resources"][built]["Metadata"]["BuildMethod"] == function["Runtime"]
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_every_function_writes_to_a_log_group_of_its_own_that_forgets(name: str) -> None:
+    """Without one, Lambda makes a group that is kept, and paid for, forever."""
+    stack = deployed()
+    group = stack.functions[name]["LoggingConfig"]["LogGroup"]["Ref"]
+    assert stack.of_type("AWS::Logs::LogGroup")[group] == {"RetentionInDays": {"Ref": "LogRetentionDays"}}
+    others = FUNCTIONS - {name}
+    assert group not in {stack.functions[other]["LoggingConfig"]["LogGroup"]["Ref"] for other in others}
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS - BACKGROUND))
+def test_a_request_is_answered_before_lambda_and_the_gateway_give_up(name: str) -> None:
+    """503 try-again is ours to say: the protocol stops first, then the function, then API Gateway."""
+    assert 1.5 * REQUEST_BUDGET_S <= deployed().functions[name]["Timeout"] < API_TIMEOUT_S
+
+
+@pytest.mark.parametrize("name", sorted(BACKGROUND))
+def test_background_work_has_time_beside_its_reserve(name: str) -> None:
+    """Most of an invocation's time is for the work."""
+    assert deployed().functions[name]["Timeout"] >= 4 * RESERVE_S
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_a_table_can_be_restored_and_not_be_lost(name: str) -> None:
+    """P1 to P8 hold for data that is there: backups, encryption, and in production no deletion."""
+    resource = deployed().resources[name]
+    table = resource["Properties"]
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["DeletionProtectionEnabled"] == _if_prod(True, False)
+    assert resource["DeletionPolicy"] == _if_prod("Retain", "Delete")
+    assert resource["UpdateReplacePolicy"] == _if_prod("Retain", "Delete")
+
+
+def test_the_promoter_reads_the_stream_of_bookings_whole() -> None:
+    """P6: every release and every join reaches the promoter, from the first record on."""
+    (mapping,) = deployed().of_type("AWS::Lambda::EventSourceMapping").values()
+    assert mapping["FunctionName"] == {"Ref": "PromoteFunction"}
+    assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["BookingsTable", "StreamArn"]}
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    bookings = deployed().resources["BookingsTable"]["Properties"]
+    assert bookings["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+
+
+def test_the_stream_wakes_the_promoter_for_a_release_and_for_a_join_only() -> None:
+    """P6, and no more: a confirmed booking, most of all records, costs no invocation."""
+    (mapping,) = deployed().of_type("AWS::Lambda::EventSourceMapping").values()
+    status = {"confirmed": {"status": {"S": ["CONFIRMED"]}}, "cancelled": {"status": {"S": ["CANCELLED"]}}}
+    assert [json.loads(one["Pattern"]) for one in mapping["FilterCriteria"]["Filters"]] == [
+        {"dynamodb": {"OldImage": status["confirmed"], "NewImage": status["cancelled"]}},
+        {"dynamodb": {"NewImage": {"status": {"S": ["WAITING"]}}}},
+    ]
+
+
+def test_a_failing_record_is_retried_alone_within_bounds_and_then_kept() -> None:
+    """P6: one bad record neither blocks the stream nor disappears; the S3 object holds the whole batch."""
+    stack = deployed()
+    (mapping,) = stack.of_type("AWS::Lambda::EventSourceMapping").values()
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert 1 <= mapping["MaximumRetryAttempts"] <= 100
+    assert 60 <= mapping["MaximumRecordAgeInSeconds"] <= 24 * 3600, "the stream itself keeps a day"
+    destination = mapping["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"]
+    assert destination == ["FailedRecordsBucket", "Arn"]
+    assert stack.resources[destination[0]]["Type"] == "AWS::S3::Bucket"
+    # https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html: Lambda writes with the
+    # function's role
+    needed = {("s3:PutObject", "FailedRecordsBucket/*"), ("s3:ListBucket", "FailedRecordsBucket")}
+    assert needed <= stack.privileges("PromoteFunction")
+
+
+def test_the_bucket_of_failed_records_is_private_and_encrypted() -> None:
+    """The records name users."""
+    (bucket,) = deployed().of_type("AWS::S3::Bucket").values()
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+
+
+def test_the_sweep_runs_every_few_minutes_and_is_not_repeated() -> None:
+    """P6: what a lost record left is found soon."""
+    (schedule,) = deployed().of_type("AWS::Scheduler::Schedule").values()
+    assert schedule["ScheduleExpression"] == "rate(5 minutes)"
+    assert schedule["Target"]["Arn"] == {"Fn::GetAtt": ["SweepFunction", "Arn"]}
+    assert schedule["Target"]["RetryPolicy"] == {"MaximumRetryAttempts": 0}
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_a_functions_privileges_name_actions_and_resources(name: str) -> None:
+    """No wildcard: neither for actions nor for tables. What the functions need of it is in tests/artifact."""
+    privileges = deployed().privileges(name)
+    assert privileges
+    for action, resource in privileges:
+        assert "*" not in action
+        assert resource.split("/")[0] in {*TABLES, "FailedRecordsBucket"}
+        assert "*" not in resource or resource == "FailedRecordsBucket/*", "objects of the bucket have no names yet"
+
+
+def test_nothing_has_a_name_that_a_second_stack_would_want_too() -> None:
+    """dev, prod and a colleague's copy live in one account; names are CloudFormation's to give."""
+    named = {
+        "Name",
+        "TableName",
+        "FunctionName",
+        "BucketName",
+        "LogGroupName",
+        "RoleName",
+        "DashboardName",
+        "LayerName",
+        "AlarmName",
+    }
+    fixed = {
+        f"{name}.{key}"
+        for name, resource in deployed().resources.items()
+        for key in named & resource.get("Properties", {}).keys()
+        if isinstance(resource["Properties"][key], str)
+    }
+    assert fixed == set()

@@ -1,0 +1,31 @@
+"""Print the stack that CloudFormation makes of template.yaml, as JSON. Runs in .venv-sam, which has the transform.
+
+AWS::Serverless-2016-10-31 is applied by AWS's own code. AWS::LanguageExtensions, which lets DeletionPolicy depend on a
+parameter, is applied by CloudFormation only: its !If stays as it is.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from samcli.yamlhelper import yaml_parse
+from samtranslator.translator.transform import transform
+
+CODE = "s3://bucket/key"  # where `sam deploy` uploads the artifacts; the transform takes no folders
+
+
+class NoManagedPolicies:
+    """Gives the transform no policies by name: template.yaml spells its own out."""
+
+    def load(self) -> dict[str, str]:
+        """Return names and ARNs."""
+        return {}
+
+
+template = yaml_parse(Path("template.yaml").read_text())
+for resource in template["Resources"].values():
+    for name in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
+        resource["Properties"][name] = CODE
+os.environ["AWS_DEFAULT_REGION"] = "us-east-1"  # the ARNs of managed policies carry the region's partition
+json.dump(transform(template, {}, NoManagedPolicies()), sys.stdout)

@@ -1,0 +1,157 @@
+"""How the house is built: import arrows point down, handlers fit on a screen, nothing names this machine."""
+
+import ast
+import graphlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = sorted(f"shared.{path.stem}" for path in (ROOT / "shared").glob("*.py"))
+HANDLERS = sorted((ROOT / "functions").glob("*/app.py"))
+HANDLER_LINES_MAX = 60  # a screen
+
+# Who may import whom in shared/. What is not named here is a room of the protocol, and may import what is listed for
+# "protocol" and other rooms.
+MODEL, ITEMS, TELEMETRY, DATABASE = "shared.model", "shared.items", "shared.telemetry", "shared.dynamodb"
+EDGE = {"shared.api", "shared.contract"}  # HTTP: what is above the protocol
+ALLOWED = {
+    MODEL: set(),
+    ITEMS: {MODEL},
+    TELEMETRY: {MODEL},
+    DATABASE: {MODEL, ITEMS, TELEMETRY},
+    **{module: {MODEL, TELEMETRY, *EDGE} for module in EDGE},
+}
+PROTOCOL = set(SHARED) - set(ALLOWED)
+ALLOWED |= {module: {MODEL, ITEMS, TELEMETRY, DATABASE, *PROTOCOL} for module in PROTOCOL}
+
+OUTER = {"bench", "local", "tests"}  # what surrounds the product; nothing of the product knows it
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Yield the dotted names a file imports; of `from shared import x` and `from shared.x import y`, both shared.x."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = node.module or ""
+            if module == "shared" or module.startswith("functions"):
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+            else:
+                yield module
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _file(module: str) -> Path:
+    return ROOT / f"{module.replace('.', '/')}.py"
+
+
+@pytest.mark.parametrize("module", SHARED)
+def test_arrows_in_shared_point_down(module: str) -> None:
+    """Rooms of the protocol stand on items and the model; the edge stands beside them; nothing looks up."""
+    ours = {name for name in _imports(_file(module)) if _package(name) in {"shared", "functions", *OUTER}}
+    assert ours <= ALLOWED[module]
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    """A cycle would make two rooms one."""
+    graph = {module: [name for name in _imports(_file(module)) if name in SHARED] for module in SHARED}
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(SHARED)
+
+
+@pytest.mark.parametrize("handler", HANDLERS, ids=lambda path: path.parent.name)
+def test_a_function_knows_shared_and_no_other_function(handler: Path) -> None:
+    """Each function is shipped with the layer and nothing else of ours."""
+    packages = {_package(name) for name in _imports(handler)}
+    assert "shared" in packages
+    assert not packages & {"functions", *OUTER}
+
+
+@pytest.mark.parametrize("handler", HANDLERS, ids=lambda path: path.parent.name)
+def test_a_handler_fits_on_a_screen(handler: Path) -> None:
+    """Parse, one call, answer: no SDK, no `try`, no environment."""
+    source = handler.read_text()
+    assert len(source.splitlines()) <= HANDLER_LINES_MAX
+    assert not {"boto3", "botocore", "os"} & {_package(name) for name in _imports(handler)}
+    assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Try | ast.TryStar)]
+
+
+@pytest.mark.parametrize(
+    ("library", "importers"),
+    [
+        ("boto3", {DATABASE}),
+        ("botocore", {DATABASE}),
+        ("pydantic", EDGE),
+    ],
+)
+def test_a_library_has_one_door(library: str, importers: set[str]) -> None:
+    """The SDK is used in one place and pydantic at the edge only."""
+    assert {module for module in SHARED if library in map(_package, _imports(_file(module)))} <= importers
+
+
+@pytest.mark.parametrize("function", ["promote", "sweep"])
+def test_what_needs_no_http_does_not_load_it(function: str) -> None:
+    """The promoter and the sweep start without pydantic (150 ms) and the resolver (130 ms)."""
+    loaded = _loaded_by(f"functions.{function}.app")
+    assert "shared.promotion" in loaded
+    assert not {"pydantic", "pydantic_core", "aws_lambda_powertools.event_handler", *EDGE} & loaded
+
+
+def test_what_needs_http_loads_it() -> None:
+    """The control of the test above: what is looked for is found where it is."""
+    assert {"pydantic", "aws_lambda_powertools.event_handler", "shared.api"} <= _loaded_by("functions.book.app")
+
+
+def _loaded_by(module: str) -> set[str]:
+    program = f"import sys, {module}; print(*sys.modules, sep='\\n')"
+    found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True)
+    return set(found.stdout.split())
+
+
+# A registry's host, or an address that npm's lock files give a package.
+REGISTRY = re.compile(
+    r"""pypi\.org|pythonhosted\.org|npmjs\.(org|com)|https?://(registry|files|index)\.|"resolved": *"http"""
+)
+STANDARD_FOLDERS = {Path("/") / name for name in ("", "builds", "home", "mnt", "opt", "srv", "tmp", "usr", "var")}
+
+
+def _of_this_machine() -> re.Pattern[str]:
+    places = {ROOT, ROOT.parent, Path.home()} - STANDARD_FOLDERS
+    return re.compile("|".join(rf"(?<![\w.]){re.escape(str(place))}(?![\w.-])" for place in sorted(places)))
+
+
+@pytest.mark.parametrize("forbidden", [REGISTRY, _of_this_machine()], ids=["registry", "path of this machine"])
+def test_no_file_names_a_registry_or_this_machine(forbidden: re.Pattern[str]) -> None:
+    """What is committed, or about to be, works on any machine behind any mirror."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    files = [ROOT / name for name in names if name and (ROOT / name).is_file()]
+    assert ROOT / "package-lock.json" in files
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:120]}"
+        for path in files
+        for number, line in enumerate(path.read_text(errors="ignore").splitlines(), 1)
+        if forbidden.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "line"),
+    [
+        (REGISTRY, '"resolved": ' + '"https://packages.example.com/x.tgz"'),
+        (REGISTRY, "--index-url https://" + "pypi" + ".org/simple"),
+        (_of_this_machine(), f"python = {ROOT}/.venv/bin/python"),
+    ],
+)
+def test_what_is_forbidden_is_recognised(forbidden: re.Pattern[str], line: str) -> None:
+    """The control of the test above."""
+    assert forbidden.search(line)
