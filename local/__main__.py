@@ -1,0 +1,35 @@
+"""python -m local: the ticket office on this machine."""
+
+import signal
+import sys
+from importlib.util import find_spec
+from types import FrameType
+
+from local import STOP_SIGNALS
+
+_REQUIRED = ("yaml", "boto3", "uvicorn", "httptools", "pydantic", "aws_lambda_powertools")
+
+
+def main() -> int:
+    """Run until Ctrl-C; give the exit code: 0 after Ctrl-C, 1 with one line that says why."""
+    for number in STOP_SIGNALS:  # Ctrl-C, `kill` and a terminal that is closed stop in the same way
+        signal.signal(number, _stop)
+    if missing := [name for name in _REQUIRED if find_spec(name) is None]:
+        sys.stderr.write(
+            f"{missing[0]} is not installed: `make run` gets what is needed, and starts the ticket office\n"
+        )
+        return 1
+    try:
+        from local import program  # noqa: PLC0415 - only now is it known that all it imports is there
+
+        return program.run(sys.argv[1:])
+    except KeyboardInterrupt:
+        return 0
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

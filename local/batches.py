@@ -1,0 +1,205 @@
+"""What Lambda does with a shard's records: batches, retries, bisecting, giving up.
+
+https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html and
+https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
+
+    read -> filter -> [ batch | batch | ... ]   the first is invoked until it is done or given up
+                        |
+                        +- all succeeded: next batch
+                        +- failed from record n on: those before n are done; n and later are tried again
+                        +- raised: tried again, in two halves where the template says so (that is not counted)
+                        +- no retry left, or too old: to the failed records, next batch
+"""
+
+import json
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from local import patterns
+from local.template import Stream
+
+BACKOFF_S_MIN = 0.1
+BACKOFF_S_MAX = 10.0
+
+Record = dict[str, Any]  # as it is in the payload of a function
+Invoke = Callable[[list[Record]], Any]  # raises what the function raises
+
+
+@dataclass(slots=True)
+class _Batch:
+    records: list[Record]
+    through: str  # the position after it: later than its last record where filtered ones follow
+    invocations: int = 0
+    raised: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Records that failed for good, and why, in Lambda's words."""
+
+    records: Sequence[Record]
+    condition: str
+    invocations: int
+    raised: bool
+
+
+@dataclass(slots=True)
+class Batches:
+    """The records of one shard between reading and done; `since_s`: no record was there to be read before."""
+
+    stream: Stream
+    invoke: Invoke
+    give_up: Callable[[GivenUp], None]
+    since_s: float = field(default_factory=time.time)
+    done: str | None = None  # the position up to which every record is done with
+    _pending: deque[_Batch] = field(default_factory=deque)
+
+    @property
+    def empty(self) -> bool:
+        """Say that nothing waits: more may be read."""
+        return not self._pending
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Take records that were read, in order; those that no filter passes are done with at once."""
+        if not records:
+            return
+        wanted = [record for record in records if patterns.matches(self.stream.patterns, record)]
+        size = self.stream.batch_size
+        for start in range(0, len(wanted), size):
+            batch = wanted[start : start + size]
+            self._pending.append(_Batch(batch, sequence(batch[-1])))
+        last = sequence(records[-1])
+        if self._pending:
+            self._pending[-1].through = last
+        else:
+            self.done = last
+
+    def advance(self) -> float:
+        """Invoke the function once, with the first batch; give the seconds to wait before the next time."""
+        batch = self._pending[0]
+        if self._give_up_old(batch):
+            return 0.0
+        batch.invocations += 1
+        try:
+            answer = self.invoke(batch.records)
+        except Exception:  # noqa: BLE001 - whatever the function raises fails the batch
+            batch.raised = True
+            failed_from: int | None = 0
+        else:
+            batch.raised = False
+            failed_from = _failed_from(batch.records, answer) if self.stream.reports_failures else None
+        if failed_from is None:
+            self._finish(batch)
+            return 0.0
+        return self._failed(batch, failed_from)
+
+    def _failed(self, batch: _Batch, failed_from: int) -> float:
+        if failed_from > 0:  # progress: what is left is another batch, with all its retries
+            self.done = sequence(batch.records[failed_from - 1])
+            batch.records = batch.records[failed_from:]
+            batch.invocations = 0
+            return BACKOFF_S_MIN
+        if batch.raised and self.stream.bisect and len(batch.records) > 1:
+            middle = (len(batch.records) + 1) // 2
+            first = _Batch(batch.records[:middle], sequence(batch.records[middle - 1]), batch.invocations - 1)
+            second = _Batch(batch.records[middle:], batch.through, batch.invocations - 1)
+            self._pending.popleft()
+            self._pending.extendleft((second, first))
+            return BACKOFF_S_MIN
+        if 0 <= self.stream.retries < batch.invocations:
+            self.give_up(GivenUp(batch.records, "RetryAttemptsExhausted", batch.invocations, batch.raised))
+            self._finish(batch)
+            return 0.0
+        return min(BACKOFF_S_MAX, BACKOFF_S_MIN * 2.0 ** min(batch.invocations - 1, 16))
+
+    def _give_up_old(self, batch: _Batch) -> bool:
+        """Give up the records at the head that are too old; say whether the whole batch was."""
+        if self.stream.max_age_s < 0:
+            return False
+        # A record ages only while somebody could read it: not while this program was stopped.
+        oldest = time.time() - self.stream.max_age_s
+        young = next(
+            (
+                index
+                for index, record in enumerate(batch.records)
+                if max(record["dynamodb"]["ApproximateCreationDateTime"], self.since_s) >= oldest
+            ),
+            len(batch.records),
+        )
+        if young:
+            self.give_up(GivenUp(batch.records[:young], "RecordAgeExceeded", batch.invocations, batch.raised))
+            self.done = sequence(batch.records[young - 1])
+            batch.records = batch.records[young:]
+            batch.invocations = 0
+        if not batch.records:
+            self._finish(batch)
+        return not batch.records
+
+    def _finish(self, batch: _Batch) -> None:
+        self.done = batch.through
+        self._pending.popleft()
+
+
+def sequence(record: Record) -> str:
+    """Give a record's sequence number."""
+    number: str = record["dynamodb"]["SequenceNumber"]
+    return number
+
+
+def _failed_from(records: Sequence[Record], answer: Any) -> int | None:
+    """Read a partial batch response: the place of the first failed record, 0 for all, None for no failure.
+
+    As on Lambda, nothing or an empty list is success, and an identifier that is not of this batch fails all of it.
+    """
+    failures = answer.get("batchItemFailures") if isinstance(answer, dict) else answer
+    if not failures:
+        return None
+    places = {sequence(record): place for place, record in enumerate(records)}
+    try:
+        return min(places[failure["itemIdentifier"]] for failure in failures)
+    except (KeyError, TypeError):
+        return 0
+
+
+def write_failed(folder: Path, given_up: GivenUp, shard: str, stream_arn: str, function_arn: str) -> Path:
+    """Write records that were given up as Lambda writes them to S3, with the whole payload."""
+    now = datetime.now(UTC)
+    records = given_up.records
+    document = {
+        "requestContext": {
+            "requestId": str(uuid.uuid4()),
+            "functionArn": function_arn,
+            "condition": given_up.condition,
+            "approximateInvokeCount": given_up.invocations,
+        },
+        "responseContext": {
+            "statusCode": 200,
+            "executedVersion": "$LATEST",
+            "functionError": "Unhandled" if given_up.raised else None,
+        },
+        "version": "1.0",
+        "timestamp": now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z",
+        "DDBStreamBatchInfo": {
+            "shardId": shard,
+            "startSequenceNumber": sequence(records[0]),
+            "endSequenceNumber": sequence(records[-1]),
+            "approximateArrivalOfFirstRecord": _arrival(records[0]),
+            "approximateArrivalOfLastRecord": _arrival(records[-1]),
+            "batchSize": len(records),
+            "streamArn": stream_arn,
+        },
+        "payload": json.dumps({"Records": records}),
+    }
+    path = folder / f"{now:%Y-%m-%dT%H.%M.%S}-{uuid.uuid4()}.json"
+    path.write_text(json.dumps(document, indent=1), "utf-8")
+    return path
+
+
+def _arrival(record: Record) -> str:
+    return f"{datetime.fromtimestamp(record['dynamodb']['ApproximateCreationDateTime'], UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,109 @@
+"""The data folder: what is kept between two runs, and the lock that lets one program at a time use it.
+
+DATA/
+    lock             held by flock as long as the program lives; the system frees it, even after kill -9. It says
+                     which process that is and, once that is up, where its database answers (for `python -m ops`)
+    tickets.db       the tables (SQLite)
+    checkpoint.json  how far the stream has been read
+    failed-records/  stream records that were given up, as Lambda writes them to S3
+    logs/            one log per part, begun anew at each start
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from local.errors import FolderInUse, StartError
+
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a tmpfs on Linux; what is made in it is private, by mkdtemp
+_THROW_AWAY_PREFIX = "ticket-office-"
+_THROW_AWAY_AGE_S_MIN = 60  # younger ones may be about to be locked
+_LOCK_BYTES_MAX = 1024  # of what the lock says
+
+
+class Folder:
+    """A data folder that this process has to itself."""
+
+    def __init__(self, path: Path, is_throw_away: bool = False) -> None:
+        """Make the folder where it is missing, and lock it.
+
+        Raises: StartError when it cannot be made or written; FolderInUse when another program has it.
+        """
+        self.path = path
+        self.is_throw_away = is_throw_away
+        self.database = path / "tickets.db"
+        self.checkpoint = path / "checkpoint.json"
+        self.failed_records = path / "failed-records"
+        self.logs = path / "logs"
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            self.failed_records.mkdir(exist_ok=True)
+            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StartError(f"the data folder {path} cannot be used: {error.strerror}") from None
+        if not _locked(self._lock):
+            said = os.pread(self._lock, _LOCK_BYTES_MAX, 0).decode("utf-8", "replace").splitlines()
+            os.close(self._lock)
+            owner, announced = [*said, "", ""][:2]
+            raise FolderInUse(
+                f"the data folder {path} is in use by another ticket office (process {owner or 'unknown'})",
+                announced or None,
+            )
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+    def announce(self, database: str) -> None:
+        """Tell whoever finds the folder in use where its database answers, e.g. "embedded http://127.0.0.1:1"."""
+        os.pwrite(self._lock, f"{os.getpid()}\n{database}\n".encode(), 0)
+
+    def close(self) -> None:
+        """Let others use the folder."""
+        os.close(self._lock)
+
+
+@contextmanager
+def opened(path: Path | None) -> Iterator[Folder]:
+    """Open a data folder, or, for None, a throw-away one in memory where the system has such a place.
+
+    Raises: StartError.
+    """
+    folder = Folder(_new_throw_away(), is_throw_away=True) if path is None else Folder(path.absolute())
+    try:
+        yield folder
+    finally:
+        if folder.is_throw_away:
+            shutil.rmtree(folder.path, ignore_errors=True)
+        folder.close()
+
+
+def _new_throw_away() -> Path:
+    base = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+    for left in base.glob(f"{_THROW_AWAY_PREFIX}*"):
+        _remove_if_left(left)
+    return Path(tempfile.mkdtemp(prefix=_THROW_AWAY_PREFIX, dir=base))
+
+
+def _remove_if_left(path: Path) -> None:
+    """Remove a throw-away folder whose program was killed before it could."""
+    with suppress(OSError):  # somebody else's, or gone meanwhile
+        if path.is_symlink() or time.time() - path.stat().st_mtime < _THROW_AWAY_AGE_S_MIN:
+            return
+        descriptor = os.open(path / "lock", os.O_RDWR)
+        try:
+            if _locked(descriptor):
+                shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

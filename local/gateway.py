@@ -1,0 +1,227 @@
+"""API Gateway's part: an HTTP request becomes a payload of format 2.0, and an answer becomes a response.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+This runs once per request, beside a handler that takes a millisecond: what does not change is made beforehand.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from local.template import Route
+
+BODY_BYTES_MAX = 10 * 1024 * 1024  # of an HTTP API; it cannot be raised
+NOT_FOUND = (404, b'{"message":"Not Found"}')
+TOO_LARGE = (413, b'{"message":"Request Entity Too Large"}')
+FAILED = (500, b'{"message":"Internal Server Error"}')
+
+_API_ID = "local"
+_ACCOUNT = "000000000000"
+_NO_BODY = (204, 304)  # statuses
+_STATUSES = range(200, 600)
+_TEXT_TYPES = ("text/", "application/json", "application/javascript", "application/xml")
+_TEXT_SUFFIXES = ("+json", "+xml")
+
+Headers = list[tuple[bytes, bytes]]
+Response = tuple[int, Headers, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A route with what is the same for all of its requests."""
+
+    key: str
+    function: str
+    names: Sequence[str | None]  # per segment of the path: the parameter's name, None where it is fixed
+    segments: Sequence[str]
+
+
+class Router:
+    """Find the route of a request; a fixed path goes before one with parameters."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        """Prepare the routes of the template."""
+        self._fixed: dict[tuple[str, str], Target] = {}
+        self._open: dict[tuple[str, int], list[Target]] = {}
+        for route in routes:
+            segments = route.path.split("/")
+            names = [part[1:-1] if part.startswith("{") else None for part in segments]
+            target = Target(f"{route.method} {route.path}", route.function, names, segments)
+            if any(names):
+                self._open.setdefault((route.method, len(segments)), []).append(target)
+            else:
+                self._fixed[route.method, route.path] = target
+        for targets in self._open.values():
+            targets.sort(key=lambda target: [name is not None for name in target.names])
+
+    def find(self, method: str, raw_path: str) -> tuple[Target, dict[str, str] | None] | None:
+        """Find the route of a path as it came, with the decoded values of its parameters; None for no route."""
+        target = self._fixed.get((method, raw_path))
+        if target is not None:
+            return target, None
+        segments = raw_path.split("/")
+        for candidate in self._open.get((method, len(segments)), ()):
+            if all(
+                part != "" if name else part == fixed
+                for name, part, fixed in zip(candidate.names, segments, candidate.segments, strict=True)
+            ):
+                values = {name: unquote(part) for name, part in zip(candidate.names, segments, strict=True) if name}
+                return candidate, values
+        return None
+
+
+class Clock:
+    """The time as API Gateway writes it, made once a second."""
+
+    def __init__(self) -> None:
+        """Start with no second."""
+        self._second = 0
+        self._text = ""
+
+    def now(self) -> tuple[str, int]:
+        """Give the time as text and as milliseconds since 1970."""
+        now = time.time()
+        if int(now) != self._second:
+            self._second = int(now)
+            self._text = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now))
+        return self._text, int(now * 1000)
+
+
+_clock = Clock()
+
+
+def payload(
+    scope: Mapping[str, Any], target: Target, parameters: dict[str, str] | None, body: bytes, request_id: str
+) -> dict[str, Any]:
+    """Make the handler's first argument from an ASGI scope."""
+    headers, cookies = _headers(scope["headers"])
+    client = scope["client"] or ("127.0.0.1", 0)
+    source_ip = client[0]
+    forwarded = headers.get("x-forwarded-for")
+    headers["x-forwarded-for"] = f"{forwarded}, {source_ip}" if forwarded else source_ip
+    headers["x-forwarded-port"] = str(scope["server"][1]) if scope["server"] else ""
+    headers["x-forwarded-proto"] = scope["scheme"]
+    host = headers.get("host", "")
+    written, epoch_ms = _clock.now()
+    # Decoded, although it is called raw: an HTTP API does that (a function URL does not).
+    path = scope["path"]
+    made: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": target.key,
+        "rawPath": path,
+        "rawQueryString": scope["query_string"].decode("latin-1"),
+        "headers": headers,
+        "requestContext": {
+            "accountId": _ACCOUNT,
+            "apiId": _API_ID,
+            "domainName": host,
+            "domainPrefix": host.partition(".")[0],
+            "http": {
+                "method": scope["method"],
+                "path": path,
+                "protocol": f"HTTP/{scope['http_version']}",
+                "sourceIp": source_ip,
+                "userAgent": headers.get("user-agent", ""),
+            },
+            "requestId": request_id,
+            "routeKey": target.key,
+            "stage": "$default",
+            "time": written,
+            "timeEpoch": epoch_ms,
+        },
+        "isBase64Encoded": False,
+    }
+    if cookies:
+        made["cookies"] = cookies
+    if scope["query_string"]:
+        made["queryStringParameters"] = _query(made["rawQueryString"])
+    if parameters:
+        made["pathParameters"] = parameters
+    if body:
+        made["body"], made["isBase64Encoded"] = _body(body, headers.get("content-type", ""))
+    return made
+
+
+def response(answer: Any, request_id: str) -> Response:
+    """Turn what a handler returned into status, headers and body.
+
+    Raises: TypeError or ValueError for what API Gateway would answer with its own 500.
+    """
+    if not (isinstance(answer, dict) and "statusCode" in answer):
+        # Format 2.0 infers the response: the whole answer is the body.
+        whole = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
+        return 200, _own_headers(request_id, whole, [(b"content-type", b"application/json")]), whole
+    status = int(answer["statusCode"])
+    if status not in _STATUSES:
+        raise ValueError(f"statusCode {status}")
+    text = answer.get("body") or ""
+    if not isinstance(text, str):
+        raise TypeError(f"body is {type(text).__name__}, not text")
+    body = base64.b64decode(text, validate=True) if answer.get("isBase64Encoded") else text.encode()
+    headers = [
+        (_header(name).lower(), _header(value))
+        for name, value in (answer.get("headers") or {}).items()
+        if name.lower() != "content-length"
+    ]
+    headers += [(b"set-cookie", _header(cookie)) for cookie in answer.get("cookies") or ()]
+    if not any(name == b"content-type" for name, _ in headers):
+        headers.append((b"content-type", b"text/plain;charset=UTF-8"))
+    if status in _NO_BODY:
+        return status, [*headers, (b"apigw-requestid", request_id.encode())], b""
+    return status, _own_headers(request_id, body, headers), body
+
+
+def refusal(of: tuple[int, bytes], request_id: str) -> Response:
+    """Make one of the gateway's own answers: NOT_FOUND, TOO_LARGE, FAILED."""
+    status, body = of
+    return status, _own_headers(request_id, body, [(b"content-type", b"application/json")]), body
+
+
+def _own_headers(request_id: str, body: bytes, headers: Headers) -> Headers:
+    return [*headers, (b"content-length", b"%d" % len(body)), (b"apigw-requestid", request_id.encode())]
+
+
+def _header(value: Any) -> bytes:
+    """Encode a header's name or value; a line break in it would begin another header."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    if "\n" in text or "\r" in text:
+        raise ValueError("a header holds a line break")
+    return text.encode("latin-1")
+
+
+def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], list[str]]:
+    """Join repeated headers with commas; cookies go into a list of their own."""
+    headers: dict[str, str] = {}
+    cookies: list[str] = []
+    for raw_name, raw_value in pairs:
+        name = raw_name.decode("latin-1")  # lower-case already: ASGI
+        value = raw_value.decode("latin-1")
+        if name == "cookie":
+            cookies += [part.strip() for part in value.split(";")]
+        elif name in headers:
+            headers[name] += f",{value}"
+        else:
+            headers[name] = value
+    return headers, cookies
+
+
+def _query(raw: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(raw, keep_blank_values=True):
+        found[name] = f"{found[name]},{value}" if name in found else value
+    return found
+
+
+def _body(body: bytes, content_type: str) -> tuple[str, bool]:
+    """Give a body as text where its type says that it is text, or says nothing; else, and where it is not, base64."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if not kind or kind.startswith(_TEXT_TYPES) or kind.endswith(_TEXT_SUFFIXES):
+        try:
+            return body.decode("utf-8"), False
+        except UnicodeDecodeError:
+            pass
+    return base64.b64encode(body).decode("ascii"), True

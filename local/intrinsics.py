@@ -1,0 +1,164 @@
+"""The values of a CloudFormation template: short tags, parameters, conditions.
+
+Only what can be known without deploying has a value here: a parameter, a condition, the logical id of a
+resource. The rest (an ARN, a generated name) is refused when somebody asks for it, and only then, so that the
+many parts of a template which a single machine has no use for may say what they like.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from local.errors import TemplateError
+
+NO_VALUE: Any = object()  # AWS::NoValue: the property that has it is left out
+
+_PSEUDO_PARAMETERS = {
+    "AWS::Region": "us-east-1",
+    "AWS::AccountId": "000000000000",
+    "AWS::Partition": "aws",
+    "AWS::StackName": "local",
+    "AWS::URLSuffix": "amazonaws.com",
+    "AWS::NoValue": NO_VALUE,
+}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a template; short tags such as !Ref become their long form, {"Ref": ...}."""
+    try:
+        document = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader, below
+    except OSError as error:
+        raise TemplateError(f"cannot read the template {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TemplateError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
+        raise TemplateError(f"{path} is not a CloudFormation template: it has no Resources")
+    return document
+
+
+class Values:
+    """Resolve the values of one template for one choice of its parameters."""
+
+    def __init__(self, document: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
+        """Take the template's defaults, overridden by `parameters`.
+
+        Raises: TemplateError for a parameter that is unknown, missing or not allowed.
+        """
+        declared: Mapping[str, Any] = document.get("Parameters") or {}
+        if unknown := sorted(parameters.keys() - declared.keys()):
+            raise TemplateError(f"the template has no parameter {unknown[0]}")
+        self._parameters = {
+            name: _parameter(name, declaration, parameters.get(name)) for name, declaration in declared.items()
+        }
+        self._conditions: Mapping[str, Any] = document.get("Conditions") or {}
+        self._resources: Mapping[str, Any] = document["Resources"]
+
+    def resolve(self, node: Any, where: str) -> Any:
+        """Give the plain value of `node`; `where` names its place in the template for the error message.
+
+        Raises: TemplateError for a function that is not known, or whose value exists only after deployment.
+        """
+        if isinstance(node, list):
+            return [value for item in node if (value := self.resolve(item, where)) is not NO_VALUE]
+        if not isinstance(node, dict):
+            return node
+        if len(node) == 1:
+            ((name, argument),) = node.items()
+            if name == "Ref" or str(name).startswith("Fn::"):
+                return self._call(str(name), argument, where)
+        pairs = ((key, self.resolve(value, f"{where}.{key}")) for key, value in node.items())
+        return {key: value for key, value in pairs if value is not NO_VALUE}
+
+    def holds(self, condition: str, where: str) -> bool:
+        """Say whether a named condition of the template is true."""
+        if condition not in self._conditions:
+            raise TemplateError(f"{where}: the template has no condition {condition}")
+        return bool(self._test(self._conditions[condition], f"Conditions.{condition}"))
+
+    def _call(self, name: str, argument: Any, where: str) -> Any:
+        if name == "Ref":
+            return self._ref(argument, where)
+        if name == "Fn::If":
+            condition, when_true, when_false = _arguments(argument, 3, name, where)
+            return self.resolve(when_true if self.holds(condition, where) else when_false, where)
+        if name == "Fn::Sub":
+            return self._sub(argument, where)
+        if name == "Fn::Join":
+            separator, parts = _arguments(argument, 2, name, where)
+            return str(separator).join(str(part) for part in self.resolve(parts, where))
+        if name == "Fn::GetAtt":
+            raise TemplateError(f"{where}: the value of !GetAtt {argument} is known only after deployment")
+        raise TemplateError(f"{where}: {name} is not understood here")
+
+    def _ref(self, name: Any, where: str) -> Any:
+        for known in (self._parameters, _PSEUDO_PARAMETERS):
+            if name in known:
+                return known[name]
+        if name in self._resources:
+            return name  # the logical id stands for the name that CloudFormation would generate
+        raise TemplateError(f"{where}: !Ref {name} refers to nothing in the template")
+
+    def _sub(self, argument: Any, where: str) -> str:
+        text, own = (argument, {}) if isinstance(argument, str) else _arguments(argument, 2, "Fn::Sub", where)
+
+        def value(match: re.Match[str]) -> str:
+            name = match[1]
+            if name.startswith("!"):  # ${!Literal} stands for ${Literal}
+                return "${" + name[1:] + "}"
+            if "." in name:
+                raise TemplateError(f"{where}: the value of ${{{name}}} is known only after deployment")
+            return str(self.resolve(own[name], where) if name in own else self._ref(name, where))
+
+        return re.sub(r"\$\{([^}]*)\}", value, text)
+
+    def _test(self, node: Any, where: str) -> Any:
+        """Evaluate a condition function."""
+        if not (isinstance(node, dict) and len(node) == 1):
+            raise TemplateError(f"{where} is not a condition")
+        ((name, argument),) = node.items()
+        tests: dict[str, Callable[[], bool]] = {
+            "Condition": lambda: self.holds(argument, where),
+            "Fn::Equals": lambda: str(self.resolve(argument[0], where)) == str(self.resolve(argument[1], where)),
+            "Fn::Not": lambda: not self._test(argument[0], where),
+            "Fn::And": lambda: all(self._test(part, where) for part in argument),
+            "Fn::Or": lambda: any(self._test(part, where) for part in argument),
+        }
+        if name not in tests:
+            raise TemplateError(f"{where}: {name} is not understood here")
+        return tests[name]()
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that knows CloudFormation's short tags."""
+
+
+def _short_tag(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    name = suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}"
+    if isinstance(node, yaml.ScalarNode):
+        return {name: loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {name: loader.construct_sequence(node, deep=True)}
+    assert isinstance(node, yaml.MappingNode)  # YAML has no fourth kind
+    return {name: loader.construct_mapping(node, deep=True)}
+
+
+_Loader.add_multi_constructor("!", _short_tag)
+
+
+def _parameter(name: str, declaration: Mapping[str, Any], given: str | None) -> Any:
+    value = declaration.get("Default") if given is None else given
+    if value is None:
+        raise TemplateError(f"the parameter {name} has no default: give it a value")
+    allowed = declaration.get("AllowedValues")
+    if allowed and str(value) not in map(str, allowed):
+        raise TemplateError(f"the parameter {name} cannot be {value}: it is one of {', '.join(map(str, allowed))}")
+    return value
+
+
+def _arguments(argument: Any, count: int, name: str, where: str) -> list[Any]:
+    if not isinstance(argument, list) or len(argument) != count:
+        raise TemplateError(f"{where}: {name} takes {count} arguments")
+    return argument

@@ -1,0 +1,107 @@
+"""The program's outside: its arguments, what it prints, its exit code."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from local import STOP_SIGNALS, folder, template
+from local.errors import LocalError
+from local.folder import Folder
+from local.listening import listen
+from local.supervisor import Supervisor, default_workers
+
+HOST = "127.0.0.1"
+WORKERS_MAX = 64
+_PORT_MAX = 65535
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run until Ctrl-C; give the exit code: 0 after it, 1 after one line that says why."""
+    options = _options(arguments)
+    try:
+        _run(options)
+    except LocalError as error:
+        _tell(str(error))
+        return 1
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    system = template.load(options.template)
+    with folder.opened(None if options.memory else options.data) as data:
+        listening = listen(HOST, options.port, options.workers or default_workers())
+        supervisor = Supervisor(system, options.template.absolute(), data, listening, options.endpoint)
+        try:
+            supervisor.start()
+            _greet(supervisor, data, f"http://{HOST}:{listening[0].getsockname()[1]}", system)
+            supervisor.keep(_tell)
+        except KeyboardInterrupt:
+            _tell("\nStopping.")
+        finally:
+            for number in STOP_SIGNALS:  # it stops already, and bounded
+                signal.signal(number, signal.SIG_IGN)
+            supervisor.stop()
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m local", description="The ticket office on this machine: the same handlers as on AWS, no Docker."
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--data", type=Path, metavar="DIR", default=template.PROJECT / ".local", help="where to keep the data (.local)"
+    )
+    where.add_argument("--memory", action="store_true", help="keep nothing: a throw-away run")
+    parser.add_argument(
+        "--port", type=_number(0, _PORT_MAX), default=3000, help="port of 127.0.0.1 (3000); 0 takes a free one"
+    )
+    parser.add_argument(
+        "--workers", type=_number(1, WORKERS_MAX), help="processes that answer requests (one per processor)"
+    )
+    parser.add_argument(
+        "--endpoint",
+        metavar="URL",
+        help="use this DynamoDB instead of the embedded one: DynamoDB Local, a region of AWS",
+    )
+    parser.add_argument(
+        "--template",
+        type=Path,
+        metavar="FILE",
+        default=template.TEMPLATE,
+        help="another template, with its handlers beside it",
+    )
+    return parser.parse_args(arguments)
+
+
+def _number(lowest: int, highest: int) -> Callable[[str], int]:
+    """Make a reader of whole numbers within bounds, for argparse."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and lowest <= int(text) <= highest):
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {lowest} to {highest}")
+        return int(text)
+
+    return read
+
+
+def _greet(supervisor: Supervisor, data: Folder, url: str, system: template.System) -> None:
+    database = supervisor.database
+    made = f"; made {', '.join(supervisor.made)}" if supervisor.made and not database.is_embedded else ""
+    where = "thrown away at the end" if data.is_throw_away else f"kept in {data.path}"
+    tables = f"Data is {where}." if database.is_embedded else f"Tables are at {database.endpoint}{made}."
+    sys.stdout.write(f"The ticket office is open at {url} ({supervisor.workers} workers). {tables} Ctrl-C stops it.\n")
+    if any(route.path == "/initialize" for route in system.routes):
+        sys.stdout.write(
+            "Try:\n"
+            f"""  curl -s {url}/initialize -d '{{"name": "Concert", "totalTickets": 2}}'\n"""
+            f"""  curl -s {url}/book -d '{{"userId": "ada", "eventId": "<eventId of the answer>"}}'\n"""
+        )
+    sys.stdout.flush()
+
+
+def _tell(line: str) -> None:
+    with suppress(OSError):  # a terminal that is gone is no reason to leave things running
+        sys.stderr.write(f"{line}\n")

@@ -1,0 +1,85 @@
+"""The scheduler: one process that calls functions at the template's rates, as EventBridge Scheduler does.
+
+python -m local.scheduler ARGUMENTS (JSON, from the supervisor)
+
+A schedule that is late (a machine that slept, a call that took long) is called once and then in its rhythm again.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from local import runtime, template
+from local.errors import LocalError
+from local.lifeline import Lifeline
+from local.runtime import Runtime
+from local.template import Schedule
+
+
+class Scheduler:
+    """The schedules of the template and the functions they call."""
+
+    def __init__(self, schedules: Sequence[Schedule], functions: dict[str, Runtime]) -> None:
+        """Begin now: the first call comes after one interval."""
+        self._functions = functions
+        self._due_s = {schedule: time.monotonic() + schedule.every_s for schedule in schedules}
+
+    def turn(self) -> float:
+        """Call what is due; give the seconds until the next call."""
+        for schedule, due_s in self._due_s.items():
+            if due_s <= time.monotonic():
+                self._call(self._functions[schedule.function])
+                self._due_s[schedule] = time.monotonic() + schedule.every_s
+        return max(0.0, min(self._due_s.values()) - time.monotonic())
+
+    def _call(self, function: Runtime) -> None:
+        try:
+            function.invoke(_payload(), str(uuid.uuid4()))
+        except (Exception, runtime.TimedOut):  # noqa: BLE001 - whatever it is, the next call is due all the same
+            name = function.function.name
+            runtime.log("the function failed", function_name=name, exception=traceback.format_exc())
+
+
+def _payload() -> dict[str, Any]:
+    """Make what EventBridge Scheduler sends where the template gives no input."""
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "Scheduled Event",
+        "source": "aws.scheduler",
+        "account": "000000000000",
+        "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "region": os.environ.get("AWS_REGION", "us-east-1"),
+        "resources": [],
+        "detail": "{}",
+    }
+
+
+def main() -> None:
+    """Call until the supervisor says stop."""
+    arguments = json.loads(sys.argv[1])
+    lifeline = Lifeline(arguments["lifeline"], arguments["parent"])
+    path = Path(arguments["template"])
+    sys.path.insert(0, str(path.parent))
+    try:
+        system = template.load(path)
+        names = {schedule.function: None for schedule in system.schedules}
+        scheduler = Scheduler(system.schedules, runtime.load(system.functions[name] for name in names))
+    except LocalError as error:
+        runtime.explain(error)
+        os._exit(1)
+    lifeline.ready()
+    while not lifeline.stop.wait(scheduler.turn()):
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""The supervisor: starts the parts, keeps them running, stops them in order.
+
+start   engine -> tables -> workers, feeder, scheduler -> "ready"
+run     what dies is started again; what keeps dying stops everything, with the reason
+stop    workers -> feeder, scheduler -> engine: nobody is left without what it needs; 5 s at most in all
+"""
+
+import os
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local import engine as engines
+from local.checkpoint import Checkpoint
+from local.database import Database
+from local.engine import Engine, last_line
+from local.errors import EngineError, StartError
+from local.folder import Folder
+from local.parts import Part, bound_log, count_death
+from local.template import System
+
+DEATHS_MAX = 5  # of one part within DEATHS_S
+DEATHS_S = 60.0
+READY_S_MAX = 60.0  # to import the handlers; it takes 1 s
+WORKERS_STOP_S_MAX = 2.0
+OTHERS_STOP_S_MAX = 1.0
+_LOOK_S = 0.2
+_LOOK_AT_LOGS_S = 2.0
+
+
+class Supervisor:
+    """All that runs for one ticket office."""
+
+    def __init__(
+        self,
+        system: System,
+        template: Path,
+        folder: Folder,
+        listening: list[socket.socket],
+        endpoint: str | None,
+    ) -> None:
+        """Prepare the parts; None for the endpoint stands for the embedded engine.
+
+        Raises: LocalError.
+        """
+        self._system = system
+        self._folder = folder
+        self._listening = listening
+        self._engine = Engine(folder.database, _fresh(folder.logs / "engine.log")) if endpoint is None else None
+        self.database = Database.embedded(self._engine.endpoint) if self._engine else Database.at(endpoint or "")
+        self.made: list[str] = []  # tables
+        self.workers = len(listening)
+        Checkpoint(folder.checkpoint)  # a corrupt one is told now
+        common = {"template": str(template)}
+        fed = {
+            "database": asdict(self.database),
+            "checkpoint": str(folder.checkpoint),
+            "failed_records": str(folder.failed_records),
+        }
+        self._workers = [
+            Part(f"worker-{number}", "local.worker", common, folder.logs) for number in range(1, len(listening) + 1)
+        ]
+        self._others = []
+        if system.stream:
+            self._others.append(Part("feeder", "local.feeder", common | fed, folder.logs))
+        if system.schedules:
+            self._others.append(Part("scheduler", "local.scheduler", common, folder.logs))
+        self._deaths: dict[str, deque[float]] = {}
+
+    def start(self) -> None:
+        """Start everything and wait until it does its work.
+
+        Raises: LocalError, the first reason why it does not.
+        """
+        self.database.adopt()
+        if self._engine:
+            self._engine.start()
+        try:
+            self.made = engines.create_tables(self.database.client(), self._system)
+        except (BotoCoreError, ClientError) as error:
+            raise EngineError(f"the database at {self.database.endpoint} cannot be used: {error}") from None
+        if self._engine:
+            engines.index_stream(self._folder.database)
+        self._folder.announce(self.database.announcement)
+        for part in self._parts():
+            self._start(part)
+        deadline = time.monotonic() + READY_S_MAX
+        waiting = self._parts()
+        while waiting := [part for part in waiting if not part.is_ready()]:
+            for part in waiting:
+                if part.death():
+                    raise StartError(f"the {part.name} does not start: {last_line(part.log)}")
+            if time.monotonic() > deadline:
+                raise StartError(f"the {waiting[0].name} is not ready within {READY_S_MAX:.0f} s: see {waiting[0].log}")
+            time.sleep(0.02)
+
+    def keep(self, tell: Callable[[str], None]) -> None:
+        """Start again what dies, for ever; `tell` gets a line for each time.
+
+        Raises: LocalError when a part keeps dying.
+        """
+        logs = [self._folder.logs / "engine.log", *(part.log for part in self._parts())]
+        look_at_logs_s = 0.0
+        while True:
+            if self._engine and self._engine.process and (code := self._engine.process.poll()) is not None:
+                self._count("engine", f"exit code {code}", logs[0], tell)
+                self._engine.start()
+            for part in self._parts():
+                if death := part.death():
+                    self._count(part.name, death, part.log, tell)
+                    part.wait(0.0)
+                    self._start(part)
+            if time.monotonic() > look_at_logs_s:
+                look_at_logs_s = time.monotonic() + _LOOK_AT_LOGS_S
+                for log in logs:
+                    bound_log(log)
+            time.sleep(_LOOK_S)
+
+    def stop(self) -> None:
+        """Stop everything that runs, in order; what does not stop in its time is killed, which is safe too (P8)."""
+        for parts, seconds in ((self._workers, WORKERS_STOP_S_MAX), (self._others, OTHERS_STOP_S_MAX)):
+            for part in parts:
+                part.terminate()
+            deadline = time.monotonic() + seconds
+            for part in parts:
+                part.wait(deadline)
+        if self._engine:
+            self._engine.stop()
+
+    def _parts(self) -> list[Part]:
+        return [*self._workers, *self._others]
+
+    def _start(self, part: Part) -> None:
+        listening = self._listening[self._workers.index(part)] if part in self._workers else None
+        part.start(listening)
+
+    def _count(self, name: str, death: str, log: Path, tell: Callable[[str], None]) -> None:
+        count = count_death(self._deaths.setdefault(name, deque()), DEATHS_S)
+        if count >= DEATHS_MAX:
+            raise StartError(f"the {name} died {count} times within {DEATHS_S:.0f} s ({death}): {last_line(log)}")
+        tell(f"the {name} died ({death}) and is started again; its log is {log}")
+
+
+def _fresh(log: Path) -> Path:
+    log.write_bytes(b"")
+    return log
+
+
+def default_workers() -> int:
+    """Give the number of processors that this program may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

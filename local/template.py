@@ -1,0 +1,313 @@
+"""template.yaml, read for one machine: routes, functions, tables, the stream and the schedules.
+
+The template is the truth; nothing here restates it. What concerns only AWS (policies, log groups, alarms) is
+passed over; what would change how the system behaves and is not understood is refused, so that the program on
+one machine never quietly differs from the stack on AWS.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local import intrinsics, patterns
+from local.errors import TemplateError
+
+PROJECT = Path(__file__).resolve().parent.parent
+TEMPLATE = PROJECT / "template.yaml"
+
+# Resource types that would bring routes, tables or triggers by a way that is not read here.
+_REFUSED_TYPES = (
+    "AWS::ApiGateway::",
+    "AWS::ApiGatewayV2::",
+    "AWS::Serverless::Api",
+    "AWS::Serverless::SimpleTable",
+    "AWS::Serverless::StateMachine",
+    "AWS::DynamoDB::GlobalTable",
+    "AWS::Events::Rule",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::Lambda::Function",
+    "AWS::Scheduler::",
+)
+_STREAM_PROPERTIES = {
+    "Stream",
+    "StartingPosition",
+    "BatchSize",
+    "Enabled",
+    "FunctionResponseTypes",
+    "BisectBatchOnFunctionError",
+    "MaximumRetryAttempts",
+    "MaximumRecordAgeInSeconds",
+    "DestinationConfig",
+    "FilterCriteria",
+    "MaximumBatchingWindowInSeconds",  # waits for fuller batches; a batch that is sent sooner is as right
+    "ParallelizationFactor",  # order holds per item only; one batch at a time per shard is stricter
+    "MetricsConfig",
+}
+# Resolved: all but the source, and the destination's ARN that only AWS has (here it is a folder).
+_STREAM_READ = _STREAM_PROPERTIES - {"Stream", "DestinationConfig"}
+_SCHEDULE_PROPERTIES = {"OmitName", "ScheduleExpression", "Schedule", "RetryPolicy", "Name", "Description"}
+_TABLE_PROPERTIES = {  # the last line: nothing that this program needs
+    "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "StreamSpecification", "BillingMode", "TableName",
+    "DeletionProtectionEnabled", "PointInTimeRecoverySpecification", "SSESpecification", "Tags", "TableClass",
+}  # fmt: skip
+_SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A Lambda function: `handler` is the dotted path of what to call."""
+
+    name: str
+    handler: str
+    timeout_s: int
+    memory_mb: int
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of the HTTP API, `path` as in the template: /status/{eventId}."""
+
+    method: str
+    path: str
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table under its logical id, with the arguments for create_table."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An event source mapping from a table's stream to a function; -1 stands for "without end", as on AWS."""
+
+    table: str
+    function: str
+    patterns: tuple[Mapping[str, Any], ...]
+    batch_size: int
+    retries: int
+    max_age_s: int
+    bisect: bool
+    reports_failures: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A function to be called every `every_s` seconds."""
+
+    function: str
+    every_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """All that one machine needs to know of the template."""
+
+    functions: Mapping[str, Function]
+    routes: tuple[Route, ...]
+    tables: tuple[Table, ...]
+    stream: Stream | None
+    schedules: tuple[Schedule, ...]
+
+
+def load(path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> System:
+    """Read the template with its parameters' defaults, overridden by `parameters`.
+
+    Raises: TemplateError, one line, for what is missing, wrong or not understood.
+    """
+    document = intrinsics.read(path)
+    values = intrinsics.Values(document, parameters or {})
+    defaults = (document.get("Globals") or {}).get("Function") or {}
+    functions: dict[str, Function] = {}
+    tables: list[Table] = []
+    triggers: list[Route | Stream | Schedule] = []
+    for name, kind, body in _resources(document, values):
+        if kind == "AWS::Serverless::Function":
+            functions[name] = _function(name, _merged(defaults, body), values)
+            triggers += [_trigger(name, event, body["Events"][event], values) for event in body.get("Events") or ()]
+        elif kind == "AWS::DynamoDB::Table":
+            tables.append(_table(name, body, values))
+        elif kind == "AWS::Serverless::HttpApi":
+            _check_api(name, body, values)
+    streams = [trigger for trigger in triggers if isinstance(trigger, Stream)]
+    if len(streams) > 1:
+        raise TemplateError(f"one stream is read here, the template has {len(streams)}")
+    _check_tables(streams, tables)
+    return System(
+        functions=functions,
+        routes=_distinct([trigger for trigger in triggers if isinstance(trigger, Route)]),
+        tables=tuple(tables),
+        stream=streams[0] if streams else None,
+        schedules=tuple(trigger for trigger in triggers if isinstance(trigger, Schedule)),
+    )
+
+
+def _resources(document: Mapping[str, Any], values: intrinsics.Values) -> Iterable[tuple[str, str, dict[str, Any]]]:
+    """Yield logical id, type and unresolved properties of each resource whose condition holds."""
+    for name, resource in document["Resources"].items():
+        kind = resource.get("Type") if isinstance(resource, dict) else None
+        if not isinstance(kind, str):
+            raise TemplateError(f"{name} has no Type")
+        if kind.startswith(_REFUSED_TYPES):
+            raise TemplateError(f"{name}: resources of the type {kind} are not understood here")
+        if "Condition" not in resource or values.holds(resource["Condition"], name):
+            yield name, kind, resource.get("Properties") or {}
+
+
+def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay a function's properties over the Globals as SAM does: maps are merged, other values replaced."""
+    merged = {**defaults, **own}
+    for key in defaults.keys() & own.keys():
+        if isinstance(defaults[key], dict) and isinstance(own[key], dict):
+            merged[key] = _merged(defaults[key], own[key])
+    return merged
+
+
+def _function(name: str, body: Mapping[str, Any], values: intrinsics.Values) -> Function:
+    if "Handler" not in body:
+        raise TemplateError(f"{name} has no Handler")
+    environment = values.resolve((body.get("Environment") or {}).get("Variables") or {}, f"{name}.Environment")
+    return Function(
+        name=name,
+        handler=str(values.resolve(body["Handler"], f"{name}.Handler")),
+        timeout_s=_integer(values.resolve(body.get("Timeout", 3), name), 1, 900, f"{name}.Timeout"),  # 3: Lambda's
+        memory_mb=_integer(values.resolve(body.get("MemorySize", 128), name), 128, 10240, f"{name}.MemorySize"),
+        environment={key: _text(value) for key, value in environment.items()},
+    )
+
+
+def _trigger(function: str, event: str, trigger: Any, values: intrinsics.Values) -> Route | Stream | Schedule:
+    where = f"{function}.Events.{event}"
+    kind = trigger.get("Type")
+    properties = trigger.get("Properties") or {}
+    if kind == "HttpApi":
+        return _route(function, properties, values, where)
+    if kind == "DynamoDB":
+        return _stream(function, properties, values, where)
+    if kind in ("Schedule", "ScheduleV2"):
+        return _schedule(function, properties, values, where)
+    raise TemplateError(f"{where}: events of the type {kind} are not understood here")
+
+
+def _route(function: str, properties: Mapping[str, Any], values: intrinsics.Values, where: str) -> Route:
+    _only(properties, {"ApiId", "Method", "Path"}, where)
+    method = str(values.resolve(properties.get("Method", "ANY"), where)).upper()
+    path = str(values.resolve(properties.get("Path", "$default"), where))
+    if method == "ANY" or not path.startswith("/") or "+}" in path:
+        raise TemplateError(f"{where}: a route is one method and one path of fixed length here, not {method} {path}")
+    if not re.fullmatch(r"(/|(/([\w.~-]+|\{\w+\}))+)", path):
+        raise TemplateError(f"{where}: the path {path} is not understood here")
+    return Route(method, path, function)
+
+
+def _stream(function: str, properties: Mapping[str, Any], values: intrinsics.Values, where: str) -> Stream:
+    _only(properties, _STREAM_PROPERTIES, where)
+    source = properties.get("Stream")
+    attribute = source.get("Fn::GetAtt") if isinstance(source, dict) else None
+    table, _, name = (".".join(attribute) if isinstance(attribute, list) else str(attribute)).partition(".")
+    if name != "StreamArn":
+        raise TemplateError(f"{where}.Stream: give a table of this template as !GetAtt Table.StreamArn")
+    rest = values.resolve({key: value for key, value in properties.items() if key in _STREAM_READ}, where)
+    if rest.get("StartingPosition") != "TRIM_HORIZON":
+        raise TemplateError(f"{where}.StartingPosition: only TRIM_HORIZON is understood here: it loses nothing")
+    if not rest.get("Enabled", True):
+        raise TemplateError(f"{where}.Enabled: a stream that is switched off is not understood here")
+    responses = rest.get("FunctionResponseTypes") or []
+    if responses not in ([], ["ReportBatchItemFailures"]):
+        raise TemplateError(f"{where}.FunctionResponseTypes: {responses} is not understood here")
+    return Stream(
+        table=table,
+        function=function,
+        patterns=_patterns(rest.get("FilterCriteria") or {}, f"{where}.FilterCriteria"),
+        batch_size=_integer(rest.get("BatchSize", 100), 1, 10_000, f"{where}.BatchSize"),
+        retries=_integer(rest.get("MaximumRetryAttempts", -1), -1, 10_000, f"{where}.MaximumRetryAttempts"),
+        max_age_s=_integer(rest.get("MaximumRecordAgeInSeconds", -1), -1, 604_800, f"{where}.MaximumRecordAge"),
+        bisect=rest.get("BisectBatchOnFunctionError", False) is True,
+        reports_failures=bool(responses),
+    )
+
+
+def _patterns(criteria: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any], ...]:
+    found = []
+    for filter_ in criteria.get("Filters") or ():
+        try:
+            pattern = json.loads(filter_["Pattern"])
+        except (KeyError, TypeError, ValueError):
+            raise TemplateError(f"{where}: a filter has a Pattern, and that is JSON") from None
+        patterns.check(pattern, where)
+        found.append(pattern)
+    return tuple(found)
+
+
+def _schedule(function: str, properties: Mapping[str, Any], values: intrinsics.Values, where: str) -> Schedule:
+    _only(properties, _SCHEDULE_PROPERTIES, where)
+    name = "ScheduleExpression" if "ScheduleExpression" in properties else "Schedule"
+    expression = str(values.resolve(properties.get(name), f"{where}.{name}"))
+    match = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
+    if not match or int(match[1]) < 1:
+        raise TemplateError(f"{where}: a schedule is rate(N minutes|hours|days) here, not {expression}")
+    return Schedule(function, int(match[1]) * _SECONDS[match[2]])
+
+
+def _table(name: str, body: Mapping[str, Any], values: intrinsics.Values) -> Table:
+    _only(body, _TABLE_PROPERTIES, name)
+    wanted = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+    arguments = {key: values.resolve(body[key], f"{name}.{key}") for key in wanted if key in body}
+    if arguments.get("BillingMode") != "PAY_PER_REQUEST":
+        raise TemplateError(f"{name}.BillingMode: only PAY_PER_REQUEST is understood here")
+    if "TableName" in body:
+        raise TemplateError(f"{name}.TableName: leave it out, the table has its logical id as its name here")
+    if stream := values.resolve(body.get("StreamSpecification"), f"{name}.StreamSpecification"):
+        arguments["StreamSpecification"] = {"StreamEnabled": True, **stream}
+    return Table(name, {"TableName": name, **arguments})
+
+
+def _check_api(name: str, body: Mapping[str, Any], values: intrinsics.Values) -> None:
+    """Refuse what API Gateway would do to requests before a function sees them, and this program would not."""
+    for key in ("Auth", "CorsConfiguration", "DefinitionBody", "DefinitionUri"):
+        if values.resolve(body.get(key), f"{name}.{key}") not in (None, intrinsics.NO_VALUE):
+            raise TemplateError(f"{name}.{key} is not understood here")
+
+
+def _check_tables(streams: Iterable[Stream], tables: Iterable[Table]) -> None:
+    streaming = {table.name for table in tables if "StreamSpecification" in table.arguments}
+    for stream in streams:
+        if stream.table not in streaming:
+            raise TemplateError(f"{stream.function} reads the stream of {stream.table}, which has none")
+
+
+def _distinct(routes: list[Route]) -> tuple[Route, ...]:
+    seen: dict[tuple[str, str], Route] = {}
+    for route in routes:
+        shape = (route.method, re.sub(r"\{\w+\}", "{}", route.path))
+        if shape in seen:
+            raise TemplateError(f"{route.function} and {seen[shape].function} both answer {route.method} {route.path}")
+        seen[shape] = route
+    return tuple(routes)
+
+
+def _only(properties: Mapping[str, Any], known: set[str], where: str) -> None:
+    if unknown := sorted(properties.keys() - known):
+        raise TemplateError(f"{where}: {unknown[0]} is not understood here")
+
+
+def _integer(value: Any, lowest: int, highest: int, where: str) -> int:
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        raise TemplateError(f"{where}: {value} is not a whole number") from None
+    if not lowest <= number <= highest:
+        raise TemplateError(f"{where}: {value} is not between {lowest} and {highest}")
+    return number
+
+
+def _text(value: Any) -> str:
+    """Write a value the way CloudFormation puts it into an environment variable."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

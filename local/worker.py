@@ -1,0 +1,165 @@
+"""A worker: one process that answers HTTP requests with the template's handlers, one at a time, as Lambda does.
+
+python -m local.worker ARGUMENTS (JSON, from the supervisor)
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from local import gateway, runtime, template
+from local.errors import LocalError
+from local.gateway import Response
+from local.lifeline import Lifeline
+
+_KEEP_ALIVE_S = 75  # longer than a client pauses: it never meets a connection that is just being closed
+_GRACE_S = 1
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Application:
+    """The ASGI application: API Gateway in front of the handlers."""
+
+    def __init__(self, system: template.System) -> None:
+        """Load the functions that have a route.
+
+        Raises: StartError.
+        """
+        self._router = gateway.Router(system.routes)
+        names = {route.function: None for route in system.routes}  # each once, in order
+        self._functions = runtime.load(system.functions[name] for name in names)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        status, headers, body = await self._answer(scope, receive)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, scope: Message, receive: Receive) -> Response:
+        request_id = str(uuid.uuid4())
+        found = self._router.find(scope["method"], scope["raw_path"].decode("latin-1"))
+        if found is None:
+            return gateway.refusal(gateway.NOT_FOUND, request_id)
+        body = await _read(scope, receive)
+        if body is None:
+            return gateway.refusal(gateway.TOO_LARGE, request_id)
+        target, parameters = found
+        # No await from here on: that is what makes it one request at a time.
+        try:
+            payload = gateway.payload(scope, target, parameters, body, request_id)
+            answer = self._functions[target.function].invoke(payload, request_id)
+            return gateway.response(answer, request_id)
+        except (Exception, runtime.TimedOut):  # noqa: BLE001 - as on Lambda: whatever it is, the next request goes on
+            runtime.log(
+                "the function failed",
+                function_name=target.function,
+                function_request_id=request_id,
+                exception=traceback.format_exc(),
+            )
+            return gateway.refusal(gateway.FAILED, request_id)
+
+
+class Server(uvicorn.Server):
+    """Uvicorn that stops on SIGTERM only, after the request in hand."""
+
+    def __init__(self, config: uvicorn.Config, lifeline: Lifeline) -> None:
+        """Serve until the program says stop."""
+        super().__init__(config)
+        self._lifeline = lifeline
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGTERM; uvicorn's own would take SIGINT as well."""
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            self.should_exit = True
+
+        signal.signal(signal.SIGTERM, stop)
+        self.should_exit = self._lifeline.stop.is_set()  # it may have come while the handlers were imported
+        yield
+
+
+async def _read(scope: Message, receive: Receive) -> bytes | None:
+    """Read the body; None when it is longer than API Gateway takes, or when the client left before its end."""
+    length: int | None = None
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            length = int(value) if value.isdigit() else 0
+        elif name == b"transfer-encoding":
+            length = 0
+    if length is None:
+        return b""
+    if length > gateway.BODY_BYTES_MAX:
+        return None
+    body: bytes = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message["body"]
+        if len(body) > gateway.BODY_BYTES_MAX:
+            return None
+        if not message["more_body"]:
+            return body
+
+
+async def _serve(application: Application, listening: socket.socket, lifeline: Lifeline) -> None:
+    config = uvicorn.Config(
+        application,
+        http="httptools",
+        lifespan="off",
+        ws="none",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    lifeline.ready()  # from here on connections that wait at the socket are answered
+    await Server(config, lifeline).serve(sockets=[listening])
+
+
+def main() -> None:
+    """Serve on the listening socket that the supervisor made."""
+    arguments = json.loads(sys.argv[1])
+    lifeline = Lifeline(arguments["lifeline"], arguments["parent"])
+    listening = socket.socket(fileno=arguments["socket"])
+    path = Path(arguments["template"])
+    sys.path.insert(0, str(path.parent))
+    try:
+        application = Application(template.load(path))
+    except LocalError as error:
+        runtime.explain(error)
+        os._exit(1)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(application, listening, lifeline))
+    os._exit(0)  # nothing is left to do that atexit would
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - there is none for some systems
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+if __name__ == "__main__":
+    main()

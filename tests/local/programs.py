@@ -1,0 +1,231 @@
+"""`python -m local` as its user runs it, with handlers of the test's own or with the project's."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+PROJECT = Path(__file__).resolve().parents[2]
+OPEN_S_MAX = 30.0
+HAPPEN_S_MAX = 15.0
+
+ECHO_TEMPLATE = """
+Resources:
+  EchoFunction:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: echo.handler
+      Timeout: 1
+      MemorySize: 256
+      Environment: {Variables: {COLOUR: red}}
+      Events:
+        Post: {Type: HttpApi, Properties: {Method: POST, Path: "/echo/{id}"}}
+        Get: {Type: HttpApi, Properties: {Method: GET, Path: "/do/{what}"}}
+"""
+ECHO_HANDLER = '''
+import json, os, signal, sys, time
+
+busy = 0
+
+
+def handler(event, context):
+    """Do as the path says; else answer with the payload and the context."""
+    global busy
+    busy += 1
+    try:
+        what = (event.get("pathParameters") or {}).get("what", "")
+        if what == "raise":
+            raise ValueError("as the test wants it")
+        if what == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if what.startswith("sleep-"):
+            time.sleep(float(what.removeprefix("sleep-")))
+        if what == "nonsense":
+            return {"statusCode": 200, "body": {"not": "text"}}
+        if what == "hold":
+            try:
+                time.sleep(30)
+            except Exception:
+                return {"statusCode": 200, "body": "held on"}
+        context_seen = {
+            "aws_request_id": context.aws_request_id,
+            "function_name": context.function_name,
+            "memory_limit_in_mb": context.memory_limit_in_mb,
+            "invoked_function_arn": context.invoked_function_arn,
+            "remaining_ms": context.get_remaining_time_in_millis(),
+        }
+        seen = {
+            "event": event,
+            "context": context_seen,
+            "busy": busy,
+            "pid": os.getpid(),
+            "colour": os.environ["COLOUR"],
+            "name": os.environ["AWS_LAMBDA_FUNCTION_NAME"],
+            "database": os.environ["AWS_ENDPOINT_URL_DYNAMODB"],
+        }
+        return {"statusCode": 200, "headers": {"content-type": "application/json"}, "body": json.dumps(seen)}
+    finally:
+        busy -= 1
+'''
+
+
+@dataclass
+class Program:
+    """A started program."""
+
+    process: subprocess.Popen[str]
+    greeting: str = ""
+
+    @property
+    def url(self) -> str:
+        """Give where it answers."""
+        found = re.search(r"http://127\.0\.0\.1:\d+", self.greeting)
+        assert found, self.greeting
+        return found[0]
+
+    @property
+    def port(self) -> int:
+        """Give the port of it."""
+        return int(self.url.rpartition(":")[2])
+
+    def wait_until_open(self) -> None:
+        """Read what it prints up to its URL, or to its end."""
+        assert self.process.stdout
+        deadline = time.monotonic() + OPEN_S_MAX
+        while "http://" not in self.greeting:
+            line = self.process.stdout.readline()
+            self.greeting += line
+            assert line, f"it ended: {self.greeting}"
+            assert time.monotonic() < deadline
+
+    def pids(self, part: str = "") -> list[int]:
+        """Give the processes it started, of one part or all."""
+        return sorted(pid for pid, command in below(self.process.pid).items() if part in command)
+
+    def kill(self, part: str) -> None:
+        """Kill one process of a part without warning."""
+        os.kill(self.pids(part)[0], signal.SIGKILL)
+
+    def interrupt(self) -> tuple[float, str]:
+        """Press Ctrl-C, which a terminal sends to the whole group; give the seconds to its end and what it printed."""
+        started = time.monotonic()
+        os.killpg(self.process.pid, signal.SIGINT)
+        rest, _ = self.process.communicate(timeout=20)
+        return time.monotonic() - started, self.greeting + rest
+
+
+@contextmanager
+def started(
+    *arguments: str, cwd: Path = PROJECT, options: tuple[str, ...] = (), **environment: str
+) -> Iterator[Program]:
+    """Start the program without waiting; whatever a test does, nothing of it is left behind."""
+    process = subprocess.Popen(
+        [sys.executable, *options, "-m", "local", *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield Program(process)
+    finally:
+        left = below(process.pid)
+        if process.poll() is None:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=10)
+        for pid in [process.pid, *left]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.communicate()
+
+
+@contextmanager
+def opened(*arguments: str, **environment: str) -> Iterator[Program]:
+    """Start the program on a free port and wait until it is open."""
+    with started("--port", "0", *arguments, cwd=PROJECT, options=(), **environment) as program:
+        program.wait_until_open()
+        yield program
+
+
+def echo_template(folder: Path, handler: str = ECHO_HANDLER, template: str = ECHO_TEMPLATE) -> str:
+    """Write a template with a handler beside it; give its path."""
+    (folder / "echo.py").write_text(handler)
+    (folder / "template.yaml").write_text(template)
+    return str(folder / "template.yaml")
+
+
+def refused(*arguments: str, cwd: Path = PROJECT, options: tuple[str, ...] = (), **environment: str) -> str:
+    """Start the program where it must refuse: give its one line, after exit code 1."""
+    with started(*arguments, cwd=cwd, options=options, **environment) as program:
+        output, _ = program.process.communicate(timeout=OPEN_S_MAX)
+        assert program.process.returncode == 1, output
+        assert output.count("\n") == 1, output
+        return output.strip()
+
+
+def below(root: int) -> dict[int, str]:
+    """Give the command lines of all processes below one."""
+    parents: dict[int, int] = {}
+    commands: dict[int, str] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                commands[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
+    found: set[int] = {root}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {pid: commands[pid] for pid in found - {root}}
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Give those processes that run; one that waits to be buried does not."""
+    found = []
+    for pid in pids:
+        with suppress(OSError):
+            if (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                found.append(pid)
+    return found
+
+
+def happens(what: Callable[[], Any], within_s: float = HAPPEN_S_MAX) -> Any:
+    """Wait until something is true, and give it."""
+    deadline = time.monotonic() + within_s
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.05)
+    return found
+
+
+def post(program: Program, path: str, **fields: Any) -> httpx.Response:
+    """Ask the ticket office; a connection that breaks because a part was killed is tried again (P7)."""
+
+    def answer() -> httpx.Response | None:
+        with suppress(httpx.TransportError):
+            response = httpx.post(f"{program.url}{path}", content=json.dumps(fields), timeout=15)
+            return None if response.status_code == httpx.codes.SERVICE_UNAVAILABLE else response
+        return None
+
+    response: httpx.Response = happens(answer)
+    return response
+
+
+def free_port() -> int:
+    """Give a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

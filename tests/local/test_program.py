@@ -1,0 +1,471 @@
+"""Starting, stopping, failing: what the user of `python -m local` sees, and what must never be left behind."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local import engine, folder, parts
+from local.database import Database
+from tests.local.programs import (
+    ECHO_TEMPLATE,
+    PROJECT,
+    Program,
+    alive,
+    below,
+    echo_template,
+    free_port,
+    happens,
+    opened,
+    post,
+    refused,
+    started,
+)
+
+STOP_S_MAX = 5.0
+
+
+@pytest.fixture
+def echo(tmp_path: Path) -> str:
+    """Write the echo handler, which needs no second to start."""
+    (tmp_path / "echo").mkdir()
+    return echo_template(tmp_path / "echo")
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy what a fresh clone has: no engine, no packages."""
+    clone = tmp_path_factory.mktemp("clone")
+    shutil.copytree(PROJECT / "local", clone / "local", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "template.yaml", clone)
+    return clone
+
+
+def sold_out(program: Program) -> str:
+    """Open an event with one ticket: ada has it, bob waits."""
+    event_id: str = post(program, "/initialize", name="Concert", totalTickets=1).json()["eventId"]
+    assert post(program, "/book", userId="ada", eventId=event_id).json()["status"] == "CONFIRMED"
+    assert post(program, "/book", userId="bob", eventId=event_id).json()["status"] == "WAITING"
+    return event_id
+
+
+def status_of_bob(program: Program, event_id: str) -> str:
+    """Ask where bob stands."""
+    answer = httpx.get(f"{program.url}/status/{event_id}?userId=bob", timeout=15)
+    status: str = answer.json()["booking"]["status"]
+    return status
+
+
+def test_it_says_where_it_is_and_what_to_try_and_stops_with_ctrl_c(tmp_path: Path) -> None:
+    """Within 5 s, without a traceback, without a process left, and the answers it gave are kept."""
+    with opened("--data", str(tmp_path / "data"), "--workers", "1") as program:
+        assert sum("curl" in program.process.stdout.readline() for _ in range(3)) == 2  # type: ignore[union-attr]
+        event_id = sold_out(program)
+        children = program.pids()
+        assert len(children) == 4  # engine, worker, feeder, scheduler
+        seconds, printed = program.interrupt()
+        assert program.process.returncode == 0
+        assert seconds < STOP_S_MAX
+        assert "Traceback" not in printed
+        assert alive(children) == []
+    logs = "".join(path.read_text() for path in (tmp_path / "data" / "logs").iterdir())
+    assert "Traceback" not in logs
+    assert event_id in logs
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_it_stops_as_well_when_it_is_asked_to_or_its_terminal_is_closed(echo: str, number: signal.Signals) -> None:
+    """In the same order, with the same exit code."""
+    with opened("--template", echo, "--memory", "--workers", "1") as program:
+        children = program.pids()
+        program.process.send_signal(number)
+        printed, _ = program.process.communicate(timeout=STOP_S_MAX)
+        assert program.process.returncode == 0
+        assert "Traceback" not in printed
+        assert alive(children) == []
+
+
+def test_a_request_in_hand_is_answered_before_the_stop(echo: str) -> None:
+    """Ctrl-C does not cut it off."""
+    with opened("--template", echo, "--memory", "--workers", "1") as program:
+        with socket.create_connection(("127.0.0.1", program.port)) as client:
+            client.sendall(b"GET /do/sleep-0.7 HTTP/1.1\r\nhost: x\r\n\r\n")
+            time.sleep(0.2)
+            seconds, _ = program.interrupt()
+            assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        assert seconds < STOP_S_MAX
+
+
+def test_a_handler_that_does_not_end_does_not_hold_the_stop(tmp_path: Path, echo: str) -> None:
+    """Its worker is killed after 2 s: safe, as every crash is (P8)."""
+    patient = Path(echo).read_text().replace("Timeout: 1", "Timeout: 60")
+    template = echo_template(tmp_path, template=patient)
+    with opened("--template", template, "--memory", "--workers", "1") as program:
+        children = program.pids()
+        with socket.create_connection(("127.0.0.1", program.port)) as client:
+            client.sendall(b"GET /do/sleep-50 HTTP/1.1\r\nhost: x\r\n\r\n")
+            time.sleep(0.2)
+            seconds, printed = program.interrupt()
+        assert seconds < STOP_S_MAX
+        assert "Traceback" not in printed
+        assert alive(children) == []
+
+
+def test_ctrl_c_during_the_start_stops_as_well(echo: str) -> None:
+    """At any moment: no traceback, nothing left."""
+    for delay_s in (0.15, 0.4, 0.8):
+        with started("--template", echo, "--memory", "--port", "0") as program:
+            time.sleep(delay_s)
+            children = program.pids()
+            seconds, printed = program.interrupt()
+            assert "Traceback" not in printed
+            assert seconds < STOP_S_MAX
+            assert alive(children) == []
+
+
+def test_a_port_in_use_is_told_in_one_line(echo: str) -> None:
+    """Whoever has it, and also where the other shares it out among its workers, as we do."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        assert (
+            refused("--template", echo, "--memory", "--port", port)
+            == f"port {port} is in use: choose another with --port"
+        )
+    with opened("--template", echo, "--memory", "--workers", "1") as program:
+        line = refused("--template", echo, "--memory", "--port", str(program.port))
+        assert line == f"port {program.port} is in use: choose another with --port"
+
+
+def test_a_second_start_on_the_same_data_is_refused_in_one_line(tmp_path: Path, echo: str) -> None:
+    """And the first one goes on."""
+    data = str(tmp_path / "data")
+    with opened("--template", echo, "--data", data, "--workers", "1") as program:
+        line = refused("--template", echo, "--data", data, "--port", "0")
+        assert line == f"the data folder {data} is in use by another ticket office (process {program.process.pid})"
+        assert httpx.get(f"{program.url}/do/nothing").status_code == 200
+
+
+def test_a_missing_engine_is_told_in_one_line_with_how_to_get_it(elsewhere: Path) -> None:
+    """A fresh clone without `make run`."""
+    line = refused("--port", "0", cwd=elsewhere, PATH=os.defpath)
+    assert line.startswith("the database engine is missing: `make run` gets it")
+    assert "--endpoint" in line
+
+
+def test_missing_packages_are_told_in_one_line_with_how_to_get_them(elsewhere: Path) -> None:
+    """The system's own Python has none of them."""
+    line = refused(cwd=elsewhere, options=("-S",))
+    assert line.endswith("is not installed: `make run` gets what is needed, and starts the ticket office")
+
+
+def test_a_corrupt_data_folder_is_told_in_one_line(tmp_path: Path, echo: str) -> None:
+    """Its database, its checkpoint, or a folder that is none."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for content in (b"this is no database " * 500, b"SQLite format 3\0" + b"\xff" * 5000):
+        (data / "tickets.db").write_bytes(content)
+        line = refused("--template", echo, "--data", str(data), "--port", "0")
+        assert line.startswith(f"the data folder is corrupt: {data}/tickets.db: ")
+    (data / "tickets.db").unlink()
+    (data / "checkpoint.json").write_text("{")
+    line = refused("--template", echo, "--data", str(data), "--port", "0")
+    assert line.startswith(f"the data folder is corrupt: {data}/checkpoint.json: ")
+    file = tmp_path / "file"
+    file.write_text("")
+    line = refused("--template", echo, "--data", str(file), "--port", "0")
+    assert line.startswith(f"the data folder {file} cannot be used: ")
+
+
+def test_a_page_that_was_damaged_is_noticed_before_the_start(tmp_path: Path) -> None:
+    """The head of the file is sound, its inside is not."""
+    with opened("--data", str(tmp_path), "--workers", "1") as program:
+        sold_out(program)
+        program.interrupt()
+    database = bytearray((tmp_path / "tickets.db").read_bytes())
+    if not database[4096 * 3 :]:
+        pytest.fail("the database is too small for this test")
+    database[4096 * 2 : 4096 * 3] = os.urandom(4096)
+    (tmp_path / "tickets.db").write_bytes(database)
+    assert "the data folder is corrupt" in refused("--data", str(tmp_path), "--port", "0")
+
+
+def test_tables_of_another_form_are_refused(tmp_path: Path, echo: str) -> None:
+    """A data folder of an older template is not used as if it were of this one."""
+    table = """
+  Things:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{AttributeName: NAME, AttributeType: S}]
+      KeySchema: [{AttributeName: NAME, KeyType: HASH}]
+"""
+    base = Path(echo).read_text()
+    template = echo_template(tmp_path, template=base + table.replace("NAME", "one"))
+    with opened("--template", template, "--data", str(tmp_path / "data"), "--workers", "1"):
+        pass
+    echo_template(tmp_path, template=base + table.replace("NAME", "other"))
+    line = refused("--template", template, "--data", str(tmp_path / "data"), "--port", "0")
+    assert line == "the table Things is there already, in another form than template.yaml gives it"
+
+
+def test_handlers_that_cannot_be_loaded_are_told_in_one_line(tmp_path: Path) -> None:
+    """The reason is the last line of the worker's log."""
+    for handler, reason in (
+        ("import nowhere", "EchoFunction: cannot import echo: No module named 'nowhere'"),
+        ("", "EchoFunction: echo has no handler"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+    ):
+        template = echo_template(tmp_path, handler)
+        line = refused("--template", template, "--memory", "--workers", "1", "--port", "0")
+        assert line == f"the worker-1 does not start: {reason}"
+
+
+def test_a_part_that_keeps_dying_stops_everything_with_the_reason(tmp_path: Path, echo: str) -> None:
+    """After five deaths within a minute it would only go round in circles."""
+    with opened("--template", echo, "--data", str(tmp_path / "data"), "--workers", "1") as program:
+        children = program.pids()
+
+        def ended() -> bool:
+            with pytest.raises(httpx.TransportError):
+                httpx.get(f"{program.url}/do/die")
+            return program.process.poll() is not None
+
+        happens(ended, within_s=30)
+        printed, _ = program.process.communicate(timeout=10)
+        assert program.process.returncode == 1
+        assert printed.count("is started again") == 4
+        assert "the worker-1 died 5 times within 60 s (signal 9)" in printed.splitlines()[-1]
+        assert alive(children) == []
+
+
+def test_whatever_is_killed_is_started_again_and_the_office_goes_on(tmp_path: Path) -> None:
+    """The engine with what it had acknowledged, the feeder from its checkpoint, a worker, the scheduler (P8)."""
+    with opened("--data", str(tmp_path), "--workers", "1") as program:
+        event_id = sold_out(program)
+        before = set(program.pids())
+        for part in ("dynoxide", "local.worker", "local.feeder", "local.scheduler"):
+            program.kill(part)
+        assert post(program, "/cancel", userId="ada", eventId=event_id).json()["was"] == "CONFIRMED"
+        happens(lambda: status_of_bob(program, event_id) == "CONFIRMED")
+        assert len(happens(lambda: len(after := program.pids()) == 4 and not before & set(after) and after)) == 4
+
+
+def test_kill_9_leaves_no_orphan_and_the_next_start_has_the_data(tmp_path: Path) -> None:
+    """On the same port and the same data, at once."""
+    port = str(free_port())
+    with opened("--data", str(tmp_path), "--workers", "1", "--port", port) as program:
+        event_id = sold_out(program)
+        children = program.pids()
+        assert len(children) == 4
+        program.process.kill()
+        program.process.wait()
+        happens(lambda: alive(children) == [], within_s=2.0)
+    with opened("--data", str(tmp_path), "--workers", "1", "--port", port) as program:
+        assert status_of_bob(program, event_id) == "WAITING"
+
+
+def test_a_cancellation_made_just_before_a_stop_is_promoted_after_the_next_start(tmp_path: Path) -> None:
+    """The feeder is held, so that it cannot have seen the record before the stop (P6)."""
+    with opened("--data", str(tmp_path), "--workers", "1") as program:
+        event_id = sold_out(program)
+        [feeder] = program.pids("local.feeder")
+        os.kill(feeder, signal.SIGSTOP)
+        assert post(program, "/cancel", userId="ada", eventId=event_id).json()["was"] == "CONFIRMED"
+        assert status_of_bob(program, event_id) == "WAITING"
+        seconds, _ = program.interrupt()
+        assert seconds < STOP_S_MAX
+    with opened("--data", str(tmp_path), "--workers", "1") as program:
+        happens(lambda: status_of_bob(program, event_id) == "CONFIRMED")
+
+
+SLOW_PROMOTER_TEMPLATE = """
+  PromoteFunction:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: slow.handler
+      Environment: {Variables: {COLOUR: red}}
+      Events:
+        Things:
+          Type: DynamoDB
+          Properties: {Stream: !GetAtt Things.StreamArn, StartingPosition: TRIM_HORIZON}
+  Things:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{AttributeName: id, AttributeType: S}]
+      KeySchema: [{AttributeName: id, KeyType: HASH}]
+      StreamSpecification: {StreamViewType: KEYS_ONLY}
+"""
+SLOW_PROMOTER = """
+import pathlib, time
+FOLDER = pathlib.Path(__file__).parent
+def handler(event, context):
+    (FOLDER / "began").touch()
+    time.sleep(0.5)
+    (FOLDER / "ended").touch()
+"""
+
+
+def test_a_batch_in_hand_is_finished_before_the_stop(tmp_path: Path) -> None:
+    """And the checkpoint says so: after the next start it does not come again."""
+    template = echo_template(tmp_path, template=ECHO_TEMPLATE + SLOW_PROMOTER_TEMPLATE)
+    (tmp_path / "slow.py").write_text(SLOW_PROMOTER)
+    with opened("--template", template, "--data", str(tmp_path / "data"), "--workers", "1") as program:
+        endpoint = httpx.get(f"{program.url}/do/nothing").json()["database"]
+        Database.embedded(endpoint).client().put_item(TableName="Things", Item={"id": {"S": "1"}})
+        happens((tmp_path / "began").exists)
+        seconds, _ = program.interrupt()
+        assert seconds < STOP_S_MAX
+    assert (tmp_path / "ended").exists()
+    assert '"sequence": "1"' in (tmp_path / "data" / "checkpoint.json").read_text()
+
+
+def test_a_throw_away_run_leaves_nothing_and_clears_what_a_killed_one_left(echo: str) -> None:
+    """Memory is not filled up by runs that were killed."""
+    with opened("--template", echo, "--memory", "--workers", "1") as program:
+        [place] = {
+            part
+            for command in commands(program)
+            for part in command.split()
+            if "ticket-office-" in part and part.endswith(".db")
+        }
+        left = Path(place).parent
+        assert left.is_dir()
+        program.process.kill()
+        program.process.wait()
+    assert left.is_dir()
+    os.utime(left, (0, 0))
+    with opened("--template", echo, "--memory", "--workers", "1") as program:
+        assert not left.exists()
+        mine = next(
+            Path(part).parent
+            for command in commands(program)
+            for part in command.split()
+            if part.endswith("tickets.db")
+        )
+        program.interrupt()
+    assert not mine.exists()
+
+
+def commands(program: Program) -> list[str]:
+    """Give the command lines of what it started."""
+    return [Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in program.pids()]
+
+
+def test_another_dynamodb_is_used_where_one_is_named(tmp_path: Path) -> None:
+    """Its tables are made where they are missing, and taken as they are where not."""
+    with engine.running(tmp_path / "other") as endpoint:
+        client = Database.embedded(endpoint).client()
+        client.delete_table(TableName="WaitingListTable")
+        with opened("--endpoint", endpoint, "--memory", "--workers", "1") as program:
+            assert f"Tables are at {endpoint}; made WaitingListTable." in program.greeting
+            assert not program.pids("dynoxide")
+            event_id = sold_out(program)
+            post(program, "/cancel", userId="ada", eventId=event_id)
+            happens(lambda: status_of_bob(program, event_id) == "CONFIRMED")
+
+
+def test_a_dynamodb_that_does_not_answer_is_told_in_one_line() -> None:
+    """So is what is no URL."""
+    template = str(PROJECT / "template.yaml")
+    line = refused("--template", template, "--endpoint", f"http://127.0.0.1:{free_port()}", "--memory", "--port", "0")
+    assert line.startswith("the database at http://127.0.0.1:")
+    assert refused("--endpoint", "nonsense", "--memory", "--port", "0").startswith("--endpoint takes a URL")
+
+
+PARENT_OF_A_GUARD = """
+import subprocess, sys, time
+guard = [sys.executable, "-c", "import local.guard as g; g._ON_LINUX = False; g.main()", "0", "/bin/sleep", "60"]
+process = subprocess.Popen(guard, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+print(process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def guarded() -> Iterator[tuple[subprocess.Popen[str], int, int]]:
+    """Start a parent, its guard and the guarded program, as on a system without PR_SET_PDEATHSIG."""
+    parent = subprocess.Popen([sys.executable, "-c", PARENT_OF_A_GUARD], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    found: list[int] = []
+    try:
+        assert parent.stdout
+        guard = int(parent.stdout.readline())
+        found = [guard]
+        [sleeper] = happens(lambda: list(below(guard)))
+        found = [guard, sleeper]
+        yield parent, guard, sleeper
+    finally:
+        for pid in [parent.pid, *found]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        parent.communicate()
+
+
+def test_a_guarded_program_ends_with_its_parent(guarded: tuple[subprocess.Popen[str], int, int]) -> None:
+    """Even when that one is killed."""
+    parent, guard, sleeper = guarded
+    parent.kill()
+    happens(lambda: alive([guard, sleeper]) == [], within_s=5.0)
+
+
+def test_a_guarded_program_is_stopped_by_stopping_its_guard(guarded: tuple[subprocess.Popen[str], int, int]) -> None:
+    """SIGTERM goes on to the program, whose end is the guard's."""
+    _, guard, sleeper = guarded
+    os.kill(guard, signal.SIGTERM)
+    happens(lambda: alive([guard, sleeper]) == [], within_s=5.0)
+
+
+def test_a_log_that_is_too_long_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its writer goes on at the new start; the old text is kept once."""
+    monkeypatch.setattr(parts, "LOG_BYTES_MAX", 100)
+    log = tmp_path / "worker-1.log"
+    with log.open("ab", buffering=0) as writer:
+        for _ in range(3):
+            writer.write(b"x" * 101)
+            parts.bound_log(log)
+            assert log.read_bytes() == b""
+        writer.write(b"y")
+    parts.bound_log(log)
+    assert log.read_bytes() == b"y"
+    assert log.with_suffix(".log.1").read_bytes() == b"x" * 101
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_folder_of_somebody_else_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A throw-away folder that is locked is in use, however old it looks."""
+    monkeypatch.setattr(folder, "_SHARED_MEMORY", tmp_path)
+    with folder.opened(None) as used:
+        os.utime(used.path, (0, 0))
+        with folder.opened(None) as another:
+            assert used.path.is_dir()
+            assert another.path != used.path
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--port", "99999"], ["--workers", "0"], ["--port", "x"], ["--data", "a", "--memory"]]
+)
+def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
+    """With the usage, as every program does."""
+    result: Any = subprocess.run(
+        [sys.executable, "-m", "local", *arguments],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "usage: python -m local" in result.stderr

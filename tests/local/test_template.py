@@ -1,0 +1,218 @@
+"""Reading template.yaml: the truth of the stack, and a plain refusal of what one machine cannot do alike."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from local import intrinsics, template
+from local.errors import TemplateError
+
+SMALL = """
+Parameters:
+  Stage: {Type: String, Default: dev, AllowedValues: [dev, prod]}
+  Size: {Type: Number, Default: 7}
+Conditions:
+  IsProd: !Equals [!Ref Stage, prod]
+  IsDev: !Not [!Condition IsProd]
+Globals:
+  Function:
+    Timeout: 5
+    Environment: {Variables: {TABLE: !Ref Things, STAGE: !Ref Stage, COLOUR: red}}
+Resources:
+  Api: {Type: AWS::Serverless::HttpApi}
+  Worker:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: some.module.handler
+      MemorySize: !Ref Size
+      Environment:
+        Variables:
+          COLOUR: !Sub "dark ${Stage} ${!kept}"
+          SIZE: !If [IsProd, 1, !Ref AWS::NoValue]
+          LOUD: true
+      Events:
+        Get: {Type: HttpApi, Properties: {ApiId: !Ref Api, Method: get, Path: "/things/{id}"}}
+        Things:
+          Type: DynamoDB
+          Properties:
+            Stream: !GetAtt Things.StreamArn
+            StartingPosition: TRIM_HORIZON
+            FilterCriteria: {Filters: [{Pattern: '{"eventName": ["INSERT"]}'}]}
+        Often: {Type: Schedule, Properties: {Schedule: rate(2 hours)}}
+  Extra:
+    Type: AWS::Serverless::Function
+    Condition: IsProd
+    Properties: {Handler: extra.handler}
+  Things:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{AttributeName: id, AttributeType: S}]
+      KeySchema: [{AttributeName: id, KeyType: HASH}]
+      StreamSpecification: {StreamViewType: NEW_IMAGE}
+  Alarm: {Type: AWS::CloudWatch::Alarm, Properties: {Anything: !GetAtt Worker.Arn}}
+"""
+
+
+def load(tmp_path: Path, text: str, **parameters: str) -> template.System:
+    """Read a template from text."""
+    path = tmp_path / "template.yaml"
+    path.write_text(text)
+    return template.load(path, parameters)
+
+
+def test_the_projects_template_is_understood_as_a_whole() -> None:
+    """What bookers, the promoter and the sweep need is found where the template says it."""
+    system = template.load()
+
+    assert {f"{route.method} {route.path}" for route in system.routes} == {
+        "POST /initialize",
+        "POST /book",
+        "POST /cancel",
+        "GET /status/{eventId}",
+    }
+    assert all(
+        (template.PROJECT / function.handler.replace(".handler", "").replace(".", "/")).with_suffix(".py").is_file()
+        for function in system.functions.values()
+    )
+    assert system.stream is not None
+    assert system.functions[system.stream.function].handler == "functions.promote.app.handler"
+    assert system.stream.patterns
+    assert system.stream.reports_failures
+    assert [system.functions[schedule.function].handler for schedule in system.schedules] == [
+        "functions.sweep.app.handler"
+    ]
+    names = {table.name for table in system.tables}
+    for function in system.functions.values():
+        assert {value for name, value in function.environment.items() if name.endswith("_TABLE")} == names
+
+
+def test_a_function_has_the_globals_and_its_own_values_over_them(tmp_path: Path) -> None:
+    """SAM merges maps and replaces other values."""
+    worker = load(tmp_path, SMALL, Size="128").functions["Worker"]
+
+    assert worker.handler == "some.module.handler"
+    assert worker.timeout_s == 5
+    assert worker.environment == {"TABLE": "Things", "STAGE": "dev", "COLOUR": "dark dev ${kept}", "LOUD": "true"}
+
+
+def test_parameters_have_their_defaults_and_can_be_overridden(tmp_path: Path) -> None:
+    """A condition follows the parameter, and takes its resources with it."""
+    dev = load(tmp_path, SMALL, Size="256")
+    prod = load(tmp_path, SMALL, Size="256", Stage="prod")
+
+    assert dev.functions["Worker"].memory_mb == 256
+    assert set(dev.functions) == {"Worker"}
+    assert set(prod.functions) == {"Worker", "Extra"}
+    assert prod.functions["Worker"].environment["SIZE"] == "1"
+
+
+def test_triggers_are_read_with_lambdas_defaults(tmp_path: Path) -> None:
+    """A stream without limits retries for ever, as on AWS."""
+    system = load(tmp_path, SMALL, Size="128")
+
+    assert system.routes == (template.Route("GET", "/things/{id}", "Worker"),)
+    assert system.stream == template.Stream(
+        table="Things",
+        function="Worker",
+        patterns=({"eventName": ["INSERT"]},),
+        batch_size=100,
+        retries=-1,
+        max_age_s=-1,
+        bisect=False,
+        reports_failures=False,
+    )
+    assert system.schedules == (template.Schedule("Worker", 7200),)
+    assert system.tables[0].arguments["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+
+
+def test_a_default_outside_lambdas_limits_is_refused(tmp_path: Path) -> None:
+    """The small template's default memory of 7 MB is one."""
+    with pytest.raises(TemplateError, match=r"^Worker.MemorySize: 7 is not between 128 and 10240$"):
+        load(tmp_path, SMALL)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [({"Stage": "test"}, "the parameter Stage cannot be test"), ({"Colour": "red"}, "no parameter Colour")],
+)
+def test_a_wrong_parameter_is_refused(tmp_path: Path, parameters: dict[str, str], message: str) -> None:
+    """Neither its name nor its value is guessed."""
+    with pytest.raises(TemplateError, match=message):
+        load(tmp_path, SMALL, Size="128", **parameters)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("Worker.Properties.Events.Get.Type", "Api", "Worker.Events.Get: events of the type Api"),
+        ("Worker.Properties.Events.Get.Properties.Path", "/{proxy+}", "one path of fixed length"),
+        ("Worker.Properties.Events.Get.Properties.Method", "ANY", "one method"),
+        ("Worker.Properties.Events.Get.Properties.Auth", {"Authorizer": "X"}, "Auth is not understood"),
+        ("Worker.Properties.Events.Things.Properties.TumblingWindowInSeconds", 5, "TumblingWindowInSeconds"),
+        ("Worker.Properties.Events.Things.Properties.StartingPosition", "LATEST", "only TRIM_HORIZON"),
+        ("Worker.Properties.Events.Things.Properties.Stream", "arn:aws:dynamodb:x", "!GetAtt Table.StreamArn"),
+        ("Worker.Properties.Events.Things.Properties.BatchSize", 0, "BatchSize: 0 is not between"),
+        ("Worker.Properties.Events.Things.Properties.BatchSize", "many", "many is not a whole number"),
+        ("Worker.Properties.Events.Things.Properties.Enabled", False, "switched off"),
+        ("Worker.Properties.Events.Things.Properties.FilterCriteria.Filters", [{"Pattern": "{"}], "that is JSON"),
+        ("Worker.Properties.Events.Things.Properties.FunctionResponseTypes", ["Other"], "Other"),
+        ("Worker.Properties.Events.Often.Properties.Schedule", "cron(0 12 * * ? *)", "a schedule is rate"),
+        ("Worker.Properties.Events.Often.Properties.Input", "{}", "Input is not understood"),
+        ("Worker.Properties.Environment.Variables.ARN", {"Fn::GetAtt": "Worker.Arn"}, "only after deployment"),
+        ("Worker.Properties.Environment.Variables.ARN", {"Fn::Sub": "${Worker.Arn}"}, "only after deployment"),
+        ("Worker.Properties.Environment.Variables.ARN", {"Fn::ImportValue": "x"}, "Fn::ImportValue"),
+        ("Worker.Properties.Environment.Variables.ARN", {"Ref": "Nobody"}, "refers to nothing"),
+        ("Worker.Properties.Timeout", 901, "Worker.Timeout: 901"),
+        ("Worker.Properties.Handler", None, "Worker has no Handler"),
+        ("Things.Properties.BillingMode", "PROVISIONED", "only PAY_PER_REQUEST"),
+        ("Things.Properties.TimeToLiveSpecification", {}, "TimeToLiveSpecification"),
+        ("Things.Properties.TableName", "mine", "TableName"),
+        ("Things.Properties.StreamSpecification", None, "stream of Things, which has none"),
+        ("Things.Type", "AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::GlobalTable"),
+        ("Things.Condition", "Never", "no condition Never"),
+        ("Api.Properties.Auth", {"DefaultAuthorizer": "X"}, "Api.Auth"),
+        ("Alarm.Type", "AWS::Lambda::EventSourceMapping", "EventSourceMapping"),
+    ],
+)
+def test_what_is_not_understood_is_refused_in_one_line(tmp_path: Path, path: str, value: Any, message: str) -> None:
+    """A template is never followed halfway: the office here would not be the one on AWS."""
+    (tmp_path / "base.yaml").write_text(SMALL)
+    document = intrinsics.read(tmp_path / "base.yaml")
+    *parents, last = path.split(".")
+    place = document["Resources"]
+    for key in parents:
+        place = place.setdefault(key, {})
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+
+    with pytest.raises(TemplateError, match=message.replace("(", r"\(")) as refused:
+        load(tmp_path, yaml.safe_dump(document), Size="128")
+    assert "\n" not in str(refused.value)
+
+
+def test_two_functions_cannot_answer_the_same_request(tmp_path: Path) -> None:
+    """The names of parameters do not tell routes apart."""
+    second = '        Also: {Type: HttpApi, Properties: {Method: GET, Path: "/things/{name}"}}\n        Things:'
+    with pytest.raises(TemplateError, match="both answer GET /things"):
+        load(tmp_path, SMALL.replace("        Things:", second, 1), Size="128")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [", "not valid YAML"), ("a: 1", "no Resources"), ("", "no Resources")]
+)
+def test_what_is_no_template_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    """Also a syntax error, which YAML explains in many lines."""
+    with pytest.raises(TemplateError, match=message) as refused:
+        load(tmp_path, text)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_template_is_refused(tmp_path: Path) -> None:
+    """With its path."""
+    with pytest.raises(TemplateError, match=r"cannot read the template .*nowhere"):
+        template.load(tmp_path / "nowhere.yaml")
