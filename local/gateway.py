@@ -99,40 +99,18 @@ def payload(
 ) -> dict[str, Any]:
     """Make the handler's first argument from an ASGI scope."""
     headers, cookies = _headers(scope["headers"])
-    client = scope["client"] or ("127.0.0.1", 0)
-    source_ip = client[0]
+    source_ip = scope["client"][0]
     forwarded = headers.get("x-forwarded-for")
     headers["x-forwarded-for"] = f"{forwarded}, {source_ip}" if forwarded else source_ip
-    headers["x-forwarded-port"] = str(scope["server"][1]) if scope["server"] else ""
+    headers["x-forwarded-port"] = str(scope["server"][1])
     headers["x-forwarded-proto"] = scope["scheme"]
-    host = headers.get("host", "")
-    written, epoch_ms = _clock.now()
-    # Decoded, although it is called raw: an HTTP API does that (a function URL does not).
-    path = scope["path"]
     made: dict[str, Any] = {
         "version": "2.0",
         "routeKey": target.key,
-        "rawPath": path,
+        "rawPath": scope["path"],  # decoded, although it is called raw: an HTTP API does that (a function URL does not)
         "rawQueryString": scope["query_string"].decode("latin-1"),
         "headers": headers,
-        "requestContext": {
-            "accountId": _ACCOUNT,
-            "apiId": _API_ID,
-            "domainName": host,
-            "domainPrefix": host.partition(".")[0],
-            "http": {
-                "method": scope["method"],
-                "path": path,
-                "protocol": f"HTTP/{scope['http_version']}",
-                "sourceIp": source_ip,
-                "userAgent": headers.get("user-agent", ""),
-            },
-            "requestId": request_id,
-            "routeKey": target.key,
-            "stage": "$default",
-            "time": written,
-            "timeEpoch": epoch_ms,
-        },
+        "requestContext": _context(scope, target, headers, request_id),
         "isBase64Encoded": False,
     }
     if cookies:
@@ -179,6 +157,29 @@ def refusal(of: tuple[int, bytes], request_id: str) -> Response:
     """Make one of the gateway's own answers: NOT_FOUND, TOO_LARGE, FAILED."""
     status, body = of
     return status, _own_headers(request_id, body, [(b"content-type", b"application/json")]), body
+
+
+def _context(scope: Mapping[str, Any], target: Target, headers: Mapping[str, str], request_id: str) -> dict[str, Any]:
+    host = headers.get("host", "")
+    written, epoch_ms = _clock.now()
+    return {
+        "accountId": _ACCOUNT,
+        "apiId": _API_ID,
+        "domainName": host,
+        "domainPrefix": host.partition(".")[0],
+        "http": {
+            "method": scope["method"],
+            "path": scope["path"],
+            "protocol": f"HTTP/{scope['http_version']}",
+            "sourceIp": scope["client"][0],
+            "userAgent": headers.get("user-agent", ""),
+        },
+        "requestId": request_id,
+        "routeKey": target.key,
+        "stage": "$default",
+        "time": written,
+        "timeEpoch": epoch_ms,
+    }
 
 
 def _own_headers(request_id: str, body: bytes, headers: Headers) -> Headers:

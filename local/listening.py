@@ -29,7 +29,7 @@ def listen(host: str, port: int, count: int) -> list[socket.socket]:
     first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     sockets = [first]
     for _ in range(count - 1):
-        another = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        another = _socket()
         another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         another.bind((host, first.getsockname()[1]))
         sockets.append(another)
@@ -41,8 +41,7 @@ def listen(host: str, port: int, count: int) -> list[socket.socket]:
 def _bind_alone(host: str, port: int) -> socket.socket:
     deadline = time.monotonic() + _TRY_S_MAX
     while True:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that are just ending do not count
+        sock = _socket()
         try:
             sock.bind((host, port))
         except OSError as error:
@@ -54,3 +53,11 @@ def _bind_alone(host: str, port: int) -> socket.socket:
             time.sleep(0.05)
             continue
         return sock
+
+
+def _socket() -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Connections of the last run that wait for their end do not count. Each socket has to say so: its connections
+    # inherit it, and one that did not would keep the port from the next start for a minute.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return sock

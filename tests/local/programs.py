@@ -229,3 +229,18 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def sold_out(program: Program) -> str:
+    """Open an event with one ticket: ada has it, bob waits."""
+    event_id: str = post(program, "/initialize", name="Concert", totalTickets=1).json()["eventId"]
+    assert post(program, "/book", userId="ada", eventId=event_id).json()["status"] == "CONFIRMED"
+    assert post(program, "/book", userId="bob", eventId=event_id).json()["status"] == "WAITING"
+    return event_id
+
+
+def status_of_bob(program: Program, event_id: str) -> str:
+    """Ask where bob stands."""
+    answer = httpx.get(f"{program.url}/status/{event_id}?userId=bob", timeout=15)
+    status: str = answer.json()["booking"]["status"]
+    return status

@@ -206,7 +206,7 @@ class FakeStream:
 
     def __init__(self) -> None:
         self.shards: dict[str, dict[str, Any]] = {}
-        self.expire_next = False
+        self.generation = 0  # iterators of an earlier one have expired
         self.trimmed: set[str] = set()
         self.listed = 0
         self.arn = "arn:aws:dynamodb:eu-west-1:1:table/Things/stream/1"
@@ -253,15 +253,14 @@ class FakeStream:
         assert ShardIteratorType in ("TRIM_HORIZON", "AFTER_SEQUENCE_NUMBER")
         if ShardIteratorType == "AFTER_SEQUENCE_NUMBER" and ShardId in self.trimmed:
             raise ClientError({"Error": {"Code": "TrimmedDataAccessException"}}, "GetShardIterator")
-        return {"ShardIterator": f"{ShardId}|{SequenceNumber}"}
+        return {"ShardIterator": f"{ShardId}|{SequenceNumber}|{self.generation}"}
 
     def get_records(self, ShardIterator: str, Limit: int) -> Any:  # noqa: N803
         """Read two records at most."""
         assert Limit == 1000
-        if self.expire_next:
-            self.expire_next = False
+        name, after, generation = ShardIterator.split("|")
+        if int(generation) < self.generation:
             raise ClientError({"Error": {"Code": "ExpiredIteratorException"}}, "GetRecords")
-        name, _, after = ShardIterator.partition("|")
         shard = self.shards[name]
         numbers = [number for number in shard["numbers"] if number > int(after)][:2]
         made = [
@@ -277,7 +276,7 @@ class FakeStream:
         answer: dict[str, Any] = {"Records": made}
         last = numbers[-1] if numbers else int(after)
         if shard["open"] or last < max(shard["numbers"], default=0):
-            answer["NextShardIterator"] = f"{name}|{last}"
+            answer["NextShardIterator"] = f"{name}|{last}|{generation}"
         return answer
 
 
@@ -315,7 +314,7 @@ def test_an_expired_iterator_is_made_anew_where_reading_stood(tmp_path: Path) ->
     promoter = Promoter()
     feeder = Bench(cast("Database", stream), tmp_path).feeder(promoter)
     run(feeder, lambda: order(promoter) == ["1", "2"])
-    stream.expire_next = True
+    stream.generation += 1
     run(feeder, lambda: len(order(promoter)) == 4)
     assert order(promoter) == ["1", "2", "3", "4"]
 

@@ -111,6 +111,13 @@ def test_a_body_of_ten_megabytes_is_taken_and_a_longer_one_refused(program: Prog
         assert (answer.status_code, answer.json()) == (413, {"message": "Request Entity Too Large"})
 
 
+def test_a_body_that_says_it_is_too_long_is_refused_before_it_comes(program: Program) -> None:
+    """Nobody waits for the rest of it."""
+    with socket.create_connection(("127.0.0.1", program.port), timeout=5) as client:
+        client.sendall(b"POST /echo/1 HTTP/1.1\r\nhost: x\r\ncontent-length: 20000000\r\n\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 413 ")
+
+
 def test_a_request_that_breaks_off_reaches_no_handler(program: Program, data: Path) -> None:
     """Half a body is not a request; the worker goes on."""
     before = logs(data)

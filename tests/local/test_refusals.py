@@ -1,0 +1,147 @@
+"""What cannot start says so in one line, with exit code 1; a wrong argument shows the usage."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.local.programs import PROJECT, echo_template, free_port, opened, refused, sold_out
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy what a fresh clone has: no engine, no packages."""
+    clone = tmp_path_factory.mktemp("clone")
+    shutil.copytree(PROJECT / "local", clone / "local", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "template.yaml", clone)
+    return clone
+
+
+def test_a_port_in_use_is_told_in_one_line(echo: str) -> None:
+    """Whoever has it, and also where the other shares it out among its workers, as we do."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        assert (
+            refused("--template", echo, "--memory", "--port", port)
+            == f"port {port} is in use: choose another with --port"
+        )
+    with opened("--template", echo, "--memory", "--workers", "1") as program:
+        line = refused("--template", echo, "--memory", "--port", str(program.port))
+        assert line == f"port {program.port} is in use: choose another with --port"
+
+
+def test_a_second_start_on_the_same_data_is_refused_in_one_line(tmp_path: Path, echo: str) -> None:
+    """And the first one goes on."""
+    data = str(tmp_path / "data")
+    with opened("--template", echo, "--data", data, "--workers", "1") as program:
+        line = refused("--template", echo, "--data", data, "--port", "0")
+        assert line == f"the data folder {data} is in use by another ticket office (process {program.process.pid})"
+        assert httpx.get(f"{program.url}/do/nothing").status_code == 200
+
+
+def test_a_missing_engine_is_told_in_one_line_with_how_to_get_it(elsewhere: Path) -> None:
+    """A fresh clone without `make run`."""
+    line = refused("--port", "0", cwd=elsewhere, PATH=os.defpath)
+    assert line.startswith("the database engine is missing: `make run` gets it")
+    assert "--endpoint" in line
+
+
+def test_missing_packages_are_told_in_one_line_with_how_to_get_them(elsewhere: Path) -> None:
+    """The system's own Python has none of them."""
+    line = refused(cwd=elsewhere, options=("-S",))
+    assert line.endswith("is not installed: `make run` gets what is needed, and starts the ticket office")
+
+
+def test_a_corrupt_data_folder_is_told_in_one_line(tmp_path: Path, echo: str) -> None:
+    """Its database, its checkpoint, or a folder that is none."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for content in (b"this is no database " * 500, b"SQLite format 3\0" + b"\xff" * 5000):
+        (data / "tickets.db").write_bytes(content)
+        line = refused("--template", echo, "--data", str(data), "--port", "0")
+        assert line.startswith(f"the data folder is corrupt: {data}/tickets.db: ")
+    (data / "tickets.db").unlink()
+    (data / "checkpoint.json").write_text("{")
+    line = refused("--template", echo, "--data", str(data), "--port", "0")
+    assert line.startswith(f"the data folder is corrupt: {data}/checkpoint.json: ")
+    file = tmp_path / "file"
+    file.write_text("")
+    line = refused("--template", echo, "--data", str(file), "--port", "0")
+    assert line.startswith(f"the data folder {file} cannot be used: ")
+
+
+def test_a_page_that_was_damaged_is_noticed_before_the_start(tmp_path: Path) -> None:
+    """The head of the file is sound, its inside is not."""
+    with opened("--data", str(tmp_path), "--workers", "1") as program:
+        sold_out(program)
+        program.interrupt()
+    database = bytearray((tmp_path / "tickets.db").read_bytes())
+    if not database[4096 * 3 :]:
+        pytest.fail("the database is too small for this test")
+    database[4096 * 2 : 4096 * 3] = os.urandom(4096)
+    (tmp_path / "tickets.db").write_bytes(database)
+    assert "the data folder is corrupt" in refused("--data", str(tmp_path), "--port", "0")
+
+
+def test_tables_of_another_form_are_refused(tmp_path: Path, echo: str) -> None:
+    """A data folder of an older template is not used as if it were of this one."""
+    table = """
+  Things:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{AttributeName: NAME, AttributeType: S}]
+      KeySchema: [{AttributeName: NAME, KeyType: HASH}]
+"""
+    base = Path(echo).read_text()
+    template = echo_template(tmp_path, template=base + table.replace("NAME", "one"))
+    with opened("--template", template, "--data", str(tmp_path / "data"), "--workers", "1"):
+        pass
+    echo_template(tmp_path, template=base + table.replace("NAME", "other"))
+    line = refused("--template", template, "--data", str(tmp_path / "data"), "--port", "0")
+    assert line == "the table Things is there already, in another form than template.yaml gives it"
+
+
+def test_handlers_that_cannot_be_loaded_are_told_in_one_line(tmp_path: Path) -> None:
+    """The reason is the last line of the worker's log."""
+    for handler, reason in (
+        ("import nowhere", "EchoFunction: cannot import echo: No module named 'nowhere'"),
+        ("", "EchoFunction: echo has no handler"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+    ):
+        template = echo_template(tmp_path, handler)
+        line = refused("--template", template, "--memory", "--workers", "1", "--port", "0")
+        assert line == f"the worker-1 does not start: {reason}"
+
+
+def test_a_dynamodb_that_does_not_answer_is_told_in_one_line() -> None:
+    """So is what is no URL."""
+    template = str(PROJECT / "template.yaml")
+    line = refused("--template", template, "--endpoint", f"http://127.0.0.1:{free_port()}", "--memory", "--port", "0")
+    assert line.startswith("the database at http://127.0.0.1:")
+    assert refused("--endpoint", "nonsense", "--memory", "--port", "0").startswith("--endpoint takes a URL")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--port", "99999"], ["--workers", "0"], ["--port", "x"], ["--data", "a", "--memory"]]
+)
+def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
+    """With the usage, as every program does."""
+    result: Any = subprocess.run(
+        [sys.executable, "-m", "local", *arguments],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "usage: python -m local" in result.stderr
