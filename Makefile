@@ -18,23 +18,24 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL := -m pip install --quiet --no-deps --require-hashes --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format build bench lock clean
+.PHONY: help run test lint format build bench dashboard lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/.run node_modules/.engine ## run the ticket office on this machine; ARGS="--port 8000 --data DIR"
 	@exec .venv/bin/python -m local $(ARGS)
 
-test: .venv/.dev .venv-sam/.sam .venv-lambda/.lambda node_modules/.engine ## run all tests; ARGS="-k oversell" chooses
+test: .venv/.dev .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator node_modules/.engine ## run all tests; ARGS="-k oversell" chooses
 	@.venv/bin/python -m pytest $(ARGS)
 
-lint: .venv/.dev .venv-sam/.sam ## check style, types and the template
+lint: .venv/.dev .venv-sam/.sam .venv-checkov/.checkov ## check style, types and the template
 	@.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv-sam/bin/cfn-lint template.yaml
 	.venv-sam/bin/sam validate --lint
+	.venv-checkov/bin/python scripts/check_security.py
 
 format: .venv/.dev ## put the code into the house's format
 	@.venv/bin/ruff check --fix --select I
@@ -44,14 +45,18 @@ build: .venv-sam/.sam .venv-lambda/.lambda ## make what is deployed in .aws-sam/
 	@scripts/build --architecture $(ARCH)
 	echo "Deploy it: .venv-sam/bin/sam deploy --guided --parameter-overrides Architecture=$(ARCH)"
 
-bench: .venv/.dev node_modules/.engine ## measure, and print the figures of docs/benchmark.md
+bench: .venv/.dev node_modules/.engine ## measure the office on this machine; ARGS="book --seconds 20" chooses
 	@.venv/bin/python -m bench $(ARGS)
+
+dashboard: .venv-docs/.docs node_modules/.engine ## draw docs/dashboard.png from three minutes of a local run
+	@.venv-docs/bin/python scripts/draw_dashboard.py
 
 lock: .venv-uv/.uv ## resolve requirements/*.in and package.json anew
 	@scripts/lock
 
 clean: ## remove what the other targets made, but not the data in .local
-	@rm -rf .venv .venv-sam .venv-lambda .venv-uv node_modules .aws-sam \
+	@rm -rf .venv .venv-sam .venv-checkov .venv-lambda .venv-emulator .venv-docs .venv-uv \
+	  node_modules .aws-sam \
 	  .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -78,11 +83,28 @@ endef
 	.venv-sam/bin/python $(PIP_INSTALL) $<
 	touch $@
 
+.venv-checkov/.checkov: requirements/checkov.txt
+	$(call new-environment,.venv-checkov)
+	.venv-checkov/bin/python $(PIP_INSTALL) $<
+	touch $@
+
 # With the runtime's Python; where there is none, tests/artifact builds for and runs on the one at hand.
 .venv-lambda/.lambda: requirements/lambda.txt
 	@echo "Making .venv-lambda"
 	"$$(scripts/runtime-python)" -m venv --clear .venv-lambda
 	.venv-lambda/bin/python $(PIP_INSTALL) $<
+	touch $@
+
+# Runs the functions in processes of its own Python, so that is the runtime's, as above.
+.venv-emulator/.emulator: requirements/emulator.txt
+	@echo "Making .venv-emulator"
+	"$$(scripts/runtime-python)" -m venv --clear .venv-emulator
+	.venv-emulator/bin/python $(PIP_INSTALL) $<
+	touch $@
+
+.venv-docs/.docs: requirements/docs.txt
+	$(call new-environment,.venv-docs)
+	.venv-docs/bin/python $(PIP_INSTALL) $<
 	touch $@
 
 .venv-uv/.uv: requirements/uv.txt
@@ -93,6 +115,8 @@ endef
 # The engine is an optional dependency: npm installs nothing where there is no binary for the machine, and
 # local/ then looks on PATH and says how to get one.
 node_modules/.engine: package.json package-lock.json
-	@if command -v npm >/dev/null; then npm ci --silent; else echo "npm not found: the engine must be on PATH"; fi
+	@if command -v npm >/dev/null; then npm ci --no-audit --no-fund; else echo "npm not found: the engine must be on PATH"; fi
+	compgen -G "node_modules/@dynoxide/*/dynoxide" >/dev/null || command -v dynoxide >/dev/null || \
+	  { echo "The database engine could not be had: see what npm says above, or put dynoxide on PATH."; exit 1; }
 	mkdir -p node_modules
 	touch $@

@@ -5,7 +5,6 @@ the contract does not.
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from shared import telemetry
+from shared.contract import EventPath
 from shared.model import (
     BODY_BYTES_MAX,
     IDEMPOTENCY_KEY_LENGTH_MAX,
@@ -79,7 +79,11 @@ def resolver() -> APIGatewayHttpResolver:
     @app.not_found
     def on_not_found(_error: Exception) -> Response[str]:
         # A function has one route, and API Gateway sends it nothing else. What does not match the resolver's idea
-        # of it is an id in /status/{eventId} with characters that no event's id has.
+        # of it is an id in /status/{eventId} with characters that no event's id has, or that no id may have.
+        try:
+            _validated(app.current_event.path_parameters, EventPath)
+        except InvalidRequest as error:
+            return _problem(app, error)
         return _problem(app, EventNotFound(app.current_event.path))
 
     return app
@@ -107,8 +111,11 @@ def body_as(app: APIGatewayHttpResolver, model: type[Model]) -> Model:
 
 
 def parameters_as(app: APIGatewayHttpResolver, model: type[Model]) -> Model:
-    """Read the parameters of path and query together. Raises InvalidRequest."""
-    return _validated(app.current_event.path_parameters | app.current_event.query_string_parameters, model)
+    """Read the parameters of path and query together; no name may be in both. Raises InvalidRequest."""
+    path, query = app.current_event.path_parameters, app.current_event.query_string_parameters
+    if twice := sorted(path.keys() & query.keys()):
+        raise InvalidRequest([{"field": name, "detail": "is in the path already"} for name in twice])
+    return _validated(path | query, model)
 
 
 def idempotency_key(app: APIGatewayHttpResolver) -> str | None:
@@ -138,14 +145,14 @@ def answer(status_code: int, model: BaseModel, headers: Mapping[str, str] | None
 
 def _body(app: APIGatewayHttpResolver) -> bytes:
     """Return the body's bytes; the size is that of what the client sent, before base64."""
-    event = app.current_event.raw_event
-    body: str = event.get("body") or ""
-    if event.get("isBase64Encoded"):
+    payload = app.current_event.raw_event
+    body: str = payload.get("body") or ""
+    if payload.get("isBase64Encoded"):
         if len(body) > 2 * BODY_BYTES_MAX:
             raise BodyTooLarge
         try:
             raw = base64.b64decode(body, validate=True)
-        except binascii.Error:
+        except ValueError:  # binascii.Error is one; text that is not ASCII is another
             raise MalformedJson from None
     else:
         raw = body.encode("utf-8", "surrogatepass")  # lone surrogates are then refused as the invalid UTF-8 they are
@@ -167,15 +174,15 @@ def _validated(fields: Mapping[str, Any], model: type[Model]) -> Model:
 def _problem(app: APIGatewayHttpResolver, error: Exception) -> Response[str]:
     """Answer an error as RFC 9457 has it; what nobody expected shows no detail, the log has it."""
     status_code, code, title = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
-    event = app.current_event.raw_event
+    payload = app.current_event.raw_event
     problem = {
         "type": PROBLEM_TYPE + code,
         "title": title,
         "status": status_code,
         "detail": error.detail if isinstance(error, TicketOfficeError) else "Something went wrong on our side.",
-        "instance": event["rawPath"],
+        "instance": payload["rawPath"],
         "code": code,
-        "requestId": event["requestContext"]["requestId"],
+        "requestId": payload["requestContext"]["requestId"],
     }
     if isinstance(error, InvalidRequest):
         problem["errors"] = error.errors

@@ -3,22 +3,30 @@
 A count takes many requests, and what it counts moves meanwhile. Every transaction adds 1 to `changes` of a lane
 it touches, so the lanes, read before and after, tell how many came between; each can have put a count out by
 one at the most. What is out by more than that cannot be explained by movement: it is a violation. Nothing moved:
-then every difference is one, and no alarm is ever false. The lanes are read before it settles, too: a ticket free
-beside somebody who waits, and nothing moved since, is one that settling could not hand out.
+then every difference is one. A query need not show all that one transaction did at the same moment, so what is found
+is counted again, and reported if it is found again: no alarm is false. The lanes are read before it settles, too: a
+ticket free beside somebody who waits, and nothing moved since, is one that settling could not hand out.
+
+For how long had somebody been waiting beside a free ticket, before it settled? Nothing says when a ticket came free,
+but with n tickets free in the end, since the n-th last release there always was one: the n - 1 releases after it
+made the others. So the moment of that release, or that when the oldest of those waiting joined if that is later, is
+since when at the latest. It is a lower bound, so a busy event raises no false alarm by it either.
 """
 
 import hashlib
+import heapq
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared import dynamodb, events, items, telemetry
 from shared.dynamodb import Deadline
 from shared.items import Item
-from shared.model import Event, Lane, Status, Stuck
+from shared.model import Event, Lane, Status, Stuck, now, seconds_between
 from shared.settle import settle
 from shared.telemetry import Metric
 
-RECOUNTS_MAX = 3
+RECOUNTS_MAX = 4
+RELEASES_MAX = 1_000  # moments of releases that are kept while counting, the latest; fewer make a smaller lower bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,52 +37,114 @@ class Finding:
     difference: int
 
 
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What an audit found."""
+
+    findings: list[Finding] | None  # none if all adds up; None if too much moved to tell
+    available: int  # tickets, and those waiting, when it was done
+    waiting: int
+    stranded_s: float  # somebody had waited beside a free ticket for so long at least, before it settled
+
+
 @dataclass(slots=True)
 class _Tally:
+    arrived_at: str
+    free: int  # tickets, when it arrived
     confirmed: int = 0
     waiting: int = 0
     entries: int = 0
     waiting_digest: int = 0  # sums of digests: equal whatever the order, in no memory
     entries_digest: int = 0
+    releases: list[str] = field(default_factory=list)  # a heap of the latest, as many as there were free tickets
+    oldest: str | None = None  # when the first of those joined who were waiting when it arrived
+
+    def note(self, item: Item) -> None:
+        """Count a booking."""
+        status = item["status"]["S"]
+        if status == Status.CONFIRMED:
+            self.confirmed += 1
+        elif status == Status.WAITING:
+            self.waiting += 1
+            self.waiting_digest += _digest(item)
+        elif "bookedAt" in item:
+            self._released(item["cancelledAt"]["S"], 1)
+        began_at = item.get("joinedAt") or item.get("bookedAt")
+        if began_at is None:
+            return  # damaged
+        # Earlier claims are not kept. Each may have been a release, before this one began.
+        self._released(began_at["S"], int(item["claim"]["N"]) - 1)
+        waited = status == Status.WAITING or item.get("promotedAt", items.text(""))["S"] >= self.arrived_at
+        if waited and (self.oldest is None or began_at["S"] < self.oldest):
+            self.oldest = began_at["S"]
+
+    def stranded_s(self) -> float:
+        """Return for how long somebody had waited beside a free ticket when it arrived, as a lower bound."""
+        if not self.free or self.oldest is None:
+            return 0.0
+        free_since = self.releases[0] if self.releases else ""
+        return seconds_between(max(free_since, self.oldest), self.arrived_at)
+
+    def _released(self, moment: str, tickets: int) -> None:
+        for _ in range(min(tickets, RELEASES_MAX)):
+            if len(self.releases) < min(self.free, RELEASES_MAX):
+                heapq.heappush(self.releases, moment)
+            elif self.releases:
+                heapq.heappushpop(self.releases, moment)
 
 
-def audit(event: Event, deadline: Deadline) -> list[Finding] | None:
-    """Settle and recount: return what breaks a promise, nothing if all adds up, None if too much moved to tell.
+def audit(event: Event, deadline: Deadline) -> Inspection:
+    """Settle and recount.
 
     Reads every booking and entry once per count, RECOUNTS_MAX counts at the most.
 
     Raises TryAgain when the deadline passed.
     """
-    for _ in range(RECOUNTS_MAX):
+    findings: list[Finding] | None = None
+    suspected: set[str] = set()  # promises that the count before this one found broken
+    after: list[Lane] = []
+    stranded_s = 0.0
+    for recount in range(RECOUNTS_MAX):
+        arrived_at = now()
         before = events.read_lanes(event, deadline)
         with suppress(Stuck):  # that is for the count to show
             settle(event, deadline)
-        tally = _count(event, deadline)
+        tally = _count(event, deadline, _Tally(arrived_at, free=sum(lane.available for lane in before)))
+        if recount == 0:
+            stranded_s = tally.stranded_s()
         after = events.read_lanes(event, deadline)
         moved = sum(lane.changes for lane in after) - sum(lane.changes for lane in before)
-        findings = _compare(event, tally, after, moved)
-        if findings:
-            return findings
-        if moved == 0:
-            return []
-    return None
+        found = _compare(event, tally, after, moved)
+        findings = [finding for finding in found if finding.promise in suspected]
+        if findings or (not found and moved == 0):
+            break
+        findings, suspected = None, {finding.promise for finding in found}
+    return Inspection(
+        findings,
+        available=sum(lane.available for lane in after),
+        waiting=sum(lane.waiting for lane in after),
+        stranded_s=stranded_s,
+    )
 
 
-def report(event: Event, findings: list[Finding] | None) -> None:
-    """Publish the result of an audit: 0 violations, or an alarm for each."""
-    if findings is None:
+def report(event: Event, seen: Inspection) -> None:
+    """Publish the result of an audit: who was stranded, and 0 violations, or an alarm for each."""
+    if seen.stranded_s:
+        telemetry.outcome(Metric.STRANDED_AGE, seen.stranded_s, event_id=event.event_id)
+    if seen.findings is None:
         telemetry.outcome(Metric.AUDIT_INCONCLUSIVE, event_id=event.event_id)
         return
-    for finding in findings:
+    for finding in seen.findings:
         telemetry.alarm(
             Metric.PROMISE_VIOLATIONS, event_id=event.event_id, promise=finding.promise, difference=finding.difference
         )
-    if not findings:
-        telemetry.outcome(Metric.PROMISE_VIOLATIONS, 0, event_id=event.event_id)
+    if not seen.findings:
+        telemetry.outcome(
+            Metric.PROMISE_VIOLATIONS, 0, event_id=event.event_id, available=seen.available, waiting=seen.waiting
+        )
 
 
-def _count(event: Event, deadline: Deadline) -> _Tally:
-    tally = _Tally()
+def _count(event: Event, deadline: Deadline, tally: _Tally) -> _Tally:
     for lane in range(event.lanes):
         request = {
             "TableName": items.BOOKINGS,
@@ -82,11 +152,7 @@ def _count(event: Event, deadline: Deadline) -> _Tally:
             "ExpressionAttributeValues": {":lane": items.text(items.lane_id(event.event_id, lane))},
         }
         for item in dynamodb.all_items("query", deadline, **request, ConsistentRead=True):
-            if item["status"]["S"] == Status.CONFIRMED:
-                tally.confirmed += 1
-            elif item["status"]["S"] == Status.WAITING:
-                tally.waiting += 1
-                tally.waiting_digest += _digest(item)
+            tally.note(item)
     request = {
         "TableName": items.WAITING_LIST,
         "KeyConditionExpression": "eventId = :event",

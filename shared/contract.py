@@ -53,7 +53,11 @@ Name = Annotated[str, BeforeValidator(_to_name), StringConstraints(min_length=1,
 
 
 class _Wire(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+
+
+class _Answer(_Wire):
+    model_config = ConfigDict(validate_by_name=True)  # built here, by Python's names
 
 
 class InitializeRequest(_Wire):
@@ -78,14 +82,19 @@ class CancelRequest(_Wire):
     booking_id: Id | None = None
 
 
-class StatusRequest(_Wire):
-    """GET /status/{eventId}?userId=."""
+class EventPath(_Wire):
+    """The parameters of a path that names an event."""
 
     event_id: Id
+
+
+class StatusRequest(EventPath):
+    """GET /status/{eventId}?userId=."""
+
     user_id: Id | None = None
 
 
-class EventAnswer(_Wire):
+class EventAnswer(_Answer):
     """An event, with what is left and how many wait."""
 
     event_id: str
@@ -117,7 +126,7 @@ class EventAnswer(_Wire):
         return cls.of(Availability(event, available_tickets=event.total_tickets, waiting_list_count=0))
 
 
-class ConfirmedAnswer(_Wire):
+class ConfirmedAnswer(_Answer):
     """A claim that holds a ticket."""
 
     status: Literal[Status.CONFIRMED] = Status.CONFIRMED
@@ -127,7 +136,7 @@ class ConfirmedAnswer(_Wire):
     booked_at: str
 
 
-class WaitingAnswer(_Wire):
+class WaitingAnswer(_Answer):
     """A claim that holds a place in the waiting list; `position` 1 is the head."""
 
     status: Literal[Status.WAITING] = Status.WAITING
@@ -139,7 +148,7 @@ class WaitingAnswer(_Wire):
     joined_at: str
 
 
-class CancelledAnswer(_Wire):
+class CancelledAnswer(_Answer):
     """A claim that was given up; `was` says what it held."""
 
     status: Literal[Status.CANCELLED] = Status.CANCELLED

@@ -11,6 +11,7 @@ bookingId, claim or sequence in a condition, so sending it again is harmless (P7
 that an earlier try may have been the one that got through.
 """
 
+import os
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,18 +52,23 @@ _CONTENTION: Final = frozenset(
 )
 _SERVER_FAULT_STATUS: Final = 500
 
-client = boto3.client(
-    "dynamodb",
-    config=Config(
-        connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
-        retries={"total_max_attempts": 1},  # retries are ours: bounded by the deadline of the whole request
-        parameter_validation=False,  # a fifth of a call's CPU; the requests are built here and tested
-        tcp_keepalive=True,
-    ),
+# Of the system, not of the process: what starts from one SnapStart snapshot would otherwise draw the same numbers.
+_random = random.SystemRandom()
+
+CONFIG: Final = Config(
+    connect_timeout=CONNECT_TIMEOUT_S,
+    read_timeout=READ_TIMEOUT_S,
+    retries={"total_max_attempts": 1},  # retries are ours: bounded by the deadline of the whole request
+    parameter_validation=False,  # a fifth of a call's CPU; the requests are built here and tested
+    tcp_keepalive=True,
 )
+client = boto3.client("dynamodb", config=CONFIG)
 # No ClientRequestToken: its memory ends after ten minutes, that of our conditions does not.
 client.meta.events.unregister("before-parameter-build.dynamodb.TransactWriteItems", generate_idempotent_uuid)
+if os.environ.get("TRACING") == "Active":
+    from shared import tracing  # not loaded where it is off
+
+    tracing.trace(client)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,7 @@ def commit(items: Sequence[TransactItem], deadline: Deadline) -> Refused | None:
 
 def update(deadline: Deadline, **request: Any) -> Item:
     """Run an UpdateItem that is safe to repeat; return the attributes that its ReturnValues asks for."""
-    return _call("update_item", deadline, request).get("Attributes", {})  # type: ignore[no-any-return]
+    return _call("update_item", deadline, request).get("Attributes", {})  # type: ignore[no-any-return]  # botocore answers in plain dicts
 
 
 def get(deadline: Deadline, table: str, key: Item) -> Item | None:
@@ -192,7 +198,7 @@ def _attempts(operation: str, deadline: Deadline) -> Iterator[_Attempt]:
             raise TryAgain(attempt.cause)
         yield attempt
         telemetry.contention(operation, attempt.cause)
-        time.sleep(random.uniform(0, pause_s))  # noqa: S311  # spreads retries; no secret depends on it
+        time.sleep(_random.uniform(0, pause_s))
         pause_s = min(BACKOFF_MAX_S, 2 * pause_s)
 
 

@@ -70,11 +70,6 @@ def remember(event: Event) -> Event:
     return event
 
 
-def forget_all() -> None:
-    """Forget every event, as a function that starts anew."""
-    _known.clear()
-
-
 def lane_keys(event: Event) -> list[Item]:
     """List the keys of all lanes of an event."""
     return [items.lane_key(event.event_id, number) for number in range(event.lanes)]
@@ -83,7 +78,14 @@ def lane_keys(event: Event) -> list[Item]:
 def read_lanes(event: Event, deadline: Deadline) -> list[Lane]:
     """Read all lanes in the order of their numbers, each as of its own moment. Raises TryAgain."""
     found = dynamodb.get_all(deadline, {items.LANES: lane_keys(event)})
-    return sorted(map(items.to_lane, found[items.LANES]), key=lambda lane: lane.number)
+    return _in_order(found[items.LANES])
+
+
+def read_with_lanes(event: Event, deadline: Deadline) -> tuple[Event, list[Lane]]:
+    """Read an event anew and all its lanes, in one request, each as of its own moment. Raises TryAgain."""
+    keys: dict[str, list[Item]] = {items.EVENTS: [items.event_key(event.event_id)], items.LANES: lane_keys(event)}
+    found = dynamodb.get_all(deadline, keys)
+    return remember(items.to_event(found[items.EVENTS][0])), _in_order(found[items.LANES])
 
 
 def availability(event: Event, lane_items: list[Item]) -> Availability:
@@ -112,3 +114,7 @@ def _open(event: Event) -> Iterator[TransactItem]:
     for number in range(event.lanes):
         lane = Lane(event.event_id, number, available=share + (number < rest), waiting=0, changes=0)
         yield {"Put": {"TableName": items.LANES, "Item": items.lane_item(lane)}}
+
+
+def _in_order(lane_items: list[Item]) -> list[Lane]:
+    return sorted(map(items.to_lane, lane_items), key=lambda lane: lane.number)

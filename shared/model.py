@@ -208,10 +208,14 @@ class Stuck(TryAgain):
 def lanes_for(total_tickets: int) -> int:
     """Return the number of lanes, 1 to LANES_MAX, for an event of this size.
 
-    The rule and the cap are measured in docs/benchmark.md once the scale simulation exists; until then: one
-    lane for every TICKETS_PER_LANE, so that small events stay on one item and large ones spread.
+    One lane for every TICKETS_PER_LANE, so that small events stay on one item and large ones spread.
     """
     return min(LANES_MAX, -(-total_tickets // TICKETS_PER_LANE))
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Return the seconds from one moment to another; 0 where the clocks that told them disagree about the order."""
+    return max(0.0, (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds())
 
 
 def now() -> str:

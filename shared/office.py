@@ -1,10 +1,12 @@
 """The office: what a user can ask for, each put together from the rooms of the protocol."""
 
+from contextlib import suppress
+
 from shared import cancellation as cancelling
 from shared import claims, events, items, sale, telemetry, waiting_list
 from shared.claims import NewClaim
 from shared.dynamodb import Deadline, get_all
-from shared.model import Availability, Booking, Claim, Status
+from shared.model import Availability, Booking, Claim, Status, TryAgain
 from shared.settle import settle
 from shared.telemetry import Metric
 
@@ -19,7 +21,10 @@ def book(event_id: str, user_id: str, deadline: Deadline) -> Claim:
     booking = None if event.sold_out_at else sale.buy(claim, deadline)
     if booking is None:
         booking = waiting_list.join(claim, deadline)
-    return _answer_to(claim, booking, deadline)
+    if not claim.is_mine(booking):
+        return _standing(booking, deadline)
+    _report(booking)
+    return _first_answer(claim, booking, deadline)
 
 
 def cancel(event_id: str, user_id: str, booking_id: str | None, deadline: Deadline) -> Booking:
@@ -42,20 +47,18 @@ def status(event_id: str, user_id: str | None, deadline: Deadline) -> tuple[Avai
     return availability, _standing(items.to_booking(bookings[0]), deadline) if bookings else None
 
 
-def _answer_to(claim: NewClaim, booking: Booking, deadline: Deadline) -> Claim:
-    """Tell the user where they stand; settle for one who is new and first in line.
+def _first_answer(claim: NewClaim, booking: Booking, deadline: Deadline) -> Claim:
+    """Tell the user where the claim just made stands; settle if it is first in line.
 
     That way a ticket which came back while nobody waited is booked in one request.
     """
-    is_new = claim.is_mine(booking)
-    answer = _standing(booking, deadline, is_new)
-    if is_new and answer.position and answer.position.value == 1:
+    answer = _standing(booking, deadline, is_new=True)
+    if answer.position is None or answer.position.value > 1:
+        return answer
+    with suppress(TryAgain):  # the stream has the hint, too
         settle(claim.event, deadline, promotions_max=1)
-        booking = claims.read_booking(claim.event, claim.user_id, deadline) or booking
-        answer = _standing(booking, deadline, is_new)
-    if is_new:
-        _report(answer)
-    return answer
+    booking = claims.read_booking(claim.event, claim.user_id, deadline) or booking
+    return _standing(booking, deadline, is_new=True)
 
 
 def _standing(booking: Booking, deadline: Deadline, is_new: bool = False) -> Claim:
@@ -63,7 +66,6 @@ def _standing(booking: Booking, deadline: Deadline, is_new: bool = False) -> Cla
     return Claim(booking, position, is_new)
 
 
-def _report(answer: Claim) -> None:
-    booking = answer.booking
+def _report(booking: Booking) -> None:
     metric = Metric.BOOKING_CONFIRMED if booking.joined_at is None else Metric.WAITING_JOINED
     telemetry.outcome(metric, event_id=booking.event_id, user_id=booking.user_id, booking_id=booking.booking_id)

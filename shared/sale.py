@@ -3,7 +3,7 @@
     booker        home lane         the other lanes                       event
       │── take ──────▶ │
       │◀─ empty ────── │
-      │── read ─────────────────────▶ │
+      │── read ─────────────────────▶ │ ──────────────────────────────────▶ │
       │── take from one with tickets ▶ │       (one transaction each, until one succeeds)
       │── close each that is open ───▶ │
       │── sold out ───────────────────────────────────────────────────────▶ │
@@ -12,7 +12,6 @@
 Nobody joins before every lane is closed, and a closed lane sells nothing: that is P4.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from shared import dynamodb, events, items, telemetry
@@ -28,12 +27,15 @@ def buy(claim: NewClaim, deadline: Deadline) -> Booking | None:
 
     Raises TryAgain.
     """
-    lanes: list[Lane] = []
-    for lane in _lanes_to_try(claim, lanes, deadline):
-        booking = _buy_from(lane, claim, deadline)
-        if booking:
+    home = claim.home_lane
+    if booking := _buy_from(home, claim, deadline):
+        return booking
+    event, lanes = events.read_with_lanes(claim.event, deadline)
+    for lane in lanes[home:] + lanes[:home]:  # from home on, so that those who come by the last tickets spread
+        if lane.available > 0 and lane.is_open and (booking := _buy_from(lane.number, claim, deadline)):
             return booking
-    close(claim.event, lanes, deadline)
+    if event.sold_out_at is None:
+        close(event, lanes, deadline)
     return None
 
 
@@ -65,19 +67,6 @@ def close(event: Event, lanes: list[Lane], deadline: Deadline) -> Event:
     if sold_out["soldOutAt"] == moment[":now"]:
         telemetry.outcome(telemetry.Metric.SOLD_OUT, event_id=event.event_id)
     return events.remember(replace(event, sold_out_at=sold_out_at))
-
-
-def _lanes_to_try(claim: NewClaim, seen: list[Lane], deadline: Deadline) -> Iterator[int]:
-    """Yield the home lane, then, having read all of them into `seen`, those that had tickets and are open.
-
-    The order begins at the home lane, so that bookers who come by the last tickets spread over the lanes.
-    """
-    home = claim.home_lane
-    yield home
-    seen += events.read_lanes(claim.event, deadline)
-    for lane in seen[home:] + seen[:home]:
-        if lane.available > 0 and lane.is_open:
-            yield lane.number
 
 
 def _buy_from(lane: int, claim: NewClaim, deadline: Deadline) -> Booking | None:

@@ -9,24 +9,32 @@ Everything is read afresh, so anyone may settle at any time, twice, or stop in t
 Whoever comes second sees what the first one wrote, so nobody is left waiting beside a free ticket (P6).
 """
 
+from collections import deque
+from collections.abc import Sequence
+
 from shared import dynamodb, events, items, telemetry
 from shared.dynamodb import Deadline, TransactItem
-from shared.model import Entry, Event, Lane, Status, Stuck, now
+from shared.model import Entry, Event, Lane, Status, Stuck, now, seconds_between
+from shared.telemetry import Metric
 from shared.waiting_list import entry_removal, head
 
 HEAD_LENGTH = 25  # entries read at once; one transaction each
 FRUITLESS_MAX = 20  # looks in a row that promoted nobody, though there was a ticket and somebody waiting
 
 
-def settle(event: Event, deadline: Deadline, promotions_max: int | None = None) -> int:
+def settle(event: Event, deadline: Deadline, promotions_max: int | None = None, released_at: Sequence[str] = ()) -> int:
     """Promote from the head of the list while there are tickets, in order; return how many were promoted.
 
     The order holds although several entries are read at once (P5): whoever should come before one of them stands
     before it on the page, see `head`; and the page ends at the first refusal.
 
+    `released_at` are the moments of cancellations that the caller knows of. Tickets have no identity: the oldest of
+    these is taken to be the one that the first promotion waited for, and so on, to measure the time between.
+
     Raises TryAgain when the deadline passed before the work was done; Stuck.
     """
     promoted = fruitless = 0
+    releases = deque(sorted(released_at))
     while promotions_max is None or promoted < promotions_max:
         length = HEAD_LENGTH if promotions_max is None else min(HEAD_LENGTH, promotions_max - promoted)
         entries = head(event.event_id, length, deadline)
@@ -35,7 +43,7 @@ def settle(event: Event, deadline: Deadline, promotions_max: int | None = None) 
         tickets = _tickets(events.read_lanes(event, deadline))
         if not tickets:
             return promoted
-        now_promoted = _promote_in_order(event, entries, tickets, deadline)
+        now_promoted = _promote_in_order(event, entries, tickets, releases, deadline)
         promoted += now_promoted
         fruitless = 0 if now_promoted else fruitless + 1
         if fruitless == FRUITLESS_MAX:
@@ -52,7 +60,9 @@ def _tickets(lanes: list[Lane]) -> list[int]:
     return tickets[:HEAD_LENGTH]
 
 
-def _promote_in_order(event: Event, entries: list[Entry], tickets: list[int], deadline: Deadline) -> int:
+def _promote_in_order(
+    event: Event, entries: list[Entry], tickets: list[int], releases: deque[str], deadline: Deadline
+) -> int:
     """Promote one entry after the other, up to the first refusal; return how many were promoted."""
     promoted = 0
     for entry, lane in zip(entries, tickets, strict=False):
@@ -60,12 +70,17 @@ def _promote_in_order(event: Event, entries: list[Entry], tickets: list[int], de
             break  # somebody was faster: read again
         promoted += 1
         telemetry.outcome(
-            telemetry.Metric.BOOKING_PROMOTED,
+            Metric.BOOKING_PROMOTED,
+            also={Metric.PROMOTION_LATENCY: _ms_since(releases.popleft())} if releases else None,
             event_id=event.event_id,
             user_id=entry.user_id,
             booking_id=entry.booking_id,
         )
     return promoted
+
+
+def _ms_since(moment: str) -> int:
+    return round(seconds_between(moment, now()) * 1000)
 
 
 def _promote(event: Event, entry: Entry, lane: int) -> list[TransactItem]:

@@ -7,19 +7,20 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 
 import os
 import time
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from aws_lambda_powertools import Logger
 
 NAMESPACE = "TicketOffice"
-_STAGE = os.environ.get("STAGE", "dev")
+_STACK = os.environ.get("STACK", "none")  # whose metrics these are, where several stacks live in one account
 
 logger = Logger(location=None)  # every line comes from this file; the message tells more
 
 
 class Metric(StrEnum):
-    """The names of the metrics; all of them count."""
+    """The names of the metrics. What each means stands in docs/operations.md; none has its like under another name."""
 
     EVENT_OPENED = "EventOpened"
     BOOKING_CONFIRMED = "BookingConfirmed"
@@ -30,30 +31,42 @@ class Metric(StrEnum):
     SOLD_OUT = "SoldOut"
     TRY_AGAIN = "TryAgain"
     CONTENTION = "Contention"
+    PROMOTION_LATENCY = "PromotionLatency"
+    RECORDS_FAILED = "RecordsFailed"
+    EVENTS_SWEPT = "EventsSwept"
+    EVENTS_NOT_SWEPT = "EventsNotSwept"
+    AVAILABLE_TICKETS = "AvailableTickets"
+    WAITING_LIST_COUNT = "WaitingListCount"
+    STRANDED_AGE = "StrandedAge"
     PROMISE_VIOLATIONS = "PromiseViolations"
     AUDIT_INCONCLUSIVE = "AuditInconclusive"
 
 
-def outcome(metric: Metric, value: int = 1, **facts: str | int) -> None:
-    """Log what happened, with ids and numbers as facts, and count it."""
-    logger.info(metric, extra=facts | _embedded(metric, value))
+# CloudWatch's names; what is not here counts. No metric has a dimension for the event: each event would be a metric of
+# its own, and each metric is paid for by the month. Which event it was, the line says.
+UNITS: Final = {Metric.PROMOTION_LATENCY: "Milliseconds", Metric.STRANDED_AGE: "Seconds"}
 
 
-def alarm(metric: Metric, value: int = 1, **facts: str | int) -> None:
+def outcome(
+    metric: Metric, value: float = 1, *, also: Mapping[Metric, float] | None = None, **facts: str | int
+) -> None:
+    """Log what happened, with ids and numbers as facts, and count it; `also` holds what was measured with it."""
+    logger.info(metric, extra=facts | _embedded({metric: value, **(also or {})}))
+
+
+def alarm(metric: Metric, value: float = 1, **facts: str | int) -> None:
     """Log what must not happen, and count it."""
-    logger.error(metric, extra=facts | _embedded(metric, value))
+    logger.error(metric, extra=facts | _embedded({metric: value}))
 
 
 def contention(operation: str, cause: str) -> None:
     """Log a request to the database that has to be sent again, and count it."""
     facts = {"operation": operation, "cause": cause}
-    logger.warning(Metric.CONTENTION, extra=facts | _embedded(Metric.CONTENTION, 1))
+    logger.warning(Metric.CONTENTION, extra=facts | _embedded({Metric.CONTENTION: 1}))
 
 
-def _embedded(metric: Metric, value: int) -> dict[str, Any]:
-    definition = {"Namespace": NAMESPACE, "Dimensions": [["stage"]], "Metrics": [{"Name": metric, "Unit": "Count"}]}
-    return {
-        "stage": _STAGE,
-        metric: value,
-        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [definition]},
-    }
+def _embedded(values: Mapping[Metric, float]) -> dict[str, Any]:
+    metrics = [{"Name": metric, "Unit": UNITS.get(metric, "Count")} for metric in values]
+    definition = {"Namespace": NAMESPACE, "Dimensions": [["stack"]], "Metrics": metrics}
+    metadata = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [definition]}
+    return {"stack": _STACK, "_aws": metadata} | {metric.value: value for metric, value in values.items()}

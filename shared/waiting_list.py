@@ -78,7 +78,7 @@ def head(event_id: str, length: int, deadline: Deadline) -> list[Entry]:
 
 
 def entry_removal(event_id: str, sequence: int) -> TransactItem:
-    """Return the item that takes an entry out of the list."""
+    """Return the item that takes an entry out of the list. It needs no condition: its booking's speaks for it (P3)."""
     return {"Delete": {"TableName": items.WAITING_LIST, "Key": items.entry_key(event_id, sequence)}}
 
 

@@ -39,11 +39,9 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def cold_functions() -> None:
+def cold_functions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each test begin with functions that know no event."""
-    from shared import events
-
-    events.forget_all()
+    monkeypatch.setattr("shared.events._known", {})
 
 
 @pytest.fixture(scope="session")

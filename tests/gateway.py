@@ -5,7 +5,7 @@ import uuid
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,14 @@ def call(
     event_id: str | None = None,
     query: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
+    subject: str | None = None,
 ) -> Answer:
-    """Call functions.<name>.app with a body (as JSON, or `raw` as it is) or, for status, an event's id."""
+    """Call functions.<name>.app with a body (as JSON, or `raw` as it is) or, for status, an event's id.
+
+    The path is decoded, although API Gateway calls it raw. `subject` is whom its JWT authorizer has verified.
+    """
     name = function.__name__.split(".")[1]
-    method, path = ("GET", f"/status/{quote(event_id, safe='')}") if event_id is not None else ("POST", f"/{name}")
+    method, path = ("GET", f"/status/{event_id}") if event_id is not None else ("POST", f"/{name}")
     payload: dict[str, Any] = {
         "version": "2.0",
         "routeKey": f"{method} {'/status/{eventId}' if event_id is not None else path}",
@@ -78,6 +82,8 @@ def call(
         },
         "isBase64Encoded": base64,
     }
+    if subject is not None:
+        payload["requestContext"]["authorizer"] = {"jwt": {"claims": {"sub": subject}, "scopes": None}}
     if event_id is not None:
         payload["pathParameters"] = {"eventId": event_id}
     if query:

@@ -3,7 +3,7 @@
     python -m tests.artifact.invoke functions.book.app.handler
 
 Each line that comes out is {"answer": ..., "requests": [[action, resource], ...]}: what the function answered, and what
-it asked of the database, in the terms of an IAM policy. Logs go to the error output.
+it asked of AWS, in the terms of an IAM policy. Logs go to the error output.
 """
 
 import importlib
@@ -25,7 +25,8 @@ def main(handler_name: str) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     session = boto3.session.Session()
-    session.events.register("before-parameter-build.dynamodb", record)
+    for service in ("dynamodb", "lambda", "codedeploy"):
+        session.events.register(f"before-parameter-build.{service}", record)
     boto3.DEFAULT_SESSION = session
     module, _, name = handler_name.rpartition(".")
     handler = getattr(importlib.import_module(module), name)
@@ -36,8 +37,14 @@ def main(handler_name: str) -> None:
 
 
 def record(params: dict[str, Any], model: Any, **_: Any) -> None:
-    """Note a request to the database."""
-    requests.extend((f"dynamodb:{action}", resource) for action, resource in privileges(model.name, params))
+    """Note a request to AWS."""
+    service = model.service_model.service_name
+    if service == "dynamodb":
+        requests.extend((f"dynamodb:{action}", resource) for action, resource in privileges(model.name, params))
+    elif service == "lambda":
+        requests.append((f"lambda:{model.name}Function", params["FunctionName"]))
+    else:  # a deployment's group is known by its id only
+        requests.append((f"{service}:{model.name}", "deploymentgroup:${AWS::StackName}-*/*"))
 
 
 def privileges(operation: str, params: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -110,6 +110,8 @@ def test_two_hundred_users_who_come_and_go(office: RunningOffice) -> None:
     histories, crowd = in_flight(office.url, event_id, act, users, at_once=200)
     assert crowd.faults == []
     found = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
+    waited_and_served = {one["userId"] for one in found.bookings if "promotedAt" in one}
+    assert any(user.startswith("loyal") for user in waited_and_served), "nobody waited: nothing was checked"
     assert _order_violations(office, event_id, histories) == []
     for history in histories:
         last = history[-1]
@@ -165,10 +167,9 @@ def test_a_part_killed_in_the_middle_loses_nothing(tmp_path: Path, part: str) ->
 
         users = [f"user-{n}" for n in range(150)]
         last, _ = in_flight(office.url, event_id, book_cancel_and_kill, users, at_once=32)
-        office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
         assert len(office.pids(part)) == len(parts)
         assert not set(killed) & set(office.pids(part))
-        office.stop()
+        office.process.kill()  # while the promoter may have work left
     with running(tmp_path) as office:
         found = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
         stored = {one["userId"]: one["bookingId"] for one in found.bookings}

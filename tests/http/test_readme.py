@@ -1,13 +1,16 @@
 """What the README shows is what happens: its commands are run, its answers compared."""
 
 import json
+import os
 import re
+import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from tests.running import PROJECT, running
+from local import intrinsics
+from tests.crowd import open_event
+from tests.running import PROJECT, STOP_S_MAX, free_port, running
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 PAGES = ["README.md", *sorted(str(page.relative_to(PROJECT)) for page in PROJECT.glob("docs/**/*.md"))]
@@ -64,14 +67,12 @@ def test_links_within_the_project_lead_somewhere(page: str) -> None:
         assert (PROJECT / page).parent.joinpath(link).exists(), link
 
 
-def test_the_parameters_of_the_template_are_in_the_readme() -> None:
-    """The deploy section names each of them with its default, but for the stage."""
-    template = (PROJECT / "template.yaml").read_text(encoding="utf-8")
-    section = template.partition("Parameters:")[2].partition("\nConditions:")[0]
-    defaults = dict(re.findall(r"^  (\w+):\n    Type: \w+\n    Default: (\S+)$", section, re.MULTILINE))
-    assert defaults.pop("Stage") == "dev"
-    for name, default in defaults.items():
-        assert f"{name}={default}" in README
+def test_the_parameters_of_the_template_are_listed() -> None:
+    """The page about deployments names each of them with its default."""
+    declared = intrinsics.read(PROJECT / "template.yaml")["Parameters"]
+    page = (PROJECT / "docs/deployments.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", page, re.MULTILINE))
+    assert listed == {name: str(parameter["Default"]) or '""' for name, parameter in declared.items()}
 
 
 def _run(command: str) -> str:
@@ -83,4 +84,23 @@ def test_make_knows_the_commands_of_the_readme() -> None:
     """Make run and make test are there, and make help lists them."""
     listed = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     assert {"run", "test"} <= set(re.findall(r"^\s*(?:make )?(\w+)", listed, re.MULTILINE))
-    assert Path(PROJECT / "Makefile").exists()
+
+
+def test_make_run_sells_tickets_and_ends_with_ctrl_c() -> None:
+    """The first of the two commands, as a user types it: it starts, answers, and stops."""
+    port = free_port()
+    command = ["make", "run", f"ARGS=--memory --port {port}"]
+    with subprocess.Popen(
+        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as process:
+        try:
+            assert process.stdout
+            printed = ""
+            while f"http://127.0.0.1:{port}" not in printed:
+                line = process.stdout.readline()
+                assert line, printed
+                printed += line
+            assert open_event(f"http://127.0.0.1:{port}", tickets=1)
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=STOP_S_MAX)

@@ -80,8 +80,8 @@ def test_the_content_of_a_record_is_not_trusted(office: Office) -> None:
     assert (found.confirmed, found.waiting) == ({"anna"}, ["ben"])
 
 
-def test_the_sweep_reads_sold_out_events_only(office: Office) -> None:
-    """The index is sparse: an event on sale is not in it."""
+def test_the_index_that_the_sweep_reads_is_sparse(office: Office) -> None:
+    """It holds sold-out events only, so that a sweep costs nothing for those on sale."""
     on_sale, sold_out = office.opens(tickets=1), office.opens(tickets=1)
     sold_out.books("anna")
     sold_out.books("ben")

@@ -3,6 +3,8 @@
 The figures of one request do not depend on how many lanes, events or bookings there are.
 """
 
+import zlib
+
 import pytest
 
 from shared import events
@@ -57,7 +59,7 @@ def test_coming_back_on_sale_is_a_refused_and_a_successful_request(office: Offic
 
 
 def test_the_sold_out_turn_closes_each_lane_and_the_event_once(office: Office) -> None:
-    """Close: one unit for each lane, and the event with its sparse index; the next booker pays nothing of it."""
+    """Close: one unit for each lane, and two for the event with its sparse index."""
     event = _warm(office.opens(tickets=120))
     for n in range(120):
         event.books(f"user-{n}")
@@ -67,6 +69,43 @@ def test_the_sold_out_turn_closes_each_lane_and_the_event_once(office: Office) -
     join = ["GetItem", "UpdateItem", "TransactWriteItems", "Query"]
     settle_and_look_again = ["GetItem", "Query", "BatchGetItem", "GetItem", "Query"]
     assert meter.requests == [*look, *close, *join, *settle_and_look_again]
+
+
+def test_who_missed_the_sold_out_turn_does_not_repeat_it(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warm function that knows the event as it was learns from one read that it is sold out, and writes nothing."""
+    event = _warm(office.opens(tickets=120))
+    as_it_was = dict(vars(events)["_known"])
+    for n in range(121):
+        event.books(f"user-{n}")
+    monkeypatch.setattr(events, "_known", as_it_was)
+    with metered() as meter:
+        assert event.books("late") == 202
+    join = ["GetItem", "UpdateItem", "TransactWriteItems", "Query"]
+    assert meter.requests == [*TAKE, "BatchGetItem", *join]
+    assert meter.write_units == 7  # those of joining
+    with metered() as meter:
+        assert event.books("later") == 202
+    assert meter.requests == join
+
+
+def test_taking_from_another_lane_is_a_refusal_and_a_read_more(office: Office) -> None:
+    """The home lane is empty: one read of the event and its lanes, one more transaction."""
+    event = _warm(office.opens(tickets=60))
+    at_home = [f"user-{n}" for n in range(200) if zlib.crc32(f"user-{n}".encode()) % 2 == 0]
+    for user in at_home[:30]:
+        event.books(user)
+    with metered() as meter:
+        assert event.books(at_home[30]) == 201
+    assert meter.requests == [*TAKE, "BatchGetItem", *TAKE]
+    assert (meter.write_units, meter.read_units) == (4, 3)  # the event and two lanes
+
+
+@pytest.mark.parametrize(("tickets", "lanes"), [(1, 1), (120, 3), (1_000_000, 64)])
+def test_opening_an_event_is_one_transaction(office: Office, tickets: int, lanes: int) -> None:
+    """Open: the event and its lanes, two units each, all or nothing."""
+    with metered() as meter:
+        office.opens(tickets=tickets)
+    assert (meter.requests, meter.write_units) == (TAKE, 2 * (1 + lanes))
 
 
 def test_joining_is_seven_write_units(office: Office) -> None:

@@ -1,6 +1,7 @@
 """The stack as CloudFormation will see it, for tests to look at."""
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from functools import cache
@@ -35,8 +36,12 @@ class Stack:
         for path, methods in api["Body"]["paths"].items():
             for method, operation in methods.items():
                 uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
-                found[f"{method.upper()} {path}"] = uri.rpartition("${")[2].partition(".Arn}")[0]
+                found[f"{method.upper()} {path}"] = self.behind(uri.rpartition("${")[2].partition("}")[0])
         return found
+
+    def behind(self, alias: str) -> str:
+        """Return the function behind an alias."""
+        return str(self.of_type("AWS::Lambda::Alias")[alias]["FunctionName"]["Ref"])
 
     def statements(self, function: str) -> list[dict[str, Any]]:
         """Return what template.yaml itself allows a function, without AWS's managed policies."""
@@ -55,19 +60,20 @@ class Stack:
 
 
 @cache
-def deployed() -> Stack:
-    """Transform template.yaml."""
-    command = [".venv-sam/bin/python", "tests/template/transform.py"]
+def deployed(layer_code: str = "s3://bucket/layer") -> Stack:
+    """Transform template.yaml, as if `sam deploy` had uploaded the layer to that address."""
+    command = [".venv-sam/bin/python", "tests/template/transform.py", layer_code]
     result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return Stack(json.loads(result.stdout)["Resources"])
 
 
 def _name(resource: Any) -> str:
-    """Write !GetAtt Table.Arn as Table, and !Sub "${Table.Arn}/rest" as Table/rest."""
+    """Write !GetAtt Table.Arn as Table, !Sub "${Table.Arn}/rest" as Table/rest, and leave out what every ARN has."""
     if isinstance(resource, dict) and "Fn::GetAtt" in resource:
         return str(resource["Fn::GetAtt"][0])
     if isinstance(resource, dict) and "Fn::Sub" in resource:
-        return str(resource["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
+        text = re.sub(r"\$\{(\w+)\.Arn\}", r"\1", resource["Fn::Sub"])
+        return text.removeprefix("arn:${AWS::Partition}:codedeploy:${AWS::Region}:${AWS::AccountId}:")
     return str(resource)
 
 

@@ -4,6 +4,7 @@ Looked at after the SAM transform, as CloudFormation sees it. `make lint` runs c
 """
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -20,10 +21,16 @@ FUNCTIONS = {
     "StatusFunction",
     "PromoteFunction",
     "SweepFunction",
+    "CheckFunction",
 }
+DEPLOYED_GRADUALLY = FUNCTIONS - {"CheckFunction"}
 BACKGROUND = {"PromoteFunction", "SweepFunction"}
 TABLES = {"EventsTable", "LanesTable", "BookingsTable", "WaitingListTable"}
+DEPLOYMENTS = "deploymentgroup:${AWS::StackName}-*/*"
 API_TIMEOUT_S = 30  # of an HTTP API's integration; the most that API Gateway waits
+
+
+NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
 def _if_prod(prod: Any, dev: Any) -> dict[str, list[Any]]:
@@ -94,12 +101,12 @@ def test_every_function_writes_to_a_log_group_of_its_own_that_forgets(name: str)
     """Without one, Lambda makes a group that is kept, and paid for, forever."""
     stack = deployed()
     group = stack.functions[name]["LoggingConfig"]["LogGroup"]["Ref"]
-    assert stack.of_type("AWS::Logs::LogGroup")[group] == {"RetentionInDays": {"Ref": "LogRetentionDays"}}
+    assert stack.of_type("AWS::Logs::LogGroup")[group]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
     others = FUNCTIONS - {name}
     assert group not in {stack.functions[other]["LoggingConfig"]["LogGroup"]["Ref"] for other in others}
 
 
-@pytest.mark.parametrize("name", sorted(FUNCTIONS - BACKGROUND))
+@pytest.mark.parametrize("name", sorted(DEPLOYED_GRADUALLY - BACKGROUND))
 def test_a_request_is_answered_before_lambda_and_the_gateway_give_up(name: str) -> None:
     """503 try-again is ours to say: the protocol stops first, then the function, then API Gateway."""
     assert 1.5 * REQUEST_BUDGET_S <= deployed().functions[name]["Timeout"] < API_TIMEOUT_S
@@ -127,7 +134,7 @@ def test_a_table_can_be_restored_and_not_be_lost(name: str) -> None:
 def test_the_promoter_reads_the_stream_of_bookings_whole() -> None:
     """P6: every release and every join reaches the promoter, from the first record on."""
     (mapping,) = deployed().of_type("AWS::Lambda::EventSourceMapping").values()
-    assert mapping["FunctionName"] == {"Ref": "PromoteFunction"}
+    assert deployed().behind(mapping["FunctionName"]["Ref"]) == "PromoteFunction"
     assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["BookingsTable", "StreamArn"]}
     assert mapping["StartingPosition"] == "TRIM_HORIZON"
     bookings = deployed().resources["BookingsTable"]["Properties"]
@@ -173,7 +180,7 @@ def test_the_sweep_runs_every_few_minutes_and_is_not_repeated() -> None:
     """P6: what a lost record left is found soon."""
     (schedule,) = deployed().of_type("AWS::Scheduler::Schedule").values()
     assert schedule["ScheduleExpression"] == "rate(5 minutes)"
-    assert schedule["Target"]["Arn"] == {"Fn::GetAtt": ["SweepFunction", "Arn"]}
+    assert deployed().behind(schedule["Target"]["Arn"]["Ref"]) == "SweepFunction"
     assert schedule["Target"]["RetryPolicy"] == {"MaximumRetryAttempts": 0}
 
 
@@ -184,8 +191,73 @@ def test_a_functions_privileges_name_actions_and_resources(name: str) -> None:
     assert privileges
     for action, resource in privileges:
         assert "*" not in action
-        assert resource.split("/")[0] in {*TABLES, "FailedRecordsBucket"}
-        assert "*" not in resource or resource == "FailedRecordsBucket/*", "objects of the bucket have no names yet"
+        assert re.split("[/:]", resource)[0] in {*TABLES, *FUNCTIONS, "FailedRecordsBucket"} or resource == DEPLOYMENTS
+        # Objects of the bucket have no names yet, and those of the deployment groups are CloudFormation's to give.
+        assert "*" not in resource or resource in {"FailedRecordsBucket/*", DEPLOYMENTS}
+
+
+@pytest.mark.parametrize("name", sorted(DEPLOYED_GRADUALLY))
+def test_a_new_version_gets_its_traffic_by_codedeploy(name: str) -> None:
+    """In prod step by step, in dev at once; an alarm of its own, a broken promise or the check takes it back."""
+    stack = deployed()
+    (alias,) = [
+        resource
+        for resource in stack.resources.values()
+        if resource["Type"] == "AWS::Lambda::Alias" and resource["Properties"]["FunctionName"] == {"Ref": name}
+    ]
+    policy = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
+    assert policy["AfterAllowTrafficHook"] == {"Ref": "CheckFunction"}
+    group = stack.resources[policy["DeploymentGroupName"]["Ref"]]["Properties"]
+    rollouts = [value["Fn::Sub"][1]["ConfigName"] for value in group["DeploymentConfigName"]["Fn::If"][1:]]
+    assert (group["DeploymentConfigName"]["Fn::If"][0], rollouts) == (
+        "IsProd",
+        ["Canary10Percent10Minutes", "AllAtOnce"],
+    )
+    assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+    alarms = {alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"]["Alarms"]}
+    assert {"PromiseAlarm", f"{name.removesuffix('Function')}ErrorsAlarm"} <= alarms
+    assert alarms <= stack.of_type("AWS::CloudWatch::Alarm").keys()
+
+
+def test_codedeploy_may_invoke_the_check() -> None:
+    """AWSCodeDeployRoleForLambda, which SAM gives it, allows functions of such a name only."""
+    (role,) = [role for name, role in deployed().of_type("AWS::IAM::Role").items() if name == "CodeDeployServiceRole"]
+    assert "AWSCodeDeployRoleForLambda" in json.dumps(role["ManagedPolicyArns"])
+    assert deployed().functions["CheckFunction"]["FunctionName"] == {"Fn::Sub": "CodeDeployHook_${AWS::StackName}"}
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_a_change_of_the_layer_is_a_new_version_of_every_function(name: str) -> None:
+    """The layer holds the protocol; an alias that stayed on a version with the old one would run the old one."""
+
+    def versions(layer: str) -> set[str]:
+        found = deployed(f"s3://bucket/{layer}").of_type("AWS::Lambda::Version")
+        return {version for version, its in found.items() if its["FunctionName"] == {"Ref": name}}
+
+    assert len(versions("one") | versions("two")) == 2
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_snapstart_and_concurrency_are_parameters(name: str) -> None:
+    """Both cost, or take from others, so both are off unless asked for."""
+    function = deployed().functions[name]
+    assert function["SnapStart"] == {"ApplyOn": {"Ref": "SnapStart"}}
+    assert _source()["Parameters"]["SnapStart"]["Default"] == "None"
+    kind = "Background" if name in BACKGROUND else "Request"
+    condition = "ReservesForBackground" if name in BACKGROUND else "ReservesForRequests"
+    reserved = {"Fn::If": [condition, {"Ref": f"{kind}Concurrency"}, NO_VALUE]}
+    assert function.get("ReservedConcurrentExecutions") == (reserved if name in DEPLOYED_GRADUALLY else None)
+    assert _source()["Parameters"][f"{kind}Concurrency"]["Default"] == 0
+
+
+@pytest.mark.parametrize("kind", ["Lambda::Function", "DynamoDB::Table", "S3::Bucket", "Logs::LogGroup"])
+def test_what_costs_money_says_whose_it_is(kind: str) -> None:
+    """The bill can be divided by application and stage."""
+    found = deployed().of_type(f"AWS::{kind}")
+    assert found
+    for name, resource in found.items():
+        tags = {tag["Key"]: tag["Value"] for tag in resource["Tags"]}
+        assert (tags["application"], tags["stage"]) == ("ticket-office", {"Ref": "Stage"}), name
 
 
 def test_nothing_has_a_name_that_a_second_stack_would_want_too() -> None:
@@ -206,5 +278,6 @@ def test_nothing_has_a_name_that_a_second_stack_would_want_too() -> None:
         for name, resource in deployed().resources.items()
         for key in named & resource.get("Properties", {}).keys()
         if isinstance(resource["Properties"][key], str)
+        and resource["Type"] != "AWS::Lambda::Alias"  # its function's own
     }
     assert fixed == set()

@@ -1,5 +1,9 @@
 """Print the stack that CloudFormation makes of template.yaml, as JSON. Runs in .venv-sam, which has the transform.
 
+    transform.py LAYER
+
+LAYER is the address of the layer's code.
+
 AWS::Serverless-2016-10-31 is applied by AWS's own code. AWS::LanguageExtensions, which lets DeletionPolicy depend on a
 parameter, is applied by CloudFormation only: its !If stays as it is.
 """
@@ -12,7 +16,8 @@ from pathlib import Path
 from samcli.yamlhelper import yaml_parse
 from samtranslator.translator.transform import transform
 
-CODE = "s3://bucket/key"  # where `sam deploy` uploads the artifacts; the transform takes no folders
+# Where `sam deploy` uploads the artifacts; the transform takes no folders.
+CODE = {"CodeUri": "s3://bucket/function", "ContentUri": sys.argv[1]}
 
 
 class NoManagedPolicies:
@@ -25,7 +30,7 @@ class NoManagedPolicies:
 
 template = yaml_parse(Path("template.yaml").read_text())
 for resource in template["Resources"].values():
-    for name in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
-        resource["Properties"][name] = CODE
+    for name in CODE.keys() & resource.get("Properties", {}).keys():
+        resource["Properties"][name] = CODE[name]
 os.environ["AWS_DEFAULT_REGION"] = "us-east-1"  # the ARNs of managed policies carry the region's partition
 json.dump(transform(template, {}, NoManagedPolicies()), sys.stdout)

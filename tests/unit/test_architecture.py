@@ -18,18 +18,20 @@ HANDLER_LINES_MAX = 60  # a screen
 # Who may import whom in shared/. What is not named here is a room of the protocol, and may import what is listed for
 # "protocol" and other rooms.
 MODEL, ITEMS, TELEMETRY, DATABASE = "shared.model", "shared.items", "shared.telemetry", "shared.dynamodb"
+TRACING = "shared.tracing"
 EDGE = {"shared.api", "shared.contract"}  # HTTP: what is above the protocol
 ALLOWED = {
     MODEL: set(),
     ITEMS: {MODEL},
     TELEMETRY: {MODEL},
-    DATABASE: {MODEL, ITEMS, TELEMETRY},
+    TRACING: set(),
+    DATABASE: {MODEL, ITEMS, TELEMETRY, TRACING},
     **{module: {MODEL, TELEMETRY, *EDGE} for module in EDGE},
 }
 PROTOCOL = set(SHARED) - set(ALLOWED)
 ALLOWED |= {module: {MODEL, ITEMS, TELEMETRY, DATABASE, *PROTOCOL} for module in PROTOCOL}
 
-OUTER = {"bench", "local", "tests"}  # what surrounds the product; nothing of the product knows it
+OUTER = {"bench", "local", "ops", "tests"}  # what surrounds the product; nothing of the product knows it
 
 
 def _imports(path: Path) -> Iterator[str]:
@@ -70,9 +72,19 @@ def test_no_module_imports_itself_through_others() -> None:
 @pytest.mark.parametrize("handler", HANDLERS, ids=lambda path: path.parent.name)
 def test_a_function_knows_shared_and_no_other_function(handler: Path) -> None:
     """Each function is shipped with the layer and nothing else of ours."""
-    packages = {_package(name) for name in _imports(handler)}
+    room = f"functions.{handler.parent.name}."
+    imports = {name for path in handler.parent.glob("*.py") for name in _imports(path) if not name.startswith(room)}
+    packages = {_package(name) for name in imports}
     assert "shared" in packages
     assert not packages & {"functions", *OUTER}
+
+
+@pytest.mark.parametrize("package", sorted({"functions", "shared", *OUTER} - {"ops", "tests"}))
+def test_only_tests_import_the_tools_of_operators(package: str) -> None:
+    """The tools stand on everything, and nothing stands on them."""
+    files = [*(ROOT / package).rglob("*.py")]
+    assert files
+    assert not [path for path in files if "ops" in map(_package, _imports(path))]
 
 
 @pytest.mark.parametrize("handler", HANDLERS, ids=lambda path: path.parent.name)

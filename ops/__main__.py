@@ -1,0 +1,43 @@
+"""python -m ops: the tools of those who run the ticket office."""
+
+import os
+import signal
+import sys
+from importlib.util import find_spec
+from types import FrameType
+
+from local import STOP_SIGNALS
+
+_REQUIRED = ("yaml", "boto3", "tqdm", "aws_lambda_powertools")
+_CANNOT = 2
+_STOPPED = 130  # what a shell makes of Ctrl-C
+_READER_GONE = 141  # and of SIGPIPE
+
+
+def main() -> int:
+    """Run one command; give its exit code."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, _stop)
+    if missing := [name for name in _REQUIRED if find_spec(name) is None]:
+        sys.stderr.write(f"{missing[0]} is not installed: `make run` gets what is needed, into .venv\n")
+        return _CANNOT
+    try:
+        from ops import program  # noqa: PLC0415 - only now is it known that all it imports is there
+
+        code = program.run(sys.argv[1:])
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped. It is safe to give the same command again.\n")
+        return _STOPPED
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _READER_GONE
+    return code
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""audit EVENT: recount an event while bookings go on, and say of P1 to P6 whether they hold. It changes nothing.
+
+The sweep's audit (shared/audit.py) settles first and reports what is broken; this one only reads, and shows the
+numbers. The rule of judgement is the same: what is out by more than the transactions that came between is a
+violation, and a count during which nothing moved is exact. A ticket free beside somebody who waits is the
+promoter's to hand out: only if nothing at all happened in PATIENCE_S is somebody stranded.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ops.recount import Count, count
+from shared.audit import RECOUNTS_MAX
+
+PATIENCE_S = 5.0  # for the promoter, which takes a second where all is well
+HOLDS, VIOLATION, INCONCLUSIVE = 0, 1, 3
+
+
+class Verdict(StrEnum):
+    """What can be said of a promise."""
+
+    HOLDS = "holds"
+    BROKEN = "BROKEN"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A promise, and the numbers it was judged by."""
+
+    promise: str
+    verdict: Verdict
+    numbers: str
+
+
+def run(event_id: str) -> int:
+    """Recount until it is clear, RECOUNTS_MAX times at the most; print what was found; give the exit code."""
+    stranded_at: int | None = None
+    for turn in range(1, RECOUNTS_MAX + 1):
+        counted = count(event_id)
+        findings = list(judge(counted, stranded_at))
+        seen_first = _is_stranded(counted) and stranded_at != counted.changes_before
+        clear = counted.moved == 0 or Verdict.BROKEN in {finding.verdict for finding in findings}
+        if turn == RECOUNTS_MAX or (clear and not seen_first):
+            return _report(counted, findings)
+        if seen_first:
+            stranded_at = counted.changes_after
+            time.sleep(PATIENCE_S)
+    raise AssertionError("unreachable: the last turn reports")
+
+
+def judge(counted: Count, stranded_at: int | None) -> Iterator[Finding]:
+    """Say what this count shows; `stranded_at` says when somebody was seen stranded before: after so many changes."""
+    event, tally, lanes, moved = counted.event, counted.tally, counted.lanes, counted.moved
+
+    out = abs(counted.available + tally.confirmed - event.total_tickets)
+    below = sum(lane.available < 0 for lane in lanes) + event.lanes - len(lanes)
+    numbers = f"{counted.available} left + {tally.confirmed} confirmed, of {event.total_tickets}; {below} lanes below 0"
+    yield Finding("P1", Verdict.BROKEN if below else _counted(out, moved), numbers)
+
+    numbers = f"{tally.bookings} bookings, {tally.misplaced} on a wrong lane, {tally.odd} with facts that do not fit"
+    yield Finding("P2", Verdict.BROKEN if tally.misplaced or tally.odd else Verdict.HOLDS, numbers)
+
+    out = max(abs(tally.waiting - tally.entries), abs(counted.counted_waiting - tally.entries))
+    others = moved == 0 and tally.difference != 0
+    numbers = f"{tally.waiting} waiting, {tally.entries} entries, {counted.counted_waiting} counted"
+    numbers += "; not the same people" if others and not out else ""
+    yield Finding("P3", Verdict.BROKEN if others else _counted(out, moved), numbers)
+
+    still_open = sum(lane.is_open for lane in lanes)
+    unmarked = tally.entries > 0 and event.sold_out_at is None
+    numbers = f"{still_open} of {event.lanes} lanes open, {tally.entries} entries; {_sold_out(event.sold_out_at)}"
+    yield Finding("P4", Verdict.BROKEN if tally.entries and (still_open or unmarked) else Verdict.HOLDS, numbers)
+
+    numbers = f"{tally.overtaken} wait who joined well before somebody who was promoted"
+    yield Finding("P5", Verdict.BROKEN if tally.overtaken else Verdict.HOLDS, numbers)
+
+    numbers = f"{tally.entries} wait beside {counted.available} free tickets"
+    yield Finding("P6", _stranded(counted, stranded_at), numbers)
+
+
+def _counted(out: int, moved: int) -> Verdict:
+    """Judge a count that is out by so much while so much moved."""
+    if out > moved:
+        return Verdict.BROKEN
+    return Verdict.UNCLEAR if moved else Verdict.HOLDS
+
+
+def _is_stranded(counted: Count) -> bool:
+    return counted.moved == 0 and counted.available > 0 and counted.tally.entries > 0
+
+
+def _stranded(counted: Count, stranded_at: int | None) -> Verdict:
+    if counted.moved:
+        return Verdict.UNCLEAR
+    if not _is_stranded(counted):
+        return Verdict.HOLDS
+    return Verdict.BROKEN if stranded_at == counted.changes_before else Verdict.UNCLEAR
+
+
+def _sold_out(moment: str | None) -> str:
+    return f"sold out at {moment}" if moment else "on sale"
+
+
+def _report(counted: Count, findings: list[Finding]) -> int:
+    event, verdicts = counted.event, {finding.verdict for finding in findings}
+    sys.stdout.write(f"{event.event_id} {event.name}\n")
+    for finding in findings:
+        sys.stdout.write(f"{finding.promise} {finding.verdict:<7} {finding.numbers}\n")
+    if Verdict.BROKEN in verdicts:
+        sys.stdout.write("A promise is broken.\n")
+        return VIOLATION
+    if Verdict.UNCLEAR in verdicts:
+        sys.stdout.write(f"Too much moved to tell: {counted.moved} transactions during the last count. Try again.\n")
+        return INCONCLUSIVE
+    sys.stdout.write("All promises hold.\n")
+    return HOLDS

@@ -1,0 +1,9 @@
+"""What stops a command: one line, and exit code 2."""
+
+
+class OpsError(Exception):
+    """Stop with this line."""
+
+    def __init__(self, message: str) -> None:
+        """Take a message and put it on one line."""
+        super().__init__(" ".join(message.split()))

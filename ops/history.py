@@ -1,0 +1,85 @@
+"""history EVENT USER: what happened to a user's claim, and how much of that is still known.
+
+Kept is the current claim, in the booking's own item: a new claim replaces a cancelled one. Earlier claims are
+known by their number, and by what the logs still hold.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ops import rows
+from ops.logs import Line, lines_of
+from shared import waiting_list
+from shared.claims import read_booking
+from shared.model import Booking, BookingNotFound, Event, Status
+
+_OUTCOMES = ("BookingConfirmed", "WaitingJoined", "BookingPromoted", "BookingCancelled", "WaitingLeft")
+
+
+def run(event_id: str, user_id: str, logs: Path | None) -> int:
+    """Print what is known; give the exit code. Raises BookingNotFound."""
+    event = rows.event(event_id)
+    booking = read_booking(event, user_id, rows.deadline())
+    if booking is None:
+        raise BookingNotFound(event_id, user_id)
+    for line in [*_now(event, booking), *_story(booking), *_earlier(booking), *_logged(booking, logs)]:
+        sys.stdout.write(f"{line}\n")
+    return 0
+
+
+def _now(event: Event, booking: Booking) -> Iterator[str]:
+    yield f"event    {event.event_id} {event.name}"
+    yield f"user     {booking.user_id}"
+    yield f"claim    {booking.claim}"
+    yield f"booking  {booking.booking_id}"
+    yield f"status   {booking.status}"
+    if booking.status is Status.WAITING:
+        position = waiting_list.position_of(booking, rows.deadline())
+        yield f"position {'at most ' if position.is_estimate else ''}{position.value}"
+
+
+def _story(booking: Booking) -> Iterator[str]:
+    """Tell the current claim in the order of its times."""
+    yield "This claim:"
+    if booking.joined_at:
+        yield f"  {booking.joined_at} joined the waiting list with the number {booking.sequence}"
+    if booking.promoted_at:
+        yield f"  {booking.promoted_at} promoted: got a ticket from the waiting list"
+    elif booking.booked_at:
+        yield f"  {booking.booked_at} got a ticket directly"
+    if booking.cancelled_at:
+        gave_back = "gave the ticket back" if booking.held_ticket else "left the waiting list"
+        yield f"  {booking.cancelled_at} {gave_back}"
+
+
+def _earlier(booking: Booking) -> Iterator[str]:
+    if booking.claim == 1:
+        yield "Earlier claims: none, this is the first."
+        return
+    earlier = "claim 1, which was" if booking.claim == 2 else f"claims 1 to {booking.claim - 1}, each of them"  # noqa: PLR2004
+    yield f"Earlier claims: {earlier} cancelled. Their bookingIds, times and places are not kept in the tables."
+
+
+def _logged(booking: Booking, logs: Path | None) -> Iterator[str]:
+    """Yield what the logs have: on one machine the lines, on AWS how to ask for them."""
+    if logs is None:
+        yield "Logs (kept LogRetentionDays): ask CloudWatch Logs Insights, over the log groups of this stack, for"
+        yield (
+            "  fields @timestamp, message, booking_id"
+            f" | filter event_id = {_quoted(booking.event_id)} and user_id = {_quoted(booking.user_id)}"
+            f" and message in [{', '.join(map(_quoted, _OUTCOMES))}] | sort @timestamp"
+        )
+        return
+    found = lines_of(logs, booking.event_id, booking.user_id, _OUTCOMES)
+    yield f"Logs (since the last start; a line is missing where a process was killed): {len(found)} lines"
+    yield from (_logged_line(line) for line in found)
+
+
+def _logged_line(line: Line) -> str:
+    return f"  {line.moment} {line.message} {line.booking_id}"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,103 @@
+"""Where the ticket office is: a CloudFormation stack, or a data folder on this machine.
+
+Either way the environment is set as template.yaml sets it for the functions; shared/ may be imported from then on.
+A local engine that runs is joined where the folder's lock says it answers; one that does not is started for the
+time of the command, under the same lock.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from local import engine, folder, template
+from local.database import Database
+from local.errors import FolderInUse
+from ops.errors import OpsError
+from ops.failed_records import Bucket, FailedRecords, Files
+
+_BUCKET_OUTPUT = "FailedRecordsBucket"
+_CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a command needs besides the tables; `logs` is None on AWS."""
+
+    failed_records: FailedRecords
+    logs: Path | None = None
+
+
+@contextmanager
+def found(stack: str | None, data: Path | None) -> Iterator[Place]:
+    """Set the environment for the office of that stack, or of that data folder, and give the rest of it.
+
+    Raises: OpsError; LocalError; botocore's errors.
+    """
+    system = template.load()
+    if stack is not None:
+        yield _on_aws(stack, system)
+        return
+    assert data is not None, "the arguments name one of the two"
+    if not (data / "lock").exists():
+        raise OpsError(f"there is no data folder of a ticket office at {data}: --data DIR names another")
+    place = Place(Files(data / "failed-records"), data / "logs")
+    if running := _running(data):
+        _adopt(running, system)
+        yield place
+        return
+    if not (data / "tickets.db").exists():
+        raise OpsError(f"the ticket office of {data} does not run, and keeps its tables elsewhere")
+    with engine.running(data, system) as endpoint:
+        _adopt(Database.embedded(endpoint), system)
+        yield place
+
+
+def _on_aws(stack: str, system: template.System) -> Place:
+    outputs = _outputs(stack)
+    needed = {table.name for table in system.tables} | {_BUCKET_OUTPUT}
+    if missing := sorted(needed - outputs.keys()):
+        raise OpsError(f"the stack {stack} is no ticket office: it has no output {missing[0]}")
+    _set_environment(system, outputs)
+    make: Any = boto3.client  # its type stubs have one overload per service
+    return Place(Bucket(make("s3", config=_CONFIG), outputs[_BUCKET_OUTPUT]))
+
+
+def _outputs(stack: str) -> dict[str, str]:
+    make: Any = boto3.client
+    try:
+        [found] = make("cloudformation", config=_CONFIG).describe_stacks(StackName=stack)["Stacks"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ValidationError":  # what CloudFormation says of an unknown name
+            raise OpsError(f"there is no stack {stack} in this account and region") from None
+        raise
+    return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", ())}
+
+
+def _running(data: Path) -> Database | None:
+    """Give the database of the program that has the folder; None when nobody has it."""
+    try:
+        with folder.opened(data):
+            return None
+    except FolderInUse as error:
+        if error.database is None:
+            raise OpsError(f"{error}, which is just starting or about to end: try again") from None
+        return Database.announced(error.database)
+
+
+def _adopt(database: Database, system: template.System) -> None:
+    database.adopt()
+    _set_environment(system, {})
+
+
+def _set_environment(system: template.System, outputs: Mapping[str, str]) -> None:
+    """Set what the functions have; the outputs are named as the tables are in the template, and on one machine."""
+    for function in system.functions.values():
+        os.environ.update({name: outputs.get(value, value) for name, value in function.environment.items()})
+    os.environ["POWERTOOLS_LOG_LEVEL"] = "CRITICAL"  # the lines of shared/ are for CloudWatch, not for a terminal

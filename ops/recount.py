@@ -1,0 +1,127 @@
+"""One count of an event: everything that the tables hold of it, read once, summed up in little memory."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ops import rows
+from shared import items
+from shared.items import Item
+from shared.model import Booking, Event, Lane, Status
+
+# A number in the list is drawn before its entry is written. The function that does both ends within 10 s (its
+# time-out), so of two numbers drawn farther apart in time the earlier had its entry first.
+DRAWN_APART = timedelta(seconds=15)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one reading of all bookings and entries found."""
+
+    bookings: int = 0
+    confirmed: int = 0
+    waiting: int = 0
+    misplaced: int = 0  # bookings that are not on their user's home lane
+    odd: int = 0  # bookings whose facts do not fit their status
+    entries: int = 0
+    difference: int = 0  # digests of those waiting less digests of the entries: 0 if they are the same
+    last_promoted: Booking | None = None  # the one with the highest number
+    overtaken: int = 0  # entries that stood in the list well before somebody behind them was promoted
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A tally, the event and its lanes as they were after it, and how much moved meanwhile."""
+
+    event: Event
+    tally: Tally
+    lanes: list[Lane]
+    changes_before: int  # of all lanes together: every transaction adds 1
+    changes_after: int
+
+    @property
+    def moved(self) -> int:
+        """Return the number of transactions that came between: each can put a count out by one at the most."""
+        return self.changes_after - self.changes_before
+
+    @property
+    def available(self) -> int:
+        """Return the number of tickets that are free."""
+        return sum(lane.available for lane in self.lanes)
+
+    @property
+    def counted_waiting(self) -> int:
+        """Return how many wait by the lanes' count."""
+        return sum(lane.waiting for lane in self.lanes)
+
+
+def count(event_id: str) -> Count:
+    """Read an event with all its bookings and entries. Raises EventNotFound; TryAgain."""
+    event = rows.event(event_id)
+    before = rows.lanes(event)
+    tally = Tally()
+    total = event.total_tickets - sum(lane.available for lane in before) + 2 * sum(lane.waiting for lane in before)
+    with rows.progress(max(0, total), "audit") as bar:
+        for page in rows.bookings(event):
+            for item in page:
+                _add_booking(tally, event, item)
+            bar.update(len(page))
+        for page in rows.entries(event):
+            for item in page:
+                _add_entry(tally, item)
+            bar.update(len(page))
+    after = rows.lanes(event)
+    # The event again: who joins makes sure first that it is marked as sold out, and after our first look.
+    return Count(rows.event(event_id), tally, after, _changes(before), _changes(after))
+
+
+def _changes(lanes: list[Lane]) -> int:
+    return sum(lane.changes for lane in lanes)
+
+
+def _add_booking(tally: Tally, event: Event, item: Item) -> None:
+    booking = items.to_booking(item)
+    tally.bookings += 1
+    if item["laneId"] != items.booking_key(event, booking.user_id)["laneId"] or booking.event_id != event.event_id:
+        tally.misplaced += 1
+    if not _is_sound(booking):
+        tally.odd += 1
+    if booking.status is Status.CONFIRMED:
+        tally.confirmed += 1
+    elif booking.status is Status.WAITING:
+        tally.waiting += 1
+        tally.difference += _digest(booking.sequence, booking.booking_id, booking.user_id)
+    last = tally.last_promoted
+    if booking.promoted_at and (last is None or (booking.sequence or 0) > (last.sequence or 0)):
+        tally.last_promoted = booking
+
+
+def _is_sound(booking: Booking) -> bool:
+    """Tell whether a booking says of itself what its status asks for."""
+    listed = booking.sequence is not None and booking.joined_at is not None
+    if booking.claim < 1:
+        return False
+    if booking.status is Status.CONFIRMED:
+        return booking.held_ticket and booking.cancelled_at is None
+    if booking.status is Status.WAITING:
+        return listed and not booking.held_ticket and booking.cancelled_at is None
+    return booking.cancelled_at is not None
+
+
+def _add_entry(tally: Tally, item: Item) -> None:
+    entry = items.to_entry(item)
+    tally.entries += 1
+    tally.difference -= _digest(entry.sequence, entry.booking_id, entry.user_id)
+    last = tally.last_promoted
+    if last and last.joined_at and entry.sequence < (last.sequence or 0):
+        # Who stands here now, read after that promotion, stood here then.
+        tally.overtaken += _moment(entry.joined_at) + DRAWN_APART < _moment(last.joined_at)
+
+
+def _digest(sequence: int | None, booking_id: str, user_id: str) -> int:
+    place = f"{sequence}\n{booking_id}\n{user_id}"
+    return int.from_bytes(hashlib.blake2b(place.encode(), digest_size=16).digest())
+
+
+def _moment(time: str) -> datetime:
+    return datetime.fromisoformat(time).astimezone(UTC)

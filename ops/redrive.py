@@ -1,0 +1,86 @@
+"""redrive: settle the events that failed records name, then remove the files.
+
+It is safe because settle is: of a record only the event's id is used, and settling reads everything afresh. A file
+is removed after all its events were settled, later than it was read; stopped anywhere, the rest is still there.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from ops import rows, settling
+from ops.failed_records import FailedRecords
+from shared.model import EventNotFound, TryAgain
+
+_DONE, _WRONG = 0, 1
+
+
+@dataclass(slots=True)
+class _File:
+    name: str
+    events: set[str]
+    trouble: str | None = None  # why it must be kept
+
+
+def run(failed: FailedRecords, *, dry_run: bool) -> int:
+    """Replay every file; give the exit code: 1 when some had to be kept."""
+    removed = kept = 0
+    for page in failed.pages():
+        files = [_parsed(name, content) for name in page if (content := failed.read(name)) is not None]
+        troubles = {event_id: _settled(event_id, dry_run) for event_id in sorted(_events(files))}
+        for file in files:
+            trouble = file.trouble or next(filter(None, (troubles[event_id] for event_id in sorted(file.events))), None)
+            if trouble:
+                kept += 1
+                _tell(f"kept {file.name}: {trouble}")
+                continue
+            removed += 1
+            if not dry_run:
+                failed.remove(file.name)
+            _tell(f"{'would remove' if dry_run else 'removed'} {file.name}")
+    _tell(f"{removed} {'to remove' if dry_run else 'removed'}, {kept} kept")
+    return _WRONG if kept else _DONE
+
+
+def _events(files: list[_File]) -> set[str]:
+    return set().union(*(file.events for file in files))
+
+
+def _settled(event_id: str, dry_run: bool) -> str | None:
+    """Settle an event, each in its own right; return what went wrong."""
+    try:
+        event = rows.event(event_id)
+        said = f"{settling.promotable(event)} to promote" if dry_run else f"{settling.settle_all(event)} promoted"
+    except EventNotFound:
+        _tell(f"event {event_id}: there is no such event, so nobody waits for it")
+        return None
+    except TryAgain as error:
+        return f"the event {event_id} could not be settled ({error.cause})"
+    _tell(f"event {event_id}: {said}")
+    return None
+
+
+def _parsed(name: str, content: bytes) -> _File:
+    """Read which events a file names. One record that cannot be read keeps the whole file; the others count."""
+    try:
+        payload = json.loads(content)["payload"]
+        records = (json.loads(payload) if isinstance(payload, str) else payload)["Records"]
+        found = [_event_of(record) for record in records]
+    except (ValueError, KeyError, TypeError):
+        return _File(name, set(), "it is not what Lambda writes of failed records")
+    unreadable = found.count(None)
+    trouble = f"{unreadable} of its {len(found)} records name no event" if unreadable else None
+    return _File(name, {event_id for event_id in found if event_id}, trouble)
+
+
+def _event_of(record: Any) -> str | None:
+    try:
+        event_id, _, _lane = record["dynamodb"]["Keys"]["laneId"]["S"].rpartition("#")
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return str(event_id) or None
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")

@@ -1,0 +1,66 @@
+"""Stands in for what the check of a deployment calls: CodeDeploy, and Lambda's way to a function."""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote
+
+Invoke = Callable[[str, dict[str, Any]], dict[str, Any]]
+
+GROUP = "office-BookFunctionDeploymentGroup-1A2B3C4D5E6F"
+INVOCATION = re.compile(r"/2015-03-31/functions/(\w+):live/invocations")
+
+
+@dataclass
+class StandIn:
+    """Where it answers, and what CodeDeploy has been told: the hook's execution and its status."""
+
+    url: str = ""
+    told: list[tuple[str, str]] = field(default_factory=list)
+
+
+@contextmanager
+def stand_in(invoke: Invoke | None = None, host: str = "127.0.0.1") -> Iterator[StandIn]:
+    """Answer for CodeDeploy and, where `invoke` is given, for Lambda with what that answers."""
+    found = StandIn()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            target = self.headers.get("x-amz-target", "")
+            invocation = INVOCATION.fullmatch(unquote(self.path))
+            if invocation and invoke:
+                self._answer(invoke(invocation[1], body))
+            elif target.endswith(".GetDeployment"):
+                self._answer({"deploymentInfo": {"deploymentGroupName": GROUP}})
+            elif target.endswith(".PutLifecycleEventHookExecutionStatus"):
+                found.told.append((body["lifecycleEventHookExecutionId"], body["status"]))
+                self._answer({})
+            else:
+                self.send_error(501)
+
+        def _answer(self, answer: dict[str, Any]) -> None:
+            body = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer((host, 0), Handler)
+    found.url = f"http://{host}:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,161 @@
+"""The check of a deployment: that it finds what is wrong, leaves nothing behind, and tells CodeDeploy.
+
+What it says of an office in order is in test_events.py (its policy, too) and test_deployment.py.
+"""
+
+import importlib
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from local.template import load
+from tests import promises
+from tests.artifact.deployment import StandIn, stand_in
+from tests.gateway import Context
+
+BUDGET_S = 0.5
+EXECUTION = "execution-1"
+PAYLOAD = {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": EXECUTION}
+DISTURBED = "DISTURBED"
+
+Answer = dict[str, Any]
+Disturbance = Callable[[str, dict[str, Any], Answer], Answer]
+
+
+class Office:
+    """The functions of the office in this process, and what disturbs them."""
+
+    def __init__(self) -> None:
+        self.disturb: Disturbance = lambda _name, _request, answer: answer
+        self.promotes = True
+        self.event_id = ""
+
+    def invoke(self, name: str, request: dict[str, Any]) -> Answer:
+        """Answer as a function; after a cancellation the promoter comes, as by the stream."""
+        module = importlib.import_module(load().functions[name].handler.rpartition(".")[0])
+        answer: Answer = module.handler(request, Context())
+        if name == "InitializeFunction":
+            self.event_id = json.loads(answer["body"])["eventId"]
+        if name == "CancelFunction" and self.promotes:
+            keys = {"laneId": {"S": f"{self.event_id}#0"}}
+            promoter = importlib.import_module("functions.promote.app")
+            promoter.handler({"Records": [{"dynamodb": {"Keys": keys, "SequenceNumber": "1"}}]}, Context())
+        return self.disturb(name, request, answer)
+
+
+@pytest.fixture
+def deployed_office() -> Office:
+    """Return an office in order."""
+    return Office()
+
+
+@pytest.fixture
+def aws(deployed_office: Office, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    """Yield CodeDeploy, and Lambda in front of the office."""
+    with stand_in(deployed_office.invoke) as aws:
+        environment = load().functions["CheckFunction"].environment
+        endpoints = {f"AWS_ENDPOINT_URL_{service}": aws.url for service in ("LAMBDA", "CODEDEPLOY")}
+        for name, value in {**environment, **endpoints}.items():
+            monkeypatch.setenv(name, value)
+        from functions.check import aws as client
+
+        importlib.reload(client)  # its clients know the address from their making
+        yield aws
+
+
+def _check(time_left_s: float = 15) -> str | None:
+    from functions.check import app
+
+    wrong: str | None = app.handler(PAYLOAD, Context(time_left_s))["wrong"]
+    return wrong
+
+
+def _instead(at: str, body: str, status: int, changed: Answer) -> Disturbance:
+    """Return a disturbance: one function answers otherwise when the request or its answer holds a text."""
+
+    def disturb(name: str, request: dict[str, Any], answer: Answer) -> Answer:
+        if name != at or body not in json.dumps(request) + answer["body"]:
+            return answer
+        return {"statusCode": status, "body": json.dumps(json.loads(answer["body"]) | changed)}
+
+    return disturb
+
+
+def test_an_office_in_order_is_reported_as_such(aws: StandIn) -> None:
+    """The deployment goes on."""
+    assert _check() is None
+    assert aws.told == [(EXECUTION, "Succeeded")]
+
+
+@pytest.mark.parametrize(
+    ("disturbance", "found"),
+    [
+        (_instead("InitializeFunction", "", 500, {}), "POST /initialize answered 500"),
+        (_instead("BookFunction", "check-1", 500, {}), "POST /book answered 500"),
+        (_instead("BookFunction", "check-1", 201, {"status": "WAITING"}), "CONFIRMED"),
+        (_instead("BookFunction", "check-2", 201, {"status": "CONFIRMED"}), "POST /book answered 201, not [202]"),  # P1
+        (_instead("BookFunction", "check-2", 202, {"position": 2}), "position"),
+        (_instead("StatusFunction", "", 200, {"availableTickets": 1}), "availableTickets"),
+        (_instead("StatusFunction", "", 200, {"waitingListCount": 0}), "waitingListCount"),
+        (_instead("StatusFunction", "CONFIRMED", 404, {}), "answered 404"),
+        (_instead("CancelFunction", "CANCELLED", 200, {"was": "WAITING"}), "was"),
+        (_instead("CancelFunction", "CANCELLED", 503, {}), "503, until the time was up"),
+    ],
+)
+def test_what_is_wrong_is_found_and_the_deployment_fails(
+    aws: StandIn, deployed_office: Office, disturbance: Disturbance, found: str
+) -> None:
+    """P1, P3, P6, P7: each answer is looked at."""
+    deployed_office.disturb = disturbance
+    wrong = _check(10 + BUDGET_S)
+    assert wrong is not None
+    assert found in wrong
+    assert aws.told == [(EXECUTION, "Failed")]
+
+
+def test_a_promoter_that_never_comes_is_found(aws: StandIn, deployed_office: Office) -> None:
+    """P6: what the stream must do is waited for, and not for ever. The next check clears what this one left."""
+    deployed_office.promotes = False
+    assert "promoted nobody" in str(_check(10 + BUDGET_S))
+    deployed_office.promotes = True
+    assert _check() is None
+    assert [status for _, status in aws.told] == ["Failed", "Succeeded"]
+
+
+def test_a_function_that_dies_fails_the_deployment(aws: StandIn, deployed_office: Office) -> None:
+    """Whatever happens, CodeDeploy is told: it would wait for an hour."""
+
+    def die(*_: Any) -> Answer:
+        return {"errorMessage": "no statusCode here"}
+
+    deployed_office.disturb = die
+    assert "KeyError" in str(_check())
+    assert aws.told == [(EXECUTION, "Failed")]
+
+
+def test_not_now_is_no_failure(aws: StandIn, deployed_office: Office) -> None:
+    """P7: what is answered with 503 is asked again, as a client would."""
+    refused: list[str] = []
+
+    def busy(name: str, _request: dict[str, Any], answer: Answer) -> Answer:
+        if name in refused:
+            return answer
+        refused.append(name)
+        return {"statusCode": 503, "body": "{}"}
+
+    deployed_office.disturb = busy
+    assert _check() is None
+    assert set(refused) == {"InitializeFunction", "CancelFunction", "BookFunction", "StatusFunction"}
+
+
+def test_the_check_leaves_the_ticket_and_the_list_as_they_were(
+    aws: StandIn, deployed_office: Office, database: Any
+) -> None:
+    """However often it comes: one event for each deployment group, its ticket free, nobody waiting, two bookings."""
+    for _ in range(3):
+        assert _check() is None
+    found = promises.read(database, deployed_office.event_id)
+    assert promises.violations(found, drained=True) == []
+    assert (found.tickets_left, found.waiting, len(found.bookings)) == (1, [], 2)

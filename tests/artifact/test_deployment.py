@@ -1,0 +1,161 @@
+"""The built artifacts, deployed with `sam deploy` into an emulator of AWS, and used.
+
+What this shows and nothing else here does: that the template can be deployed as a whole, that functions, layer,
+roles, routes, aliases and event source mapping find each other by the names CloudFormation gives them, and that the
+functions work with the privileges of their roles. What the emulator does unlike AWS is not tested here:
+- it has neither CodeDeploy nor alarms over several metrics: what is deployed is the template without them;
+- it does not read the OpenAPI body of an HTTP API: the routes are made from it by the emulator's own calls;
+- its event source mapping knows neither ReportBatchItemFailures nor OnFailure.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from local import intrinsics
+from tests.artifact import emulator
+from tests.artifact.deployment import stand_in
+from tests.artifact.emulator import Deployed
+
+PROMOTE_S_MAX = 10
+
+pytestmark = pytest.mark.timeout(180)  # the first test waits for the build and the deployment, some 25 s
+
+
+@pytest.fixture(scope="module")
+def stack(build: Path, architecture: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    """Yield the office as it was deployed."""
+    with emulator.running(tmp_path_factory.mktemp("emulator")) as aws, stand_in() as codedeploy:
+        template = build.with_name("emulator.yaml")  # beside the build, for SAM finds the artifacts from there
+        template.write_text(yaml.safe_dump(_without_what_the_emulator_lacks(build / "template.yaml", codedeploy.url)))
+        deployed = aws.deploy(template, "office", Architecture=architecture)
+        deployed.add_routes()
+        yield deployed
+
+
+def _without_what_the_emulator_lacks(path: Path, codedeploy: str) -> dict[str, Any]:
+    """Read the built template, with artifacts named from its folder's parent, for the emulator to take."""
+    template = intrinsics.read(path)
+    resources = template["Resources"]
+    del template["Globals"]["Function"]["DeploymentPreference"]
+    for name, resource in list(resources.items()):
+        properties = resource["Properties"]
+        properties.pop("DeploymentPreference", None)
+        for code in {"CodeUri", "ContentUri"} & properties.keys():
+            properties[code] = f"{path.parent.name}/{properties[code]}"
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in properties:
+            del resources[name]
+    variables = resources["CheckFunction"]["Properties"]["Environment"]["Variables"]
+    variables["AWS_ENDPOINT_URL_CODEDEPLOY"] = codedeploy
+    return template
+
+
+@pytest.fixture
+def event_id(stack: Deployed) -> str:
+    """Return an event with one ticket."""
+    opened = stack.ask("POST", "/initialize", {"name": "The concert", "totalTickets": 1})
+    assert opened.status_code == 201, opened.text
+    return str(opened.json()["eventId"])
+
+
+def _book(stack: Deployed, event_id: str, user_id: str) -> tuple[int, dict[str, Any]]:
+    answer = stack.ask("POST", "/book", {"userId": user_id, "eventId": event_id})
+    return answer.status_code, answer.json()
+
+
+def _status(stack: Deployed, event_id: str, user_id: str) -> dict[str, Any]:
+    status: dict[str, Any] = stack.ask("GET", f"/status/{event_id}?userId={user_id}").json()
+    return status
+
+
+def test_a_cancelled_ticket_goes_to_the_first_in_line_by_the_stream(stack: Deployed, event_id: str) -> None:
+    """P1, P3, P6: nobody but the event source mapping calls the promoter."""
+    confirmed, booking = _book(stack, event_id, "anna")
+    assert (confirmed, booking["status"]) == (201, "CONFIRMED")
+    waiting, place = _book(stack, event_id, "ben")
+    assert (waiting, place["status"], place["position"]) == (202, "WAITING", 1)
+    assert _status(stack, event_id, "ben")["waitingListCount"] == 1
+
+    cancelled = stack.ask("POST", "/cancel", {"userId": "anna", "eventId": event_id})
+    assert (cancelled.status_code, cancelled.json()["was"]) == (200, "CONFIRMED")
+
+    until = time.monotonic() + PROMOTE_S_MAX
+    while (status := _status(stack, event_id, "ben"))["booking"]["status"] != "CONFIRMED":
+        assert time.monotonic() < until, stack.emulator.log.read_text()
+        time.sleep(0.1)
+    assert status["booking"]["bookingId"] == place["bookingId"]
+    assert (status["availableTickets"], status["bookedTickets"], status["waitingListCount"]) == (0, 1, 0)
+
+
+def test_the_deployed_office_answers_as_the_contract_says(stack: Deployed, event_id: str) -> None:
+    """P7, and the errors: what API Gateway hands over is what the functions expect."""
+    _, first = _book(stack, event_id, "anna")
+    assert _book(stack, event_id, "anna") == (200, first)
+    unknown = stack.ask("GET", "/status/nowhere")
+    assert (unknown.status_code, unknown.headers["content-type"]) == (404, "application/problem+json")
+    assert stack.ask("POST", "/book", {"userId": "anna"}).status_code == 422
+
+
+def test_the_sweep_runs_as_deployed(stack: Deployed, event_id: str) -> None:
+    """P6: its role, table names and index are right; the schedule itself is AWS's to keep."""
+    _book(stack, event_id, "anna")
+    _book(stack, event_id, "ben")
+    answer = stack.emulator.client("lambda").invoke(FunctionName=stack.physical_id("SweepFunction"))
+    assert "FunctionError" not in answer
+    assert json.loads(answer["Payload"].read())["swept"] >= 1
+
+
+def test_the_check_of_a_deployment_finds_the_office_in_order(stack: Deployed) -> None:
+    """P6: by the aliases and with the role it has on AWS; it waits for the promoter, which the stream must call."""
+    payload = (emulator.ROOT / "events" / "check.json").read_bytes()
+    answer = stack.emulator.client("lambda").invoke(FunctionName=stack.physical_id("CheckFunction"), Payload=payload)
+    assert json.loads(answer["Payload"].read()) == {"wrong": None}
+
+
+def test_every_resource_of_the_template_is_there(stack: Deployed) -> None:
+    """Nothing was left out or has failed."""
+    resources = stack.resources()
+    assert {resource["ResourceStatus"] for resource in resources.values()} == {"CREATE_COMPLETE"}
+    assert resources.keys() == stack.template()["Resources"].keys()
+
+
+def test_a_function_can_do_only_what_its_role_allows(stack: Deployed, event_id: str) -> None:
+    """The control of all of the above: the emulator refuses what a role does not allow."""
+    iam, role = stack.emulator.client("iam"), stack.physical_id("StatusFunctionRole")
+    (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+    assert stack.ask("GET", f"/status/{event_id}").status_code == 200
+    iam.delete_role_policy(RoleName=role, PolicyName=policy)
+    try:
+        assert stack.ask("GET", f"/status/{event_id}").status_code == 500
+    finally:
+        iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
+    assert stack.ask("GET", f"/status/{event_id}").status_code == 200
+
+
+def test_the_emulator_listens_on_this_machine_only(stack: Deployed) -> None:
+    """Nobody on the network reaches it: one port, on 127.0.0.1."""
+    assert _listening(stack.emulator.process.pid) == [("127.0.0.1", stack.emulator.port)]
+
+
+def _listening(pid: int) -> list[tuple[str, int]]:
+    """Return the addresses that a process listens on, as Linux tells."""
+    sockets = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            sockets.add(str(entry.readlink()))
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:  # 0A: listening
+                host, port = fields[1].split(":")
+                name = ".".join(str(part) for part in reversed(bytes.fromhex(host))) if table == "tcp" else host
+                found.append((name, int(port, 16)))
+    return sorted(found)

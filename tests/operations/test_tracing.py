@@ -1,0 +1,94 @@
+"""With tracing on, each request to the database is a subsegment that the X-Ray daemon gets."""
+
+import json
+import re
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from shared import items, tracing
+from tests.operations.watching import template
+
+ROOT = "1-68000000-0123456789abcdef01234567"
+PARENT = "53995c3f42cd8ad8"
+
+Received = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
+    """Stand in for the daemon, in a sampled invocation; return what it got so far."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(("127.0.0.1", 0))
+        daemon.setblocking(False)
+        monkeypatch.setenv("AWS_XRAY_DAEMON_ADDRESS", f"127.0.0.1:{daemon.getsockname()[1]}")
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", f"Root={ROOT};Parent={PARENT};Sampled=1")
+
+        def read() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = []
+            while True:
+                try:
+                    datagram = daemon.recv(65_536)
+                except BlockingIOError:
+                    return found
+                header, _, document = datagram.partition(b"\n")
+                assert json.loads(header) == {"format": "json", "version": 1}
+                found.append(json.loads(document))
+
+        yield read
+
+
+def _traced(**options: Any) -> Any:
+    client = boto3.client("dynamodb", **options)
+    tracing.trace(client)
+    return client
+
+
+def test_a_request_is_a_subsegment_of_the_invocation(received: Received) -> None:
+    """Trace and parent are Lambda's, the rest is what X-Ray draws DynamoDB from."""
+    _traced().get_item(TableName=items.EVENTS, Key=items.event_key("nowhere"))
+    [subsegment] = received()
+    assert (subsegment["trace_id"], subsegment["parent_id"]) == (ROOT, PARENT)
+    assert (subsegment["type"], subsegment["namespace"], subsegment["name"]) == ("subsegment", "aws", "DynamoDB")
+    assert (subsegment["aws"], subsegment["http"]) == ({"operation": "GetItem"}, {"response": {"status": 200}})
+    assert re.fullmatch("[0-9a-f]{16}", subsegment["id"])
+    assert 0 < subsegment["end_time"] - subsegment["start_time"] < 5
+    assert not {"error", "fault"} & subsegment.keys()
+
+
+def test_a_refusal_is_an_error_and_silence_is_a_fault(received: Received) -> None:
+    """X-Ray tells what we asked wrongly from what the database did."""
+    with pytest.raises(ClientError):
+        _traced().get_item(TableName="nowhere", Key=items.event_key("x"))
+    silent = _traced(endpoint_url="http://127.0.0.1:9", config=Config(retries={"total_max_attempts": 1}))
+    with pytest.raises(EndpointConnectionError):
+        silent.get_item(TableName=items.EVENTS, Key=items.event_key("x"))
+    refused, unanswered = received()
+    assert (refused["error"], unanswered["fault"]) == (True, True)
+    assert unanswered["aws"] == {"operation": "GetItem"}
+
+
+def test_an_invocation_that_is_not_sampled_sends_nothing(received: Received, monkeypatch: pytest.MonkeyPatch) -> None:
+    """X-Ray asks for a sample, and bills what it gets."""
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", f"Root={ROOT};Parent={PARENT};Sampled=0")
+    _traced().get_item(TableName=items.EVENTS, Key=items.event_key("nowhere"))
+    assert received() == []
+
+
+def test_a_daemon_that_is_not_there_harms_nothing(received: Received, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one machine there is none."""
+    monkeypatch.delenv("AWS_XRAY_DAEMON_ADDRESS")
+    _traced().get_item(TableName=items.EVENTS, Key=items.event_key("nowhere"))
+    assert received() == []
+
+
+def test_the_parameter_switches_lambda_and_us_together() -> None:
+    """Active is Lambda's own word: it makes the segments that ours belong to, and SAM adds the privilege."""
+    parameter, settings = template()["Parameters"]["Tracing"], template()["Globals"]["Function"]
+    assert (parameter["AllowedValues"], parameter["Default"]) == (["Active", "Disabled"], "Disabled")
+    assert settings["Tracing"] == settings["Environment"]["Variables"]["TRACING"] == {"Ref": "Tracing"}

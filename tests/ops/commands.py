@@ -1,0 +1,93 @@
+"""Runs commands of python -m ops: in this process against the engine of the tests, or as a program of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import folder
+from ops import program
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """Return the lines of its output."""
+        return self.out.splitlines()
+
+
+@dataclass
+class Commands:
+    """Runs commands in this process, on one place."""
+
+    where: tuple[str, ...]
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: str) -> Done:
+        """Run one; what was printed before is not its own."""
+        self.capsys.readouterr()
+        try:
+            code = program.run([*arguments, *self.where])
+        except SystemExit as error:  # argparse
+            code = int(error.code or 0)
+        printed = self.capsys.readouterr()
+        return Done(code, printed.out, printed.err)
+
+
+@contextmanager
+def announced(data: Path, engine: str | None = None) -> Iterator[None]:
+    """Hold a data folder as a running office does, whose engine is that of the tests."""
+    with folder.opened(data) as held:
+        held.announce(f"embedded {engine or os.environ['AWS_ENDPOINT_URL_DYNAMODB']}")
+        yield
+
+
+class _ReadOnly:
+    """A client with which nothing can be changed."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        """Let reading through."""
+        assert name in {"get_item", "query", "batch_get_item"}, f"{name} changes something"
+        return getattr(self._client, name)
+
+
+@contextmanager
+def read_only() -> Iterator[None]:
+    """Fail on every request to the tables that is not a reading one."""
+    from shared import dynamodb
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dynamodb, "client", _ReadOnly(dynamodb.client))
+        yield
+
+
+def ops(*arguments: str, options: tuple[str, ...] = (), cwd: Path = PROJECT, **environment: str) -> Done:
+    """Run a command as a program."""
+    done = subprocess.run(
+        [sys.executable, *options, "-m", "ops", *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)

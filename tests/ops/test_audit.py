@@ -1,0 +1,356 @@
+"""audit EVENT: every promise that is broken is found and shown with its numbers, and movement is no violation."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import ops.audit
+from shared import dynamodb, events, items
+from shared.dynamodb import Deadline
+from tests.office import Event, Office
+from tests.ops.commands import Commands, Done, read_only
+
+BROKEN, INCONCLUSIVE = 1, 3
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for no promoter."""
+    monkeypatch.setattr(ops.audit, "PATIENCE_S", 0.0)
+
+
+def verdicts(done: Done) -> dict[str, str]:
+    """Return what was said of each promise."""
+    return {line.split()[0]: line.split()[1] for line in done.lines[1:7]}
+
+
+def broken(done: Done) -> list[str]:
+    """List the promises that were said to be broken."""
+    return [promise for promise, verdict in verdicts(done).items() if verdict == "BROKEN"]
+
+
+def change(event: Event, table: str, key: Any, expression: str, value: Any, **names: str) -> None:
+    """Forge one attribute."""
+    request: dict[str, Any] = {"TableName": table, "Key": key, "UpdateExpression": expression}
+    if value is not None:
+        request["ExpressionAttributeValues"] = {":v": value}
+    if names:
+        request["ExpressionAttributeNames"] = {f"#{name}": attribute for name, attribute in names.items()}
+    event.database.update_item(**request)
+
+
+def booking_key(event: Event, user: str) -> Any:
+    """Return the key of a user's booking."""
+    return items.booking_key(events.read_event(event.event_id, Deadline.after(5)), user)
+
+
+def entry_key(event: Event, place: int) -> Any:
+    """Return the key of the entry that stands there, counted from 0."""
+    return items.entry_key(event.event_id, event.check().entries[place]["sequence"])
+
+
+def test_a_sound_event_is_shown_with_its_numbers(sold_out: Event, local: Commands) -> None:
+    """Each promise on a line; nothing is changed."""
+    with read_only():
+        done = local("audit", sold_out.event_id)
+    assert (done.code, done.err) == (0, "")
+    sold_out_at = sold_out.check().event["soldOutAt"]
+    assert done.lines == [
+        f"{sold_out.event_id} The concert",
+        "P1 holds   0 left + 60 confirmed, of 60; 0 lanes below 0",
+        "P2 holds   65 bookings, 0 on a wrong lane, 0 with facts that do not fit",
+        "P3 holds   5 waiting, 5 entries, 5 counted",
+        f"P4 holds   0 of 2 lanes open, 5 entries; sold out at {sold_out_at}",
+        "P5 holds   0 wait who joined well before somebody who was promoted",
+        "P6 holds   5 wait beside 0 free tickets",
+        "All promises hold.",
+    ]
+
+
+def test_an_event_on_sale_is_sound(office: Office, local: Commands) -> None:
+    """Lanes are open and nobody waits; a cancelled booking is no claim."""
+    event = office.opens(tickets=3)
+    event.books("ada")
+    event.books("bob")
+    event.cancels("bob")
+    done = local("audit", event.event_id)
+    assert done.code == 0
+    assert done.lines[1] == "P1 holds   2 left + 1 confirmed, of 3; 0 lanes below 0"
+    assert done.lines[4] == "P4 holds   1 of 1 lanes open, 0 entries; on sale"
+
+
+def test_a_history_of_everything_is_sound(sold_out: Event, local: Commands) -> None:
+    """Bookings that were promoted, left, gave back and came again have facts that fit."""
+    for user in ("user-0", "user-64", "user-0"):
+        sold_out.cancels(user)
+        sold_out.promotes()
+        sold_out.books(user)
+    sold_out.cancels("user-60")  # promoted, and gave back
+    sold_out.promotes()
+    assert local("audit", sold_out.event_id).code == 0
+
+
+def test_a_forged_ticket_breaks_p1(damaged: Event, local: Commands) -> None:
+    """There is one more than there should be; and it stands beside people who wait."""
+    change(damaged, items.LANES, items.lane_key(damaged.event_id, 0), "ADD available :v", items.number(1))
+    done = local("audit", damaged.event_id)
+    assert (done.code, broken(done)) == (BROKEN, ["P1", "P6"])
+    assert done.lines[1] == "P1 BROKEN  1 left + 60 confirmed, of 60; 0 lanes below 0"
+    assert done.lines[-1] == "A promise is broken."
+
+
+def test_a_lane_below_zero_breaks_p1(damaged: Event, local: Commands) -> None:
+    """Even where the sum is right."""
+    change(damaged, items.LANES, items.lane_key(damaged.event_id, 0), "ADD available :v", items.number(-1))
+    change(damaged, items.LANES, items.lane_key(damaged.event_id, 1), "ADD available :v", items.number(1))
+    done = local("audit", damaged.event_id)
+    assert (done.code, broken(done)) == (BROKEN, ["P1"])
+    assert "1 lanes below 0" in done.lines[1]
+
+
+def test_a_lane_that_is_gone_breaks_p1(office: Office, local: Commands) -> None:
+    """An empty one, too, which changes no sum."""
+    event = office.opens(tickets=60)
+    office.events.clear()
+    event.database.delete_item(TableName=items.LANES, Key=items.lane_key(event.event_id, 1))
+    change(event, items.LANES, items.lane_key(event.event_id, 0), "ADD available :v", items.number(30))
+    assert broken(local("audit", event.event_id)) == ["P1"]
+
+
+def test_a_second_booking_of_a_user_breaks_p2(damaged: Event, local: Commands) -> None:
+    """It can only be on a lane that is not the user's; here a cancelled one, which no other promise counts."""
+    key = booking_key(damaged, "user-0")
+    item = damaged.database.get_item(TableName=items.BOOKINGS, Key=key)["Item"]
+    other = 1 - int(key["laneId"]["S"][-1])
+    item |= {"laneId": items.text(items.lane_id(damaged.event_id, other)), "status": items.text("CANCELLED")}
+    damaged.database.put_item(TableName=items.BOOKINGS, Item=item | {"cancelledAt": item["bookedAt"]})
+    done = local("audit", damaged.event_id)
+    assert (done.code, broken(done)) == (BROKEN, ["P2"])
+    assert done.lines[2] == "P2 BROKEN  66 bookings, 1 on a wrong lane, 0 with facts that do not fit"
+
+
+def test_a_booking_of_another_event_breaks_p2(damaged: Event, local: Commands) -> None:
+    """It lies on a lane of this one."""
+    change(damaged, items.BOOKINGS, booking_key(damaged, "user-0"), "SET eventId = :v", items.text("other"))
+    assert broken(local("audit", damaged.event_id)) == ["P2"]
+
+
+@pytest.mark.parametrize(
+    ("user", "expression", "value"),
+    [
+        ("user-0", "REMOVE bookedAt", None),  # confirmed, but never booked
+        ("user-0", "SET cancelledAt = :v", {"S": "2026-05-01T18:00:00.000Z"}),  # confirmed, and cancelled
+        ("user-0", "SET claim = :v", {"N": "0"}),
+        ("user-64", "SET cancelledAt = :v", {"S": "2026-05-01T18:00:00.000Z"}),  # waiting, and cancelled
+        ("user-64", "SET bookedAt = :v", {"S": "2026-05-01T18:00:00.000Z"}),  # waiting, and booked
+        ("user-64", "REMOVE joinedAt", None),  # waiting, but never joined
+        ("user-1", "REMOVE cancelledAt", None),  # cancelled, but when
+    ],
+)
+def test_a_booking_that_contradicts_itself_breaks_p2(
+    damaged: Event, local: Commands, user: str, expression: str, value: Any
+) -> None:
+    """The facts of a booking must fit its status."""
+    damaged.cancels("user-1")
+    damaged.promotes()
+    change(damaged, items.BOOKINGS, booking_key(damaged, user), expression, value)
+    done = local("audit", damaged.event_id)
+    assert (done.code, broken(done)) == (BROKEN, ["P2"])
+
+
+def test_a_lost_entry_breaks_p3(damaged: Event, local: Commands) -> None:
+    """Somebody waits who is not in the list."""
+    damaged.database.delete_item(TableName=items.WAITING_LIST, Key=entry_key(damaged, 0))
+    done = local("audit", damaged.event_id)
+    assert (done.code, broken(done)) == (BROKEN, ["P3"])
+    assert done.lines[3] == "P3 BROKEN  5 waiting, 4 entries, 5 counted"
+
+
+def test_an_entry_of_somebody_else_breaks_p3(damaged: Event, local: Commands) -> None:
+    """As many as there should be, but not the same."""
+    change(damaged, items.WAITING_LIST, entry_key(damaged, 0), "SET userId = :v", items.text("mallory"))
+    done = local("audit", damaged.event_id)
+    assert broken(done) == ["P3"]
+    assert done.lines[3] == "P3 BROKEN  5 waiting, 5 entries, 5 counted; not the same people"
+
+
+def test_a_wrong_count_of_those_waiting_breaks_p3(damaged: Event, local: Commands) -> None:
+    """The lanes' shares must add up to the list."""
+    change(damaged, items.LANES, items.lane_key(damaged.event_id, 0), "ADD waiting :v", items.number(2))
+    assert broken(local("audit", damaged.event_id)) == ["P3"]
+
+
+def test_an_open_lane_beside_a_waiting_list_breaks_p4(damaged: Event, local: Commands) -> None:
+    """Whoever asks next could be served before those who wait."""
+    change(damaged, items.LANES, items.lane_key(damaged.event_id, 0), "REMOVE closedAt", None)
+    done = local("audit", damaged.event_id)
+    assert (done.code, broken(done)) == (BROKEN, ["P4"])
+    assert done.lines[4].startswith("P4 BROKEN  1 of 2 lanes open, 5 entries; sold out at ")
+
+
+def test_a_waiting_list_that_no_sweep_would_find_breaks_p4(damaged: Event, local: Commands) -> None:
+    """The event is not marked as sold out."""
+    change(damaged, items.EVENTS, items.event_key(damaged.event_id), "REMOVE soldOutAt", None)
+    assert broken(local("audit", damaged.event_id)) == ["P4"]
+
+
+@pytest.mark.parametrize(("joined", "verdict"), [("2020-01-01T00:00:00.000Z", "BROKEN"), (None, "holds")])
+def test_somebody_who_was_overtaken_breaks_p5(
+    damaged: Event, local: Commands, joined: str | None, verdict: str
+) -> None:
+    """Who joined at about the same moment may have been behind, whatever the number: it is drawn before."""
+    last = damaged.check().entries[-1]
+    key = items.entry_key(damaged.event_id, last["sequence"])
+    if joined:
+        change(damaged, items.WAITING_LIST, key, "SET joinedAt = :v", items.text(joined))
+    change(damaged, items.BOOKINGS, booking_key(damaged, "user-0"), "SET promotedAt = :v", items.text("x"))
+    change(damaged, items.BOOKINGS, booking_key(damaged, "user-0"), "SET #s = :v", items.number(99), s="sequence")
+    now = items.text(last["joinedAt"])
+    change(damaged, items.BOOKINGS, booking_key(damaged, "user-0"), "SET joinedAt = :v", now)
+    done = local("audit", damaged.event_id)
+    assert verdicts(done)["P5"] == verdict
+    assert done.lines[5].split()[2] == ("1" if joined else "0")
+
+
+def test_somebody_who_is_stranded_breaks_p6(damaged: Event, local: Commands) -> None:
+    """A ticket is free, nobody promotes, and nothing else happens either."""
+    damaged.cancels("user-0")
+    done = local("audit", damaged.event_id)
+    assert (done.code, broken(done)) == (BROKEN, ["P6"])
+    assert done.lines[6] == "P6 BROKEN  5 wait beside 1 free tickets"
+    assert local("settle", damaged.event_id).code == 0
+    assert local("audit", damaged.event_id).code == 0
+
+
+def test_a_promotion_on_its_way_is_no_violation(
+    sold_out: Event, local: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The promoter has its time before somebody counts as stranded."""
+    waits: list[float] = []
+
+    def promoter_comes(seconds: float) -> None:
+        waits.append(seconds)
+        sold_out.promotes()
+
+    monkeypatch.setattr(ops.audit, "PATIENCE_S", 5.0)
+    monkeypatch.setattr("time.sleep", promoter_comes)
+    sold_out.cancels("user-0")
+    done = local("audit", sold_out.event_id)
+    assert (done.code, waits) == (0, [5.0])
+
+
+def test_tickets_that_come_free_again_and_again_are_inconclusive(
+    sold_out: Event, local: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look finds a free ticket, but each time another: a busy event, not a stranded one."""
+    users = iter(range(60))
+
+    def promoter_comes(_seconds: float) -> None:
+        sold_out.promotes()
+        sold_out.cancels(f"user-{next(users)}")
+
+    monkeypatch.setattr("time.sleep", promoter_comes)
+    promoter_comes(0)
+    assert local("audit", sold_out.event_id).code == INCONCLUSIVE
+    sold_out.promotes()
+
+
+@pytest.fixture
+def during_each_count(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let something happen between the two looks at the lanes: after a page of this table was read."""
+    query = dynamodb.query
+
+    def install(act: Callable[[], object], table: str = items.WAITING_LIST) -> None:
+        def and_act(deadline: Deadline, **request: Any) -> Any:
+            found = query(deadline, **request)
+            if request["TableName"] == table:
+                with monkeypatch.context() as calm:
+                    calm.setattr(dynamodb, "query", query)
+                    act()
+            return found
+
+        monkeypatch.setattr(dynamodb, "query", and_act)
+
+    return install
+
+
+def test_movement_is_no_violation(sold_out: Event, local: Commands, during_each_count: Any) -> None:
+    """Tickets released while it counts put the count out; that says nothing, and so does the exit code."""
+    users = iter(range(60))
+    during_each_count(lambda: sold_out.cancels(f"user-{next(users)}"))
+    done = local("audit", sold_out.event_id)
+    assert done.code == INCONCLUSIVE
+    assert [verdicts(done)[promise] for promise in ("P1", "P3", "P6")] == ["unclear"] * 3
+    assert done.lines[-1] == "Too much moved to tell: 1 transactions during the last count. Try again."
+
+
+def test_movement_that_undoes_itself_is_seen(sold_out: Event, local: Commands, during_each_count: Any) -> None:
+    """A release and a promotion leave the lanes' numbers as they were; their changes tell."""
+    users = iter(range(60))
+
+    def release_and_promote() -> None:
+        sold_out.cancels(f"user-{next(users)}")
+        sold_out.promotes()
+
+    during_each_count(release_and_promote)
+    assert local("audit", sold_out.event_id).code == INCONCLUSIVE
+
+
+def test_people_who_take_turns_in_the_list_are_no_violation(
+    sold_out: Event, local: Commands, during_each_count: Any
+) -> None:
+    """As many bookings as entries, but of others, since one left and one joined in between."""
+    turns = iter([("user-60", "later-1"), *((f"later-{n}", f"later-{n + 1}") for n in range(1, 10))])
+
+    def leave_and_join() -> None:
+        leaver, joiner = next(turns)
+        sold_out.cancels(leaver)
+        sold_out.books(joiner)
+
+    during_each_count(leave_and_join, items.BOOKINGS)
+    done = local("audit", sold_out.event_id)
+    assert (done.code, verdicts(done)["P3"]) == (INCONCLUSIVE, "unclear")
+    assert " 4 transactions " in done.lines[-1]  # two for each of the two lanes
+
+
+def test_an_event_that_sells_out_while_it_is_counted_keeps_p4(
+    office: Office, local: Commands, during_each_count: Any
+) -> None:
+    """Somebody joins after the first look at the event, which was on sale then."""
+    event = office.opens(tickets=1)
+
+    def sell_out() -> None:
+        for user in ("ada", "bob"):
+            event.books(user)
+
+    during_each_count(sell_out, items.BOOKINGS)
+    assert local("audit", event.event_id).code == 0
+
+
+def test_a_violation_larger_than_the_movement_is_found(damaged: Event, local: Commands, during_each_count: Any) -> None:
+    """What so few changes cannot explain is reported on a busy event, too."""
+    change(damaged, items.LANES, items.lane_key(damaged.event_id, 0), "ADD available :v", items.number(10))
+    users = iter(range(60))
+    during_each_count(lambda: damaged.cancels(f"user-{next(users)}"))
+    done = local("audit", damaged.event_id)
+    assert (done.code, broken(done)) == (BROKEN, ["P1"])
+
+
+def test_one_quiet_count_is_enough(sold_out: Event, local: Commands, during_each_count: Any) -> None:
+    """It recounts before it gives up."""
+    users = iter(["user-0"])
+
+    def cancel_once() -> None:
+        for user in users:
+            sold_out.cancels(user)
+            sold_out.promotes()
+
+    during_each_count(cancel_once)
+    assert local("audit", sold_out.event_id).code == 0
+
+
+def test_an_unknown_event_is_told_in_one_line(local: Commands) -> None:
+    """With the exit code of what could not be done."""
+    done = local("audit", "nowhere")
+    assert (done.code, done.out, done.err) == (2, "", "there is no event nowhere here\n")

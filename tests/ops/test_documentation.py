@@ -1,0 +1,80 @@
+"""docs/operations-tools.md shows what the commands really print."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import ops.audit
+from local import batches
+from tests.conftest import LogLines
+from tests.office import Office
+from tests.ops.commands import PROJECT, Commands
+from tests.ops.test_redrive import record
+
+PAGE = (PROJECT / "docs" / "operations-tools.md").read_text("utf-8")
+COMMAND = ".venv/bin/python -m ops "
+MASKS = (
+    (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "ID"),
+    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d[:.]\d\d[:.]\d\d([.,]\d{3}Z?(\+0000)?)?"), "TIME"),
+)
+
+
+def shown() -> list[tuple[str, str]]:
+    """Return each command of the page, with the output shown below it."""
+    found: list[tuple[str, str]] = []
+    for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL):
+        for line in block.splitlines(keepends=True):
+            if line.startswith("$ "):
+                assert line.startswith(f"$ {COMMAND}")
+                found.append((line.strip().removeprefix(f"$ {COMMAND}"), ""))
+            else:
+                found[-1] = (found[-1][0], found[-1][1] + line)
+    return found
+
+
+def masked(text: str) -> str:
+    """Return an output without what differs from run to run."""
+    for pattern, name in MASKS:
+        text = pattern.sub(name, text)
+    return text
+
+
+def test_every_example_of_the_page_is_the_real_output(
+    office: Office, local: Commands, data: Path, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order of the page; between its commands happens what its text says."""
+    monkeypatch.setattr(ops.audit, "PATIENCE_S", 0.0)
+    event = office.opens(tickets=2)
+    for user in ("anna", "ben", "cleo"):
+        event.books(user)
+    event.cancels("cleo")
+    for user in ("cleo", "dora"):
+        event.books(user)
+    commands = iter(shown())
+
+    def runs(name: str) -> None:
+        arguments, expected = next(commands)
+        words = [word.replace("$EVENT", event.event_id) for word in shlex.split(arguments)]
+        assert words[0] == name
+        done = local(*[word for word in words if word != "--local"])
+        assert (masked(done.out), done.err) == (masked(expected), "")
+
+    runs("audit")
+    event.cancels("ben")
+    runs("audit")
+    runs("settle")
+    runs("settle")
+    event.cancels("anna")
+    given_up = batches.GivenUp([record(event.event_id)], "RetryAttemptsExhausted", 11, raised=False)
+    batches.write_failed(data / "failed-records", given_up, "shard", "arn:stream", "arn:function")
+    (data / "failed-records" / "notes.json").write_text("Ask Zoë about these.")
+    runs("redrive")
+    runs("redrive")
+    (data / "logs" / "worker-1.log").write_text("\n".join(map(json.dumps, log_lines())))
+    runs("history")
+    event.books("elia")
+    runs("export")
+    assert next(commands, None) is None

@@ -1,0 +1,146 @@
+"""history EVENT USER: what the support desk can say, and what nobody knows any more."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from shared.waiting_list import position_of
+from tests.conftest import LogLines
+from tests.office import Event, Office
+from tests.ops.aws import STACK, stack
+from tests.ops.commands import Commands, read_only
+
+
+@pytest.fixture
+def event(office: Office) -> Event:
+    """Return an event of one ticket, which ada has."""
+    event = office.opens(tickets=1)
+    event.books("ada")
+    return event
+
+
+def test_a_ticket_that_was_bought_directly(event: Event, local: Commands) -> None:
+    """The first claim of a user: everything is known. Nothing is changed by asking."""
+    [booking] = event.check().bookings
+    with read_only():
+        done = local("history", event.event_id, "ada")
+    assert (done.code, done.err) == (0, "")
+    assert done.lines == [
+        f"event    {event.event_id} The concert",
+        "user     ada",
+        "claim    1",
+        f"booking  {booking['bookingId']}",
+        "status   CONFIRMED",
+        "This claim:",
+        f"  {booking['bookedAt']} got a ticket directly",
+        "Earlier claims: none, this is the first.",
+        "Logs (since the last start; a line is missing where a process was killed): 0 lines",
+    ]
+
+
+def test_a_place_in_the_waiting_list(event: Event, local: Commands) -> None:
+    """Its number, and how many are ahead now."""
+    for user in ("bob", "cid", "dan"):
+        event.books(user)
+    event.cancels("bob")
+    joined = next(one for one in event.check().bookings if one["userId"] == "dan")
+    lines = local("history", event.event_id, "dan").lines
+    assert lines[4:8] == [
+        "status   WAITING",
+        "position 2",
+        "This claim:",
+        f"  {joined['joinedAt']} joined the waiting list with the number 3",
+    ]
+
+
+def test_a_position_that_is_an_estimate_says_so(event: Event, local: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far back in the list it is an upper bound."""
+    monkeypatch.setattr(f"{position_of.__module__}.POSITION_EXACT_MAX", 0)
+    event.books("bob")
+    event.books("cid")
+    assert "position at most 2" in local("history", event.event_id, "cid").lines
+
+
+def test_a_promotion_and_a_cancellation_are_told_in_their_order(event: Event, local: Commands) -> None:
+    """From the waiting list to a ticket, and back."""
+    event.books("bob")
+    event.cancels("ada")
+    event.promotes()
+    event.cancels("bob")
+    bob = next(one for one in event.check().bookings if one["userId"] == "bob")
+    lines = local("history", event.event_id, "bob").lines
+    assert "status   CANCELLED" in lines
+    assert lines[6:9] == [
+        f"  {bob['joinedAt']} joined the waiting list with the number 1",
+        f"  {bob['promotedAt']} promoted: got a ticket from the waiting list",
+        f"  {bob['cancelledAt']} gave the ticket back",
+    ]
+
+
+def test_who_left_the_list_never_had_a_ticket(event: Event, local: Commands) -> None:
+    """And is not said to have given one back."""
+    event.books("bob")
+    event.cancels("bob")
+    lines = local("history", event.event_id, "bob").lines
+    assert [line.split(" ", 3)[3] for line in lines[6:8]] == [
+        "joined the waiting list with the number 1",
+        "left the waiting list",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("returns", "earlier"), [(1, "claim 1, which was cancelled."), (2, "claims 1 to 2, each of them cancelled.")]
+)
+def test_earlier_claims_are_known_by_their_number_only(
+    event: Event, local: Commands, returns: int, earlier: str
+) -> None:
+    """A new claim replaces the old one in the tables, and the command says what that lost."""
+    for _ in range(returns):
+        event.cancels("ada")
+        event.books("ada")
+    lines = local("history", event.event_id, "ada").lines
+    assert lines[2] == f"claim    {returns + 1}"
+    expected = f"Earlier claims: {earlier} Their bookingIds, times and places are not kept in the tables."
+    assert expected in lines
+
+
+def test_the_logs_tell_of_earlier_claims(event: Event, local: Commands, data: Path, log_lines: LogLines) -> None:
+    """On one machine they are read: of this user and event only, whatever else stands in them."""
+    event.books("bob")
+    event.cancels("bob")
+    event.books("bob")
+    event.cancels("ada")
+    event.promotes()
+    written = [json.dumps(line) for line in log_lines()]
+    written.append(json.dumps({"event_id": event.event_id, "user_id": "bob", "message": "something else"}))
+    torn = f'{{"event_id": "{event.event_id}", '
+    (data / "logs" / "worker-1.log").write_text("\n".join([*written[:2], torn, f'["{event.event_id}"]']))
+    (data / "logs" / "worker-1.log.1").write_text("\n".join(written[2:]))
+    lines = local("history", event.event_id, "bob").lines
+    start = next(number for number, line in enumerate(lines) if line.startswith("Logs"))
+    told = [line.split()[-2] for line in lines[start + 1 :]]
+    assert told == ["WaitingJoined", "WaitingLeft", "WaitingJoined", "BookingPromoted"]
+    ids = {line.split()[-1] for line in lines[start + 1 :]}
+    assert len(ids) == 2  # the booking of the first claim, which no table has
+
+
+def test_on_aws_it_says_how_to_ask_the_logs(event: Event, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are CloudWatch's there."""
+    event.cancel("ada")
+    user = 'q"u\\o'
+    event.books(user)
+    with stack():
+        lines = Commands(("--stack", STACK), capsys)("history", event.event_id, user).lines
+    query = lines[-1]
+    assert f'filter event_id = "{event.event_id}" and user_id = "q\\"u\\\\o"' in query
+    assert '"BookingPromoted"' in query
+
+
+def test_a_user_who_never_booked_is_told_in_one_line(event: Event, local: Commands) -> None:
+    """So is an event that there is not."""
+    done = local("history", event.event_id, "eve")
+    assert (done.code, done.out, done.err) == (2, "", f"eve has never booked the event {event.event_id}\n")
+    assert local("history", "nowhere", "eve").err == "there is no event nowhere here\n"
+    assert os.environ["EVENTS_TABLE"] == "EventsTable"

@@ -1,0 +1,266 @@
+"""redrive: failed records are replayed, from the folder and from the bucket alike, and no file goes before its time."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ops.failed_records
+import ops.settling
+from local import batches
+from shared.model import TryAgain
+from shared.settle import settle
+from tests.office import Event, Office
+from tests.ops.aws import BUCKET, STACK, stack
+from tests.ops.commands import Commands, read_only
+
+KEPT = 1
+
+
+class Folder:
+    """The failure destination on one machine."""
+
+    def __init__(self, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.command = Commands(("--local", "--data", str(data)), capsys)
+        self._folder = data / "failed-records"
+
+    def put(self, name: str, content: str) -> None:
+        """Write a file."""
+        (self._folder / name).write_text(content)
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the files that are there."""
+        return sorted(path.name for path in self._folder.iterdir())
+
+
+class Bucket:
+    """The failure destination on AWS."""
+
+    def __init__(self, s3: Any, capsys: pytest.CaptureFixture[str]) -> None:
+        self.command = Commands(("--stack", STACK), capsys)
+        self._s3 = s3
+
+    def put(self, name: str, content: str) -> None:
+        """Write an object."""
+        self._s3.put_object(Bucket=BUCKET, Key=name, Body=content.encode())
+
+    @property
+    def names(self) -> list[str]:
+        """Return the keys that are there."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        return sorted(found["Key"] for page in pages for found in page.get("Contents", ()))
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def failed(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Iterator[Folder | Bucket]:
+    """Yield the failure destination of each of the two places."""
+    if request.param == "folder":
+        yield Folder(request.getfixturevalue("data"), capsys)
+        return
+    with stack() as s3:
+        yield Bucket(s3, capsys)
+
+
+def record(event_id: str, number: int = 1) -> dict[str, Any]:
+    """Return a record as the stream gives it, as far as it is looked at."""
+    keys = {"laneId": {"S": f"{event_id}#0"}, "userId": {"S": "user-0"}}
+    change = {"Keys": keys, "SequenceNumber": str(number), "ApproximateCreationDateTime": 1.0}
+    return {"eventName": "MODIFY", "dynamodb": change}
+
+
+def document(*records: Any) -> str:
+    """Return a file as Lambda writes it."""
+    return json.dumps({"version": "1.0", "payload": json.dumps({"Records": records})})
+
+
+@pytest.fixture
+def stranded(sold_out: Event) -> Event:
+    """Return an event on which a ticket is free and 5 wait, since the promoter gave up."""
+    sold_out.cancels("user-0")
+    return sold_out
+
+
+def test_a_failed_record_is_replayed_and_its_file_removed(failed: Folder | Bucket, stranded: Event) -> None:
+    """The ticket goes to the head of the list (P6)."""
+    failed.put("one.json", document(record(stranded.event_id)))
+    done = failed.command("redrive")
+    assert (done.code, done.err) == (0, "")
+    assert done.lines == [f"event {stranded.event_id}: 1 promoted", "removed one.json", "1 removed, 0 kept"]
+    assert failed.names == []
+    assert "user-60" in stranded.check(drained=True).confirmed
+
+
+def test_nothing_to_replay_is_no_error(failed: Folder | Bucket) -> None:
+    """The usual case."""
+    done = failed.command("redrive")
+    assert (done.code, done.lines) == (0, ["0 removed, 0 kept"])
+
+
+def test_a_dry_run_changes_nothing(failed: Folder | Bucket, stranded: Event) -> None:
+    """It tells what would be done."""
+    failed.put("one.json", document(record(stranded.event_id)))
+    with read_only():
+        done = failed.command("redrive", "--dry-run")
+    assert done.code == 0
+    assert done.lines == [f"event {stranded.event_id}: 1 to promote", "would remove one.json", "1 to remove, 0 kept"]
+    assert failed.names == ["one.json"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '"x"', '{"payload": "{"}', '{"payload": 1}', '{"payload": "{\\"Records\\": 1}"}']
+)
+def test_a_file_that_cannot_be_read_is_reported_and_kept(data: Path, local: Commands, content: str) -> None:
+    """Somebody must look at it."""
+    (data / "failed-records" / "x.json").write_text(content)
+    done = local("redrive")
+    assert done.code == KEPT
+    assert done.lines == ["kept x.json: it is not what Lambda writes of failed records", "0 removed, 1 kept"]
+    assert (data / "failed-records" / "x.json").read_text() == content
+
+
+@pytest.mark.parametrize("broken", [{}, {"dynamodb": None}, "text", record(""), {"dynamodb": {"Keys": {"laneId": 1}}}])
+def test_a_record_that_cannot_be_read_keeps_its_file_and_the_others_count(
+    failed: Folder | Bucket, stranded: Event, broken: Any
+) -> None:
+    """One poisoned record must not keep the rest of its batch, or other files, from being replayed."""
+    failed.put("a.json", document(broken, record(stranded.event_id)))
+    failed.put("b.json", document(record(stranded.event_id)))
+    done = failed.command("redrive")
+    assert done.code == KEPT
+    assert "kept a.json: 1 of its 2 records name no event" in done.lines
+    assert failed.names == ["a.json"]
+    stranded.check(drained=True)
+
+
+def test_a_file_goes_only_after_its_event_was_settled(
+    failed: Folder | Bucket, stranded: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be settled is there for the next time; other events are not held up."""
+    other = stranded_again(stranded)
+    failed.put("bad.json", document(record(stranded.event_id), record(other.event_id)))
+    failed.put("good.json", document(record(other.event_id)))
+
+    def busy(event: Any, *arguments: Any, **more: Any) -> int:
+        assert "good.json" in failed.names
+        if event.event_id == stranded.event_id:
+            raise TryAgain("ThrottlingException")
+        return settle(event, *arguments, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ops.settling, "settle", busy)
+        done = failed.command("redrive")
+    assert done.code == KEPT
+    assert f"kept bad.json: the event {stranded.event_id} could not be settled (ThrottlingException)" in done.lines
+    assert failed.names == ["bad.json"]
+    other.check(drained=True)
+    assert failed.command("redrive").code == 0
+    assert failed.names == []
+    stranded.check(drained=True)
+
+
+def stranded_again(event: Event) -> Event:
+    """Return another such event."""
+    other = Office(event.database).opens(tickets=1)
+    other.books("ada")
+    other.books("bob")
+    other.cancels("ada")
+    return other
+
+
+def test_a_crash_in_the_middle_loses_nothing(
+    failed: Folder | Bucket, stranded: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped after settling and before removing, the file is replayed again, which is harmless (P7, P8)."""
+    failed.put("one.json", document(record(stranded.event_id)))
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ops.failed_records.Files, "remove", killed)
+        patch.setattr(ops.failed_records.Bucket, "remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            failed.command("redrive")
+    assert failed.names == ["one.json"]
+    assert failed.command("redrive").lines[0] == f"event {stranded.event_id}: 0 promoted"
+
+
+def test_a_file_that_another_redrive_took_is_passed_over(
+    failed: Folder | Bucket, stranded: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two operators at once."""
+    failed.put("one.json", document(record(stranded.event_id)))
+    kind = type(failed).__name__.replace("Folder", "Files")
+    read = getattr(ops.failed_records, kind).read
+
+    def after_the_other(place: Any, name: str) -> Any:
+        place.remove(name)
+        return read(place, name)
+
+    monkeypatch.setattr(f"ops.failed_records.{kind}.read", after_the_other)
+    assert failed.command("redrive").lines == ["0 removed, 0 kept"]
+    stranded.promotes()
+
+
+def test_a_file_that_another_redrive_removed_meanwhile_is_no_error(
+    failed: Folder | Bucket, stranded: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have settled its event."""
+    failed.put("one.json", document(record(stranded.event_id)))
+    kind = type(failed).__name__.replace("Folder", "Files")
+    remove = getattr(ops.failed_records, kind).remove
+
+    def twice(place: Any, name: str) -> None:
+        remove(place, name)
+        remove(place, name)
+
+    monkeypatch.setattr(f"ops.failed_records.{kind}.remove", twice)
+    assert failed.command("redrive").lines[-1] == "1 removed, 0 kept"
+
+
+def test_a_record_of_an_unknown_event_is_done_with(failed: Folder | Bucket) -> None:
+    """Nobody can wait for it; the promoter thinks so, too."""
+    failed.put("one.json", document(record("nowhere")))
+    done = failed.command("redrive")
+    assert done.code == 0
+    assert done.lines[0] == "event nowhere: there is no such event, so nobody waits for it"
+    assert failed.names == []
+
+
+def test_more_files_than_a_page_are_all_replayed(
+    failed: Folder | Bucket, stranded: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 lists a thousand at once; the folder is taken in as many. Each page settles an event once."""
+    settled: list[str] = []
+    settle_all = ops.settling.settle_all
+
+    def counting(event: Any) -> int:
+        settled.append(event.event_id)
+        return settle_all(event)
+
+    monkeypatch.setattr(ops.settling, "settle_all", counting)
+    for number in range(ops.failed_records.PAGE_MAX + 1):
+        failed.put(f"{number:05}.json", document(record(stranded.event_id)))
+    done = failed.command("redrive")
+    assert done.lines[-1] == "1001 removed, 0 kept"
+    assert failed.names == []
+    assert settled == [stranded.event_id] * 2
+
+
+def test_what_the_local_program_writes_can_be_replayed(data: Path, local: Commands, stranded: Event) -> None:
+    """The same format as that of Lambda, with the payload as text."""
+    given_up = batches.GivenUp([record(stranded.event_id)], "RetryAttemptsExhausted", 11, raised=False)
+    path = batches.write_failed(data / "failed-records", given_up, "shard", "arn:stream", "arn:function")
+    assert local("redrive").lines[:2] == [f"event {stranded.event_id}: 1 promoted", f"removed {path.name}"]
+    assert not path.exists()
+
+
+def test_a_payload_that_is_no_text_is_read_as_well(data: Path, local: Commands, stranded: Event) -> None:
+    """As a file looks that somebody has put in order by hand."""
+    text = json.dumps({"payload": {"Records": [record(stranded.event_id)]}})
+    (data / "failed-records" / "x.json").write_text(text)
+    assert local("redrive").code == 0
+    stranded.check(drained=True)

@@ -1,0 +1,88 @@
+"""The checks of the promises are themselves checked: each forged violation is noticed, and a sound event is not."""
+
+import copy
+import zlib
+from collections.abc import Callable
+
+import pytest
+
+from tests.promises import Request, Snapshot, order_violations, violations
+
+
+def _user_of(lane: int) -> str:
+    return next(user for user in (f"user-{n}" for n in range(100)) if zlib.crc32(user.encode()) % 2 == lane)
+
+
+ANNA, BEN = _user_of(0), _user_of(1)
+
+
+def _sound() -> Snapshot:
+    """Return an event of one ticket and two lanes: Anna has the ticket, Ben waits."""
+    closed = {"closedAt": "t", "changes": 1}
+    booking = {"eventId": "e", "bookingId": "b", "claim": 1}
+    return Snapshot(
+        event={"eventId": "e", "totalTickets": 1, "lanes": 2, "soldOutAt": "t", "lastSequence": 1},
+        lanes=[
+            {"laneId": "e#0", "available": 0, "waiting": 0, **closed},
+            {"laneId": "e#1", "available": 0, "waiting": 1, **closed},
+        ],
+        bookings=[
+            {"laneId": "e#0", "userId": ANNA, "status": "CONFIRMED", "bookedAt": "t", **booking},
+            {"laneId": "e#1", "userId": BEN, "status": "WAITING", "sequence": 1, "joinedAt": "t", **booking},
+        ],
+        entries=[{"eventId": "e", "sequence": 1, "userId": BEN, "bookingId": "b", "joinedAt": "t"}],
+    )
+
+
+FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
+    "a ticket too many": ("P1", lambda found: found.lanes[0].update(available=1)),
+    "a lane that owes": (
+        "P1",
+        lambda found: [lane.update(available=n) for lane, n in zip(found.lanes, (-1, 1), strict=True)],
+    ),
+    "a lane that is lost": ("P1", lambda found: found.lanes.pop(0)),
+    "two bookings of one user": ("P2", lambda found: found.bookings.append({**found.bookings[1]})),
+    "a booking on a strange lane": ("P2", lambda found: found.bookings[0].update(laneId="e#1")),
+    "a ticket without its moment": ("P2", lambda found: found.bookings[0].pop("bookedAt")),
+    "a claim without a number": ("P2", lambda found: found.bookings[0].update(claim=0)),
+    "an entry that is lost": ("P3", lambda found: found.entries.clear()),
+    "an entry of somebody else": ("P3", lambda found: found.entries[0].update(userId="mallory")),
+    "an entry in another place": ("P3", lambda found: found.entries[0].update(sequence=2)),
+    "a count that is out": ("P3", lambda found: found.lanes[0].update(waiting=1)),
+    "a number nobody drew": ("P3", lambda found: found.event.update(lastSequence=0)),
+    "an open lane beside a list": ("P4", lambda found: found.lanes[0].pop("closedAt")),
+    "a list that no sweep finds": ("P4", lambda found: found.event.pop("soldOutAt")),
+    "somebody who is stranded": ("P6", lambda found: (found.lanes[0].update(available=1), found.bookings.pop(0))),
+}
+
+
+def test_a_sound_event_breaks_nothing() -> None:
+    """No check cries wolf."""
+    assert violations(_sound(), drained=True) == []
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_forged_violation_is_noticed(forgery: str) -> None:
+    """Every check can fail, and says which promise it is."""
+    promise, forge = FORGERIES[forgery]
+    found = copy.deepcopy(_sound())
+    forge(found)
+    assert promise in {line.partition(":")[0] for line in violations(found, drained=True)}
+
+
+def test_a_free_ticket_beside_the_list_is_no_violation_before_the_stream_is_drained() -> None:
+    """P6 holds once the promoter is done."""
+    found = _sound()
+    found.lanes[0].update(available=1)
+    found.bookings.pop(0)
+    assert violations(found, drained=False) == []
+
+
+def test_who_asked_later_and_was_served_before_is_noticed() -> None:
+    """P5: the check looks at who was told to wait before another asked."""
+    told, later = Request("anna", 0.0, 1.0, "WAITING"), Request("ben", 2.0, 3.0, "WAITING")
+    at_once = Request("ben", 0.5, 3.0, "WAITING")
+    assert order_violations([told, later], {"anna": 1, "ben": 2}) == []
+    assert len(order_violations([told, later], {"anna": 2, "ben": 1})) == 1
+    assert len(order_violations([told, later], {"ben": 1})) == 1
+    assert order_violations([told, at_once], {"ben": 1}) == []
