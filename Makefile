@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL := -m pip install --quiet --no-deps --require-hashes --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format build bench dashboard lock clean
+.PHONY: help run test lint format build proof bench dashboard lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ format: .venv/.dev ## put the code into the house's format
 build: .venv-sam/.sam .venv-lambda/.lambda ## make what is deployed in .aws-sam/build; ARCH=arm64 or ARCH=x86_64
 	@scripts/build --architecture $(ARCH)
 	echo "Deploy it: .venv-sam/bin/sam deploy --guided --parameter-overrides Architecture=$(ARCH)"
+
+proof: .venv/.dev node_modules/.engine ## search for broken promises, for up to an hour; ARGS="--seed 7" repeats a walk
+	@.venv/bin/python -m tests.proof --whole $(ARGS)
 
 bench: .venv/.dev node_modules/.engine ## measure the office on this machine; ARGS="book --seconds 20" chooses
 	@.venv/bin/python -m bench $(ARGS)

@@ -1,0 +1,122 @@
+"""Whatever is sent, the answer is one that docs/api.md declares: its status, its fields, and never a 5xx.
+
+Random requests, from well-formed to arbitrary bytes, through the functions' entry points, on the real engine. A
+failure prints the request, made as small as possible.
+"""
+
+import base64
+import json
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, TypeAdapter
+
+import functions.book.app
+import functions.cancel.app
+import functions.initialize.app
+import functions.status.app
+from shared import contract
+from tests.gateway import Answer, call
+from tests.office import Office
+
+POSTS = [functions.initialize.app, functions.book.app, functions.cancel.app]
+DECLARED: dict[str, dict[int, Any]] = {
+    "initialize": {201: contract.EventAnswer},
+    "book": {200: contract.BookingAnswer, 201: contract.ConfirmedAnswer, 202: contract.WaitingAnswer},
+    "cancel": {200: contract.CancelledAnswer},
+    "status": {200: contract.EventAnswer | contract.StatusAnswer},
+}
+PROBLEMS = {400: {"malformed-json"}, 404: {"event-not-found", "booking-not-found"}, 409: {"booking-changed"}} | {
+    413: {"body-too-large"},
+    422: {"invalid-request", "idempotency-key-reused"},
+}
+FIELDS = {"type", "title", "status", "detail", "instance", "code", "requestId"}
+
+many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+some_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=140),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+ids = st.text(max_size=140) | st.integers() | some_json
+names = st.sampled_from(["userId", "eventId", "bookingId", "name", "totalTickets", "user_id", ""])
+
+
+def _assert_declared(function: ModuleType, answer: Answer) -> None:
+    name = function.__name__.split(".")[1]
+    if answer.status in DECLARED[name]:
+        assert answer.headers["content-type"] == "application/json"
+        declared: TypeAdapter[BaseModel] = TypeAdapter(DECLARED[name][answer.status])
+        declared.validate_json(answer.text, by_alias=True, by_name=False)
+        return
+    problem = answer.json
+    assert problem["code"] in PROBLEMS.get(answer.status, set()), answer
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem.keys() - {"errors"} == FIELDS
+    assert ("errors" in problem) == (problem["code"] == "invalid-request")
+
+
+@pytest.mark.parametrize("function", POSTS)
+@many
+@given(body=st.dictionaries(names, ids, max_size=5) | some_json)
+def test_any_json_has_a_declared_answer(function: ModuleType, body: Any) -> None:
+    """Fields of any type, missing and unknown ones, and what is no object."""
+    _assert_declared(function, call(function, body))
+
+
+@pytest.mark.parametrize("function", POSTS)
+@many
+@given(body=st.text(max_size=300) | st.binary(max_size=300))
+def test_any_bytes_have_a_declared_answer(function: ModuleType, body: str | bytes) -> None:
+    """Text that is no JSON, and base64 of what is no text."""
+    if isinstance(body, bytes):
+        _assert_declared(function, call(function, raw=base64.b64encode(body).decode(), base64=True))
+    else:
+        _assert_declared(function, call(function, raw=body))
+
+
+@many
+@given(event_id=st.text(min_size=1, max_size=140), query=st.dictionaries(names, st.text(max_size=140), max_size=2))
+def test_any_path_and_query_have_a_declared_answer(event_id: str, query: dict[str, str]) -> None:
+    """Ids of any characters, and parameters of any name."""
+    _assert_declared(functions.status.app, call(functions.status.app, event_id=event_id, query=query))
+
+
+@many
+@given(
+    requests=st.lists(
+        st.tuples(st.sampled_from(["book", "cancel", "status"]), st.sampled_from(["anna", "ben", 7, "ü", " "])),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_any_run_of_requests_has_declared_answers_and_keeps_the_promises(
+    office: Office, requests: list[tuple[str, str | int]]
+) -> None:
+    """P1 to P4 after any requests of any users, each of them well-formed."""
+    event = office.opens(tickets=2)
+    for name, user in requests:
+        if name == "status":
+            answer = event.status(str(user))
+        else:
+            answer = event.book(user) if name == "book" else event.cancel(user)
+        function = {"book": functions.book.app, "cancel": functions.cancel.app, "status": functions.status.app}[name]
+        _assert_declared(function, answer)
+    event.check()
+
+
+@many
+@given(key=st.text(max_size=260), tickets=st.integers(min_value=1, max_value=1_000_000))
+def test_any_idempotency_key_has_a_declared_answer(key: str, tickets: int) -> None:
+    """A key of any characters opens one event, or is refused."""
+    body = json.loads(json.dumps({"name": "The concert", "totalTickets": tickets}))
+    answers = [call(functions.initialize.app, body, headers={"idempotency-key": key}) for _ in range(2)]
+    for answer in answers:
+        _assert_declared(functions.initialize.app, answer)
+    assert answers[0].status == answers[1].status
+    if answers[0].status == 201:
+        assert answers[0].json == answers[1].json
