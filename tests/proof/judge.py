@@ -1,0 +1,172 @@
+"""The promises as they are checked at every step of every schedule: over the tables, each change, and each answer.
+
+Over the tables it is tests/promises.py that judges. What is added here needs a history: no queue jumping (P4) and
+first come, first served (P5) at the moment somebody gets a ticket, one effect for each request and answers that were
+true when they were given (P7).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared import items
+from shared.model import Booking, BookingChanged, BookingNotFound, Claim, Event, Status, TryAgain
+from tests import promises
+from tests.proof.lambdas import Result
+from tests.proof.operations import EVENT, Book, Cancel, Operation
+from tests.proof.stand_in import Change, Tables
+
+# How far a claim has come. It only ever goes up, and CANCELLED is its end.
+_STAGES = {Status.WAITING: 0, Status.CONFIRMED: 1, Status.CANCELLED: 2}
+
+Standing = tuple[int, int] | None  # a user's claim number and its stage
+
+
+class Violation(Exception):
+    """A promise was broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the requests have done so far, for "one effect each": (operation, what it did, bookingId)."""
+
+    effects: frozenset[tuple[str, str, str]] = frozenset()
+
+    def plus(self, operation: str, change: Change) -> "Made":
+        """Note a change in Bookings. Raises Violation where an effect comes twice."""
+        old, new = change
+        assert new is not None, "bookings are never deleted"
+        before, after = (items.to_booking(old) if old else None), items.to_booking(new)
+        what = _step(before, after)
+        effect = (operation, what, after.booking_id)
+        if what == "promoted":  # by anyone, and only once for it ends the waiting
+            return self
+        if what == "made" and any(one[1:] == effect[1:] for one in self.effects):
+            raise Violation(f"P7: {operation} made the booking {after.booking_id} a second time")
+        if any(one[:2] == effect[:2] for one in self.effects):
+            raise Violation(f"P7: {operation} had a second effect: {what} {after.booking_id}")
+        return Made(self.effects | {effect})
+
+
+NOTHING_MADE = Made()
+
+
+def check_tables(tables: Tables, *, drained: bool = False) -> None:
+    """Check P1 to P4, and with `drained` P6. Raises Violation."""
+    if tables.identity in _checked and not drained:
+        return
+    if broken := promises.violations(snapshot(tables), drained=drained):
+        raise Violation("; ".join(broken))
+    _checked.add(tables.identity)
+
+
+def snapshot(tables: Tables) -> promises.Snapshot:
+    """Return the tables as tests/promises.py reads them."""
+    kinds = (items.EVENTS, items.LANES, items.BOOKINGS, items.WAITING_LIST)
+    found = [[promises.plain(dict(item)) for item in tables.of(kind)] for kind in kinds]
+    return promises.Snapshot(found[0][0], *found[1:])
+
+
+def check_change(before: Tables, change: Change, owed: Mapping[str, frozenset[str]]) -> None:
+    """Check P4 and P5 where somebody gets a ticket.
+
+    `owed` says, by bookingId, who had been told to wait before it was asked for. Raises Violation.
+    """
+    old, new = change
+    assert new is not None, "bookings are never deleted"
+    got, had = items.to_booking(new), items.to_booking(old) if old else None
+    if got.status is not Status.CONFIRMED:
+        return
+    waiting = {entry["bookingId"]["S"] for entry in before.of(items.WAITING_LIST)}
+    if waiting and (had is None or had.status is not Status.WAITING):
+        raise Violation(f"P4: {got.booking_id} got a ticket directly while {sorted(waiting)} wait")
+    if overtaken := waiting & owed.get(got.booking_id, frozenset()):
+        raise Violation(f"P5: {got.booking_id} got a ticket before {sorted(overtaken)}, who had been told to wait")
+
+
+def standing(tables: Tables, user: str | None) -> Standing:
+    """Return how far a user's claims have come."""
+    booking = current(tables, user)
+    return (booking.claim, _STAGES[booking.status]) if booking else None
+
+
+def current(tables: Tables, user: str | None) -> Booking | None:
+    """Return a user's booking."""
+    found = [item for item in tables.of(items.BOOKINGS) if item["userId"]["S"] == user]
+    return items.to_booking(found[0]) if found else None
+
+
+def check_answer(operation: Operation, result: Result, since: Standing, tables: Tables, *, faults: bool) -> None:
+    """Check that an answer was true at some moment since the request was sent. Raises Violation."""
+    if result.alarms:
+        raise Violation(f"false alarm: {operation.name}: {', '.join(result.alarms)}")
+    if result.failures and not faults:
+        raise Violation(f"{operation.name} failed: {', '.join(result.failures)}")
+    if operation.user is None or (faults and isinstance(result.error, TryAgain)):
+        return
+    now = current(tables, operation.user)
+    if result.error:
+        _check_refusal(operation, result.error, since, now)
+        return
+    told: Booking = result.value.booking if isinstance(result.value, Claim) else result.value
+    stage = (told.claim, _STAGES[told.status])
+    if now is None or stage > (now.claim, _STAGES[now.status]) or (since and stage < since):
+        raise Violation(f"P7: {operation.name} was told {told}, which was never true while it asked")
+    if stage == (now.claim, _STAGES[now.status]) and told != now:
+        raise Violation(f"P7: {operation.name} was told {told}, and it is {now}")
+    if isinstance(operation, Cancel) and told.status is not Status.CANCELLED:
+        raise Violation(f"P7: {operation.name} was told {told}")
+
+
+def check_repetition(operation: Operation, result: Result, again: Result, tables: Tables) -> None:
+    """Check that the same request, sent again when all is quiet, gets the same answer as far as it still holds."""
+    now = current(tables, operation.user)
+    if now is None or result.error or not isinstance(operation, (Book, Cancel)):
+        return
+    told: Booking = result.value.booking if isinstance(result.value, Claim) else result.value
+    if told.booking_id != now.booking_id or (isinstance(operation, Book) and not now.is_active):
+        return  # the world has moved on
+    if again.error:
+        raise Violation(f"P7: {operation.name} repeated was answered {again.error!r}")
+    repeated: Booking = again.value.booking if isinstance(again.value, Claim) else again.value
+    if repeated != now or (isinstance(again.value, Claim) and again.value.is_new):
+        raise Violation(f"P7: {operation.name} repeated was told {again.value}, and it is {now}")
+
+
+def told_to_wait(result: Result) -> Iterable[str]:
+    """Return the bookingId of a user who was told to wait, if that was the answer."""
+    if isinstance(result.value, Claim) and result.value.booking.status is Status.WAITING:
+        yield result.value.booking.booking_id
+
+
+def event_of(tables: Tables) -> Event:
+    """Return the event."""
+    return items.to_event(next(item for item in tables.of(items.EVENTS) if item["eventId"]["S"] == EVENT))
+
+
+def _step(before: Booking | None, after: Booking) -> str:
+    """Name what happened to a user's claim. Raises Violation where it is no step of a claim's life."""
+    if before is None or before.claim != after.claim:
+        fresh = after.claim == (before.claim + 1 if before else 1) and (before is None or not before.is_active)
+        if fresh and after.is_active and (before is None or before.booking_id != after.booking_id):
+            return "made"
+    elif before.booking_id == after.booking_id and before.is_active and before.sequence == after.sequence:
+        if after.status is Status.CANCELLED:
+            return "cancelled"
+        if before.status is Status.WAITING and after.status is Status.CONFIRMED:
+            return "promoted"
+    promise = "P2" if before and before.is_active and before.booking_id != after.booking_id else "P7"
+    raise Violation(f"{promise}: a booking became {after} from {before}")
+
+
+def _check_refusal(operation: Operation, error: Exception, since: Standing, now: Booking | None) -> None:
+    if isinstance(operation, Cancel) and isinstance(error, BookingNotFound) and since is None:
+        return
+    if isinstance(operation, Cancel) and isinstance(error, BookingChanged) and now is not None:
+        came_back = since is not None and now.claim > since[0]
+        if came_back or operation.booking not in {None, now.booking_id}:
+            return
+    raise Violation(f"P7: {operation.name} was answered {error!r}")
+
+
+_checked: set[frozenset[Any]] = set()

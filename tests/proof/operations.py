@@ -1,0 +1,149 @@
+"""What runs against the database: each calls the office as a function's handler does."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+from shared import events, office, promotion
+from shared.dynamodb import Deadline
+from shared.model import Event
+
+EVENT = "E"
+_BUDGET_S = 60.0  # the simulated clock stands still
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One call of a function. `tag` tells those of one user apart; `warm` with an event as it was when opened."""
+
+    tag: str = ""
+    warm: Event | None = None
+
+    @property
+    def name(self) -> str:
+        """Return how it is called in reports, different for each operation of a scenario."""
+        raise NotImplementedError
+
+    @property
+    def name_of_effect(self) -> str:
+        """Return the id of what it makes."""
+        return self.name
+
+    @property
+    def user(self) -> str | None:
+        """Return who asks."""
+        return None
+
+    def run(self) -> Any:
+        """Call the function, cold or with what it remembers."""
+        if self.warm:
+            events.remember(self.warm)
+        return self.call(Deadline.after(_BUDGET_S))
+
+    def call(self, deadline: Deadline) -> Any:
+        """Ask the office."""
+        raise NotImplementedError
+
+    def repeated(self, times: int = 1) -> "Operation":
+        """Return the same request, sent again, to a function that has just been started."""
+        return replace(self, tag=f"{self.tag}{'+' * times}", warm=None)
+
+
+@dataclass(frozen=True)
+class Open(Operation):
+    """POST /initialize."""
+
+    tickets: int = 1
+    lanes: int = 1
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "open again"."""
+        return f"open{self.tag}"
+
+    @property
+    def name_of_effect(self) -> str:
+        """Return the event's id: the same for each, as it follows from an Idempotency-Key."""
+        return EVENT
+
+    def call(self, deadline: Deadline) -> Event:
+        """Open the event, with lanes as few as the scenario wants."""
+        with patch.object(events, "lanes_for", lambda _: self.lanes):
+            return events.open_event("The concert", self.tickets, deadline)
+
+
+@dataclass(frozen=True)
+class Book(Operation):
+    """POST /book."""
+
+    who: str = ""
+
+    @property
+    def user(self) -> str:
+        """Return who books."""
+        return self.who
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "ann" or "ann again"."""
+        return f"{self.who}{self.tag}"
+
+    def call(self, deadline: Deadline) -> Any:
+        """Ask the office."""
+        return office.book(EVENT, self.who, deadline)
+
+
+@dataclass(frozen=True)
+class Cancel(Operation):
+    """POST /cancel, with or without a bookingId."""
+
+    who: str = ""
+    booking: str | None = None
+
+    @property
+    def user(self) -> str:
+        """Return who cancels."""
+        return self.who
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "cancel ann"."""
+        return f"cancel {self.who}{self.tag}"
+
+    def call(self, deadline: Deadline) -> Any:
+        """Ask the office."""
+        return office.cancel(EVENT, self.who, self.booking, deadline)
+
+
+@dataclass(frozen=True)
+class Promote(Operation):
+    """The promoter on a batch of records of the Bookings stream: what it is told of each is its lane."""
+
+    lanes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "promoter"."""
+        return f"promoter{self.tag}"
+
+    def call(self, deadline: Deadline) -> list[str]:
+        """Settle the batch; `deadline` is that of the invocation."""
+        records = [
+            {"dynamodb": {"Keys": {"laneId": {"S": lane}}, "SequenceNumber": str(number)}}
+            for number, lane in enumerate(self.lanes)
+        ]
+        return promotion.settle_batch(records, deadline.at_s)
+
+
+@dataclass(frozen=True)
+class Sweep(Operation):
+    """The sweep of sold-out events."""
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "sweep"."""
+        return f"sweep{self.tag}"
+
+    def call(self, deadline: Deadline) -> int:
+        """Sweep and audit."""
+        return promotion.sweep(deadline.at_s)

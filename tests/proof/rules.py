@@ -1,0 +1,215 @@
+"""Mutants of the code: each rule that is not a condition but an order of requests, or a thing to remember."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+from shared import audit, cancellation, dynamodb, items, promotion, sale, settle
+from shared.claims import NewClaim
+from shared.dynamodb import Deadline, Refused, TransactItem
+from shared.model import Booking, BookingChanged, Entry, Event, Lane
+from tests.proof.explore import Scenario
+from tests.proof.scenarios import (
+    CALM,
+    CANCELS_TWICE,
+    COMES_AND_GOES,
+    COMES_BACK,
+    CRASH,
+    CROWDED_LANES,
+    FAULT,
+    GROWING_PAGE,
+    LAST_TICKET,
+    LATE_JOINER,
+    RELEASE,
+    RELEASE_TO_FIRST,
+    SWEEP_AND_RELEASE,
+)
+from tests.proof.world import FILTERS, Filters
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """A rule, by what is done without it: a name in shared/ and what takes its place, or a filter of the stream."""
+
+    text: str
+    file: str
+    shown_by: Scenario  # where the search sees what the rule is for
+    owner: Any = None
+    name: str = ""
+    mutant: Any = None
+    filters: Filters = FILTERS
+    is_slow: bool = False  # takes longer than `make test` has
+
+    @contextmanager
+    def broken(self) -> Iterator[None]:
+        """Run without the rule."""
+        if self.owner is None:
+            yield
+            return
+        with patch.object(self.owner, self.name, self.mutant):
+            yield
+
+
+_close, _met, _put, _refused_by = sale.close, NewClaim.met, NewClaim.put, NewClaim.refused_by
+
+
+def _close_only_in_name(event: Event, _lanes: list[Lane], deadline: Deadline) -> Event:
+    return _close(event, [], deadline)
+
+
+def _close_home_only(event: Event, lanes: list[Lane], deadline: Deadline) -> Event:
+    return _close(event, lanes[:1], deadline)
+
+
+def _close_last(event: Event, lanes: list[Lane], deadline: Deadline) -> Event:
+    sold_out = _close(event, [], deadline)
+    _close(event, lanes, deadline)
+    return sold_out
+
+
+def _put_under_new_id(claim: NewClaim, booking: Booking) -> TransactItem:
+    put = _put(claim, booking)["Put"]
+    claim.booking_id += "'"
+    item = {**put["Item"], "bookingId": items.text(claim.booking_id)}
+    return {"Put": {**put, "Item": item}}
+
+
+def _met_in_no_doubt(claim: NewClaim, standing: Booking | None) -> Booking | None:
+    claim.uncertain = False
+    return _met(claim, standing)
+
+
+def _met_as_a_stranger(claim: NewClaim, standing: Booking | None) -> Booking | None:
+    if standing and not standing.is_active:
+        claim.number = standing.claim + 1
+        return None
+    return standing
+
+
+_promote_in_order = settle._promote_in_order  # noqa: SLF001  # a mutant is made inside
+
+
+def _promote_after_refusals(event: Event, entries: list[Entry], tickets: list[int], *rest: Any) -> int:
+    pairs = zip(entries, tickets, strict=False)
+    return sum(_promote_in_order(event, [entry], [ticket], *rest) for entry, ticket in pairs)
+
+
+def _promote_backwards(event: Event, entries: list[Entry], *rest: Any) -> int:
+    return _promote_in_order(event, entries[::-1], *rest)
+
+
+def _head_of_any_length(event_id: str, length: int, deadline: Deadline) -> list[Entry]:
+    request = {
+        "TableName": items.WAITING_LIST,
+        "KeyConditionExpression": "eventId = :event",
+        "ExpressionAttributeValues": {":event": items.text(event_id)},
+    }
+    page = dynamodb.query(deadline, **request, Limit=length, ConsistentRead=True)
+    return [items.to_entry(item) for item in page["Items"]]
+
+
+def _cancel_whatever_is_there(event: Event, user_id: str, booking_id: str | None, deadline: Deadline) -> Booking:
+    while True:
+        try:
+            return _cancel(event, user_id, booking_id, deadline)
+        except BookingChanged:
+            if booking_id:
+                raise
+
+
+_cancel = cancellation.cancel
+
+
+def _settle_batch_without_report(records: Sequence[dict[str, Any]], time_left_s: float) -> list[str]:
+    _settle_batch(records, time_left_s)
+    return []
+
+
+_settle_batch = promotion.settle_batch
+
+
+def _settle_nothing(*_: Any) -> int:
+    return 0
+
+
+def _audit_after_settling(event: Event, deadline: Deadline) -> Any:
+    settle.settle(event, deadline)
+    with patch.object(audit, "settle", _settle_nothing):
+        return _audit(event, deadline)
+
+
+_audit = audit.audit
+
+
+def _commit_without_doubt(transaction: Sequence[TransactItem], deadline: Deadline) -> Refused | None:
+    refused = _commit(transaction, deadline)
+    return Refused(refused.reasons) if refused else None
+
+
+_commit = dynamodb.commit
+
+
+def _filters_without(status: str) -> Filters:
+    def wants(one: Mapping[str, Any]) -> bool:
+        return status in one["dynamodb"]["NewImage"]["status"]["S"]
+
+    return tuple(one for one in FILTERS if not wants(one))
+
+
+def _bounded(scenario: Scenario, bounds: tuple[int, int] = CALM) -> Scenario:
+    return replace(scenario, crashes=bounds[0], faults=bounds[1])
+
+
+RULES = (
+    Rule("lanes are closed before anybody joins", "shared/sale.py", LAST_TICKET, sale, "close", _close_only_in_name),
+    Rule("every lane is closed", "shared/sale.py", CROWDED_LANES, sale, "close", _close_home_only),
+    Rule(
+        "lanes are closed before the event is called sold out", "shared/sale.py",
+        _bounded(LAST_TICKET, CRASH), sale, "close", _close_last,
+    ),
+    Rule("one bookingId over all tries", "shared/claims.py", LAST_TICKET, NewClaim, "put", _put_under_new_id),
+    Rule(
+        "a request knows its own claim when it meets it", "shared/claims.py",
+        _bounded(CANCELS_TWICE, FAULT), NewClaim, "met", _met_as_a_stranger,
+    ),
+    Rule(
+        "no second claim while a first may have been made", "shared/claims.py",
+        _bounded(COMES_AND_GOES, FAULT), NewClaim, "met", _met_in_no_doubt,
+    ),
+    Rule(
+        "a try without an answer is remembered", "shared/dynamodb.py",
+        _bounded(COMES_AND_GOES, FAULT), dynamodb, "commit", _commit_without_doubt,
+    ),
+    Rule(
+        "settle promotes in the order of the list", "shared/settle.py",
+        RELEASE_TO_FIRST, settle, "_promote_in_order", _promote_backwards,
+    ),
+    Rule(
+        "settle ends a page at the first refusal", "shared/settle.py",
+        LATE_JOINER, settle, "_promote_in_order", _promote_after_refusals,
+    ),
+    Rule(
+        "a page ends at the last number drawn before it was read", "shared/waiting_list.py",
+        GROWING_PAGE, settle, "head", _head_of_any_length, is_slow=True,
+    ),
+    Rule(
+        "cancel stays with the booking that it saw first", "shared/cancellation.py",
+        _bounded(CANCELS_TWICE, FAULT), cancellation, "cancel", _cancel_whatever_is_there,
+    ),
+    Rule("a release reaches the promoter", "template.yaml", RELEASE, filters=_filters_without("CANCELLED")),
+    Rule(
+        "a join reaches the promoter", "template.yaml",
+        _bounded(COMES_BACK, CRASH), filters=_filters_without("WAITING"),
+    ),
+    Rule(
+        "a batch that could not be settled comes again", "shared/promotion.py",
+        _bounded(RELEASE, FAULT), promotion, "settle_batch", _settle_batch_without_report,
+    ),
+    Rule("the sweep settles", "shared/audit.py", _bounded(RELEASE, FAULT), audit, "settle", _settle_nothing),
+    Rule(
+        "the audit reads the lanes before it settles", "shared/audit.py",
+        SWEEP_AND_RELEASE, audit, "audit", _audit_after_settling,
+    ),
+)  # fmt: skip

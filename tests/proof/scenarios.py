@@ -1,0 +1,264 @@
+"""The scenarios that are searched: small enough for every schedule, and together on every path of the protocol."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from tests.proof.explore import Scenario
+from tests.proof.operations import Book, Cancel, Open, Sweep
+
+CALM = (0, 0)  # crashes and faults in one schedule, at the most
+CRASH = (1, 0)
+FAULT = (0, 1)
+BOTH = (1, 1)
+
+Bounds = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A scenario, and with which bounds it is searched: always, and when there is an hour."""
+
+    scenario: Scenario
+    short: tuple[Bounds, ...] = (CALM,)
+    whole: tuple[Bounds, ...] = ()
+
+    def searches(self, *, whole: bool) -> Iterator[Scenario]:
+        """Yield the scenario with each of its bounds."""
+        for crashes, faults in (*self.short, *(self.whole if whole else ())):
+            yield replace(self.scenario, crashes=crashes, faults=faults)
+
+
+def books(user: str, tag: str = "") -> Book:
+    """Return a booking by this user."""
+    return Book(tag, who=user)
+
+
+def cancels(user: str, booking: str | None = None, tag: str = "") -> Cancel:
+    """Return a cancellation by this user."""
+    return Cancel(tag, who=user, booking=booking)
+
+
+def on_lane(name: str, lane: int, lanes: int) -> str:
+    """Return a user whose home is this lane."""
+    users = (f"{name}{number}" for number in range(1, 100))
+    return next(user for user in users if zlib.crc32(user.encode()) % lanes == lane)
+
+
+_ANN, _BEN = on_lane("ann", 0, 2), on_lane("ben", 1, 2)
+_CAT, _DAN = on_lane("cat", 0, 2), on_lane("dan", 1, 2)
+_ALL = (CALM, CRASH, FAULT)
+
+LAST_TICKET = Scenario("Two users want the last ticket", (books("ann"), books("bob")))
+LAST_TICKET_COLD = replace(LAST_TICKET, name=f"{LAST_TICKET.name}, from functions that know nothing", warm=False)
+LAST_TICKET_OF_THREE = Scenario("Three users want the last ticket", (books("ann"), books("bob"), books("cat")))
+LAST_TICKET_TWICE = Scenario(
+    "One user wants the last ticket twice, another once", (books("ann"), books("ann", " too"), books("bob"))
+)
+TWO_LANES = Scenario("Two users of one lane find the tickets of two", (books(_ANN), books(_CAT)), tickets=2, lanes=2)
+CROWDED_LANES = Scenario(
+    "Three users want two tickets on two lanes", (books(_ANN), books(_CAT), books(_BEN)), tickets=2, lanes=2
+)
+COMES_BACK = Scenario(
+    "The last ticket comes back while another looks for one", (cancels("ann"), books("bob")), before=(books("ann"),)
+)
+COMES_BACK_TO_TWO = Scenario(
+    "The last ticket comes back while two look for one",
+    (cancels("ann"), books("bob"), books("cat")),
+    before=(books("ann"),),
+)
+LANES_COME_BACK = Scenario(
+    "The last tickets of two lanes come back while another looks for one",
+    (cancels(_ANN), cancels(_BEN), books(_CAT)),
+    before=(books(_ANN), books(_BEN)),
+    tickets=2,
+    lanes=2,
+)
+
+CANCELS_TWICE = Scenario(
+    "A user cancels twice and books",
+    (cancels("ann"), cancels("ann", tag=" too"), books("ann", " again")),
+    before=(books("ann"),),
+    tickets=2,
+)
+CANCELS_ONE_TWICE = Scenario(
+    "A user cancels one booking by its id twice, and books",
+    (cancels("ann", "ann"), cancels("ann", "ann", " too"), books("ann", " again")),
+    before=(books("ann"),),
+    tickets=2,
+)
+BOOKS_TWICE = Scenario(
+    "A user who came back books twice and cancels",
+    (books("ann", " 2"), books("ann", " 3"), cancels("ann")),
+    before=(books("ann"), cancels("ann", tag=" before")),
+    tickets=2,
+)
+COMES_AND_GOES = Scenario(
+    "A user who came back books, cancels, books and cancels",
+    (books("ann", " 2"), cancels("ann"), books("ann", " 3"), cancels("ann", tag=" too")),
+    before=(books("ann"), cancels("ann", tag=" before")),
+    tickets=3,
+)
+
+_SOLD_OUT = (books("ann"), books("bob"))  # of one ticket: ann has it, bob waits
+_RELEASED = ((cancels("ann"), None),)
+RELEASE = Scenario("A ticket is released to one who waits", (), before=_SOLD_OUT, begun=_RELEASED)
+RELEASE_TO_FIRST = Scenario(
+    "A ticket is released to the first of two who wait", (), before=(*_SOLD_OUT, books("cat")), begun=_RELEASED
+)
+RELEASE_AND_JOIN = Scenario(
+    "A ticket is released while one waits and another books", (cancels("ann"), books("cat")), before=_SOLD_OUT
+)
+RELEASE_AND_JOIN_COLD = replace(
+    RELEASE_AND_JOIN, name=f"{RELEASE_AND_JOIN.name}, from functions that know nothing", warm=False
+)
+HEIR_LEAVES = Scenario("A ticket is released while its heir leaves", (cancels("ann"), cancels("bob")), before=_SOLD_OUT)
+HEIR_COMES_BACK = Scenario(
+    "A ticket is free while its heir leaves and comes back",
+    (cancels("bob"), books("bob", " again")),
+    before=_SOLD_OUT,
+    begun=_RELEASED,
+)
+HEIR_COMES_BACK_LATER = Scenario(
+    "A ticket is free while its heir leaves and comes back behind another",
+    (cancels("bob"), books("bob", " again")),
+    before=(*_SOLD_OUT, books("cat")),
+    begun=_RELEASED,
+)
+HEIR_LEAVES_TWICE = Scenario(
+    "Who waits leaves twice, by bookingId, and comes back",
+    (cancels("bob", "bob"), cancels("bob", "bob", " too"), books("bob", " again")),
+    before=_SOLD_OUT,
+)
+NOBODY_WAITS = Scenario(
+    "A ticket is free in a closed lane, nobody waits, and two book",
+    (books("cat"), books("dan")),
+    before=(*_SOLD_OUT, cancels("bob"), cancels("ann")),
+)
+TWO_RELEASES = Scenario(
+    "Tickets of two lanes are released to two who wait",
+    (cancels(_ANN), cancels(_BEN)),
+    before=(books(_ANN), books(_BEN), books(_CAT), books(_DAN)),
+    tickets=2,
+    lanes=2,
+    promoters=2,
+)
+TWO_PROMOTERS = Scenario(
+    "A ticket is released and another joins, before two promoters",
+    (cancels(_ANN), books(_DAN)),
+    before=(books(_ANN), books(_BEN), books(_CAT)),
+    tickets=2,
+    lanes=2,
+    promoters=2,
+)
+LATE_JOINER = Scenario(
+    "Who drew the first number joins last, before tickets on two lanes",
+    (),
+    before=(books(_ANN), books(_BEN)),
+    begun=(
+        (books("eve"), "WaitingList"),
+        *((books(user), None) for user in (_CAT, _DAN)),
+        *((cancels(user), None) for user in (_ANN, _BEN)),
+    ),
+    tickets=2,
+    lanes=2,
+)
+GROWING_PAGE = Scenario(
+    "The list grows in front of a page while it is read",
+    (books("dan"),),
+    before=(books("ann"), books("bob"), books("cat"), books("xen")),
+    begun=(
+        (books("eve"), "WaitingList"),
+        (books("mia"), None),
+        *((cancels(user), None) for user in ("ann", "bob", "cat")),
+    ),
+    tickets=3,
+    warm=False,
+)
+
+LEFT_AND_BOOKS_TWICE = Scenario(
+    "Who left the list books twice and leaves",
+    (books("bob", " 2"), books("bob", " 3"), cancels("bob")),
+    before=(*_SOLD_OUT, cancels("bob", tag=" before")),
+)
+
+OPENED_TWICE = Scenario("The event is opened again while a ticket is sold", (Open(" again"), books("ann")))
+
+SWEEP_AND_RELEASE = Scenario(
+    "The sweep comes while a ticket is released to one who waits", (cancels("ann"), Sweep()), before=_SOLD_OUT
+)
+SWEEP_AND_RELEASES = Scenario(
+    "The sweep comes while both tickets are released to one who waits",
+    (cancels("ann"), cancels("bob"), Sweep()),
+    before=(books("ann"), books("bob"), books("cat")),
+    tickets=2,
+)
+SWEEP_AND_JOINS = Scenario(
+    "The sweep comes while two join",
+    (Sweep(),),
+    before=_SOLD_OUT,
+    begun=((books("cat"), "WaitingList"), (books("dan"), "WaitingList")),
+)
+SWEEP_AND_LEAVES = Scenario(
+    "The sweep comes while both who wait leave",
+    (cancels("bob"), cancels("cat"), Sweep()),
+    before=(*_SOLD_OUT, books("cat")),
+)
+SWEEP_AND_LANES = Scenario(
+    "The sweep comes while tickets of two lanes move",
+    (cancels(_ANN), cancels(_CAT), Sweep()),
+    before=(books(_ANN), books(_BEN), books(_CAT)),
+    tickets=2,
+    lanes=2,
+)
+
+CROWD = Scenario(
+    "Five users book, cancel and come back, while the sweep comes",
+    (
+        *map(books, (_ANN, _BEN, _CAT, _DAN, "eve")),
+        *map(cancels, (_ANN, _BEN, _CAT)),
+        books(_ANN, " again"),
+        cancels(_ANN, tag=" again"),
+        Sweep(),
+    ),
+    tickets=2,
+    lanes=2,
+    promoters=2,
+)
+
+PLANS = (
+    Plan(LAST_TICKET, short=_ALL, whole=(BOTH,)),
+    Plan(LAST_TICKET_COLD, short=_ALL),
+    Plan(LAST_TICKET_OF_THREE),
+    Plan(LAST_TICKET_TWICE, whole=(CRASH, FAULT)),
+    Plan(TWO_LANES, short=_ALL, whole=(BOTH,)),
+    Plan(CROWDED_LANES, whole=(CRASH, FAULT)),
+    Plan(COMES_BACK, short=(CALM, CRASH), whole=(FAULT,)),
+    Plan(COMES_BACK_TO_TWO, short=()),  # too many schedules: only walks go through it
+    Plan(LANES_COME_BACK, whole=(CRASH,)),
+    Plan(CANCELS_TWICE, short=_ALL, whole=(BOTH,)),
+    Plan(CANCELS_ONE_TWICE, short=_ALL, whole=(BOTH,)),
+    Plan(BOOKS_TWICE, short=_ALL, whole=(BOTH,)),
+    Plan(COMES_AND_GOES, short=(CALM,), whole=(FAULT,)),
+    Plan(RELEASE, short=_ALL, whole=(BOTH,)),
+    Plan(RELEASE_TO_FIRST, short=_ALL, whole=(BOTH,)),
+    Plan(RELEASE_AND_JOIN, short=(CALM, CRASH), whole=(FAULT,)),
+    Plan(RELEASE_AND_JOIN_COLD, whole=(CRASH,)),
+    Plan(HEIR_LEAVES, short=_ALL, whole=(BOTH,)),
+    Plan(HEIR_COMES_BACK, whole=(CRASH, FAULT)),
+    Plan(HEIR_COMES_BACK_LATER, whole=(FAULT,)),
+    Plan(HEIR_LEAVES_TWICE, whole=(CRASH, FAULT)),
+    Plan(NOBODY_WAITS, short=(), whole=(CALM,)),
+    Plan(TWO_RELEASES, whole=(CRASH, FAULT)),
+    Plan(TWO_PROMOTERS, whole=(CRASH,)),
+    Plan(LATE_JOINER, whole=(CRASH, FAULT)),
+    Plan(GROWING_PAGE, short=(), whole=(CALM,)),
+    Plan(SWEEP_AND_RELEASE, whole=(CRASH, FAULT)),
+    Plan(OPENED_TWICE, short=_ALL),
+    Plan(LEFT_AND_BOOKS_TWICE),
+    Plan(SWEEP_AND_LEAVES, whole=(CRASH, FAULT)),
+    Plan(SWEEP_AND_RELEASES, short=(), whole=(CALM,)),
+    Plan(SWEEP_AND_JOINS, short=(), whole=(CALM,)),
+    Plan(SWEEP_AND_LANES, short=(), whole=(CALM,)),
+    Plan(CROWD, short=()),  # far too many schedules: only walks go through it
+)

@@ -1,0 +1,262 @@
+"""The stand-in of DynamoDB is held against the real engine: same answers, same tables, same stream records."""
+
+import random
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared import dynamodb, items
+from tests.proof.conditions import name_of
+from tests.proof.explore import Scenario, start
+from tests.proof.lambdas import Node, Request, simulated
+from tests.proof.operations import EVENT, Open, Operation, Sweep
+from tests.proof.scenarios import (
+    BOOKS_TWICE,
+    CANCELS_TWICE,
+    COMES_BACK,
+    CROWDED_LANES,
+    HEIR_COMES_BACK,
+    HEIR_LEAVES,
+    LATE_JOINER,
+    LEFT_AND_BOOKS_TWICE,
+    OPENED_TWICE,
+    RELEASE_AND_JOIN,
+    SWEEP_AND_LEAVES,
+    books,
+    cancels,
+)
+from tests.proof.stand_in import TRANSACT, Change, Effect, Tables, apply
+from tests.proof.steps import Ground, Step, steps
+from tests.proof.world import Client, World
+
+Outcome = tuple[str, ...]  # a transaction's name, and what each of its items said
+
+_TABLES = (items.EVENTS, items.LANES, items.BOOKINGS, items.WAITING_LIST)
+_LANES_MAX = 2
+_STATES_MAX = 2_000  # of a scenario, when looking for outcomes
+
+# All there can be: an outcome more, and this must be told; one less, and some scenario no longer shows it.
+_OK, _NO = "None", "ConditionalCheckFailed"
+_OUTCOMES = {
+    ("open", _OK, _OK),
+    ("open", _NO, _OK),
+    ("take", _OK, _OK),
+    ("take", _NO, _OK),
+    ("take", _OK, _NO),
+    ("take", _NO, _NO),
+    ("join", _OK, _OK, _OK),
+    ("join", _NO, _OK, _OK),
+    ("promote", _OK, _OK, _OK),
+    ("promote", _NO, _OK, _OK),
+    ("promote", _OK, _OK, _NO),
+    ("promote", _NO, _OK, _NO),
+    ("release", _OK, _OK),
+    ("release", _NO, _OK),
+    ("leave", _OK, _OK, _OK),
+    ("leave", _NO, _OK, _OK),
+}
+
+
+class Engine:
+    """The real engine, and what it does with the requests of a walk."""
+
+    def __init__(self) -> None:
+        """Connect."""
+        self.client: Any = dynamodb.client  # the office's own, as no search goes on here
+        self._streams: Any = boto3.client(
+            "dynamodbstreams",
+            endpoint_url=self.client.meta.endpoint_url,
+            config=Config(parameter_validation=False),  # the engine's ids are shorter than the SDK wants
+        )
+
+    def clear(self) -> None:
+        """Take out what an earlier walk left of the event."""
+        for key, table in [(items.event_key(EVENT), items.EVENTS)] + [
+            (items.lane_key(EVENT, lane), items.LANES) for lane in range(_LANES_MAX)
+        ]:
+            self.client.delete_item(TableName=table, Key=key)
+        for item in self._query(items.WAITING_LIST, "eventId", EVENT):
+            self.client.delete_item(
+                TableName=items.WAITING_LIST, Key={"eventId": item["eventId"], "sequence": item["sequence"]}
+            )
+        for lane in range(_LANES_MAX):
+            for item in self._query(items.BOOKINGS, "laneId", items.lane_id(EVENT, lane)):
+                self.client.delete_item(
+                    TableName=items.BOOKINGS, Key={"laneId": item["laneId"], "userId": item["userId"]}
+                )
+
+    def put(self, tables: Tables) -> None:
+        """Put a moment's tables in."""
+        for (table, _), item in tables.items.items():
+            self.client.put_item(TableName=table, Item=item)
+
+    def answer(self, request: Request) -> tuple[Any, Any]:
+        """Send a request; return its answer, or the code and the reasons of its refusal."""
+        try:
+            answer = getattr(self.client, request.operation)(**request.parameters)
+        except ClientError as error:
+            return None, (error.response["Error"]["Code"], _plain_reasons(error))
+        del answer["ResponseMetadata"]
+        return answer, None
+
+    def tables(self) -> dict[str, list[Any]]:
+        """Read what is there of the event."""
+        lanes = [items.lane_id(EVENT, lane) for lane in range(_LANES_MAX)]
+        return {
+            items.EVENTS: self._query(items.EVENTS, "eventId", EVENT),
+            items.LANES: [item for lane in lanes for item in self._query(items.LANES, "laneId", lane)],
+            items.BOOKINGS: [item for lane in lanes for item in self._query(items.BOOKINGS, "laneId", lane)],
+            items.WAITING_LIST: self._query(items.WAITING_LIST, "eventId", EVENT),
+        }
+
+    def stream_from_now(self) -> Iterator[Any]:
+        """Return what will read the records that come from now on: each as what was, and what is."""
+        [stream] = self._streams.list_streams(TableName=items.BOOKINGS)["Streams"]
+        shards = self._streams.describe_stream(StreamArn=stream["StreamArn"])["StreamDescription"]["Shards"]
+        positions = [
+            self._streams.get_shard_iterator(
+                StreamArn=stream["StreamArn"], ShardId=shard["ShardId"], ShardIteratorType="LATEST"
+            )["ShardIterator"]
+            for shard in shards
+        ]
+        return self._records(positions)
+
+    def _records(self, positions: Sequence[str]) -> Iterator[Any]:
+        for position in positions:
+            for record in self._streams.get_records(ShardIterator=position)["Records"]:
+                yield record["dynamodb"].get("OldImage"), record["dynamodb"].get("NewImage")
+
+    def _query(self, table: str, key: str, value: str) -> list[Any]:
+        condition = {"KeyConditionExpression": f"{key} = :value", "ExpressionAttributeValues": {":value": {"S": value}}}
+        found: list[Any] = self.client.query(TableName=table, ConsistentRead=True, **condition)["Items"]
+        return found
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    """Return the engine of the tests."""
+    return Engine()
+
+
+def test_every_transaction_has_each_of_its_outcomes_on_both(engine: Engine) -> None:
+    """All outcomes that the scenarios reach, each from the moment in which it comes about."""
+    found: dict[Outcome, tuple[World, Request]] = {}
+    with simulated():
+        opening = World(Tables(), clients=(Client(Node.of(Open(tickets=1))),))
+        found["open", _OK, _OK] = opening, next(step.request for step in steps(opening, Ground()) if step.request)
+        for scenario in (
+            LEFT_AND_BOOKS_TWICE, BOOKS_TWICE, CANCELS_TWICE, COMES_BACK, CROWDED_LANES, HEIR_COMES_BACK, HEIR_LEAVES,
+            LATE_JOINER, OPENED_TWICE, RELEASE_AND_JOIN,
+        ):  # fmt: skip
+            for world, step in _moments(scenario):
+                if step.request and step.request.operation == TRANSACT:
+                    found.setdefault(_outcome(world, step.request), (world, step.request))
+    assert found.keys() == _OUTCOMES
+    for world, request in found.values():
+        engine.clear()
+        engine.put(world.tables)
+        _same(engine, world.tables, request)
+
+
+@pytest.mark.parametrize("scenario", [RELEASE_AND_JOIN, SWEEP_AND_LEAVES, LATE_JOINER], ids=lambda one: one.name)
+@pytest.mark.parametrize("seed", range(3))
+def test_walks_through_scenarios_are_the_same_on_both(engine: Engine, scenario: Scenario, seed: int) -> None:
+    """One schedule, from its first request to its last."""
+    _walk(engine, scenario, random.Random(seed))  # a choice of schedules
+
+
+_USERS = ("ann", "bob", "cat")
+_OPERATIONS = st.sampled_from([*map(books, _USERS), *map(cancels, _USERS), Sweep()])
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(
+    wanted=st.lists(_OPERATIONS, min_size=1, max_size=6),
+    tickets=st.integers(1, 3),
+    lanes=st.integers(1, _LANES_MAX),
+    chance=st.randoms(use_true_random=False),
+)
+def test_any_history_is_the_same_on_both(
+    engine: Engine, wanted: list[Operation], tickets: int, lanes: int, chance: random.Random
+) -> None:
+    """Whatever the protocol sends, in whatever order."""
+    tagged = tuple(type(one)(**{**vars(one), "tag": f" {number}"}) for number, one in enumerate(wanted))
+    _walk(engine, Scenario("any history", tagged, tickets=tickets, lanes=min(lanes, tickets)), chance)
+
+
+def _walk(engine: Engine, scenario: Scenario, chance: random.Random) -> None:
+    """Go one way through a scenario with every request sent to both."""
+    with simulated():
+        world = start(scenario, Ground())
+        engine.clear()
+        engine.put(world.tables)
+        records = engine.stream_from_now()
+        changes: list[Change] = []
+        while ways := list(steps(world, Ground())):
+            step = chance.choice(ways)
+            assert step.request
+            changes += _same(engine, world.tables, step.request).changes
+            world = step.world
+    assert engine.tables() == {table: world.tables.of(table) for table in _TABLES}
+    assert _by_booking(records) == _by_booking(changes)
+
+
+def _same(engine: Engine, tables: Tables, request: Request) -> Effect:
+    """Send a request to both, and compare the answers."""
+    effect = apply(tables, request.operation, request.parameters)
+    answer, refused = engine.answer(request)
+    if effect.error:
+        assert refused == (effect.error.response["Error"]["Code"], _plain_reasons(effect.error))
+    else:
+        assert refused is None
+        assert {name: answer[name] for name in effect.answer if name != "Items"} == {
+            name: value for name, value in effect.answer.items() if name != "Items"
+        }
+        assert _of_the_event(answer.get("Items", [])) == _of_the_event(effect.answer.get("Items", []))
+    return effect
+
+
+def _of_the_event(found: list[Any]) -> list[Any]:
+    """Leave out what other tests left: the index of sold-out events shows all of them."""
+    return [item for item in found if item.get("eventId", {"S": EVENT})["S"] == EVENT]
+
+
+def _moments(scenario: Scenario) -> Iterator[tuple[World, Step]]:
+    """Yield the ways to go on from each of a scenario's first states."""
+    queue = deque([start(scenario, Ground())])
+    seen = set(queue)
+    while queue:
+        world = queue.popleft()
+        for step in steps(world, Ground()):
+            yield world, step
+            if step.world not in seen and len(seen) < _STATES_MAX:
+                seen.add(step.world)
+                queue.append(step.world)
+
+
+def _outcome(world: World, request: Request) -> Outcome:
+    named = name_of(request)
+    assert named is not None
+    error = apply(world.tables, request.operation, request.parameters).error
+    codes = [reason[0] for reason in _plain_reasons(error)] if error else [_OK] * len(request.written)
+    return (named[0], *codes)
+
+
+def _plain_reasons(error: ClientError) -> list[tuple[str, Any]]:
+    reasons: Any = error.response["CancellationReasons"]
+    return [(reason["Code"], reason.get("Item")) for reason in reasons]
+
+
+def _by_booking(changes: Any) -> dict[str, list[Any]]:
+    """Order is kept for each booking; between two of them there is none."""
+    found: dict[str, list[Any]] = {}
+    for old, new in changes:
+        found.setdefault(new["userId"]["S"], []).append((old, new))
+    return found

@@ -1,0 +1,166 @@
+"""One moment of a run: the tables, everyone who is at work, the stream, and what the promises have to remember."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from local import patterns
+from local.template import load
+from shared import items
+from tests.proof.judge import (
+    NOTHING_MADE,
+    Made,
+    Standing,
+    Violation,
+    check_answer,
+    check_change,
+    check_tables,
+    standing,
+    told_to_wait,
+)
+from tests.proof.lambdas import Answer, Node, Request, Result
+from tests.proof.operations import Book, Promote
+from tests.proof.stand_in import Change, Effect, Tables
+
+_STREAM = load().stream
+assert _STREAM is not None, "the promoter reads a stream"
+
+Filters = tuple[Mapping[str, Any], ...]
+FILTERS: Filters = _STREAM.patterns
+
+
+class Client(NamedTuple):
+    """Somebody who runs an operation. `since` is how far the user's claim had come when the request was sent."""
+
+    node: Node
+    since: Standing = None
+
+
+class Flying(NamedTuple):
+    """A request that its client has given up, and that may still take effect."""
+
+    name: str
+    request: Request
+
+
+class World(NamedTuple):
+    """A moment. Equal worlds go on equally, so each is looked at once."""
+
+    tables: Tables
+    clients: tuple[Client | None, ...] = ()  # None: an idle promoter, or one who is gone
+    queues: tuple[tuple[str, ...], ...] = ()  # by promoter: the lanes of the stream records it has not had yet
+    flying: tuple[Flying, ...] = ()
+    crashes: int = 0  # still to come, at the most
+    faults: int = 0
+    is_faulty: bool = False  # whether there may be faults at all
+    lost: bool = False  # a stream record was lost: only the sweep finds what it meant
+    told: frozenset[str] = frozenset()  # bookingIds that were told to wait, and do
+    # By bookingId: those told to wait before it was asked for.
+    owed: frozenset[tuple[str, frozenset[str]]] = frozenset()
+    made: Made = NOTHING_MADE
+
+    @property
+    def first_promoter(self) -> int:
+        """Return the number of the first promoter: they are the last of the clients, one for each queue."""
+        return len(self.clients) - len(self.queues)
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether nobody has anything to do."""
+        at_work = any(client and isinstance(client.node.following, Request) for client in self.clients)
+        return not at_work and not any(self.queues) and not self.flying
+
+    def with_client(self, number: int, client: Client | None) -> "World":
+        """Return the world with another client in this place."""
+        return self._replace(clients=(*self.clients[:number], client, *self.clients[number + 1 :]))
+
+    def with_records(self, number: int, lanes: Iterable[str]) -> "World":
+        """Return the world with these records in the queue of the promoter with this number, and no others."""
+        place = number - self.first_promoter
+        return self._replace(queues=(*self.queues[:place], tuple(lanes), *self.queues[place + 1 :]))
+
+
+def begun(world: World, number: int) -> World:
+    """Let a client send its first request: from now on it is owed what is true now."""
+    client = world.clients[number]
+    assert client is not None
+    operation = client.node.operation
+    begun = world.with_client(number, client._replace(since=standing(world.tables, operation.user)))
+    if isinstance(operation, Book) and world.told:
+        begun = begun._replace(owed=begun.owed | {(operation.name, world.told)})
+    return begun
+
+
+def invoked(world: World, number: int) -> World:
+    """Let an idle promoter have all the records of its queue."""
+    operation = Promote(str(number - world.first_promoter), lanes=world.queues[number - world.first_promoter])
+    return world.with_client(number, Client(Node.of(operation))).with_records(number, ())
+
+
+def changed(world: World, name: str, effect: Effect, filters: Filters) -> World:
+    """Return the world after an effect of this operation: every promise is checked, and the stream has its records.
+
+    Raises Violation.
+    """
+    if effect.tables is world.tables:
+        return world
+    owed = dict(world.owed)
+    made = world.made
+    for change in effect.changes:
+        check_change(world.tables, change, owed)
+        made = made.plus(name, change)
+    check_tables(effect.tables)
+    after = world._replace(tables=effect.tables, made=made)
+    if effect.changes:
+        waiting = {entry["bookingId"]["S"] for entry in effect.tables.of(items.WAITING_LIST)}
+        still_owed = frozenset((one, still) for one, owes in world.owed if (still := owes & waiting))
+        after = after._replace(told=world.told & waiting, owed=still_owed)
+    for change in effect.changes:
+        after = _streamed(after, change, filters)
+    return after
+
+
+def answered(world: World, number: int, answer: Answer) -> World:
+    """Let a client go on with an answer; if that was its last one, judge how it ended. Raises Violation."""
+    client = world.clients[number]
+    assert client is not None
+    node = client.node.after(answer)
+    if isinstance(node.following, Request):
+        return world.with_client(number, client._replace(node=node))
+    if isinstance(node.operation, Promote):
+        return _promoted(world, number, node.operation, node.following)
+    check_answer(node.operation, node.following, client.since, world.tables, faults=world.is_faulty)
+    waiting = {entry["bookingId"]["S"] for entry in world.tables.of(items.WAITING_LIST)}
+    told = waiting & set(told_to_wait(node.following))
+    return world.with_client(number, client._replace(node=node))._replace(told=world.told | told)
+
+
+def died(world: World, number: int) -> World:
+    """End a client without a word. A user asks again, to a promoter the same records come again."""
+    client = world.clients[number]
+    assert client is not None
+    operation = client.node.operation
+    if isinstance(operation, Promote):
+        place = number - world.first_promoter
+        return world.with_client(number, None).with_records(number, (*operation.lanes, *world.queues[place]))
+    again = Client(Node.of(operation.repeated())) if operation.user else None
+    return world.with_client(number, again)
+
+
+def _promoted(world: World, number: int, operation: Promote, result: Result) -> World:
+    if result.error or (result.value and not world.is_faulty):
+        raise Violation(f"P6: {operation.name} gave up: {', '.join(result.failures)}")
+    failed = tuple(operation.lanes[int(sequence_number)] for sequence_number in result.value)
+    place = number - world.first_promoter
+    return world.with_client(number, None).with_records(number, (*failed, *world.queues[place]))
+
+
+def _streamed(world: World, change: Change, filters: Filters) -> World:
+    """Put the record of a change into the queue of its lane, if it passes the stream's filter."""
+    old, new = change
+    assert new is not None, "bookings are never deleted"
+    record = {"dynamodb": {"NewImage": new, **({"OldImage": old} if old else {})}}
+    if not world.queues or not patterns.matches(filters, record):
+        return world
+    lane = new["laneId"]["S"]
+    place = int(lane.rpartition("#")[2]) % len(world.queues)
+    return world.with_records(world.first_promoter + place, (*world.queues[place], lane))
