@@ -157,6 +157,19 @@ def order_violations(bookings: Sequence[Request], ticket_at_s: dict[str, float])
     return broken
 
 
+def queue_jumps(changes: Sequence[Item]) -> list[str]:
+    """P4: once somebody has joined the waiting list, tickets come from it only.
+
+    `changes` are all states that bookings took, in the database's own order.
+    """
+    broken, joined = [], False
+    for booking in changes:
+        joined = joined or booking["status"] == "WAITING"
+        if joined and booking["status"] == "CONFIRMED" and "promotedAt" not in booking:
+            broken.append(f"P4: {booking['userId']} got a ticket directly, after somebody had joined the waiting list")
+    return broken
+
+
 def _waiting(found: Snapshot) -> list[Item]:
     return [one for one in found.bookings if one["status"] == "WAITING"]
 

@@ -54,6 +54,19 @@ class RunningOffice:
         config = Config(parameter_validation=False)
         return boto3.client("dynamodbstreams", endpoint_url=self._endpoint(), config=config)
 
+    def changes(self, event_id: str) -> list[promises.Item]:
+        """Return every state that a booking of an event ever took, in the order of the stream."""
+        streams, found = self.streams(), []
+        arn = self.database().describe_table(TableName="BookingsTable")["Table"]["LatestStreamArn"]
+        for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+            position = streams.get_shard_iterator(
+                StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            while (page := streams.get_records(ShardIterator=position))["Records"]:
+                found += [promises.plain(record["dynamodb"]["NewImage"]) for record in page["Records"]]
+                position = page["NextShardIterator"]
+        return [booking for booking in found if booking["eventId"] == event_id]
+
     def _endpoint(self) -> str:
         [command] = [command for command in _tree(self.process.pid).values() if "dynoxide" in command.split()[0]]
         port = re.search(r"--port (\d+)", command)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.crowd import Crowd, Exchange, by_status, in_flight, open_event
-from tests.promises import Request, order_violations, plain
+from tests.promises import Request, order_violations, queue_jumps
 from tests.running import RunningOffice, running
 
 PROMOTED_WITHIN_S = 5.0
@@ -120,33 +120,17 @@ def test_two_hundred_users_who_come_and_go(office: RunningOffice) -> None:
 
 
 def _order_violations(office: RunningOffice, event_id: str, histories: list[list[Exchange]]) -> list[str]:
-    """P5 over the users who stayed: by the database's own order of confirmations."""
-    confirmed_at = {user: float(n) for n, user in enumerate(_confirmations(office, event_id))}
+    """P4, and P5 over the users who stayed: by the database's own order of confirmations."""
+    changes = office.changes(event_id)
+    confirmed = [one["userId"] for one in changes if one["status"] == "CONFIRMED"]
     bookings = [
         Request(one.user, one.asked_s, one.answered_s, one.answer["status"])
         for history in histories
         for one in history
         if one.user.startswith("loyal")
     ]
-    return order_violations(bookings, {user: at for user, at in confirmed_at.items() if user.startswith("loyal")})
-
-
-def _confirmations(office: RunningOffice, event_id: str) -> list[str]:
-    """Return the users whose bookings became CONFIRMED, in the order of the stream."""
-    streams = office.streams()
-    arn = office.database().describe_table(TableName="BookingsTable")["Table"]["LatestStreamArn"]
-    confirmed = []
-    for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
-        iterator = streams.get_shard_iterator(
-            StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        while (page := streams.get_records(ShardIterator=iterator))["Records"]:
-            for record in page["Records"]:
-                booking = plain(record["dynamodb"]["NewImage"])
-                if booking["eventId"] == event_id and booking["status"] == "CONFIRMED":
-                    confirmed.append(booking["userId"])
-            iterator = page["NextShardIterator"]
-    return confirmed
+    ticket_at = {user: float(at) for at, user in enumerate(confirmed) if user.startswith("loyal")}
+    return queue_jumps(changes) + order_violations(bookings, ticket_at)
 
 
 @pytest.mark.parametrize("part", ["worker", "feeder", "dynoxide"])

@@ -15,11 +15,10 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from tests.crowd import Crowd, Exchange, in_flight, open_event
-from tests.promises import Request, Snapshot, order_violations, plain
+from tests.promises import Request, Snapshot, order_violations, queue_jumps
 from tests.running import RunningOffice, running
 
 ROUND_S = 8.0
@@ -109,28 +108,14 @@ async def _stay(crowd: Crowd, user: str, choices: random.Random) -> list[Exchang
 
 
 def _order(office: RunningOffice, event_id: str, histories: list[list[Exchange]]) -> list[str]:
-    """P5 over those who stayed, in the order in which the database gave them tickets."""
-    confirmed = list(_confirmations(office, event_id))
+    """P4, and P5 over those who stayed, in the order in which the database gave them tickets."""
+    changes = office.changes(event_id)
+    confirmed = [one["userId"] for one in changes if one["status"] == "CONFIRMED"]
     stayed = [one for history in histories for one in history if one.user.startswith("loyal")]
     requests = [Request(one.user, one.asked_s, one.answered_s, one.answer["status"]) for one in stayed]
     loyal = {one.user for one in stayed}
-    return order_violations(requests, {user: float(at) for at, user in enumerate(confirmed) if user in loyal})
-
-
-def _confirmations(office: RunningOffice, event_id: str) -> Iterator[str]:
-    """Yield the users whose bookings became CONFIRMED, in the order of the stream."""
-    streams = office.streams()
-    [stream] = streams.list_streams(TableName="BookingsTable")["Streams"]
-    for shard in streams.describe_stream(StreamArn=stream["StreamArn"])["StreamDescription"]["Shards"]:
-        position = streams.get_shard_iterator(
-            StreamArn=stream["StreamArn"], ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        while (page := streams.get_records(ShardIterator=position))["Records"]:
-            for record in page["Records"]:
-                booking = plain(record["dynamodb"]["NewImage"])
-                if booking["eventId"] == event_id and booking["status"] == "CONFIRMED":
-                    yield str(booking["userId"])
-            position = page["NextShardIterator"]
+    ticket_at = {user: float(at) for at, user in enumerate(confirmed) if user in loyal}
+    return queue_jumps(changes) + order_violations(requests, ticket_at)
 
 
 def _say(line: str) -> None:

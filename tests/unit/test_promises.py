@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.promises import Request, Snapshot, order_violations, violations
+from tests.promises import Request, Snapshot, order_violations, queue_jumps, violations
 
 
 def _user_of(lane: int) -> str:
@@ -86,3 +86,11 @@ def test_who_asked_later_and_was_served_before_is_noticed() -> None:
     assert len(order_violations([told, later], {"anna": 2, "ben": 1})) == 1
     assert len(order_violations([told, later], {"ben": 1})) == 1
     assert order_violations([told, at_once], {"ben": 1}) == []
+
+
+def test_a_ticket_that_does_not_come_from_the_list_is_noticed() -> None:
+    """P4: by the order of the database."""
+    sold, joins = {"userId": "anna", "status": "CONFIRMED"}, {"userId": "ben", "status": "WAITING"}
+    promoted = {"userId": "ben", "status": "CONFIRMED", "promotedAt": "t"}
+    assert queue_jumps([sold, joins, promoted]) == []
+    assert len(queue_jumps([joins, sold, promoted])) == 1
