@@ -39,6 +39,13 @@ class RunningOffice:
         """Return the processes of a part: worker, feeder, scheduler, dynoxide."""
         return [pid for pid, command in _tree(self.process.pid).items() if part in command]
 
+    def wait_for(self, part: str, count: int) -> None:
+        """Wait until so many processes of a part run, as after one was killed."""
+        until = time.monotonic() + START_S_MAX
+        while len(self.pids(part)) != count:
+            assert time.monotonic() < until, f"{len(self.pids(part))} of {count} {part}"
+            time.sleep(0.05)
+
     def kill(self, part: str) -> int:
         """Kill one process of a part without warning; return its id."""
         pid = self.pids(part)[0]

@@ -151,7 +151,7 @@ def test_a_part_killed_in_the_middle_loses_nothing(tmp_path: Path, part: str) ->
 
         users = [f"user-{n}" for n in range(150)]
         last, _ = in_flight(office.url, event_id, book_cancel_and_kill, users, at_once=32)
-        assert len(office.pids(part)) == len(parts)
+        office.wait_for(part, len(parts))
         assert not set(killed) & set(office.pids(part))
         office.process.kill()  # while the promoter may have work left
     with running(tmp_path) as office:
