@@ -123,6 +123,8 @@ def running(data: Path | None = None, workers: int = 4) -> Iterator[RunningOffic
                 process.kill()
                 process.communicate()
                 raise
+        else:
+            process.communicate()  # a test has killed it: take what it printed, and let go of its pipe
 
 
 def free_port() -> int:
