@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from tests.promises import Item, Request, order_violations, queue_jumps
+
 RETRIES_MAX = 60
 PAUSE_S = 0.25
 REQUEST_S_MAX = 30.0  # nothing hangs
@@ -95,3 +97,19 @@ def open_event(url: str, tickets: int) -> str:
 def by_status(exchanges: Sequence[Exchange], status: str) -> list[Exchange]:
     """Return those that were answered with this status of a booking."""
     return [one for one in exchanges if one.answer["status"] == status]
+
+
+def order_broken(changes: Sequence[Item], histories: Sequence[Sequence[Exchange]]) -> list[str]:
+    """List what breaks P4, and P5 over the users who stayed, whose names begin with "loyal".
+
+    `changes` are all states that bookings took: the database's own order of who got a ticket when.
+    """
+    confirmed = [one["userId"] for one in changes if one["status"] == "CONFIRMED"]
+    bookings = [
+        Request(one.user, one.asked_s, one.answered_s, one.answer["status"])
+        for history in histories
+        for one in history
+        if one.user.startswith("loyal")
+    ]
+    ticket_at = {user: float(at) for at, user in enumerate(confirmed) if user.startswith("loyal")}
+    return queue_jumps(changes) + order_violations(bookings, ticket_at)

@@ -37,7 +37,7 @@ class RunningOffice:
 
     def pids(self, part: str) -> list[int]:
         """Return the processes of a part: worker, feeder, scheduler, dynoxide."""
-        return [pid for pid, command in _tree(self.process.pid).items() if part in command]
+        return [pid for pid, command in below(self.process.pid).items() if part in command]
 
     def wait_for(self, part: str, count: int) -> None:
         """Wait until so many processes of a part run, as after one was killed."""
@@ -75,7 +75,7 @@ class RunningOffice:
         return [booking for booking in found if booking["eventId"] == event_id]
 
     def _endpoint(self) -> str:
-        [command] = [command for command in _tree(self.process.pid).values() if "dynoxide" in command.split()[0]]
+        [command] = [command for command in below(self.process.pid).values() if "dynoxide" in command.partition(" ")[0]]
         port = re.search(r"--port (\d+)", command)
         assert port, command
         return f"http://127.0.0.1:{port[1]}"
@@ -146,8 +146,8 @@ def _wait_until_open(office: RunningOffice) -> None:
         assert time.monotonic() < until, printed
 
 
-def _tree(root: int) -> dict[int, str]:
-    """Return the command lines of all processes below this one."""
+def below(root: int) -> dict[int, str]:
+    """Return the command lines of all processes below one; that of a process which has ended is empty."""
     parents: dict[int, int] = {}
     commands: dict[int, str] = {}
     for entry in Path("/proc").iterdir():
@@ -155,7 +155,7 @@ def _tree(root: int) -> dict[int, str]:
             with suppress(OSError):
                 parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
                 commands[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
-    below = {root}
-    while more := {pid for pid, parent in parents.items() if parent in below} - below:
-        below |= more
-    return {pid: commands[pid] for pid in below - {root} if commands.get(pid)}
+    found: set[int] = {root}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {pid: commands[pid] for pid in found - {root} if pid in commands}

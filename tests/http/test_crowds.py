@@ -12,8 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.crowd import Crowd, Exchange, by_status, in_flight, open_event
-from tests.promises import Request, order_violations, queue_jumps
+from tests.crowd import Crowd, Exchange, by_status, in_flight, open_event, order_broken
 from tests.running import RunningOffice, running
 
 PROMOTED_WITHIN_S = 5.0
@@ -112,25 +111,11 @@ def test_two_hundred_users_who_come_and_go(office: RunningOffice) -> None:
     found = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
     waited_and_served = {one["userId"] for one in found.bookings if "promotedAt" in one}
     assert any(user.startswith("loyal") for user in waited_and_served), "nobody waited: nothing was checked"
-    assert _order_violations(office, event_id, histories) == []
+    assert order_broken(office.changes(event_id), histories) == []
     for history in histories:
         last = history[-1]
         holds = last.user in found.confirmed or last.user in found.waiting
         assert holds == (last.path == "/book"), last
-
-
-def _order_violations(office: RunningOffice, event_id: str, histories: list[list[Exchange]]) -> list[str]:
-    """P4, and P5 over the users who stayed: by the database's own order of confirmations."""
-    changes = office.changes(event_id)
-    confirmed = [one["userId"] for one in changes if one["status"] == "CONFIRMED"]
-    bookings = [
-        Request(one.user, one.asked_s, one.answered_s, one.answer["status"])
-        for history in histories
-        for one in history
-        if one.user.startswith("loyal")
-    ]
-    ticket_at = {user: float(at) for at, user in enumerate(confirmed) if user.startswith("loyal")}
-    return queue_jumps(changes) + order_violations(bookings, ticket_at)
 
 
 @pytest.mark.parametrize("part", ["worker", "feeder", "dynoxide"])

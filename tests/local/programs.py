@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx
 
+from tests.running import below
+
 PROJECT = Path(__file__).resolve().parents[2]
 OPEN_S_MAX = 30.0
 HAPPEN_S_MAX = 15.0
@@ -175,21 +177,6 @@ def refused(*arguments: str, cwd: Path = PROJECT, options: tuple[str, ...] = (),
         assert program.process.returncode == 1, output
         assert output.count("\n") == 1, output
         return output.strip()
-
-
-def below(root: int) -> dict[int, str]:
-    """Give the command lines of all processes below one."""
-    parents: dict[int, int] = {}
-    commands: dict[int, str] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                commands[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
-    found: set[int] = {root}
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return {pid: commands[pid] for pid in found - {root}}
 
 
 def alive(pids: list[int]) -> list[int]:

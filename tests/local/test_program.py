@@ -22,7 +22,6 @@ from tests.local.programs import (
     PROJECT,
     Program,
     alive,
-    below,
     echo_template,
     free_port,
     happens,
@@ -32,6 +31,7 @@ from tests.local.programs import (
     started,
     status_of_bob,
 )
+from tests.running import below
 
 STOP_S_MAX = 5.0
 

@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.crowd import Crowd, Exchange, in_flight, open_event
-from tests.promises import Request, Snapshot, order_violations, queue_jumps
+from tests.crowd import Crowd, Exchange, in_flight, open_event, order_broken
+from tests.promises import Snapshot
 from tests.running import RunningOffice, running
 
 ROUND_S = 8.0
@@ -63,7 +63,7 @@ def _round(data: Path, chance: random.Random) -> list[str]:
         office.process.kill()
     with running(data) as office:
         found = office.check_drained(event_id, within_s=DRAINED_WITHIN_S)
-        broken = _order(office, event_id, histories)
+        broken = order_broken(office.changes(event_id), histories)
     _say(
         f"{tickets} tickets, {sum(map(len, histories))} requests, {len(crowd.faults)} of them lost at first: "
         f"{len(found.confirmed)} booked, {len(found.waiting)} wait"
@@ -105,17 +105,6 @@ async def _come_and_go(crowd: Crowd, user: str, choices: random.Random) -> list[
 async def _stay(crowd: Crowd, user: str, choices: random.Random) -> list[Exchange]:
     await asyncio.sleep(choices.uniform(0, ROUND_S))
     return [await crowd.book(user)]
-
-
-def _order(office: RunningOffice, event_id: str, histories: list[list[Exchange]]) -> list[str]:
-    """P4, and P5 over those who stayed, in the order in which the database gave them tickets."""
-    changes = office.changes(event_id)
-    confirmed = [one["userId"] for one in changes if one["status"] == "CONFIRMED"]
-    stayed = [one for history in histories for one in history if one.user.startswith("loyal")]
-    requests = [Request(one.user, one.asked_s, one.answered_s, one.answer["status"]) for one in stayed]
-    loyal = {one.user for one in stayed}
-    ticket_at = {user: float(at) for at, user in enumerate(confirmed) if user in loyal}
-    return queue_jumps(changes) + order_violations(requests, ticket_at)
 
 
 def _say(line: str) -> None:
