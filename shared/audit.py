@@ -1,11 +1,12 @@
 """The audit: settle one sold-out event and recount it from its bookings, entries and lanes, while bookings go on.
 
-A count takes many requests, and what it counts moves meanwhile. Every transaction adds 1 to `changes` of a lane
-it touches, so the lanes, read before and after, tell how many came between; each can have put a count out by
-one at the most. What is out by more than that cannot be explained by movement: it is a violation. Nothing moved:
-then every difference is one. A query need not show all that one transaction did at the same moment, so what is found
-is counted again, and reported if it is found again: no alarm is false. The lanes are read before it settles, too: a
-ticket free beside somebody who waits, and nothing moved since, is one that settling could not hand out.
+A count takes many requests, and what it counts moves meanwhile. Every transaction adds to `changes` of the lanes it
+touches, 1 for each booking that it changes, so the lanes, read before and after, tell how many changed between; each
+can have put a count out by one at the most. What is out by more than that cannot be explained by movement: it is a
+violation. Nothing moved: then every difference is one. A query need not show all that one transaction did at the same
+moment, so what is found is counted again, and reported if it is found again: no alarm is false. The lanes are read
+before it settles, too: a ticket free beside somebody who waits, and nothing moved since, is one that settling could
+not hand out.
 
 For how long had somebody been waiting beside a free ticket, before it settled? Nothing says when a ticket came free,
 but with n tickets free in the end, since the n-th last release there always was one: the n - 1 releases after it
@@ -153,14 +154,15 @@ def _count(event: Event, deadline: Deadline, tally: _Tally) -> _Tally:
         }
         for item in dynamodb.all_items("Query", deadline, **request, ConsistentRead=True):
             tally.note(item)
-    request = {
-        "TableName": items.WAITING_LIST,
-        "KeyConditionExpression": "eventId = :event",
-        "ExpressionAttributeValues": {":event": items.text(event.event_id)},
-    }
-    for item in dynamodb.all_items("Query", deadline, **request, ConsistentRead=True):
-        tally.entries += 1
-        tally.entries_digest += _digest(item)
+    for stripe in range(event.stripes):
+        request = {
+            "TableName": items.WAITING_LIST,
+            "KeyConditionExpression": "stripeId = :stripe",
+            "ExpressionAttributeValues": {":stripe": items.text(items.stripe_id(event.event_id, stripe))},
+        }
+        for item in dynamodb.all_items("Query", deadline, **request, ConsistentRead=True):
+            tally.entries += 1
+            tally.entries_digest += _digest(item)
     return tally
 
 
