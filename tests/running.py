@@ -99,12 +99,15 @@ class RunningOffice:
 
 
 @contextmanager
-def running(data: Path | None = None, workers: int = 4) -> Iterator[RunningOffice]:
-    """Start the office, thrown away at the end or with its data in a folder; it is stopped at the end."""
+def running(data: Path | None = None, workers: int = 4, *more: str) -> Iterator[RunningOffice]:
+    """Start the office, thrown away at the end or with its data in a folder; it is stopped at the end.
+
+    `more` are further arguments of the program.
+    """
     port = free_port()
     where = ["--memory"] if data is None else ["--data", str(data)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "local", "--port", str(port), "--workers", str(workers), *where],
+        [sys.executable, "-m", "local", "--port", str(port), "--workers", str(workers), *where, *more],
         cwd=PROJECT,
         text=True,
         stdout=subprocess.PIPE,
