@@ -54,6 +54,7 @@ class _Tally:
     free: int  # tickets, when it arrived
     confirmed: int = 0
     waiting: int = 0
+    misplaced: int = 0  # bookings on another than their user's home lane, beside which there may be a second one
     entries: int = 0
     waiting_digest: int = 0  # sums of digests: equal whatever the order, in no memory
     entries_digest: int = 0
@@ -154,6 +155,7 @@ def _count(event: Event, deadline: Deadline, tally: _Tally) -> _Tally:
         }
         for item in dynamodb.all_items("Query", deadline, **request, ConsistentRead=True):
             tally.note(item)
+            tally.misplaced += event.home_lane(item["userId"]["S"]) != lane
     for stripe in range(event.stripes):
         request = {
             "TableName": items.WAITING_LIST,
@@ -176,6 +178,8 @@ def _compare(event: Event, tally: _Tally, lanes: list[Lane], moved: int) -> list
     ]
     findings = [Finding(promise, out - moved) for promise, out in differences if out > moved]
     findings += [Finding("P1", -lane.available) for lane in lanes if lane.available < 0]
+    if tally.misplaced:
+        findings.append(Finding("P2", tally.misplaced))
     if moved == 0 and tally.waiting == tally.entries and tally.waiting_digest != tally.entries_digest:
         findings.append(Finding("P3", 1))  # as many as there should be, but not the same
     if moved == 0 and available > 0 and tally.entries > 0:
