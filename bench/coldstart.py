@@ -40,7 +40,7 @@ EVENTS = runtime.ROOT / "events"
 NOTHING, BOTO3_CLIENT = "nothing", "boto3 client"
 BASELINES = {
     NOTHING: "def handler(event, context):\n    return {}\n",
-    BOTO3_CLIENT: 'import boto3\n\nclient = boto3.client("dynamodb")\n\n\ndef handler(event, context):\n    return {}\n',
+    BOTO3_CLIENT: "import boto3\n\nclient = boto3.client('dynamodb')\n\ndef handler(event, context):\n    return {}\n",
 }
 # Processor time at the most, as a share of what the boto3 client takes; medians.
 GOALS = {"BookFunction": 1.25, "PromoteFunction": 1.1, "SweepFunction": 1.1}
@@ -105,13 +105,12 @@ def start(artifact: Artifact, log: Path) -> tuple[float, float]:
     """Start an artifact and invoke it once; return the duration of its init and its processor time, in ms."""
     with runtime.running(replace(artifact, timeout_s=TIMEOUT_S), ENVIRONMENT, log) as process:
         httpx.post(process.url, json=_refused(artifact.name), timeout=INVOKE_S_MAX)
+        written = log.read_text()
+        reported = INIT_REPORT.search(written)
+        if reported is None or "INIT RTDONE(status: success)" not in written:
+            raise RuntimeError(f"{artifact.name} did not start:\n{written}")
         (pid,) = (pid for pid, command in below(process.pid).items() if "awslambdaric" in command)
-        cpu_ms = _cpu_ms(pid)
-    written = log.read_text()
-    reported = INIT_REPORT.search(written)
-    if reported is None or "INIT RTDONE(status: success)" not in written:
-        raise RuntimeError(f"{artifact.name} did not start:\n{written}")
-    return round(float(reported[1]), 1), cpu_ms
+        return round(float(reported[1]), 1), _cpu_ms(pid)
 
 
 @contextmanager
@@ -141,11 +140,11 @@ def sizes(build: Path) -> dict[str, int]:
 
 def section(result: dict[str, Any]) -> str:
     """Render the part of docs/benchmark.md."""
-    boto3_ms = statistics.median(result["baselines"][BOTO3_CLIENT]["cpuMs"])
-    head = ["function", "init, ms", "least", "processor, ms", "least", "to the boto3 client's", "goal"]
-    rows = [_row(name, one, boto3_ms) for name, one in (result["baselines"] | result["functions"]).items()]
+    boto3 = result["baselines"][BOTO3_CLIENT]
+    head = ["function", "init, ms", "least", "of boto3's", "processor, ms", "least", "of boto3's", "goal"]
+    rows = [_row(name, one, boto3) for name, one in (result["baselines"] | result["functions"]).items()]
     if result["before"]:
-        head.append("with boto3, before")
+        head.append("before, processor, ms")
         for row in rows:
             before = result["before"].get(row[0])
             row.append(f"{statistics.median(before['cpuMs']):.0f}" if before else "")
@@ -153,10 +152,11 @@ def section(result: dict[str, Any]) -> str:
     layer, with_bytecode = result["bytes"]["layer"], result["bytes"]["layer with bytecode"]
     return f"""## Cold start
 
-`{result["command"]}`: {result["runs"]} starts of each built artifact on Lambda's own runtime, in turns; medians, and the
-least. Init is what the runtime reports. The processor time is that of the whole process, until it has refused one
-request: the load of the machine puts it out less, so the goals are about it. {record.described(result["machine"])}; the
-functions run on Python {result["machine"]["functionsPython"]}.
+`{result["command"]}`: {result["runs"]} starts of each built artifact on Lambda's own runtime, in turns;
+medians, and the least. Init is what the runtime reports. The processor time is that of the whole process, until it has
+refused one request: the load of the machine puts it out less, so the goals are about it.
+
+{record.described(result["machine"])}; the functions run on Python {result["machine"]["functionsPython"]}.
 
 {record.table(head, rows)}
 
@@ -165,11 +165,12 @@ A function is {min(functions):,} to {max(functions):,} bytes, bytecode included.
 """
 
 
-def _row(name: str, figures: Figures, boto3_ms: float) -> list[str]:
-    init_ms, cpu_ms = figures["initMs"], figures["cpuMs"]
-    times = (statistics.median(init_ms), min(init_ms), statistics.median(cpu_ms), min(cpu_ms))
-    share = statistics.median(cpu_ms) / boto3_ms
-    return [name, *(f"{time:.0f}" for time in times), f"{share:.2f}", f"{GOALS[name]}" if name in GOALS else ""]
+def _row(name: str, figures: Figures, boto3: Figures) -> list[str]:
+    row = [name]
+    for times in ("initMs", "cpuMs"):
+        median_ms, least_ms = statistics.median(figures[times]), min(figures[times])
+        row += [f"{median_ms:.0f}", f"{least_ms:.0f}", f"{median_ms / statistics.median(boto3[times]):.2f}"]
+    return [*row, f"{GOALS[name]}" if name in GOALS else ""]
 
 
 def _figures(measured: list[Starts]) -> dict[str, Figures]:

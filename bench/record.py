@@ -11,7 +11,7 @@ _PROCESSORS = Path("/proc/cpuinfo")  # Linux only
 
 
 def machine() -> dict[str, Any]:
-    """Say what a measurement ran on. The load average is that of the last minute, so of what ran before or beside it."""
+    """Say what a measurement ran on. The load average is that of the minute before."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
