@@ -66,6 +66,8 @@ def section(result: dict[str, Any]) -> str:
     rows.append(["the engine, a process of its own", f"{ms['engine']:.3f}", f"{ms['engine']:.3f}"])
     handler = ms["edge"] + ms["protocol"]
     return "\n".join([
+        "## Where the time goes",
+        "",
         "Processor time of one booking in ms, before (boto3's client with parameter validation off) and after",
         "(`shared/wire.py`, docs/decisions/0006); measured in one run.",
         "",
