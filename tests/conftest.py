@@ -34,14 +34,18 @@ def pytest_configure() -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Stop the engine."""
+    """Close the office's connection, and stop the engine."""
+    from shared import dynamodb
+
+    dynamodb.client.connection.close()
     _running.close()
 
 
 @pytest.fixture(autouse=True)
 def cold_functions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each test begin with functions that know no event."""
+    """Let each test begin with functions that remember nothing."""
     monkeypatch.setattr("shared.events._known", {})
+    monkeypatch.setattr("shared.waiting_list._fronts", {})
 
 
 @pytest.fixture(scope="session")
