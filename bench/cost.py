@@ -44,7 +44,7 @@ class Bill:
     @contextmanager
     def item(self, name: str, *, http: bool = True) -> Iterator[None]:
         """Note what the block asks of the database: one HTTP request, or else one invocation."""
-        from tests.meter import metered  # noqa: PLC0415  # reads the environment, which main sets
+        from tests.meter import metered  # reads the environment, which main sets
 
         with metered() as meter:
             yield
@@ -77,7 +77,7 @@ def main() -> None:
 
 def measure(client: Any) -> dict[str, Any]:
     """Make each request once, with both designs."""
-    from tests.office import open_office  # noqa: PLC0415  # reads the environment, which main sets
+    from tests.office import open_office  # reads the environment, which main sets
 
     office_bill, counter_bill = Bill(), Bill()
     with open_office(client) as office:
@@ -99,9 +99,9 @@ def section(result: dict[str, Any]) -> str:
 
 `{result["command"]}`: what a million of each request cost, from the units that the engine reports in a run.
 On demand, in us-east-1, a million write units are ${WRITE_UNITS_USD}, read units ${READ_UNITS_USD}, requests to the
-HTTP API ${HTTP_REQUESTS_USD:.2f}, and invocations ${INVOCATIONS_USD:.2f}. The functions know the event, as warm ones do.
-In brackets: transactions that a condition refused, counted as if they had happened. The time that functions run comes
-on top, ${GB_SECONDS_USD / 1000:.4f} for each millisecond of a million. Promoter and sweep need no gateway.
+HTTP API ${HTTP_REQUESTS_USD:.2f}, and invocations ${INVOCATIONS_USD:.2f}. The functions know the event, as warm
+ones do. In brackets: transactions that a condition refused, counted as if they had happened. The time that functions
+run comes on top, ${GB_SECONDS_USD / 1000:.4f} for each millisecond of a million. Promoter and sweep need no gateway.
 
 {record.table(head, [_row(row) for row in result["office"]])}
 
@@ -187,18 +187,18 @@ def _status(office: Any, bill: Bill) -> None:
 
 
 def _sweep_of_nothing(bill: Bill) -> None:
-    import functions.sweep.app  # noqa: PLC0415  # reads the environment, which main sets
-    from tests.gateway import Context  # noqa: PLC0415
+    import functions.sweep.app  # reads the environment, which main sets
+    from tests.gateway import Context
 
     with bill.item("sweep, nothing sold out", http=False):
         functions.sweep.app.handler({}, Context(time_left_s=120))
 
 
 def _audits(client: Any, office: Any, bill: Bill) -> None:
-    from bench import filling  # noqa: PLC0415  # reads the environment, which main sets
-    from shared import audit, events  # noqa: PLC0415
-    from shared.dynamodb import Deadline  # noqa: PLC0415
-    from tests.office import Event  # noqa: PLC0415
+    from bench import filling  # reads the environment, which main sets
+    from shared import audit, events
+    from shared.dynamodb import Deadline
+    from tests.office import Event
 
     for lanes, users in ((1, 50), (LANES_MANY, 1_000)):
         event = filling.opened(lanes, users)
@@ -218,7 +218,7 @@ def _audits(client: Any, office: Any, bill: Bill) -> None:
 
 
 def _one_counter(client: Any, bill: Bill) -> None:
-    from bench import one_counter  # noqa: PLC0415  # reads the environment, which main sets
+    from bench import one_counter  # reads the environment, which main sets
 
     one_counter.create_tables(client)
     event = one_counter.OneCounter(client, tickets=1)
