@@ -92,6 +92,7 @@ def write_into(database: Path, keys: Mapping[str, list[str]], puts: Iterable[Put
     Each partition must have the name of a lane that the engine wrote: by that it says where the partition belongs.
     """
     with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")  # what a power cut spoils is filled anew
         places = dict(connection.execute(f'SELECT pk, hash_prefix FROM "{items.LANES}"'))  # noqa: S608  # our table
         for some in _batches(puts, ROWS_AT_ONCE):
             by_table: dict[str, list[tuple[Any, ...]]] = {}
