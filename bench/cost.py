@@ -111,10 +111,9 @@ status, by the promoter, and by the sweep.
 
 
 def _row(row: dict[str, Any]) -> list[str]:
-    calls = ", ".join(f"{count} {name}" if count > 1 else name for name, count in row["calls"].items())
     refused = f" (+{row['refusedWriteUnits']})" if row["refusedWriteUnits"] else ""
     units = [f"{row['writeUnits']:g}{refused}", f"{row['readUnits']:g}"]
-    return [row["request"], calls, *units, f"{row['unitsUsd']:.3f}", f"{row['totalUsd']:.3f}"]
+    return [row["request"], record.calls(row["calls"]), *units, f"{row['unitsUsd']:.3f}", f"{row['totalUsd']:.3f}"]
 
 
 def _opening(office: Office, bill: Bill) -> None:

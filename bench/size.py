@@ -13,11 +13,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from bench import around, filling, record
-from local.template import load
 from shared import audit, events
 from shared.dynamodb import Deadline
 from shared.model import POSITION_EXACT_MAX
@@ -72,13 +72,12 @@ def measure(data: Path, size: Size) -> dict[str, Any]:
     event = filling.opened(LANES, total_tickets=size.bookings + LANES)
     with around.office_on(data) as client:
         filling.write(client, filling.on_sale(event, left_in_each_lane=1))
-        filling.write(client, filling.others(size.others))
     holders, waiting = (names(kind, count) for kind, count in (("holder", size.bookings), ("waiting", size.waiting)))
-    filling.write_into(data / "tickets.db", keys(), filling.confirmed(event, holders))
+    filling.write_into(data / "tickets.db", chain(filling.others(size.others), filling.confirmed(event, holders)))
     with around.office_on(data) as client:
         requests = on_sale(client, event.event_id, SAMPLES)
         first_sequence = sell_out(client, event.event_id)
-    filling.write_into(data / "tickets.db", keys(), filling.waiting(event, waiting, first_sequence))
+    filling.write_into(data / "tickets.db", filling.waiting(event, waiting, first_sequence))
     with around.office_on(data) as client:
         filling.count_waiting(client, event, waiting)
         filled_s = time.perf_counter() - begun_s
@@ -162,7 +161,7 @@ large event that takes {full["auditedSeconds"]:.0f} s, of the small one {small["
 
 def _row(name: str, small: Figures, full: Figures) -> list[str]:
     calls = max((variant["calls"] for variant in small["variants"] + full["variants"]), key=len)
-    cells = [name, ", ".join(calls)]
+    cells = [name, record.calls(Counter(calls))]
     for figures in (small, full):
         cells += [_range(variant[units] for variant in figures["variants"]) for units in ("writeUnits", "readUnits")]
         cells.append(f"{figures['medianMs']:.1f}")
@@ -212,12 +211,6 @@ def _audited_s(event_id: str) -> float:
     deadline = Deadline.after(AUDIT_S_MAX)
     assert audit.audit(events.read_event(event_id, deadline), deadline).findings == []
     return time.perf_counter() - begun_s
-
-
-def keys() -> dict[str, list[str]]:
-    """Return the names of each table's keys."""
-    tables = load().tables
-    return {table.name: [key["AttributeName"] for key in table.arguments["KeySchema"]] for table in tables}
 
 
 if __name__ == "__main__":

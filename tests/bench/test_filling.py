@@ -23,20 +23,24 @@ def _rows(database: Path, table: str) -> list[tuple[Any, ...]]:
 
 def test_what_is_written_into_the_file_is_what_the_engine_writes(tmp_path: Path) -> None:
     """Every column of every row, but for the order of names within an item, which the engine shuffles."""
-    event = filling.opened(lanes=6, total_tickets=USERS)
-    names = size.names("user", USERS)
-    puts = [*filling.confirmed(event, names), *filling.waiting(event, size.names("waiting-ü", USERS), 1)]
+    event = filling.opened(lanes=11, total_tickets=USERS)
+    puts = [
+        *filling.on_sale(event, left_in_each_lane=0),
+        *filling.others(10),
+        *filling.confirmed(event, size.names("user", USERS)),
+        *filling.waiting(event, size.names("waiting-ü", USERS), first_sequence=1),
+    ]
     by_engine, by_us = tmp_path / "engine", tmp_path / "us"
     for folder in (by_engine, by_us):
         with around.office_on(folder) as client:
-            filling.write(client, filling.on_sale(event, left_in_each_lane=0))
             if folder == by_engine:
                 filling.write(client, puts)
-    filling.write_into(by_us / "tickets.db", size.keys(), puts)
-    for table, expected in ((items.BOOKINGS, 2 * USERS), (items.WAITING_LIST, USERS)):
-        rows = _rows(by_engine / "tickets.db", table)
-        assert len(rows) == expected
-        assert rows == _rows(by_us / "tickets.db", table)
+    filling.write_into(by_us / "tickets.db", puts)
+    rows = {items.EVENTS: 11, items.LANES: 21, items.BOOKINGS: 2 * USERS, items.WAITING_LIST: USERS}
+    for table, expected in rows.items():
+        written = _rows(by_engine / "tickets.db", table)
+        assert len(written) == expected
+        assert written == _rows(by_us / "tickets.db", table)
 
 
 @pytest.mark.parametrize("lanes", [1, 6])
