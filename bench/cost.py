@@ -94,10 +94,9 @@ def section(result: dict[str, Any]) -> str:
 
 `{result["command"]}`: what a million of each request cost, from the units that the engine reports in a run.
 On demand, in us-east-1, a million write units are ${WRITE_UNITS_USD}, read units ${READ_UNITS_USD}, requests to the
-HTTP API ${HTTP_REQUESTS_USD:.2f}, and invocations ${INVOCATIONS_USD:.2f}. The functions know the event, as
-warm ones do. In brackets: transactions that a condition refused, counted as if they had happened. The time that
-functions run comes on top, ${GB_SECONDS_USD / 1000:.4f} for each millisecond of a million. Promoter and sweep need no
-gateway.
+HTTP API ${HTTP_REQUESTS_USD:.2f}, and invocations ${INVOCATIONS_USD:.2f}. The functions know the event, as warm
+ones do. In brackets: transactions that a condition refused, counted as if they had happened. The time that functions
+run comes on top, ${GB_SECONDS_USD / 1000:.4f} for each millisecond of a million. Promoter and sweep need no gateway.
 
 {record.table(head, [_row(row) for row in result["office"]])}
 
