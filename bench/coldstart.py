@@ -15,7 +15,7 @@ import json
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,8 +42,11 @@ BASELINES = {
     NOTHING: "def handler(event, context):\n    return {}\n",
     BOTO3_CLIENT: "import boto3\n\nclient = boto3.client('dynamodb')\n\ndef handler(event, context):\n    return {}\n",
 }
-# Processor time at the most, as a share of what the boto3 client takes; medians.
+# At the most, as a share of what the boto3 client takes: the median of processor time, and the least duration of init,
+# for what else the machine does only adds to that.
 GOALS = {"BookFunction": 1.25, "PromoteFunction": 1.1, "SweepFunction": 1.1}
+
+JUDGED: dict[str, Callable[[list[float]], float]] = {"initMs": min, "cpuMs": statistics.median}
 
 # A port that nobody listens on: the functions are ready for TLS, and nothing is ever sent.
 ENVIRONMENT = Database.embedded("https://127.0.0.1:1").environment
@@ -181,14 +184,15 @@ def section(result: dict[str, Any]) -> str:
         for row in rows:
             before = result["before"].get(row[0])
             row.append(f"{statistics.median(before['cpuMs']):.0f}" if before else "")
-    imports = [[part, f"{statistics.median(times):.0f}"] for part, times in result["importsCpuMs"].items()]
+    imports = [[part, f"{min(times):.0f}"] for part, times in result["importsCpuMs"].items()]
     functions = [size for name, size in result["bytes"].items() if name in result["functions"]]
     layer, with_bytecode = result["bytes"]["layer"], result["bytes"]["layer with bytecode"]
     return f"""## Cold start
 
 `{result["command"]}`: {result["runs"]} starts of each built artifact on Lambda's own runtime, in turns;
 medians, and the least. Init is what the runtime reports. The processor time is that of the whole process, until it has
-refused one request: the load of the machine puts it out less, so the goals are about it.
+refused one request. What else the machine does adds to a duration and hardly to processor time, so the goals are about
+the least init and the median of the processor time.
 
 {record.described(result["machine"])}; the functions run on Python {result["machine"]["functionsPython"]}.
 
@@ -196,7 +200,7 @@ refused one request: the load of the machine puts it out less, so the goals are 
 
 What a function that answers requests loads; boto3's figure lacks the certificates, which it loads at its first request:
 
-{record.table(["part of BookFunction's init", "processor, ms"], imports)}
+{record.table(["part of BookFunction's init", "processor, least, ms"], imports)}
 
 A function is {min(functions):,} to {max(functions):,} bytes, bytecode included. The layer is {layer / 1e6:.1f} MB, and
 {with_bytecode / 1e6:.1f} MB with its bytecode.
@@ -205,9 +209,9 @@ A function is {min(functions):,} to {max(functions):,} bytes, bytecode included.
 
 def _row(name: str, figures: Figures, boto3: Figures) -> list[str]:
     row = [name]
-    for times in ("initMs", "cpuMs"):
-        median_ms, least_ms = statistics.median(figures[times]), min(figures[times])
-        row += [f"{median_ms:.0f}", f"{least_ms:.0f}", f"{median_ms / statistics.median(boto3[times]):.2f}"]
+    for times, judged in JUDGED.items():
+        of_all, least = statistics.median(figures[times]), min(figures[times])
+        row += [f"{of_all:.0f}", f"{least:.0f}", f"{judged(figures[times]) / judged(boto3[times]):.2f}"]
     return [*row, f"{GOALS[name]}" if name in GOALS else ""]
 
 
