@@ -1,9 +1,14 @@
 """The cost of a request does not grow with bookings, people who wait, or other events."""
 
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
-from bench import filling, record, size
+import pytest
+
+from bench import around, filling, record, size
 from bench.size import Figures, Size
+from shared import items
 from tests.office import Event, Office
 
 SAMPLES = 6
@@ -58,6 +63,22 @@ def test_requests_cost_the_same_with_ten_bookings_and_with_thousands(office: Off
     small, large = _measured(office, SMALL), _measured(office, LARGE)
     assert _differing(small, large) <= PLACES
     _check_places(small, large, 2 * FRONT_UNITS_MAX)
+
+
+def test_a_measurement_fills_asks_and_audits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way to the figures at full size, gone at a small one: each request as often as it was to be made."""
+    monkeypatch.setattr(size, "LANES", 3)
+    monkeypatch.setattr(size, "SAMPLES", 2)
+    found = size.measure(tmp_path, Size(5, 4, others=3))
+    assert {sum(one["times"] for one in figures["variants"]) for figures in found["requests"].values()} == {2}
+    assert found["requests"]["book, on sale"]["variants"][0]["writeUnits"] == 4
+    assert found["fileMegabytes"] >= 0
+    with around.office_on(tmp_path) as client:
+        assert client.scan(TableName=items.EVENTS)["Count"] == 1 + 3
+        booked = [one["status"]["S"] for one in client.scan(TableName=items.BOOKINGS)["Items"]]
+    # All 8 tickets are sold. Of the first in the list and the 4 behind them 2 were promoted. Cancelled have 2 buyers on
+    # sale, 2 who had joined, and the 2 holders whose tickets went to those promoted.
+    assert Counter(booked) == {"CONFIRMED": 8, "WAITING": 3, "CANCELLED": 2 + 2 + 2}
 
 
 def test_requests_cost_the_same_with_a_million_bookings() -> None:
