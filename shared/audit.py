@@ -27,6 +27,7 @@ from shared.settle import settle
 from shared.telemetry import Metric
 
 RECOUNTS_MAX = 4
+FRUITLESS_MAX = 3  # of its settling: where others settle or nobody can, it goes on to count
 RELEASES_MAX = 1_000  # moments of releases that are kept while counting, the latest; fewer make a smaller lower bound
 
 
@@ -110,7 +111,7 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
         arrived_at = now()
         before = events.read_lanes(event, deadline)
         with suppress(Stuck):  # that is for the count to show
-            settle(event, deadline)
+            settle(event, deadline, fruitless_max=FRUITLESS_MAX)
         tally = _count(event, deadline, _Tally(arrived_at, free=sum(lane.available for lane in before)))
         if recount == 0:
             stranded_s = tally.stranded_s()

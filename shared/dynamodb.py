@@ -97,8 +97,10 @@ class Refused:
     uncertain: bool = False  # an earlier try got no answer and may have happened, or may yet
 
 
-def commit(items: Sequence[TransactItem], deadline: Deadline) -> Refused | None:
+def commit(items: Sequence[TransactItem], deadline: Deadline, *, yields: bool = False) -> Refused | None:
     """Run a transaction of 1 to 100 items: all of them or none. Return None when it happened.
+
+    One that `yields` is not sent again after a conflict: it is returned as refused, and no item is to blame.
 
     Raises TryAgain when the deadline passed, with nothing or with everything done.
     """
@@ -110,6 +112,9 @@ def commit(items: Sequence[TransactItem], deadline: Deadline) -> Refused | None:
         except RequestFailed as error:
             if reasons := _refusal(error):
                 return Refused(reasons, uncertain)
+            if yields and _codes(error) <= _CONFLICT:
+                telemetry.contention("TransactWriteItems", error.code)
+                return Refused((Reason(refused=False),) * len(items), uncertain)
             uncertain = uncertain or _is_server_fault(error)
             attempt.failed(error)
         except NoAnswer as error:
@@ -164,6 +169,15 @@ def all_items(operation: str, deadline: Deadline, **request: Any) -> Iterator[It
         request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
+def pause(tries: int, backoff_s: tuple[float, float]) -> None:
+    """Wait with full jitter, after so many tries before this one: up to the first, twice, ... the longest pause.
+
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+    first_s, longest_s = backoff_s
+    time.sleep(_random.uniform(0, min(longest_s, first_s * 2.0 ** min(tries, 16))))
+
+
 class _Attempt:
     """One try of a request; `cause` says why there must be another, and `backoff_s` how long to wait for it."""
 
@@ -184,18 +198,14 @@ class _Attempt:
 
 
 def _attempts(operation: str, deadline: Deadline) -> Iterator[_Attempt]:
-    """Yield tries with full jitter between them until the deadline; then, or if it is past already, raise TryAgain.
-
-    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-    """
+    """Yield tries with pauses between them until the deadline; then, or if it is past already, raise TryAgain."""
     attempt = _Attempt()
     for tries in count():
         if deadline.has_passed:
             raise TryAgain(attempt.cause)
         yield attempt
         telemetry.contention(operation, attempt.cause)
-        first_s, longest_s = attempt.backoff_s
-        time.sleep(_random.uniform(0, min(longest_s, first_s * 2.0 ** min(tries, 16))))
+        pause(tries, attempt.backoff_s)
 
 
 def _call(operation: str, deadline: Deadline, request: Mapping[str, Any]) -> dict[str, Any]:

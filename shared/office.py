@@ -57,7 +57,7 @@ def _first_answer(claim: NewClaim, booking: Booking, deadline: Deadline) -> Clai
     if answer.position is None or answer.position.value > 1:
         return answer
     with suppress(TryAgain):  # the stream has the hint, too
-        settle(claim.event, deadline, promotions_max=1)
+        settle(claim.event, deadline, promotions_max=1, fruitless_max=1)
     booking = claims.read_booking(claim.event, claim.user_id, deadline) or booking
     return _standing(claim.event, booking, deadline, is_new=True)
 

@@ -19,10 +19,17 @@ from shared.telemetry import Metric
 from shared.waiting_list import entry_removal, head, last_drawn
 
 PROMOTIONS_MAX = 25  # in one transaction: 3 items each at the most, of 100
-FRUITLESS_MAX = 20  # looks in a row that promoted nobody, though there was a ticket and somebody waiting
+FRUITLESS_MAX = 8  # looks in a row that promoted nobody, though there was a ticket and somebody waiting
+FRUITLESS_PAUSE_S = (0.05, 2.0)  # the first and the longest after such a look: others are at work on the same head
 
 
-def settle(event: Event, deadline: Deadline, promotions_max: int | None = None, released_at: Sequence[str] = ()) -> int:
+def settle(
+    event: Event,
+    deadline: Deadline,
+    promotions_max: int | None = None,
+    released_at: Sequence[str] = (),
+    fruitless_max: int = FRUITLESS_MAX,
+) -> int:
     """Promote from the head of the list while there are tickets, in order; return how many were promoted.
 
     The order holds although several are promoted at once (P5): whoever should come before one of them stands before
@@ -31,7 +38,10 @@ def settle(event: Event, deadline: Deadline, promotions_max: int | None = None, 
     `released_at` are the moments of cancellations that the caller knows of. Tickets have no identity: the oldest of
     these is taken to be the one that the first promotion waited for, and so on, to measure the time between.
 
-    Raises TryAgain when the deadline passed before the work was done; Stuck.
+    Many may settle one event at once. Who meets another does not insist: the others do the same work, and so the fewer
+    look at the same head the faster they are.
+
+    Raises TryAgain when the deadline passed before the work was done; Stuck after `fruitless_max` looks in vain.
     """
     promoted = fruitless = 0
     releases = deque(sorted(released_at))
@@ -48,9 +58,13 @@ def settle(event: Event, deadline: Deadline, promotions_max: int | None = None, 
         now_promoted = _promote_in_order(event, entries, tickets, deadline)
         _report(event, entries[:now_promoted], releases)
         promoted += now_promoted
-        fruitless = 0 if now_promoted else fruitless + 1
-        if fruitless == FRUITLESS_MAX:
+        if now_promoted:
+            fruitless = 0
+            continue
+        fruitless += 1
+        if fruitless == fruitless_max:
             raise Stuck("settle")
+        dynamodb.pause(fruitless - 1, FRUITLESS_PAUSE_S)
     return promoted
 
 
@@ -65,12 +79,12 @@ def _tickets(lanes: list[Lane]) -> list[int]:
 def _promote_in_order(event: Event, entries: list[Entry], tickets: list[int], deadline: Deadline) -> int:
     """Promote the entries up to the first that is refused, all at once; return how many were promoted.
 
-    None where a lane refused: somebody was faster, and all is to be read again. Who stands in the list twice, which is
-    damage, is in a transaction once: it may not have an item twice.
+    None where a lane refused, or in a conflict: somebody was faster, and all is to be read again. Who stands in
+    the list twice, which is damage, is in a transaction once: it may not have an item twice.
     """
     entries = entries[: _first_repeated(entries)]
     while entries:
-        refused = dynamodb.commit(_promote(event, entries, tickets), deadline)
+        refused = dynamodb.commit(_promote(event, entries, tickets), deadline, yields=True)
         if refused is None:
             break
         entries = entries[: _first_refused(refused, len(entries))]

@@ -141,7 +141,7 @@ def _settle_batch_without_report(records: Sequence[dict[str, Any]], time_left_s:
 _settle_batch = promotion.settle_batch
 
 
-def _settle_nothing(*_: Any) -> int:
+def _settle_nothing(*_: Any, **__: Any) -> int:
     return 0
 
 
@@ -154,8 +154,8 @@ def _audit_after_settling(event: Event, deadline: Deadline) -> Any:
 _audit = audit.audit
 
 
-def _commit_without_doubt(transaction: Sequence[TransactItem], deadline: Deadline) -> Refused | None:
-    refused = _commit(transaction, deadline)
+def _commit_without_doubt(transaction: Sequence[TransactItem], deadline: Deadline, **more: bool) -> Refused | None:
+    refused = _commit(transaction, deadline, **more)
     return Refused(refused.reasons) if refused else None
 
 

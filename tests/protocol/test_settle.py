@@ -2,12 +2,13 @@
 
 import pytest
 
-from shared import events, items
+from shared import dynamodb, events, items
 from shared.dynamodb import Deadline
 from shared.model import Event as Facts
 from shared.model import Stuck
 from shared.settle import settle
 from tests.meter import metered
+from tests.network import Reply, Sent, error, network
 from tests.office import Event, Office
 
 
@@ -48,7 +49,7 @@ def test_those_before_one_who_cannot_be_promoted_are_promoted(office: Office) ->
     event = _released(office, tickets=4, waiting=4)
     _moves(office, event, "user-6", 999)
     with metered() as meter, pytest.raises(Stuck):
-        settle(_facts(event), Deadline.after(5))
+        settle(_facts(event), Deadline.after(5), fruitless_max=1)
     first_look = meter.requests[: meter.requests.index("TransactWriteItems") + 2]
     assert first_look[-2:] == ["TransactWriteItems"] * 2  # all four are refused, then the first two are not
     _moves(office, event, "user-6", 3)
@@ -66,3 +67,28 @@ def test_tickets_are_taken_from_as_few_lanes_as_can_be(office: Office, monkeypat
     with metered() as meter:
         assert settle(_facts(event), Deadline.after(5)) == 6
     assert meter.write_units == 6 * 4 + 2
+
+
+def test_a_settler_does_not_insist(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a conflict it looks again, for another did its work; after each look in vain it waits for longer."""
+    event = _released(office, tickets=1, waiting=1)
+    drawn: list[float] = []
+
+    def uniform(_low: float, high: float) -> float:
+        drawn.append(high)
+        return 0.0
+
+    monkeypatch.setattr(dynamodb._random, "uniform", uniform)  # noqa: SLF001
+
+    def meeting(sent: Sent) -> Reply | None:
+        conflicts = [{"Code": "TransactionConflict"}, {"Code": "None"}, {"Code": "None"}]
+        if sent.operation == "TransactWriteItems" and len(drawn) < 7:
+            return error(400, "TransactionCanceledException", CancellationReasons=conflicts)
+        return None
+
+    with network() as between:
+        between.meeting = meeting
+        assert settle(_facts(event), Deadline.after(5)) == 1
+    assert drawn == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0]
+    looks = [operation for operation in between.sent if operation in {"Query", "TransactWriteItems"}]
+    assert looks == ["Query", "TransactWriteItems"] * 8
