@@ -1,0 +1,1 @@
+"""Scale, by simulation: the office's own code against a simulated DynamoDB and Lambda, in virtual time."""

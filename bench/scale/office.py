@@ -1,0 +1,245 @@
+"""The real office in the simulation: shared/ as it is, with database, clock, chance and log put in their places."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from bench.scale.capacity import Throughput
+from bench.scale.clock import Clock
+from bench.scale.database import Database, Latency, RequestFailed
+from bench.scale.functions import Account, Function, ThrottledError
+from bench.scale.store import KEYS, STREAMED
+from bench.scale.stream import Stream
+from local.template import load
+from tests import promises
+
+os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+for _name, _value in load().functions["BookFunction"].environment.items():
+    os.environ.setdefault(_name, _value)
+
+from botocore.exceptions import ClientError  # noqa: E402
+
+from shared import (  # noqa: E402  # it reads the environment
+    audit,
+    cancellation,
+    claims,
+    dynamodb,
+    events,
+    items,
+    office,
+    promotion,
+    sale,
+    settle,
+    telemetry,
+)
+from shared.dynamodb import Deadline  # noqa: E402
+from shared.model import REQUEST_BUDGET_S, Event, TryAgain  # noqa: E402
+
+_ROOMS = (audit, cancellation, claims, dynamodb, events, items, office, promotion, sale, settle, telemetry)
+_BEGINNING = datetime(2026, 5, 1, 18, tzinfo=UTC)
+_PROMOTER_S = 60.0  # the promoter's time
+
+TRY_AGAIN, THROTTLED = "503 of the office", "503 of Lambda"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a user was told, when they had asked, and when they were answered."""
+
+    user: str
+    asked_s: float
+    answered_s: float
+    outcome: str  # a booking's status, or TRY_AGAIN, or THROTTLED
+
+
+class Office:
+    """The system of template.yaml, in virtual time."""
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        throughput: Mapping[str, Throughput] | None = None,
+        latency: Latency | None = None,
+        concurrency: int | None = None,
+    ) -> None:
+        """Begin with empty tables; those whose throughput is not given are as new."""
+        self.clock = Clock()
+        self.chance = Random(seed)
+        self.account = Account(concurrency) if concurrency else Account()
+        self.throughput = {table: Throughput() for table in KEYS} | dict(throughput or {})
+        self.database = Database(self.clock, self.chance, self.throughput, latency or Latency())
+        self.functions = {
+            name: Function(self.clock, self.chance, self.account) for name in ("book", "cancel", "status", "promote")
+        }
+        self.stream = Stream(
+            self.clock, self.chance, self.throughput[STREAMED], self.functions["promote"], _settle_batch
+        )
+        self.database.on_change = self._changed
+        self.outcomes: Counter[str] = Counter()  # what the office told its operators
+        self.answers: list[Answer] = []
+        self._ids = 0
+
+    @contextmanager
+    def at_work(self) -> Iterator["Office"]:
+        """Put this simulation under shared/ while the block runs."""
+        clock = SimpleNamespace(monotonic=lambda: self.clock.now_s, sleep=self._sleep)
+        chance = SimpleNamespace(uniform=self.chance.uniform, sample=self.chance.sample)
+        replaced: dict[str, Any] = {
+            "client": _Client(self._call),
+            "time": clock,
+            "random": SimpleNamespace(SystemRandom=lambda: chance),
+            "_random": chance,
+            "uuid": SimpleNamespace(uuid4=self._new_id),
+            "now": self.now,
+            "logger": SimpleNamespace(info=_ignore, warning=_ignore, exception=_ignore, error=_ignore),
+            "outcome": self._outcome,
+            "alarm": self._outcome,
+            "contention": self._contention,
+        }
+        with ExitStack() as patches:
+            for room in _ROOMS:
+                for name in replaced.keys() & vars(room).keys():
+                    patches.enter_context(patch.object(room, name, replaced[name]))
+            patches.enter_context(patch.object(events, "_known", {}))
+            yield self
+
+    @contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """Run what the block starts at its end at once and without limits: what was before the beginning."""
+        latency, self.database.latency = self.database.latency, Latency(0, 0, 0, 0)
+        quota, self.account.quota = self.account.quota, 10**9
+        for throughput in self.throughput.values():
+            throughput.limited = False
+        yield
+        self.clock.run()
+        self.database.latency, self.account.quota = latency, quota
+        for throughput in self.throughput.values():
+            throughput.limited = True
+        for counts in (self.database.requests, self.database.units, self.database.refused, self.outcomes):
+            counts.clear()
+        self.answers.clear()
+
+    def open_event(self, tickets: int, lanes: int) -> Event:
+        """Open an event with this number of lanes, whatever the rule says."""
+        opened: list[Event] = []
+        with self.unhurried(), patch.object(events, "lanes_for", lambda _: lanes):
+            self.clock.start(lambda: opened.append(events.open_event("The concert", tickets, Deadline.after(1))))
+            self.clock.run()
+        return opened[0]
+
+    def book(self, event: Event, user: str) -> None:
+        """Book for a user, as a task, and note what they were told."""
+        self._ask("book", user, lambda deadline: office.book(event.event_id, user, deadline).booking.status)
+
+    def cancel(self, event: Event, user: str) -> None:
+        """Cancel a user's booking, as a task, and note what they were told."""
+        self._ask("cancel", user, lambda deadline: office.cancel(event.event_id, user, None, deadline).status)
+
+    def snapshot(self, event: Event) -> promises.Snapshot:
+        """Return what the tables hold of an event."""
+        found = {
+            table: [
+                promises.plain(dict(item))
+                for item in self.database.store.all_of(table)
+                if promises.plain(dict(item)).get("eventId", event.event_id) == event.event_id
+            ]
+            for table in KEYS
+        }
+        [event_item] = found[items.EVENTS]
+        lanes = [lane for lane in found[items.LANES] if lane["laneId"].rpartition("#")[0] == event.event_id]
+        return promises.Snapshot(event_item, lanes, found[items.BOOKINGS], found[items.WAITING_LIST])
+
+    def check(self, event: Event) -> promises.Snapshot:
+        """Assert that the event keeps its promises, with nothing left to do; return what the tables hold."""
+        found = self.snapshot(event)
+        assert promises.violations(found, drained=True) == []
+        return found
+
+    def now(self) -> str:
+        """Return the present moment as the office writes it."""
+        moment = _BEGINNING + timedelta(seconds=self.clock.now_s)
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def _ask(self, function: str, user: str, work: Callable[[Deadline], str]) -> None:
+        asked_s = self.clock.now_s
+        try:
+            outcome = str(self.functions[function].invoke(lambda: self._in_memory(work)))
+        except TryAgain:
+            outcome = TRY_AGAIN
+        except ThrottledError:
+            outcome = THROTTLED
+        self.answers.append(Answer(user, asked_s, self.clock.now_s, outcome))
+
+    def _in_memory(self, work: Callable[[Deadline], str]) -> str:
+        self._remember()
+        return work(Deadline.after(REQUEST_BUDGET_S))
+
+    def _call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return self.database.call(operation, request)
+        finally:
+            self._remember()
+
+    def _sleep(self, seconds: float) -> None:
+        self.clock.sleep(seconds)
+        self._remember()
+
+    def _remember(self) -> None:
+        """Put the memory of the environment at work in its place: others were at work while this one slept."""
+        environment = self.account.environment
+        if environment is not None:
+            vars(events)["_known"] = environment.known
+
+    def _changed(self, hashed: int, item: Any, old: Any, new: Any) -> None:
+        self.stream.change(hashed, {name: item[name] for name in KEYS[STREAMED]}, old, new)
+
+    def _new_id(self) -> str:
+        self._ids += 1
+        return f"{self._ids:036x}"
+
+    def _outcome(self, metric: str, value: float = 1, **_: Any) -> None:
+        self.outcomes[str(metric)] += int(value)
+
+    def _contention(self, operation: str, cause: str) -> None:
+        self.outcomes[f"{operation} sent again: {cause}"] += 1
+
+
+class _Client:
+    """Stands for the low-level client."""
+
+    def __init__(self, call: Callable[[str, Mapping[str, Any]], dict[str, Any]]) -> None:
+        self._call = call
+
+    def __getattr__(self, method: str) -> Callable[..., dict[str, Any]]:
+        operation = "".join(part.capitalize() for part in method.split("_"))
+
+        def send(**request: Any) -> dict[str, Any]:
+            try:
+                return self._call(operation, request)
+            except RequestFailed as failed:
+                response: Any = {
+                    "Error": {"Code": failed.code, "Message": failed.code},
+                    "ResponseMetadata": {"HTTPStatusCode": failed.status},
+                }
+                if failed.reasons is not None:
+                    response["CancellationReasons"] = failed.reasons
+                raise ClientError(response, operation) from None
+
+        setattr(self, method, send)
+        return send
+
+
+def _settle_batch(records: Any) -> list[str]:
+    return promotion.settle_batch(records, _PROMOTER_S)
+
+
+def _ignore(*_: Any, **__: Any) -> None:
+    """Log nothing."""
