@@ -8,6 +8,7 @@ have none.
 import hashlib
 from bisect import bisect_right
 from collections import Counter
+from itertools import pairwise
 from math import ceil
 
 from bench.scale.limits import (
@@ -31,7 +32,7 @@ def hash_of(key: str) -> int:
 
 
 class Bucket:
-    """Units that come at a rate and are kept up to a depth. A request is let in while there are any, as DynamoDB does."""
+    """Units that come at a rate and are kept up to a depth. A request is let in while there are any."""
 
     def __init__(self, rate_s: float, depth_s: float) -> None:
         """Begin full."""
@@ -89,7 +90,7 @@ class Throughput:
         burst_s: float = BURST_S,
         quota_s: int = TABLE_QUOTA_S,
     ) -> None:
-        """Begin with this warm throughput; a new table has what it has without any, and no table has more than its quota."""
+        """Begin with this warm throughput, which is not below that of a new table, nor above the quota."""
         assert writes_s <= quota_s, "warm throughput above the quota of a table: raise both"
         self._burst_s = burst_s
         self._quota_s = quota_s
@@ -138,7 +139,7 @@ class Throughput:
         if len(keys) < 2:  # noqa: PLR2004  # one key
             return
         half, below = partition.taken.total() / 2, 0.0
-        for key, following in zip(keys, keys[1:], strict=False):
+        for key, following in pairwise(keys):
             below += partition.taken[key]
             if below >= half or following == keys[-1]:
                 self._add(following)

@@ -36,7 +36,7 @@ class RequestFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Medians in milliseconds. Log-normal: one in a hundred takes more than twice as long; one in SLOW_ONE_IN far more."""
+    """Medians in milliseconds. Of a hundred, one takes more than twice as long; of SLOW_ONE_IN, one far longer."""
 
     read_ms: float = 3.0
     update_ms: float = 4.0
@@ -71,10 +71,21 @@ class Database:
     log: list[tuple[str, Request, Any]] | None = None  # where there is one: each request in the order of its effect
     _held: set[Place] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        """Name the operations."""
+        self._operations: Mapping[str, Callable[[Request], dict[str, Any]]] = {
+            "TransactWriteItems": self._transact,
+            "UpdateItem": self._update_item,
+            "GetItem": self._get_item,
+            "BatchGetItem": self._batch_get_item,
+            "Query": self._query,
+            "Scan": self._scan,
+        }
+
     def call(self, operation: str, request: Request) -> dict[str, Any]:
         """Run a request, in the time it takes. Raises RequestFailed."""
         self.requests[operation] += 1
-        return _OPERATIONS[operation](self, request)
+        return self._operations[operation](request)
 
     def _transact(self, request: Request) -> dict[str, Any]:
         only(request, "TransactItems")
@@ -234,13 +245,3 @@ def _write_units(write: Write) -> int:
 
 def _read_units(size: int) -> int:
     return max(1, ceil(size / READ_UNIT_BYTES))
-
-
-_OPERATIONS: Mapping[str, Callable[[Database, Request], dict[str, Any]]] = {
-    "TransactWriteItems": Database._transact,
-    "UpdateItem": Database._update_item,
-    "GetItem": Database._get_item,
-    "BatchGetItem": Database._batch_get_item,
-    "Query": Database._query,
-    "Scan": Database._scan,
-}

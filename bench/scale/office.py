@@ -1,15 +1,17 @@
 """The real office in the simulation: shared/ as it is, with database, clock, chance and log put in their places."""
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
+
+from botocore.exceptions import ClientError
 
 from bench.scale.capacity import Throughput
 from bench.scale.clock import Clock
@@ -17,16 +19,7 @@ from bench.scale.database import Database, Latency, RequestFailed
 from bench.scale.functions import Account, Function, ThrottledError
 from bench.scale.store import KEYS, STREAMED
 from bench.scale.stream import Stream
-from local.template import load
-from tests import promises
-
-os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
-for _name, _value in load().functions["BookFunction"].environment.items():
-    os.environ.setdefault(_name, _value)
-
-from botocore.exceptions import ClientError  # noqa: E402
-
-from shared import (  # noqa: E402  # it reads the environment
+from shared import (
     audit,
     cancellation,
     claims,
@@ -39,12 +32,14 @@ from shared import (  # noqa: E402  # it reads the environment
     settle,
     telemetry,
 )
-from shared.dynamodb import Deadline  # noqa: E402
-from shared.model import REQUEST_BUDGET_S, Event, TryAgain  # noqa: E402
+from shared.dynamodb import Deadline
+from shared.model import REQUEST_BUDGET_S, Event, TryAgain
+from tests import promises
 
 _ROOMS = (audit, cancellation, claims, dynamodb, events, items, office, promotion, sale, settle, telemetry)
 _BEGINNING = datetime(2026, 5, 1, 18, tzinfo=UTC)
 _PROMOTER_S = 60.0  # the promoter's time
+RAMP_FLOOR_S = 0.05  # a rising load does not begin at nothing
 
 TRY_AGAIN, THROTTLED = "503 of the office", "503 of Lambda"
 
@@ -85,7 +80,6 @@ class Office:
         self.database.on_change = self._changed
         self.outcomes: Counter[str] = Counter()  # what the office told its operators
         self.answers: list[Answer] = []
-        self._ids = 0
 
     @contextmanager
     def at_work(self) -> Iterator["Office"]:
@@ -113,19 +107,28 @@ class Office:
 
     @contextmanager
     def unhurried(self) -> Iterator[None]:
-        """Run what the block starts at its end at once and without limits: what was before the beginning."""
+        """Run what the block starts at its end, at once and without limits: what was before the beginning."""
         latency, self.database.latency = self.database.latency, Latency(0, 0, 0, 0)
-        quota, self.account.quota = self.account.quota, 10**9
         for throughput in self.throughput.values():
             throughput.limited = False
         yield
         self.clock.run()
-        self.database.latency, self.account.quota = latency, quota
+        self.database.latency = latency
         for throughput in self.throughput.values():
             throughput.limited = True
         for counts in (self.database.requests, self.database.units, self.database.refused, self.outcomes):
             counts.clear()
         self.answers.clear()
+
+    def fill(self, event: Event, users: Iterable[str]) -> None:
+        """Have users book before the beginning, one after the other."""
+
+        def book() -> None:
+            for user in users:
+                office.book(event.event_id, user, Deadline.after(REQUEST_BUDGET_S))
+
+        with self.unhurried():
+            self.clock.start(book)
 
     def open_event(self, tickets: int, lanes: int) -> Event:
         """Open an event with this number of lanes, whatever the rule says."""
@@ -137,11 +140,34 @@ class Office:
 
     def book(self, event: Event, user: str) -> None:
         """Book for a user, as a task, and note what they were told."""
-        self._ask("book", user, lambda deadline: office.book(event.event_id, user, deadline).booking.status)
+        self.ask("book", user, lambda deadline: office.book(event.event_id, user, deadline).booking.status)
 
     def cancel(self, event: Event, user: str) -> None:
         """Cancel a user's booking, as a task, and note what they were told."""
-        self._ask("cancel", user, lambda deadline: office.cancel(event.event_id, user, None, deadline).status)
+        self.ask("cancel", user, lambda deadline: office.cancel(event.event_id, user, None, deadline).status)
+
+    def ask(self, function: str, user: str, work: Callable[[Deadline], str]) -> None:
+        """Have a function do some work for a user, and note what they were told."""
+        asked_s = self.clock.now_s
+        try:
+            outcome = str(self.functions[function].invoke(lambda: self._in_memory(work)))
+        except TryAgain:
+            outcome = TRY_AGAIN
+        except ThrottledError:
+            outcome = THROTTLED
+        self.answers.append(Answer(user, asked_s, self.clock.now_s, outcome))
+
+    def offer(self, rate_s: float, users: Iterable[str], ask: Callable[[str], None], ramp_s: float = 0.0) -> None:
+        """Have users ask at random moments, so many a second on average, rising evenly to that in the first seconds."""
+
+        def arrive() -> None:
+            begun_s = self.clock.now_s
+            for user in users:
+                risen = (self.clock.now_s - begun_s + RAMP_FLOOR_S) / ramp_s if ramp_s else 1.0
+                self.clock.sleep(self.chance.expovariate(rate_s * min(1.0, risen)))
+                self.clock.start(partial(ask, user))
+
+        self.clock.start(arrive)
 
     def snapshot(self, event: Event) -> promises.Snapshot:
         """Return what the tables hold of an event."""
@@ -168,16 +194,6 @@ class Office:
         moment = _BEGINNING + timedelta(seconds=self.clock.now_s)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-    def _ask(self, function: str, user: str, work: Callable[[Deadline], str]) -> None:
-        asked_s = self.clock.now_s
-        try:
-            outcome = str(self.functions[function].invoke(lambda: self._in_memory(work)))
-        except TryAgain:
-            outcome = TRY_AGAIN
-        except ThrottledError:
-            outcome = THROTTLED
-        self.answers.append(Answer(user, asked_s, self.clock.now_s, outcome))
-
     def _in_memory(self, work: Callable[[Deadline], str]) -> str:
         self._remember()
         return work(Deadline.after(REQUEST_BUDGET_S))
@@ -202,8 +218,7 @@ class Office:
         self.stream.change(hashed, {name: item[name] for name in KEYS[STREAMED]}, old, new)
 
     def _new_id(self) -> str:
-        self._ids += 1
-        return f"{self._ids:036x}"
+        return f"{self.chance.getrandbits(144):036x}"
 
     def _outcome(self, metric: str, value: float = 1, **_: Any) -> None:
         self.outcomes[str(metric)] += int(value)
