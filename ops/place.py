@@ -66,6 +66,8 @@ def _on_aws(stack: str, system: template.System) -> Place:
         raise OpsError(f"the stack {stack} is no ticket office: it has no output {missing[0]}")
     _set_environment(system, outputs)
     make: Any = boto3.client  # its type stubs have one overload per service
+    tables = make("dynamodb", config=_CONFIG).meta  # a profile may name region and endpoint; shared/ reads variables
+    os.environ |= {"AWS_REGION": tables.region_name, "AWS_ENDPOINT_URL_DYNAMODB": tables.endpoint_url}
     return Place(Bucket(make("s3", config=_CONFIG), outputs[_BUCKET_OUTPUT]))
 
 

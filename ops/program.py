@@ -20,6 +20,7 @@ from ops import place
 from ops.errors import OpsError
 from ops.place import Place
 from shared.model import ID_LENGTH_MAX, BookingNotFound, EventNotFound, Stuck, TryAgain
+from shared.wire import RequestFailed
 
 WRONG, CANNOT = 1, 2
 
@@ -33,6 +34,7 @@ _LINES: Final[dict[type[Exception], str]] = {
     NoRegionError: "no AWS region: set AWS_DEFAULT_REGION, or say --local",
     BotoCoreError: "AWS cannot be asked: {0}",
     ClientError: "AWS refused: {0}",
+    RequestFailed: "DynamoDB refused: {0}",
     OpsError: "{0}",
     LocalError: "{0}",
     OSError: "{0.filename}: {0.strerror}",

@@ -151,14 +151,14 @@ def _count(event: Event, deadline: Deadline, tally: _Tally) -> _Tally:
             "KeyConditionExpression": "laneId = :lane",
             "ExpressionAttributeValues": {":lane": items.text(items.lane_id(event.event_id, lane))},
         }
-        for item in dynamodb.all_items("query", deadline, **request, ConsistentRead=True):
+        for item in dynamodb.all_items("Query", deadline, **request, ConsistentRead=True):
             tally.note(item)
     request = {
         "TableName": items.WAITING_LIST,
         "KeyConditionExpression": "eventId = :event",
         "ExpressionAttributeValues": {":event": items.text(event.event_id)},
     }
-    for item in dynamodb.all_items("query", deadline, **request, ConsistentRead=True):
+    for item in dynamodb.all_items("Query", deadline, **request, ConsistentRead=True):
         tally.entries += 1
         tally.entries_digest += _digest(item)
     return tally

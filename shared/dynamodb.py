@@ -4,7 +4,7 @@ What a request meets and what follows:
 
     conflict, throttling, 5xx, time-out   sent again with full jitter until the deadline, then TryAgain
     a condition that does not hold        an answer, not an error: commit returns the Refused
-    anything else                         a bug or a broken set-up: raised as botocore's own error
+    anything else                         a bug or a broken set-up: raised as the wire's RequestFailed
 
 A request that timed out may have taken effect, or may take effect later. Every transaction here names its
 bookingId, claim or sequence in a condition, so sending it again is harmless (P7); `uncertain` on a Refused says
@@ -16,20 +16,13 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-
-import boto3
-from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as NotConnected
-from botocore.handlers import generate_idempotent_uuid
+from typing import Any, Final, cast
 
 from shared import telemetry
 from shared.items import Item
 from shared.model import TryAgain
+from shared.wire import Client, NoAnswer, RequestFailed
 
-CONNECT_TIMEOUT_S = 1.0
-READ_TIMEOUT_S = 2.0  # DynamoDB answers in milliseconds; what takes this long is lost
 BACKOFF_FIRST_S = 0.02
 BACKOFF_MAX_S = 0.5
 BATCH_GET_MAX = 100  # items, DynamoDB's limit for one BatchGetItem
@@ -55,20 +48,12 @@ _SERVER_FAULT_STATUS: Final = 500
 # Of the system, not of the process: what starts from one SnapStart snapshot would otherwise draw the same numbers.
 _random = random.SystemRandom()
 
-CONFIG: Final = Config(
-    connect_timeout=CONNECT_TIMEOUT_S,
-    read_timeout=READ_TIMEOUT_S,
-    retries={"total_max_attempts": 1},  # retries are ours: bounded by the deadline of the whole request
-    parameter_validation=False,  # a fifth of a call's CPU; the requests are built here and tested
-    tcp_keepalive=True,
-)
-client = boto3.client("dynamodb", config=CONFIG)
-# No ClientRequestToken: its memory ends after ten minutes, that of our conditions does not.
-client.meta.events.unregister("before-parameter-build.dynamodb.TransactWriteItems", generate_idempotent_uuid)
+# No ClientRequestToken is ever sent: its memory ends after ten minutes, that of our conditions does not.
+client = Client.of_environment()
 if os.environ.get("TRACING") == "Active":
     from shared import tracing  # not loaded where it is off
 
-    tracing.trace(client)
+    client = tracing.Traced.of_environment()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +97,14 @@ def commit(items: Sequence[TransactItem], deadline: Deadline) -> Refused | None:
     uncertain = False
     for attempt in _attempts("TransactWriteItems", deadline):
         try:
-            client.transact_write_items(TransactItems=items)  # type: ignore[arg-type]  # built as plain mappings
+            client.call("TransactWriteItems", {"TransactItems": items})
             return None
-        except ClientError as error:
+        except RequestFailed as error:
             if reasons := _refusal(error):
                 return Refused(reasons, uncertain)
             uncertain = uncertain or _is_server_fault(error)
             attempt.failed(error)
-        except (NotConnected, HTTPClientError) as error:
+        except NoAnswer as error:
             uncertain = True
             attempt.failed(error)
     raise AssertionError("unreachable: _attempts raises TryAgain")
@@ -127,13 +112,13 @@ def commit(items: Sequence[TransactItem], deadline: Deadline) -> Refused | None:
 
 def update(deadline: Deadline, **request: Any) -> Item:
     """Run an UpdateItem that is safe to repeat; return the attributes that its ReturnValues asks for."""
-    return _call("update_item", deadline, request).get("Attributes", {})  # type: ignore[no-any-return]  # botocore answers in plain dicts
+    return cast(Item, _call("UpdateItem", deadline, request).get("Attributes", {}))
 
 
 def get(deadline: Deadline, table: str, key: Item) -> Item | None:
     """Read one item, strongly consistent."""
     request = {"TableName": table, "Key": key, "ConsistentRead": True}
-    return _call("get_item", deadline, request).get("Item")
+    return _call("GetItem", deadline, request).get("Item")
 
 
 def get_all(deadline: Deadline, keys: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
@@ -146,23 +131,23 @@ def get_all(deadline: Deadline, keys: Mapping[str, Sequence[Item]]) -> dict[str,
     }
     found: dict[str, list[Item]] = {table: [] for table in keys}
     for attempt in _attempts("BatchGetItem", deadline):
-        answer = _call("batch_get_item", deadline, {"RequestItems": pending})
+        answer = _call("BatchGetItem", deadline, {"RequestItems": pending})
         for table, items in answer["Responses"].items():
             found[table] += items
         pending = answer.get("UnprocessedKeys", {})
         if not pending:
             return found
-        attempt.failed("UnprocessedKeys")  # throttling, as BatchGetItem says it
+        attempt.cause = "UnprocessedKeys"  # throttling, as BatchGetItem says it
     raise AssertionError("unreachable: _attempts raises TryAgain")
 
 
 def query(deadline: Deadline, **request: Any) -> dict[str, Any]:
     """Read one page of a Query."""
-    return _call("query", deadline, request)
+    return _call("Query", deadline, request)
 
 
 def all_items(operation: str, deadline: Deadline, **request: Any) -> Iterator[Item]:
-    """Read all items of a "query" or "scan", page by page, one page in memory. Raises TryAgain."""
+    """Read all items of a "Query" or "Scan", page by page, one page in memory. Raises TryAgain."""
     while True:
         page = _call(operation, deadline, request)
         yield from page["Items"]
@@ -172,18 +157,18 @@ def all_items(operation: str, deadline: Deadline, **request: Any) -> Iterator[It
 
 
 class _Attempt:
-    """One try of a request; `failed` says why there must be another."""
+    """One try of a request; `cause` says why there must be another."""
 
     cause = "deadline"
 
-    def failed(self, error: Exception | str) -> None:
+    def failed(self, error: RequestFailed | NoAnswer) -> None:
         """Note why; raise the error again if another try cannot mend it."""
-        if isinstance(error, ClientError):
-            if not (_is_contention(error) or _is_server_fault(error)):
-                raise error
-            self.cause = error.response["Error"]["Code"]
+        if isinstance(error, NoAnswer):
+            self.cause = error.cause
+        elif _is_contention(error) or _is_server_fault(error):
+            self.cause = error.code
         else:
-            self.cause = error if isinstance(error, str) else type(error).__name__
+            raise error
 
 
 def _attempts(operation: str, deadline: Deadline) -> Iterator[_Attempt]:
@@ -206,30 +191,27 @@ def _call(operation: str, deadline: Deadline, request: Mapping[str, Any]) -> dic
     """Run a request that is safe to repeat."""
     for attempt in _attempts(operation, deadline):
         try:
-            answer: dict[str, Any] = getattr(client, operation)(**request)
-            return answer
-        except (ClientError, NotConnected, HTTPClientError) as error:
+            return client.call(operation, request)
+        except (RequestFailed, NoAnswer) as error:
             attempt.failed(error)
     raise AssertionError("unreachable: _attempts raises TryAgain")
 
 
-def _refusal(error: ClientError) -> tuple[Reason, ...]:
+def _refusal(error: RequestFailed) -> tuple[Reason, ...]:
     """Return the reasons of a transaction that a condition refused; none if it failed for another cause.
 
     A condition that did not hold is a fact even where another item met contention.
     """
-    reasons = error.response.get("CancellationReasons", [])
-    if not any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
+    if not any(reason["Code"] == "ConditionalCheckFailed" for reason in error.reasons):
         return ()
-    return tuple(Reason(reason.get("Code") == "ConditionalCheckFailed", reason.get("Item")) for reason in reasons)
+    return tuple(Reason(reason["Code"] == "ConditionalCheckFailed", reason.get("Item")) for reason in error.reasons)
 
 
-def _is_contention(error: ClientError) -> bool:
+def _is_contention(error: RequestFailed) -> bool:
     """Tell whether the request met others, or a limit: trying again is safe and may go through."""
-    codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
-    return any(code in _CONTENTION for code in codes) or error.response["Error"]["Code"] in _CONTENTION
+    return error.code in _CONTENTION or any(reason["Code"] in _CONTENTION for reason in error.reasons)
 
 
-def _is_server_fault(error: ClientError) -> bool:
+def _is_server_fault(error: RequestFailed) -> bool:
     """Tell whether the database itself failed, so that nobody knows whether the request took effect."""
-    return int(error.response["ResponseMetadata"]["HTTPStatusCode"]) >= _SERVER_FAULT_STATUS
+    return error.status >= _SERVER_FAULT_STATUS

@@ -101,7 +101,7 @@ def _sold_out_events(deadline: Deadline) -> Iterator[str]:
         request = {"TableName": items.EVENTS, "IndexName": items.SOLD_OUT_INDEX}
         part = {"Segment": segment, "TotalSegments": SWEEP_SEGMENTS}
         try:
-            for item in dynamodb.all_items("scan", deadline, **request, **part):
+            for item in dynamodb.all_items("Scan", deadline, **request, **part):
                 if deadline.has_passed:
                     return
                 yield item["eventId"]["S"]

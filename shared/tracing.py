@@ -10,8 +10,11 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
+
+from shared.wire import Client, NoAnswer, RequestFailed
 
 HEADER = b'{"format": "json", "version": 1}\n'
 
@@ -19,39 +22,33 @@ _socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 _socket.setblocking(False)
 
 
-def trace(client: Any) -> None:
-    """Have a client of botocore's report each of its requests."""
-    client.meta.events.register("before-call.dynamodb", _begin)
-    client.meta.events.register("after-call.dynamodb", _end)
-    client.meta.events.register("after-call-error.dynamodb", _fail)
+class Traced(Client):
+    """A client that reports each of its requests."""
+
+    def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a request as a client does, and its subsegment. Raises RequestFailed; NoAnswer."""
+        begun_at_s = time.time()
+        try:
+            answer = super().call(operation, request)
+        except RequestFailed as error:
+            kind = "fault" if error.status >= 500 else "error"  # noqa: PLR2004  # HTTP's classes
+            # A condition that did not hold is an error, too.
+            _send(operation, begun_at_s, {"http": {"response": {"status": error.status}}, kind: True})
+            raise
+        except NoAnswer as error:
+            _send(operation, begun_at_s, {"fault": True, "annotations": {"cause": error.cause}})
+            raise
+        _send(operation, begun_at_s, {"http": {"response": {"status": 200}}})
+        return answer
 
 
-def _begin(context: dict[str, Any], model: Any, **_: Any) -> None:
-    context["traced"] = (model.name, time.time())
-
-
-def _end(context: dict[str, Any], http_response: Any, **_: Any) -> None:
-    status = http_response.status_code
-    outcome: dict[str, Any] = {"http": {"response": {"status": status}}}
-    if status >= 500:  # noqa: PLR2004  # HTTP's classes
-        outcome["fault"] = True
-    elif status >= 400:  # noqa: PLR2004
-        outcome["error"] = True  # a condition that did not hold is one, too
-    _send(context, outcome)
-
-
-def _fail(context: dict[str, Any], exception: Exception, **_: Any) -> None:
-    _send(context, {"fault": True, "annotations": {"cause": type(exception).__name__}})  # there was no answer
-
-
-def _send(context: dict[str, Any], outcome: dict[str, Any]) -> None:
+def _send(operation: str, begun_at_s: float, outcome: Mapping[str, Any]) -> None:
     """Send the subsegment if this invocation is sampled. Nothing fails because a trace is lost."""
     header = os.environ.get("_X_AMZN_TRACE_ID", "")  # Root=1-...;Parent=...;Sampled=1, anew for each invocation
     ids = dict(part.partition("=")[::2] for part in header.split(";"))
     host, _, port = os.environ.get("AWS_XRAY_DAEMON_ADDRESS", "").rpartition(":")
     if ids.get("Sampled") != "1" or not host:
         return
-    operation, begun_at_s = context["traced"]
     subsegment = {
         "type": "subsegment",
         "name": "DynamoDB",

@@ -34,7 +34,10 @@ def pytest_configure() -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Stop the engine."""
+    """Close the office's connection, and stop the engine."""
+    from shared import dynamodb
+
+    dynamodb.client.connection.close()
     _running.close()
 
 

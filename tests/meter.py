@@ -1,11 +1,14 @@
 """Counts what a piece of work asks of DynamoDB: requests, and capacity units as the engine reports them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.dynamodb import client
+import pytest
+
+from shared import dynamodb
+from shared.wire import Client, RequestFailed
 
 WRITES = {"TransactWriteItems", "UpdateItem", "PutItem", "DeleteItem"}
 
@@ -18,29 +21,38 @@ class Meter:
     read_units: float = 0
     write_units: float = 0
 
-    def ask_for_capacity(self, params: dict[str, Any], **_: Any) -> None:
-        """Have the answer say what it took."""
-        params["ReturnConsumedCapacity"] = "TOTAL"
-
-    def count(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:
+    def count(self, operation: str, answer: dict[str, Any]) -> None:
         """Add one answer."""
-        self.requests.append(model.name)
-        consumed = parsed.get("ConsumedCapacity", [])
+        self.requests.append(operation)
+        consumed = answer.get("ConsumedCapacity", [])
         units = sum(one["CapacityUnits"] for one in (consumed if isinstance(consumed, list) else [consumed]))
-        if model.name in WRITES:
+        if operation in WRITES:
             self.write_units += units
         else:
             self.read_units += units
 
 
+class _Metered(Client):
+    """A client that has each answer say what it took."""
+
+    meter: Meter
+
+    def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            answer = super().call(operation, {**request, "ReturnConsumedCapacity": "TOTAL"})
+        except RequestFailed:
+            self.meter.count(operation, {})  # a refusal does not say what it took
+            raise
+        self.meter.count(operation, answer)
+        return answer
+
+
 @contextmanager
 def metered() -> Iterator[Meter]:
-    """Meter the office's own client while the block runs."""
-    meter = Meter()
-    client.meta.events.register("provide-client-params.dynamodb", meter.ask_for_capacity)
-    client.meta.events.register("after-call.dynamodb", meter.count)
-    try:
-        yield meter
-    finally:
-        client.meta.events.unregister("provide-client-params.dynamodb", meter.ask_for_capacity)
-        client.meta.events.unregister("after-call.dynamodb", meter.count)
+    """Meter the office's requests while the block runs."""
+    client = _Metered.of_environment()
+    client.meter = Meter()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dynamodb, "client", client)
+        yield client.meter
+    client.connection.close()

@@ -10,11 +10,12 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import boto3
 
+from shared import wire
 from tests.gateway import Context
 
 requests: list[tuple[str, str]] = []
@@ -25,9 +26,16 @@ def main(handler_name: str) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     session = boto3.session.Session()
-    for service in ("dynamodb", "lambda", "codedeploy"):
+    for service in ("lambda", "codedeploy"):
         session.events.register(f"before-parameter-build.{service}", record)
     boto3.DEFAULT_SESSION = session
+    sent = wire.Client.call
+
+    def call(client: wire.Client, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        requests.extend((f"dynamodb:{action}", resource) for action, resource in privileges(operation, request))
+        return sent(client, operation, request)
+
+    setattr(wire.Client, "call", call)  # noqa: B010  # of every client, whoever makes it
     module, _, name = handler_name.rpartition(".")
     handler = getattr(importlib.import_module(module), name)
     for line in sys.stdin:
@@ -39,15 +47,13 @@ def main(handler_name: str) -> None:
 def record(params: dict[str, Any], model: Any, **_: Any) -> None:
     """Note a request to AWS."""
     service = model.service_model.service_name
-    if service == "dynamodb":
-        requests.extend((f"dynamodb:{action}", resource) for action, resource in privileges(model.name, params))
-    elif service == "lambda":
+    if service == "lambda":
         requests.append((f"lambda:{model.name}Function", params["FunctionName"]))
     else:  # a deployment's group is known by its id only
         requests.append((f"{service}:{model.name}", "deploymentgroup:${AWS::StackName}-*/*"))
 
 
-def privileges(operation: str, params: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def privileges(operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what a request needs: a transaction, what each of its items does; the others, what they are.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html

@@ -6,13 +6,13 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError, EndpointConnectionError
 
-from shared import items, tracing
+from shared import items
+from shared.tracing import Traced
+from shared.wire import NoAnswer, RequestFailed
 from tests.operations.watching import template
+from tests.running import free_port
 
 ROOT = "1-68000000-0123456789abcdef01234567"
 PARENT = "53995c3f42cd8ad8"
@@ -43,15 +43,17 @@ def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
         yield read
 
 
-def _traced(**options: Any) -> Any:
-    client = boto3.client("dynamodb", **options)
-    tracing.trace(client)
-    return client
+def _reads(table: str = items.EVENTS) -> None:
+    client = Traced.of_environment()
+    try:
+        client.call("GetItem", {"TableName": table, "Key": items.event_key("nowhere")})
+    finally:
+        client.connection.close()
 
 
 def test_a_request_is_a_subsegment_of_the_invocation(received: Received) -> None:
     """Trace and parent are Lambda's, the rest is what X-Ray draws DynamoDB from."""
-    _traced().get_item(TableName=items.EVENTS, Key=items.event_key("nowhere"))
+    _reads()
     [subsegment] = received()
     assert (subsegment["trace_id"], subsegment["parent_id"]) == (ROOT, PARENT)
     assert (subsegment["type"], subsegment["namespace"], subsegment["name"]) == ("subsegment", "aws", "DynamoDB")
@@ -61,13 +63,13 @@ def test_a_request_is_a_subsegment_of_the_invocation(received: Received) -> None
     assert not {"error", "fault"} & subsegment.keys()
 
 
-def test_a_refusal_is_an_error_and_silence_is_a_fault(received: Received) -> None:
+def test_a_refusal_is_an_error_and_silence_is_a_fault(received: Received, monkeypatch: pytest.MonkeyPatch) -> None:
     """X-Ray tells what we asked wrongly from what the database did."""
-    with pytest.raises(ClientError):
-        _traced().get_item(TableName="nowhere", Key=items.event_key("x"))
-    silent = _traced(endpoint_url="http://127.0.0.1:9", config=Config(retries={"total_max_attempts": 1}))
-    with pytest.raises(EndpointConnectionError):
-        silent.get_item(TableName=items.EVENTS, Key=items.event_key("x"))
+    with pytest.raises(RequestFailed):
+        _reads("nowhere")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(NoAnswer):
+        _reads()
     refused, unanswered = received()
     assert (refused["error"], unanswered["fault"]) == (True, True)
     assert unanswered["aws"] == {"operation": "GetItem"}
@@ -76,14 +78,14 @@ def test_a_refusal_is_an_error_and_silence_is_a_fault(received: Received) -> Non
 def test_an_invocation_that_is_not_sampled_sends_nothing(received: Received, monkeypatch: pytest.MonkeyPatch) -> None:
     """X-Ray asks for a sample, and bills what it gets."""
     monkeypatch.setenv("_X_AMZN_TRACE_ID", f"Root={ROOT};Parent={PARENT};Sampled=0")
-    _traced().get_item(TableName=items.EVENTS, Key=items.event_key("nowhere"))
+    _reads()
     assert received() == []
 
 
 def test_a_daemon_that_is_not_there_harms_nothing(received: Received, monkeypatch: pytest.MonkeyPatch) -> None:
     """On one machine there is none."""
     monkeypatch.delenv("AWS_XRAY_DAEMON_ADDRESS")
-    _traced().get_item(TableName=items.EVENTS, Key=items.event_key("nowhere"))
+    _reads()
     assert received() == []
 
 

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 
 from local import folder
 from ops import program
+from shared.wire import Client
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -57,16 +58,13 @@ def announced(data: Path, engine: str | None = None) -> Iterator[None]:
         yield
 
 
-class _ReadOnly:
+class _ReadOnly(Client):
     """A client with which nothing can be changed."""
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def __getattr__(self, name: str) -> Any:
+    def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Let reading through."""
-        assert name in {"get_item", "query", "batch_get_item"}, f"{name} changes something"
-        return getattr(self._client, name)
+        assert operation in {"GetItem", "Query", "BatchGetItem"}, f"{operation} changes something"
+        return super().call(operation, request)
 
 
 @contextmanager
@@ -75,8 +73,10 @@ def read_only() -> Iterator[None]:
     from shared import dynamodb
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dynamodb, "client", _ReadOnly(dynamodb.client))
+        client = _ReadOnly.of_environment()
+        patch.setattr(dynamodb, "client", client)
         yield
+    client.connection.close()
 
 
 def ops(*arguments: str, options: tuple[str, ...] = (), cwd: Path = PROJECT, **environment: str) -> Done:

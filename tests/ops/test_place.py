@@ -27,13 +27,24 @@ NO_AWS = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
-# Runs a command beside a stack of the tests whose tables have names of their own, as on AWS.
+PROFILE = """
+[default]
+region = eu-west-3
+services = of-the-tests
+[services of-the-tests]
+dynamodb =
+  endpoint_url = {endpoint}
+"""
+
+# Runs a command beside a stack of the tests whose tables have names of their own, as on AWS. Where they are, only the
+# user's profile tells.
 ON_A_STACK = """
-import json, sys
+import json, os, sys
 from ops import program
 from tests.ops.aws import stack
 tables, *arguments = sys.argv[1:]
 with stack(json.loads(tables)):
+    del os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
     sys.exit(program.run(arguments))
 """
 
@@ -50,8 +61,8 @@ def test_a_stack_is_found_by_its_outputs(sold_out: Event, capsys: pytest.Capture
     assert (done.code, done.lines[-1]) == (0, "All promises hold.")
 
 
-def test_the_tables_are_those_of_the_outputs(database: Any) -> None:
-    """On AWS they have names that CloudFormation made up; the environment must be set before shared/ is imported."""
+def test_tables_region_and_endpoint_are_set_before_shared_is_imported(database: Any, tmp_path: Path) -> None:
+    """The tables have names that CloudFormation made up; region and endpoint may stand in the user's profile."""
     tables = {}
     for table in load().tables:
         tables[table.name] = f"tickets-{table.name}-1ABCDEF"
@@ -63,7 +74,12 @@ def test_the_tables_are_those_of_the_outputs(database: Any) -> None:
     database.put_item(TableName=tables["LanesTable"], Item=lane)
     command = [sys.executable, "-c", ON_A_STACK, json.dumps(tables), "audit", "there", "--stack", STACK]
     # As a user's shell: nothing of the office is in it.
-    environment = {name: value for name, value in os.environ.items() if not name.endswith(("_TABLE", "_INDEX"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.endswith(("_TABLE", "_INDEX", "_REGION"))
+    }
+    profile = tmp_path / "config"
+    profile.write_text(PROFILE.format(endpoint=os.environ["AWS_ENDPOINT_URL_DYNAMODB"]))
+    environment["AWS_CONFIG_FILE"] = str(profile)
     done = subprocess.run(
         command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=60, check=False
     )

@@ -7,7 +7,7 @@ the operation that made it.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,10 +15,9 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from botocore.exceptions import ReadTimeoutError
-
 from shared import audit, cancellation, claims, dynamodb, events, items, office, promotion, sale, settle, telemetry
 from shared.model import TicketOfficeError
+from shared.wire import NoAnswer, RequestFailed
 from tests.proof.operations import Operation
 from tests.proof.stand_in import TRANSACT, UPDATE, WRITES, refusal
 
@@ -66,13 +65,13 @@ class Answer:
     """What the code gets for a request: an answer, an error of the database, or a fault."""
 
     value: Mapping[str, Any] = field(default_factory=dict)
-    error: Any = None  # a ClientError
+    error: RequestFailed | None = None
     fault: Fault | None = None
 
     @property
     def key(self) -> str:
         """Return what makes it the same answer as another."""
-        return f"{self.fault} {self.error.response if self.error else self.value}"
+        return f"{self.fault} {self.error} {self.error.reasons if self.error else self.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +164,7 @@ class _Lambda:
             raise refusal(operation, "InternalServerError", 500)
         if fault is Fault.DEADLINE:
             self.clock_s = float("inf")
-        raise ReadTimeoutError(endpoint_url="the database")
+        raise NoAnswer(operation, "TimeoutError")
 
 
 class _Client:
@@ -176,32 +175,36 @@ class _Client:
     So they are taken apart into one request for each item.
     """
 
-    def batch_get_item(self, RequestItems: Mapping[str, Any]) -> Any:  # noqa: N803  # boto3's name
-        found: dict[str, list[Any]] = {table: [] for table in RequestItems}
-        for table, wanted in RequestItems.items():
+    def call(self, operation: str, request: Mapping[str, Any]) -> Any:
+        """Ask for one item after the other."""
+        if operation == "BatchGetItem":
+            return self._batch_get_item(request)
+        if operation == "Query" and request.get("Select") != "COUNT":  # a position is no promise
+            return self._query(request)
+        return _current.request(operation, request)
+
+    def _batch_get_item(self, request: Mapping[str, Any]) -> Any:
+        wanted_items: Mapping[str, Any] = request["RequestItems"]
+        found: dict[str, list[Any]] = {table: [] for table in wanted_items}
+        for table, wanted in wanted_items.items():
             for key in wanted["Keys"]:
                 one = {"RequestItems": {table: {**wanted, "Keys": [key]}}}
-                answer = _current.request("batch_get_item", one)
+                answer = _current.request("BatchGetItem", one)
                 if answer["UnprocessedKeys"]:
-                    return {"Responses": {}, "UnprocessedKeys": RequestItems}
+                    return {"Responses": {}, "UnprocessedKeys": wanted_items}
                 found[table] += answer["Responses"][table]
         return {"Responses": found, "UnprocessedKeys": {}}
 
-    def query(self, **request: Any) -> Any:
-        if request.get("Select") == "COUNT":  # a position is no promise
-            return _current.request("query", request)
+    def _query(self, request: Mapping[str, Any]) -> Any:
         found: list[Any] = []
-        limit = request.pop("Limit", REQUESTS_MAX)
-        page = _current.request("query", {**request, "Limit": 1})
+        limit = request.get("Limit", REQUESTS_MAX)
+        page = _current.request("Query", {**request, "Limit": 1})
         while page["Items"]:
             found += page["Items"]
             if len(found) == limit:
                 break
-            page = _current.request("query", {**request, "Limit": 1, "ExclusiveStartKey": page["LastEvaluatedKey"]})
+            page = _current.request("Query", {**request, "Limit": 1, "ExclusiveStartKey": page["LastEvaluatedKey"]})
         return {"Items": found, "Count": len(found)}
-
-    def __getattr__(self, operation: str) -> Callable[..., Any]:
-        return lambda **request: _current.request(operation, request)
 
 
 _current: _Lambda

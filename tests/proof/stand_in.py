@@ -9,16 +9,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from local.template import load
+from shared.wire import RequestFailed
 from tests.proof.expressions import Item, Names, NotUnderstoodError, holds, plain, updated
 
 Key = tuple[str, tuple[str | int, ...]]  # table, values of its key attributes
 Change = tuple[Item | None, Item | None]  # of a booking: before, after
 
-TRANSACT = "transact_write_items"
-UPDATE = "update_item"
+TRANSACT = "TransactWriteItems"
+UPDATE = "UpdateItem"
 WRITES = (TRANSACT, UPDATE)
 
 _TABLES = {table.name: table.arguments for table in load().tables}
@@ -61,7 +60,7 @@ class Effect:
 
     tables: Tables
     answer: Mapping[str, Any]
-    error: ClientError | None = None
+    error: RequestFailed | None = None
     changes: tuple[Change, ...] = ()
 
 
@@ -70,12 +69,9 @@ def apply(tables: Tables, operation: str, request: Mapping[str, Any]) -> Effect:
     return _OPERATIONS[operation](tables, request)
 
 
-def refusal(operation: str, code: str, status: int, reasons: list[dict[str, Any]] | None = None) -> ClientError:
-    """Return the error that botocore raises for this answer of DynamoDB."""
-    response: Any = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    if reasons is not None:
-        response["CancellationReasons"] = reasons
-    return ClientError(response, operation)
+def refusal(operation: str, code: str, status: int, reasons: list[dict[str, Any]] | None = None) -> RequestFailed:
+    """Return the error that the wire raises for this answer of DynamoDB."""
+    return RequestFailed(operation, status, code, code, reasons)
 
 
 def _get_item(tables: Tables, request: Mapping[str, Any]) -> Effect:
@@ -157,7 +153,7 @@ def _transact_write_items(tables: Tables, request: Mapping[str, Any]) -> Effect:
         raise NotUnderstoodError("two writes of one item in a transaction")
     if not all(allowed for _, _, _, allowed, _ in writes):
         reasons = [_reason(old, allowed, shown) for _, old, _, allowed, shown in writes]
-        error = refusal("TransactWriteItems", "TransactionCanceledException", 400, reasons)
+        error = refusal(TRANSACT, "TransactionCanceledException", 400, reasons)
         return Effect(tables, {}, error)
     changes = [(key, old, new) for key, old, new, _, _ in writes]
     return Effect(tables.with_changes([(key, new) for key, _, new in changes]), {}, changes=_streamed(changes))
@@ -219,10 +215,10 @@ def _only(request: Mapping[str, Any], *known: str) -> None:
 
 
 _OPERATIONS: Mapping[str, Callable[[Tables, Mapping[str, Any]], Effect]] = {
-    "get_item": _get_item,
-    "batch_get_item": _batch_get_item,
-    "query": _query,
-    "scan": _scan,
+    "GetItem": _get_item,
+    "BatchGetItem": _batch_get_item,
+    "Query": _query,
+    "Scan": _scan,
     UPDATE: _update_item,
     TRANSACT: _transact_write_items,
 }

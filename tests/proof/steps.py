@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from botocore.exceptions import ClientError
-
+from shared.wire import RequestFailed
 from tests.proof.judge import Violation
 from tests.proof.lambdas import Answer, Fault, Request
-from tests.proof.stand_in import Effect, Tables, apply, refusal
+from tests.proof.stand_in import TRANSACT, Effect, Tables, apply, refusal
 from tests.proof.world import FILTERS, Filters, Flying, World, answered, begun, changed, died, invoked
 
 _UNDONE = (Fault.CONFLICT, Fault.THROTTLED, Fault.INTERNAL, Fault.TIMEOUT)  # of a write, without its effect
@@ -102,9 +101,9 @@ def _faults(
     if not request.writes:
         yield "throttled", world, Answer(fault=Fault.THROTTLED)
         yield "time-out past the deadline", world, Answer(fault=Fault.DEADLINE)
-        if request.operation == "batch_get_item":
+        if request.operation == "BatchGetItem":
             yield "unprocessed", world, Answer(fault=Fault.UNPROCESSED)
-        if request.operation == "scan":
+        if request.operation == "Scan":
             yield "stale", world, Answer({"Items": []})
         return
     for fault in _UNDONE:
@@ -118,14 +117,13 @@ def _faults(
             yield f"{fault}, done", done, Answer(fault=fault)
 
 
-def _conflict_beside(world: World, error: ClientError) -> Iterator[tuple[str, World, Answer]]:
+def _conflict_beside(world: World, error: RequestFailed) -> Iterator[tuple[str, World, Answer]]:
     """Yield refusals of which one reason is told, while the other items met a conflict before they were looked at."""
-    reasons: list[Any] = error.response["CancellationReasons"]
-    for place, reason in enumerate(reasons):
+    for place, reason in enumerate(error.reasons):
         if reason["Code"] != "None":
-            beside: list[Any] = [{"Code": "TransactionConflict"}] * len(reasons)
+            beside: list[Any] = [{"Code": "TransactionConflict"}] * len(error.reasons)
             beside[place] = reason
-            mixed = refusal("TransactWriteItems", "TransactionCanceledException", 400, beside)
+            mixed = refusal(TRANSACT, "TransactionCanceledException", 400, beside)
             yield f"conflict beside reason {place}", world, Answer(error=mixed)
 
 

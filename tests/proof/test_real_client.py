@@ -1,99 +1,75 @@
-"""Faults in the real client: every request of every operation meets every fault on its way to the engine (P7, P8).
+"""Faults on a real wire: every request of every operation meets every fault on its way to the engine (P7, P8).
 
-The search knows faults as what shared/dynamodb.py makes of them. Here botocore itself meets them, at the moment when it
-sends: so that what the SDK raises, and what is made of it, is what is tested.
+The search knows faults as what shared/dynamodb.py makes of them. Here shared/wire.py meets them on its socket, so that
+what it raises, and what is made of it, is what is tested.
 """
 
-import io
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
-from botocore.awsrequest import AWSResponse
-from botocore.exceptions import ConnectionClosedError, ConnectTimeoutError, ReadTimeoutError
 
-from shared import dynamodb
 from tests.gateway import Answer
+from tests.network import Network, NoAnswerAtAll, Reply, Sent, Silence, error, network
 from tests.office import Event, Office
-
-Sent = Any  # a signed request
-Meeting = Callable[["Wire", Sent], AWSResponse]
 
 
 @dataclass
-class Wire:
-    """What is between client and engine: the request with this number, from 0, meets the fault."""
+class Fault:
+    """What the request with this number, from 0, meets."""
 
+    network: Network
     number: int
-    meeting: Meeting | None = None
-    sent: list[str] = field(default_factory=list)  # names of operations
+    meets: Callable[["Fault", Sent], Reply]
     late: list[Sent] = field(default_factory=list)
 
-    def __call__(self, request: Sent, **_: Any) -> AWSResponse | None:
+    def __call__(self, request: Sent) -> Reply | None:
         """Let a request pass, or meet its fault."""
-        self.sent.append(request.headers["X-Amz-Target"].decode().rpartition(".")[2])
-        if self.meeting and len(self.sent) == self.number + 1:
-            return self.meeting(self, request)
-        return None
-
-    def deliver(self, request: Sent) -> Any:
-        """Bring a request to the engine, past the client."""
-        return dynamodb.client._endpoint.http_session.send(request)  # type: ignore[attr-defined]  # noqa: SLF001
+        return self.meets(self, request) if len(self.network.sent) == self.number + 1 else None
 
 
-def _refused(status: int, code: str) -> Meeting:
-    def meeting(_: Wire, request: Sent) -> AWSResponse:
-        return _response(request, status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "x"})
-
-    return meeting
+Meets = Callable[[Fault, Sent], Reply]
 
 
-def _conflict(_: Wire, request: Sent) -> AWSResponse:
-    body = json.loads(request.body)
-    if "TransactItems" not in body:
-        code = "TransactionConflictException" if "UpdateExpression" in body else "ThrottlingException"
-        return _refused(400, code)(_, request)
-    reasons = [{"Code": "TransactionConflict", "Message": "x"}, *[{"Code": "None"}] * (len(body["TransactItems"]) - 1)]
-    return _response(
-        request,
-        400,
-        {
-            "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
-            "message": "x",
-            "CancellationReasons": reasons,
-        },
-    )
+def _refused(status: int, code: str) -> Meets:
+    return lambda _fault, _request: error(status, code)
 
 
-def _raised(error: Callable[..., Exception], *, done: bool = False, late: bool = False) -> Meeting:
-    def meeting(wire: Wire, request: Sent) -> AWSResponse:
+def _conflict(_: Fault, request: Sent) -> Reply:
+    if request.operation == "TransactWriteItems":
+        others = [{"Code": "None"}] * (len(request.parameters["TransactItems"]) - 1)
+        reasons = [{"Code": "TransactionConflict", "Message": "x"}, *others]
+        return error(400, "TransactionCanceledException", CancellationReasons=reasons)
+    return error(400, "TransactionConflictException")
+
+
+def _no_answer(how: type[Exception], *, done: bool = False, late: bool = False) -> Meets:
+    def meets(fault: Fault, request: Sent) -> Reply:
         if done:
-            wire.deliver(request)
+            fault.network.deliver(request)
         if late:
-            wire.late.append(request)
-        raise error(endpoint_url=request.url)
+            fault.late.append(request)
+        raise how
 
-    return meeting
-
-
-def _internal_error_done(wire: Wire, request: Sent) -> AWSResponse:
-    wire.deliver(request)
-    return _refused(500, "InternalServerError")(wire, request)
+    return meets
 
 
-_FAULTS = {
+def _internal_error_done(fault: Fault, request: Sent) -> Reply:
+    fault.network.deliver(request)
+    return error(500, "InternalServerError")
+
+
+_FAULTS: dict[str, Meets] = {
     "conflict": _conflict,
     "throttled": _refused(400, "ProvisionedThroughputExceededException"),
     "internal error, not done": _refused(500, "InternalServerError"),
     "internal error, done": _internal_error_done,
-    "no connection": _raised(ConnectTimeoutError),
-    "time-out, not done": _raised(ReadTimeoutError),
-    "time-out, done": _raised(ReadTimeoutError, done=True),
-    "time-out, done late": _raised(ReadTimeoutError, late=True),
-    "connection closed, done": _raised(ConnectionClosedError, done=True),
+    "a proxy's page": lambda _fault, _request: (502, b"<html>Bad Gateway</html>"),
+    "no connection": _no_answer(NoAnswerAtAll),
+    "time-out, not done": _no_answer(Silence),
+    "time-out, done": _no_answer(Silence, done=True),
+    "time-out, done late": _no_answer(Silence, late=True),
+    "connection closed, done": _no_answer(NoAnswerAtAll, done=True),
 }
 _FAULTS_OF_READS = ("throttled", "internal error, not done", "time-out, not done")
 _WRITES = {"TransactWriteItems", "UpdateItem"}
@@ -137,15 +113,16 @@ _ACTS = (
 def test_each_request_may_meet_each_fault(office: Office, act: Act) -> None:
     """P7, P8: the answer is the right one, it has one effect, and the same request again gets the same answer."""
     for number, operation in enumerate(_requests_of(office, act)):
-        for fault in _FAULTS if operation in _WRITES else _FAULTS_OF_READS:
+        for name in _FAULTS if operation in _WRITES else _FAULTS_OF_READS:
             event = office.opens(1)
             _prepare(event, act)
-            with _wired(Wire(number, _FAULTS[fault])) as wire:
+            with network() as between:
+                between.meeting = fault = Fault(between, number, _FAULTS[name])
                 answer = act.asked(event)
-            where = f"request {number}, {operation}: {fault}"
-            assert answer is None or answer.status == act.status, where
-            for request in wire.late:
-                assert wire.deliver(request).status_code in {200, 400}
+                where = f"request {number}, {operation}: {name}"
+                assert answer is None or answer.status == act.status, where
+                for request in fault.late:
+                    assert between.deliver(request)[0] in {200, 400}
             again = act.asked(event)
             if answer and again:
                 assert again.status == 200, where
@@ -164,24 +141,7 @@ def _requests_of(office: Office, act: Act) -> list[str]:
     """List the requests of an operation that nothing disturbs."""
     event = office.opens(1)
     _prepare(event, act)
-    with _wired(Wire(0)) as wire:
+    with network() as between:
         act.asked(event)
-    assert wire.sent
-    return wire.sent
-
-
-@contextmanager
-def _wired(wire: Wire) -> Iterator[Wire]:
-    hooks: Any = dynamodb.client.meta.events
-    hooks.register("before-send.dynamodb", wire)
-    try:
-        yield wire
-    finally:
-        hooks.unregister("before-send.dynamodb", wire)
-
-
-def _response(request: Sent, status: int, body: dict[str, Any]) -> AWSResponse:
-    raw = io.BytesIO(json.dumps(body).encode())
-    raw.stream = lambda **_: iter([raw.getvalue()])  # type: ignore[attr-defined]
-    headers: Any = {"content-type": "application/x-amz-json-1.0"}
-    return AWSResponse(request.url, status, headers, raw)
+    assert between.sent
+    return between.sent

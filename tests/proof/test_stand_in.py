@@ -8,11 +8,11 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared import dynamodb, items
+from shared.wire import RequestFailed
 from tests.proof.conditions import name_of
 from tests.proof.explore import Scenario, start
 from tests.proof.lambdas import Node, Request, simulated
@@ -69,7 +69,8 @@ class Engine:
 
     def __init__(self) -> None:
         """Connect."""
-        self.client: Any = dynamodb.client  # the office's own, as no search goes on here
+        self._office = dynamodb.client  # the real one, as no search goes on here
+        self.client: Any = boto3.client("dynamodb")
         self._streams: Any = boto3.client(
             "dynamodbstreams",
             endpoint_url=self.client.meta.endpoint_url,
@@ -100,11 +101,9 @@ class Engine:
     def answer(self, request: Request) -> tuple[Any, Any]:
         """Send a request; return its answer, or the code and the reasons of its refusal."""
         try:
-            answer = getattr(self.client, request.operation)(**request.parameters)
-        except ClientError as error:
-            return None, (error.response["Error"]["Code"], _plain_reasons(error))
-        del answer["ResponseMetadata"]
-        return answer, None
+            return self._office.call(request.operation, request.parameters), None
+        except RequestFailed as error:
+            return None, (error.code, _plain_reasons(error))
 
     def tables(self) -> dict[str, list[Any]]:
         """Read what is there of the event."""
@@ -213,7 +212,7 @@ def _same(engine: Engine, tables: Tables, request: Request) -> Effect:
     effect = apply(tables, request.operation, request.parameters)
     answer, refused = engine.answer(request)
     if effect.error:
-        assert refused == (effect.error.response["Error"]["Code"], _plain_reasons(effect.error))
+        assert refused == (effect.error.code, _plain_reasons(effect.error))
     else:
         assert refused is None
         assert {name: answer[name] for name in effect.answer if name != "Items"} == {
@@ -249,9 +248,8 @@ def _outcome(world: World, request: Request) -> Outcome:
     return (named[0], *codes)
 
 
-def _plain_reasons(error: ClientError) -> list[tuple[str, Any]]:
-    reasons: Any = error.response["CancellationReasons"]
-    return [(reason["Code"], reason.get("Item")) for reason in reasons]
+def _plain_reasons(error: RequestFailed) -> list[tuple[str, Any]]:
+    return [(reason["Code"], reason.get("Item")) for reason in error.reasons]
 
 
 def _by_booking(changes: Any) -> dict[str, list[Any]]:

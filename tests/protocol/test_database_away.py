@@ -3,12 +3,12 @@
 import json
 from collections.abc import Callable
 
-import boto3
 import pytest
 
 import functions.initialize.app
 import functions.promote.app
 from shared import dynamodb
+from shared.wire import Client
 from tests.gateway import Answer, Context, call
 from tests.office import Event, Office
 from tests.running import free_port
@@ -34,7 +34,9 @@ def event(office: Office) -> Event:
 @pytest.fixture
 def away(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Have every request to the database refused; return what brings it back."""
-    nowhere = boto3.client("dynamodb", endpoint_url=f"http://127.0.0.1:{free_port()}", config=dynamodb.CONFIG)
+    with monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{free_port()}")
+        nowhere = Client.of_environment()
     monkeypatch.setattr(dynamodb, "client", nowhere)
     for name in ("initialize", "book", "cancel", "status"):
         monkeypatch.setattr(f"functions.{name}.app.REQUEST_BUDGET_S", BUDGET_S)

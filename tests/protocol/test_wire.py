@@ -1,0 +1,440 @@
+"""The wire: what it sends is what AWS's own SDK sends, and what it meets on the way is told or mended."""
+
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as BotocoreCredentials
+from botocore.exceptions import ClientError, NoCredentialsError
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from shared import items, wire
+from shared.signing import Credentials, Signer, credentials
+from shared.wire import Client, NoAnswer, RequestFailed
+
+MOMENT = datetime(2026, 5, 1, 18, 0, 0, tzinfo=UTC)
+HOST = "dynamodb.eu-central-1.amazonaws.com"
+READ = {"TableName": items.EVENTS, "Key": items.event_key("nowhere"), "ConsistentRead": True}
+
+Serve = Callable[[socket.socket, int], None]  # one connection, and its number from 0
+
+
+# ------------------------------------------------------------------ signing
+
+
+@pytest.mark.parametrize("token", [None, "session/token=="])
+@pytest.mark.parametrize("body", [b"{}", '{"name":"Käse, 東京"}'.encode(), b""])
+def test_a_signature_is_botocores_own(monkeypatch: pytest.MonkeyPatch, body: bytes, token: str | None) -> None:
+    """Byte by byte, for the same request at the same moment."""
+    signer = Signer(HOST, "eu-central-1", lambda: Credentials("AKID", "secret/+", token))
+    own = {"content_type": "application/x-amz-json-1.0", "x_amz_target": "DynamoDB_20120810.GetItem"}
+    for moment in (MOMENT, MOMENT + timedelta(seconds=1), MOMENT + timedelta(days=1)):  # the key is kept for a day
+        headers = signer.headers(body, moment, **own)
+        request = AWSRequest(
+            "POST", f"https://{HOST}/", headers={name.replace("_", "-"): own[name] for name in own}, data=body
+        )
+        monkeypatch.setattr(
+            "botocore.auth.get_current_datetime", lambda remove_tzinfo=True, at=moment: at.replace(tzinfo=None)
+        )
+        SigV4Auth(BotocoreCredentials("AKID", "secret/+", token), "dynamodb", "eu-central-1").add_auth(request)
+        assert headers["authorization"] == request.headers["Authorization"]
+        assert headers["x-amz-date"] == request.headers["X-Amz-Date"]
+        assert headers.get("x-amz-security-token") == request.headers.get("X-Amz-Security-Token")
+
+
+def test_other_credentials_sign_at_once() -> None:
+    """Those of an operator's role are renewed while a command runs."""
+    present = [Credentials("AKID", "one", None)]
+    signer = Signer(HOST, "eu-central-1", lambda: present[0])
+    before = signer.headers(b"{}", MOMENT)["authorization"]
+    present[0] = Credentials("AKID", "two", None)
+    fresh = Signer(HOST, "eu-central-1", lambda: present[0])
+    assert before != signer.headers(b"{}", MOMENT)["authorization"] == fresh.headers(b"{}", MOMENT)["authorization"]
+
+
+def test_a_functions_credentials_are_those_of_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lambda sets the three."""
+    for name, value in (("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "s"), ("SESSION_TOKEN", "t")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    assert credentials()() == Credentials("a", "s", "t")
+
+
+def test_without_a_key_in_the_environment_the_container_gives_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is after a start from a snapshot: https://docs.aws.amazon.com/lambda/latest/dg/snapstart-security.html."""
+    until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    body = json.dumps({"AccessKeyId": "a", "SecretAccessKey": "s", "Token": "t", "Expiration": until}).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.headers["Authorization"] == "of this sandbox"
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"):
+            monkeypatch.delenv(f"AWS_{name}", raising=False)
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{server.server_port}/")
+        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "of this sandbox")
+        assert credentials()() == Credentials("a", "s", "t")
+        thread.join(5)
+
+
+def test_no_credentials_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """At an operator's terminal, where python -m ops explains it."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(NoCredentialsError):
+        credentials()
+
+
+# ------------------------------------------------------------------ endpoints
+
+
+@pytest.mark.parametrize(
+    ("environment", "endpoint"),
+    [
+        ({"AWS_REGION": "eu-central-1"}, ("dynamodb.eu-central-1.amazonaws.com", 443, True)),
+        ({"AWS_DEFAULT_REGION": "us-east-1"}, ("dynamodb.us-east-1.amazonaws.com", 443, True)),
+        ({"AWS_REGION": "cn-north-1"}, ("dynamodb.cn-north-1.amazonaws.com.cn", 443, True)),
+        ({"AWS_REGION": "x", "AWS_ENDPOINT_URL": "https://vpce.example:8443/"}, ("vpce.example", 8443, True)),
+        (
+            {"AWS_REGION": "x", "AWS_ENDPOINT_URL": "http://a", "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:8000"},
+            ("127.0.0.1", 8000, False),
+        ),
+    ],
+)
+def test_the_endpoint_is_where_the_sdks_would_look(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], endpoint: tuple[str, int, bool]
+) -> None:
+    """The region's own, or the one that the variables name."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    connection = Client.of_environment().connection
+    assert (connection._host, connection._port, connection._tls is not None) == endpoint  # noqa: SLF001
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:8000", "ftp://127.0.0.1", "http://127.0.0.1/path", "http://"])
+def test_what_is_no_endpoint_is_told(endpoint: str) -> None:
+    """At the start, not at the first request."""
+    with pytest.raises(ValueError, match="an endpoint is a URL such as"):
+        Client(endpoint, "us-east-1", credentials())
+
+
+# ------------------------------------------------------------------ answers
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_"),
+    [
+        ("GetItem", READ),
+        ("BatchGetItem", {"RequestItems": {items.EVENTS: {"Keys": [items.event_key("nowhere")]}}}),
+        (
+            "Query",
+            {
+                "TableName": items.WAITING_LIST,
+                "KeyConditionExpression": "eventId = :e",
+                "ExpressionAttributeValues": {":e": {"S": "Käse"}},
+            },
+        ),
+        (
+            "UpdateItem",
+            {
+                "TableName": items.EVENTS,
+                "Key": items.event_key("of the wire"),
+                "UpdateExpression": "SET #n = :n",
+                "ExpressionAttributeNames": {"#n": "name"},
+                "ExpressionAttributeValues": {":n": {"S": "Käse 東京 😀"}},
+                "ReturnValues": "UPDATED_NEW",
+            },
+        ),
+        ("GetItem", {**READ, "TableName": "nowhere"}),
+        ("GetItem", {**READ, "Key": {"wrong": {"S": "x"}}}),
+        (
+            "TransactWriteItems",
+            {
+                "TransactItems": [
+                    {
+                        "Put": {
+                            "TableName": items.EVENTS,
+                            "Item": items.event_key("of the wire"),
+                            "ConditionExpression": "attribute_exists(nothing)",
+                            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                        }
+                    }
+                ]
+            },
+        ),
+    ],
+)
+def test_answers_and_errors_are_those_that_boto3_gives(database: Any, operation: str, request_: dict[str, Any]) -> None:
+    """One engine, one request, two clients."""
+    method = {"GetItem": "get_item", "BatchGetItem": "batch_get_item", "Query": "query", "UpdateItem": "update_item"}
+    client = Client.of_environment()
+    try:
+        expected = getattr(database, method.get(operation, "transact_write_items"))(**request_)
+    except ClientError as refused:
+        with pytest.raises(RequestFailed) as failed:
+            client.call(operation, request_)
+        response: Any = refused.response
+        assert (failed.value.code, failed.value.operation) == (response["Error"]["Code"], operation)
+        assert failed.value.status == response["ResponseMetadata"]["HTTPStatusCode"]
+        assert failed.value.reasons == response.get("CancellationReasons", [])
+        assert response["Error"]["Message"] in str(failed.value)
+    else:
+        del expected["ResponseMetadata"]
+        assert client.call(operation, request_) == expected
+    finally:
+        client.connection.close()
+
+
+# ------------------------------------------------------------------ the connection
+
+
+@contextmanager
+def _server(serve: Serve, tls: ssl.SSLContext | None = None) -> Iterator[Client]:
+    """Serve each connection by a function; yield a client of it."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(5)
+
+        def accept() -> None:
+            number = 0
+            while True:
+                try:
+                    connected, _ = listening.accept()
+                    connected.settimeout(5)
+                    with tls.wrap_socket(connected, server_side=True) if tls else connected as stream:
+                        serve(stream, number)
+                except OSError:
+                    if listening.fileno() < 0:
+                        return
+                number += 1
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        scheme = "https" if tls else "http"
+        client = Client(f"{scheme}://localhost:{listening.getsockname()[1]}", "x", lambda: Credentials("a", "s", None))
+        yield client
+        client.connection.close()
+        listening.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def _receive(connected: socket.socket) -> bytes:
+    """Read one whole request; b"" at the end of the connection."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        more = connected.recv(65_536)
+        if not more:
+            return b""
+        request += more
+    head, _, body = request.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    while len(body) < length:
+        body += connected.recv(65_536)
+    return request
+
+
+def _ok(body: bytes, *headers: bytes) -> bytes:
+    return b"\r\n".join([b"HTTP/1.1 200 OK", b"content-length: %d" % len(body), *headers, b"", body])
+
+
+def test_requests_share_a_connection() -> None:
+    """A new one costs a round trip, and two more for TLS."""
+    connections = []
+
+    def serve(connected: socket.socket, number: int) -> None:
+        connections.append(number)
+        while _receive(connected):
+            connected.sendall(_ok(b'{"n": 1}'))
+
+    with _server(serve) as client:
+        assert [client.call("GetItem", READ) for _ in range(3)] == [{"n": 1}] * 3
+    assert connections == [0]
+
+
+@pytest.mark.parametrize("headers", [[], [b"connection: close"]])
+def test_a_connection_that_was_closed_meanwhile_is_made_anew(headers: list[bytes]) -> None:
+    """An idle one ends, or a frozen function slept too long: no request is lost by it."""
+
+    def serve(connected: socket.socket, number: int) -> None:
+        _receive(connected)
+        connected.sendall(_ok(b'{"n": %d}' % number, *headers))
+        if headers:
+            assert not _receive(connected)  # the client keeps to what it was told
+
+    with _server(serve) as client:
+        for number in range(3):
+            assert client.call("GetItem", READ) == {"n": number}
+            _until_closed(client)
+
+
+def _until_closed(client: Client) -> None:
+    connected = client.connection._socket  # noqa: SLF001
+    if connected:
+        connected.recv(1, socket.MSG_PEEK)  # returns when the other end has closed
+
+
+def test_an_answer_that_came_too_late_is_not_taken_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read on a connection belongs to the request that was sent last on it."""
+    monkeypatch.setattr(wire, "READ_TIMEOUT_S", 0.1)
+    gave_up = threading.Event()
+
+    def serve(connected: socket.socket, number: int) -> None:
+        _receive(connected)
+        if number == 0:
+            gave_up.wait(5)
+        connected.sendall(_ok(b'{"n": %d}' % number))
+
+    with _server(serve) as client:
+        with pytest.raises(NoAnswer, match="GetItem: TimeoutError"):
+            client.call("GetItem", READ)
+        gave_up.set()
+        assert client.call("GetItem", READ) == {"n": 1}
+
+
+def test_what_ends_a_request_from_outside_ends_its_connection() -> None:
+    """Such as the alarm that stands for Lambda's time-out on one machine."""
+
+    class Alarm(BaseException):
+        pass
+
+    def serve(connected: socket.socket, number: int) -> None:
+        _receive(connected)
+        connected.sendall(_ok(b'{"n": %d}' % number))
+        _receive(connected)
+
+    with _server(serve) as client:
+        with pytest.MonkeyPatch.context() as patch:
+
+            def interrupted(*_: Any) -> None:
+                raise Alarm
+
+            patch.setattr(wire, "_Answer", interrupted)
+            with pytest.raises(Alarm):
+                client.call("GetItem", READ)
+        assert client.call("GetItem", READ) == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (b"", "ConnectionResetError"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{", "ConnectionResetError"),
+        (b"garbage\r\n\r\n", "HttpParserInvalidStatusLineError|HttpParserError"),
+    ],
+)
+def test_half_an_answer_is_none(answer: bytes, cause: str) -> None:
+    """Nobody knows then whether the request took effect."""
+
+    def serve(connected: socket.socket, _: int) -> None:
+        _receive(connected)
+        connected.sendall(answer)
+
+    with _server(serve) as client, pytest.raises(NoAnswer, match=cause):
+        client.call("GetItem", READ)
+
+
+def test_an_answer_may_come_in_pieces() -> None:
+    """Byte by byte, and chunked."""
+    chunked = b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\n{"n"\r\n4\r\n: 1}\r\n0\r\n\r\n'
+
+    def serve(connected: socket.socket, _: int) -> None:
+        for answer in (_ok(b'{"n": 0}'), chunked):
+            _receive(connected)
+            for place in range(len(answer)):
+                connected.sendall(answer[place : place + 1])
+
+    with _server(serve) as client:
+        assert [client.call("GetItem", READ) for _ in range(2)] == [{"n": 0}, {"n": 1}]
+
+
+@pytest.mark.parametrize("body", [b"<html>Bad Gateway</html>", b"[]", b"{}", b'{"__type": 5}', b"\xff"])
+def test_an_error_that_is_not_dynamodbs_has_its_status_for_a_code(body: bytes) -> None:
+    """A proxy's page, say; 502 is a server's fault and tried again."""
+
+    def serve(connected: socket.socket, _: int) -> None:
+        _receive(connected)
+        connected.sendall(_ok(body).replace(b"200 OK", b"502 Bad Gateway"))
+
+    with _server(serve) as client, pytest.raises(RequestFailed) as failed:
+        client.call("GetItem", READ)
+    assert (failed.value.status, failed.value.code, failed.value.reasons) == (502, "502", [])
+
+
+# ------------------------------------------------------------------ TLS
+
+
+def _certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, Path]:
+    """Make a server's context with a certificate of its own for this name, and the file that vouches for it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    folder.mkdir()
+    certificate, secret = folder / "certificate.pem", folder / "key.pem"
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, secret)
+    return context, certificate
+
+
+@pytest.mark.parametrize(
+    ("name", "trusted", "answered"),
+    [("localhost", True, True), ("localhost", False, False), ("else.where", True, False)],
+)
+def test_https_speaks_only_with_whom_it_trusts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, trusted: bool, answered: bool
+) -> None:
+    """The certificate is checked, and the name on it."""
+    context, certificate = _certificate(tmp_path / "server", name)
+    _, another = _certificate(tmp_path / "another", name)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate if trusted else another))
+
+    def serve(connected: socket.socket, _: int) -> None:
+        while _receive(connected):
+            connected.sendall(_ok(b'{"n": 1}'))
+
+    with _server(serve, context) as client:
+        if answered:
+            assert [client.call("GetItem", READ) for _ in range(2)] == [{"n": 1}] * 2
+            return
+        with pytest.raises(NoAnswer, match="SSLCertVerificationError"):
+            client.call("GetItem", READ)
