@@ -4,6 +4,7 @@ import os
 
 from local.template import load
 
-# shared/ reads its environment when it is imported, as on Lambda; no request of it leaves this process.
-for _name, _value in {**load().functions["BookFunction"].environment, "AWS_DEFAULT_REGION": "us-east-1"}.items():
+# shared/ reads its environment when it is imported, as on Lambda. No request of it leaves this process.
+_nowhere = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
+for _name, _value in {**load().functions["BookFunction"].environment, **_nowhere}.items():
     os.environ.setdefault(_name, _value)

@@ -21,17 +21,10 @@ from bench.scale.capacity import Throughput
 from bench.scale.clock import Clock
 from bench.scale.limits import READ_UNIT_BYTES, TRANSACTION_FACTOR, WRITE_UNIT_BYTES
 from bench.scale.store import STREAMED, Place, Request, Store, Write, consistent, only, place_of, size_of
+from shared.wire import RequestFailed
 from tests.proof.expressions import Item
 
 OnChange = Callable[[int, Item, Item | None, Item], None]  # the key's hash, the key, before, after
-
-
-class RequestFailed(Exception):
-    """DynamoDB's answer where it is an error."""
-
-    def __init__(self, code: str, status: int = 400, reasons: list[dict[str, Any]] | None = None) -> None:
-        super().__init__(code)
-        self.code, self.status, self.reasons = code, status, reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +42,7 @@ class Latency:
         return slow * median_ms / 1000 * chance.lognormvariate(0, SPREAD)
 
 
+BAD_REQUEST = 400  # DynamoDB's status for all of these
 SPREAD = 0.35
 SLOW_ONE_IN = 1_000
 SLOW_FACTOR = 10.0
@@ -105,7 +99,7 @@ class Database:
                 self._apply(write)
         self._sleep(self.latency.way_ms)
         if refused:
-            raise RequestFailed("TransactionCanceledException", reasons=reasons)
+            raise _error("TransactWriteItems", "TransactionCanceledException", reasons)
         return {}
 
     def _reason(self, write: Write) -> dict[str, Any]:
@@ -135,7 +129,7 @@ class Database:
             self._apply(write)
         self.clock.sleep(half_s)
         if code:
-            raise RequestFailed(code)
+            raise _error("UpdateItem", code)
         return answer
 
     def _get_item(self, request: Request) -> dict[str, Any]:
@@ -151,7 +145,7 @@ class Database:
             self._note("GetItem", request, answer)
         self.clock.sleep(half_s)
         if not let_in:
-            raise RequestFailed("ThrottlingException")
+            raise _error("GetItem", "ThrottlingException")
         return answer
 
     def _batch_get_item(self, request: Request) -> dict[str, Any]:
@@ -179,7 +173,7 @@ class Database:
             self._note("BatchGetItem", request, answer)
         self.clock.sleep(half_s)
         if none:
-            raise RequestFailed("ThrottlingException")
+            raise _error("BatchGetItem", "ThrottlingException")
         return answer
 
     def _query(self, request: Request) -> dict[str, Any]:
@@ -188,7 +182,7 @@ class Database:
         place = Place(request["TableName"], "", self.store.hash_of_query(request), None)
         if not self._has_room("reads", place):
             self.clock.sleep(half_s)
-            raise RequestFailed("ThrottlingException")
+            raise _error("Query", "ThrottlingException")
         page = self.store.page(request)
         self._take("reads", place, _read_units(sum(map(size_of, page.items))))
         answer: dict[str, Any] = {"Count": len(page.items)}
@@ -236,6 +230,10 @@ class Database:
     def _note(self, operation: str, request: Request, answer: Any) -> None:
         if self.log is not None:
             self.log.append((operation, request, answer))
+
+
+def _error(operation: str, code: str, reasons: list[dict[str, Any]] | None = None) -> RequestFailed:
+    return RequestFailed(operation, BAD_REQUEST, code, reasons=reasons)
 
 
 def _write_units(write: Write) -> int:

@@ -11,11 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from botocore.exceptions import ClientError
-
 from bench.scale.capacity import Throughput
 from bench.scale.clock import Clock
-from bench.scale.database import Database, Latency, RequestFailed
+from bench.scale.database import Database, Latency
 from bench.scale.functions import Account, Function, ThrottledError
 from bench.scale.store import KEYS, STREAMED
 from bench.scale.stream import Stream
@@ -87,7 +85,7 @@ class Office:
         clock = SimpleNamespace(monotonic=lambda: self.clock.now_s, sleep=self._sleep)
         chance = SimpleNamespace(uniform=self.chance.uniform, sample=self.chance.sample)
         replaced: dict[str, Any] = {
-            "client": _Client(self._call),
+            "client": SimpleNamespace(call=self._call),
             "time": clock,
             "random": SimpleNamespace(SystemRandom=lambda: chance),
             "_random": chance,
@@ -225,31 +223,6 @@ class Office:
 
     def _contention(self, operation: str, cause: str) -> None:
         self.outcomes[f"{operation} sent again: {cause}"] += 1
-
-
-class _Client:
-    """Stands for the low-level client."""
-
-    def __init__(self, call: Callable[[str, Mapping[str, Any]], dict[str, Any]]) -> None:
-        self._call = call
-
-    def __getattr__(self, method: str) -> Callable[..., dict[str, Any]]:
-        operation = "".join(part.capitalize() for part in method.split("_"))
-
-        def send(**request: Any) -> dict[str, Any]:
-            try:
-                return self._call(operation, request)
-            except RequestFailed as failed:
-                response: Any = {
-                    "Error": {"Code": failed.code, "Message": failed.code},
-                    "ResponseMetadata": {"HTTPStatusCode": failed.status},
-                }
-                if failed.reasons is not None:
-                    response["CancellationReasons"] = failed.reasons
-                raise ClientError(response, operation) from None
-
-        setattr(self, method, send)
-        return send
 
 
 def _settle_batch(records: Any) -> list[str]:
