@@ -184,7 +184,7 @@ class Database:
             self.clock.sleep(half_s)
             raise _error("Query", "ThrottlingException")
         page = self.store.page(request)
-        self._take("reads", place, _read_units(sum(map(size_of, page.items))))
+        self._take("reads", place, _read_units(page.size))
         answer: dict[str, Any] = {"Count": len(page.items)}
         if request.get("Select") != "COUNT":
             answer["Items"] = page.items

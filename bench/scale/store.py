@@ -38,9 +38,10 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class Collection:
-    """The items of one partition key, by sort key, and those keys in their order."""
+    """The items of one partition key and their sizes in bytes, by sort key, and those keys in their order."""
 
     items: dict[int | str | None, Item] = field(default_factory=dict)
+    sizes: dict[int | str | None, int] = field(default_factory=dict)
     order: list[Any] = field(default_factory=list)
 
 
@@ -55,9 +56,10 @@ class Write(NamedTuple):
 
 
 class Page(NamedTuple):
-    """What a Query found, and where it goes on."""
+    """What a Query found, how many bytes it has, and where it goes on."""
 
     items: list[Item]
+    size: int
     last_key: Item | None
 
 
@@ -83,6 +85,7 @@ class Store:
         if place.sort not in collection.items and place.sort is not None:
             insort(collection.order, place.sort)
         collection.items[place.sort] = item
+        collection.sizes[place.sort] = size_of(item)
 
     def all_of(self, table: str) -> Iterator[Item]:
         """Yield a table's items."""
@@ -145,9 +148,10 @@ class Store:
         names.check_all_used()
         if start := request.get("ExclusiveStartKey"):
             begin = bisect_right(collection.order, plain(start[KEYS[table][1]]))
-        found = [collection.items[sort] for sort in collection.order[begin : min(end, begin + _limit(request))]]
+        sorts = collection.order[begin : min(end, begin + _limit(request))]
+        found = [collection.items[sort] for sort in sorts]
         last = {name: found[-1][name] for name in KEYS[table]} if found and len(found) == _limit(request) else None
-        return Page(found, last)
+        return Page(found, sum(collection.sizes[sort] for sort in sorts), last)
 
     def indexed(self, request: Request) -> list[Item]:
         """Read one segment of a sparse index by a Scan."""

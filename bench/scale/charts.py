@@ -1,0 +1,46 @@
+"""Draw the charts of docs/scale.md from the figures of the last run: `make scale`."""
+
+import json
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("agg")
+from matplotlib import pyplot  # below the choice of what draws
+
+from bench.scale.report import FIGURES
+
+Rows = list[dict[str, Any]]
+SIZE_INCHES = (9.0, 4.2)
+
+
+def main() -> None:
+    """Draw all."""
+    rows: Rows = json.loads(FIGURES.read_text())["rows"]
+    sales = [row for row in rows if row["section"] == "sales"]
+    _draw("scale-bookings.png", "bookings/s on one event", sales, by="design")
+    _draw("scale-joins.png", "joins/s on one event", [row for row in rows if row["section"] == "joins"], by="section")
+
+
+def _draw(name: str, title: str, rows: Rows, by: str) -> None:
+    """Draw throughput and p99 over the offered load, a line for each design."""
+    figure, (throughput, latency) = pyplot.subplots(1, 2, figsize=SIZE_INCHES)
+    for design in dict.fromkeys(row[by] for row in rows):
+        own = [row for row in rows if row[by] == design]
+        offered = [row["offered_s"] for row in own]
+        throughput.plot(offered, [row["per_second"] for row in own], marker="o", markersize=3, label=design)
+        latency.plot(offered, [row["p99_ms"] for row in own], marker="o", markersize=3, label=design)
+    most = [row["offered_s"] for row in rows]
+    throughput.plot(
+        [min(most), max(most)], [min(most), max(most)], color="grey", linestyle=":", label="all that is offered"
+    )
+    for axes, label in ((throughput, title), (latency, "p99 in ms")):
+        axes.set(xscale="log", yscale="log", xlabel="offered/s", ylabel=label)
+        axes.grid(visible=True, which="both", alpha=0.2)
+    throughput.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(FIGURES.parent / name, dpi=110)
+    pyplot.close(figure)
+
+
+main()
