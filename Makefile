@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL := -m pip install --quiet --no-deps --require-hashes --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format build proof bench dashboard lock clean
+.PHONY: help run test lint format build proof bench scale dashboard lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,11 @@ proof: .venv/.dev node_modules/.engine ## search for broken promises, for up to 
 
 bench: .venv/.dev node_modules/.engine ## measure the office on this machine; ARGS="book --seconds 20" chooses
 	@.venv/bin/python -m bench $(ARGS)
+
+scale: .venv/.dev .venv-docs/.docs ## simulate on-sales at AWS's limits, in ten minutes; ARGS="joins --seed 7" prints a part
+	@if [[ -n "$(ARGS)" ]]; then exec .venv/bin/python -m bench.scale $(ARGS); fi
+	.venv/bin/python -m bench.scale --write
+	.venv-docs/bin/python -m bench.scale.charts
 
 dashboard: .venv-docs/.docs node_modules/.engine ## draw docs/dashboard.png from three minutes of a local run
 	@.venv-docs/bin/python scripts/draw_dashboard.py

@@ -96,7 +96,7 @@ def _cancel(office: RunningOffice, seconds: float, _workers: int) -> Iterator[di
 
 
 def _status(office: RunningOffice, seconds: float, _workers: int) -> Iterator[dict[str, Any]]:
-    """Reads of one event of one lane, and of one of 64."""
+    """Reads of one event of one lane, and of one of as many as there can be."""
     for tickets in (50, ONE_TICKET_EACH):
         event_id = open_event(office.url, tickets)
         request = load.get(f"/status/{event_id}")

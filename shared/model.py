@@ -25,7 +25,7 @@ IDEMPOTENCY_KEY_LENGTH_MAX = 255  # characters
 BODY_BYTES_MAX = 10 * 1024
 
 TICKETS_PER_LANE = 50
-LANES_MAX = 64  # an event and its lanes are opened in one transaction, which takes 100 items at most
+LANES_MAX = 96  # an event and its lanes are opened, and read, in one request, which takes 100 items at most
 
 POSITION_EXACT_MAX = 1_000  # waiting users ahead that are counted one by one; further back it is an estimate
 
