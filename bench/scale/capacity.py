@@ -134,10 +134,8 @@ class Throughput:
         self._now_taken[kind] += units
 
     def _split(self, partition: Partition) -> None:
-        """Split a hot partition so that each half has half of its heat. What one key makes hot stays hot."""
+        """Split a hot partition so that each part has half of its heat. What one key makes hot stays as it is."""
         keys = sorted(partition.taken)
-        if len(keys) < 2:  # noqa: PLR2004  # one key
-            return
         half, below = partition.taken.total() / 2, 0.0
         for key, following in pairwise(keys):
             below += partition.taken[key]

@@ -184,7 +184,8 @@ class Office:
     def check(self, event: Event) -> promises.Snapshot:
         """Assert that the event keeps its promises, with nothing left to do; return what the tables hold."""
         found = self.snapshot(event)
-        assert promises.violations(found, drained=True) == []
+        broken = promises.violations(found, drained=True)
+        assert not broken, broken
         return found
 
     def now(self) -> str:

@@ -94,7 +94,7 @@ def test_what_an_environment_learns_the_others_do_not_know() -> None:
         def look(nap_s: float, name: str) -> None:
             def work(_deadline: Any) -> str:
                 events.remember(Event(**{**_fields(event), "name": name}))
-                dynamodb.time.sleep(nap_s)
+                vars(dynamodb)["time"].sleep(nap_s)
                 seen.append({name: vars(events)["_known"][event.event_id]})
                 return "done"
 
