@@ -35,7 +35,7 @@ def _now(event: Event, booking: Booking) -> Iterator[str]:
     yield f"booking  {booking.booking_id}"
     yield f"status   {booking.status}"
     if booking.status is Status.WAITING:
-        position = waiting_list.position_of(booking, rows.deadline())
+        position = waiting_list.position_of(event, booking, rows.deadline())
         yield f"position {'at most ' if position.is_estimate else ''}{position.value}"
 
 

@@ -1,7 +1,9 @@
 """What the tables hold of one event, page by page: strongly consistent, one page in memory, a deadline per page."""
 
+import heapq
 import sys
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any
 
 from tqdm import tqdm
@@ -40,8 +42,14 @@ def bookings(of: Event) -> Iterator[list[Item]]:
 
 
 def entries(of: Event) -> Iterator[list[Item]]:
-    """Yield pages of the waiting list, in its order. Raises TryAgain."""
-    yield from _pages(items.WAITING_LIST, "eventId", of.event_id)
+    """Yield pages of the waiting list, in its order, from all its stripes. Raises TryAgain."""
+    stripes = [
+        chain.from_iterable(_pages(items.WAITING_LIST, "stripeId", items.stripe_id(of.event_id, stripe)))
+        for stripe in range(of.stripes)
+    ]
+    in_order = heapq.merge(*stripes, key=lambda entry: int(entry["sequence"]["N"]))
+    while page := list(islice(in_order, PAGE_ROWS)):
+        yield page
 
 
 def progress(total: int, doing: str) -> "tqdm[Any]":

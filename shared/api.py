@@ -191,7 +191,7 @@ def _problem(app: APIGatewayHttpResolver, error: Exception) -> Response[str]:
         headers["Retry-After"] = str(RETRY_AFTER_S)
         telemetry.outcome(telemetry.Metric.TRY_AGAIN, cause=error.cause)
     if status_code == PROBLEMS[Exception][0]:
-        telemetry.logger.exception("internal error")
+        telemetry.internal_error(error)
     return Response(
         status_code=status_code, content_type="application/problem+json", body=json.dumps(problem), headers=headers
     )

@@ -1,11 +1,12 @@
 """The audit: settle one sold-out event and recount it from its bookings, entries and lanes, while bookings go on.
 
-A count takes many requests, and what it counts moves meanwhile. Every transaction adds 1 to `changes` of a lane
-it touches, so the lanes, read before and after, tell how many came between; each can have put a count out by
-one at the most. What is out by more than that cannot be explained by movement: it is a violation. Nothing moved:
-then every difference is one. A query need not show all that one transaction did at the same moment, so what is found
-is counted again, and reported if it is found again: no alarm is false. The lanes are read before it settles, too: a
-ticket free beside somebody who waits, and nothing moved since, is one that settling could not hand out.
+A count takes many requests, and what it counts moves meanwhile. Every transaction adds to `changes` of the lanes it
+touches, 1 for each booking that it changes, so the lanes, read before and after, tell how many changed between; each
+can have put a count out by one at the most. What is out by more than that cannot be explained by movement: it is a
+violation. Nothing moved: then every difference is one. A query need not show all that one transaction did at the same
+moment, so what is found is counted again, and reported if it is found again: no alarm is false. The lanes are read
+before it settles, too: a ticket free beside somebody who waits, and nothing moved since, is one that settling could
+not hand out.
 
 For how long had somebody been waiting beside a free ticket, before it settled? Nothing says when a ticket came free,
 but with n tickets free in the end, since the n-th last release there always was one: the n - 1 releases after it
@@ -53,6 +54,7 @@ class _Tally:
     free: int  # tickets, when it arrived
     confirmed: int = 0
     waiting: int = 0
+    misplaced: int = 0  # bookings on another than their user's home lane, beside which there may be a second one
     entries: int = 0
     waiting_digest: int = 0  # sums of digests: equal whatever the order, in no memory
     entries_digest: int = 0
@@ -153,14 +155,16 @@ def _count(event: Event, deadline: Deadline, tally: _Tally) -> _Tally:
         }
         for item in dynamodb.all_items("Query", deadline, **request, ConsistentRead=True):
             tally.note(item)
-    request = {
-        "TableName": items.WAITING_LIST,
-        "KeyConditionExpression": "eventId = :event",
-        "ExpressionAttributeValues": {":event": items.text(event.event_id)},
-    }
-    for item in dynamodb.all_items("Query", deadline, **request, ConsistentRead=True):
-        tally.entries += 1
-        tally.entries_digest += _digest(item)
+            tally.misplaced += event.home_lane(item["userId"]["S"]) != lane
+    for stripe in range(event.stripes):
+        request = {
+            "TableName": items.WAITING_LIST,
+            "KeyConditionExpression": "stripeId = :stripe",
+            "ExpressionAttributeValues": {":stripe": items.text(items.stripe_id(event.event_id, stripe))},
+        }
+        for item in dynamodb.all_items("Query", deadline, **request, ConsistentRead=True):
+            tally.entries += 1
+            tally.entries_digest += _digest(item)
     return tally
 
 
@@ -174,6 +178,8 @@ def _compare(event: Event, tally: _Tally, lanes: list[Lane], moved: int) -> list
     ]
     findings = [Finding(promise, out - moved) for promise, out in differences if out > moved]
     findings += [Finding("P1", -lane.available) for lane in lanes if lane.available < 0]
+    if tally.misplaced:
+        findings.append(Finding("P2", tally.misplaced))
     if moved == 0 and tally.waiting == tally.entries and tally.waiting_digest != tally.entries_digest:
         findings.append(Finding("P3", 1))  # as many as there should be, but not the same
     if moved == 0 and available > 0 and tally.entries > 0:

@@ -56,7 +56,7 @@ def _leave(event: Event, booking: Booking, cancelled: Booking) -> list[TransactI
     one_less = {":less": items.number(-1), ":one": items.number(1)}
     return [
         _cancel_booking(event, booking, cancelled, f"{still_this_booking} AND {still_waiting}"),
-        entry_removal(event.event_id, booking.sequence),
+        entry_removal(event, booking.sequence),
         _on_home_lane(event, booking, "ADD waiting :less, changes :one", one_less),
     ]
 

@@ -16,6 +16,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final, cast
 
 from shared import telemetry
@@ -23,19 +24,25 @@ from shared.items import Item
 from shared.model import TryAgain
 from shared.wire import Client, NoAnswer, RequestFailed
 
-BACKOFF_FIRST_S = 0.02
-BACKOFF_MAX_S = 0.5
+# The first and the longest pause: a conflict ends with the other transaction, a throttled partition only when less is
+# asked of it. bench/scale tells what other pauses would do.
+BACKOFF_CONFLICT_S = (0.01, 0.1)
+BACKOFF_S = (0.02, 0.5)
 BATCH_GET_MAX = 100  # items, DynamoDB's limit for one BatchGetItem
 
 TransactItem = Mapping[str, Any]  # one of Put, Update, Delete, as TransactWriteItems takes it
 
 # Codes that say "not now". The cancellation reasons of a transaction use names of their own for some.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
-_CONTENTION: Final = frozenset(
+_CONFLICT: Final = frozenset(
     {
         "TransactionConflict",
         "TransactionConflictException",
         "TransactionInProgressException",
+    }
+)
+_CONTENTION: Final = _CONFLICT | frozenset(
+    {
         "ThrottlingError",
         "ThrottlingException",
         "ProvisionedThroughputExceeded",
@@ -157,16 +164,20 @@ def all_items(operation: str, deadline: Deadline, **request: Any) -> Iterator[It
 
 
 class _Attempt:
-    """One try of a request; `cause` says why there must be another."""
+    """One try of a request; `cause` says why there must be another, and `backoff_s` how long to wait for it."""
 
     cause = "deadline"
+    backoff_s = BACKOFF_S
 
     def failed(self, error: RequestFailed | NoAnswer) -> None:
         """Note why; raise the error again if another try cannot mend it."""
+        self.backoff_s = BACKOFF_S
         if isinstance(error, NoAnswer):
             self.cause = error.cause
         elif _is_contention(error) or _is_server_fault(error):
             self.cause = error.code
+            if _codes(error) <= _CONFLICT:
+                self.backoff_s = BACKOFF_CONFLICT_S
         else:
             raise error
 
@@ -176,15 +187,14 @@ def _attempts(operation: str, deadline: Deadline) -> Iterator[_Attempt]:
 
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
-    pause_s = BACKOFF_FIRST_S
     attempt = _Attempt()
-    while True:
+    for tries in count():
         if deadline.has_passed:
             raise TryAgain(attempt.cause)
         yield attempt
         telemetry.contention(operation, attempt.cause)
-        time.sleep(_random.uniform(0, pause_s))
-        pause_s = min(BACKOFF_MAX_S, 2 * pause_s)
+        first_s, longest_s = attempt.backoff_s
+        time.sleep(_random.uniform(0, min(longest_s, first_s * 2.0 ** min(tries, 16))))
 
 
 def _call(operation: str, deadline: Deadline, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,7 +219,12 @@ def _refusal(error: RequestFailed) -> tuple[Reason, ...]:
 
 def _is_contention(error: RequestFailed) -> bool:
     """Tell whether the request met others, or a limit: trying again is safe and may go through."""
-    return error.code in _CONTENTION or any(reason["Code"] in _CONTENTION for reason in error.reasons)
+    return bool(_codes(error) & _CONTENTION)
+
+
+def _codes(error: RequestFailed) -> set[str]:
+    """Return the codes that say why: of a cancelled transaction, those of the items that it was cancelled for."""
+    return {reason["Code"] for reason in error.reasons if reason["Code"] != "None"} or {error.code}
 
 
 def _is_server_fault(error: RequestFailed) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from shared import dynamodb, items, telemetry
 from shared.dynamodb import Deadline, TransactItem
 from shared.items import Item
-from shared.model import Availability, Event, EventNotFound, IdempotencyKeyReused, Lane, lanes_for, now
+from shared.model import Availability, Event, EventNotFound, IdempotencyKeyReused, Lane, lanes_for, now, stripes_for
 
 KNOWN_MAX = 1_000  # events that a warm function keeps in mind; some 500 bytes each
 
@@ -29,11 +29,13 @@ def open_event(
 
     Raises IdempotencyKeyReused when the key came with another request before; TryAgain.
     """
+    lanes = lanes_for(total_tickets)
     event = Event(
         event_id=str(uuid.uuid5(_ID_NAMESPACE, f"{caller}\n{idempotency_key}") if idempotency_key else uuid.uuid4()),
         name=name,
         total_tickets=total_tickets,
-        lanes=lanes_for(total_tickets),
+        lanes=lanes,
+        stripes=stripes_for(lanes),
         created_at=now(),
         request_fingerprint=hashlib.sha256(f"{total_tickets}\n{name}".encode()).hexdigest(),
     )

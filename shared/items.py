@@ -50,9 +50,14 @@ def booking_key(event: Event, user_id: str) -> dict[str, Any]:
     return {"laneId": text(lane_id(event.event_id, event.home_lane(user_id))), "userId": text(user_id)}
 
 
-def entry_key(event_id: str, sequence: int) -> dict[str, Any]:
-    """Return the key of an entry in WaitingList."""
-    return {"eventId": text(event_id), "sequence": number(sequence)}
+def stripe_id(event_id: str, stripe: int) -> str:
+    """Return the id of the n-th stripe of an event's waiting list, counted from 0."""
+    return f"{event_id}#{stripe}"
+
+
+def entry_key(event: Event, sequence: int) -> dict[str, Any]:
+    """Return the key of an entry in WaitingList: its places take turns over the stripes."""
+    return {"stripeId": text(stripe_id(event.event_id, sequence % event.stripes)), "sequence": number(sequence)}
 
 
 def event_item(event: Event) -> Item:
@@ -61,6 +66,7 @@ def event_item(event: Event) -> Item:
         "name": text(event.name),
         "totalTickets": number(event.total_tickets),
         "lanes": number(event.lanes),
+        "stripes": number(event.stripes),
         "createdAt": text(event.created_at),
         "requestFingerprint": text(event.request_fingerprint),
     }
@@ -73,6 +79,7 @@ def to_event(item: Item) -> Event:
         name=item["name"]["S"],
         total_tickets=int(item["totalTickets"]["N"]),
         lanes=int(item["lanes"]["N"]),
+        stripes=int(item["stripes"]["N"]),
         created_at=item["createdAt"]["S"],
         request_fingerprint=item["requestFingerprint"]["S"],
         sold_out_at=_optional_text(item, "soldOutAt"),
@@ -141,9 +148,9 @@ def to_booking(item: Item) -> Booking:
     )
 
 
-def entry_item(entry: Entry) -> Item:
+def entry_item(event: Event, entry: Entry) -> Item:
     """Return the item of a place in the waiting list."""
-    return entry_key(entry.event_id, entry.sequence) | {
+    return entry_key(event, entry.sequence) | {
         "userId": text(entry.user_id),
         "bookingId": text(entry.booking_id),
         "joinedAt": text(entry.joined_at),
@@ -153,7 +160,7 @@ def entry_item(entry: Entry) -> Item:
 def to_entry(item: Item) -> Entry:
     """Read a place in the waiting list."""
     return Entry(
-        event_id=item["eventId"]["S"],
+        event_id=item["stripeId"]["S"].rpartition("#")[0],
         sequence=int(item["sequence"]["N"]),
         user_id=item["userId"]["S"],
         booking_id=item["bookingId"]["S"],

@@ -25,9 +25,11 @@ IDEMPOTENCY_KEY_LENGTH_MAX = 255  # characters
 BODY_BYTES_MAX = 10 * 1024
 
 TICKETS_PER_LANE = 50
-LANES_MAX = 96  # an event and its lanes are opened, and read, in one request, which takes 100 items at most
+LANES_MAX = 96  # an event and its lanes are opened in one transaction, which takes 100 items at most
+LANES_PER_STRIPE = 5  # some 100 joins a second each; a stripe takes 500
+STRIPES_MAX = 4  # twice what the one counter of an event's places can hand out
 
-POSITION_EXACT_MAX = 1_000  # waiting users ahead that are counted one by one; further back it is an estimate
+POSITION_EXACT_MAX = 100  # waiting users ahead that are counted one by one; further back it is an estimate
 
 REQUEST_BUDGET_S = 5.0  # of retries in one HTTP request; the functions' own timeout is 10 s
 RETRY_AFTER_S = 1  # what a client is told to wait after 503
@@ -49,6 +51,7 @@ class Event:
     name: str
     total_tickets: int
     lanes: int
+    stripes: int
     created_at: str
     request_fingerprint: str
     sold_out_at: str | None = None
@@ -211,6 +214,14 @@ def lanes_for(total_tickets: int) -> int:
     One lane for every TICKETS_PER_LANE, so that small events stay on one item and large ones spread.
     """
     return min(LANES_MAX, -(-total_tickets // TICKETS_PER_LANE))
+
+
+def stripes_for(lanes: int) -> int:
+    """Return the number of stripes of the waiting list, 1 to STRIPES_MAX, for an event of so many lanes.
+
+    Who joins counts on a lane, so more stripes than the lanes can fill would only be more to read.
+    """
+    return min(STRIPES_MAX, -(-lanes // LANES_PER_STRIPE))
 
 
 def seconds_between(earlier: str, later: str) -> float:

@@ -6,7 +6,7 @@ from shared import cancellation as cancelling
 from shared import claims, events, items, sale, telemetry, waiting_list
 from shared.claims import NewClaim
 from shared.dynamodb import Deadline, get_all
-from shared.model import Availability, Booking, Claim, Status, TryAgain
+from shared.model import Availability, Booking, Claim, Event, Status, TryAgain
 from shared.settle import settle
 from shared.telemetry import Metric
 
@@ -22,7 +22,7 @@ def book(event_id: str, user_id: str, deadline: Deadline) -> Claim:
     if booking is None:
         booking = waiting_list.join(claim, deadline)
     if not claim.is_mine(booking):
-        return _standing(booking, deadline)
+        return _standing(event, booking, deadline)
     _report(booking)
     return _first_answer(claim, booking, deadline)
 
@@ -44,7 +44,7 @@ def status(event_id: str, user_id: str | None, deadline: Deadline) -> tuple[Avai
     found = get_all(deadline, keys)
     availability = events.availability(event, found[items.LANES])
     bookings = found.get(items.BOOKINGS, [])
-    return availability, _standing(items.to_booking(bookings[0]), deadline) if bookings else None
+    return availability, _standing(event, items.to_booking(bookings[0]), deadline) if bookings else None
 
 
 def _first_answer(claim: NewClaim, booking: Booking, deadline: Deadline) -> Claim:
@@ -52,17 +52,17 @@ def _first_answer(claim: NewClaim, booking: Booking, deadline: Deadline) -> Clai
 
     That way a ticket which came back while nobody waited is booked in one request.
     """
-    answer = _standing(booking, deadline, is_new=True)
+    answer = _standing(claim.event, booking, deadline, is_new=True)
     if answer.position is None or answer.position.value > 1:
         return answer
     with suppress(TryAgain):  # the stream has the hint, too
         settle(claim.event, deadline, promotions_max=1)
     booking = claims.read_booking(claim.event, claim.user_id, deadline) or booking
-    return _standing(booking, deadline, is_new=True)
+    return _standing(claim.event, booking, deadline, is_new=True)
 
 
-def _standing(booking: Booking, deadline: Deadline, is_new: bool = False) -> Claim:
-    position = waiting_list.position_of(booking, deadline) if booking.status is Status.WAITING else None
+def _standing(event: Event, booking: Booking, deadline: Deadline, is_new: bool = False) -> Claim:
+    position = waiting_list.position_of(event, booking, deadline) if booking.status is Status.WAITING else None
     return Claim(booking, position, is_new)
 
 

@@ -30,6 +30,7 @@ class Metric(StrEnum):
     WAITING_LEFT = "WaitingLeft"
     SOLD_OUT = "SoldOut"
     TRY_AGAIN = "TryAgain"
+    INTERNAL_ERROR = "InternalError"
     CONTENTION = "Contention"
     PROMOTION_LATENCY = "PromotionLatency"
     RECORDS_FAILED = "RecordsFailed"
@@ -57,6 +58,11 @@ def outcome(
 def alarm(metric: Metric, value: float = 1, **facts: str | int) -> None:
     """Log what must not happen, and count it."""
     logger.error(metric, extra=facts | _embedded({metric: value}))
+
+
+def internal_error(error: Exception) -> None:
+    """Log an exception that nobody expected, and count it: it is answered with 500, and to Lambda all went well."""
+    logger.error(Metric.INTERNAL_ERROR, exc_info=error, extra=_embedded({Metric.INTERNAL_ERROR: 1}))
 
 
 def contention(operation: str, cause: str) -> None:

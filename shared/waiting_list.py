@@ -3,12 +3,33 @@
 A place is a sequence number that the event hands out in order. It is handed out before the entry is written, so
 entries may appear a little out of order; but whoever has been told "waiting" is in the list before anybody who
 asks afterwards gets a number, and that is P5.
+
+The entries of a list lie in stripes, each a partition of its own, in turns: number n in stripe n modulo their count.
 """
+
+import heapq
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from shared import dynamodb, items
 from shared.claims import NewClaim, read_booking
 from shared.dynamodb import Deadline, TransactItem
-from shared.model import POSITION_EXACT_MAX, Booking, Entry, Position
+from shared.model import POSITION_EXACT_MAX, Booking, Entry, Event, Position
+
+FRONT_AGE_MAX_S = 1.0  # for so long a warm function takes the front of a list for what it was
+FRONTS_MAX = 1_000  # lists whose front a warm function keeps in mind
+
+
+class _Front(NamedTuple):
+    """The first numbers of a list when it was long: that of its head, and that behind which no place is exact."""
+
+    first: int
+    last_exact: int
+    read_at_s: float  # on the monotonic clock
+
+
+_fronts: dict[str, _Front] = {}
 
 
 def join(claim: NewClaim, deadline: Deadline) -> Booking:
@@ -20,7 +41,7 @@ def join(claim: NewClaim, deadline: Deadline) -> Booking:
     if standing := claim.met(read_booking(claim.event, claim.user_id, deadline)):
         return standing
     while True:
-        booking = claim.waiting(_next_sequence(claim.event.event_id, deadline))
+        booking = claim.waiting(_next_sequence(claim.event, deadline))
         refused = dynamodb.commit(_join(claim, booking), deadline)
         if refused is None:
             return booking
@@ -28,66 +49,80 @@ def join(claim: NewClaim, deadline: Deadline) -> Booking:
             return standing
 
 
-def position_of(booking: Booking, deadline: Deadline) -> Position:
+def position_of(event: Event, booking: Booking, deadline: Deadline) -> Position:
     """Count who is ahead of a waiting booking. Raises TryAgain.
 
-    Exact up to POSITION_EXACT_MAX ahead. Beyond that it is the distance between the numbers, which is an upper
-    bound: numbers of those who left, or never arrived, are counted too.
+    Exact up to POSITION_EXACT_MAX ahead. Beyond that it is the distance of the numbers from that of the head, which
+    is an upper bound: numbers of those who left, or never arrived, are counted too. Since most of a long list stands
+    there, its front is read once a second, and not for each of them: docs/decisions/0007.
     """
-    sequence = _sequence(booking)
-    ahead = dynamodb.query(
-        deadline,
-        TableName=items.WAITING_LIST,
-        KeyConditionExpression="eventId = :event AND #sequence < :mine",
-        ExpressionAttributeNames={"#sequence": "sequence"},
-        ExpressionAttributeValues={":event": items.text(booking.event_id), ":mine": items.number(sequence)},
-        Select="COUNT",
-        Limit=POSITION_EXACT_MAX + 1,
-        ConsistentRead=True,
-    )["Count"]
-    if ahead <= POSITION_EXACT_MAX:
-        return Position(ahead + 1)
-    first = head(booking.event_id, 1, deadline)
-    return Position(sequence - first[0].sequence + 1 if first else 1, is_estimate=True)
+    mine = _sequence(booking)
+    front = _fronts.get(event.event_id)
+    if front is None or time.monotonic() > front.read_at_s + FRONT_AGE_MAX_S or mine <= front.last_exact:
+        ahead = list(_entries(event, POSITION_EXACT_MAX + 1, ("<", mine), deadline))
+        if len(ahead) <= POSITION_EXACT_MAX:
+            return Position(len(ahead) + 1)
+        front = _remember(event, _Front(ahead[0].sequence, ahead[-1].sequence, time.monotonic()))
+    return Position(mine - front.first + 1, is_estimate=True)
 
 
-def head(event_id: str, length: int, deadline: Deadline) -> list[Entry]:
-    """Read the first entries of the list, strongly consistent, in their order. Raises TryAgain.
+def last_drawn(event: Event, deadline: Deadline) -> int:
+    """Read the last number that the list handed out; 0 if nobody ever joined. Raises TryAgain."""
+    return items.to_last_sequence(dynamodb.get(deadline, items.EVENTS, items.event_key(event.event_id)) or {})
 
-    Nobody who is told "waiting" before another of them asked can be missing before that one (P5). A query is not a
-    snapshot: what is committed while it runs may show in its later part and not in its earlier. So the last number
-    that was drawn is read first, and nobody who drew theirs later is on the page.
+
+def head(event: Event, length: int, last: int, deadline: Deadline) -> list[Entry]:
+    """Read the first entries of the list, strongly consistent, in their order, none beyond the number `last`.
+
+    Nobody who is told "waiting" before another of them asked can be missing before that one (P5), if `last` was the
+    last number drawn before this began. A query is not a snapshot: what is committed while it runs may show in its
+    later part and not in its earlier. So nobody who drew their number later is on the page.
+
+    Raises TryAgain.
     """
-    event_item = dynamodb.get(deadline, items.EVENTS, items.event_key(event_id)) or {}
-    last = items.to_last_sequence(event_item)
-    if last == 0:
-        return []
-    page = dynamodb.query(
-        deadline,
-        TableName=items.WAITING_LIST,
-        KeyConditionExpression="eventId = :event AND #sequence <= :last",
-        ExpressionAttributeNames={"#sequence": "sequence"},
-        ExpressionAttributeValues={
-            ":event": items.text(event_id),
-            ":last": items.number(last),
-        },
-        Limit=length,
-        ConsistentRead=True,
-    )
-    return [items.to_entry(item) for item in page["Items"]]
+    return list(_entries(event, length, ("<=", last), deadline))
 
 
-def entry_removal(event_id: str, sequence: int) -> TransactItem:
+def entry_removal(event: Event, sequence: int) -> TransactItem:
     """Return the item that takes an entry out of the list. It needs no condition: its booking's speaks for it (P3)."""
-    return {"Delete": {"TableName": items.WAITING_LIST, "Key": items.entry_key(event_id, sequence)}}
+    return {"Delete": {"TableName": items.WAITING_LIST, "Key": items.entry_key(event, sequence)}}
 
 
-def _next_sequence(event_id: str, deadline: Deadline) -> int:
+def _entries(event: Event, length: int, bound: tuple[str, int], deadline: Deadline) -> Iterator[Entry]:
+    """Yield the first entries whose number is within the bound, such as ("<", 7), from all stripes, in their order."""
+    comparison, number = bound
+    pages = []
+    for stripe in range(event.stripes):
+        page = dynamodb.query(
+            deadline,
+            TableName=items.WAITING_LIST,
+            KeyConditionExpression=f"stripeId = :stripe AND #sequence {comparison} :number",
+            ExpressionAttributeNames={"#sequence": "sequence"},
+            ExpressionAttributeValues={
+                ":stripe": items.text(items.stripe_id(event.event_id, stripe)),
+                ":number": items.number(number),
+            },
+            Limit=length,
+            ConsistentRead=True,
+        )
+        pages.append(map(items.to_entry, page["Items"]))
+    in_order = heapq.merge(*pages, key=lambda entry: entry.sequence)
+    yield from (entry for _, entry in zip(range(length), in_order, strict=False))
+
+
+def _remember(event: Event, front: _Front) -> _Front:
+    _fronts[event.event_id] = front
+    if len(_fronts) > FRONTS_MAX:
+        del _fronts[next(iter(_fronts))]
+    return front
+
+
+def _next_sequence(event: Event, deadline: Deadline) -> int:
     """Draw the next number. A draw that got no answer leaves a gap, which harms nothing."""
     drawn = dynamodb.update(
         deadline,
         TableName=items.EVENTS,
-        Key=items.event_key(event_id),
+        Key=items.event_key(event.event_id),
         UpdateExpression="ADD lastSequence :one",
         ExpressionAttributeValues={":one": items.number(1)},
         ReturnValues="UPDATED_NEW",
@@ -102,7 +137,7 @@ def _join(claim: NewClaim, booking: Booking) -> list[TransactItem]:
     )
     return [
         claim.put(booking),
-        {"Put": {"TableName": items.WAITING_LIST, "Item": items.entry_item(entry)}},
+        {"Put": {"TableName": items.WAITING_LIST, "Item": items.entry_item(claim.event, entry)}},
         {
             "Update": {
                 "TableName": items.LANES,

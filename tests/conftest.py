@@ -43,8 +43,9 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(autouse=True)
 def cold_functions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each test begin with functions that know no event."""
+    """Let each test begin with functions that remember nothing."""
     monkeypatch.setattr("shared.events._known", {})
+    monkeypatch.setattr("shared.waiting_list._fronts", {})
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,12 @@ def read(client: Any, event_id: str) -> Snapshot:
         for number in range(event["lanes"])
         for booking in _query(client, "BookingsTable", "laneId", f"{event_id}#{number}")
     ]
-    return Snapshot(event, lanes, bookings, _query(client, "WaitingListTable", "eventId", event_id))
+    entries = [
+        entry
+        for number in range(event["stripes"])
+        for entry in _query(client, "WaitingListTable", "stripeId", f"{event_id}#{number}")
+    ]
+    return Snapshot(event, lanes, bookings, sorted(entries, key=lambda one: int(one["sequence"])))
 
 
 def violations(found: Snapshot, *, drained: bool) -> list[str]:
@@ -108,6 +113,8 @@ def _p3(found: Snapshot) -> Iterable[str]:
         yield f"P3: {counted} counted, {len(found.entries)} in the list"
     last = found.event.get("lastSequence", 0)
     for one in found.entries:
+        if one["stripeId"] != f"{found.event['eventId']}#{one['sequence'] % found.event['stripes']}":
+            yield f"P3: entry {one['sequence']} lies in {one['stripeId']}"
         if not 1 <= one["sequence"] <= last:
             yield f"P3: entry {one['sequence']} beyond the last number drawn, {last}"
 
@@ -184,6 +191,11 @@ def _query(client: Any, table: str, key: str, value: str) -> list[Item]:
     }
     pages = client.get_paginator("query").paginate(**request)
     return [plain(item) for page in pages for item in page["Items"]]
+
+
+def entry_key(entry: Item) -> Item:
+    """Return the key of an entry that was read."""
+    return {"stripeId": {"S": entry["stripeId"]}, "sequence": {"N": str(entry["sequence"])}}
 
 
 def plain(item: Item) -> Item:

@@ -99,12 +99,12 @@ class RunningOffice:
 
 
 @contextmanager
-def running(data: Path | None = None, workers: int = 4) -> Iterator[RunningOffice]:
+def running(data: Path | None = None, workers: int = 4, *options: str) -> Iterator[RunningOffice]:
     """Start the office, thrown away at the end or with its data in a folder; it is stopped at the end."""
     port = free_port()
     where = ["--memory"] if data is None else ["--data", str(data)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "local", "--port", str(port), "--workers", str(workers), *where],
+        [sys.executable, "-m", "local", "--port", str(port), "--workers", str(workers), *where, *options],
         cwd=PROJECT,
         text=True,
         stdout=subprocess.PIPE,

@@ -18,6 +18,7 @@ from bench.scale import scenarios
 from bench.scale.database import Latency
 from bench.scale.report import DESIGNS, FIGURES, Row, tables, write_page
 from bench.scale.scenarios import AMPLE_WRITES_S, World
+from shared import dynamodb
 from shared.model import LANES_MAX
 
 SECONDS = 4.0  # that are measured of each load
@@ -35,10 +36,20 @@ GOAL_S = 10_000
 LANES = LANES_MAX
 WARM = (4_000, 10_000, 20_000, 40_000, 100_000, AMPLE_WRITES_S)
 HOLDS_MS = (2.5, 3.5, 5.0, 7.5, 10.0)
-BACKOFFS_S = ((0.02, 0.5), (0.01, 0.1), (0.005, 0.1), (0.02, 1.0))
-JOINS = (25, 50, 100, 250, 500, 1_000, 1_500)
+BACKOFFS_S: Sequence[scenarios.Pauses] = (
+    (dynamodb.BACKOFF_CONFLICT_S, dynamodb.BACKOFF_S),
+    (dynamodb.BACKOFF_S, dynamodb.BACKOFF_S),
+    (dynamodb.BACKOFF_CONFLICT_S, dynamodb.BACKOFF_CONFLICT_S),
+    ((0.005, 0.05), dynamodb.BACKOFF_S),
+    (dynamodb.BACKOFF_CONFLICT_S, (0.1, 1.0)),
+)
+JOINS = {
+    1: (25, 50, 100, 150),
+    16: (250, 500, 1_000, 1_500),
+    LANES: (250, 500, 750, 1_000, 1_250, 1_500, 3_000),
+}
 TURNS = (1_000, 5_000, 10_000)
-CANCELLATIONS = ((1, 20), (10, 200), (50, 500), (200, 1_000))  # offered a second, and how many
+CANCELLATIONS = ((1, 20), (10, 200), (100, 500), (500, 2_000), (1_000, 4_000))  # offered a second, and how many
 
 Cell = tuple[str, dict[str, Any], Callable[[], Any]]
 
@@ -100,10 +111,13 @@ def _holds(world: World) -> Iterator[Cell]:
 
 def _backoffs(world: World) -> Iterator[Cell]:
     for pauses in BACKOFFS_S:
-        for lanes, offered_s in ((1, 100), (64, GOAL_S), (96, GOAL_S)):
-            about = {"first_s": pauses[0], "max_s": pauses[1], "lanes": lanes}
-            patient = replace(world, backoff_s=pauses)
-            yield "backoffs", about, partial(scenarios.on_sale, patient, lanes, offered_s, SECONDS)
+        about = {"conflict_s": "{} to {}".format(*pauses[0]), "other_s": "{} to {}".format(*pauses[1])}
+        patient = replace(world, backoffs_s=pauses)
+        for lanes, offered_s in ((1, 100), (LANES, GOAL_S)):
+            what = {"what": f"bookings, {lanes} lanes"}
+            yield "backoffs", about | what, partial(scenarios.on_sale, patient, lanes, offered_s, SECONDS)
+        joins = partial(scenarios.joins, patient, LANES, 2_000, SECONDS)
+        yield "backoffs", about | {"what": f"joins, {LANES} lanes"}, joins
 
 
 def _cold(world: World) -> Iterator[Cell]:
@@ -113,8 +127,10 @@ def _cold(world: World) -> Iterator[Cell]:
 
 
 def _joins(world: World) -> Iterator[Cell]:
-    for offered_s in JOINS:
-        yield "joins", {"lanes": LANES}, partial(scenarios.joins, world, LANES, offered_s, SECONDS)
+    for lanes, loads in JOINS.items():
+        for offered_s in loads:
+            about = {"design": DESIGNS.get(lanes, f"{lanes} lanes")}
+            yield "joins", about, partial(scenarios.joins, world, lanes, offered_s, SECONDS)
 
 
 def _turns(world: World) -> Iterator[Cell]:

@@ -17,16 +17,15 @@ SIZE_INCHES = (9.0, 4.2)
 def main() -> None:
     """Draw all."""
     rows: Rows = json.loads(FIGURES.read_text())["rows"]
-    sales = [row for row in rows if row["section"] == "sales"]
-    _draw("scale-bookings.png", "bookings/s on one event", sales, by="design")
-    _draw("scale-joins.png", "joins/s on one event", [row for row in rows if row["section"] == "joins"], by="section")
+    for section, name in (("sales", "bookings"), ("joins", "joins")):
+        _draw(f"scale-{name}.png", f"{name}/s on one event", [row for row in rows if row["section"] == section])
 
 
-def _draw(name: str, title: str, rows: Rows, by: str) -> None:
+def _draw(name: str, title: str, rows: Rows) -> None:
     """Draw throughput and p99 over the offered load, a line for each design."""
     figure, (throughput, latency) = pyplot.subplots(1, 2, figsize=SIZE_INCHES)
-    for design in dict.fromkeys(row[by] for row in rows):
-        own = [row for row in rows if row[by] == design]
+    for design in dict.fromkeys(row["design"] for row in rows):
+        own = [row for row in rows if row["design"] == design]
         offered = [row["offered_s"] for row in own]
         throughput.plot(offered, [row["per_second"] for row in own], marker="o", markersize=3, label=design)
         latency.plot(offered, [row["p99_ms"] for row in own], marker="o", markersize=3, label=design)

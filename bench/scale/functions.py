@@ -4,17 +4,17 @@ A request goes to an environment that is idle, the last used first; else to a ne
 Lambda adds them; else it is refused, which a client sees as 503.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from greenlet import getcurrent, greenlet
 
 from bench.scale.capacity import Bucket
 from bench.scale.clock import Clock
 from bench.scale.limits import CONCURRENCY_QUOTA, ENVIRONMENTS_BURST, ENVIRONMENTS_S
-from shared.model import Event
 
 T = TypeVar("T")
 
@@ -29,9 +29,9 @@ class ThrottledError(Exception):
 
 @dataclass(eq=False, slots=True)
 class Environment:
-    """One execution environment, and what its warm function remembers of events."""
+    """One execution environment, and what its warm function remembers, under the name it has in its module."""
 
-    known: dict[str, Event] = field(default_factory=dict)
+    memory: dict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
 
 
 @dataclass

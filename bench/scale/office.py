@@ -29,12 +29,14 @@ from shared import (
     sale,
     settle,
     telemetry,
+    waiting_list,
 )
 from shared.dynamodb import Deadline
 from shared.model import REQUEST_BUDGET_S, Event, TryAgain
 from tests import promises
 
-_ROOMS = (audit, cancellation, claims, dynamodb, events, items, office, promotion, sale, settle, telemetry)
+ROOMS = (audit, cancellation, claims, dynamodb, events, items, office, promotion, sale, settle, telemetry, waiting_list)
+MEMORIES = ((events, "_known"), (waiting_list, "_fronts"))  # what warm functions remember, each for itself
 _BEGINNING = datetime(2026, 5, 1, 18, tzinfo=UTC)
 _PROMOTER_S = 60.0  # the promoter's time
 RAMP_FLOOR_S = 0.05  # a rising load does not begin at nothing
@@ -97,10 +99,11 @@ class Office:
             "contention": self._contention,
         }
         with ExitStack() as patches:
-            for room in _ROOMS:
+            for room in ROOMS:
                 for name in replaced.keys() & vars(room).keys():
                     patches.enter_context(patch.object(room, name, replaced[name]))
-            patches.enter_context(patch.object(events, "_known", {}))
+            for room, name in MEMORIES:
+                patches.enter_context(patch.object(room, name, {}))
             yield self
 
     @contextmanager
@@ -170,16 +173,11 @@ class Office:
     def snapshot(self, event: Event) -> promises.Snapshot:
         """Return what the tables hold of an event."""
         found = {
-            table: [
-                promises.plain(dict(item))
-                for item in self.database.store.all_of(table)
-                if promises.plain(dict(item)).get("eventId", event.event_id) == event.event_id
-            ]
+            table: [item for item in map(_plain, self.database.store.all_of(table)) if _is_of(event, item)]
             for table in KEYS
         }
         [event_item] = found[items.EVENTS]
-        lanes = [lane for lane in found[items.LANES] if lane["laneId"].rpartition("#")[0] == event.event_id]
-        return promises.Snapshot(event_item, lanes, found[items.BOOKINGS], found[items.WAITING_LIST])
+        return promises.Snapshot(event_item, found[items.LANES], found[items.BOOKINGS], found[items.WAITING_LIST])
 
     def check(self, event: Event) -> promises.Snapshot:
         """Assert that the event keeps its promises, with nothing left to do; return what the tables hold."""
@@ -211,7 +209,8 @@ class Office:
         """Put the memory of the environment at work in its place: others were at work while this one slept."""
         environment = self.account.environment
         if environment is not None:
-            vars(events)["_known"] = environment.known
+            for room, name in MEMORIES:
+                vars(room)[name] = environment.memory[name]
 
     def _changed(self, hashed: int, item: Any, old: Any, new: Any) -> None:
         self.stream.change(hashed, {name: item[name] for name in KEYS[STREAMED]}, old, new)
@@ -224,6 +223,16 @@ class Office:
 
     def _contention(self, operation: str, cause: str) -> None:
         self.outcomes[f"{operation} sent again: {cause}"] += 1
+
+
+def _plain(item: Any) -> promises.Item:
+    return promises.plain(dict(item))
+
+
+def _is_of(event: Event, item: promises.Item) -> bool:
+    """Tell whether an item is one of the event's: by its own attribute, or by the key of a lane or stripe."""
+    key = item.get("laneId") or item.get("stripeId") or f"{item['eventId']}#"
+    return str(key).rpartition("#")[0] == event.event_id
 
 
 def _settle_batch(records: Any) -> list[str]:

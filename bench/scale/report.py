@@ -81,10 +81,10 @@ SECTIONS: dict[str, tuple[str, list[Column]]] = {
     ),
     "backoffs": (
         "By the pauses before a request is sent again",
-        [("first s", _of("first_s")), ("longest s", _of("max_s")), ("lanes", _of("lanes")), *_LOAD],
+        [("after a conflict, s", _of("conflict_s")), ("else", _of("other_s")), ("what", _of("what")), *_LOAD],
     ),
     "cold": ("With no environment ready", [("lanes", _of("lanes")), *_LOAD]),
-    "joins": ("Joins on one event", _LOAD),
+    "joins": ("Joins on one event", [("design", _of("design")), *_LOAD]),
     "turns": (
         "The sold-out turn: from the last ticket",
         [

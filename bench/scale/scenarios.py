@@ -23,6 +23,8 @@ from shared.dynamodb import Deadline
 from shared.model import Event
 from tests import promises
 
+Pauses = tuple[tuple[float, float], tuple[float, float]]  # twice the first and the longest, in seconds
+
 PLENTY = 1_000_000  # tickets: more than any run sells
 RAMP_S = 2.0
 AMPLE_WRITES_S = 200_000  # of warm throughput, where another limit is looked for
@@ -38,7 +40,7 @@ class World:
     writes_s: int = AMPLE_WRITES_S  # warm throughput of each table; reads are three times that
     latency: Latency = field(default_factory=Latency)
     burst_s: float = BURST_S
-    backoff_s: tuple[float, float] | None = None  # first and longest pause of the client; as in shared/ if None
+    backoffs_s: Pauses | None = None  # after a conflict, and after anything else; as in shared/ if None
     concurrency: int | None = None
     warm: bool = True  # there are environments ready for the load
 
@@ -251,9 +253,9 @@ def lanes_on_the_fullest_partition(lanes: int, writes_s: int, events: int = 1_00
 @contextmanager
 def _at_work(world: World) -> Iterator[Office]:
     with world.office().at_work() as office, ExitStack() as patches:
-        if world.backoff_s:
-            for name, pause_s in zip(("BACKOFF_FIRST_S", "BACKOFF_MAX_S"), world.backoff_s, strict=True):
-                patches.enter_context(patch.object(dynamodb, name, pause_s))
+        if world.backoffs_s:
+            for name, pauses_s in zip(("BACKOFF_CONFLICT_S", "BACKOFF_S"), world.backoffs_s, strict=True):
+                patches.enter_context(patch.object(dynamodb, name, pauses_s))
         yield office
 
 

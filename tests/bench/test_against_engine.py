@@ -16,7 +16,7 @@ from shared.promotion import sweep
 from shared.wire import RequestFailed
 
 Noted = tuple[str, Any, Any]
-USERS, TICKETS, LANES = 40, 12, 3
+USERS, TICKETS, LANES = 40, 12, 6  # lanes for two stripes
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -103,7 +103,7 @@ def stored(event: Event) -> dict[str, list[Any]]:
         items.EVENTS: ("eventId", [event.event_id]),
         items.LANES: ("laneId", lanes),
         items.BOOKINGS: ("laneId", lanes),
-        items.WAITING_LIST: ("eventId", [event.event_id]),
+        items.WAITING_LIST: ("stripeId", [items.stripe_id(event.event_id, n) for n in range(event.stripes)]),
     }
     return {
         table: sorted((item for value in values for item in _rows(table, key, value)), key=lambda one: _key(table, one))

@@ -150,7 +150,12 @@ def test_a_query_costs_what_it_reads() -> None:
     """A unit for each 4 KB of the page, counted only or not; that of a list's head is a small page."""
     trial = Trial()
     entries = [
-        {**items.entry_key("e", n), "userId": items.text("u" * 100), "bookingId": items.text("b" * 36)}
+        {
+            "stripeId": items.text("e#0"),
+            "sequence": items.number(n),
+            "userId": items.text("u" * 100),
+            "bookingId": items.text("b" * 36),
+        }
         for n in range(1, 201)
     ]
     for entry in entries:
@@ -161,8 +166,8 @@ def test_a_query_costs_what_it_reads() -> None:
         trial.database.units.clear()
         page = {
             "TableName": items.WAITING_LIST,
-            "KeyConditionExpression": "eventId = :event",
-            "ExpressionAttributeValues": {":event": items.text("e")},
+            "KeyConditionExpression": "stripeId = :stripe",
+            "ExpressionAttributeValues": {":stripe": items.text("e#0")},
             "Select": "COUNT",
             "Limit": limit,
             "ConsistentRead": True,
@@ -176,8 +181,8 @@ def test_a_query_costs_what_it_reads() -> None:
 KEY = {"TableName": items.LANES, "Key": LANE, "ConsistentRead": True}
 HEAD = {
     "TableName": items.WAITING_LIST,
-    "KeyConditionExpression": "eventId = :event",
-    "ExpressionAttributeValues": {":event": items.text("e")},
+    "KeyConditionExpression": "stripeId = :stripe",
+    "ExpressionAttributeValues": {":stripe": items.text("e#0")},
     "ConsistentRead": True,
 }
 BATCH = {"RequestItems": {items.LANES: {"Keys": [LANE], "ConsistentRead": True}}}

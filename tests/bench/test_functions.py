@@ -9,7 +9,7 @@ import pytest
 from bench.scale.capacity import Throughput, hash_of
 from bench.scale.clock import Clock
 from bench.scale.functions import Account, Function, ThrottledError
-from bench.scale.office import Office
+from bench.scale.office import MEMORIES, ROOMS, Office
 from bench.scale.stream import Stream
 from shared import dynamodb, events, items
 from shared.model import Event
@@ -111,6 +111,17 @@ def test_what_an_environment_learns_the_others_do_not_know() -> None:
 
 def _fields(event: Event) -> dict[str, Any]:
     return {name: getattr(event, name) for name in Event.__dataclass_fields__}
+
+
+def test_all_that_warm_functions_remember_is_known() -> None:
+    """Or environments would share it, which on Lambda they do not."""
+    found = {
+        (room, name)
+        for room in ROOMS
+        for name, value in vars(room).items()
+        if isinstance(value, dict) and name.startswith("_") and name.islower() and not name.startswith("__")
+    }
+    assert found == set(MEMORIES)
 
 
 class Reader:

@@ -1,18 +1,9 @@
-"""The failure drill: for each alarm of ours what it is there for happens, it notices, and the runbook mends it.
+"""The failure drill: for each alarm on our own metrics what it is there for happens, it rings, the runbook mends it.
 
-Through the real functions on the real engine. What an alarm sees is what CloudWatch would make of the lines, with the
-alarm's own name of the metric, dimension, statistic and threshold.
+Through the real functions on the real engine. What an alarm sees is what CloudWatch would make of the lines that they
+write, over as many periods as the alarm asks for. The alarms on AWS's metrics: test_drill_of_aws.py.
 """
 
-import json
-import os
-import re
-import signal
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-
-import httpx
 import pytest
 
 import functions.book.app
@@ -21,31 +12,12 @@ import functions.sweep.app
 from shared import events, items
 from shared.promotion import RESERVE_S
 from tests.conftest import LogLines
-from tests.crowd import open_event
-from tests.gateway import Context
+from tests.gateway import Answer, Context
 from tests.office import Event, Office
 from tests.operations.clock import at
+from tests.operations.cloudwatch import Alarm, State, of_lines
+from tests.operations.drilling import Drill, drills
 from tests.operations.throttling import throttled
-from tests.operations.watching import Line, own_alarms
-from tests.running import running
-
-STALLED_S = 5.5  # over the threshold of PromotionLatencyAlarm
-HAPPEN_S_MAX = 20.0
-
-
-class Watch:
-    """Looks at an alarm: at what was written since the last look."""
-
-    def __init__(self, alarm: str, read: Callable[[], Sequence[Line]]) -> None:
-        self._alarm = own_alarms()[alarm]
-        self._read = read
-        self._seen = len(read())
-
-    def rings(self) -> bool:
-        """Tell whether the alarm's metric crossed its line since the last look."""
-        lines = self._read()
-        new, self._seen = lines[self._seen :], len(lines)
-        return self._alarm.is_crossed_by(new)
 
 
 @pytest.fixture
@@ -60,18 +32,16 @@ def sold_out(office: Office) -> Event:
     return event
 
 
+@drills("PromiseAlarm")
 def test_a_forged_ticket_is_a_broken_promise_until_it_is_taken_back(
-    office: Office, sold_out: Event, log_lines: LogLines
+    office: Office, sold_out: Event, drill: Drill
 ) -> None:
     """P1: somebody writes a ticket into a lane. The sweep hands it out, so that one is sold too many."""
-    watch = Watch("PromiseAlarm", log_lines)
-    _sweeps()
-    assert not watch.rings()
+    assert drill.passes(_sweeps) is State.OK
     lane = {"TableName": items.LANES, "Key": items.lane_key(sold_out.event_id, 0)}
     one_more = {"UpdateExpression": "ADD available :one", "ExpressionAttributeValues": {":one": items.number(1)}}
     office.database.update_item(**lane, **one_more)
-    _sweeps()
-    assert watch.rings()
+    drill.rings_when(_sweeps)
     sold_out.cancels("ben")  # they agree that the ticket is taken back
     sold_out.cancels("cleo")
     office.database.update_item(
@@ -80,38 +50,34 @@ def test_a_forged_ticket_is_a_broken_promise_until_it_is_taken_back(
         ConditionExpression="available = :seen",
         ExpressionAttributeValues={":less": items.number(-1), ":seen": items.number(1)},
     )
-    _sweeps()
-    assert not watch.rings()
+    drill.ends_when(_sweeps)
     sold_out.check(drained=True)
 
 
+@drills("StrandedAlarm")
 def test_a_promoter_that_stands_still_strands_people_until_it_works_again(
-    sold_out: Event, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+    sold_out: Event, drill: Drill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P6: a ticket is free for ninety seconds and its record reaches nobody; the sweep finds it."""
-    watch = Watch("StrandedAlarm", log_lines)
     with at(monkeypatch, seconds_ago=90):
         sold_out.books("dora")
         sold_out.cancels("anna")
     for user in ("ben", "cleo"):
         sold_out.cancels(user)  # to leave the list releases no ticket
-    _sweeps()
-    assert watch.rings()
+    drill.rings_when(_sweeps)
     assert sold_out.check(drained=True).confirmed == {"dora"}
     sold_out.books("eve")
     sold_out.cancels("dora")
     sold_out.promotes()
-    _sweeps()
-    assert not watch.rings()
+    drill.ends_when(_sweeps)
 
 
-def test_a_sweep_that_does_not_run_is_noticed_by_its_silence(sold_out: Event, log_lines: LogLines) -> None:
+@drills("SweepSilentAlarm")
+def test_a_sweep_that_does_not_run_is_noticed_by_its_silence(sold_out: Event, drill: Drill) -> None:
     """Who watches the watchman: nothing is written, and that is the alarm; one sweep by hand ends it."""
-    watch = Watch("SweepSilentAlarm", log_lines)
-    sold_out.status()
-    assert watch.rings()
-    _sweeps()
-    assert not watch.rings()
+    assert drill.passes(_sweeps) is State.OK
+    drill.rings_when(sold_out.status)
+    drill.ends_when(_sweeps)
 
 
 def test_a_sweep_with_nothing_to_do_is_not_silent(office: Office, sold_out: Event, log_lines: LogLines) -> None:
@@ -120,94 +86,76 @@ def test_a_sweep_with_nothing_to_do_is_not_silent(office: Office, sold_out: Even
         TableName=items.EVENTS, Key=items.event_key(sold_out.event_id), UpdateExpression="REMOVE soldOutAt"
     )
     office.events.clear()
-    watch = Watch("SweepSilentAlarm", log_lines)
     _sweeps()
-    assert not watch.rings()
+    assert Alarm("SweepSilentAlarm").values([of_lines(log_lines())]) == [1]
 
 
+@drills("SweepUnfinishedAlarm")
 def test_a_damaged_event_is_left_out_of_the_sweep_until_it_is_mended(
-    office: Office, sold_out: Event, log_lines: LogLines
+    office: Office, sold_out: Event, drill: Drill
 ) -> None:
     """An event that cannot be read is settled and audited by nobody."""
-    watch = Watch("SweepUnfinishedAlarm", log_lines)
     _set_lanes(office, sold_out, "many")
-    _sweeps()
-    assert watch.rings()
+    drill.rings_when(_sweeps)
     _set_lanes(office, sold_out, "1")
-    _sweeps()
-    assert not watch.rings()
+    drill.ends_when(_sweeps)
 
 
-def test_a_sweep_without_time_says_that_it_left_events_out(sold_out: Event, log_lines: LogLines) -> None:
+@drills("SweepUnfinishedAlarm")
+def test_a_sweep_without_time_says_that_it_left_events_out(sold_out: Event, drill: Drill) -> None:
     """More events than there is time for: the same alarm, and a longer time-out ends it."""
-    watch = Watch("SweepUnfinishedAlarm", log_lines)
-    functions.sweep.app.handler({}, Context(RESERVE_S))
-    assert watch.rings()
-    functions.sweep.app.handler({}, Context(RESERVE_S + 10))
-    assert not watch.rings()
+    drill.rings_when(lambda: functions.sweep.app.handler({}, Context(RESERVE_S)))
+    drill.ends_when(lambda: functions.sweep.app.handler({}, Context(RESERVE_S + 10)))
     sold_out.check(drained=True)
 
 
-def test_a_poison_record_fails_until_its_event_is_mended(office: Office, sold_out: Event, log_lines: LogLines) -> None:
+@drills("RecordsFailedAlarm")
+def test_a_poison_record_fails_until_its_event_is_mended(office: Office, sold_out: Event, drill: Drill) -> None:
     """P6: the promoter gives back what it cannot do; when the event is mended, the same record is done."""
-    watch = Watch("RecordsFailedAlarm", log_lines)
-    sold_out.cancels("anna")
     record = {"dynamodb": {"Keys": {"laneId": {"S": f"{sold_out.event_id}#0"}}, "SequenceNumber": "7"}}
+
+    def comes() -> list[dict[str, str]]:
+        return functions.promote.app.handler({"Records": [record]}, Context())["batchItemFailures"]
+
+    sold_out.cancels("anna")
     _set_lanes(office, sold_out, "many")
-    assert functions.promote.app.handler({"Records": [record]}, Context())["batchItemFailures"]
-    assert watch.rings()
+    drill.rings_when(comes)
     _set_lanes(office, sold_out, "1")
-    assert not functions.promote.app.handler({"Records": [record]}, Context())["batchItemFailures"]
-    assert not watch.rings()
+    assert not comes()
+    drill.ends_when()
     assert sold_out.check(drained=True).confirmed == {"ben"}
 
 
+@drills("TryAgainAlarm")
 def test_users_are_told_to_try_again_while_dynamodb_throttles(
-    sold_out: Event, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+    sold_out: Event, drill: Drill, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P7: each request is retried, then answered with 503; when it is over the same requests go through."""
-    monkeypatch.setattr(functions.book.app, "REQUEST_BUDGET_S", 0.05)
-    watch = Watch("TryAgainAlarm", log_lines)
     users = [f"user-{n}" for n in range(12)]
-    with throttled():
-        assert [sold_out.books(user) for user in users] == [503] * 12
+    with monkeypatch.context() as hurried, throttled():
+        hurried.setattr(functions.book.app, "REQUEST_BUDGET_S", 0.05)
+        drill.rings_when(lambda: [sold_out.books(user) for user in users])
     causes = {line["cause"] for line in log_lines() if "Contention" in line}
     assert causes == {"ProvisionedThroughputExceededException"}
-    assert watch.rings()
-    monkeypatch.undo()
     assert [sold_out.books(user) for user in users] == [202] * 12
-    assert not watch.rings()
+    drill.ends_when(lambda: [sold_out.books(user) for user in users])
 
 
-def test_a_stalled_promoter_makes_promotions_slow_until_it_goes_on(tmp_path: Path) -> None:
-    """P6, on time: the office as its user runs it, and a feeder that stands still for some seconds."""
-
-    def lines() -> list[Line]:
-        written = (tmp_path / "logs" / "feeder.log").read_text().splitlines()
-        return [json.loads(line) for line in written if line.startswith("{")]
-
-    with running(tmp_path, workers=1) as office:
-        event_id = open_event(office.url, tickets=1)
-        for user in ("anna", "ben", "cleo"):
-            _post(office.url, "book", event_id, user)
-        watch = Watch("PromotionLatencyAlarm", lines)
-        [feeder] = office.pids("local.feeder")
-        os.kill(feeder, signal.SIGSTOP)
-        _post(office.url, "cancel", event_id, "anna")
-        time.sleep(STALLED_S)
-        os.kill(feeder, signal.SIGCONT)
-        _wait_for(lambda: _promoted(lines()) == ["ben"])
-        assert watch.rings()
-        _post(office.url, "cancel", event_id, "ben")
-        _wait_for(lambda: _promoted(lines()) == ["ben", "cleo"])
-        assert not watch.rings()
-        assert office.check_drained(event_id, HAPPEN_S_MAX).confirmed == {"cleo"}
-
-
-def test_every_alarm_of_ours_was_drilled() -> None:
-    """No alarm is trusted that has never rung: the alarms that the tests above watch are all there are."""
-    drilled = set(re.findall(r'Watch\("(\w+)"', Path(__file__).read_text()))
-    assert drilled == own_alarms().keys()
+@drills("InternalErrorAlarm")
+def test_requests_that_meet_a_damaged_event_end_in_an_internal_error_until_it_is_mended(
+    office: Office, sold_out: Event, drill: Drill, log_lines: LogLines
+) -> None:
+    """The first one rings, says what it met, and shows nothing of it to the user."""
+    _set_lanes(office, sold_out, "many")
+    answers: list[Answer] = []
+    drill.rings_when(lambda: answers.append(sold_out.book("dora")))
+    [answer] = answers
+    assert (answer.status, answer.json["code"]) == (500, "internal-error")
+    line = log_lines()[-1]
+    assert line["correlation_id"] == answer.json["requestId"]
+    assert "items.py" in line["exception"]
+    _set_lanes(office, sold_out, "1")
+    drill.ends_when(lambda: sold_out.books("dora"))
 
 
 def _sweeps() -> None:
@@ -225,19 +173,3 @@ def _set_lanes(office: Office, event: Event, lanes: str) -> None:
         ExpressionAttributeValues={":lanes": value},
     )
     vars(events)["_known"].clear()
-
-
-def _promoted(lines: Sequence[Line]) -> list[str]:
-    """Return the users whose promotion was measured, in their order."""
-    return [line["user_id"] for line in lines if "PromotionLatency" in line]
-
-
-def _wait_for(happened: Callable[[], bool]) -> None:
-    until = time.monotonic() + HAPPEN_S_MAX
-    while not happened():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
-def _post(url: str, path: str, event_id: str, user: str) -> None:
-    httpx.post(f"{url}/{path}", json={"userId": user, "eventId": event_id}).raise_for_status()

@@ -1,13 +1,12 @@
 """Metrics, alarms, dashboard and runbook: none without its pair."""
 
 import re
-from typing import Any
 
 import pytest
 
 from shared import telemetry
 from shared.telemetry import NAMESPACE, UNITS, Metric
-from tests.operations.watching import RUNBOOK, alarms, own_alarms, sections, template, widgets
+from tests.operations.watching import RUNBOOK, alarms, own_alarms, sections, template, watched, widgets
 
 ALARMS = sorted(alarms())
 METRICS = {str(metric) for metric in Metric}
@@ -27,19 +26,11 @@ def _documented() -> dict[str, str]:
     return dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", RUNBOOK.read_text(), re.MULTILINE))
 
 
-def _watched(name: str) -> list[dict[str, Any]]:
-    """Return the metrics that an alarm watches, each with its namespace, name and dimensions."""
-    body = alarms()[name]
-    if "Metrics" not in body:
-        return [body]
-    return [one["MetricStat"]["Metric"] for one in body["Metrics"] if "MetricStat" in one]
-
-
 def _watch(metric: str, dimension: str) -> dict[str, set[str]]:
     """Return by alarm the resources whose metric of this name it watches."""
     found: dict[str, set[str]] = {}
     for name in ALARMS:
-        for one in _watched(name):
+        for one in watched(name):
             for named in one["Dimensions"]:
                 if one["MetricName"] == metric and named["Name"] == dimension:
                     found.setdefault(name, set()).add(named["Value"]["Ref"])
@@ -71,7 +62,8 @@ def test_widgets_stand_beside_each_other() -> None:
 
 def test_the_lines_on_the_dashboard_are_those_of_the_alarms() -> None:
     """Who sees a curve below the line knows that the alarm is silent."""
-    thresholds = {one.metric: one.threshold for one in own_alarms().values()} | {"Latency": 3000}
+    ours = own_alarms().items()
+    thresholds = {one["MetricName"]: alarms()[name]["Threshold"] for name, one in ours} | {"Latency": 3000}
     thresholds["PromiseViolations"] += 1  # over 0 is 1 on a picture
     assert alarms()["ApiLatencyAlarm"]["Threshold"] == thresholds["Latency"]
     drawn = []
@@ -86,9 +78,8 @@ def test_the_lines_on_the_dashboard_are_those_of_the_alarms() -> None:
 @pytest.mark.parametrize("alarm", sorted(own_alarms()))
 def test_an_alarm_of_ours_watches_a_metric_that_the_code_writes(alarm: str) -> None:
     """Same name, same dimension: CloudWatch makes no difference between a typing error and silence."""
-    assert own_alarms()[alarm].metric in METRICS
-    assert own_alarms()[alarm].dimensions == {"stack": "local"}
-    assert alarms()[alarm]["Dimensions"] == [{"Name": "stack", "Value": {"Ref": "AWS::StackName"}}]
+    assert own_alarms()[alarm]["MetricName"] in METRICS
+    assert own_alarms()[alarm]["Dimensions"] == [{"Name": "stack", "Value": {"Ref": "AWS::StackName"}}]
 
 
 @pytest.mark.parametrize("alarm", ALARMS)
@@ -134,9 +125,9 @@ def test_every_function_is_watched() -> None:
     assert sorted(map(sorted, errors.values())) == sorted([name] for name in FUNCTIONS)
     assert _watch("Throttles", "FunctionName") == {"ThrottlesAlarm": FUNCTIONS}
     own_time_out = {name: RESOURCES[name]["Properties"].get("Timeout") for name in FUNCTIONS}
-    watched = _watch("Duration", "FunctionName")
-    assert set().union(*watched.values()) == FUNCTIONS
-    for alarm, functions in watched.items():
+    durations = _watch("Duration", "FunctionName")
+    assert set().union(*durations.values()) == FUNCTIONS
+    for alarm, functions in durations.items():
         for function in functions:
             time_out_s = own_time_out[function] or template()["Globals"]["Function"]["Timeout"]
             assert 0.8 * time_out_s <= alarms()[alarm]["Threshold"] / 1000 < time_out_s
@@ -155,7 +146,7 @@ def test_records_that_were_given_up_are_counted_by_the_mapping() -> None:
     """The bucket's own metric comes once a day; the mapping's must be asked for."""
     stream = RESOURCES["PromoteFunction"]["Properties"]["Events"]["Bookings"]["Properties"]
     assert stream["MetricsConfig"] == {"Metrics": ["EventCount"]}
-    names = {one["MetricName"] for one in _watched("FailedRecordsAlarm")}
+    names = {one["MetricName"] for one in watched("FailedRecordsAlarm")}
     assert names == {"OnFailureDestinationDeliveredEventCount", "DroppedEventCount", "DestinationDeliveryFailures"}
 
 

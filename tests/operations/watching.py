@@ -1,10 +1,7 @@
-"""CloudWatch's part: what an alarm of template.yaml makes of the lines that the functions wrote."""
+"""What template.yaml and the runbook say: alarms, the metrics they watch, widgets, sections."""
 
 import json
-import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,47 +11,6 @@ from shared.telemetry import NAMESPACE
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = ROOT / "docs" / "operations.md"
-
-Line = Mapping[str, Any]
-
-STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
-    "Sum": sum,
-    "Maximum": max,
-    "Minimum": min,
-    "SampleCount": len,
-    "p99": lambda values: sorted(values)[math.ceil(0.99 * len(values)) - 1],
-}
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """An alarm on one of our own metrics, as template.yaml has it with its parameters' defaults."""
-
-    name: str
-    metric: str
-    dimensions: Mapping[str, str]
-    statistic: str
-    threshold: float
-    is_above: bool
-    silence_alarms: bool
-
-    def is_crossed_by(self, lines: Iterable[Line]) -> bool:
-        """Tell whether these lines, taken as one period, are beyond the threshold."""
-        values = [line[self.metric] for line in lines if self._sees(line)]
-        if not values:
-            return self.silence_alarms
-        value = STATISTICS[self.statistic](values)
-        return value > self.threshold if self.is_above else value < self.threshold
-
-    def _sees(self, line: Line) -> bool:
-        """Tell whether CloudWatch makes a value of this metric, in these dimensions, of a line."""
-        return any(
-            definition["Namespace"] == NAMESPACE
-            and list(self.dimensions) in definition["Dimensions"]
-            and all(line[name] == value for name, value in self.dimensions.items())
-            and self.metric in {metric["Name"] for metric in definition["Metrics"]}
-            for definition in line.get("_aws", {}).get("CloudWatchMetrics", [])
-        )
 
 
 @cache
@@ -69,23 +25,18 @@ def alarms() -> dict[str, dict[str, Any]]:
     return {name: one["Properties"] for name, one in resources if one["Type"] == "AWS::CloudWatch::Alarm"}
 
 
-@cache
-def own_alarms() -> dict[str, Alarm]:
-    """Return the alarms on our own metrics."""
-    values = intrinsics.Values(template(), {})
-    return {
-        name: Alarm(
-            name,
-            body["MetricName"],
-            {one["Name"]: values.resolve(one["Value"], name) for one in body["Dimensions"]},
-            body.get("Statistic") or body["ExtendedStatistic"],
-            body["Threshold"],
-            is_above={"GreaterThanThreshold": True, "LessThanThreshold": False}[body["ComparisonOperator"]],
-            silence_alarms={"breaching": True, "notBreaching": False}[body["TreatMissingData"]],
-        )
-        for name, body in alarms().items()
-        if body.get("Namespace") == NAMESPACE
-    }
+def watched(alarm: str) -> list[dict[str, Any]]:
+    """Return the metrics that an alarm watches, each with its namespace, name and dimensions."""
+    body = alarms()[alarm]
+    if "Metrics" not in body:
+        return [body]
+    return [one["MetricStat"]["Metric"] for one in body["Metrics"] if "MetricStat" in one]
+
+
+def own_alarms() -> dict[str, dict[str, Any]]:
+    """Return, by alarm, the metric of ours that it watches; an alarm watches one of them, or none."""
+    metrics = {name: [one for one in watched(name) if one["Namespace"] == NAMESPACE] for name in alarms()}
+    return {name: one for name, [one] in ((name, found) for name, found in metrics.items() if found)}
 
 
 def widgets() -> list[dict[str, Any]]:

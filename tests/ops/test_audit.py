@@ -8,6 +8,7 @@ import pytest
 import ops.audit
 from shared import dynamodb, events, items
 from shared.dynamodb import Deadline
+from tests import promises
 from tests.office import Event, Office
 from tests.ops.commands import Commands, Done, read_only
 
@@ -47,7 +48,7 @@ def booking_key(event: Event, user: str) -> Any:
 
 def entry_key(event: Event, place: int) -> Any:
     """Return the key of the entry that stands there, counted from 0."""
-    return items.entry_key(event.event_id, event.check().entries[place]["sequence"])
+    return promises.entry_key(event.check().entries[place])
 
 
 def test_a_sound_event_is_shown_with_its_numbers(sold_out: Event, local: Commands) -> None:
@@ -201,7 +202,7 @@ def test_somebody_who_was_overtaken_breaks_p5(
 ) -> None:
     """Who joined at about the same moment may have been behind, whatever the number: it is drawn before."""
     last = damaged.check().entries[-1]
-    key = items.entry_key(damaged.event_id, last["sequence"])
+    key = promises.entry_key(last)
     if joined:
         change(damaged, items.WAITING_LIST, key, "SET joinedAt = :v", items.text(joined))
     change(damaged, items.BOOKINGS, booking_key(damaged, "user-0"), "SET promotedAt = :v", items.text("x"))

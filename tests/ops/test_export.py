@@ -176,7 +176,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(many: Event, tmp_path: Pa
 def many(database: Any) -> Event:
     """Write an event with ROWS rows, straight into the tables: half of them bookings that wait, with their entries."""
     moment = "2026-05-01T18:00:00.000Z"
-    event = Event("many", "The stadium", 1, 4, moment, "x", moment)
+    event = Event("many", "The stadium", 1, 4, 3, moment, "x", moment)
     waiting = [
         (
             Booking("many", f"user-{n:032}", f"booking-{n:032}", 1, Status.WAITING, sequence=n, joined_at=moment),
@@ -188,7 +188,7 @@ def many(database: Any) -> Event:
     write(database, items.EVENTS, [items.event_item(event)])
     write(database, items.LANES, [items.lane_item(lane) for lane in lanes])
     write(database, items.BOOKINGS, [items.booking_item(event, booking) for booking, _ in waiting])
-    write(database, items.WAITING_LIST, [items.entry_item(entry) for _, entry in waiting])
+    write(database, items.WAITING_LIST, [items.entry_item(event, entry) for _, entry in waiting])
     return event
 
 

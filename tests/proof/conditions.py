@@ -13,15 +13,15 @@ from tests.proof.lambdas import Request
 from tests.proof.stand_in import TRANSACT, UPDATE
 from tests.proof.steps import Ground
 
-# Transactions by their items' verbs and tables, without "Table".
+# Transactions by their different items' verbs and tables, without "Table", in the order of their first.
 _TRANSACTIONS: Mapping[tuple[str, ...], tuple[str, str]] = {
-    ("Put Events",): ("open", "shared/events.py"),
+    ("Put Events", "Put Lanes"): ("open", "shared/events.py"),
     ("Update Lanes", "Put Bookings"): ("take", "shared/sale.py"),
     ("Put Bookings", "Put WaitingList", "Update Lanes"): ("join", "shared/waiting_list.py"),
-    ("Update Lanes", "Delete WaitingList", "Update Bookings"): ("promote", "shared/settle.py"),
     ("Update Bookings", "Update Lanes"): ("release", "shared/cancellation.py"),
-    ("Update Bookings", "Delete WaitingList", "Update Lanes"): ("leave", "shared/cancellation.py"),
 }
+_PROMOTE = ("promote", "shared/settle.py")
+_LEAVE = ("leave", "shared/cancellation.py")
 _UPDATES: Mapping[tuple[str, str], tuple[str, str]] = {
     ("Update Lanes", "SET"): ("close", "shared/sale.py"),
     ("Update Events", "SET"): ("close", "shared/sale.py"),
@@ -81,7 +81,11 @@ class Omission:
 def name_of(request: Request) -> tuple[str, str] | None:
     """Return the name of a transaction, and the file that it stands in; None for a read."""
     if request.operation == TRANSACT:
-        return _TRANSACTIONS[request.written[:1] if request.written[0] == "Put Events" else request.written]
+        kinds = tuple(dict.fromkeys(request.written))
+        if kinds == ("Update Bookings", "Delete WaitingList", "Update Lanes"):
+            booking = request.parameters["TransactItems"][0]["Update"]
+            return _PROMOTE if "promotedAt" in booking["UpdateExpression"] else _LEAVE
+        return _TRANSACTIONS[kinds]
     if request.operation == UPDATE:
         return _UPDATES[request.written[0], request.parameters["UpdateExpression"].partition(" ")[0]]
     return None

@@ -68,7 +68,7 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
 # What no search can miss, and why it is there nevertheless.
 NEEDLESS: Mapping[str, str] = {
     "take: Update Lanes without `changes :one`": "the audit counts sold-out events only, which sell nothing",
-    "promote: Update Lanes without `changes :one`": "with each promotion an audit counts what the promotion followed",
+    "promote: Update Lanes without `changes :count`": "with each promotion an audit counts what the promotion followed",
 }
 
 

@@ -25,6 +25,7 @@ class Scenario:
     begun: tuple[tuple[Operation, str | None], ...] = ()  # None: to the end
     tickets: int = 1
     lanes: int = 1
+    stripes: int = 1  # of the waiting list
     drained: bool = True  # before the race, the promoter has had all records
     warm: bool = True  # functions remember the event as it was opened; else they know nothing
     promoters: int = 1  # at work at once, each on its part of the stream
@@ -82,7 +83,7 @@ def walk(scenario: Scenario, seed: int, walks: int) -> Found:
 def start(scenario: Scenario, ground: Ground) -> World:
     """Return the world in which a scenario's race begins."""
     world = World(Tables(), queues=((),) * scenario.promoters)
-    world = _alone(world, Open(tickets=scenario.tickets, lanes=scenario.lanes), ground)
+    world = _alone(world, Open(tickets=scenario.tickets, lanes=scenario.lanes, stripes=scenario.stripes), ground)
     event = event_of(world.tables)
     for operation in scenario.before:
         world = _alone(world, operation, ground)

@@ -1,6 +1,6 @@
 """DynamoDB's expressions, as far as shared/ uses them; anything else is refused loudly.
 
-conditions        attribute_not_exists(a) · a > :v · a = :v, joined by AND
+conditions        attribute_not_exists(a) · a > :v · a >= :v · a = :v, joined by AND
 keys              a = :v · b < :v · b <= :v, joined by AND
 updates           SET a = :v, b = if_not_exists(b, :v) · ADD a :v, b :w
 """
@@ -13,7 +13,7 @@ from typing import Any
 Item = Mapping[str, Any]  # attribute name -> {"S": text} or {"N": digits}; never changed, only replaced
 
 CLAUSE = re.compile(
-    r"attribute_not_exists\((?P<absent>#?\w+)\)|(?P<name>#?\w+) (?P<comparison>=|<=|<|>) (?P<value>:\w+)"
+    r"attribute_not_exists\((?P<absent>#?\w+)\)|(?P<name>#?\w+) (?P<comparison>=|<=|<|>=|>) (?P<value>:\w+)"
 )
 _ACTION = re.compile(
     r"(?P<name>#?\w+) = (?P<value>:\w+)|(?P<kept>#?\w+) = if_not_exists\((?P<same>#?\w+), (?P<first>:\w+)\)"
@@ -23,6 +23,7 @@ _UPDATE = re.compile(r"(?P<verb>SET|ADD) (?P<actions>.+)")
 _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": lambda one, other: bool(one == other),
     "<=": lambda one, other: bool(one <= other),
+    ">=": lambda one, other: bool(one >= other),
     "<": lambda one, other: bool(one < other),
     ">": lambda one, other: bool(one > other),
 }

@@ -67,10 +67,13 @@ def snapshot(tables: Tables) -> promises.Snapshot:
     return promises.Snapshot(found[0][0], *found[1:])
 
 
-def check_change(before: Tables, change: Change, owed: Mapping[str, frozenset[str]]) -> None:
+def check_change(
+    before: Tables, change: Change, owed: Mapping[str, frozenset[str]], together: frozenset[str] = frozenset()
+) -> None:
     """Check P4 and P5 where somebody gets a ticket.
 
-    `owed` says, by bookingId, who had been told to wait before it was asked for. Raises Violation.
+    `owed` says, by bookingId, who had been told to wait before it was asked for; `together`, who gets a ticket in the
+    same transaction, which is at the same moment. Raises Violation.
     """
     old, new = change
     assert new is not None, "bookings are never deleted"
@@ -80,7 +83,7 @@ def check_change(before: Tables, change: Change, owed: Mapping[str, frozenset[st
     waiting = {entry["bookingId"]["S"] for entry in before.of(items.WAITING_LIST)}
     if waiting and (had is None or had.status is not Status.WAITING):
         raise Violation(f"P4: {got.booking_id} got a ticket directly while {sorted(waiting)} wait")
-    if overtaken := waiting & owed.get(got.booking_id, frozenset()):
+    if overtaken := (waiting - together) & owed.get(got.booking_id, frozenset()):
         raise Violation(f"P5: {got.booking_id} got a ticket before {sorted(overtaken)}, who had been told to wait")
 
 

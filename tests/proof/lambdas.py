@@ -15,7 +15,20 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from shared import audit, cancellation, claims, dynamodb, events, items, office, promotion, sale, settle, telemetry
+from shared import (
+    audit,
+    cancellation,
+    claims,
+    dynamodb,
+    events,
+    items,
+    office,
+    promotion,
+    sale,
+    settle,
+    telemetry,
+    waiting_list,
+)
 from shared.model import TicketOfficeError
 from shared.wire import NoAnswer, RequestFailed
 from tests.proof.operations import Operation
@@ -24,7 +37,9 @@ from tests.proof.stand_in import TRANSACT, UPDATE, WRITES, refusal
 MOMENT = "2026-05-01T18:00:00.000Z"
 REQUESTS_MAX = 200  # of one operation: more would be a loop without an end
 
-_ROOMS = (audit, cancellation, claims, dynamodb, events, items, office, promotion, sale, settle, telemetry)
+_ROOMS = (
+    audit, cancellation, claims, dynamodb, events, items, office, promotion, sale, settle, telemetry, waiting_list,
+)  # fmt: skip
 
 
 class Fault(StrEnum):
@@ -179,7 +194,7 @@ class _Client:
         """Ask for one item after the other."""
         if operation == "BatchGetItem":
             return self._batch_get_item(request)
-        if operation == "Query" and request.get("Select") != "COUNT":  # a position is no promise
+        if operation == "Query" and " < " not in request["KeyConditionExpression"]:  # a position is no promise
             return self._query(request)
         return _current.request(operation, request)
 
@@ -214,6 +229,7 @@ def _run(operation: Operation, answers: tuple[Answer, ...]) -> Request | Result:
     global _current  # noqa: PLW0603  # one run at a time; the patches below are made once for all of them
     _current = run = _Lambda(operation, answers)
     events._known.clear()  # noqa: SLF001  # what a warm function remembers
+    waiting_list._fronts.clear()  # noqa: SLF001
     try:
         return Result(operation.run(), alarms=tuple(run.alarms), failures=tuple(run.failures))
     except _Pause:

@@ -55,6 +55,7 @@ class Open(Operation):
 
     tickets: int = 1
     lanes: int = 1
+    stripes: int = 1
 
     @property
     def name(self) -> str:
@@ -67,8 +68,9 @@ class Open(Operation):
         return EVENT
 
     def call(self, deadline: Deadline) -> Event:
-        """Open the event, with lanes as few as the scenario wants."""
-        with patch.object(events, "lanes_for", lambda _: self.lanes):
+        """Open the event, with lanes as few and stripes as many as the scenario wants."""
+        lanes, stripes = (lambda _: self.lanes), (lambda _: self.stripes)
+        with patch.object(events, "lanes_for", lanes), patch.object(events, "stripes_for", stripes):
             return events.open_event("The concert", self.tickets, deadline)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
-from shared import audit, cancellation, dynamodb, items, promotion, sale, settle
+from shared import audit, cancellation, dynamodb, items, promotion, sale, settle, waiting_list
 from shared.claims import NewClaim
 from shared.dynamodb import Deadline, Refused, TransactItem
 from shared.model import Booking, BookingChanged, Entry, Event, Lane
@@ -24,6 +24,7 @@ from tests.proof.scenarios import (
     LATE_JOINER,
     RELEASE,
     RELEASE_TO_FIRST,
+    RELEASE_TO_FIRST_OF_STRIPES,
     SWEEP_AND_RELEASE,
 )
 from tests.proof.world import FILTERS, Filters
@@ -88,26 +89,36 @@ def _met_as_a_stranger(claim: NewClaim, standing: Booking | None) -> Booking | N
     return standing
 
 
-_promote_in_order = settle._promote_in_order  # noqa: SLF001  # a mutant is made inside
+_promote_in_order = settle._promote_in_order  # noqa: SLF001  # mutants are made inside
+_head = waiting_list.head
 
 
-def _promote_after_refusals(event: Event, entries: list[Entry], tickets: list[int], *rest: Any) -> int:
+def _promote_after_refusals(event: Event, entries: list[Entry], tickets: list[int], deadline: Deadline) -> int:
     pairs = zip(entries, tickets, strict=False)
-    return sum(_promote_in_order(event, [entry], [ticket], *rest) for entry, ticket in pairs)
+    return sum(_promote_in_order(event, [entry], [ticket], deadline) for entry, ticket in pairs)
 
 
-def _promote_backwards(event: Event, entries: list[Entry], *rest: Any) -> int:
-    return _promote_in_order(event, entries[::-1], *rest)
+def _tail(event: Event, length: int, last: int, deadline: Deadline) -> list[Entry]:
+    return _head(event, length + _LIST_MAX, last, deadline)[-length:]
 
 
-def _head_of_any_length(event_id: str, length: int, deadline: Deadline) -> list[Entry]:
-    request = {
-        "TableName": items.WAITING_LIST,
-        "KeyConditionExpression": "eventId = :event",
-        "ExpressionAttributeValues": {":event": items.text(event_id)},
-    }
-    page = dynamodb.query(deadline, **request, Limit=length, ConsistentRead=True)
-    return [items.to_entry(item) for item in page["Items"]]
+def _stripe_after_stripe(event: Event, length: int, last: int, deadline: Deadline) -> list[Entry]:
+    whole = _head(event, _LIST_MAX, last, deadline)
+    return sorted(whole, key=lambda entry: (entry.sequence % event.stripes, entry.sequence))[:length]
+
+
+def _head_of_any_length(event: Event, length: int, _last: int, deadline: Deadline) -> list[Entry]:
+    return _head(event, length, _NO_NUMBER, deadline)
+
+
+_LIST_MAX = 10  # more than wait in any scenario
+_NO_NUMBER = 10**6  # that anybody draws
+
+
+def _last_drawn_after_the_page(event: Event, length: int, _last: int, deadline: Deadline) -> list[Entry]:
+    page = _head(event, length, _NO_NUMBER, deadline)
+    last = waiting_list.last_drawn(event, deadline)
+    return [entry for entry in page if entry.sequence <= last]
 
 
 def _cancel_whatever_is_there(event: Event, user_id: str, booking_id: str | None, deadline: Deadline) -> Booking:
@@ -184,7 +195,11 @@ RULES = (
     ),
     Rule(
         "settle promotes in the order of the list", "shared/settle.py",
-        RELEASE_TO_FIRST, settle, "_promote_in_order", _promote_backwards,
+        RELEASE_TO_FIRST, settle, "head", _tail,
+    ),
+    Rule(
+        "the head of the list is that of all its stripes", "shared/waiting_list.py",
+        RELEASE_TO_FIRST_OF_STRIPES, settle, "head", _stripe_after_stripe,
     ),
     Rule(
         "settle ends a page at the first refusal", "shared/settle.py",
@@ -193,6 +208,10 @@ RULES = (
     Rule(
         "a page ends at the last number drawn before it was read", "shared/waiting_list.py",
         GROWING_PAGE, settle, "head", _head_of_any_length, is_slow=True,
+    ),
+    Rule(
+        "the last number is read before the page, not after it", "shared/settle.py",
+        GROWING_PAGE, settle, "head", _last_drawn_after_the_page, is_slow=True,
     ),
     Rule(
         "cancel stays with the booking that it saw first", "shared/cancellation.py",

@@ -106,6 +106,7 @@ RELEASE = Scenario("A ticket is released to one who waits", (), before=_SOLD_OUT
 RELEASE_TO_FIRST = Scenario(
     "A ticket is released to the first of two who wait", (), before=(*_SOLD_OUT, books("cat")), begun=_RELEASED
 )
+RELEASE_TO_FIRST_OF_STRIPES = replace(RELEASE_TO_FIRST, name=f"{RELEASE_TO_FIRST.name}, on two stripes", stripes=2)
 RELEASE_AND_JOIN = Scenario(
     "A ticket is released while one waits and another books", (cancels("ann"), books("cat")), before=_SOLD_OUT
 )
@@ -163,6 +164,7 @@ LATE_JOINER = Scenario(
     tickets=2,
     lanes=2,
 )
+LATE_JOINER_OF_STRIPES = replace(LATE_JOINER, name=f"{LATE_JOINER.name}, and two stripes", stripes=2)
 GROWING_PAGE = Scenario(
     "The list grows in front of a page while it is read",
     (books("dan"),),
@@ -175,6 +177,7 @@ GROWING_PAGE = Scenario(
     tickets=3,
     warm=False,
 )
+GROWING_STRIPES = replace(GROWING_PAGE, name=f"{GROWING_PAGE.name}, on two stripes", stripes=2)
 
 LEFT_AND_BOOKS_TWICE = Scenario(
     "Who left the list books twice and leaves",
@@ -242,6 +245,7 @@ PLANS = (
     Plan(COMES_AND_GOES, short=(CALM,), whole=(FAULT,)),
     Plan(RELEASE, short=_ALL, whole=(BOTH,)),
     Plan(RELEASE_TO_FIRST, short=_ALL, whole=(BOTH,)),
+    Plan(RELEASE_TO_FIRST_OF_STRIPES, short=_ALL, whole=(BOTH,)),
     Plan(RELEASE_AND_JOIN, short=(CALM, CRASH), whole=(FAULT,)),
     Plan(RELEASE_AND_JOIN_COLD, whole=(CRASH,)),
     Plan(HEIR_LEAVES, short=_ALL, whole=(BOTH,)),
@@ -252,7 +256,9 @@ PLANS = (
     Plan(TWO_RELEASES, whole=(CRASH, FAULT)),
     Plan(TWO_PROMOTERS, whole=(CRASH,)),
     Plan(LATE_JOINER, whole=(CRASH, FAULT)),
+    Plan(LATE_JOINER_OF_STRIPES, whole=(CRASH,)),
     Plan(GROWING_PAGE, short=(), whole=(CALM,)),
+    Plan(GROWING_STRIPES, short=(), whole=(CALM,)),
     Plan(SWEEP_AND_RELEASE, whole=(CRASH, FAULT)),
     Plan(OPENED_TWICE, short=_ALL),
     Plan(LEFT_AND_BOOKS_TWICE),

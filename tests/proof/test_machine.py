@@ -56,10 +56,11 @@ class OfficeMachine(RuleBasedStateMachine):
     event: Event
     model: Model
 
-    @initialize(tickets=st.integers(1, 3), lanes=st.integers(1, 2))
-    def opens(self, tickets: int, lanes: int) -> None:
-        """Open the event, with lanes although it is small."""
-        with patch.object(events, "lanes_for", lambda _: min(lanes, tickets)):
+    @initialize(tickets=st.integers(1, 3), lanes=st.integers(1, 2), stripes=st.integers(1, 3))
+    def opens(self, tickets: int, lanes: int, stripes: int) -> None:
+        """Open the event, with lanes and stripes although it is small."""
+        fewer, more = (lambda _: min(lanes, tickets)), (lambda _: stripes)
+        with patch.object(events, "lanes_for", fewer), patch.object(events, "stripes_for", more):
             self.event = Office(boto3.client("dynamodb")).opens(tickets)
         self.model = Model(tickets)
 

@@ -39,7 +39,7 @@ from tests.proof.world import Client, World
 Outcome = tuple[str, ...]  # a transaction's name, and what each of its items said
 
 _TABLES = (items.EVENTS, items.LANES, items.BOOKINGS, items.WAITING_LIST)
-_LANES_MAX = 2
+_LANES_MAX = _STRIPES_MAX = 2
 _STATES_MAX = 2_000  # of a scenario, when looking for outcomes
 
 # All there can be: an outcome more, and this must be told; one less, and some scenario no longer shows it.
@@ -54,9 +54,12 @@ _OUTCOMES = {
     ("join", _OK, _OK, _OK),
     ("join", _NO, _OK, _OK),
     ("promote", _OK, _OK, _OK),
-    ("promote", _NO, _OK, _OK),
     ("promote", _OK, _OK, _NO),
+    ("promote", _NO, _OK, _OK),
     ("promote", _NO, _OK, _NO),
+    ("promote", _OK, _OK, _OK, _OK, _OK, _OK),  # two of them, with tickets of two lanes
+    ("promote", _OK, _OK, _OK, _OK, _NO, _OK),
+    ("promote", _NO, _OK, _OK, _OK, _NO, _OK),
     ("release", _OK, _OK),
     ("release", _NO, _OK),
     ("leave", _OK, _OK, _OK),
@@ -83,10 +86,9 @@ class Engine:
             (items.lane_key(EVENT, lane), items.LANES) for lane in range(_LANES_MAX)
         ]:
             self.client.delete_item(TableName=table, Key=key)
-        for item in self._query(items.WAITING_LIST, "eventId", EVENT):
-            self.client.delete_item(
-                TableName=items.WAITING_LIST, Key={"eventId": item["eventId"], "sequence": item["sequence"]}
-            )
+        for item in self._entries():
+            key = {"stripeId": item["stripeId"], "sequence": item["sequence"]}
+            self.client.delete_item(TableName=items.WAITING_LIST, Key=key)
         for lane in range(_LANES_MAX):
             for item in self._query(items.BOOKINGS, "laneId", items.lane_id(EVENT, lane)):
                 self.client.delete_item(
@@ -112,7 +114,7 @@ class Engine:
             items.EVENTS: self._query(items.EVENTS, "eventId", EVENT),
             items.LANES: [item for lane in lanes for item in self._query(items.LANES, "laneId", lane)],
             items.BOOKINGS: [item for lane in lanes for item in self._query(items.BOOKINGS, "laneId", lane)],
-            items.WAITING_LIST: self._query(items.WAITING_LIST, "eventId", EVENT),
+            items.WAITING_LIST: self._entries(),
         }
 
     def stream_from_now(self) -> Iterator[Any]:
@@ -131,6 +133,10 @@ class Engine:
         for position in positions:
             for record in self._streams.get_records(ShardIterator=position)["Records"]:
                 yield record["dynamodb"].get("OldImage"), record["dynamodb"].get("NewImage")
+
+    def _entries(self) -> list[Any]:
+        stripes = [items.stripe_id(EVENT, stripe) for stripe in range(_STRIPES_MAX)]
+        return [item for stripe in stripes for item in self._query(items.WAITING_LIST, "stripeId", stripe)]
 
     def _query(self, table: str, key: str, value: str) -> list[Any]:
         condition = {"KeyConditionExpression": f"{key} = :value", "ExpressionAttributeValues": {":value": {"S": value}}}
@@ -179,15 +185,16 @@ _OPERATIONS = st.sampled_from([*map(books, _USERS), *map(cancels, _USERS), Sweep
 @given(
     wanted=st.lists(_OPERATIONS, min_size=1, max_size=6),
     tickets=st.integers(1, 3),
-    lanes=st.integers(1, _LANES_MAX),
+    parts=st.tuples(st.integers(1, _LANES_MAX), st.integers(1, _STRIPES_MAX)),
     chance=st.randoms(use_true_random=False),
 )
 def test_any_history_is_the_same_on_both(
-    engine: Engine, wanted: list[Operation], tickets: int, lanes: int, chance: random.Random
+    engine: Engine, wanted: list[Operation], tickets: int, parts: tuple[int, int], chance: random.Random
 ) -> None:
     """Whatever the protocol sends, in whatever order."""
     tagged = tuple(type(one)(**{**vars(one), "tag": f" {number}"}) for number, one in enumerate(wanted))
-    _walk(engine, Scenario("any history", tagged, tickets=tickets, lanes=min(lanes, tickets)), chance)
+    lanes, stripes = min(parts[0], tickets), parts[1]
+    _walk(engine, Scenario("any history", tagged, tickets=tickets, lanes=lanes, stripes=stripes), chance)
 
 
 def _walk(engine: Engine, scenario: Scenario, chance: random.Random) -> None:

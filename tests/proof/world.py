@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from local import patterns
 from local.template import load
 from shared import items
+from shared.model import Status
 from tests.proof.judge import (
     NOTHING_MADE,
     Made,
@@ -105,8 +106,10 @@ def changed(world: World, name: str, effect: Effect, filters: Filters) -> World:
         return world
     owed = dict(world.owed)
     made = world.made
+    got = (new for _, new in effect.changes if new and new["status"]["S"] == Status.CONFIRMED)
+    together = frozenset(booking["bookingId"]["S"] for booking in got)
     for change in effect.changes:
-        check_change(world.tables, change, owed)
+        check_change(world.tables, change, owed, together)
         made = made.plus(name, change)
     check_tables(effect.tables)
     after = world._replace(tables=effect.tables, made=made)

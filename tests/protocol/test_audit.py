@@ -10,6 +10,7 @@ import functions.sweep.app
 from shared import audit, dynamodb, events, items
 from shared.dynamodb import Deadline
 from shared.settle import settle
+from tests import promises
 from tests.conftest import LogLines
 from tests.gateway import Context
 from tests.office import Event, Office
@@ -63,10 +64,20 @@ def test_a_lane_below_zero_is_found(office: Office, sold_out: Event) -> None:
     assert "P1" in _promises(sold_out)
 
 
+def test_a_second_booking_of_a_user_is_found(office: Office, sold_out: Event) -> None:
+    """P2, P1: a claim on a lane that is not the user's home, where no condition of ours looks."""
+    event = events.read_event(sold_out.event_id, Deadline.after(5))
+    key = items.booking_key(event, "user-0")
+    booking = office.database.get_item(TableName=items.BOOKINGS, Key=key, ConsistentRead=True)["Item"]
+    other = items.lane_id(event.event_id, 1 - event.home_lane("user-0"))
+    office.database.put_item(TableName=items.BOOKINGS, Item=booking | {"laneId": items.text(other)})
+    assert _promises(sold_out) == ["P1", "P2"]
+
+
 def test_a_lost_entry_is_found(office: Office, sold_out: Event) -> None:
     """P3: a waiting booking without its entry is two counts out."""
     entry = sold_out.check().entries[0]
-    office.database.delete_item(TableName=items.WAITING_LIST, Key=items.entry_key(sold_out.event_id, entry["sequence"]))
+    office.database.delete_item(TableName=items.WAITING_LIST, Key=promises.entry_key(entry))
     assert _promises(sold_out) == ["P3", "P3"]
 
 
@@ -75,7 +86,7 @@ def test_an_entry_of_somebody_else_is_found(office: Office, sold_out: Event) -> 
     entry = sold_out.check().entries[0]
     office.database.update_item(
         TableName=items.WAITING_LIST,
-        Key=items.entry_key(sold_out.event_id, entry["sequence"]),
+        Key=promises.entry_key(entry),
         UpdateExpression="SET userId = :forged",
         ExpressionAttributeValues={":forged": items.text("mallory")},
     )

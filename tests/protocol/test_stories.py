@@ -185,6 +185,7 @@ def test_status_counts_what_is_left_and_who_waits(office: Office) -> None:
 def test_a_position_far_back_is_an_estimate_and_says_so(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the counted part the position is the distance of the numbers: an upper bound."""
     monkeypatch.setattr("shared.waiting_list.POSITION_EXACT_MAX", 3)
+    monkeypatch.setattr("shared.waiting_list.FRONT_AGE_MAX_S", 0)
     event = office.opens(tickets=1)
     for n in range(7):
         event.books(f"user-{n}")

@@ -225,7 +225,7 @@ def test_a_new_version_gets_its_traffic_by_codedeploy(name: str) -> None:
     )
     assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
     alarms = {alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"]["Alarms"]}
-    assert {"PromiseAlarm", f"{name.removesuffix('Function')}ErrorsAlarm"} <= alarms
+    assert {"PromiseAlarm", "InternalErrorAlarm", f"{name.removesuffix('Function')}ErrorsAlarm"} <= alarms
     assert alarms <= stack.of_type("AWS::CloudWatch::Alarm").keys()
 
 

@@ -1,0 +1,125 @@
+"""AWS's own metrics, as AWS would have made them of what happened in a local run.
+
+What each means is taken from its service's manual:
+AWS/Lambda      https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+AWS/ApiGateway  https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
+AWS/DynamoDB    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from local import patterns
+from local.template import Stream
+from tests.operations.cloudwatch import Datum, Line
+from tests.operations.proxy import Body, Exchange
+
+SERVER_FAULT = 500
+READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan"})
+THROTTLED = frozenset({"ProvisionedThroughputExceededException", "ThrottlingException"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A request to the API with its answer, on a clock that does not go back."""
+
+    function: str
+    status: int
+    asked_s: float
+    answered_s: float
+
+
+def of_functions(lines: Iterable[Line]) -> Iterator[Datum]:
+    """Invocations, Errors, Duration.
+
+    Errors: "invocations that result in a function error", which are exceptions and time-outs; 0 for each of the others.
+    Duration: "the amount of time that your function code spends processing an event".
+    """
+    for line in lines:
+        if "invoked" in line:  # written by tests/operations/live.py
+            function = {"FunctionName": line["invoked"]}
+            yield Datum("AWS/Lambda", "Invocations", function, 1)
+            yield Datum("AWS/Lambda", "Errors", function, line["is_error"])
+            yield Datum("AWS/Lambda", "Duration", function, line["duration_ms"])
+
+
+def of_concurrency(answers: Sequence[Answer], environments: int) -> Iterator[Datum]:
+    """Throttles: "when all function instances are processing requests and no concurrency is available to scale up".
+
+    Here such requests wait in line where Lambda refuses them. So those count that found as many others in hand as there
+    are environments, which are the worker processes.
+    """
+    for one in answers:
+        in_hand = sum(other.asked_s < one.asked_s < other.answered_s for other in answers)
+        if in_hand >= environments:
+            yield Datum("AWS/Lambda", "Throttles", {"FunctionName": one.function}, 1)
+
+
+def of_api(answers: Iterable[Answer]) -> Iterator[Datum]:
+    """Count, 5xx, Latency.
+
+    Latency: "between when API Gateway receives a request from a client and when it returns a response to the client".
+    """
+    for one in answers:
+        yield Datum("AWS/ApiGateway", "Count", {"ApiId": "Api"}, 1)
+        yield Datum("AWS/ApiGateway", "5xx", {"ApiId": "Api"}, one.status >= SERVER_FAULT)
+        yield Datum("AWS/ApiGateway", "Latency", {"ApiId": "Api"}, 1000 * (one.answered_s - one.asked_s))
+
+
+def of_tables(exchanges: Iterable[Exchange]) -> Iterator[Datum]:
+    """ReadThrottleEvents, WriteThrottleEvents, SystemErrors, TransactionConflict; nothing where there is nothing.
+
+    Throttle events count by table, each table of a request that was refused. SystemErrors are "requests that generate
+    an HTTP 500 status code", by table and operation. TransactionConflict counts "rejected item-level requests due to
+    transactional conflicts".
+    """
+    for one in exchanges:
+        code = one.answer.get("__type", "").rpartition("#")[2]
+        for table in sorted(set(_tables(one.request))):
+            where = {"TableName": table}
+            if code in THROTTLED:
+                kind = "ReadThrottleEvents" if one.operation in READS else "WriteThrottleEvents"
+                yield Datum("AWS/DynamoDB", kind, where, 1)
+            if one.status >= SERVER_FAULT:
+                yield Datum("AWS/DynamoDB", "SystemErrors", where | {"Operation": one.operation}, 1)
+        for item, reason in zip(
+            one.request.get("TransactItems", ()), one.answer.get("CancellationReasons", ()), strict=False
+        ):
+            if reason["Code"] == "TransactionConflict":
+                [table] = _tables(item)
+                yield Datum("AWS/DynamoDB", "TransactionConflict", {"TableName": table}, 1)
+
+
+def of_stream(exchanges: Iterable[Exchange], stream: Stream) -> Iterator[Datum]:
+    """IteratorAge: "between when a stream receives the record and when the event source mapping sends the event".
+
+    It is the age of the last record of a batch, in milliseconds. A batch is sent here as soon as it is read, unless one
+    before it is still being tried.
+    """
+    for one in exchanges:
+        if one.operation == "GetRecords":
+            wanted = [record for record in one.answer["Records"] if patterns.matches(stream.patterns, record)]
+            if wanted:
+                written_s = wanted[-1]["dynamodb"]["ApproximateCreationDateTime"]
+                age_ms = max(0.0, 1000 * (one.at_s - written_s))
+                yield Datum("AWS/Lambda", "IteratorAge", {"FunctionName": stream.function}, age_ms)
+
+
+def of_destination(files: Iterable[Body]) -> Iterator[Datum]:
+    """OnFailureDestinationDeliveredEventCount: "the number of events delivered to an on-failure destination"."""
+    mapping = {"EventSourceMappingUUID": "PromoteFunctionBookings"}
+    for one in files:
+        count = one["DDBStreamBatchInfo"]["batchSize"]
+        yield Datum("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", mapping, count)
+
+
+def _tables(request: Body) -> Iterator[str]:
+    """Yield the tables that a request, or an item of a transaction, names."""
+    if "TableName" in request:
+        yield request["TableName"]
+    yield from request.get("RequestItems", ())
+    for item in request.get("TransactItems", ()):
+        yield from _tables(item)
+    for action in ("Put", "Update", "Delete", "ConditionCheck"):
+        if action in request:
+            yield request[action]["TableName"]

@@ -1,0 +1,206 @@
+"""The office that is drilled: `python -m local` with the project's functions, before an engine behind a proxy.
+
+Its template is the project's, but that it names the functions as tests/operations/live.py has them, and that a record
+which fails is tried three times, not eleven, so that it is given up within a second.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+
+from local import engine, template
+from tests import promises
+from tests.operations import aws_metrics, cloudwatch, proxy
+from tests.operations.aws_metrics import Answer
+from tests.operations.cloudwatch import Datum, Line
+from tests.operations.proxy import Proxy
+from tests.running import PROJECT, RunningOffice, running
+
+HAPPEN_S_MAX = 20.0
+REQUEST_S_MAX = 30.0
+SWEEP = """
+import sys
+from pathlib import Path
+from local import runtime, template
+functions = runtime.load([template.load(Path(sys.argv[1])).functions["SweepFunction"]])
+functions["SweepFunction"].invoke({}, "by hand")
+"""
+
+
+class Stage:
+    """A started office, what can be done to it, and what AWS would have measured of it."""
+
+    def __init__(self, folder: Path, database: Any, way: Proxy) -> None:
+        self.data = folder / "data"
+        self.database = database  # a client of the engine, past the proxy
+        self.proxy = way
+        self._folder = folder
+        self._template = folder / "template.yaml"
+        self._stream = _written(self._template)
+        self._running = ExitStack()
+        self._office: RunningOffice | None = None
+        self._environments = 0
+        self._answers: list[Answer] = []
+        self._swept: list[Line] = []
+        self._read: dict[Path, int] = {}  # bytes of each log
+        self._given_up: set[Path] = set()
+
+    def start(self, workers: int) -> None:
+        """Start the office, anew if it runs, with so many processes that answer requests: Lambda's environments."""
+        self.stop()
+        arguments = ("--template", str(self._template), "--endpoint", self.proxy.endpoint)
+        self._office = self._running.enter_context(running(self.data, workers, *arguments))
+        self._environments, self._read = workers, {}
+
+    def stop(self) -> None:
+        """Stop it."""
+        self._running.close()
+
+    def opens(self, tickets: int) -> str:
+        """Open an event; return its id."""
+        answer = self.asks("initialize", name="The concert", totalTickets=tickets)
+        return str(answer.json()["eventId"])
+
+    def sold_out(self, *waiting: str) -> str:
+        """Open an event whose one ticket anna has, and for which these users wait; return its id."""
+        event_id = self.opens(tickets=1)
+        for user in ("anna", *waiting):
+            self.books(event_id, user)
+        return event_id
+
+    def books(self, event_id: str, user: str) -> int:
+        """Book; return the status of the answer."""
+        return self.asks("book", userId=user, eventId=event_id).status_code
+
+    def cancels(self, event_id: str, user: str) -> int:
+        """Cancel; return the status of the answer."""
+        return self.asks("cancel", userId=user, eventId=event_id).status_code
+
+    def asks(self, path: str, event_id: str = "", **body: Any) -> httpx.Response:
+        """Send a request: GET /status of an event, POST anything else."""
+        assert self._office
+        method, url = ("GET", f"status/{event_id}") if path == "status" else ("POST", path)
+        asked_s = time.monotonic()
+        answer = httpx.request(method, f"{self._office.url}/{url}", json=body or None, timeout=REQUEST_S_MAX)
+        function = f"{path.capitalize()}Function"
+        self._answers.append(Answer(function, answer.status_code, asked_s, time.monotonic()))
+        return answer
+
+    def at_once(self, many: int, ask: Callable[[int], object]) -> None:
+        """Ask so many times at once, each with its number."""
+        with ThreadPoolExecutor(many) as crowd:
+            list(crowd.map(ask, range(many)))
+
+    def sweeps(self) -> None:
+        """Invoke SweepFunction with {}, by hand."""
+        environment = os.environ | {"AWS_ENDPOINT_URL_DYNAMODB": self.proxy.endpoint}
+        command = [sys.executable, "-c", SWEEP, str(self._template)]
+        done = subprocess.run(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, check=False, text=True)
+        self._swept += _lines(done.stdout)
+
+    @contextmanager
+    def bad_deployment(self, function: str) -> Iterator[None]:
+        """Let a function be one that does not start, until it is rolled back."""
+        bad = self._folder / function
+        bad.touch()
+        try:
+            yield
+        finally:
+            bad.unlink()
+
+    @contextmanager
+    def promoter_stopped(self) -> Iterator[None]:
+        """Let the stream go on without its reader."""
+        assert self._office
+        [feeder] = self._office.pids("local.feeder")
+        os.kill(feeder, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(feeder, signal.SIGCONT)
+
+    def promoter_invoked(self) -> int:
+        """Return how many invocations the promoter has finished."""
+        feeder = self.data / "logs" / "feeder.log"
+        return sum("invoked" in line for line in _lines(feeder.read_text()))
+
+    def status_of(self, event_id: str, user: str) -> str:
+        """Return the status of a user's booking as the tables have it."""
+        found = {one["userId"]: one["status"] for one in promises.read(self.database, event_id).bookings}
+        return str(found[user])
+
+    def look(self) -> list[Datum]:
+        """Return what AWS would have measured since the last look."""
+        lines = [*self._new_lines(), *self._swept]
+        answers, exchanges, files = self._answers, self.proxy.look(), self._new_files()
+        self._answers, self._swept = [], []
+        return [
+            *cloudwatch.of_lines(lines),
+            *aws_metrics.of_functions(lines),
+            *aws_metrics.of_concurrency(answers, self._environments),
+            *aws_metrics.of_api(answers),
+            *aws_metrics.of_tables(exchanges),
+            *aws_metrics.of_stream(exchanges, self._stream),
+            *aws_metrics.of_destination(files),
+        ]
+
+    def _new_lines(self) -> Iterator[Line]:
+        for log in sorted((self.data / "logs").glob("*.log")):
+            with log.open("rb") as file:
+                file.seek(self._read.get(log, 0))
+                whole, _, _ = file.read().rpartition(b"\n")  # its writer may be in the middle of a line
+            self._read[log] = self._read.get(log, 0) + len(whole)
+            yield from _lines(whole.decode())
+
+    def _new_files(self) -> list[Any]:
+        new = set((self.data / "failed-records").glob("*.json")) - self._given_up
+        self._given_up |= new
+        return [json.loads(path.read_text()) for path in new]
+
+
+@contextmanager
+def staged(folder: Path, workers: int) -> Iterator[Stage]:
+    """Yield an office with an engine of its own, open."""
+    with engine.running(None) as endpoint, proxy.before(endpoint) as way:
+        stage = Stage(folder, boto3.client("dynamodb", endpoint_url=endpoint), way)
+        try:
+            stage.start(workers)
+            yield stage
+        finally:
+            stage.stop()
+
+
+def happens(what: Callable[[], object]) -> None:
+    """Wait until something is true."""
+    until = time.monotonic() + HAPPEN_S_MAX
+    while not what():
+        assert time.monotonic() < until, "it does not happen"
+        time.sleep(0.05)
+
+
+def _written(path: Path) -> template.Stream:
+    """Write the stage's template; return its stream."""
+    text, found = re.subn(r"functions\.(\w+)\.app\.handler", r"tests.operations.live.\1", template.TEMPLATE.read_text())
+    assert found
+    text, found = re.subn(r"MaximumRetryAttempts: 10\b", "MaximumRetryAttempts: 2", text)
+    assert found == 1
+    path.write_text(text)
+    stream = template.load(path).stream
+    assert stream
+    return stream
+
+
+def _lines(text: str) -> list[Line]:
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]

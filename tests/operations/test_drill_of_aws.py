@@ -1,0 +1,327 @@
+"""The failure drill of the alarms on AWS's own metrics: trouble in a local run, what AWS would measure, the remedy.
+
+The whole office runs, as processes over HTTP; the trouble is made by a proxy before its database, by bad deployments,
+and by stopping its parts.
+"""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared import items
+from tests import promises
+from tests.operations import proxy
+from tests.operations.drilling import Drill, drilled, drills
+from tests.operations.stage import Stage, happens, staged
+from tests.operations.watching import alarms
+from tests.running import PROJECT
+
+STALLED_S = 5.5  # over the threshold of PromotionLatencyAlarm
+BEHIND_S = 90.0  # over that of IteratorAgeAlarm
+HANGS_S = 9  # over that of RequestDurationAlarm, and below the time-out
+SLOW_S = 4  # over that of ApiLatencyAlarm
+CONFLICTS = 6_000  # the threshold of ConflictsAlarm
+TURNS_MAX = 40
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Yield the office that all drills are held in; each leaves it well."""
+    folder = tmp_path_factory.mktemp("stage")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DRILL_FOLDER", str(folder))
+        with staged(folder, workers=2) as stage:
+            yield stage
+
+
+@pytest.fixture
+def drill(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Drill]:
+    """Yield the drill of an alarm: it sees what AWS would measure of the stage."""
+    with drilled(request.param, stage.look) as drill:
+        yield drill
+
+
+@drills("InitializeErrorsAlarm", "BookErrorsAlarm", "CancelErrorsAlarm", "StatusErrorsAlarm")
+def test_a_function_that_does_not_start_fails_until_it_is_rolled_back(stage: Stage, drill: Drill) -> None:
+    """What it raises before our code can make an answer of it is API Gateway's 500, and Lambda's error."""
+    name = drill.alarm.name.removesuffix("ErrorsAlarm")
+    event_id = stage.sold_out("ben")
+    bodies = {"Initialize": {"name": "Another", "totalTickets": 1}, "Status": {}}
+    body = bodies.get(name, {"userId": "ben", "eventId": event_id})
+
+    def visit() -> int:
+        return stage.asks(name.lower(), event_id, **body).status_code
+
+    with stage.bad_deployment(f"{name}Function"):
+        drill.rings_when(visit)
+        assert visit() == 500
+    assert visit() in {200, 201}
+    drill.ends_when(visit)
+    promises.check(stage.database, event_id)
+
+
+@drills("ApiFaultsAlarm")
+def test_the_api_answers_5xx_while_a_function_does_not_start(stage: Stage, drill: Drill) -> None:
+    """One function of four is enough; the others go on."""
+    event_id = stage.opens(tickets=1)
+
+    def visit() -> None:
+        stage.books(event_id, "anna")
+        assert stage.asks("status", event_id).status_code == 200
+
+    with stage.bad_deployment("BookFunction"):
+        drill.rings_when(visit)
+    drill.ends_when(visit)
+    promises.check(stage.database, event_id)
+
+
+@drills("PromoteErrorsAlarm")
+def test_a_promoter_that_does_not_start_fails_until_it_is_rolled_back(stage: Stage, drill: Drill) -> None:
+    """P6: its records are tried again, given up at last, and settled by the next."""
+    event_id = stage.sold_out()
+    users = iter(range(100))
+
+    def somebody_joins() -> None:
+        before = stage.promoter_invoked()
+        stage.books(event_id, f"user-{next(users)}")
+        happens(lambda: stage.promoter_invoked() > before)
+
+    with stage.bad_deployment("PromoteFunction"):
+        drill.rings_when(somebody_joins)
+        stage.cancels(event_id, "anna")
+    drill.ends_when(somebody_joins)
+    happens(lambda: stage.status_of(event_id, "user-0") == "CONFIRMED")
+    promises.check(stage.database, event_id, drained=True)
+
+
+@drills("SweepErrorsAlarm")
+def test_a_sweep_without_its_privileges_fails_until_it_has_them_again(stage: Stage, drill: Drill) -> None:
+    """Somebody changed the role: DynamoDB denies it access."""
+    stage.proxy.refuse = proxy.denied
+    drill.rings_when(stage.sweeps)
+    stage.proxy.heal()
+    drill.ends_when(stage.sweeps)
+
+
+@drills("RequestDurationAlarm")
+def test_requests_that_hang_in_one_of_dynamodbs_run_nearly_into_their_time_out(stage: Stage, drill: Drill) -> None:
+    """Its answer trickles in, so that no time-out of the client's is over; our own 5 seconds hold between requests."""
+    event_id = stage.opens(tickets=2)
+
+    def hangs() -> None:
+        stage.proxy.trickle_s = HANGS_S
+        assert stage.books(event_id, "anna") in {201, 503}  # 503 if another request had to follow
+
+    drill.rings_when_this_goes_on(hangs)
+    drill.ends_when(lambda: stage.books(event_id, "anna"))
+    promises.check(stage.database, event_id)
+
+
+@drills("PromoteDurationAlarm")
+def test_a_promoter_that_is_throttled_tries_for_nearly_as_long_as_it_may(stage: Stage, drill: Drill) -> None:
+    """P6: it stops in time and gives back what it has not done."""
+    event_id = stage.sold_out()
+    users = iter(range(100))
+
+    def somebody_joins_in_vain() -> None:
+        before = stage.promoter_invoked()
+        with stage.promoter_stopped():
+            stage.books(event_id, f"user-{next(users)}")
+            stage.proxy.refuse = proxy.throttling
+        happens(lambda: stage.promoter_invoked() > before)
+        stage.proxy.heal()
+        happens(lambda: stage.promoter_invoked() > before + 1)  # the records were given back, and came again
+
+    drill.rings_when(somebody_joins_in_vain)
+    stage.cancels(event_id, "anna")
+    happens(lambda: stage.status_of(event_id, "user-0") == "CONFIRMED")
+    drill.ends_when()
+    promises.check(stage.database, event_id, drained=True)
+
+
+@drills("SweepDurationAlarm")
+def test_a_sweep_that_is_throttled_tries_for_nearly_as_long_as_it_may(stage: Stage, drill: Drill) -> None:
+    """It stops in time, too; when DynamoDB is well again it is done at once."""
+    stage.proxy.refuse = proxy.throttling
+    drill.rings_when(stage.sweeps)
+    stage.proxy.heal()
+    drill.ends_when(stage.sweeps)
+
+
+@drills("ApiLatencyAlarm")
+def test_the_api_is_slow_while_dynamodb_is(stage: Stage, drill: Drill) -> None:
+    """All is answered as it must be, only late."""
+    event_id = stage.sold_out()
+
+    def slowly() -> None:
+        stage.proxy.trickle_s = SLOW_S
+        assert stage.books(event_id, "anna") == 200
+
+    drill.rings_when_this_goes_on(slowly)
+    drill.ends_when(lambda: stage.books(event_id, "anna"))
+    promises.check(stage.database, event_id)
+
+
+@drills("ThrottlesAlarm")
+def test_a_crowd_finds_no_environment_until_the_limit_is_raised(stage: Stage, drill: Drill) -> None:
+    """Two at once may be answered, four come; when four may, none is refused."""
+    event_id = stage.sold_out()
+    stage.proxy.delay_s = 0.1
+
+    def crowd() -> None:
+        stage.at_once(4, lambda _: stage.asks("status", event_id))
+
+    drill.rings_when(crowd)
+    stage.start(workers=4)
+    drill.ends_when(crowd)
+    stage.proxy.heal()
+    promises.check(stage.database, event_id)
+
+
+@drills("DatabaseThrottlesAlarm")
+def test_dynamodb_throttles_and_retries_carry_the_requests(stage: Stage, drill: Drill) -> None:
+    """P7: each request is answered as if nothing had been."""
+    event_id = stage.opens(tickets=100)
+    users = iter(range(100))
+
+    def throttled() -> None:
+        stage.proxy.refuses(proxy.throttling, times=11)
+        assert stage.books(event_id, f"user-{next(users)}") == 201
+
+    drill.rings_when(throttled)
+    stage.proxy.heal()
+    drill.ends_when(lambda: stage.books(event_id, f"user-{next(users)}"))
+    promises.check(stage.database, event_id)
+
+
+@drills("DatabaseFaultsAlarm")
+def test_dynamodb_has_faults_and_retries_carry_the_requests(stage: Stage, drill: Drill) -> None:
+    """P7: one a minute is enough to be told of."""
+    event_id = stage.opens(tickets=100)
+    users = iter(range(100))
+
+    def faulty() -> None:
+        stage.proxy.refuses(proxy.fault, times=1)
+        assert stage.books(event_id, f"user-{next(users)}") == 201
+
+    drill.rings_when(faulty)
+    stage.proxy.heal()
+    drill.ends_when(lambda: stage.books(event_id, f"user-{next(users)}"))
+    promises.check(stage.database, event_id)
+
+
+@drills("ConflictsAlarm")
+def test_transactions_conflict_until_the_client_without_pauses_is_blocked(stage: Stage, drill: Drill) -> None:
+    """P7: told to try again it does so at once, in all the functions at once that it can get."""
+    event_id = stage.opens(tickets=2)
+    conflicts = 0
+
+    def counted(operation: str, request: proxy.Body) -> proxy.Refusal | None:
+        nonlocal conflicts
+        refusal = proxy.conflict(operation, request)
+        conflicts += len(refusal[1]["CancellationReasons"]) if refusal else 0
+        return refusal
+
+    def client() -> None:
+        for _ in range(TURNS_MAX):
+            stage.at_once(8, lambda _: stage.books(event_id, "anna"))
+            if conflicts > CONFLICTS:
+                return
+
+    stage.proxy.refuse = counted
+    drill.rings_when_this_goes_on(client)
+    stage.proxy.heal()
+    drill.ends_when(lambda: stage.books(event_id, "ben"))
+    promises.check(stage.database, event_id)
+
+
+@drills("IteratorAgeAlarm")
+def test_a_stopped_promoter_is_behind_until_it_has_caught_up(stage: Stage, drill: Drill) -> None:
+    """P6, late: it stands still, and what it then reads was written a minute and a half ago."""
+    event_id = stage.sold_out("ben", "cleo")
+    users = iter(range(100))
+
+    def somebody_joins() -> None:
+        before = stage.promoter_invoked()
+        stage.books(event_id, f"user-{next(users)}")
+        happens(lambda: stage.promoter_invoked() > before)
+
+    def comes_late() -> None:
+        before = stage.promoter_invoked()
+        with stage.promoter_stopped():
+            stage.books(event_id, f"user-{next(users)}")
+            stage.proxy.records_older_s = BEHIND_S
+        happens(lambda: stage.promoter_invoked() > before)
+        stage.proxy.heal()
+
+    drill.rings_when(comes_late)
+    drill.ends_when(somebody_joins)
+    stage.cancels(event_id, "anna")
+    happens(lambda: stage.status_of(event_id, "ben") == "CONFIRMED")
+    promises.check(stage.database, event_id, drained=True)
+
+
+@drills("PromotionLatencyAlarm")
+def test_a_stalled_promoter_makes_promotions_slow_until_it_goes_on(stage: Stage, drill: Drill) -> None:
+    """P6, on time: it stands still for some seconds."""
+    event_id = stage.sold_out("ben", "cleo")
+
+    def stalls() -> None:
+        with stage.promoter_stopped():
+            stage.cancels(event_id, "anna")
+            time.sleep(STALLED_S)
+        happens(lambda: stage.status_of(event_id, "ben") == "CONFIRMED")
+
+    def goes_on() -> None:
+        stage.cancels(event_id, "ben")
+        happens(lambda: stage.status_of(event_id, "cleo") == "CONFIRMED")
+
+    drill.rings_when(stalls)
+    drill.ends_when(goes_on)
+    promises.check(stage.database, event_id, drained=True)
+
+
+@drills("FailedRecordsAlarm")
+def test_a_poison_record_is_given_up_and_redriven_when_its_event_is_mended(stage: Stage, drill: Drill) -> None:
+    """P6: it lies in the failure destination, and nothing is lost."""
+    event_id = stage.sold_out("ben")
+    damaged = {
+        "stripeId": items.text(items.stripe_id(event_id, 0)),
+        "sequence": items.number(0),
+    }  # a place in the list that is nobody's
+    kept = stage.data / "failed-records"
+
+    def poison() -> None:
+        stage.database.put_item(TableName="WaitingListTable", Item=damaged)
+        stage.cancels(event_id, "anna")
+        happens(lambda: any(kept.glob("*.json")))
+
+    def mended() -> None:
+        stage.database.delete_item(TableName="WaitingListTable", Key=damaged)
+        command = [sys.executable, "-m", "ops", "redrive", "--local", "--data", str(stage.data)]
+        subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
+
+    for left in kept.glob("*.json"):  # by the drills of a promoter that failed
+        left.unlink()
+    drill.rings_when(poison)
+    assert stage.status_of(event_id, "ben") == "WAITING"
+    mended()
+    drill.ends_when()
+    assert not any(kept.glob("*.json"))
+    assert stage.status_of(event_id, "ben") == "CONFIRMED"
+    promises.check(stage.database, event_id, drained=True)
+
+
+def test_every_alarm_was_drilled() -> None:
+    """No alarm is trusted that has never rung, and none is drilled that the template does not have."""
+    marks = [
+        mark
+        for path in Path(__file__).parent.glob("test_*.py")
+        for mark in re.findall(r"@drills\((.*)\)", path.read_text())
+    ]
+    assert set(re.findall(r'"(\w+)"', " ".join(marks))) == alarms().keys()
