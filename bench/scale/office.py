@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from math import sqrt
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -39,7 +40,6 @@ ROOMS = (audit, cancellation, claims, dynamodb, events, items, office, promotion
 MEMORIES = ((events, "_known"), (waiting_list, "_fronts"))  # what warm functions remember, each for itself
 _BEGINNING = datetime(2026, 5, 1, 18, tzinfo=UTC)
 _PROMOTER_S = 60.0  # the promoter's time
-RAMP_FLOOR_S = 0.05  # a rising load does not begin at nothing
 
 TRY_AGAIN, THROTTLED = "503 of the office", "503 of Lambda"
 
@@ -162,10 +162,12 @@ class Office:
         """Have users ask at random moments, so many a second on average, rising evenly to that in the first seconds."""
 
         def arrive() -> None:
-            begun_s = self.clock.now_s
+            begun_s, expected = self.clock.now_s, 0.0  # how many should have come until the next one does
             for user in users:
-                risen = (self.clock.now_s - begun_s + RAMP_FLOOR_S) / ramp_s if ramp_s else 1.0
-                self.clock.sleep(self.chance.expovariate(rate_s * min(1.0, risen)))
+                expected += self.chance.expovariate()
+                risen = rate_s * ramp_s / 2  # that many come while the load rises
+                after_s = sqrt(2 * ramp_s * expected / rate_s) if expected < risen else (expected + risen) / rate_s
+                self.clock.sleep(begun_s + after_s - self.clock.now_s)
                 self.clock.start(partial(ask, user))
 
         self.clock.start(arrive)

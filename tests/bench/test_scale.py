@@ -28,6 +28,16 @@ def test_the_same_seed_gives_the_same_numbers() -> None:
     assert first != other
 
 
+def test_a_load_rises_evenly_to_what_is_asked_for() -> None:
+    """Half as many as later while it rises, and then as many as there should be, by chance."""
+    office = Office(seed=1)
+    asked_s: list[float] = []
+    office.offer(1_000, (str(n) for n in range(5_000)), lambda _: asked_s.append(office.clock.now_s), ramp_s=2)
+    office.clock.run()
+    counts = [sum(second <= at_s < second + 1 for at_s in asked_s) for second in range(5)]
+    assert counts == pytest.approx([250, 750, 1_000, 1_000, 1_000], rel=0.15)
+
+
 def test_lanes_multiply_what_one_counter_takes() -> None:
     """At a load that is too much for one."""
     counter, lane, lanes = (scenarios.on_sale(WORLD, lanes, 400, SHORT_S).per_second for lanes in (None, 1, 16))
