@@ -164,7 +164,7 @@ class Office:
         def arrive() -> None:
             begun_s, expected = self.clock.now_s, 0.0  # how many should have come until the next one does
             for user in users:
-                expected += self.chance.expovariate()
+                expected += self.chance.expovariate(1.0)
                 risen = rate_s * ramp_s / 2  # that many come while the load rises
                 after_s = sqrt(2 * ramp_s * expected / rate_s) if expected < risen else (expected + risen) / rate_s
                 self.clock.sleep(begun_s + after_s - self.clock.now_s)
