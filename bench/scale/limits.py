@@ -27,7 +27,7 @@ from typing import Final
 
 PARTITION_WRITES_S: Final = 1_000  # write units per second
 PARTITION_READS_S: Final = 3_000  # read units per second
-BURST_S: Final = 1.0  # of a partition's rate, saved while it is idle
+BURST_S: Final = 0.1  # of a partition's rate, saved while it is idle
 BURST_MAX_S: Final = 300.0  # what DynamoDB may keep
 SPLIT_AFTER_S: Final = 300.0  # of throttling, until a hot partition is two
 HEAT_FORGOTTEN_AFTER_S: Final = 60.0  # without throttling

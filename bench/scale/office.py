@@ -64,15 +64,20 @@ class Office:
         throughput: Mapping[str, Throughput] | None = None,
         latency: Latency | None = None,
         concurrency: int | None = None,
+        promoters: int | None = None,
     ) -> None:
-        """Begin with empty tables; those whose throughput is not given are as new."""
+        """Begin with empty tables; those whose throughput is not given are as new.
+
+        `concurrency` is the account's quota; `promoters` the concurrency reserved for the promoter.
+        """
         self.clock = Clock()
         self.chance = Random(seed)
         self.account = Account(concurrency) if concurrency else Account()
         self.throughput = {table: Throughput() for table in KEYS} | dict(throughput or {})
         self.database = Database(self.clock, self.chance, self.throughput, latency or Latency())
         self.functions = {
-            name: Function(self.clock, self.chance, self.account) for name in ("book", "cancel", "status", "promote")
+            name: Function(self.clock, self.chance, self.account, reserved)
+            for name, reserved in (("book", None), ("cancel", None), ("status", None), ("promote", promoters))
         }
         self.stream = Stream(
             self.clock, self.chance, self.throughput[STREAMED], self.functions["promote"], _settle_batch

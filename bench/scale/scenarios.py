@@ -41,13 +41,20 @@ class World:
     latency: Latency = field(default_factory=Latency)
     burst_s: float = BURST_S
     backoffs_s: Pauses | None = None  # after a conflict, and after anything else; as in shared/ if None
-    concurrency: int | None = None
+    concurrency: int | None = None  # the account's quota; Lambda's default if None
+    promoters: int | None = None  # the concurrency reserved for the promoter
     warm: bool = True  # there are environments ready for the load
 
     def office(self) -> Office:
         """Make the office."""
         throughput = {table: self._throughput() for table in KEYS}
-        return Office(self.seed, throughput=throughput, latency=self.latency, concurrency=self.concurrency)
+        return Office(
+            self.seed,
+            throughput=throughput,
+            latency=self.latency,
+            concurrency=self.concurrency,
+            promoters=self.promoters,
+        )
 
     def _throughput(self) -> Throughput:
         return Throughput(
