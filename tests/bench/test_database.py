@@ -158,9 +158,9 @@ def test_a_query_costs_what_it_reads() -> None:
         }
         for n in range(1, 201)
     ]
-    for entry in entries:
+    for n, entry in enumerate(entries):
         put = {"TransactItems": [{"Put": {"TableName": items.WAITING_LIST, "Item": entry}}]}
-        trial.send("put", "TransactWriteItems", put)
+        trial.send("put", "TransactWriteItems", put, at_s=n / 100)
     trial.clock.run()
     for limit, units in ((1, 1), (200, 9)):
         trial.database.units.clear()

@@ -52,6 +52,13 @@ def test_an_account_has_so_many_at_work_at_once() -> None:
     assert (account.at_work, account.at_work_max) == (0, 50)
 
 
+def test_a_function_has_no_more_at_work_than_is_reserved_for_it() -> None:
+    """And that many it has, whatever the others do."""
+    clock = Clock()
+    function = Function(clock, Random(1), Account(), reserved=3)
+    assert crowd(function, clock, rate_s=100, seconds=1, work_s=60) == 3
+
+
 def test_an_environment_serves_one_request_at_a_time_and_starts_cold_once() -> None:
     """The second request at once needs another; the third finds one that is idle, and is faster."""
     clock = Clock()
