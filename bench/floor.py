@@ -1,60 +1,148 @@
-"""The floor: bare boto3 clients against the engine alone, with the same transactions and nothing around them.
+"""The floor: bare boto3 clients against the engine alone, with the same requests and nothing around them.
 
 As many processes as the office has workers. What the office does per second, divided by this, is what the HTTP
-server, the handlers and the protocol's reads leave of it.
+server and the handlers leave of it. It may be more than 1: the office does not use boto3's client
+(docs/decisions/0006).
 """
 
 import multiprocessing
 import time
 import uuid
 import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.handlers import generate_idempotent_uuid
 
+Act = Callable[[Any, str, int, str], object]  # with a client: event, lanes, user
 
-def bookings_per_second(endpoint: str, event_id: str, lanes: int, processes: int, seconds: float) -> float:
-    """Take tickets from an event's lanes with bare clients; return the rate."""
-    context = multiprocessing.get_context("fork")
-    with context.Pool(processes) as pool:
-        arguments = [(endpoint, event_id, lanes, number, seconds) for number in range(processes)]
-        return sum(pool.starmap(_take_for, arguments, chunksize=1))
+_MOMENT = {"S": "2026-05-01T18:00:00.000Z"}
+_ONE, _LESS, _NONE = {"N": "1"}, {"N": "-1"}, {"N": "0"}
 
 
-def _take_for(endpoint: str, event_id: str, lanes: int, process: int, seconds: float) -> float:
-    client = boto3.client("dynamodb", endpoint_url=endpoint, config=Config(retries={"total_max_attempts": 1}))
-    client.meta.events.unregister("before-parameter-build.dynamodb.TransactWriteItems", generate_idempotent_uuid)
-    taken, begun_s = 0, time.perf_counter()
-    while time.perf_counter() < begun_s + seconds:
-        user = f"floor-{process}-{taken}"
-        home = zlib.crc32(user.encode()) % lanes
-        client.transact_write_items(TransactItems=_take(f"{event_id}#{home}", user))  # type: ignore[arg-type]  # plain mappings
-        taken += 1
-    return taken / (time.perf_counter() - begun_s)
+def per_second(act: Act, endpoint: str, event_id: str, processes: int, seconds: float) -> float:
+    """Do this, for one user after the other, with bare clients; return the rate."""
+    with multiprocessing.get_context("fork").Pool(processes) as pool:
+        arguments = [(act, endpoint, event_id, number, seconds) for number in range(processes)]
+        return sum(pool.starmap(_for_a_while, arguments, chunksize=1))
 
 
-def _take(lane_id: str, user_id: str) -> list[dict[str, Any]]:
-    lane = {
-        "TableName": "LanesTable",
-        "Key": {"laneId": {"S": lane_id}},
-        "UpdateExpression": "ADD available :taken, changes :one",
-        "ConditionExpression": "available > :none AND attribute_not_exists(closedAt)",
-        "ExpressionAttributeValues": {":none": {"N": "0"}, ":taken": {"N": "-1"}, ":one": {"N": "1"}},
-    }
-    booking = {
-        "TableName": "BookingsTable",
-        "Item": {
-            "laneId": {"S": lane_id},
-            "userId": {"S": user_id},
-            "eventId": {"S": lane_id.rpartition("#")[0]},
-            "bookingId": {"S": str(uuid.uuid4())},
-            "claim": {"N": "1"},
-            "status": {"S": "CONFIRMED"},
-            "bookedAt": {"S": "2026-05-01T18:00:00.000Z"},
+def book(client: Any, event_id: str, lanes: int, user: str) -> None:
+    """Take a ticket."""
+    put = _booking(event_id, lanes, user, "CONFIRMED", {"bookedAt": _MOMENT})
+    take = _lane(
+        event_id, lanes, user, "ADD available :less, changes :one", {":less": _LESS, ":one": _ONE, ":none": _NONE}
+    )
+    take["Update"]["ConditionExpression"] = "available > :none AND attribute_not_exists(closedAt)"
+    client.transact_write_items(TransactItems=[take, put])
+
+
+def join(client: Any, event_id: str, lanes: int, user: str) -> None:
+    """Join the waiting list: look for a booking, draw a number, write."""
+    client.get_item(TableName="BookingsTable", Key=_booking_key(event_id, lanes, user), ConsistentRead=True)
+    drawn = client.update_item(
+        TableName="EventsTable", Key=_event(event_id), UpdateExpression="ADD lastSequence :one",
+        ExpressionAttributeValues={":one": _ONE}, ReturnValues="UPDATED_NEW",
+    )["Attributes"]["lastSequence"]  # fmt: skip
+    put = _booking(event_id, lanes, user, "WAITING", {"sequence": drawn, "joinedAt": _MOMENT})
+    booking_id = put["Put"]["Item"]["bookingId"]
+    entry = {
+        "stripeId": {"S": f"{event_id}#0"}, "sequence": drawn, "userId": {"S": user},
+        "bookingId": booking_id, "joinedAt": _MOMENT,
+    }  # fmt: skip
+    count = _lane(event_id, lanes, user, "ADD waiting :one, changes :one", {":one": _ONE})
+    client.transact_write_items(TransactItems=[put, {"Put": {"TableName": "WaitingListTable", "Item": entry}}, count])
+
+
+def book_and_release(client: Any, event_id: str, lanes: int, user: str) -> None:
+    """Take a ticket and give it back: a booking, a read, and a release."""
+    book(client, event_id, lanes, user)
+    key = _booking_key(event_id, lanes, user)
+    booking = client.get_item(TableName="BookingsTable", Key=key, ConsistentRead=True)["Item"]
+    cancel = {
+        "TableName": "BookingsTable", "Key": key, "UpdateExpression": "SET #status = :to, cancelledAt = :now",
+        "ConditionExpression": "bookingId = :booking AND #status = :was",
+        "ExpressionAttributeNames": {"#status": "status"},
+        "ExpressionAttributeValues": {
+            ":to": {"S": "CANCELLED"}, ":was": {"S": "CONFIRMED"}, ":now": _MOMENT, ":booking": booking["bookingId"],
         },
-        "ConditionExpression": "attribute_not_exists(userId)",
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }  # fmt: skip
+    back = _lane(event_id, lanes, user, "ADD available :one, changes :one", {":one": _ONE})
+    client.transact_write_items(TransactItems=[{"Update": cancel}, back])
+
+
+def status(client: Any, event_id: str, lanes: int, _user: str) -> None:
+    """Read all lanes."""
+    keys = [{"laneId": {"S": f"{event_id}#{lane}"}} for lane in range(lanes)]
+    client.batch_get_item(RequestItems={"LanesTable": {"Keys": keys, "ConsistentRead": True}})
+
+
+def _for_a_while(act: Act, endpoint: str, event_id: str, process: int, seconds: float) -> float:
+    client = _client(endpoint)
+    lanes = int(client.get_item(TableName="EventsTable", Key=_event(event_id))["Item"]["lanes"]["N"])
+    begun_s = time.perf_counter()
+    done = 0
+    for user in _users(process):
+        act(client, event_id, lanes, user)
+        done += 1
+        if time.perf_counter() > begun_s + seconds:
+            break
+    return done / (time.perf_counter() - begun_s)
+
+
+def _users(process: int) -> Iterator[str]:
+    number = 0
+    while True:
+        yield f"floor-{process}-{number}"
+        number += 1
+
+
+def _client(endpoint: str) -> Any:
+    client: Any = boto3.client("dynamodb", endpoint_url=endpoint, config=Config(retries={"total_max_attempts": 1}))
+    client.meta.events.unregister("before-parameter-build.dynamodb.TransactWriteItems", generate_idempotent_uuid)
+    return client
+
+
+def _event(event_id: str) -> Any:
+    return {"eventId": {"S": event_id}}
+
+
+def _lane_id(event_id: str, lanes: int, user: str) -> dict[str, str]:
+    return {"S": f"{event_id}#{zlib.crc32(user.encode()) % lanes}"}
+
+
+def _booking_key(event_id: str, lanes: int, user: str) -> Any:
+    return {"laneId": _lane_id(event_id, lanes, user), "userId": {"S": user}}
+
+
+def _lane(event_id: str, lanes: int, user: str, change: str, values: Any) -> Any:
+    return {
+        "Update": {
+            "TableName": "LanesTable",
+            "Key": {"laneId": _lane_id(event_id, lanes, user)},
+            "UpdateExpression": change,
+            "ExpressionAttributeValues": values,
+        }
     }
-    return [{"Update": lane}, {"Put": booking}]
+
+
+def _booking(event_id: str, lanes: int, user: str, status: str, facts: Any) -> Any:
+    item = {
+        **_booking_key(event_id, lanes, user),
+        "eventId": {"S": event_id},
+        "bookingId": {"S": str(uuid.uuid4())},
+        "claim": _ONE,
+        "status": {"S": status},
+        **facts,
+    }
+    return {
+        "Put": {
+            "TableName": "BookingsTable",
+            "Item": item,
+            "ConditionExpression": "attribute_not_exists(userId)",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+    }

@@ -47,6 +47,7 @@ class Shard:
         self.iterator: str | None = None
         self.ended = False  # every record was read
         self.due_s = 0.0
+        self.read_due_s = 0.0
 
 
 class Feeder:
@@ -93,8 +94,10 @@ class Feeder:
         if not shard.batches.empty:
             shard.due_s = time.monotonic() + shard.batches.advance()
         elif not shard.ended:
-            full = self._read(shard)
-            shard.due_s = 0.0 if full or not shard.batches.empty else time.monotonic() + self._idle_s
+            # A fuller shard is not read more often, as on Lambda: more records make longer batches, not more of them.
+            shard.read_due_s = 0.0 if self._read(shard) else time.monotonic() + self._idle_s
+        if shard.batches.empty:
+            shard.due_s = max(shard.due_s, shard.read_due_s)
         if shard.batches.done != shard.position.sequence:
             shard.position.sequence = shard.batches.done
             self._checkpoint.save()

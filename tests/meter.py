@@ -20,6 +20,7 @@ class Meter:
     requests: list[str] = field(default_factory=list)
     read_units: float = 0
     write_units: float = 0
+    refused_items: int = 0  # of transactions that a condition refused; the answer does not say what they took
 
     def count(self, operation: str, answer: dict[str, Any]) -> None:
         """Add one answer."""
@@ -41,7 +42,8 @@ class _Metered(Client):
         try:
             answer = super().call(operation, {**request, "ReturnConsumedCapacity": "TOTAL"})
         except RequestFailed:
-            self.meter.count(operation, {})  # a refusal does not say what it took
+            self.meter.count(operation, {})
+            self.meter.refused_items += len(request.get("TransactItems", []))
             raise
         self.meter.count(operation, answer)
         return answer

@@ -87,7 +87,7 @@ class RunningOffice:
             found = promises.read(self.database(), event_id)
             broken = promises.violations(found, drained=True)
             if not broken or time.monotonic() > until:
-                assert broken == []
+                assert broken == [], broken
                 return found
             time.sleep(0.05)
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
+from bench import record
 from bench.scale import scenarios
 from bench.scale.database import Latency
 from bench.scale.report import DESIGNS, FIGURES, Row, tables, write_page
@@ -60,7 +61,7 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help=f"which ({', '.join(SECTIONS)}); all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
-        "--write", action="store_true", help=f"write {FIGURES.name} and docs/scale.md; for all sections"
+        "--write", action="store_true", help="keep the figures, and write docs/scale.md; of all sections"
     )
     options = parser.parse_args()
     wanted = options.sections or list(SECTIONS)
@@ -73,7 +74,7 @@ def main() -> None:
     print("\n".join(tables(figures)))  # noqa: T201  # this is the product
     print(f"took {time.monotonic() - begun_s:.0f} s", file=sys.stderr)  # noqa: T201
     if options.write:
-        FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+        record.write(FIGURES, figures)
         write_page(figures)
 
 
@@ -114,7 +115,7 @@ def _backoffs(world: World) -> Iterator[Cell]:
         about = {"conflict_s": "{} to {}".format(*pauses[0]), "other_s": "{} to {}".format(*pauses[1])}
         patient = replace(world, backoffs_s=pauses)
         for lanes, offered_s in ((1, 100), (LANES, GOAL_S)):
-            what = {"what": f"bookings, {lanes} lanes"}
+            what = {"what": f"bookings, {DESIGNS.get(lanes, f'{lanes} lanes')}"}
             yield "backoffs", about | what, partial(scenarios.on_sale, patient, lanes, offered_s, SECONDS)
         joins = partial(scenarios.joins, patient, LANES, 2_000, SECONDS)
         yield "backoffs", about | {"what": f"joins, {LANES} lanes"}, joins

@@ -1,6 +1,5 @@
 """Draw the charts of docs/scale.md from the figures of the last run: `make scale`."""
 
-import json
 from typing import Any
 
 import matplotlib as mpl
@@ -8,7 +7,8 @@ import matplotlib as mpl
 mpl.use("agg")
 from matplotlib import pyplot  # below the choice of what draws
 
-from bench.scale.report import FIGURES
+from bench import record
+from bench.scale.report import FIGURES, PAGE
 
 Rows = list[dict[str, Any]]
 SIZE_INCHES = (9.0, 4.2)
@@ -16,7 +16,7 @@ SIZE_INCHES = (9.0, 4.2)
 
 def main() -> None:
     """Draw all."""
-    rows: Rows = json.loads(FIGURES.read_text())["rows"]
+    rows: Rows = record.read(FIGURES)["rows"]
     for section, name in (("sales", "bookings"), ("joins", "joins")):
         _draw(f"scale-{name}.png", f"{name}/s on one event", [row for row in rows if row["section"] == section])
 
@@ -38,7 +38,7 @@ def _draw(name: str, title: str, rows: Rows) -> None:
         axes.grid(visible=True, which="both", alpha=0.2)
     throughput.legend(fontsize=7)
     figure.tight_layout()
-    figure.savefig(FIGURES.parent / name, dpi=110)
+    figure.savefig(PAGE.parent / name, dpi=110)
     pyplot.close(figure)
 
 

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench import record
+
 Row = dict[str, Any]
 Column = tuple[str, Callable[[Row], Any]]
 
-_DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGE = _DOCS / "scale.md"
-FIGURES = _DOCS / "scale.json"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "scale.md"
+FIGURES = "scale"  # in bench/results
 DESIGNS: Mapping[int | None, str] = {None: "one counter", 1: "1 lane"}
 
 _BEGIN = "<!-- written by bench/scale: begin -->\n"
@@ -21,8 +22,8 @@ def tables(figures: Mapping[str, Any]) -> Iterator[str]:
     for section, (title, columns) in SECTIONS.items():
         rows = [row for row in figures["rows"] if row["section"] == section]
         if rows:
-            yield from ("", f"### {title}", "")
-            yield from _table(rows, columns)
+            cells = [[_shown(value(row)) for _, value in columns] for row in rows]
+            yield from ("", f"### {title}", "", record.table([name for name, _ in columns], cells))
     yield ""
 
 
@@ -32,13 +33,6 @@ def write_page(figures: Mapping[str, Any]) -> None:
     _, _, after = rest.partition(_END)
     seed = f"\nSeed {figures['seed']}.\n"
     PAGE.write_text(before + _BEGIN + seed + "\n".join(tables(figures)) + _END + after)
-
-
-def _table(rows: list[Row], columns: list[Column]) -> Iterator[str]:
-    yield "| " + " | ".join(name for name, _ in columns) + " |"
-    yield "|" + "--:|" * len(columns)
-    for row in rows:
-        yield "| " + " | ".join(_shown(value(row)) for _, value in columns) + " |"
 
 
 def _shown(value: Any) -> str:
@@ -83,7 +77,7 @@ SECTIONS: dict[str, tuple[str, list[Column]]] = {
         "By the pauses before a request is sent again",
         [("after a conflict, s", _of("conflict_s")), ("else", _of("other_s")), ("what", _of("what")), *_LOAD],
     ),
-    "cold": ("With no environment ready", [("lanes", _of("lanes")), *_LOAD]),
+    "cold": ("With no environment ready, and a load that rises in two seconds", [("lanes", _of("lanes")), *_LOAD]),
     "joins": ("Joins on one event", [("design", _of("design")), *_LOAD]),
     "turns": (
         "The sold-out turn: from the last ticket",

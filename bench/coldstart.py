@@ -1,0 +1,199 @@
+"""`python -m bench.coldstart`: how long the functions take to start, on Lambda's own runtime.
+
+Each function's artifact of `make build`, bytecode and layer included, is started anew by the runtime interface client
+and the emulator of the Lambda service, and invoked once, with a request that it refuses before it asks anything of the
+database. Two numbers of each start: the duration that the emulator's INIT REPORT says, and the processor time of the
+process.
+
+Beside them, in turns, so that all meet the same machine: a function of the same shape that does nothing, and one that
+makes boto3's client of DynamoDB, as most functions do. The endpoint is https, as on AWS, so that the functions load
+the certificates that they trust; boto3 does so at its first request only, so its figure lacks that.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from re import compile as pattern
+from typing import Any
+
+import httpx
+
+from bench import record
+from local.database import Database
+from local.template import load
+from tests.artifact import runtime
+from tests.artifact.runtime import Artifact
+from tests.running import below
+
+RUNS = 10
+INVOKE_S_MAX = 60.0
+INIT_REPORT = pattern(r"INIT REPORT\(durationMs: ([\d.]+)\)")
+BUILD = runtime.ROOT / ".aws-sam" / "build"
+EVENTS = runtime.ROOT / "events"
+
+NOTHING, BOTO3_CLIENT = "nothing", "boto3 client"
+BASELINES = {
+    NOTHING: "def handler(event, context):\n    return {}\n",
+    BOTO3_CLIENT: "import boto3\n\nclient = boto3.client('dynamodb')\n\ndef handler(event, context):\n    return {}\n",
+}
+# Processor time at the most, as a share of what the boto3 client takes; medians.
+GOALS = {"BookFunction": 1.25, "PromoteFunction": 1.1, "SweepFunction": 1.1}
+
+# A port that nobody listens on: the functions are ready for TLS, and nothing is ever sent.
+ENVIRONMENT = Database.embedded("https://127.0.0.1:1").environment
+# What is refused: no body, and an id that none can have, by those that answer requests; no records, by the promoter; no
+# deployment, by the check; no time, by the sweep.
+REFUSED = {"body": "", "pathParameters": {"eventId": ""}, "Records": []}
+TIMEOUT_S = 5  # what promoter and sweep keep for their answer
+
+Figures = dict[str, list[float]]
+
+
+@dataclass
+class Starts:
+    """What was measured of one artifact, in milliseconds, start by start."""
+
+    artifact: Artifact
+    init_ms: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+
+
+def main() -> None:
+    """Measure, print, and write bench/results/coldstart.json."""
+    parser = argparse.ArgumentParser(prog="python -m bench.coldstart", description="Measure how the functions start.")
+    parser.add_argument("--runs", type=int, default=RUNS, help=f"starts of each function ({RUNS})")
+    parser.add_argument("--build", type=Path, default=BUILD, metavar="DIR", help="what `make build` made")
+    parser.add_argument(
+        "--before", type=Path, metavar="DIR", help="what it made of an earlier version, to compare with"
+    )
+    options = parser.parse_args()
+    result = measure(options.build.resolve(), options.runs, options.before and options.before.resolve())
+    record.write("coldstart", result)
+    print(section(result))  # noqa: T201  # this is the product
+
+
+def measure(build: Path, runs: int, before: Path | None = None) -> dict[str, Any]:
+    """Start everything so many times, in turns."""
+    names = sorted(load().functions)
+    with tempfile.TemporaryDirectory() as folder, baselines(Path(folder), build) as beside:
+        functions = [Starts(Artifact.of(name, build)) for name in names]
+        earlier = [Starts(Artifact.of(name, before)) for name in names] if before else []
+        machine = record.machine()
+        for _ in range(runs):
+            for starts in (*beside, *functions, *earlier):
+                init_ms, cpu_ms = start(starts.artifact, Path(folder) / "log")
+                starts.init_ms.append(init_ms)
+                starts.cpu_ms.append(cpu_ms)
+    return {
+        "command": "python -m bench.coldstart" + (" --before DIR" if before else ""),
+        "machine": machine | {"functionsPython": runtime.python_version()},
+        "runs": runs,
+        "baselines": _figures(beside),
+        "functions": _figures(functions),
+        "before": _figures(earlier),
+        "bytes": sizes(build),
+    }
+
+
+def start(artifact: Artifact, log: Path) -> tuple[float, float]:
+    """Start an artifact and invoke it once; return the duration of its init and its processor time, in ms."""
+    with runtime.running(replace(artifact, timeout_s=TIMEOUT_S), ENVIRONMENT, log) as process:
+        httpx.post(process.url, json=_refused(artifact.name), timeout=INVOKE_S_MAX)
+        written = log.read_text()
+        reported = INIT_REPORT.search(written)
+        if reported is None or "INIT RTDONE(status: success)" not in written:
+            raise RuntimeError(f"{artifact.name} did not start:\n{written}")
+        (pid,) = (pid for pid, command in below(process.pid).items() if "awslambdaric" in command)
+        return round(float(reported[1]), 1), _cpu_ms(pid)
+
+
+@contextmanager
+def baselines(folder: Path, build: Path) -> Iterator[list[Starts]]:
+    """Make the functions to compare with: of the layer, the settings and the kind of bytecode of the office's own."""
+    model = Artifact.of("BookFunction", build)
+    made = []
+    for name, source in BASELINES.items():
+        code = folder / name.replace(" ", "_")
+        code.mkdir()
+        (code / "app.py").write_text(source)
+        command = [str(runtime.PYTHON), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(code)]
+        subprocess.run(command, check=True)
+        made.append(Starts(replace(model, name=name, folder=code, handler="app.handler")))
+    yield made
+
+
+def sizes(build: Path) -> dict[str, int]:
+    """Return the bytes of each artifact: of a function with its bytecode, of the layer without and with it."""
+    layer = build / "SharedLayer"
+    return {
+        **{name: _bytes(build / name) for name in sorted(load().functions)},
+        "layer": _bytes(layer, without=".pyc"),
+        "layer with bytecode": _bytes(layer),
+    }
+
+
+def section(result: dict[str, Any]) -> str:
+    """Render the part of docs/benchmark.md."""
+    boto3 = result["baselines"][BOTO3_CLIENT]
+    head = ["function", "init, ms", "least", "of boto3's", "processor, ms", "least", "of boto3's", "goal"]
+    rows = [_row(name, one, boto3) for name, one in (result["baselines"] | result["functions"]).items()]
+    if result["before"]:
+        head.append("before, processor, ms")
+        for row in rows:
+            before = result["before"].get(row[0])
+            row.append(f"{statistics.median(before['cpuMs']):.0f}" if before else "")
+    functions = [size for name, size in result["bytes"].items() if name in result["functions"]]
+    layer, with_bytecode = result["bytes"]["layer"], result["bytes"]["layer with bytecode"]
+    return f"""## Cold start
+
+`{result["command"]}`: {result["runs"]} starts of each built artifact on Lambda's own runtime, in turns;
+medians, and the least. Init is what the runtime reports. The processor time is that of the whole process, until it has
+refused one request: the load of the machine puts it out less, so the goals are about it.
+
+{record.described(result["machine"])}; the functions run on Python {result["machine"]["functionsPython"]}.
+
+{record.table(head, rows)}
+
+A function is {min(functions):,} to {max(functions):,} bytes, bytecode included. The layer is {layer / 1e6:.1f} MB, and
+{with_bytecode / 1e6:.1f} MB with its bytecode.
+"""
+
+
+def _row(name: str, figures: Figures, boto3: Figures) -> list[str]:
+    row = [name]
+    for times in ("initMs", "cpuMs"):
+        median_ms, least_ms = statistics.median(figures[times]), min(figures[times])
+        row += [f"{median_ms:.0f}", f"{least_ms:.0f}", f"{median_ms / statistics.median(boto3[times]):.2f}"]
+    return [*row, f"{GOALS[name]}" if name in GOALS else ""]
+
+
+def _figures(measured: list[Starts]) -> dict[str, Figures]:
+    return {starts.artifact.name: {"initMs": starts.init_ms, "cpuMs": starts.cpu_ms} for starts in measured}
+
+
+def _refused(name: str) -> dict[str, Any]:
+    path = EVENTS / f"{name.removesuffix('Function').lower()}.json"
+    if not path.exists() or name == "CheckFunction":
+        return {}
+    payload: dict[str, Any] = json.loads(path.read_text())
+    return payload | REFUSED
+
+
+def _cpu_ms(pid: int) -> float:
+    """Return the processor time of a process, all its threads: the first number of each one's schedstat, in ns."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return round(sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e6, 1)
+
+
+def _bytes(folder: Path, without: str = "nothing") -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.suffix != without)
+
+
+if __name__ == "__main__":
+    main()

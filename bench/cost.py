@@ -1,0 +1,248 @@
+"""`python -m bench.cost`: what each request of the office costs, beside a design with one counter.
+
+Each is made once against the real engine, by warm functions that know the event; the units are those that the engine
+reports (ReturnConsumedCapacity), which tests/bench/test_cost.py holds against the documented rules. What the answer
+does not say is a transaction that a condition refused: it is counted as if it had happened, which is the most that it
+can take. Of AWS's prices these are left out: the time that functions run, storage, logs, and backups.
+"""
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bench import record
+from local import engine
+from local.database import Database
+from local.template import load
+
+# US dollars for a million, in us-east-1, on demand.
+WRITE_UNITS_USD = 0.625  # https://aws.amazon.com/dynamodb/pricing/on-demand/
+READ_UNITS_USD = 0.125  # the same
+HTTP_REQUESTS_USD = 1.00  # https://aws.amazon.com/api-gateway/pricing/: HTTP APIs, the first 300 million a month
+INVOCATIONS_USD = 0.20  # https://aws.amazon.com/lambda/pricing/
+GB_SECONDS_USD = 13.3334  # the same, arm64: a millisecond of 1 GB is 0.001 GB-seconds
+
+# Each item of a transaction costs two writes of its size, here below 1 KB; one that a condition refused is paid, too.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-capacity-handling
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html#WorkingWithItems.ConditionalUpdate
+REFUSED_ITEM_WRITE_UNITS = 2
+
+LANES_MANY = 96
+TICKETS_MANY = 1_000_000  # of an event with LANES_MANY lanes
+
+
+class Bill:
+    """The rows of one design. The price is for a million such requests."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        self.rows: list[dict[str, Any]] = []
+
+    @contextmanager
+    def item(self, name: str, *, http: bool = True) -> Iterator[None]:
+        """Note what the block asks of the database: one HTTP request, or else one invocation."""
+        from tests.meter import metered  # noqa: PLC0415  # reads the environment, which main sets
+
+        with metered() as meter:
+            yield
+        refused = meter.refused_items * REFUSED_ITEM_WRITE_UNITS
+        units_usd = (meter.write_units + refused) * WRITE_UNITS_USD + meter.read_units * READ_UNITS_USD
+        self.rows.append(
+            {
+                "request": name,
+                "calls": dict(Counter(meter.requests)),
+                "writeUnits": meter.write_units,
+                "refusedWriteUnits": refused,
+                "readUnits": meter.read_units,
+                "unitsUsd": round(units_usd, 4),
+                "totalUsd": round(units_usd + INVOCATIONS_USD + HTTP_REQUESTS_USD * http, 4),
+            }
+        )
+
+
+def main() -> None:
+    """Measure, print, and write bench/results/cost.json."""
+    argparse.ArgumentParser(prog="python -m bench.cost", description="Measure what each request costs.").parse_args()
+    os.environ.update(load().functions["BookFunction"].environment, POWERTOOLS_LOG_LEVEL="ERROR")
+    with engine.running() as endpoint:
+        database = Database.embedded(endpoint)
+        database.adopt()
+        result = measure(database.client())
+    record.write("cost", result)
+    print(section(result))  # noqa: T201  # this is the product
+
+
+def measure(client: Any) -> dict[str, Any]:
+    """Make each request once, with both designs."""
+    from tests.office import open_office  # noqa: PLC0415  # reads the environment, which main sets
+
+    office_bill, counter_bill = Bill(), Bill()
+    with open_office(client) as office:
+        _sweep_of_nothing(office_bill)
+        _opening(office, office_bill)
+        _on_sale(office, office_bill)
+        _sold_out(office, office_bill)
+        _promotions(office, office_bill)
+        _status(office, office_bill)
+        _audits(client, office, office_bill)
+    _one_counter(client, counter_bill)
+    return {"command": "python -m bench.cost", "office": office_bill.rows, "oneCounter": counter_bill.rows}
+
+
+def section(result: dict[str, Any]) -> str:
+    """Render the part of docs/benchmark.md."""
+    head = ["request", "calls", "write units", "read units", "units, $", "with gateway and function, $"]
+    return f"""## Cost
+
+`{result["command"]}`: what a million of each request cost, from the units that the engine reports in a run.
+On demand, in us-east-1, a million write units are ${WRITE_UNITS_USD}, read units ${READ_UNITS_USD}, requests to the
+HTTP API ${HTTP_REQUESTS_USD:.2f}, and invocations ${INVOCATIONS_USD:.2f}. The functions know the event, as warm ones do.
+In brackets: transactions that a condition refused, counted as if they had happened. The time that functions run comes
+on top, ${GB_SECONDS_USD / 1000:.4f} for each millisecond of a million. Promoter and sweep need no gateway.
+
+{record.table(head, [_row(row) for row in result["office"]])}
+
+The usual design, one counter for an event (`bench/one_counter.py`), in the same run:
+
+{record.table(head, [_row(row) for row in result["oneCounter"]])}
+
+A booking costs the same on one lane, on {LANES_MANY}, and on one counter. Lanes are paid for where all are read: in the
+status, by the promoter, and by the sweep.
+"""
+
+
+def _row(row: dict[str, Any]) -> list[str]:
+    calls = ", ".join(f"{count} {name}" if count > 1 else name for name, count in row["calls"].items())
+    refused = f" (+{row['refusedWriteUnits']})" if row["refusedWriteUnits"] else ""
+    units = [f"{row['writeUnits']:g}{refused}", f"{row['readUnits']:g}"]
+    return [row["request"], calls, *units, f"{row['unitsUsd']:.3f}", f"{row['totalUsd']:.3f}"]
+
+
+def _opening(office: Any, bill: Bill) -> None:
+    for tickets, lanes in ((1, 1), (TICKETS_MANY, LANES_MANY)):
+        with bill.item(f"initialize: {_lanes(lanes)}"):
+            office.opens(tickets=tickets)
+
+
+def _on_sale(office: Any, bill: Bill) -> None:
+    event = office.opens(tickets=TICKETS_MANY)
+    with bill.item("book, on sale, by a function that does not know the event"):
+        assert event.books("first") == _CREATED
+    with bill.item("book, on sale"):
+        assert event.books("anna") == _CREATED
+    with bill.item("book again, on sale"):
+        assert event.books("anna") == _OK
+    with bill.item("cancel, on sale"):
+        event.cancels("anna")
+    with bill.item("promoter, after a cancellation on sale", http=False):
+        event.promotes()
+    with bill.item("book after cancelling, on sale"):
+        assert event.books("anna") == _CREATED
+
+
+def _sold_out(office: Any, bill: Bill) -> None:
+    event = office.opens(tickets=1)
+    event.books("holder")
+    with bill.item("book, the one who finds it sold out: 1 lane"):
+        assert event.books("first") == _ACCEPTED
+    event.books("second")
+    with bill.item("book, sold out: join the waiting list"):
+        assert event.books("anna") == _ACCEPTED
+    with bill.item("book again, waiting"):
+        assert event.books("anna") == _OK
+    with bill.item("cancel, waiting"):
+        event.cancels("anna")
+    with bill.item("cancel, sold out"):
+        event.cancels("holder")
+    event.promotes()
+    for user in ("first", "second"):
+        event.cancels(user)
+        event.promotes()
+    with bill.item("book, sold out, a ticket came back and nobody waits"):
+        assert event.books("late") == _CREATED
+
+
+def _promotions(office: Any, bill: Bill) -> None:
+    tickets = 25
+    event = office.opens(tickets=tickets)
+    for n in range(2 * tickets):
+        event.books(f"user-{n}")
+    for n in range(tickets):
+        event.cancels(f"user-{n}")
+    with bill.item(f"promoter, {tickets} who wait get tickets at once", http=False):
+        event.promotes()
+
+
+def _status(office: Any, bill: Bill) -> None:
+    for tickets, lanes in ((1, 1), (TICKETS_MANY, LANES_MANY)):
+        event = office.opens(tickets=tickets)
+        event.books("anna")
+        with bill.item(f"status: {_lanes(lanes)}"):
+            event.status()
+        with bill.item(f"status of a user: {_lanes(lanes)}"):
+            event.status("anna")
+
+
+def _sweep_of_nothing(bill: Bill) -> None:
+    import functions.sweep.app  # noqa: PLC0415  # reads the environment, which main sets
+    from tests.gateway import Context  # noqa: PLC0415
+
+    with bill.item("sweep, nothing sold out", http=False):
+        functions.sweep.app.handler({}, Context(time_left_s=120))
+
+
+def _audits(client: Any, office: Any, bill: Bill) -> None:
+    from bench import filling  # noqa: PLC0415  # reads the environment, which main sets
+    from shared import audit, events  # noqa: PLC0415
+    from shared.dynamodb import Deadline  # noqa: PLC0415
+    from tests.office import Event  # noqa: PLC0415
+
+    for lanes, users in ((1, 50), (LANES_MANY, 1_000)):
+        event = filling.opened(lanes, users)
+        waiting = [f"waiting-{n}" for n in range(users)]
+        filling.write(client, filling.on_sale(event, left_in_each_lane=0))
+        filling.write(client, filling.confirmed(event, (f"holder-{n}" for n in range(users))))
+        office.events.append(Event(event.event_id, client))
+        assert office.events[-1].books("first") == _ACCEPTED  # closes the lanes
+        filling.write(client, filling.waiting(event, waiting, first_sequence=2))
+        filling.count_waiting(client, event, waiting)
+        known = events.read_event(event.event_id, Deadline.after(60))
+        with bill.item(f"sweep, each sold-out event: {_lanes(lanes)}, {users:,} booked and waiting", http=False):
+            assert audit.audit(known, Deadline.after(60)).findings == []
+        office.events[-1].cancels("holder-0")
+        with bill.item(f"promoter, one who waits gets the ticket: {_lanes(lanes)}", http=False):
+            office.events[-1].promotes()
+
+
+def _one_counter(client: Any, bill: Bill) -> None:
+    from bench import one_counter  # noqa: PLC0415  # reads the environment, which main sets
+
+    one_counter.create_tables(client)
+    event = one_counter.OneCounter(client, tickets=1)
+    with bill.item("book, on sale"):
+        assert event.book("anna") == "CONFIRMED"
+    with bill.item("book, sold out: join the queue"):
+        assert event.book("ben") == "WAITING"
+    event.book("cleo")
+    with bill.item("cancel, waiting"):
+        event.cancel("cleo")
+    with bill.item("cancel, sold out"):
+        event.cancel("anna")
+    with bill.item("promoter, one who waits gets the ticket", http=False):
+        event.promote()
+    with bill.item("status"):
+        assert event.status() == 0
+
+
+_OK, _CREATED, _ACCEPTED = 200, 201, 202
+
+
+def _lanes(lanes: int) -> str:
+    return "1 lane" if lanes == 1 else f"{lanes} lanes"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""What a measurement leaves: its figures as JSON in bench/results, and what is said of the machine beside them."""
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+_PROCESSORS = Path("/proc/cpuinfo")  # Linux only
+
+
+def machine() -> dict[str, Any]:
+    """Say what a measurement ran on. The load average is that of the minute before."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "loadAverage": round(os.getloadavg()[0], 2),
+    }
+
+
+def described(found: dict[str, Any]) -> str:
+    """Say it in words."""
+    return (
+        f"{found['processor']}, {found['cores']} cores, {found['system']}, Python {found['python']}, "
+        f"load average {found['loadAverage']}"
+    )
+
+
+def write(name: str, result: dict[str, Any]) -> Path:
+    """Write the figures of a measurement; return where."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def read(name: str) -> dict[str, Any]:
+    """Read the figures that a measurement has left."""
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Return a table in Markdown: the first column to the left, figures to the right."""
+    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _processor() -> str:
+    named = _PROCESSORS.read_text().splitlines() if _PROCESSORS.exists() else []
+    return next((line.partition(": ")[2] for line in named if line.startswith("model name")), platform.processor())

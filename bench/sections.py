@@ -1,0 +1,182 @@
+"""The sections of the benchmark: each measures an office of its own, with its data on disk, and checks the promises."""
+
+import json
+import resource
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from bench import cpu, floor, load
+from bench.load import Measured, Requests
+from tests import promises
+from tests.crowd import open_event
+from tests.running import RunningOffice
+
+ONE_TICKET_EACH = 1_000_000  # more than any run sells
+STORM_USERS = 500
+MIX_TICKETS = 2_000  # are sold out in the middle of it
+STATUS_READS = 7  # in the mix, for each booking
+PROMOTED_WITHIN_S = 60.0
+STORM_S_MAX = 120.0
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """An office to measure, for how long each load goes on, and how many workers it has."""
+
+    office: RunningOffice
+    seconds: float
+    workers: int
+
+
+def book(run: Run) -> Iterator[Row]:
+    """Bookings of one hot event."""
+    rows = []
+    for in_flight in (16, 64):
+        event_id = open_event(run.office.url, ONE_TICKET_EACH)
+        row, measured = _loaded(run, f"book, {in_flight} in flight", in_flight, partial(_bookings, event_id))
+        found = run.office.check_drained(event_id, PROMOTED_WITHIN_S)
+        assert len(found.confirmed) == measured.statuses[201]
+        rows.append(row)
+    yield from _with_floor(run, rows, floor.book, open_event(run.office.url, ONE_TICKET_EACH))
+
+
+def join(run: Run) -> Iterator[Row]:
+    """Joins of one sold-out event, from the first who waits."""
+    event_id = _sold_out(run.office)
+    row, measured = _loaded(run, "join, 64 in flight", 64, partial(_bookings, event_id))
+    found = run.office.check_drained(event_id, PROMOTED_WITHIN_S)
+    assert len(found.waiting) == measured.statuses[202]
+    yield from _with_floor(run, [row], floor.join, _sold_out(run.office))
+
+
+def cancel(run: Run) -> Iterator[Row]:
+    """Every holder cancels at once, and as many wait; how long until each of them has the ticket."""
+    event_id = open_event(run.office.url, STORM_USERS)
+    for some in (range(STORM_USERS), range(STORM_USERS, 2 * STORM_USERS)):
+        load.run(run.office.port, 16, STORM_S_MAX, partial(_shares, event_id, some, 16))
+    storm = partial(_cancellations, event_id, range(STORM_USERS), 64)
+    row, _ = _loaded(replace(run, seconds=STORM_S_MAX), "cancel storm, 64 in flight", 64, storm)
+    ended_s = time.monotonic()
+    found = run.office.check_drained(event_id, PROMOTED_WITHIN_S)
+    after_s = time.monotonic() - ended_s
+    assert (len(found.waiting), len(found.confirmed)) == (0, STORM_USERS)
+    cancelled = sorted(one["cancelledAt"] for one in found.bookings if one["status"] == "CANCELLED")
+    promoted = sorted(one["promotedAt"] for one in found.bookings if "promotedAt" in one)
+    waits_ms = sorted(1000 * _between_s(*pair) for pair in zip(cancelled, promoted, strict=True))
+    p50, p99 = statistics.median(waits_ms), waits_ms[int(0.99 * len(waits_ms))]
+    yield row
+    yield {"section": "n-th cancellation to n-th promotion", "p50_ms": p50, "p99_ms": p99,
+           "note": f"all promoted {after_s:.2f} s after the last cancellation"}  # fmt: skip
+
+
+def status(run: Run) -> Iterator[Row]:
+    """Reads of one event of one lane, and of one of as many as there can be."""
+    for tickets in (50, ONE_TICKET_EACH):
+        event_id = open_event(run.office.url, tickets)
+        lanes = len(promises.check(run.office.database(), event_id).lanes)
+        reads = partial(_forever, load.get(f"/status/{event_id}"))
+        row, _ = _loaded(run, f"status of {lanes} lane{'s' * (lanes > 1)}, 64 in flight", 64, reads)
+        promises.check(run.office.database(), event_id)
+        yield from _with_floor(run, [row], floor.status, event_id)
+
+
+def mix(run: Run) -> Iterator[Row]:
+    """Users who book, look at the event seven times, and every other of whom cancels; it sells out meanwhile."""
+    event_id = open_event(run.office.url, MIX_TICKETS)
+    row, _ = _loaded(run, "mix, 64 in flight", 64, partial(_visits, event_id))
+    run.office.check_drained(event_id, PROMOTED_WITHIN_S)
+    yield row
+
+
+SECTIONS = {"book": book, "join": join, "cancel": cancel, "status": status, "mix": mix}
+
+
+def _loaded(run: Run, section: str, in_flight: int, requests: Requests) -> tuple[Row, Measured]:
+    """Run a load; return its row with the processor time of each part, in ms per request."""
+    used_s, client_s = cpu.used_s(run.office), _children_s()
+    measured = load.run(run.office.port, in_flight, run.seconds, requests)
+    used_s = {part: used - used_s[part] for part, used in cpu.used_s(run.office).items()}
+    used_s["client"] = _children_s() - client_s
+    faults = sum(count for status, count in measured.statuses.items() if status >= 500)  # noqa: PLR2004  # HTTP
+    assert faults == 0, measured.statuses
+    requests_made = len(measured.latencies_s)
+    row = {
+        "section": section,
+        "per_second": measured.per_second,
+        "p50_ms": measured.quantile_ms(0.50),
+        "p99_ms": measured.quantile_ms(0.99),
+        "cpu_ms": {part: 1000 * used / requests_made for part, used in sorted(used_s.items())},
+        "note": " ".join(f"{count}x{status}" for status, count in sorted(measured.statuses.items())),
+    }
+    return row, measured
+
+
+def _with_floor(run: Run, rows: list[Row], act: floor.Act, event_id: str) -> Iterator[Row]:
+    """Yield the rows with their ratio to the floor, and the floor, whose traces keep the promises, too."""
+    rate = floor.per_second(act, run.office.database().meta.endpoint_url, event_id, run.workers, run.seconds)
+    run.office.check_drained(event_id, PROMOTED_WITHIN_S)
+    for row in rows:
+        yield row | {"ratio": row["per_second"] / rate}
+    yield {"section": f"floor of {rows[-1]['section']}", "per_second": rate, "note": "bare boto3, engine alone"}
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _sold_out(office: RunningOffice) -> str:
+    event_id = open_event(office.url, tickets=1)
+    for user in ("first", "second"):  # the second closes it
+        load.run(office.port, 1, 1.0, lambda _, user=user: iter([_booking(event_id, user)]))  # type: ignore[misc]
+    load.run(office.port, 1, 1.0, lambda _: iter([_cancellation(event_id, "second")]))
+    return event_id
+
+
+def _bookings(event_id: str, connection: int) -> Iterator[bytes]:
+    for n in range(ONE_TICKET_EACH):
+        yield _booking(event_id, f"user-{connection}-{n}")
+
+
+def _visits(event_id: str, connection: int) -> Iterator[bytes]:
+    for n in range(ONE_TICKET_EACH):
+        user = f"user-{connection}-{n}"
+        yield _booking(event_id, user)
+        for look in range(STATUS_READS):
+            yield load.get(f"/status/{event_id}{f'?userId={user}' if look % 2 else ''}")
+        if n % 2:
+            yield _cancellation(event_id, user)
+
+
+def _shares(event_id: str, users: range, connections: int, connection: int) -> Iterator[bytes]:
+    for n in users[connection::connections]:
+        yield _booking(event_id, f"user-{n}")
+
+
+def _cancellations(event_id: str, users: range, connections: int, connection: int) -> Iterator[bytes]:
+    for n in users[connection::connections]:
+        yield _cancellation(event_id, f"user-{n}")
+
+
+def _booking(event_id: str, user: str) -> bytes:
+    return load.post("/book", json.dumps({"userId": user, "eventId": event_id}))
+
+
+def _cancellation(event_id: str, user: str) -> bytes:
+    return load.post("/cancel", json.dumps({"userId": user, "eventId": event_id}))
+
+
+def _forever(request: bytes, _connection: int) -> Iterator[bytes]:
+    while True:
+        yield request
+
+
+def _between_s(earlier: str, later: str) -> float:
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
