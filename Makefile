@@ -51,9 +51,8 @@ proof: .venv/.dev node_modules/.engine ## search for broken promises, for up to 
 bench: .venv/.dev node_modules/.engine ## measure the office on this machine; ARGS="book --seconds 20" chooses
 	@.venv/bin/python -m bench $(ARGS)
 
-scale: .venv/.dev .venv-docs/.docs ## simulate on-sales at AWS's limits, for 15 minutes; ARGS="joins --seed 7" prints a part
-	@if [[ -n "$(ARGS)" ]]; then exec .venv/bin/python -m bench.scale $(ARGS); fi
-	.venv/bin/python -m bench.scale --write
+scale: .venv/.dev .venv-docs/.docs ## simulate on-sales at AWS's limits, for 15 minutes; ARGS="joins turns" chooses
+	@.venv/bin/python -m bench.scale --write $(ARGS)
 	.venv-docs/bin/python -m bench.scale.charts
 
 dashboard: .venv-docs/.docs node_modules/.engine ## draw docs/dashboard.png from three minutes of a local run

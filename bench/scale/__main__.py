@@ -17,7 +17,7 @@ from typing import Any
 from bench import record
 from bench.scale import scenarios
 from bench.scale.database import Latency
-from bench.scale.report import DESIGNS, FIGURES, Row, tables, write_page
+from bench.scale.report import DESIGNS, FIGURES, Row, tables, with_sections, write_page
 from bench.scale.scenarios import AMPLE_WRITES_S, World
 from shared import dynamodb
 from shared.model import LANES_MAX
@@ -74,8 +74,9 @@ def main() -> None:
     print("\n".join(tables(figures)))  # noqa: T201  # this is the product
     print(f"took {time.monotonic() - begun_s:.0f} s", file=sys.stderr)  # noqa: T201
     if options.write:
-        record.write(FIGURES, figures)
-        write_page(figures)
+        kept = with_sections(record.read(FIGURES), figures)
+        record.write(FIGURES, kept)
+        write_page(kept)
 
 
 def _run(cell: Cell) -> Row:

@@ -27,6 +27,17 @@ def tables(figures: Mapping[str, Any]) -> Iterator[str]:
     yield ""
 
 
+def with_sections(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures of before, with the sections that were run now in place of theirs.
+
+    Nothing of before is kept if it had another seed.
+    """
+    run = {row["section"] for row in now["rows"]}
+    old = before["rows"] if before["seed"] == now["seed"] else []
+    rows = [row for row in old if row["section"] not in run] + now["rows"]
+    return {"seed": now["seed"], "rows": sorted(rows, key=lambda row: list(SECTIONS).index(row["section"]))}
+
+
 def write_page(figures: Mapping[str, Any]) -> None:
     """Put the tables into docs/scale.md, in the place of the last run's."""
     before, _, rest = PAGE.read_text().partition(_BEGIN)

@@ -29,7 +29,7 @@ PLENTY = 1_000_000  # tickets: more than any run sells
 RAMP_S = 2.0
 AMPLE_WRITES_S = 200_000  # of warm throughput, where another limit is looked for
 ORDER_CHECKED = 500  # users whose order is looked at, pair by pair
-WARM_PER_OFFERED = 0.05  # environments ready for each request a second: ten times what an idle database needs
+WARM_PER_OFFERED, WARM_MIN = 0.05, 20  # environments ready for each request a second; several times what is needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +267,7 @@ def _at_work(world: World) -> Iterator[Office]:
 
 
 def _environments(world: World, offered_s: float) -> int:
-    return round(offered_s * WARM_PER_OFFERED) if world.warm else 0
+    return max(WARM_MIN, round(offered_s * WARM_PER_OFFERED)) if world.warm else 0
 
 
 def _names() -> Iterator[str]:

@@ -100,6 +100,14 @@ def test_a_lost_booking_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> Non
         scenarios.on_sale(WORLD, 1, 20, SHORT_S)
 
 
+def test_a_run_of_some_sections_keeps_the_others() -> None:
+    """Unless it had another seed: figures of one page belong together."""
+    before = {"seed": 1, "rows": [{"section": "joins", "n": 1}, {"section": "sales", "n": 1}]}
+    now = {"seed": 1, "rows": [{"section": "joins", "n": 2}]}
+    assert report.with_sections(before, now)["rows"] == [{"section": "sales", "n": 1}, {"section": "joins", "n": 2}]
+    assert report.with_sections(before | {"seed": 2}, now) == now
+
+
 def test_the_page_shows_the_figures_of_the_last_run() -> None:
     """No number of its tables is written by hand."""
     assert "\n".join(report.tables(record.read(report.FIGURES))) in report.PAGE.read_text()
