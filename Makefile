@@ -18,10 +18,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL := -m pip install --quiet --no-deps --require-hashes --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format build proof bench scale dashboard lock clean
+.PHONY: help run test lint format build proof bench benchmark scale dashboard lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/.run node_modules/.engine ## run the ticket office on this machine; ARGS="--port 8000 --data DIR"
 	@exec .venv/bin/python -m local $(ARGS)
@@ -50,6 +50,12 @@ proof: .venv/.dev node_modules/.engine ## search for broken promises, for up to 
 
 bench: .venv/.dev node_modules/.engine ## measure the office on this machine; ARGS="book --seconds 20" chooses
 	@.venv/bin/python -m bench $(ARGS)
+
+benchmark: .venv/.dev .venv-docs/.docs node_modules/.engine ## measure speed in five minutes, and write docs/benchmark.md with its charts
+	@.venv/bin/python -m bench --rounds 3 --write $(ARGS)
+	.venv/bin/python -m bench.profile
+	.venv/bin/python -m bench.report
+	.venv-docs/bin/python -m bench.charts
 
 scale: .venv/.dev .venv-docs/.docs ## simulate on-sales at AWS's limits, for 15 minutes; ARGS="joins turns" chooses
 	@.venv/bin/python -m bench.scale --write $(ARGS)

@@ -7,16 +7,18 @@ can take. Of AWS's prices these are left out: the time that functions run, stora
 """
 
 import argparse
-import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from bench import record
-from local import engine
-from local.database import Database
-from local.template import load
+from bench import around, filling, one_counter, record
+from functions.sweep import app as sweep
+from shared import audit, events
+from shared.dynamodb import Deadline
+from tests.gateway import Context
+from tests.meter import metered
+from tests.office import Event, Office, open_office
 
 # US dollars for a million, in us-east-1, on demand.
 WRITE_UNITS_USD = 0.625  # https://aws.amazon.com/dynamodb/pricing/on-demand/
@@ -44,8 +46,6 @@ class Bill:
     @contextmanager
     def item(self, name: str, *, http: bool = True) -> Iterator[None]:
         """Note what the block asks of the database: one HTTP request, or else one invocation."""
-        from tests.meter import metered  # noqa: PLC0415  # reads the environment, which main sets
-
         with metered() as meter:
             yield
         refused = meter.refused_items * REFUSED_ITEM_WRITE_UNITS
@@ -66,19 +66,14 @@ class Bill:
 def main() -> None:
     """Measure, print, and write bench/results/cost.json."""
     argparse.ArgumentParser(prog="python -m bench.cost", description="Measure what each request costs.").parse_args()
-    os.environ.update(load().functions["BookFunction"].environment, POWERTOOLS_LOG_LEVEL="ERROR")
-    with engine.running() as endpoint:
-        database = Database.embedded(endpoint)
-        database.adopt()
-        result = measure(database.client())
+    with around.office_on() as client:
+        result = measure(client)
     record.write("cost", result)
     print(section(result))  # noqa: T201  # this is the product
 
 
 def measure(client: Any) -> dict[str, Any]:
     """Make each request once, with both designs."""
-    from tests.office import open_office  # noqa: PLC0415  # reads the environment, which main sets
-
     office_bill, counter_bill = Bill(), Bill()
     with open_office(client) as office:
         _sweep_of_nothing(office_bill)
@@ -99,9 +94,9 @@ def section(result: dict[str, Any]) -> str:
 
 `{result["command"]}`: what a million of each request cost, from the units that the engine reports in a run.
 On demand, in us-east-1, a million write units are ${WRITE_UNITS_USD}, read units ${READ_UNITS_USD}, requests to the
-HTTP API ${HTTP_REQUESTS_USD:.2f}, and invocations ${INVOCATIONS_USD:.2f}. The functions know the event, as warm ones do.
-In brackets: transactions that a condition refused, counted as if they had happened. The time that functions run comes
-on top, ${GB_SECONDS_USD / 1000:.4f} for each millisecond of a million. Promoter and sweep need no gateway.
+HTTP API ${HTTP_REQUESTS_USD:.2f}, and invocations ${INVOCATIONS_USD:.2f}. The functions know the event, as warm
+ones do. In brackets: transactions that a condition refused, counted as if they had happened. The time that functions
+run comes on top, ${GB_SECONDS_USD / 1000:.4f} for each millisecond of a million. Promoter and sweep need no gateway.
 
 {record.table(head, [_row(row) for row in result["office"]])}
 
@@ -115,19 +110,18 @@ status, by the promoter, and by the sweep.
 
 
 def _row(row: dict[str, Any]) -> list[str]:
-    calls = ", ".join(f"{count} {name}" if count > 1 else name for name, count in row["calls"].items())
     refused = f" (+{row['refusedWriteUnits']})" if row["refusedWriteUnits"] else ""
     units = [f"{row['writeUnits']:g}{refused}", f"{row['readUnits']:g}"]
-    return [row["request"], calls, *units, f"{row['unitsUsd']:.3f}", f"{row['totalUsd']:.3f}"]
+    return [row["request"], record.calls(row["calls"]), *units, f"{row['unitsUsd']:.3f}", f"{row['totalUsd']:.3f}"]
 
 
-def _opening(office: Any, bill: Bill) -> None:
+def _opening(office: Office, bill: Bill) -> None:
     for tickets, lanes in ((1, 1), (TICKETS_MANY, LANES_MANY)):
         with bill.item(f"initialize: {_lanes(lanes)}"):
             office.opens(tickets=tickets)
 
 
-def _on_sale(office: Any, bill: Bill) -> None:
+def _on_sale(office: Office, bill: Bill) -> None:
     event = office.opens(tickets=TICKETS_MANY)
     with bill.item("book, on sale, by a function that does not know the event"):
         assert event.books("first") == _CREATED
@@ -143,7 +137,7 @@ def _on_sale(office: Any, bill: Bill) -> None:
         assert event.books("anna") == _CREATED
 
 
-def _sold_out(office: Any, bill: Bill) -> None:
+def _sold_out(office: Office, bill: Bill) -> None:
     event = office.opens(tickets=1)
     event.books("holder")
     with bill.item("book, the one who finds it sold out: 1 lane"):
@@ -165,7 +159,7 @@ def _sold_out(office: Any, bill: Bill) -> None:
         assert event.books("late") == _CREATED
 
 
-def _promotions(office: Any, bill: Bill) -> None:
+def _promotions(office: Office, bill: Bill) -> None:
     tickets = 25
     event = office.opens(tickets=tickets)
     for n in range(2 * tickets):
@@ -176,7 +170,7 @@ def _promotions(office: Any, bill: Bill) -> None:
         event.promotes()
 
 
-def _status(office: Any, bill: Bill) -> None:
+def _status(office: Office, bill: Bill) -> None:
     for tickets, lanes in ((1, 1), (TICKETS_MANY, LANES_MANY)):
         event = office.opens(tickets=tickets)
         event.books("anna")
@@ -187,19 +181,11 @@ def _status(office: Any, bill: Bill) -> None:
 
 
 def _sweep_of_nothing(bill: Bill) -> None:
-    import functions.sweep.app  # noqa: PLC0415  # reads the environment, which main sets
-    from tests.gateway import Context  # noqa: PLC0415
-
     with bill.item("sweep, nothing sold out", http=False):
-        functions.sweep.app.handler({}, Context(time_left_s=120))
+        sweep.handler({}, Context(time_left_s=120))
 
 
-def _audits(client: Any, office: Any, bill: Bill) -> None:
-    from bench import filling  # noqa: PLC0415  # reads the environment, which main sets
-    from shared import audit, events  # noqa: PLC0415
-    from shared.dynamodb import Deadline  # noqa: PLC0415
-    from tests.office import Event  # noqa: PLC0415
-
+def _audits(client: Any, office: Office, bill: Bill) -> None:
     for lanes, users in ((1, 50), (LANES_MANY, 1_000)):
         event = filling.opened(lanes, users)
         waiting = [f"waiting-{n}" for n in range(users)]
@@ -218,8 +204,6 @@ def _audits(client: Any, office: Any, bill: Bill) -> None:
 
 
 def _one_counter(client: Any, bill: Bill) -> None:
-    from bench import one_counter  # noqa: PLC0415  # reads the environment, which main sets
-
     one_counter.create_tables(client)
     event = one_counter.OneCounter(client, tickets=1)
     with bill.item("book, on sale"):

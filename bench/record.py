@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     """Return a table in Markdown: the first column to the left, figures to the right."""
     lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def calls(counts: Mapping[str, int]) -> str:
+    """Say which requests of the database and how many."""
+    return ", ".join(f"{count} {name}" if count > 1 else name for name, count in counts.items())
 
 
 def _processor() -> str:

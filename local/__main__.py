@@ -7,7 +7,7 @@ from types import FrameType
 
 from local import STOP_SIGNALS
 
-_REQUIRED = ("yaml", "boto3", "uvicorn", "httptools", "pydantic", "aws_lambda_powertools")
+_REQUIRED = ("yaml", "boto3", "uvicorn", "httptools", "joserfc", "pydantic", "aws_lambda_powertools")
 
 
 def main() -> int:

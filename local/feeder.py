@@ -213,7 +213,7 @@ def main() -> None:
     path = Path(arguments["template"])
     sys.path.insert(0, str(path.parent))
     try:
-        system = template.load(path)
+        system = template.load(path, arguments["parameters"])
         if system.stream is None:
             raise StartError("the template has no stream")
         function = runtime.load([system.functions[system.stream.function]])[system.stream.function]

@@ -5,6 +5,7 @@ DATA/
                      which process that is and, once that is up, where its database answers (for `python -m ops`)
     tickets.db       the tables (SQLite)
     checkpoint.json  how far the stream has been read
+    issuer.json      with --auth: the issuer's address and its private key, as long as it runs
     failed-records/  stream records that were given up, as Lambda writes them to S3
     logs/            one log per part, begun anew at each start
 """
@@ -39,6 +40,7 @@ class Folder:
         self.database = path / "tickets.db"
         self.checkpoint = path / "checkpoint.json"
         self.failed_records = path / "failed-records"
+        self.issuer = path / "issuer.json"
         self.logs = path / "logs"
         try:
             self.logs.mkdir(parents=True, exist_ok=True)

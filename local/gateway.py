@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote
 from local.template import Route
 
 BODY_BYTES_MAX = 10 * 1024 * 1024  # of an HTTP API; it cannot be raised
+UNAUTHORIZED = (401, b'{"message":"Unauthorized"}')
 NOT_FOUND = (404, b'{"message":"Not Found"}')
 TOO_LARGE = (413, b'{"message":"Request Entity Too Large"}')
 FAILED = (500, b'{"message":"Internal Server Error"}')
@@ -36,6 +37,7 @@ class Target:
 
     key: str
     function: str
+    takes_token: bool
     names: Sequence[str | None]  # per segment of the path: the parameter's name, None where it is fixed
     segments: Sequence[str]
 
@@ -50,7 +52,7 @@ class Router:
         for route in routes:
             segments = route.path.split("/")
             names = [part[1:-1] if part.startswith("{") else None for part in segments]
-            target = Target(f"{route.method} {route.path}", route.function, names, segments)
+            target = Target(f"{route.method} {route.path}", route.function, route.takes_token, names, segments)
             if any(names):
                 self._open.setdefault((route.method, len(segments)), []).append(target)
             else:
@@ -154,9 +156,12 @@ def response(answer: Any, request_id: str) -> Response:
 
 
 def refusal(of: tuple[int, bytes], request_id: str) -> Response:
-    """Make one of the gateway's own answers: NOT_FOUND, TOO_LARGE, FAILED."""
+    """Make one of the gateway's own answers: UNAUTHORIZED, NOT_FOUND, TOO_LARGE, FAILED."""
     status, body = of
-    return status, _own_headers(request_id, body, [(b"content-type", b"application/json")]), body
+    headers = [(b"content-type", b"application/json")]
+    if of is UNAUTHORIZED:
+        headers.append((b"www-authenticate", b"Bearer"))
+    return status, _own_headers(request_id, body, headers), body
 
 
 def _context(scope: Mapping[str, Any], target: Target, headers: Mapping[str, str], request_id: str) -> dict[str, Any]:

@@ -89,6 +89,9 @@ class Values:
         if name == "Fn::Join":
             separator, parts = _arguments(argument, 2, name, where)
             return str(separator).join(str(part) for part in self.resolve(parts, where))
+        if name == "Fn::Split":
+            separator, text = _arguments(argument, 2, name, where)
+            return str(self.resolve(text, where)).split(str(separator))
         if name == "Fn::GetAtt":
             raise TemplateError(f"{where}: the value of !GetAtt {argument} is known only after deployment")
         raise TemplateError(f"{where}: {name} is not understood here")
@@ -155,6 +158,9 @@ def _parameter(name: str, declaration: Mapping[str, Any], given: str | None) -> 
     allowed = declaration.get("AllowedValues")
     if allowed and str(value) not in map(str, allowed):
         raise TemplateError(f"the parameter {name} cannot be {value}: it is one of {', '.join(map(str, allowed))}")
+    pattern = declaration.get("AllowedPattern")
+    if pattern and not re.fullmatch(pattern, str(value)):
+        raise TemplateError(f"the parameter {name} cannot be {value}: it must match {pattern}")
     return value
 
 

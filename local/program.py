@@ -1,10 +1,11 @@
 """The program's outside: its arguments, what it prints, its exit code."""
 
 import argparse
+import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from local import STOP_SIGNALS, folder, template
@@ -16,10 +17,15 @@ from local.supervisor import Supervisor, default_workers
 HOST = "127.0.0.1"
 WORKERS_MAX = 64
 _PORT_MAX = 65535
+_DATA = template.PROJECT / ".local"
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run until Ctrl-C; give the exit code: 0 after it, 1 after one line that says why."""
+    """Run until Ctrl-C, or print a token; give the exit code: 0 after it, 1 after one line that says why."""
+    if arguments[:1] == ["token"]:
+        from local import issuer  # noqa: PLC0415 - cryptography takes 150 ms, and most runs need none
+
+        return issuer.main(arguments[1:])
     options = _options(arguments)
     try:
         _run(options)
@@ -30,13 +36,15 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    system = template.load(options.template)
-    with folder.opened(None if options.memory else options.data) as data:
+    system = template.load(options.template, dict(options.parameter))
+    with folder.opened(None if options.memory else options.data) as data, _issuer(data, options.auth) as issuer:
         listening = listen(HOST, options.port, options.workers or default_workers())
-        supervisor = Supervisor(system, options.template.absolute(), data, listening, options.endpoint)
+        supervisor = Supervisor(system, data, listening, options.endpoint, issuer)
         try:
             supervisor.start()
-            _greet(supervisor, data, f"http://{HOST}:{listening[0].getsockname()[1]}", system)
+            url = f"http://{HOST}:{listening[0].getsockname()[1]}"
+            _greet(supervisor, data, url)
+            _suggest(system, data, url, issuer)
             supervisor.keep(_tell)
         except KeyboardInterrupt:
             _tell("\nStopping.")
@@ -46,14 +54,23 @@ def _run(options: argparse.Namespace) -> None:
             supervisor.stop()
 
 
+@contextmanager
+def _issuer(data: Folder, wanted: bool) -> Iterator[str | None]:
+    if not wanted:
+        yield None
+        return
+    from local import issuer  # noqa: PLC0415 - as above
+
+    with issuer.running(data.issuer) as url:
+        yield url
+
+
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m local", description="The ticket office on this machine: the same handlers as on AWS, no Docker."
     )
     where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--data", type=Path, metavar="DIR", default=template.PROJECT / ".local", help="where to keep the data (.local)"
-    )
+    where.add_argument("--data", type=Path, metavar="DIR", default=_DATA, help="where to keep the data (.local)")
     where.add_argument("--memory", action="store_true", help="keep nothing: a throw-away run")
     parser.add_argument(
         "--port", type=_number(0, _PORT_MAX), default=3000, help="port of 127.0.0.1 (3000); 0 takes a free one"
@@ -65,6 +82,19 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--endpoint",
         metavar="URL",
         help="use this DynamoDB instead of the embedded one: DynamoDB Local, a region of AWS",
+    )
+    parser.add_argument(
+        "--auth",
+        action="store_true",
+        help="ask for tokens as on AWS; `python -m local token --user U [--organiser]` prints one",
+    )
+    parser.add_argument(
+        "--parameter",
+        type=_assignment,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the template that shall not have its default; may be repeated",
     )
     parser.add_argument(
         "--template",
@@ -87,18 +117,41 @@ def _number(lowest: int, highest: int) -> Callable[[str], int]:
     return read
 
 
-def _greet(supervisor: Supervisor, data: Folder, url: str, system: template.System) -> None:
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
+    return name, value
+
+
+def _greet(supervisor: Supervisor, data: Folder, url: str) -> None:
     database = supervisor.database
     made = f"; made {', '.join(supervisor.made)}" if supervisor.made and not database.is_embedded else ""
     where = "thrown away at the end" if data.is_throw_away else f"kept in {data.path}"
     tables = f"Data is {where}." if database.is_embedded else f"Tables are at {database.endpoint}{made}."
     sys.stdout.write(f"The ticket office is open at {url} ({supervisor.workers} workers). {tables} Ctrl-C stops it.\n")
+    sys.stdout.flush()
+
+
+def _suggest(system: template.System, data: Folder, url: str, issuer: str | None) -> None:
+    """Say what to try, and who may."""
+    token = f"{sys.executable} -m local token" + (
+        "" if data.path == _DATA else f" --data {shlex.quote(str(data.path))}"
+    )
+    organiser, ada = (
+        f'-H "Authorization: Bearer $({token} --user {user})" ' if issuer else ""
+        for user in ("olga --organiser", "ada")
+    )
     if any(route.path == "/initialize" for route in system.routes):
         sys.stdout.write(
             "Try:\n"
-            f"""  curl -s {url}/initialize -d '{{"name": "Concert", "totalTickets": 2}}'\n"""
-            f"""  curl -s {url}/book -d '{{"userId": "ada", "eventId": "<eventId of the answer>"}}'\n"""
+            f"""  curl -s {organiser}{url}/initialize -d '{{"name": "Concert", "totalTickets": 2}}'\n"""
+            f"""  curl -s {ada}{url}/book -d '{{"userId": "ada", "eventId": "<eventId of the answer>"}}'\n"""
         )
+    if issuer:
+        sys.stdout.write(f"Who asks must say so, as on AWS; the tokens are those of {issuer}.\n")
+    elif any(route.takes_token for route in system.routes):
+        sys.stdout.write("It is open: whoever asks may do anything, in any name. --auth asks for tokens, as on AWS.\n")
     sys.stdout.flush()
 
 

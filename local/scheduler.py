@@ -69,7 +69,7 @@ def main() -> None:
     path = Path(arguments["template"])
     sys.path.insert(0, str(path.parent))
     try:
-        system = template.load(path)
+        system = template.load(path, arguments["parameters"])
         names = {schedule.function: None for schedule in system.schedules}
         scheduler = Scheduler(system.schedules, runtime.load(system.functions[name] for name in names))
     except LocalError as error:

@@ -40,12 +40,12 @@ class Supervisor:
     def __init__(
         self,
         system: System,
-        template: Path,
         folder: Folder,
         listening: list[socket.socket],
         endpoint: str | None,
+        issuer: str | None,
     ) -> None:
-        """Prepare the parts; None for the endpoint stands for the embedded engine.
+        """Prepare the parts; None for the endpoint stands for the embedded engine, None for the issuer for none.
 
         Raises: LocalError.
         """
@@ -57,14 +57,15 @@ class Supervisor:
         self.made: list[str] = []  # tables
         self.workers = len(listening)
         Checkpoint(folder.checkpoint)  # a corrupt one is told now
-        common = {"template": str(template)}
+        common = {"template": str(system.path), "parameters": dict(system.parameters)}
         fed = {
             "database": asdict(self.database),
             "checkpoint": str(folder.checkpoint),
             "failed_records": str(folder.failed_records),
         }
         self._workers = [
-            Part(f"worker-{number}", "local.worker", common, folder.logs) for number in range(1, len(listening) + 1)
+            Part(f"worker-{number}", "local.worker", common | {"issuer": issuer}, folder.logs)
+            for number in range(1, len(listening) + 1)
         ]
         self._others = []
         if system.stream:

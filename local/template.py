@@ -8,12 +8,13 @@ one machine never quietly differs from the stack on AWS.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from local import intrinsics, patterns
+from local import http_api, intrinsics, patterns
 from local.errors import TemplateError
+from local.http_api import Cors, HttpApi, only
 
 PROJECT = Path(__file__).resolve().parent.parent
 TEMPLATE = PROJECT / "template.yaml"
@@ -75,6 +76,7 @@ class Route:
     method: str
     path: str
     function: str
+    takes_token: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,9 @@ class System:
     tables: tuple[Table, ...]
     stream: Stream | None
     schedules: tuple[Schedule, ...]
+    cors: Cors | None
+    path: Path = TEMPLATE
+    parameters: Mapping[str, str] = field(default_factory=dict)  # those that do not have their defaults
 
 
 def load(path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> System:
@@ -129,6 +134,7 @@ def load(path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> 
     functions: dict[str, Function] = {}
     tables: list[Table] = []
     triggers: list[Route | Stream | Schedule] = []
+    apis: list[HttpApi] = []
     for name, kind, body in _resources(document, values):
         if kind == "AWS::Serverless::Function":
             functions[name] = _function(name, _merged(defaults, body), values)
@@ -136,17 +142,23 @@ def load(path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> 
         elif kind == "AWS::DynamoDB::Table":
             tables.append(_table(name, body, values))
         elif kind == "AWS::Serverless::HttpApi":
-            _check_api(name, body, values)
+            apis.append(http_api.read(name, body, values))
     streams = [trigger for trigger in triggers if isinstance(trigger, Stream)]
     if len(streams) > 1:
         raise TemplateError(f"one stream is read here, the template has {len(streams)}")
+    if len(apis) > 1:
+        raise TemplateError(f"one HTTP API is read here, the template has {len(apis)}")
+    api = apis[0] if apis else HttpApi()
     _check_tables(streams, tables)
     return System(
         functions=functions,
-        routes=_distinct([trigger for trigger in triggers if isinstance(trigger, Route)]),
+        routes=_behind(api, _distinct([trigger for trigger in triggers if isinstance(trigger, Route)])),
         tables=tuple(tables),
         stream=streams[0] if streams else None,
         schedules=tuple(trigger for trigger in triggers if isinstance(trigger, Schedule)),
+        cors=api.cors,
+        path=path.absolute(),
+        parameters=parameters or {},
     )
 
 
@@ -198,7 +210,7 @@ def _trigger(function: str, event: str, trigger: Any, values: intrinsics.Values)
 
 
 def _route(function: str, properties: Mapping[str, Any], values: intrinsics.Values, where: str) -> Route:
-    _only(properties, {"ApiId", "Method", "Path"}, where)
+    only(properties, {"ApiId", "Method", "Path"}, where)
     method = str(values.resolve(properties.get("Method", "ANY"), where)).upper()
     path = str(values.resolve(properties.get("Path", "$default"), where))
     if method == "ANY" or not path.startswith("/") or "+}" in path:
@@ -209,7 +221,7 @@ def _route(function: str, properties: Mapping[str, Any], values: intrinsics.Valu
 
 
 def _stream(function: str, properties: Mapping[str, Any], values: intrinsics.Values, where: str) -> Stream:
-    _only(properties, _STREAM_PROPERTIES, where)
+    only(properties, _STREAM_PROPERTIES, where)
     source = properties.get("Stream")
     attribute = source.get("Fn::GetAtt") if isinstance(source, dict) else None
     table, _, name = (".".join(attribute) if isinstance(attribute, list) else str(attribute)).partition(".")
@@ -248,7 +260,7 @@ def _patterns(criteria: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any
 
 
 def _schedule(function: str, properties: Mapping[str, Any], values: intrinsics.Values, where: str) -> Schedule:
-    _only(properties, _SCHEDULE_PROPERTIES, where)
+    only(properties, _SCHEDULE_PROPERTIES, where)
     name = "ScheduleExpression" if "ScheduleExpression" in properties else "Schedule"
     expression = str(values.resolve(properties.get(name), f"{where}.{name}"))
     match = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
@@ -258,7 +270,7 @@ def _schedule(function: str, properties: Mapping[str, Any], values: intrinsics.V
 
 
 def _table(name: str, body: Mapping[str, Any], values: intrinsics.Values) -> Table:
-    _only(body, _TABLE_PROPERTIES, name)
+    only(body, _TABLE_PROPERTIES, name)
     wanted = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
     arguments = {key: values.resolve(body[key], f"{name}.{key}") for key in wanted if key in body}
     if arguments.get("BillingMode") != "PAY_PER_REQUEST":
@@ -268,13 +280,6 @@ def _table(name: str, body: Mapping[str, Any], values: intrinsics.Values) -> Tab
     if stream := values.resolve(body.get("StreamSpecification"), f"{name}.StreamSpecification"):
         arguments["StreamSpecification"] = {"StreamEnabled": True, **stream}
     return Table(name, {"TableName": name, **arguments})
-
-
-def _check_api(name: str, body: Mapping[str, Any], values: intrinsics.Values) -> None:
-    """Refuse what API Gateway would do to requests before a function sees them, and this program would not."""
-    for key in ("Auth", "CorsConfiguration", "DefinitionBody", "DefinitionUri"):
-        if values.resolve(body.get(key), f"{name}.{key}") not in (None, intrinsics.NO_VALUE):
-            raise TemplateError(f"{name}.{key} is not understood here")
 
 
 def _check_tables(streams: Iterable[Stream], tables: Iterable[Table]) -> None:
@@ -294,9 +299,10 @@ def _distinct(routes: list[Route]) -> tuple[Route, ...]:
     return tuple(routes)
 
 
-def _only(properties: Mapping[str, Any], known: set[str], where: str) -> None:
-    if unknown := sorted(properties.keys() - known):
-        raise TemplateError(f"{where}: {unknown[0]} is not understood here")
+def _behind(api: HttpApi, routes: tuple[Route, ...]) -> tuple[Route, ...]:
+    if unknown := sorted(api.security.keys() - {(route.method, route.path) for route in routes}):
+        raise TemplateError(f"the HTTP API speaks of {' '.join(unknown[0])}, which no function answers")
+    return tuple(replace(route, takes_token=api.takes_token(route.method, route.path)) for route in routes)
 
 
 def _integer(value: Any, lowest: int, highest: int, where: str) -> int:

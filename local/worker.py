@@ -13,13 +13,14 @@ import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
-from local import gateway, runtime, template
+from local import cors, gateway, runtime, template
 from local.errors import LocalError
 from local.gateway import Response
 from local.lifeline import Lifeline
@@ -35,33 +36,51 @@ Send = Callable[[Message], Awaitable[None]]
 class Application:
     """The ASGI application: API Gateway in front of the handlers."""
 
-    def __init__(self, system: template.System) -> None:
-        """Load the functions that have a route.
+    def __init__(self, system: template.System, issuer: str | None) -> None:
+        """Load the functions that have a route; without an issuer nobody verifies tokens, and they are told so.
 
         Raises: StartError.
         """
         self._router = gateway.Router(system.routes)
+        self._cors = system.cors
+        self._authorizer = None
+        if issuer:
+            from local.authorizer import Authorizer  # noqa: PLC0415 - cryptography takes 150 ms
+
+            self._authorizer = Authorizer(issuer)
         names = {route.function: None for route in system.routes}  # each once, in order
-        self._functions = runtime.load(system.functions[name] for name in names)
+        functions = [system.functions[name] for name in names]
+        self._functions = runtime.load(functions if issuer else [open_to_all(function) for function in functions])
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        status, headers, body = await self._answer(scope, receive)
+        request_id = str(uuid.uuid4())
+        if self._cors and scope["method"] == "OPTIONS":
+            status, headers, body = cors.preflight(self._cors, scope["headers"], request_id)
+        else:
+            answer = await self._answer(scope, receive, request_id)
+            status, headers, body = cors.answered(self._cors, scope["headers"], answer) if self._cors else answer
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, scope: Message, receive: Receive) -> Response:
-        request_id = str(uuid.uuid4())
+    async def _answer(self, scope: Message, receive: Receive, request_id: str) -> Response:
         found = self._router.find(scope["method"], scope["raw_path"].decode("latin-1"))
         if found is None:
             return gateway.refusal(gateway.NOT_FOUND, request_id)
+        target, parameters = found
+        claims = None
+        if self._authorizer and target.takes_token:
+            claims = self._authorizer.claims(scope["headers"])
+            if claims is None:
+                return gateway.refusal(gateway.UNAUTHORIZED, request_id)
         body = await _read(scope, receive)
         if body is None:
             return gateway.refusal(gateway.TOO_LARGE, request_id)
-        target, parameters = found
         # No await from here on: that is what makes it one request at a time.
         try:
             payload = gateway.payload(scope, target, parameters, body, request_id)
+            if claims is not None:
+                payload["requestContext"]["authorizer"] = {"jwt": {"claims": claims, "scopes": None}}
             answer = self._functions[target.function].invoke(payload, request_id)
             return gateway.response(answer, request_id)
         except (Exception, runtime.TimedOut):  # noqa: BLE001 - as on Lambda: whatever it is, the next request goes on
@@ -72,6 +91,11 @@ class Application:
                 exception=traceback.format_exc(),
             )
             return gateway.refusal(gateway.FAILED, request_id)
+
+
+def open_to_all(function: template.Function) -> template.Function:
+    """Tell a function that there is no authorizer before it, and that this is meant."""
+    return replace(function, environment={**function.environment, "OPEN_TO_ALL": "true"})
 
 
 class Server(uvicorn.Server):
@@ -144,7 +168,7 @@ def main() -> None:
     path = Path(arguments["template"])
     sys.path.insert(0, str(path.parent))
     try:
-        application = Application(template.load(path))
+        application = Application(template.load(path, arguments["parameters"]), arguments["issuer"])
     except LocalError as error:
         runtime.explain(error)
         os._exit(1)

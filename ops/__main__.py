@@ -8,7 +8,7 @@ from types import FrameType
 
 from local import STOP_SIGNALS
 
-_REQUIRED = ("yaml", "boto3", "tqdm", "aws_lambda_powertools")
+_REQUIRED = ("yaml", "boto3", "tqdm", "aws_lambda_powertools", "httptools")
 _CANNOT = 2
 _STOPPED = 130  # what a shell makes of Ctrl-C
 _READER_GONE = 141  # and of SIGPIPE

@@ -1,7 +1,7 @@
 """audit EVENT: recount an event while bookings go on, and say of P1 to P6 whether they hold. It changes nothing.
 
 The sweep's audit (shared/audit.py) settles first and reports what is broken; this one only reads, and shows the
-numbers. The rule of judgement is the same: what is out by more than the transactions that came between is a
+numbers. The rule of judgement is the same: what is out by more than the bookings that changed meanwhile is a
 violation, and a count during which nothing moved is exact. A ticket free beside somebody who waits is the
 promoter's to hand out: only if nothing at all happened in PATIENCE_S is somebody stranded.
 """
@@ -114,7 +114,7 @@ def _report(counted: Count, findings: list[Finding]) -> int:
         sys.stdout.write("A promise is broken.\n")
         return VIOLATION
     if Verdict.UNCLEAR in verdicts:
-        sys.stdout.write(f"Too much moved to tell: {counted.moved} transactions during the last count. Try again.\n")
+        sys.stdout.write(f"Too much moved to tell: {counted.moved} changes during the last count. Try again.\n")
         return INCONCLUSIVE
     sys.stdout.write("All promises hold.\n")
     return HOLDS

@@ -36,12 +36,12 @@ class Count:
     event: Event
     tally: Tally
     lanes: list[Lane]
-    changes_before: int  # of all lanes together: every transaction adds 1
+    changes_before: int  # of all lanes together: every booking that is changed adds 1
     changes_after: int
 
     @property
     def moved(self) -> int:
-        """Return the number of transactions that came between: each can put a count out by one at the most."""
+        """Return how many bookings changed meanwhile: each can put a count out by one at the most."""
         return self.changes_after - self.changes_before
 
     @property

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from shared import telemetry
+from shared.caller import Caller, NotSignedIn, NotYourBooking, OrganisersOnly
 from shared.contract import EventPath
 from shared.model import (
     BODY_BYTES_MAX,
@@ -57,6 +58,9 @@ class InvalidRequest(TicketOfficeError):
 # Error -> HTTP status, code, title. The only place where the two meet.
 PROBLEMS: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     MalformedJson: (400, "malformed-json", "Malformed JSON"),
+    NotSignedIn: (401, "not-signed-in", "Not signed in"),
+    NotYourBooking: (403, "not-your-booking", "Not your booking"),
+    OrganisersOnly: (403, "organisers-only", "Organisers only"),
     EventNotFound: (404, "event-not-found", "Event not found"),
     BookingNotFound: (404, "booking-not-found", "Booking not found"),
     BookingChanged: (409, "booking-changed", "Booking changed"),
@@ -127,10 +131,9 @@ def idempotency_key(app: APIGatewayHttpResolver) -> str | None:
     return key
 
 
-def caller(app: APIGatewayHttpResolver) -> str:
-    """Return who asks: the subject of the JWT that API Gateway verified, or "" where the API is open."""
-    authorizer = app.current_event.raw_event["requestContext"].get("authorizer", {})
-    return str(authorizer.get("jwt", {}).get("claims", {}).get("sub", ""))
+def caller(app: APIGatewayHttpResolver) -> Caller:
+    """Return who asks."""
+    return Caller.of(app.current_event.raw_event["requestContext"])
 
 
 def answer(status_code: int, model: BaseModel, headers: Mapping[str, str] | None = None) -> Response[str]:
@@ -187,6 +190,8 @@ def _problem(app: APIGatewayHttpResolver, error: Exception) -> Response[str]:
     if isinstance(error, InvalidRequest):
         problem["errors"] = error.errors
     headers = {"Cache-Control": "no-store"}
+    if isinstance(error, NotSignedIn):
+        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 wants it with every 401
     if isinstance(error, TryAgain):
         headers["Retry-After"] = str(RETRY_AFTER_S)
         telemetry.outcome(telemetry.Metric.TRY_AGAIN, cause=error.cause)

@@ -56,11 +56,12 @@ _SERVER_FAULT_STATUS: Final = 500
 _random = random.SystemRandom()
 
 # No ClientRequestToken is ever sent: its memory ends after ten minutes, that of our conditions does not.
-client = Client.of_environment()
 if os.environ.get("TRACING") == "Active":
     from shared import tracing  # not loaded where it is off
 
-    client = tracing.Traced.of_environment()
+    client: Client = tracing.Traced.of_environment()
+else:
+    client = Client.of_environment()
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class Lane:
 
     `waiting` is this lane's share of the number of people waiting: people join on their home lane and are
     promoted on the lane that had the ticket, so a share may be negative and only the sum means anything.
-    `changes` counts the transactions that touched the lane; the audit tells by it that something moved.
+    `changes` counts the changes of bookings that touched the lane; the audit tells by it that something moved.
     """
 
     event_id: str

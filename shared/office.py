@@ -50,7 +50,8 @@ def status(event_id: str, user_id: str | None, deadline: Deadline) -> tuple[Avai
 def _first_answer(claim: NewClaim, booking: Booking, deadline: Deadline) -> Claim:
     """Tell the user where the claim just made stands; settle if it is first in line.
 
-    That way a ticket which came back while nobody waited is booked in one request.
+    That way a ticket which came back while nobody waited is booked in one request. (Right after a long list was emptied
+    its front may be taken for what it was, and the stream's hint does it.)
     """
     answer = _standing(claim.event, booking, deadline, is_new=True)
     if answer.position is None or answer.position.value > 1:

@@ -65,8 +65,10 @@ def _tickets(lanes: list[Lane]) -> list[int]:
 def _promote_in_order(event: Event, entries: list[Entry], tickets: list[int], deadline: Deadline) -> int:
     """Promote the entries up to the first that is refused, all at once; return how many were promoted.
 
-    None where a lane refused: somebody was faster, and all is to be read again.
+    None where a lane refused: somebody was faster, and all is to be read again. Who stands in the list twice, which is
+    damage, is in a transaction once: it may not have an item twice.
     """
+    entries = entries[: _first_repeated(entries)]
     while entries:
         refused = dynamodb.commit(_promote(event, entries, tickets), deadline)
         if refused is None:
@@ -79,6 +81,16 @@ def _first_refused(refused: Refused, entries: int) -> int:
     """Return how many entries stand before the first that was refused; 0 if none was, but a lane."""
     bookings = refused.reasons[: 2 * entries : 2]
     return next((place for place, reason in enumerate(bookings) if reason.refused), 0)
+
+
+def _first_repeated(entries: list[Entry]) -> int:
+    """Return how many entries stand before the first of a user who has one among them already; all if none does."""
+    users: set[str] = set()
+    for place, entry in enumerate(entries):
+        if entry.user_id in users:
+            return place
+        users.add(entry.user_id)
+    return len(entries)
 
 
 def _promote(event: Event, entries: list[Entry], tickets: list[int]) -> list[TransactItem]:

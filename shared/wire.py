@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -19,7 +20,8 @@ import httptools
 from shared.signing import Credentials, Signer, credentials
 
 CONNECT_TIMEOUT_S = 1.0
-READ_TIMEOUT_S = 2.0  # DynamoDB answers in milliseconds; what takes this long is lost
+READ_TIMEOUT_S = 2.0  # of a whole answer: DynamoDB takes milliseconds, what takes this long is lost
+IDLE_S_MAX = 60.0  # then the other end may be gone without a word, as after a function was frozen: a new one is made
 _OK = 200
 _RECEIVE_BYTES = 65_536
 _CONTENT_TYPE: Final = "application/x-amz-json-1.0"
@@ -84,7 +86,10 @@ class Client:
             raise NoAnswer(operation, type(error).__name__) from error
         if status != _OK:
             raise _failure(operation, status, answer)
-        answered: dict[str, Any] = json.loads(answer)
+        try:
+            answered: dict[str, Any] = json.loads(answer)
+        except ValueError as error:  # not DynamoDB's: nobody knows what became of the request
+            raise NoAnswer(operation, type(error).__name__) from error
         return answered
 
 
@@ -101,6 +106,7 @@ class _Connection:
         self._host = parts.hostname
         self._port = parts.port or (443 if self._tls else 80)
         self._socket: socket.socket | None = None
+        self._used_at_s = 0.0
 
     def post(self, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         """Post to "/" and return status and body of the answer. Raises OSError; httptools.HttpParserError.
@@ -109,13 +115,16 @@ class _Connection:
         """
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         request = f"POST / HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
-        if self._socket is None or _has_ended(self._socket):
+        if self._socket is None or time.time() > self._used_at_s + IDLE_S_MAX or _has_ended(self._socket):
             self.close()
             self._socket = self._connected()
+        self._used_at_s = time.time()  # not the monotonic clock, which may stand still while a function is frozen
         is_kept = False
         try:
+            until_s = time.monotonic() + READ_TIMEOUT_S
+            self._socket.settimeout(READ_TIMEOUT_S)
             self._socket.sendall(request)
-            answer = _Answer(self._socket)
+            answer = _Answer(self._socket, until_s)
             is_kept = answer.keeps_alive
             return answer.status, answer.body
         finally:
@@ -125,27 +134,27 @@ class _Connection:
     def _connected(self) -> socket.socket:
         connected = socket.create_connection((self._host, self._port), CONNECT_TIMEOUT_S)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._tls:
             connected = self._tls.wrap_socket(connected, server_hostname=self._host)
-        connected.settimeout(READ_TIMEOUT_S)
         return connected
 
     def close(self) -> None:
         """End it; the next request makes another."""
-        if self._socket:
-            self._socket.close()
-        self._socket = None
+        ended, self._socket = self._socket, None  # in this order: whatever interrupts it leaves no closed one behind
+        if ended:
+            ended.close()
 
 
 class _Answer:
-    """Reads one answer from a socket, for httptools' parser to tell its parts."""
+    """Reads one answer from a socket until a moment on the monotonic clock; httptools' parser tells its parts."""
 
-    def __init__(self, connected: socket.socket) -> None:
+    def __init__(self, connected: socket.socket, until_s: float) -> None:
         self._parts: list[bytes] = []
         self._is_whole = False
         self._parser = httptools.HttpResponseParser(self)
         while not self._is_whole:
+            if time.monotonic() > until_s:
+                raise TimeoutError("the answer did not end in time")
             received = connected.recv(_RECEIVE_BYTES)
             if not received:
                 raise ConnectionResetError("the connection ended before the answer")

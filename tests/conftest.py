@@ -6,6 +6,7 @@ The environment is set before any test module is imported, for shared/ reads it 
 import io
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -35,9 +36,8 @@ def pytest_configure() -> None:
 
 def pytest_unconfigure() -> None:
     """Close the office's connection, and stop the engine."""
-    from shared import dynamodb
-
-    dynamodb.client.connection.close()
+    if office := sys.modules.get("shared.dynamodb"):
+        office.client.connection.close()
     _running.close()
 
 

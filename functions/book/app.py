@@ -16,6 +16,7 @@ def book() -> Response[str]:
     So is who cancelled by another request before this one was answered: with the claim as it is now.
     """
     request = api.body_as(app, contract.BookRequest)
+    api.caller(app).must_be(request.user_id)
     claim = office.book(request.event_id, request.user_id, Deadline.after(REQUEST_BUDGET_S))
     return api.answer(_status_code(claim), contract.booking_answer(claim.booking, claim.position))
 

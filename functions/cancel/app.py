@@ -13,6 +13,7 @@ app = api.resolver()
 def cancel() -> Response[str]:
     """Cancel the user's booking; repeating it gets the same answer."""
     request = api.body_as(app, contract.CancelRequest)
+    api.caller(app).must_be(request.user_id)
     booking = office.cancel(request.event_id, request.user_id, request.booking_id, Deadline.after(REQUEST_BUDGET_S))
     return api.answer(200, contract.booking_answer(booking))
 

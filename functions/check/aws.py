@@ -9,6 +9,8 @@ from typing import Any, Final
 import boto3
 from botocore.config import Config
 
+USER_CLAIM: Final = os.environ["USER_CLAIM"]
+
 # The functions that answer requests, by route and alias, as template.yaml names them.
 FUNCTIONS: Final[Mapping[str, str]] = {
     "POST /initialize": os.environ["INITIALIZE_FUNCTION"],
@@ -47,10 +49,14 @@ def invoke(
 ) -> tuple[int, dict[str, Any]]:
     """Send a request to the function of a route, as API Gateway does; return the status and the body of its answer.
 
+    Whom the request names asks, and is an organiser: the functions take the claims of a token from whoever may invoke
+    them, and IAM says who that is.
+
     Not through API Gateway: its routes name the aliases, the aliases' deployments name this function, and so this
     function cannot name the API. Raises RuntimeError when the function did not answer.
     """
     method, raw_path = route.format(**(path or {})).split(" ", 1)
+    user_id = {**(body or {}), **(query or {})}.get("userId", "deployment-check")
     payload = {
         "version": "2.0",
         "routeKey": route,
@@ -64,6 +70,9 @@ def invoke(
             "requestId": str(uuid.uuid4()),
             "routeKey": route,
             "stage": "$default",
+            "authorizer": {
+                "jwt": {"claims": {"sub": user_id, USER_CLAIM: user_id, "scope": "organiser"}, "scopes": None}
+            },
         },
         "body": None if body is None else json.dumps(body),
         "isBase64Encoded": False,

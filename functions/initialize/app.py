@@ -12,12 +12,14 @@ app = api.resolver()
 @app.post("/initialize")
 def initialize() -> Response[str]:
     """Open the event; with an Idempotency-Key that was used before, answer with the event it opened."""
+    caller = api.caller(app)
+    caller.must_organise()
     request = api.body_as(app, contract.InitializeRequest)
     event = events.open_event(
         request.name,
         request.total_tickets,
         Deadline.after(REQUEST_BUDGET_S),
-        caller=api.caller(app),
+        caller=caller.subject or "",
         idempotency_key=api.idempotency_key(app),
     )
     headers = {"Location": f"/status/{event.event_id}"}

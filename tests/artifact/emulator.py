@@ -24,6 +24,7 @@ START_S_MAX = 30
 STOP_S_MAX = 5
 DEPLOY_S_MAX = 60
 REQUEST_S_MAX = 20
+PASSWORD = "Correct-Horse-9-Battery"
 
 # The emulator takes these for the account's owner; the functions get credentials of their roles from it.
 OWNER = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -81,6 +82,14 @@ class Emulator:
 
 
 @dataclass(frozen=True)
+class User:
+    """A user of the user pool, by the name that it gave them, with a token of its own making."""
+
+    user_id: str
+    token: str
+
+
+@dataclass(frozen=True)
 class Deployed:
     """A stack in the emulator."""
 
@@ -102,11 +111,31 @@ class Deployed:
         found: dict[str, Any] = client.get_template(StackName=self.name, TemplateStage="Processed")["TemplateBody"]
         return found
 
+    def outputs(self) -> dict[str, str]:
+        """Return what the template gives out."""
+        [stack] = self.emulator.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
     def add_routes(self) -> None:
-        """Give the API the routes of its OpenAPI body: SAM puts them there, and the emulator does not read it."""
+        """Give the API what its OpenAPI body says: SAM puts routes and authorizer there, the emulator does not read it.
+
+        As it is with a user pool: that is the issuer, its app clients are the audience, every route takes a token.
+        """
         resources, client = self.resources(), self.emulator.client("apigatewayv2")
         api = resources["Api"]["PhysicalResourceId"]
-        for path, methods in self.template()["Resources"]["Api"]["Properties"]["Body"]["paths"].items():
+        body = self.template()["Resources"]["Api"]["Properties"]["Body"]
+        declared_authorizer = body["components"]["securitySchemes"]["Jwt"]["x-amazon-apigateway-authorizer"]
+        outputs = self.outputs()
+        pool = f"cognito-idp.{OWNER['AWS_DEFAULT_REGION']}.amazonaws.com/{outputs['UserPoolId']}"
+        clients = [outputs["UserPoolClientId"], outputs["OrganiserClientId"]]
+        authorizer = client.create_authorizer(
+            ApiId=api,
+            Name="Jwt",
+            AuthorizerType=declared_authorizer["type"].upper(),
+            IdentitySource=[declared_authorizer["identitySource"]],
+            JwtConfiguration={"Issuer": f"https://{pool}", "Audience": clients},
+        )
+        for path, methods in body["paths"].items():
             for method, operation in methods.items():
                 declared = operation["x-amazon-apigateway-integration"]
                 alias = declared["uri"]["Fn::Sub"].rpartition("${")[2].partition("}")[0]
@@ -117,13 +146,54 @@ class Deployed:
                     IntegrationUri=resources[alias]["PhysicalResourceId"],  # an alias's is its ARN
                 )
                 target = f"integrations/{integration['IntegrationId']}"
-                client.create_route(ApiId=api, RouteKey=f"{method.upper()} {path}", Target=target)
+                assert "security" in operation, f"{method} {path} takes no token"
+                client.create_route(
+                    ApiId=api,
+                    RouteKey=f"{method.upper()} {path}",
+                    Target=target,
+                    AuthorizationType=declared_authorizer["type"].upper(),
+                    AuthorizerId=authorizer["AuthorizerId"],
+                )
 
-    def ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
+    def sign_up(self, email: str, group: str | None = None) -> "User":
+        """Make a user of the user pool, in a group; return them, signed in."""
+        client, outputs = self.emulator.client("cognito-idp"), self.outputs()
+        pool = {"UserPoolId": outputs["UserPoolId"]}
+        made = client.admin_create_user(**pool, Username=email, MessageAction="SUPPRESS")["User"]
+        client.admin_set_user_password(**pool, Username=email, Password=PASSWORD, Permanent=True)
+        if group:
+            client.admin_add_user_to_group(**pool, Username=email, GroupName=group)
+        signed_in = client.admin_initiate_auth(
+            **pool,
+            ClientId=outputs["UserPoolClientId"],
+            AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": email, "PASSWORD": PASSWORD},
+        )["AuthenticationResult"]
+        [user_id] = [attribute["Value"] for attribute in made["Attributes"] if attribute["Name"] == "sub"]
+        return User(user_id, signed_in["AccessToken"])
+
+    def program(self) -> "User":
+        """Return an organiser's program, signed in by its secret, as OAuth has it for programs."""
+        outputs = self.outputs()
+        client_id = outputs["OrganiserClientId"]
+        found = self.emulator.client("cognito-idp").describe_user_pool_client(
+            UserPoolId=outputs["UserPoolId"], ClientId=client_id
+        )["UserPoolClient"]
+        answer = httpx.post(
+            f"{self.emulator.url}/oauth2/token",
+            data={"grant_type": "client_credentials"},
+            auth=(client_id, found["ClientSecret"]),
+            timeout=REQUEST_S_MAX,
+        )
+        assert answer.status_code == httpx.codes.OK, answer.text
+        return User(client_id, answer.json()["access_token"])
+
+    def ask(self, method: str, path: str, body: Any = None, user: "User | None" = None) -> httpx.Response:
         """Send a request to the API; the emulator finds the API by the host that is asked for."""
         host = f"{self.physical_id('Api')}.execute-api.localhost:{self.emulator.port}"
         url = f"{self.emulator.url}{path}"
-        return httpx.request(method, url, json=body, headers={"Host": host}, timeout=REQUEST_S_MAX)
+        headers = {"Host": host} | ({"Authorization": f"Bearer {user.token}"} if user else {})
+        return httpx.request(method, url, json=body, headers=headers, timeout=REQUEST_S_MAX)
 
 
 @contextmanager

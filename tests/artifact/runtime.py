@@ -62,11 +62,35 @@ class Running:
 def running(artifact: Artifact, environment: Mapping[str, str], log: Path) -> Iterator[Running]:
     """Run an artifact with the layer where Lambda puts it; it is killed at the end."""
     port, runtime_api_port = _free_ports()
-    (site_packages,) = (ROOT / ".venv-lambda").glob("lib/python*/site-packages")
     (emulator,) = (ROOT / ".venv-sam").glob(
         f"lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-{ARCHITECTURE}"
     )
-    environment = {
+    command = [str(emulator), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
+    command += ["--runtime-api-address", f"127.0.0.1:{runtime_api_port}"]
+    command += [str(PYTHON), "-m", "awslambdaric", artifact.handler]
+    with log.open("wb") as output:
+        # A process group of its own: the emulator starts the runtime as a child.
+        process = subprocess.Popen(
+            command,
+            cwd=artifact.folder,
+            env={**environment_of(artifact), **environment},
+            stdout=output,
+            stderr=output,
+            process_group=0,
+        )
+    try:
+        _wait_for(port, process, log)
+        yield Running(f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations", process.pid)
+    finally:
+        with suppress(ProcessLookupError):  # it died by itself
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def environment_of(artifact: Artifact) -> dict[str, str]:
+    """Return the variables that Lambda and the template give a function, but for those of an account."""
+    (site_packages,) = (ROOT / ".venv-lambda").glob("lib/python*/site-packages")
+    return {
         "PATH": os.defpath,
         "LAMBDA_TASK_ROOT": str(artifact.folder),
         "_HANDLER": artifact.handler,
@@ -77,23 +101,7 @@ def running(artifact: Artifact, environment: Mapping[str, str], log: Path) -> It
         "PYTHONPATH": os.pathsep.join(map(str, [artifact.folder, artifact.layer / "python", site_packages])),
         "PYTHONDONTWRITEBYTECODE": "1",
         **artifact.environment,
-        **environment,
     }
-    command = [str(emulator), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
-    command += ["--runtime-api-address", f"127.0.0.1:{runtime_api_port}"]
-    command += [str(PYTHON), "-m", "awslambdaric", artifact.handler]
-    with log.open("wb") as output:
-        # A process group of its own: the emulator starts the runtime as a child.
-        process = subprocess.Popen(
-            command, cwd=artifact.folder, env=environment, stdout=output, stderr=output, process_group=0
-        )
-    try:
-        _wait_for(port, process, log)
-        yield Running(f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations", process.pid)
-    finally:
-        with suppress(ProcessLookupError):  # it died by itself
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def python_version() -> str:

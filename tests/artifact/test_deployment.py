@@ -4,7 +4,7 @@ What this shows and nothing else here does: that the template can be deployed as
 roles, routes, aliases and event source mapping find each other by the names CloudFormation gives them, and that the
 functions work with the privileges of their roles. What the emulator does unlike AWS is not tested here:
 - it has neither CodeDeploy nor alarms over several metrics: what is deployed is the template without them;
-- it does not read the OpenAPI body of an HTTP API: the routes are made from it by the emulator's own calls;
+- it does not read the OpenAPI body of an HTTP API: routes and authorizer are made from it by the emulator's own calls;
 - its event source mapping knows neither ReportBatchItemFailures nor OnFailure.
 """
 
@@ -21,9 +21,10 @@ import yaml
 from local import intrinsics
 from tests.artifact import emulator
 from tests.artifact.deployment import stand_in
-from tests.artifact.emulator import Deployed
+from tests.artifact.emulator import Deployed, User
 
 PROMOTE_S_MAX = 10
+CONCERT = {"name": "The concert", "totalTickets": 1}
 
 pytestmark = pytest.mark.timeout(180)  # the first test waits for the build and the deployment, some 25 s
 
@@ -34,7 +35,7 @@ def stack(build: Path, architecture: str, tmp_path_factory: pytest.TempPathFacto
     with emulator.running(tmp_path_factory.mktemp("emulator")) as aws, stand_in() as codedeploy:
         template = build.with_name("emulator.yaml")  # beside the build, for SAM finds the artifacts from there
         template.write_text(yaml.safe_dump(_without_what_the_emulator_lacks(build / "template.yaml", codedeploy.url)))
-        deployed = aws.deploy(template, "office", Architecture=architecture)
+        deployed = aws.deploy(template, "office", Architecture=architecture, OrganiserClient="true")
         deployed.add_routes()
         yield deployed
 
@@ -56,56 +57,94 @@ def _without_what_the_emulator_lacks(path: Path, codedeploy: str) -> dict[str, A
     return template
 
 
+@pytest.fixture(scope="module")
+def olga(stack: Deployed) -> User:
+    """Return an organiser."""
+    return stack.sign_up("olga@example.org", group="organiser")
+
+
+@pytest.fixture(scope="module")
+def anna(stack: Deployed) -> User:
+    """Return a buyer."""
+    return stack.sign_up("anna@example.org")
+
+
+@pytest.fixture(scope="module")
+def ben(stack: Deployed) -> User:
+    """Return another buyer."""
+    return stack.sign_up("ben@example.org")
+
+
 @pytest.fixture
-def event_id(stack: Deployed) -> str:
+def event_id(stack: Deployed, olga: User) -> str:
     """Return an event with one ticket."""
-    opened = stack.ask("POST", "/initialize", {"name": "The concert", "totalTickets": 1})
+    opened = stack.ask("POST", "/initialize", CONCERT, olga)
     assert opened.status_code == 201, opened.text
     return str(opened.json()["eventId"])
 
 
-def _book(stack: Deployed, event_id: str, user_id: str) -> tuple[int, dict[str, Any]]:
-    answer = stack.ask("POST", "/book", {"userId": user_id, "eventId": event_id})
+def _book(stack: Deployed, event_id: str, user: User) -> tuple[int, dict[str, Any]]:
+    answer = stack.ask("POST", "/book", {"userId": user.user_id, "eventId": event_id}, user)
     return answer.status_code, answer.json()
 
 
-def _status(stack: Deployed, event_id: str, user_id: str) -> dict[str, Any]:
-    status: dict[str, Any] = stack.ask("GET", f"/status/{event_id}?userId={user_id}").json()
+def _status(stack: Deployed, event_id: str, user: User) -> dict[str, Any]:
+    status: dict[str, Any] = stack.ask("GET", f"/status/{event_id}?userId={user.user_id}", user=user).json()
     return status
 
 
-def test_a_cancelled_ticket_goes_to_the_first_in_line_by_the_stream(stack: Deployed, event_id: str) -> None:
+def test_a_cancelled_ticket_goes_to_the_first_in_line_by_the_stream(
+    stack: Deployed, event_id: str, anna: User, ben: User
+) -> None:
     """P1, P3, P6: nobody but the event source mapping calls the promoter."""
-    confirmed, booking = _book(stack, event_id, "anna")
+    confirmed, booking = _book(stack, event_id, anna)
     assert (confirmed, booking["status"]) == (201, "CONFIRMED")
-    waiting, place = _book(stack, event_id, "ben")
+    waiting, place = _book(stack, event_id, ben)
     assert (waiting, place["status"], place["position"]) == (202, "WAITING", 1)
-    assert _status(stack, event_id, "ben")["waitingListCount"] == 1
+    assert _status(stack, event_id, ben)["waitingListCount"] == 1
 
-    cancelled = stack.ask("POST", "/cancel", {"userId": "anna", "eventId": event_id})
+    cancelled = stack.ask("POST", "/cancel", {"userId": anna.user_id, "eventId": event_id}, anna)
     assert (cancelled.status_code, cancelled.json()["was"]) == (200, "CONFIRMED")
 
     until = time.monotonic() + PROMOTE_S_MAX
-    while (status := _status(stack, event_id, "ben"))["booking"]["status"] != "CONFIRMED":
+    while (status := _status(stack, event_id, ben))["booking"]["status"] != "CONFIRMED":
         assert time.monotonic() < until, stack.emulator.log.read_text()
         time.sleep(0.1)
     assert status["booking"]["bookingId"] == place["bookingId"]
     assert (status["availableTickets"], status["bookedTickets"], status["waitingListCount"]) == (0, 1, 0)
 
 
-def test_the_deployed_office_answers_as_the_contract_says(stack: Deployed, event_id: str) -> None:
+def test_the_deployed_office_answers_as_the_contract_says(stack: Deployed, event_id: str, anna: User) -> None:
     """P7, and the errors: what API Gateway hands over is what the functions expect."""
-    _, first = _book(stack, event_id, "anna")
-    assert _book(stack, event_id, "anna") == (200, first)
-    unknown = stack.ask("GET", "/status/nowhere")
+    _, first = _book(stack, event_id, anna)
+    assert _book(stack, event_id, anna) == (200, first)
+    unknown = stack.ask("GET", "/status/nowhere", user=anna)
     assert (unknown.status_code, unknown.headers["content-type"]) == (404, "application/problem+json")
-    assert stack.ask("POST", "/book", {"userId": "anna"}).status_code == 422
+    assert stack.ask("POST", "/book", {"userId": anna.user_id}, anna).status_code == 422
 
 
-def test_the_sweep_runs_as_deployed(stack: Deployed, event_id: str) -> None:
+def test_who_has_no_token_of_the_user_pool_gets_nowhere(stack: Deployed, event_id: str, anna: User, ben: User) -> None:
+    """The tokens are Cognito's, their claims come to the functions as API Gateway writes them."""
+    booking = {"userId": anna.user_id, "eventId": event_id}
+    assert stack.ask("POST", "/book", booking).status_code == 401
+    assert stack.ask("GET", f"/status/{event_id}").status_code == 401
+    assert stack.ask("POST", "/book", booking, User("anna", f"{anna.token}x")).status_code == 401
+    refused = stack.ask("POST", "/book", booking, ben)
+    assert (refused.status_code, refused.json()["code"]) == (403, "not-your-booking")
+    refused = stack.ask("POST", "/initialize", CONCERT, anna)
+    assert (refused.status_code, refused.json()["code"]) == (403, "organisers-only")
+    assert _status(stack, event_id, anna)["availableTickets"] == 1
+
+
+def test_an_organisers_program_opens_an_event_by_its_scope(stack: Deployed) -> None:
+    """It has a secret, and no user."""
+    assert stack.ask("POST", "/initialize", CONCERT, stack.program()).status_code == 201
+
+
+def test_the_sweep_runs_as_deployed(stack: Deployed, event_id: str, anna: User, ben: User) -> None:
     """P6: its role, table names and index are right; the schedule itself is AWS's to keep."""
-    _book(stack, event_id, "anna")
-    _book(stack, event_id, "ben")
+    _book(stack, event_id, anna)
+    _book(stack, event_id, ben)
     answer = stack.emulator.client("lambda").invoke(FunctionName=stack.physical_id("SweepFunction"))
     assert "FunctionError" not in answer
     assert json.loads(answer["Payload"].read())["swept"] >= 1
@@ -125,18 +164,18 @@ def test_every_resource_of_the_template_is_there(stack: Deployed) -> None:
     assert resources.keys() == stack.template()["Resources"].keys()
 
 
-def test_a_function_can_do_only_what_its_role_allows(stack: Deployed, event_id: str) -> None:
+def test_a_function_can_do_only_what_its_role_allows(stack: Deployed, event_id: str, anna: User) -> None:
     """The control of all of the above: the emulator refuses what a role does not allow."""
     iam, role = stack.emulator.client("iam"), stack.physical_id("StatusFunctionRole")
     (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
     document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
-    assert stack.ask("GET", f"/status/{event_id}").status_code == 200
+    assert stack.ask("GET", f"/status/{event_id}", user=anna).status_code == 200
     iam.delete_role_policy(RoleName=role, PolicyName=policy)
     try:
-        assert stack.ask("GET", f"/status/{event_id}").status_code == 500
+        assert stack.ask("GET", f"/status/{event_id}", user=anna).status_code == 500
     finally:
         iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
-    assert stack.ask("GET", f"/status/{event_id}").status_code == 200
+    assert stack.ask("GET", f"/status/{event_id}", user=anna).status_code == 200
 
 
 def test_the_emulator_listens_on_this_machine_only(stack: Deployed) -> None:

@@ -102,6 +102,9 @@ def payload(name: str) -> Payload:
 
 def by(user_id: str, request: Payload) -> Payload:
     """Return the request as another user would send it."""
+    context = request["requestContext"]
+    claims = context["authorizer"]["jwt"]["claims"] | {"sub": user_id}
+    request = request | {"requestContext": context | {"authorizer": {"jwt": {"claims": claims, "scopes": None}}}}
     if "body" in request:
         return request | {"body": json.dumps(json.loads(request["body"]) | {"userId": user_id})}
     return request | {"rawQueryString": f"userId={user_id}", "queryStringParameters": {"userId": user_id}}

@@ -29,7 +29,7 @@ TABLE = Table(
         "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
     },
 )
-SYSTEM = System(functions={}, routes=(), tables=(TABLE,), stream=None, schedules=())
+SYSTEM = System(functions={}, routes=(), tables=(TABLE,), stream=None, schedules=(), cors=None)
 STREAM = Stream(
     "Things", "F", patterns=(), batch_size=100, retries=1, max_age_s=3600, bisect=True, reports_failures=True
 )

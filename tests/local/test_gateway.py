@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from local import gateway
+from local import cors, gateway
+from local.http_api import Cors
 from local.template import Route
 
 ROUTER = gateway.Router(
@@ -223,6 +224,7 @@ def test_an_answer_that_is_none_is_an_error(answer: Any) -> None:
 def test_the_gateways_own_answers_are_those_of_api_gateway() -> None:
     """Word by word."""
     for refusal, message in (
+        (gateway.UNAUTHORIZED, "Unauthorized"),
         (gateway.NOT_FOUND, "Not Found"),
         (gateway.FAILED, "Internal Server Error"),
         (gateway.TOO_LARGE, "Request Entity Too Large"),
@@ -231,3 +233,19 @@ def test_the_gateways_own_answers_are_those_of_api_gateway() -> None:
         assert status == refusal[0]
         assert json.loads(body) == {"message": message}
         assert dict(headers)[b"content-type"] == b"application/json"
+
+
+def test_what_a_function_says_about_other_origins_is_ignored() -> None:
+    """Where the API has a list of them."""
+    allowed = Cors(("https://a.example",), ("GET",), ("authorization",), (), 0)
+    response = (200, [(b"access-control-allow-origin", b"*"), (b"content-type", b"text/plain")], b"x")
+    for origin, said in ((b"https://a.example", [b"https://a.example"]), (b"https://b.example", [])):
+        _, headers, body = cors.answered(allowed, [(b"origin", origin)], response)
+        assert [value for name, value in headers if name == b"access-control-allow-origin"] == said
+        assert ((b"content-type", b"text/plain") in headers, body) == (True, b"x")
+
+
+def test_an_options_request_that_is_no_preflight_is_told_nothing() -> None:
+    """A preflight says which method it is about."""
+    allowed = Cors(("https://a.example",), ("GET",), ("authorization",), (), 0)
+    assert cors.preflight(allowed, [(b"origin", b"https://a.example")], "r") == (204, [(b"apigw-requestid", b"r")], b"")

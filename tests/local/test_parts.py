@@ -80,8 +80,10 @@ def test_a_part_ends_when_its_lifeline_is_cut(tmp_path: Path, module: str) -> No
     """Also on systems where the kernel does not see to it."""
     ours, theirs = socket.socketpair()
     listening = socket.create_server(("127.0.0.1", 0))
-    arguments = {
+    arguments: dict[str, Any] = {
         "template": echo_template(tmp_path),
+        "parameters": {},
+        "issuer": None,
         "parent": os.getpid(),
         "lifeline": theirs.fileno(),
         "socket": listening.fileno(),

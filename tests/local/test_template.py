@@ -1,18 +1,20 @@
 """Reading template.yaml: the truth of the stack, and a plain refusal of what one machine cannot do alike."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from local import intrinsics, template
+from local import http_api, intrinsics, template
 from local.errors import TemplateError
 
 SMALL = """
 Parameters:
   Stage: {Type: String, Default: dev, AllowedValues: [dev, prod]}
   Size: {Type: Number, Default: 7}
+  Origins: {Type: String, Default: "https://a.example,https://b.example", AllowedPattern: "[^*]+"}
 Conditions:
   IsProd: !Equals [!Ref Stage, prod]
   IsDev: !Not [!Condition IsProd]
@@ -21,7 +23,22 @@ Globals:
     Timeout: 5
     Environment: {Variables: {TABLE: !Ref Things, STAGE: !Ref Stage, COLOUR: red}}
 Resources:
-  Api: {Type: AWS::Serverless::HttpApi}
+  Api:
+    Type: AWS::Serverless::HttpApi
+    Properties:
+      Auth:
+        DefaultAuthorizer: Jwt
+        Authorizers:
+          Jwt:
+            IdentitySource: $request.header.Authorization
+            JwtConfiguration: {issuer: !GetAtt Pool.Url, audience: [x]}
+      DefinitionBody:
+        paths: {"/things/{id}": {get: {security: !If [IsProd, !Ref AWS::NoValue, [{Jwt: []}]]}}}
+      CorsConfiguration: !If
+        - IsProd
+        - {AllowOrigins: !Split [",", !Ref Origins], AllowMethods: [GET], AllowHeaders: [authorization]}
+        - !Ref AWS::NoValue
+      DefaultRouteSettings: {ThrottlingRateLimit: 1}
   Worker:
     Type: AWS::Serverless::Function
     Properties:
@@ -54,6 +71,7 @@ Resources:
       StreamSpecification: {StreamViewType: NEW_IMAGE}
   Alarm: {Type: AWS::CloudWatch::Alarm, Properties: {Anything: !GetAtt Worker.Arn}}
 """
+CORS = {"AllowOrigins": ["https://a.example"], "AllowMethods": ["GET"], "AllowHeaders": []}
 
 
 def load(tmp_path: Path, text: str, **parameters: str) -> template.System:
@@ -113,7 +131,8 @@ def test_triggers_are_read_with_lambdas_defaults(tmp_path: Path) -> None:
     """A stream without limits retries for ever, as on AWS."""
     system = load(tmp_path, SMALL, Size="128")
 
-    assert system.routes == (template.Route("GET", "/things/{id}", "Worker"),)
+    assert system.routes == (template.Route("GET", "/things/{id}", "Worker", takes_token=True),)
+    assert system.cors is None
     assert system.stream == template.Stream(
         table="Things",
         function="Worker",
@@ -128,6 +147,28 @@ def test_triggers_are_read_with_lambdas_defaults(tmp_path: Path) -> None:
     assert system.tables[0].arguments["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
 
 
+def test_what_stands_in_front_of_the_routes_is_read(tmp_path: Path) -> None:
+    """By parameters a route may do without a token, and pages of other origins may call."""
+    system = load(tmp_path, SMALL, Size="128", Stage="prod")
+
+    assert [route.takes_token for route in system.routes] == [False]
+    assert system.cors == http_api.Cors(
+        origins=("https://a.example", "https://b.example"),
+        methods=("GET",),
+        headers=("authorization",),
+        exposed=(),
+        max_age_s=0,
+    )
+
+
+def test_a_route_is_behind_the_authorizer_unless_something_else_is_said(tmp_path: Path) -> None:
+    """And not behind one where there is none."""
+    base = SMALL[: SMALL.index("      DefinitionBody:")] + SMALL[SMALL.index("      CorsConfiguration:") :]
+    assert [route.takes_token for route in load(tmp_path, base, Size="128").routes] == [True]
+    without = base[: base.index("      Auth:")] + base[base.index("      CorsConfiguration:") :]
+    assert [route.takes_token for route in load(tmp_path, without, Size="128").routes] == [False]
+
+
 def test_a_default_outside_lambdas_limits_is_refused(tmp_path: Path) -> None:
     """The small template's default memory of 7 MB is one."""
     with pytest.raises(TemplateError, match=r"^Worker.MemorySize: 7 is not between 128 and 10240$"):
@@ -136,11 +177,15 @@ def test_a_default_outside_lambdas_limits_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
-    [({"Stage": "test"}, "the parameter Stage cannot be test"), ({"Colour": "red"}, "no parameter Colour")],
+    [
+        ({"Stage": "test"}, "the parameter Stage cannot be test"),
+        ({"Colour": "red"}, "no parameter Colour"),
+        ({"Origins": "*"}, "the parameter Origins cannot be *"),
+    ],
 )
 def test_a_wrong_parameter_is_refused(tmp_path: Path, parameters: dict[str, str], message: str) -> None:
     """Neither its name nor its value is guessed."""
-    with pytest.raises(TemplateError, match=message):
+    with pytest.raises(TemplateError, match=re.escape(message)):
         load(tmp_path, SMALL, Size="128", **parameters)
 
 
@@ -173,7 +218,26 @@ def test_a_wrong_parameter_is_refused(tmp_path: Path, parameters: dict[str, str]
         ("Things.Properties.StreamSpecification", None, "stream of Things, which has none"),
         ("Things.Type", "AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::GlobalTable"),
         ("Things.Condition", "Never", "no condition Never"),
-        ("Api.Properties.Auth", {"DefaultAuthorizer": "X"}, "Api.Auth"),
+        ("Api.Properties.Auth", {"DefaultAuthorizer": "X"}, "Api.Auth: one authorizer"),
+        ("Api.Properties.Auth.EnableIamAuthorizer", True, "EnableIamAuthorizer is not understood"),
+        ("Api.Properties.Auth.DefaultAuthorizer", None, "Api.Auth: one authorizer"),
+        ("Api.Properties.Auth.Authorizers.Other", {"FunctionArn": "x"}, "Api.Auth: one authorizer"),
+        ("Api.Properties.Auth.Authorizers.Jwt.AuthorizationScopes", ["a"], "AuthorizationScopes is not understood"),
+        ("Api.Properties.Auth.Authorizers.Jwt.IdentitySource", "$request.querystring.token", "IdentitySource"),
+        ("Api.Properties.Auth.Authorizers.Jwt.JwtConfiguration", None, "a JwtConfiguration"),
+        ("Api.Properties.DefinitionBody.security", [], "security is not understood"),
+        ("Api.Properties.DefinitionBody.paths./nowhere", {"get": {"security": []}}, "security is Jwt without scopes"),
+        ("Api.Properties.DefinitionBody.paths./nowhere", {"get": {"security": [{"Jwt": []}]}}, "no function answers"),
+        ("Api.Properties.DefinitionBody.paths./things/{id}.get", {}, "only the security of a route"),
+        ("Api.Properties.DefinitionBody.paths./things/{id}.get.security", [{"Jwt": ["a"]}], "Jwt without scopes"),
+        ("Api.Properties.DefinitionBody.paths./things/{id}.get.tags", [], "tags is not understood"),
+        ("Api.Properties.DefinitionUri", "s3://a/b", "DefinitionUri is not understood"),
+        ("Api.Properties.StageName", "v1", "StageName is not understood"),
+        ("Api.Properties.CorsConfiguration", True, "CorsConfiguration"),
+        ("Api.Properties.CorsConfiguration", {"AllowOrigins": ["https://a.example"]}, "AllowHeaders is missing"),
+        ("Api.Properties.CorsConfiguration", {"AllowCredentials": True}, "AllowCredentials is not understood"),
+        ("Api.Properties.CorsConfiguration", {**CORS, "AllowOrigins": ["https://*"]}, "an origin is spelled out"),
+        ("Second", {"Type": "AWS::Serverless::HttpApi"}, "one HTTP API is read here, the template has 2"),
         ("Alarm.Type", "AWS::Lambda::EventSourceMapping", "EventSourceMapping"),
     ],
 )

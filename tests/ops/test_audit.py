@@ -283,7 +283,7 @@ def test_movement_is_no_violation(sold_out: Event, local: Commands, during_each_
     done = local("audit", sold_out.event_id)
     assert done.code == INCONCLUSIVE
     assert [verdicts(done)[promise] for promise in ("P1", "P3", "P6")] == ["unclear"] * 3
-    assert done.lines[-1] == "Too much moved to tell: 1 transactions during the last count. Try again."
+    assert done.lines[-1] == "Too much moved to tell: 1 changes during the last count. Try again."
 
 
 def test_movement_that_undoes_itself_is_seen(sold_out: Event, local: Commands, during_each_count: Any) -> None:
@@ -312,7 +312,7 @@ def test_people_who_take_turns_in_the_list_are_no_violation(
     during_each_count(leave_and_join, items.BOOKINGS)
     done = local("audit", sold_out.event_id)
     assert (done.code, verdicts(done)["P3"]) == (INCONCLUSIVE, "unclear")
-    assert " 4 transactions " in done.lines[-1]  # two for each of the two lanes
+    assert " 4 changes " in done.lines[-1]  # two for each of the two lanes
 
 
 def test_an_event_that_sells_out_while_it_is_counted_keeps_p4(

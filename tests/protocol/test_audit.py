@@ -26,8 +26,12 @@ def _promises(event: Event) -> list[str]:
 
 
 @pytest.fixture
-def sold_out(office: Office) -> Iterator[Event]:
-    """Yield an event of 60 tickets on two lanes with 5 people waiting; what a test forges is not checked again."""
+def sold_out(office: Office, monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
+    """Yield an event of 60 tickets on two lanes with 5 people waiting; what a test forges is not checked again.
+
+    Its list has two stripes, as that of a larger one.
+    """
+    monkeypatch.setattr(events, "stripes_for", lambda _: 2)
     event = office.opens(tickets=60)
     for n in range(65):
         event.books(f"user-{n}")
@@ -91,6 +95,18 @@ def test_an_entry_of_somebody_else_is_found(office: Office, sold_out: Event) -> 
         ExpressionAttributeValues={":forged": items.text("mallory")},
     )
     assert _promises(sold_out) == ["P3"]
+
+
+def test_a_second_entry_of_somebody_is_found_and_keeps_nobody_waiting(office: Office, sold_out: Event) -> None:
+    """P3: the same booking in two places of the list, before a free ticket for each of those who wait."""
+    twice = sold_out.check().entries[1]
+    forged = {name: items.text(str(twice[name])) for name in ("userId", "bookingId", "joinedAt")}
+    place = {"stripeId": items.text(items.stripe_id(sold_out.event_id, 1)), "sequence": items.number(99)}
+    office.database.put_item(TableName=items.WAITING_LIST, Item={**place, **forged})
+    for n in range(5):
+        sold_out.cancels(f"user-{n}")
+    assert set(_promises(sold_out)) == {"P3"}
+    assert len(promises.read(office.database, sold_out.event_id).confirmed) == 60
 
 
 def test_somebody_who_cannot_be_promoted_is_found(office: Office, sold_out: Event) -> None:

@@ -149,6 +149,22 @@ def test_a_join_far_back_reads_the_front_of_the_list_once_a_second(
     assert meter.requests == [*join, "Query"]
 
 
+def test_a_warm_function_remembers_so_many_lists(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest is forgotten when there are too many: its front is read again."""
+    monkeypatch.setattr("shared.waiting_list.POSITION_EXACT_MAX", 1)
+    monkeypatch.setattr("shared.waiting_list.FRONTS_MAX", 2)
+    lists = [office.opens(tickets=1) for _ in range(3)]
+    for event in lists:
+        for n in range(4):
+            event.books(f"user-{n}")
+    read = []
+    for event in reversed(lists):
+        with metered() as meter:
+            event.books("late")
+        read.append("Query" in meter.requests)
+    assert read == [False, False, True]
+
+
 @pytest.mark.parametrize(("tickets", "stripes"), [(1, 1), (250, 1), (300, 2), (800, 4), (1_000_000, 4)])
 def test_the_head_of_the_list_is_read_from_each_stripe(office: Office, tickets: int, stripes: int) -> None:
     """An event with many lanes has up to four, each good for 500 joins a second."""

@@ -4,8 +4,9 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -28,6 +29,8 @@ from shared.wire import Client, NoAnswer, RequestFailed
 MOMENT = datetime(2026, 5, 1, 18, 0, 0, tzinfo=UTC)
 HOST = "dynamodb.eu-central-1.amazonaws.com"
 READ = {"TableName": items.EVENTS, "Key": items.event_key("nowhere"), "ConsistentRead": True}
+
+ENTRY = {"stripeId": {"S": "of the wire"}, "sequence": {"N": "1"}, "userId": {"S": "Käse 東京 😀"}}
 
 Serve = Callable[[socket.socket, int], None]  # one connection, and its number from 0
 
@@ -98,6 +101,36 @@ def test_without_a_key_in_the_environment_the_container_gives_credentials(monkey
         thread.join(5)
 
 
+def test_credentials_of_the_container_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A snapshot lives for days, its credentials for hours."""
+    given = iter(["first", "second", "third"])
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            key = next(given)
+            left = timedelta(minutes=1) if key == "first" else timedelta(hours=6)  # about to expire
+            until = (datetime.now(UTC) + left).strftime("%Y-%m-%dT%H:%M:%SZ")
+            self.send_response(200)
+            self.end_headers()
+            facts = {"AccessKeyId": key, "SecretAccessKey": "s", "Token": "t", "Expiration": until}
+            self.wfile.write(json.dumps(facts).encode())
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"):
+            monkeypatch.delenv(f"AWS_{name}", raising=False)
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{server.server_port}/")
+        present = credentials()
+        keys = [present().access_key for _ in range(3)]
+        server.shutdown()
+        thread.join(5)
+    assert keys[-1] == "second"
+
+
 def test_no_credentials_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """At an operator's terminal, where python -m ops explains it."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
@@ -147,68 +180,90 @@ def test_what_is_no_endpoint_is_told(endpoint: str) -> None:
 # ------------------------------------------------------------------ answers
 
 
+METHODS = {
+    "BatchGetItem": "batch_get_item",
+    "GetItem": "get_item",
+    "Query": "query",
+    "Scan": "scan",
+    "TransactWriteItems": "transact_write_items",
+    "UpdateItem": "update_item",
+}
+NAMED = {
+    "TableName": items.EVENTS,
+    "Key": items.event_key("of the wire"),
+    "UpdateExpression": "SET #n = :n",
+    "ExpressionAttributeNames": {"#n": "name"},
+    "ExpressionAttributeValues": {":n": {"S": "Käse 東京 😀"}},
+    "ReturnValues": "UPDATED_NEW",
+}
+ON_A_STRIPE = {
+    "TableName": items.WAITING_LIST,
+    "KeyConditionExpression": "stripeId = :s",
+    "ExpressionAttributeValues": {":s": {"S": "of the wire"}},
+}
+IMPOSSIBLE = {
+    "TableName": items.EVENTS,
+    "Item": items.event_key("of the wire"),
+    "ConditionExpression": "attribute_exists(nothing)",
+    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+}
+
+
+@pytest.fixture
+def client(database: Any) -> Iterator[Client]:
+    """Yield a client of the engine, in which there is an entry to be read."""
+    database.put_item(TableName=items.WAITING_LIST, Item=ENTRY)
+    client = Client.of_environment()
+    yield client
+    client.connection.close()
+
+
 @pytest.mark.parametrize(
     ("operation", "request_"),
     [
+        ("UpdateItem", NAMED),
+        ("GetItem", {"TableName": items.EVENTS, "Key": items.event_key("of the wire")}),
         ("GetItem", READ),
-        ("BatchGetItem", {"RequestItems": {items.EVENTS: {"Keys": [items.event_key("nowhere")]}}}),
-        (
-            "Query",
-            {
-                "TableName": items.WAITING_LIST,
-                "KeyConditionExpression": "eventId = :e",
-                "ExpressionAttributeValues": {":e": {"S": "Käse"}},
-            },
-        ),
-        (
-            "UpdateItem",
-            {
-                "TableName": items.EVENTS,
-                "Key": items.event_key("of the wire"),
-                "UpdateExpression": "SET #n = :n",
-                "ExpressionAttributeNames": {"#n": "name"},
-                "ExpressionAttributeValues": {":n": {"S": "Käse 東京 😀"}},
-                "ReturnValues": "UPDATED_NEW",
-            },
-        ),
-        ("GetItem", {**READ, "TableName": "nowhere"}),
-        ("GetItem", {**READ, "Key": {"wrong": {"S": "x"}}}),
-        (
-            "TransactWriteItems",
-            {
-                "TransactItems": [
-                    {
-                        "Put": {
-                            "TableName": items.EVENTS,
-                            "Item": items.event_key("of the wire"),
-                            "ConditionExpression": "attribute_exists(nothing)",
-                            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-                        }
-                    }
-                ]
-            },
-        ),
+        ("BatchGetItem", {"RequestItems": {items.EVENTS: {"Keys": [items.event_key("of the wire")]}}}),
+        ("Query", ON_A_STRIPE),
+        ("Scan", {"TableName": items.WAITING_LIST, "Segment": 0, "TotalSegments": 2}),
+        ("TransactWriteItems", {"TransactItems": [{"Put": {"TableName": items.WAITING_LIST, "Item": ENTRY}}]}),
     ],
+    ids=str,
 )
-def test_answers_and_errors_are_those_that_boto3_gives(database: Any, operation: str, request_: dict[str, Any]) -> None:
+def test_answers_are_those_that_boto3_gives(
+    database: Any, client: Client, operation: str, request_: dict[str, Any]
+) -> None:
     """One engine, one request, two clients."""
-    method = {"GetItem": "get_item", "BatchGetItem": "batch_get_item", "Query": "query", "UpdateItem": "update_item"}
-    client = Client.of_environment()
-    try:
-        expected = getattr(database, method.get(operation, "transact_write_items"))(**request_)
-    except ClientError as refused:
-        with pytest.raises(RequestFailed) as failed:
-            client.call(operation, request_)
-        response: Any = refused.response
-        assert (failed.value.code, failed.value.operation) == (response["Error"]["Code"], operation)
-        assert failed.value.status == response["ResponseMetadata"]["HTTPStatusCode"]
-        assert failed.value.reasons == response.get("CancellationReasons", [])
-        assert response["Error"]["Message"] in str(failed.value)
-    else:
-        del expected["ResponseMetadata"]
-        assert client.call(operation, request_) == expected
-    finally:
-        client.connection.close()
+    expected = getattr(database, METHODS[operation])(**request_)
+    del expected["ResponseMetadata"]
+    assert client.call(operation, request_) == expected
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_", "reasons"),
+    [
+        ("GetItem", {**READ, "TableName": "nowhere"}, 0),
+        ("GetItem", {**READ, "Key": {"wrong": {"S": "x"}}}, 0),
+        ("TransactWriteItems", {"TransactItems": [{"Put": IMPOSSIBLE}]}, 1),
+    ],
+    ids=str,
+)
+def test_errors_are_those_that_boto3_gives(
+    database: Any, client: Client, operation: str, request_: dict[str, Any], reasons: int
+) -> None:
+    """Code, status, message, and what each item of a transaction says."""
+    database.update_item(**NAMED)  # for the reason to show
+    with pytest.raises(ClientError) as refused:
+        getattr(database, METHODS[operation])(**request_)
+    with pytest.raises(RequestFailed) as failed:
+        client.call(operation, request_)
+    response: Any = refused.value.response
+    assert (failed.value.code, failed.value.operation) == (response["Error"]["Code"], operation)
+    assert failed.value.status == response["ResponseMetadata"]["HTTPStatusCode"]
+    assert failed.value.reasons == response.get("CancellationReasons", [])
+    assert len(failed.value.reasons) == reasons
+    assert response["Error"]["Message"] in str(failed.value)
 
 
 # ------------------------------------------------------------------ the connection
@@ -316,6 +371,74 @@ def test_an_answer_that_came_too_late_is_not_taken_for_the_next(monkeypatch: pyt
         assert client.call("GetItem", READ) == {"n": 1}
 
 
+def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is that of the whole answer, not of each piece."""
+    monkeypatch.setattr(wire, "READ_TIMEOUT_S", 0.2)
+
+    def serve(connected: socket.socket, _: int) -> None:
+        _receive(connected)
+        for byte in _ok(b'{"n": 1}'):
+            connected.sendall(bytes([byte]))
+            time.sleep(0.05)
+
+    begun_s = time.monotonic()
+    with _server(serve) as client, pytest.raises(NoAnswer, match="TimeoutError"):
+        client.call("GetItem", READ)
+    assert time.monotonic() < begun_s + 2
+
+
+def test_a_connection_is_waited_for_as_long_as_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port whose queue is full answers nobody: Lambda's own limit must not be what ends it."""
+    monkeypatch.setattr(wire, "CONNECT_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as waiting:
+        for _ in range(2):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        client = Client(f"http://127.0.0.1:{full.getsockname()[1]}", "x", lambda: Credentials("a", "s", None))
+        begun_s = time.monotonic()
+        with pytest.raises(NoAnswer, match="TimeoutError"):
+            client.call("GetItem", READ)
+        assert 0.1 < time.monotonic() - begun_s < 2
+
+
+def test_a_connection_that_was_idle_for_long_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its other end may be gone without a word, as when a function was frozen meanwhile."""
+    connections = []
+
+    def serve(connected: socket.socket, number: int) -> None:
+        connections.append(number)
+        while _receive(connected):
+            connected.sendall(_ok(b"{}"))
+
+    with _server(serve) as client:
+        for idle_s_max in (60.0, 60.0, -1.0):
+            monkeypatch.setattr(wire, "IDLE_S_MAX", idle_s_max)
+            client.call("GetItem", READ)
+    assert connections == [0, 1]
+
+
+def test_a_close_that_is_interrupted_leaves_no_closed_connection_behind() -> None:
+    """The next request makes another, whatever came in between."""
+
+    class Alarm(BaseException):
+        pass
+
+    class Interrupted:
+        def close(self) -> None:
+            raise Alarm
+
+    def serve(connected: socket.socket, number: int) -> None:
+        _receive(connected)
+        connected.sendall(_ok(b'{"n": %d}' % number))
+
+    with _server(serve) as client:
+        client.connection._socket = Interrupted()  # type: ignore[assignment]  # noqa: SLF001
+        with pytest.raises(Alarm):
+            client.connection.close()
+        assert client.call("GetItem", READ) == {"n": 0}
+
+
 def test_what_ends_a_request_from_outside_ends_its_connection() -> None:
     """Such as the alarm that stands for Lambda's time-out on one machine."""
 
@@ -345,6 +468,7 @@ def test_what_ends_a_request_from_outside_ends_its_connection() -> None:
         (b"", "ConnectionResetError"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{", "ConnectionResetError"),
         (b"garbage\r\n\r\n", "HttpParserInvalidStatusLineError|HttpParserError"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>", "JSONDecodeError"),
     ],
 )
 def test_half_an_answer_is_none(answer: bytes, cause: str) -> None:
@@ -428,13 +552,13 @@ def test_https_speaks_only_with_whom_it_trusts(
     _, another = _certificate(tmp_path / "another", name)
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate if trusted else another))
 
-    def serve(connected: socket.socket, _: int) -> None:
+    def serve(connected: socket.socket, number: int) -> None:
         while _receive(connected):
-            connected.sendall(_ok(b'{"n": 1}'))
+            connected.sendall(_ok(b'{"n": %d}' % number))
 
     with _server(serve, context) as client:
         if answered:
-            assert [client.call("GetItem", READ) for _ in range(2)] == [{"n": 1}] * 2
+            assert [client.call("GetItem", READ) for _ in range(3)] == [{"n": 0}] * 3  # on one connection
             return
         with pytest.raises(NoAnswer, match="SSLCertVerificationError"):
             client.call("GetItem", READ)

@@ -60,9 +60,9 @@ class Stack:
 
 
 @cache
-def deployed(layer_code: str = "s3://bucket/layer") -> Stack:
-    """Transform template.yaml, as if `sam deploy` had uploaded the layer to that address."""
-    command = [".venv-sam/bin/python", "tests/template/transform.py", layer_code]
+def deployed(layer_code: str = "s3://bucket/layer", *parameters: str) -> Stack:
+    """Transform template.yaml, as if `sam deploy` had uploaded the layer to that address; parameters are NAME=VALUE."""
+    command = [".venv-sam/bin/python", "tests/template/transform.py", layer_code, *parameters]
     result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return Stack(json.loads(result.stdout)["Resources"])
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from local import intrinsics
+from shared import caller
 from shared.model import REQUEST_BUDGET_S
 from shared.promotion import RESERVE_S
 from tests.template.stack import ROOT, deployed
@@ -55,6 +56,108 @@ def test_every_route_of_the_contract_has_a_function_of_its_own() -> None:
         "POST /cancel": "CancelFunction",
         "GET /status/{eventId}": "StatusFunction",
     }
+
+
+JWT: list[dict[str, list[str]]] = [{"Jwt": []}]
+
+
+def _api() -> dict[str, Any]:
+    (api,) = deployed().of_type("AWS::ApiGatewayV2::Api").values()
+    body: dict[str, Any] = api["Body"]
+    return body
+
+
+def test_every_route_takes_a_token() -> None:
+    """Secure by default: a route that is added has the authorizer; one may do without it, by parameter."""
+    security = {
+        f"{method.upper()} {path}": operation["security"]
+        for path, methods in _api()["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert security.pop("GET /status/{eventId}") == {"Fn::If": ["HasPublicStatus", NO_VALUE, JWT]}
+    assert security == {route: JWT for route in deployed().routes if route != "GET /status/{eventId}"}
+    assert _source()["Parameters"]["PublicStatus"]["Default"] == "false"
+    assert _source()["Conditions"]["HasPublicStatus"] == {"Fn::Equals": [{"Ref": "PublicStatus"}, "true"]}
+
+
+def test_the_tokens_are_those_of_the_user_pool_or_of_the_issuer_that_is_named() -> None:
+    """With an audience in either case: a token for another application is none for this."""
+    authorizer = _api()["components"]["securitySchemes"]["Jwt"]["x-amazon-apigateway-authorizer"]
+    assert (authorizer["type"], authorizer["identitySource"]) == ("jwt", "$request.header.Authorization")
+    issuer = {"Fn::If": ["MakesUserPool", {"Fn::Sub": "https://${UserPool.ProviderName}"}, {"Ref": "JwtIssuer"}]}
+    assert authorizer["jwtConfiguration"]["issuer"] == issuer
+    condition, own, others = authorizer["jwtConfiguration"]["audience"]["Fn::If"]
+    assert (condition, own[0], others) == (
+        "MakesUserPool",
+        {"Ref": "UserPoolClient"},
+        {"Fn::Split": [",", {"Ref": "JwtAudience"}]},
+    )
+    rule = _source()["Rules"]["AnotherIssuerHasAudiences"]
+    assert rule["Assertions"][0]["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "JwtAudience"}, ""]}]}
+
+
+def test_who_signs_up_is_no_organiser() -> None:
+    """The group is the operators' to give; the people's app client grants no scope at all."""
+    stack = deployed()
+    people = stack.resources["UserPoolClient"]["Properties"]
+    assert not [name for name in people if name.startswith("AllowedOAuth")]
+    programs = stack.resources["OrganiserPoolClient"]
+    assert programs["Condition"] == "MakesOrganiserClient"
+    assert programs["Properties"]["AllowedOAuthFlows"] == ["client_credentials"]
+    assert programs["Properties"]["GenerateSecret"] is True
+    assert _source()["Parameters"]["OrganiserClient"]["Default"] == "false"
+    assert stack.resources["OrganiserGroup"]["Properties"]["GroupName"] == caller.ORGANISER_GROUP
+    server = stack.resources["OrganiserScope"]["Properties"]
+    assert {f"{server['Identifier']}/{scope['ScopeName']}" for scope in server["Scopes"]} < caller.ORGANISER_SCOPES
+
+
+def test_the_people_are_kept_in_production() -> None:
+    """As the tables are: their bookings are under the names that the pool gave them."""
+    pool = deployed().resources["UserPool"]
+    assert pool["DeletionPolicy"] == pool["UpdateReplacePolicy"] == _if_prod("Retain", "Delete")
+    assert pool["Properties"]["DeletionProtection"] == _if_prod("ACTIVE", "INACTIVE")
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_no_function_on_aws_is_open_to_all(name: str) -> None:
+    """What one machine may do without, and by no parameter."""
+    variables = deployed().functions[name]["Environment"]["Variables"]
+    assert variables["OPEN_TO_ALL"] == "false"
+    assert variables["USER_CLAIM"] == {"Ref": "UserClaim"}
+
+
+def test_pages_of_other_origins_are_on_a_list_that_is_empty_by_default() -> None:
+    """SAM's form of it: a list, also where it has put the parameter's text in its place."""
+    two = "https://a.example,https://b.example"
+    (api,) = deployed("s3://bucket/layer", f"CorsOrigins={two}").of_type("AWS::ApiGatewayV2::Api").values()
+    condition, cors, otherwise = api["Body"]["x-amazon-apigateway-cors"]["Fn::If"]
+    assert (condition, otherwise) == ("HasCorsOrigins", NO_VALUE)
+    assert cors["allowOrigins"] == {"Fn::Split": [",", two]}
+    assert "allowCredentials" not in cors
+    assert {"authorization", "content-type", "idempotency-key"} == set(cors["allowHeaders"])
+    assert {route.split()[0] for route in deployed().routes} == set(cors["allowMethods"])
+    parameter = _source()["Parameters"]["CorsOrigins"]
+    assert parameter["Default"] == ""
+    for refused in ("*", "https://*", "https://a.example/", "a.example", "https://a.example, https://b.example"):
+        assert not re.fullmatch(parameter["AllowedPattern"], refused)
+    assert re.fullmatch(parameter["AllowedPattern"], two)
+
+
+def test_each_route_takes_so_many_requests_and_no_more() -> None:
+    """So that who floods one leaves the account's quota to the others."""
+    (stage,) = deployed().of_type("AWS::ApiGatewayV2::Stage").values()
+    rate = {"Ref": "RouteRate"}
+    assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": rate, "ThrottlingBurstLimit": rate}
+    assert stage["RouteSettings"].keys() <= deployed().routes.keys()
+    assert stage["RouteSettings"]["POST /initialize"]["ThrottlingRateLimit"] < 100
+
+
+def test_the_access_log_says_why_a_token_was_refused_and_nothing_about_users() -> None:
+    """Its lines are kept with less care than the tables are."""
+    (stage,) = deployed().of_type("AWS::ApiGatewayV2::Stage").values()
+    line = json.loads(stage["AccessLogSettings"]["Format"])
+    assert line["authorizerError"] == "$context.authorizer.error"
+    assert not [value for value in line.values() if "claims" in value]
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))

@@ -1,8 +1,8 @@
 """Print the stack that CloudFormation makes of template.yaml, as JSON. Runs in .venv-sam, which has the transform.
 
-    transform.py LAYER
+    transform.py LAYER [NAME=VALUE ...]
 
-LAYER is the address of the layer's code.
+LAYER is the address of the layer's code; the rest are parameters that do not have their defaults.
 
 AWS::Serverless-2016-10-31 is applied by AWS's own code. AWS::LanguageExtensions, which lets DeletionPolicy depend on a
 parameter, is applied by CloudFormation only: its !If stays as it is.
@@ -33,4 +33,5 @@ for resource in template["Resources"].values():
     for name in CODE.keys() & resource.get("Properties", {}).keys():
         resource["Properties"][name] = CODE[name]
 os.environ["AWS_DEFAULT_REGION"] = "us-east-1"  # the ARNs of managed policies carry the region's partition
-json.dump(transform(template, {}, NoManagedPolicies()), sys.stdout)
+parameters = dict(argument.split("=", 1) for argument in sys.argv[2:])
+json.dump(transform(template, parameters, NoManagedPolicies()), sys.stdout)

@@ -22,7 +22,7 @@ HANDLER_LINES_MAX = 60  # a screen
 # "protocol" and other rooms.
 MODEL, ITEMS, TELEMETRY, DATABASE = "shared.model", "shared.items", "shared.telemetry", "shared.dynamodb"
 TRACING, WIRE, SIGNING = "shared.tracing", "shared.wire", "shared.signing"
-EDGE = {"shared.api", "shared.contract"}  # HTTP: what is above the protocol
+EDGE = {"shared.api", "shared.caller", "shared.contract"}  # HTTP: what is above the protocol
 ALLOWED = {
     MODEL: set(),
     ITEMS: {MODEL},

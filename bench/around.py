@@ -1,0 +1,38 @@
+"""What is around the office when its functions run within this process: their environment, and an engine.
+
+shared/ reads its environment at import, so importing this sets what template.yaml gives every function, unless it is
+set, as in tests. It must be imported before anything that imports shared/; by the alphabet it is.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from local import engine
+from local.database import Database
+from local.template import load
+
+if "EVENTS_TABLE" not in os.environ:
+    os.environ.update(load().functions["BookFunction"].environment, POWERTOOLS_LOG_LEVEL="ERROR")
+    Database.embedded("http://127.0.0.1:1").adopt()  # until there is one
+
+from shared import dynamodb, events, waiting_list
+from shared.wire import Client
+
+
+@contextmanager
+def office_on(data: Path | None = None) -> Iterator[Any]:
+    """Start an engine, on a folder or thrown away; have the office use it, and forget all others. Yield a client."""
+    before = dynamodb.client, os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
+    with engine.running(data) as endpoint:
+        os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = endpoint
+        dynamodb.client = Client.of_environment()
+        vars(events)["_known"].clear()
+        vars(waiting_list)["_fronts"].clear()
+        try:
+            yield Database.embedded(endpoint).client()
+        finally:
+            dynamodb.client.connection.close()
+            dynamodb.client, os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = before

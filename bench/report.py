@@ -1,0 +1,119 @@
+"""`python -m bench.report`: write docs/benchmark.md from the figures that the measurements have left.
+
+Nothing on that page is written by hand that a run could write; a test holds the page against the figures.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import coldstart, cost, profile, record, size
+from bench.goals import FASTEST, OF_THE_FLOOR, P99_MS, TIMES_THE_FASTEST
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE = DOCS / "benchmark.md"
+
+_INTRODUCTION = """# Benchmark
+
+What the ticket office does on one machine, where the time goes, how it starts, what it costs and what size does to it.
+What it does at a size that no machine shows is simulated: [scale.md](scale.md). All figures here are written by runs;
+`make benchmark` repeats the measurements of speed, and writes this page and its charts.
+"""
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+def page() -> str:
+    """Return the page."""
+    parts = [
+        _INTRODUCTION,
+        load_section(record.read("load")),
+        profile.section(record.read("profile")),
+        coldstart.section(record.read("coldstart")),
+        cost.section(record.read("cost")),
+        size.section(record.read("size")),
+    ]
+    return "\n".join(part.strip() + "\n" for part in parts)
+
+
+def load_section(result: Mapping[str, Any]) -> str:
+    """Return what `python -m bench` found."""
+    rows = result["rows"]
+    head = ["section", "a second", "p50 ms", "p99 ms", "of the floor", "goal"]
+    table = record.table(head, [_row(row) for row in rows])
+    return f"""## On one machine
+
+{record.described(result["machine"])}.
+`python -m bench --rounds {result["rounds"]} --seconds {result["seconds"]:g} --write`: `python -m local` with
+{result["workers"]} workers and its data on disk; {result["rounds"]} rounds, medians. The load comes from a process of
+its own on the same machine. After each load the promises are checked on the tables; no request was answered with a 5xx,
+or there would be no figures.
+
+{table}
+
+The floor is what bare boto3 clients do, in as many processes, against the engine alone with the same requests. The
+goal is twice the fastest public service that was found for this task (Express and PostgreSQL, on such a machine; it
+breaks under races), and 40 ms.
+
+{_verdict(rows)}
+
+![Requests a second, beside the floor and the goal](benchmark-rates.png)
+
+![Latencies](benchmark-latencies.png)
+
+Processor time of a request by process, in ms (two cores have 2,000 ms a second to give):
+
+{_cpu(rows)}
+
+![Processor time of a request by process](benchmark-cpu.png)
+"""
+
+
+def _row(row: Mapping[str, Any]) -> list[str]:
+    name = row["section"]
+    goal = (
+        f"{TIMES_THE_FASTEST * FASTEST[name]:,}/s"
+        if name in FASTEST
+        else f"p99 {P99_MS[name]} ms"
+        if name in P99_MS
+        else ""
+    )
+    return [
+        name,
+        f"{row['per_second']:,.0f}" if "per_second" in row else "",
+        f"{row['p50_ms']:.1f}" if "p50_ms" in row else "",
+        f"{row['p99_ms']:.1f}" if "p99_ms" in row else "",
+        f"{row['ratio']:.2f}" if "ratio" in row else "",
+        goal,
+    ]
+
+
+def _verdict(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say of each goal whether this run met it."""
+    by_name = {row["section"]: row for row in rows}
+    lines = []
+    for name, fastest in FASTEST.items():
+        times = by_name[name]["per_second"] / fastest
+        lines.append(
+            f"- {name}: {times:.2f} times the fastest{'' if times >= TIMES_THE_FASTEST else ', short of the goal'}."
+        )
+    for name, goal_ms in P99_MS.items():
+        p99 = by_name[name]["p99_ms"]
+        lines.append(f"- {name}: p99 {p99:.0f} ms{'' if p99 < goal_ms else ', short of the goal'}.")
+    ratio = by_name["book, 64 in flight"]["ratio"]
+    lines.append(f"- book, 64 in flight: {ratio:.2f} of the floor; the goal is {OF_THE_FLOOR}.")
+    return "\n".join(lines)
+
+
+def _cpu(rows: Sequence[Mapping[str, Any]]) -> str:
+    measured = [row for row in rows if "cpu_ms" in row]
+    parts = list(measured[0]["cpu_ms"])
+    table = [[row["section"], *(f"{row['cpu_ms'][part]:.2f}" for part in parts)] for row in measured]
+    return record.table(["section", *parts], table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""API Gateway's JWT authorizer: who a request's token says that it is from, or a refusal.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwt import JWTClaimsRegistry
+
+from local.issuer import ALGORITHM, AUDIENCE, public_keys
+
+_BEARER = b"bearer "
+
+
+class Authorizer:
+    """Verifies the tokens of one issuer, for one audience."""
+
+    def __init__(self, issuer: str) -> None:
+        """Fetch the keys, which stay as they are as long as the issuer runs.
+
+        Raises: StartError.
+        """
+        self._keys = public_keys(issuer)
+        self._rules = JWTClaimsRegistry(
+            iss={"essential": True, "value": issuer},
+            exp={"essential": True},
+            aud={"values": [AUDIENCE]},
+            client_id={"values": [AUDIENCE]},
+        )
+
+    def claims(self, headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str] | None:
+        """Give the claims of the token in the header Authorization, as a function gets them; None: refused."""
+        found = [value for name, value in headers if name == b"authorization"]
+        if len(found) != 1:
+            return None
+        token = found[0][len(_BEARER) :] if found[0].lower().startswith(_BEARER) else found[0]
+        try:
+            verified = jwt.decode(token, self._keys, algorithms=[ALGORITHM])
+            claims = verified.claims
+            if "aud" in claims:  # client_id counts only where it is missing
+                claims = {name: value for name, value in claims.items() if name != "client_id"}
+            self._rules.validate(claims)
+        except (JoseError, TypeError, ValueError):  # the last two: a header that the library stumbles over
+            return None
+        if "kid" not in verified.header or claims.keys().isdisjoint({"aud", "client_id"}):
+            return None
+        return {name: as_text(value) for name, value in verified.claims.items()}
+
+
+def as_text(claim: Any) -> str:
+    """Write a claim as API Gateway hands it over: a list as its items in brackets, [a b]."""
+    if isinstance(claim, str):
+        return claim
+    if isinstance(claim, list):
+        return f"[{' '.join(map(as_text, claim))}]"
+    return json.dumps(claim)

@@ -1,0 +1,66 @@
+"""How long a request waits before it is sent again, by what it met."""
+
+import json
+from typing import Any
+
+import pytest
+
+from shared import dynamodb, items
+from shared.dynamodb import BACKOFF_CONFLICT_S, BACKOFF_S, Deadline
+from tests.conftest import LogLines
+from tests.network import Reply, Sent, error, network
+
+TRIES = 12
+CONFLICT = [{"Code": "None"}, {"Code": "TransactionConflict", "Message": "x"}]
+THROTTLED = [{"Code": "TransactionConflict"}, {"Code": "ThrottlingError"}]
+
+
+@pytest.mark.parametrize(
+    ("reply", "pauses_s"),
+    [
+        (error(400, "TransactionCanceledException", CancellationReasons=CONFLICT), BACKOFF_CONFLICT_S),
+        (error(400, "TransactionConflictException"), BACKOFF_CONFLICT_S),
+        (error(400, "TransactionCanceledException", CancellationReasons=THROTTLED), BACKOFF_S),
+        (error(400, "ProvisionedThroughputExceededException"), BACKOFF_S),
+        (error(500, "InternalServerError"), BACKOFF_S),
+    ],
+)
+def test_a_conflict_is_tried_again_sooner_than_a_limit(
+    monkeypatch: pytest.MonkeyPatch, reply: Reply, pauses_s: tuple[float, float]
+) -> None:
+    """Full jitter: up to twice as long each time, up to a longest pause."""
+    drawn: list[tuple[float, float]] = []
+
+    def uniform(low: float, high: float) -> float:
+        drawn.append((low, high))
+        return 0.0
+
+    monkeypatch.setattr(dynamodb._random, "uniform", uniform)  # noqa: SLF001
+
+    def meeting(_: Sent) -> Reply | None:
+        return reply if len(drawn) < TRIES else None
+
+    with network() as between:
+        between.meeting = meeting
+        dynamodb.get(Deadline.after(5), items.EVENTS, items.event_key("nowhere"))
+    first_s, longest_s = pauses_s
+    assert drawn == [(0, min(longest_s, first_s * 2**tries)) for tries in range(TRIES)]
+    assert drawn[-1] == (0, longest_s)
+
+
+def test_keys_that_were_not_processed_are_asked_for_again(log_lines: LogLines) -> None:
+    """BatchGetItem says by them that it was throttled; each key is answered in the end."""
+    asked: list[Any] = []
+
+    def meeting(request: Sent) -> Reply | None:
+        asked.append(request.parameters["RequestItems"])
+        if len(asked) > 1:
+            return None
+        return 200, json.dumps({"Responses": {}, "UnprocessedKeys": asked[0]}).encode()
+
+    with network() as between:
+        between.meeting = meeting
+        found = dynamodb.get_all(Deadline.after(5), {items.EVENTS: [items.event_key("nowhere")]})
+    assert found == {items.EVENTS: []}
+    assert asked[0] == asked[1]
+    assert [line["cause"] for line in log_lines()] == ["UnprocessedKeys"]
