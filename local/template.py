@@ -53,6 +53,7 @@ _SCHEDULE_PROPERTIES = {"OmitName", "ScheduleExpression", "Schedule", "RetryPoli
 _TABLE_PROPERTIES = {  # the last line: nothing that this program needs
     "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "StreamSpecification", "BillingMode", "TableName",
     "DeletionProtectionEnabled", "PointInTimeRecoverySpecification", "SSESpecification", "Tags", "TableClass",
+    "WarmThroughput",
 }  # fmt: skip
 _SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
 

@@ -234,6 +234,16 @@ def test_a_table_can_be_restored_and_not_be_lost(name: str) -> None:
     assert resource["UpdateReplacePolicy"] == _if_prod("Retain", "Delete")
 
 
+@pytest.mark.parametrize("name", ["BookingsTable", "LanesTable", "WaitingListTable"])
+def test_tables_whose_work_spreads_can_be_warmed(name: str) -> None:
+    """By parameters, unless left alone. An event's own item is hot by itself: more partitions do not help it."""
+    tables = deployed().of_type("AWS::DynamoDB::Table")
+    units = {"WriteUnitsPerSecond": {"Ref": "WarmWriteUnits"}, "ReadUnitsPerSecond": {"Ref": "WarmReadUnits"}}
+    assert tables[name]["WarmThroughput"] == {"Fn::If": ["IsWarm", units, NO_VALUE]}
+    assert "WarmThroughput" not in tables["EventsTable"]
+    assert _source()["Parameters"]["WarmWriteUnits"]["Default"] == 0
+
+
 def test_the_promoter_reads_the_stream_of_bookings_whole() -> None:
     """P6: every release and every join reaches the promoter, from the first record on."""
     (mapping,) = deployed().of_type("AWS::Lambda::EventSourceMapping").values()

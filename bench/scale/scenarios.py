@@ -1,0 +1,325 @@
+"""What is measured: an on-sale at a steady load, the sold-out turn, joins, cancellations, and what a booking costs.
+
+Each is a world of its own, made from its arguments and a seed alone, and checked for its promises at its end.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count, takewhile
+from typing import Any
+from unittest.mock import patch
+
+from bench.scale import counter
+from bench.scale.capacity import Throughput, hash_of
+from bench.scale.database import Latency
+from bench.scale.limits import BURST_S, PARTITION_READS_S, PARTITION_WRITES_S, TABLE_QUOTA_S
+from bench.scale.office import THROTTLED, TRY_AGAIN, Answer, Office
+from bench.scale.store import KEYS
+from shared import dynamodb, items
+from shared.dynamodb import Deadline
+from shared.model import Event
+from tests import promises
+
+Pauses = tuple[tuple[float, float], tuple[float, float]]  # twice the first and the longest, in seconds
+
+PLENTY = 1_000_000  # tickets: more than any run sells
+RAMP_S = 2.0
+AMPLE_WRITES_S = 200_000  # of warm throughput, where another limit is looked for
+ORDER_CHECKED = 500  # users whose order is looked at, pair by pair
+WARM_PER_OFFERED, WARM_MIN = 0.05, 20  # environments ready for each request a second; several times what is needed
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a scenario is made in."""
+
+    seed: int = 1
+    writes_s: int = AMPLE_WRITES_S  # warm throughput of each table; reads are three times that
+    latency: Latency = field(default_factory=Latency)
+    burst_s: float = BURST_S
+    backoffs_s: Pauses | None = None  # after a conflict, and after anything else; as in shared/ if None
+    concurrency: int | None = None  # the account's quota; Lambda's default if None
+    promoters: int | None = None  # the concurrency reserved for the promoter
+    warm: bool = True  # there are environments ready for the load
+
+    def office(self) -> Office:
+        """Make the office."""
+        throughput = {table: self._throughput() for table in KEYS}
+        return Office(
+            self.seed,
+            throughput=throughput,
+            latency=self.latency,
+            concurrency=self.concurrency,
+            promoters=self.promoters,
+        )
+
+    def _throughput(self) -> Throughput:
+        return Throughput(
+            self.writes_s,
+            self.writes_s * PARTITION_READS_S // PARTITION_WRITES_S,
+            burst_s=self.burst_s,
+            quota_s=max(TABLE_QUOTA_S, self.writes_s),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What came of a steady load."""
+
+    offered_s: float
+    per_second: float  # answers of the kind that was wanted
+    p50_ms: float | None
+    p99_ms: float | None
+    failed_s: float  # 503s, of the office and of Lambda
+    conflicts: int
+    throttled: int
+    environments: int
+
+
+def on_sale(world: World, lanes: int | None, offered_s: float, seconds: float) -> Load:
+    """Sell to a steady load for so many seconds; None for lanes is the design with one counter."""
+    with _at_work(world) as office:
+        office.functions["book"].warm(_environments(world, offered_s))
+        if lanes is None:
+            return _on_sale_of_one_counter(office, offered_s, seconds)
+        event = office.open_event(PLENTY, lanes)
+        office.offer(offered_s, _users(office, RAMP_S + seconds), lambda user: office.book(event, user), RAMP_S)
+        office.clock.run()
+        found = office.check(event)
+        told = {answer.user for answer in office.answers if answer.outcome == "CONFIRMED"}
+        assert told <= found.confirmed, "somebody was told of a ticket that is not theirs"
+        return _load(office, offered_s, "CONFIRMED", RAMP_S, RAMP_S + seconds)
+
+
+def _on_sale_of_one_counter(office: Office, offered_s: float, seconds: float) -> Load:
+    event_id = "the-event"
+    with office.unhurried():
+        office.clock.start(lambda: counter.open_event(event_id, PLENTY, Deadline.after(1)))
+
+    def book(user: str) -> None:
+        office.ask("book", user, lambda deadline: counter.book(event_id, user, deadline))
+
+    office.offer(offered_s, _users(office, RAMP_S + seconds), book, RAMP_S)
+    office.clock.run()
+    [item] = office.database.store.all_of(items.LANES)
+    sold = sum(1 for _ in office.database.store.all_of(items.BOOKINGS))
+    assert int(item["available"]["N"]) + sold == PLENTY, "oversold"
+    return _load(office, offered_s, counter.CONFIRMED, RAMP_S, RAMP_S + seconds)
+
+
+def joins(world: World, lanes: int, offered_s: float, seconds: float, waiting: int = 1_100) -> Load:
+    """Let a steady load join the waiting list of a sold-out event, on which so many wait already."""
+    with _at_work(world) as office:
+        event = office.open_event(lanes, lanes)
+        office.fill(event, (f"early-{n}" for n in range(lanes + waiting)))
+        begun_s = office.clock.now_s
+        office.functions["book"].warm(_environments(world, offered_s))
+        end_s = begun_s + RAMP_S + seconds
+        office.offer(offered_s, _users(office, end_s), lambda user: office.book(event, user), RAMP_S)
+        office.clock.run()
+        office.check(event)
+        return _load(office, offered_s, "WAITING", begun_s + RAMP_S, end_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The sold-out turn: seconds from the last ticket to answers that say "waiting"."""
+
+    offered_s: float
+    lanes: int
+    first_s: float
+    hundredth_s: float | None
+    joined: int  # in the seconds that were looked at
+    failed: int  # 503s in them
+    late_ticket_s: float  # the longest that somebody asked for a ticket which they got in the last second
+
+
+def sold_out_turn(world: World, lanes: int, tickets: int, offered_s: float, seconds: float) -> Turn:
+    """Sell all tickets to a steady load that goes on, and look at what happens in the seconds afterwards."""
+    with _at_work(world) as office:
+        office.functions["book"].warm(_environments(world, offered_s))
+        event = office.open_event(tickets, lanes)
+        sold_at_s: list[float] = []
+        streamed = office.database.on_change
+
+        def on_change(hashed: int, key: Any, old: Any, new: Any) -> None:
+            if old is None and new["status"]["S"] == "CONFIRMED":
+                sold_at_s.append(office.clock.now_s)
+            streamed(hashed, key, old, new)
+
+        office.database.on_change = on_change
+
+        def more() -> bool:
+            return len(sold_at_s) < tickets or office.clock.now_s < sold_at_s[-1] + seconds
+
+        office.offer(offered_s, takewhile(lambda _: more(), _names()), lambda user: office.book(event, user), RAMP_S)
+        office.clock.run()
+        office.check(event)
+        assert promises.order_violations(*_history(office, event)) == []
+        last_s = sold_at_s[tickets - 1]
+        after = [answer for answer in office.answers if last_s <= answer.answered_s < last_s + seconds]
+        waited = sorted(answer.answered_s - last_s for answer in after if answer.outcome == "WAITING")
+        late = [
+            answer.answered_s - answer.asked_s
+            for answer in office.answers
+            if answer.outcome == "CONFIRMED" and answer.answered_s >= last_s - 1
+        ]
+        failed = sum(answer.outcome in (TRY_AGAIN, THROTTLED) for answer in after)
+        hundredth_s = waited[99] if len(waited) > 99 else None  # noqa: PLR2004
+        return Turn(offered_s, lanes, waited[0], hundredth_s, len(waited), failed, max(late))
+
+
+@dataclass(frozen=True, slots=True)
+class Promotions:
+    """From the n-th cancellation to the n-th promotion."""
+
+    offered_s: float
+    shards: int
+    p50_s: float
+    p99_s: float
+    per_second: float
+    conflicts: int
+    failed_records: int
+
+
+def cancellations(world: World, lanes: int, count_: int, offered_s: float) -> Promotions:
+    """Let holders cancel at a steady load while as many wait."""
+    with _at_work(world) as office:
+        event = office.open_event(count_, lanes)
+        holders = [f"holder-{n}" for n in range(count_)]
+        office.fill(event, [*holders, *(f"waiter-{n}" for n in range(count_))])
+        office.functions["cancel"].warm(_environments(world, offered_s))
+        office.offer(offered_s, holders, lambda user: office.cancel(event, user))
+        office.clock.run()
+        found = office.check(event)
+        assert len(found.confirmed) == count_
+        released = sorted(_second(one["cancelledAt"]) for one in found.bookings if "cancelledAt" in one)
+        promoted = sorted(_second(one["promotedAt"]) for one in found.bookings if "promotedAt" in one)
+        waits = sorted(after - before for before, after in zip(released, promoted, strict=True))
+        conflicts, _ = _refused(office)
+        return Promotions(
+            offered_s,
+            len(office.throughput[items.BOOKINGS].partitions),
+            _quantile(waits, 0.5),
+            _quantile(waits, 0.99),
+            len(promoted) / (promoted[-1] - released[0]),
+            conflicts,
+            office.outcomes["RecordsFailed"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one booking asked of the database."""
+
+    lanes: int
+    events: int
+    bookings: int
+    requests: Mapping[str, int]
+    write_units: int
+    read_units: int
+
+
+def cost(world: World, lanes: int, events: int, bookings: int) -> Cost:
+    """Book once by a warm function, with so many events in the tables and so many bookings of each."""
+    with _at_work(world) as office:
+        opened = [office.open_event(PLENTY, lanes) for _ in range(events)]
+        for event in opened:
+            office.fill(event, (f"early-{n}" for n in range(bookings)))
+        event = opened[events // 2]
+        office.functions["book"].warm(1)
+        for user in ("anna", "ben"):  # the first makes the environment know the event
+            for counts in (office.database.requests, office.database.units):
+                counts.clear()
+            office.clock.start(lambda user=user: office.book(event, user))  # type: ignore[misc]  # mypy cannot infer it
+            office.clock.run()
+        units = office.database.units
+        return Cost(
+            lanes,
+            events,
+            bookings,
+            dict(office.database.requests),
+            sum(units[f"{table} writes"] for table in KEYS),
+            sum(units[f"{table} reads"] for table in KEYS),
+        )
+
+
+def lanes_on_the_fullest_partition(lanes: int, writes_s: int, events: int = 1_000) -> tuple[int, int]:
+    """Return how many lanes of an event are on one partition at the most: of the median event, and of 1 in 100."""
+    throughput = World(writes_s=writes_s).office().throughput[items.LANES]
+    fullest = sorted(
+        max(Counter(throughput.shard_of(hash_of(items.lane_id(f"event-{n}", lane))) for lane in range(lanes)).values())
+        for n in range(events)
+    )
+    return fullest[events // 2], fullest[events * 99 // 100]
+
+
+@contextmanager
+def _at_work(world: World) -> Iterator[Office]:
+    with world.office().at_work() as office, ExitStack() as patches:
+        if world.backoffs_s:
+            for name, pauses_s in zip(("BACKOFF_CONFLICT_S", "BACKOFF_S"), world.backoffs_s, strict=True):
+                patches.enter_context(patch.object(dynamodb, name, pauses_s))
+        yield office
+
+
+def _environments(world: World, offered_s: float) -> int:
+    return max(WARM_MIN, round(offered_s * WARM_PER_OFFERED)) if world.warm else 0
+
+
+def _names() -> Iterator[str]:
+    return (f"user-{n}" for n in count())
+
+
+def _users(office: Office, until_s: float) -> Iterator[str]:
+    """Yield users until the time is over."""
+    return takewhile(lambda _: office.clock.now_s < until_s, _names())
+
+
+def _load(office: Office, offered_s: float, wanted: str, begin_s: float, end_s: float) -> Load:
+    """Sum up the answers between two moments."""
+    seen = [answer for answer in office.answers if begin_s <= answer.answered_s < end_s]
+    got = sorted(1000 * (answer.answered_s - answer.asked_s) for answer in seen if answer.outcome == wanted)
+    conflicts, throttled = _refused(office)
+    return Load(
+        offered_s,
+        len(got) / (end_s - begin_s),
+        _quantile(got, 0.5) if got else None,
+        _quantile(got, 0.99) if got else None,
+        sum(answer.outcome in (TRY_AGAIN, THROTTLED) for answer in seen) / (end_s - begin_s),
+        conflicts,
+        throttled,
+        office.account.at_work_max,
+    )
+
+
+def _refused(office: Office) -> tuple[int, int]:
+    """Return how many items met a transaction, and how many were throttled."""
+    refused = office.database.refused
+    return tuple(  # type: ignore[return-value]  # two of them
+        sum(number for name, number in refused.items() if name.startswith(kind)) for kind in ("conflict", "throttled")
+    )
+
+
+def _history(office: Office, event: Event) -> tuple[list[promises.Request], dict[str, float]]:
+    """Return the last users' requests and when they got their tickets, for the check of P5."""
+    told: Sequence[Answer] = [answer for answer in office.answers if answer.outcome in ("CONFIRMED", "WAITING")]
+    asked = [promises.Request(one.user, one.asked_s, one.answered_s, one.outcome) for one in told[-ORDER_CHECKED:]]
+    users = {one.user for one in asked}
+    tickets = {
+        one["userId"]: _second(one["bookedAt"])
+        for one in office.snapshot(event).bookings
+        if one["userId"] in users and "bookedAt" in one
+    }
+    return asked, tickets
+
+
+def _second(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

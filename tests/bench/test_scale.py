@@ -1,0 +1,125 @@
+"""The simulation as a whole, in short; the long one is `make scale`, whose figures are looked at here."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bench import record
+from bench.scale import report, scenarios
+from bench.scale.office import Office
+from bench.scale.scenarios import World
+from shared.model import LANES_MAX
+
+WORLD = World()
+SHORT_S = 1.0
+
+
+def figures(section: str) -> list[dict[str, Any]]:
+    """Return what the last long run found."""
+    return [row for row in record.read(report.FIGURES)["rows"] if row["section"] == section]
+
+
+def test_the_same_seed_gives_the_same_numbers() -> None:
+    """And another seed others."""
+    first, again, other = (scenarios.on_sale(replace(WORLD, seed=seed), 4, 200, SHORT_S) for seed in (3, 3, 4))
+    assert first == again
+    assert first != other
+
+
+def test_a_load_rises_evenly_to_what_is_asked_for() -> None:
+    """Half as many as later while it rises, and then as many as there should be, by chance."""
+    office = Office(seed=1)
+    asked_s: list[float] = []
+    office.offer(1_000, (str(n) for n in range(5_000)), lambda _: asked_s.append(office.clock.now_s), ramp_s=2)
+    office.clock.run()
+    counts = [sum(second <= at_s < second + 1 for at_s in asked_s) for second in range(5)]
+    assert counts == pytest.approx([250, 750, 1_000, 1_000, 1_000], rel=0.15)
+
+
+def test_lanes_multiply_what_one_counter_takes() -> None:
+    """At a load that is too much for one."""
+    counter, lane, lanes = (scenarios.on_sale(WORLD, lanes, 400, SHORT_S).per_second for lanes in (None, 1, 16))
+    assert lane == pytest.approx(counter, rel=0.3)
+    assert counter < 200
+    assert lanes > 350
+
+
+def test_a_new_table_caps_what_lanes_could_take() -> None:
+    """Four partitions for all of them."""
+    new = replace(WORLD, writes_s=4_000)
+    assert scenarios.on_sale(new, 64, 3_000, SHORT_S).per_second < 2_500
+
+
+def test_everything_adds_up_after_a_storm() -> None:
+    """P1 to P4 and P6 after a crowd that cancels, with promotions; every ticket is somebody's."""
+    found = scenarios.cancellations(WORLD, lanes=4, count_=60, offered_s=100)
+    assert found.per_second > 20
+
+
+@pytest.mark.parametrize("lanes", [4, 16])
+def test_the_sold_out_turn_is_short(lanes: int) -> None:
+    """From the last ticket to the first who is told to wait; P4 and P5 are checked in it."""
+    turn = scenarios.sold_out_turn(WORLD, lanes, tickets=100, offered_s=100, seconds=SHORT_S)
+    assert turn.first_s < 1
+    assert turn.joined > 10
+
+
+def test_joins_are_answered() -> None:
+    """A steady load of them, on an event where people wait already."""
+    found = scenarios.joins(WORLD, lanes=4, offered_s=20, seconds=SHORT_S, waiting=20)
+    assert found.failed_s == 0
+    assert found.per_second > 10
+
+
+def test_the_cost_of_a_booking_does_not_grow() -> None:
+    """Neither with lanes, nor with events, nor with bookings."""
+    sizes = ((1, 1, 0), (64, 1, 0), (64, 20, 0), (64, 1, 500))
+    costs = [scenarios.cost(WORLD, lanes, events, bookings) for lanes, events, bookings in sizes]
+    assert [(one.requests, one.write_units, one.read_units) for one in costs] == [({"TransactWriteItems": 1}, 4, 0)] * 4
+
+
+def test_a_database_without_conflicts_would_break_promises() -> None:
+    """The control of the checks: two transactions that both write what they made of one lane oversell it."""
+    with Office(seed=1).at_work() as office:
+        office.database.conflicts = False
+        event = office.open_event(tickets=1_000, lanes=1)
+        for n in range(50):
+            office.clock.start(lambda n=n: office.book(event, f"user-{n}"))  # type: ignore[misc]  # not inferred
+        office.clock.run()
+        with pytest.raises(AssertionError, match="P1"):
+            office.check(event)
+
+
+def test_a_lost_booking_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of another check: tables that lack what somebody was told."""
+    checked = Office.check
+    monkeypatch.setattr(Office, "check", lambda office, event: replace(checked(office, event), bookings=[]))
+    with pytest.raises(AssertionError, match="not theirs"):
+        scenarios.on_sale(WORLD, 1, 20, SHORT_S)
+
+
+def test_a_run_of_some_sections_keeps_the_others() -> None:
+    """Unless it had another seed: figures of one page belong together."""
+    before = {"seed": 1, "rows": [{"section": "joins", "n": 1}, {"section": "sales", "n": 1}]}
+    now = {"seed": 1, "rows": [{"section": "joins", "n": 2}]}
+    assert report.with_sections(before, now)["rows"] == [{"section": "sales", "n": 1}, {"section": "joins", "n": 2}]
+    assert report.with_sections(before | {"seed": 2}, now) == now
+
+
+def test_the_page_shows_the_figures_of_the_last_run() -> None:
+    """No number of its tables is written by hand."""
+    assert "\n".join(report.tables(record.read(report.FIGURES))) in report.PAGE.read_text()
+
+
+def test_the_last_run_reached_the_goals() -> None:
+    """On one event 10,000 bookings and 1,000 joins a second, and a sold-out turn of less than a second at any load."""
+    most = [row for row in figures("sales") if row["design"] == f"{LANES_MAX} lanes"]
+    [at_goal] = [row for row in most if row["offered_s"] == 10_000]
+    assert at_goal["per_second"] == pytest.approx(10_000, rel=0.02)
+    [joins] = [row for row in figures("joins") if row["offered_s"] == 1_000 and row["design"] == f"{LANES_MAX} lanes"]
+    assert joins["per_second"] == pytest.approx(1_000, rel=0.03)
+    assert (at_goal["failed_s"], joins["failed_s"]) == (0, 0)
+    assert {row["first_s"] < 1 for row in figures("turns")} == {True}
+    assert len({json.dumps([row["requests"], row["write_units"], row["read_units"]]) for row in figures("costs")}) == 1
