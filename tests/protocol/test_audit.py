@@ -136,7 +136,7 @@ def test_a_release_after_its_settling_is_no_violation(sold_out: Event, monkeypat
     """A ticket that comes free between settling and counting is movement."""
     users = iter(range(60))
 
-    def and_release(event: Any, deadline: Deadline, **more: int) -> int:
+    def and_release(event: Any, deadline: Deadline, **more: Any) -> int:
         promoted = settle(event, deadline, **more)
         sold_out.cancels(f"user-{next(users)}")
         return promoted
