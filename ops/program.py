@@ -2,7 +2,7 @@
 
 0   done, or all is well
 1   something is wrong with the tickets: a promise is broken, records were kept, an event would not settle
-2   nothing could be told: wrong use, unknown event, no credentials, a database that does not answer
+2   nothing could be told: wrong use, unknown event, an item that cannot be read, no credentials, a silent database
 3   an audit of an event on which too much moved to tell
 """
 
@@ -19,7 +19,7 @@ from local.template import PROJECT
 from ops import place
 from ops.errors import OpsError
 from ops.place import Place
-from shared.model import ID_LENGTH_MAX, BookingNotFound, EventNotFound, Stuck, TryAgain
+from shared.model import ID_LENGTH_MAX, BookingNotFound, DamagedItem, EventNotFound, Stuck, TryAgain
 from shared.wire import RequestFailed
 
 WRONG, CANNOT = 1, 2
@@ -30,6 +30,7 @@ _LINES: Final[dict[type[Exception], str]] = {
     TryAgain: "the database did not let it through in time ({0.cause}): give the same command again",
     EventNotFound: "there is no event {0.event_id} here",
     BookingNotFound: "{0.user_id} has never booked the event {0.event_id}",
+    DamagedItem: "{0}",
     NoCredentialsError: "no AWS credentials: set AWS_PROFILE or log in as usual, or say --local",
     NoRegionError: "no AWS region: set AWS_DEFAULT_REGION, or say --local",
     BotoCoreError: "AWS cannot be asked: {0}",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from ops import rows
 from shared import items
 from shared.items import Item
-from shared.model import Booking, Event, Lane, Status
+from shared.model import Booking, DamagedItem, Entry, Event, Lane, Status
 
 # A number in the list is drawn before its entry is written. The function that does both ends within 10 s (its
 # time-out), so of two numbers drawn farther apart in time the earlier had its entry first.
@@ -115,7 +115,7 @@ def _add_entry(tally: Tally, item: Item) -> None:
     last = tally.last_promoted
     if last and last.joined_at and entry.sequence < (last.sequence or 0):
         # Who stands here now, read after that promotion, stood here then.
-        tally.overtaken += _moment(entry.joined_at) + DRAWN_APART < _moment(last.joined_at)
+        tally.overtaken += _joined_at(entry) + DRAWN_APART < _joined_at(last)
 
 
 def _digest(sequence: int | None, booking_id: str, user_id: str) -> int:
@@ -123,5 +123,8 @@ def _digest(sequence: int | None, booking_id: str, user_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(place.encode(), digest_size=16).digest())
 
 
-def _moment(time: str) -> datetime:
-    return datetime.fromisoformat(time).astimezone(UTC)
+def _joined_at(who: Booking | Entry) -> datetime:
+    try:
+        return datetime.fromisoformat(who.joined_at or "").astimezone(UTC)
+    except ValueError:
+        raise DamagedItem(f"{type(who).__name__.lower()} {who.booking_id} of {who.user_id}", "joinedAt") from None

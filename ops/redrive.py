@@ -11,7 +11,7 @@ from typing import Any
 
 from ops import rows, settling
 from ops.failed_records import FailedRecords
-from shared.model import EventNotFound, TryAgain
+from shared.model import DamagedItem, EventNotFound, TryAgain
 
 _DONE, _WRONG = 0, 1
 
@@ -48,7 +48,7 @@ def _events(files: list[_File]) -> set[str]:
 
 
 def _settled(event_id: str, dry_run: bool) -> str | None:
-    """Settle an event, each in its own right; return what went wrong."""
+    """Settle an event; its failure is its own. Return what went wrong."""
     try:
         event = rows.event(event_id)
         said = f"{settling.promotable(event)} to promote" if dry_run else f"{settling.settle_all(event)} promoted"
@@ -57,8 +57,15 @@ def _settled(event_id: str, dry_run: bool) -> str | None:
         return None
     except TryAgain as error:
         return f"the event {event_id} could not be settled ({error.cause})"
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with one event must not keep the others waiting
+        return f"the event {event_id} could not be settled ({_in_words(error)})"
     _tell(f"event {event_id}: {said}")
     return None
+
+
+def _in_words(error: Exception) -> str:
+    text = str(error) if isinstance(error, DamagedItem) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())
 
 
 def _parsed(name: str, content: bytes) -> _File:

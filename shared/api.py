@@ -165,13 +165,17 @@ def _body(app: APIGatewayHttpResolver) -> bytes:
 
 
 def _validated(fields: Mapping[str, Any], model: type[Model]) -> Model:
+    """Read fields; what is logged from here on says which event the request is about, if it names one."""
     try:
-        return model.model_validate(fields)
+        request = model.model_validate(fields)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_context=False, include_input=False)
         raise InvalidRequest(
             [{"field": ".".join(map(str, one["loc"])), "detail": one["msg"]} for one in wrong]
         ) from None
+    if event_id := getattr(request, "event_id", None):
+        telemetry.logger.append_keys(event_id=event_id)  # the handler's clear_state takes it off again
+    return request
 
 
 def _problem(app: APIGatewayHttpResolver, error: Exception) -> Response[str]:

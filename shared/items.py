@@ -1,14 +1,14 @@
 """Between the model and DynamoDB's items, both ways: every table, key and attribute name stands here.
 
 Items are in DynamoDB's own low-level form, {"N": "12"} and {"S": "x"}, so that nothing is converted twice.
-Attributes that are None are left out.
+Attributes that are None are left out. What reads an item raises DamagedItem where it cannot.
 """
 
 import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from shared.model import Booking, Entry, Event, Lane, Status
+from shared.model import Booking, DamagedItem, Entry, Event, Lane, Status
 
 Item = Mapping[str, Any]  # attribute name -> {"S": text} or {"N": digits}
 
@@ -18,6 +18,14 @@ LANES: Final = os.environ["LANES_TABLE"]
 BOOKINGS: Final = os.environ["BOOKINGS_TABLE"]
 WAITING_LIST: Final = os.environ["WAITING_LIST_TABLE"]
 SOLD_OUT_INDEX: Final = os.environ["SOLD_OUT_INDEX"]
+
+# The keys by which items are told apart; the first that an item has says what it is.
+_KEYS: Final = {
+    "booking": ("laneId", "userId"),
+    "lane": ("laneId",),
+    "entry": ("stripeId", "sequence"),
+    "event": ("eventId",),
+}
 
 
 def text(value: str) -> dict[str, str]:
@@ -75,20 +83,20 @@ def event_item(event: Event) -> Item:
 def to_event(item: Item) -> Event:
     """Read an event."""
     return Event(
-        event_id=item["eventId"]["S"],
-        name=item["name"]["S"],
-        total_tickets=int(item["totalTickets"]["N"]),
-        lanes=int(item["lanes"]["N"]),
-        stripes=int(item["stripes"]["N"]),
-        created_at=item["createdAt"]["S"],
-        request_fingerprint=item["requestFingerprint"]["S"],
+        event_id=_text(item, "eventId"),
+        name=_text(item, "name"),
+        total_tickets=_number(item, "totalTickets"),
+        lanes=_number(item, "lanes"),
+        stripes=_number(item, "stripes"),
+        created_at=_text(item, "createdAt"),
+        request_fingerprint=_text(item, "requestFingerprint"),
         sold_out_at=_optional_text(item, "soldOutAt"),
     )
 
 
 def to_last_sequence(item: Item) -> int:
     """Read the last number that an event's waiting list has handed out; 0 before the first."""
-    return int(item["lastSequence"]["N"]) if "lastSequence" in item else 0
+    return _number(item, "lastSequence") if "lastSequence" in item else 0
 
 
 def lane_item(lane: Lane) -> Item:
@@ -102,13 +110,13 @@ def lane_item(lane: Lane) -> Item:
 
 def to_lane(item: Item) -> Lane:
     """Read a lane."""
-    event_id, _, lane = item["laneId"]["S"].rpartition("#")
+    event_id, _, lane = _text(item, "laneId").rpartition("#")
     return Lane(
         event_id=event_id,
         number=int(lane),
-        available=int(item["available"]["N"]),
-        waiting=int(item["waiting"]["N"]),
-        changes=int(item["changes"]["N"]),
+        available=_number(item, "available"),
+        waiting=_number(item, "waiting"),
+        changes=_number(item, "changes"),
         closed_at=_optional_text(item, "closedAt"),
     )
 
@@ -135,12 +143,12 @@ def booking_item(event: Event, booking: Booking) -> Item:
 def to_booking(item: Item) -> Booking:
     """Read a booking."""
     return Booking(
-        event_id=item["eventId"]["S"],
-        user_id=item["userId"]["S"],
-        booking_id=item["bookingId"]["S"],
-        claim=int(item["claim"]["N"]),
-        status=Status(item["status"]["S"]),
-        sequence=int(item["sequence"]["N"]) if "sequence" in item else None,
+        event_id=_text(item, "eventId"),
+        user_id=_text(item, "userId"),
+        booking_id=_text(item, "bookingId"),
+        claim=_number(item, "claim"),
+        status=_status(item),
+        sequence=_number(item, "sequence") if "sequence" in item else None,
         booked_at=_optional_text(item, "bookedAt"),
         joined_at=_optional_text(item, "joinedAt"),
         promoted_at=_optional_text(item, "promotedAt"),
@@ -160,14 +168,41 @@ def entry_item(event: Event, entry: Entry) -> Item:
 def to_entry(item: Item) -> Entry:
     """Read a place in the waiting list."""
     return Entry(
-        event_id=item["stripeId"]["S"].rpartition("#")[0],
-        sequence=int(item["sequence"]["N"]),
-        user_id=item["userId"]["S"],
-        booking_id=item["bookingId"]["S"],
-        joined_at=item["joinedAt"]["S"],
+        event_id=_text(item, "stripeId").rpartition("#")[0],
+        sequence=_number(item, "sequence"),
+        user_id=_text(item, "userId"),
+        booking_id=_text(item, "bookingId"),
+        joined_at=_text(item, "joinedAt"),
     )
 
 
+def _text(item: Item, name: str) -> str:
+    try:
+        return str(item[name]["S"])
+    except (KeyError, TypeError):
+        raise _damaged(item, name) from None
+
+
 def _optional_text(item: Item, name: str) -> str | None:
-    value = item.get(name)
-    return None if value is None else str(value["S"])
+    return _text(item, name) if name in item else None
+
+
+def _number(item: Item, name: str) -> int:
+    try:
+        return int(item[name]["N"])
+    except (KeyError, TypeError, ValueError):
+        raise _damaged(item, name) from None
+
+
+def _status(item: Item) -> Status:
+    try:
+        return Status(_text(item, "status"))
+    except ValueError:
+        raise _damaged(item, "status") from None
+
+
+def _damaged(item: Item, name: str) -> DamagedItem:
+    """Say of an item which one it is; each holds its whole key."""
+    noun, key = next((noun, key) for noun, key in _KEYS.items() if item.keys() >= set(key))
+    values = (next(iter(item[part].values())) for part in key)
+    return DamagedItem(" ".join((noun, *map(str, values))), name)

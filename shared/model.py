@@ -11,6 +11,8 @@ Errors that a caller may meet:
     ├── BookingChanged          the booking to cancel is not the user's current one
     └── TryAgain                contention, throttling or a silent database, until the time budget ran out
         └── Stuck               settling was refused again and again
+
+Nobody is to blame for a DamagedItem but who wrote it: to a user it is an internal error.
 """
 
 import zlib
@@ -206,6 +208,18 @@ class TryAgain(TicketOfficeError):
 
 class Stuck(TryAgain):
     """Settling was refused again and again: others are faster each time, or the tables are damaged."""
+
+
+@dataclass(eq=False)
+class DamagedItem(Exception):
+    """An item of the tables lacks an attribute, or holds there what cannot be read; nothing of ours writes such."""
+
+    item: str  # what it is, and its key
+    attribute: str
+
+    def __str__(self) -> str:
+        """Say which item, and what of it."""
+        return f"the {self.item} is damaged: its {self.attribute} cannot be read"
 
 
 def lanes_for(total_tickets: int) -> int:

@@ -69,25 +69,27 @@ def _released_at(change: Mapping[str, Any]) -> list[str]:
 
 def _settled(event_id: str, released_at: Sequence[str], deadline: Deadline) -> bool:
     """Settle an event; its failure is its own."""
-    try:
-        settle(events.read_event(event_id, deadline), deadline, released_at=released_at)
-    except EventNotFound:
-        logger.warning("record of an unknown event", extra={"event_id": event_id})  # nobody can wait for it
-    except Exception:  # noqa: BLE001  # whatever is wrong with one event must not keep the others waiting
-        logger.exception("not settled", extra={"event_id": event_id})
-        return False
+    with logger.append_context_keys(event_id=event_id):
+        try:
+            settle(events.read_event(event_id, deadline), deadline, released_at=released_at)
+        except EventNotFound:
+            logger.warning("record of an unknown event")  # nobody can wait for it
+        except Exception:  # noqa: BLE001  # whatever is wrong with one event must not keep the others waiting
+            logger.exception("not settled")
+            return False
     return True
 
 
 def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
     """Settle and audit an event; return its part of the sweep's census. Its failure is its own."""
-    try:
-        event = events.read_event(event_id, deadline)
-        seen = audit.audit(event, deadline)
-        audit.report(event, seen)
-    except Exception:  # noqa: BLE001  # as above
-        logger.exception("not audited", extra={"event_id": event_id})
-        return {Metric.EVENTS_NOT_SWEPT: 1}
+    with logger.append_context_keys(event_id=event_id):
+        try:
+            event = events.read_event(event_id, deadline)
+            seen = audit.audit(event, deadline)
+            audit.report(event, seen)
+        except Exception:  # noqa: BLE001  # as above
+            logger.exception("not audited")
+            return {Metric.EVENTS_NOT_SWEPT: 1}
     return {
         Metric.EVENTS_SWEPT: 1,
         Metric.AVAILABLE_TICKETS: seen.available,

@@ -4,6 +4,8 @@ Through the real functions on the real engine. What an alarm sees is what CloudW
 write, over as many periods as the alarm asks for. The alarms on AWS's metrics: test_drill_of_aws.py.
 """
 
+from pathlib import Path
+
 import pytest
 
 import functions.book.app
@@ -18,6 +20,7 @@ from tests.operations.clock import at
 from tests.operations.cloudwatch import Alarm, State, of_lines
 from tests.operations.drilling import Drill, drills
 from tests.operations.throttling import throttled
+from tests.ops.commands import announced, ops
 
 
 @pytest.fixture
@@ -37,11 +40,11 @@ def test_a_forged_ticket_is_a_broken_promise_until_it_is_taken_back(
     office: Office, sold_out: Event, drill: Drill
 ) -> None:
     """P1: somebody writes a ticket into a lane. The sweep hands it out, so that one is sold too many."""
-    assert drill.passes(_sweeps) is State.OK
+    assert drill.passes(sweeps) is State.OK
     lane = {"TableName": items.LANES, "Key": items.lane_key(sold_out.event_id, 0)}
     one_more = {"UpdateExpression": "ADD available :one", "ExpressionAttributeValues": {":one": items.number(1)}}
     office.database.update_item(**lane, **one_more)
-    drill.rings_when(_sweeps)
+    drill.rings_when(sweeps)
     sold_out.cancels("ben")  # they agree that the ticket is taken back
     sold_out.cancels("cleo")
     office.database.update_item(
@@ -50,7 +53,7 @@ def test_a_forged_ticket_is_a_broken_promise_until_it_is_taken_back(
         ConditionExpression="available = :seen",
         ExpressionAttributeValues={":less": items.number(-1), ":seen": items.number(1)},
     )
-    drill.ends_when(_sweeps)
+    drill.ends_when(sweeps)
     sold_out.check(drained=True)
 
 
@@ -64,20 +67,20 @@ def test_a_promoter_that_stands_still_strands_people_until_it_works_again(
         sold_out.cancels("anna")
     for user in ("ben", "cleo"):
         sold_out.cancels(user)  # to leave the list releases no ticket
-    drill.rings_when(_sweeps)
+    drill.rings_when(sweeps)
     assert sold_out.check(drained=True).confirmed == {"dora"}
     sold_out.books("eve")
     sold_out.cancels("dora")
     sold_out.promotes()
-    drill.ends_when(_sweeps)
+    drill.ends_when(sweeps)
 
 
 @drills("SweepSilentAlarm")
 def test_a_sweep_that_does_not_run_is_noticed_by_its_silence(sold_out: Event, drill: Drill) -> None:
     """Who watches the watchman: nothing is written, and that is the alarm; one sweep by hand ends it."""
-    assert drill.passes(_sweeps) is State.OK
+    assert drill.passes(sweeps) is State.OK
     drill.rings_when(sold_out.status)
-    drill.ends_when(_sweeps)
+    drill.ends_when(sweeps)
 
 
 def test_a_sweep_with_nothing_to_do_is_not_silent(office: Office, sold_out: Event, log_lines: LogLines) -> None:
@@ -86,7 +89,7 @@ def test_a_sweep_with_nothing_to_do_is_not_silent(office: Office, sold_out: Even
         TableName=items.EVENTS, Key=items.event_key(sold_out.event_id), UpdateExpression="REMOVE soldOutAt"
     )
     office.events.clear()
-    _sweeps()
+    sweeps()
     assert Alarm("SweepSilentAlarm").values([of_lines(log_lines())]) == [1]
 
 
@@ -95,10 +98,10 @@ def test_a_damaged_event_is_left_out_of_the_sweep_until_it_is_mended(
     office: Office, sold_out: Event, drill: Drill
 ) -> None:
     """An event that cannot be read is settled and audited by nobody."""
-    _set_lanes(office, sold_out, "many")
-    drill.rings_when(_sweeps)
-    _set_lanes(office, sold_out, "1")
-    drill.ends_when(_sweeps)
+    set_lanes(office, sold_out, "many")
+    drill.rings_when(sweeps)
+    set_lanes(office, sold_out, "1")
+    drill.ends_when(sweeps)
 
 
 @drills("SweepUnfinishedAlarm")
@@ -118,9 +121,9 @@ def test_a_poison_record_fails_until_its_event_is_mended(office: Office, sold_ou
         return functions.promote.app.handler({"Records": [record]}, Context())["batchItemFailures"]
 
     sold_out.cancels("anna")
-    _set_lanes(office, sold_out, "many")
+    set_lanes(office, sold_out, "many")
     drill.rings_when(comes)
-    _set_lanes(office, sold_out, "1")
+    set_lanes(office, sold_out, "1")
     assert not comes()
     drill.ends_when()
     assert sold_out.check(drained=True).confirmed == {"ben"}
@@ -143,26 +146,31 @@ def test_users_are_told_to_try_again_while_dynamodb_throttles(
 
 @drills("InternalErrorAlarm")
 def test_requests_that_meet_a_damaged_event_end_in_an_internal_error_until_it_is_mended(
-    office: Office, sold_out: Event, drill: Drill, log_lines: LogLines
+    office: Office, sold_out: Event, drill: Drill, log_lines: LogLines, tmp_path: Path
 ) -> None:
-    """The first one rings, says what it met, and shows nothing of it to the user."""
-    _set_lanes(office, sold_out, "many")
+    """The first one rings, says what it met, and shows nothing of it to the user; the audit says what to mend."""
+    set_lanes(office, sold_out, "many")
     answers: list[Answer] = []
     drill.rings_when(lambda: answers.append(sold_out.book("dora")))
     [answer] = answers
     assert (answer.status, answer.json["code"]) == (500, "internal-error")
     line = log_lines()[-1]
-    assert line["correlation_id"] == answer.json["requestId"]
+    assert (line["correlation_id"], line["event_id"]) == (answer.json["requestId"], sold_out.event_id)
     assert "items.py" in line["exception"]
-    _set_lanes(office, sold_out, "1")
+    with announced(tmp_path / "data"):
+        audited = ops("audit", line["event_id"], "--local", "--data", str(tmp_path / "data"))
+    expected = f"the event {sold_out.event_id} is damaged: its lanes cannot be read\n"
+    assert (audited.code, audited.out, audited.err) == (2, "", expected)
+    set_lanes(office, sold_out, "1")
     drill.ends_when(lambda: sold_out.books("dora"))
 
 
-def _sweeps() -> None:
+def sweeps() -> None:
+    """Sweep with time enough."""
     functions.sweep.app.handler({}, Context())
 
 
-def _set_lanes(office: Office, event: Event, lanes: str) -> None:
+def set_lanes(office: Office, event: Event, lanes: str) -> None:
     """Write the number of an event's lanes, as a number where it is one; the functions start anew."""
     value = {"N": lanes} if lanes.isdigit() else {"S": lanes}
     office.database.update_item(

@@ -115,20 +115,30 @@ def test_a_promotion_without_a_record_has_no_latency(life: Event, log_lines: Log
 
 
 def test_a_sweep_adds_up_what_is_left_and_who_waits(office: Office, log_lines: LogLines) -> None:
-    """One line a sweep, over all events; the line of each event has its own numbers."""
+    """One line a sweep, over all sold-out events and no others; the line of each event has its own numbers."""
     import functions.sweep.app
+    from shared import items
     from tests.gateway import Context
 
-    event = office.opens(tickets=1)
+    for item in office.database.scan(TableName=items.EVENTS, IndexName=items.SOLD_OUT_INDEX)["Items"]:
+        key = {"eventId": item["eventId"]}
+        office.database.update_item(TableName=items.EVENTS, Key=key, UpdateExpression="REMOVE soldOutAt")
+    event, given_back, on_sale = office.opens(tickets=1), office.opens(tickets=3), office.opens(tickets=7)
     for user in ("anna", "ben", "cleo"):
         event.books(user)
+    for user in ("anna", "ben", "cleo", "dora"):
+        given_back.books(user)
+    for user in ("dora", "cleo", "ben"):  # dora waited; two tickets are free, and nobody wants them
+        given_back.cancels(user)
+    on_sale.books("anna")
     functions.sweep.app.handler({}, Context())
     [sweep] = [line for line in log_lines() if "EventsSwept" in line]
     assert _told(sweep).keys() == {"EventsSwept", "EventsNotSwept", "AvailableTickets", "WaitingListCount"}
+    assert (sweep["EventsSwept"], sweep["EventsNotSwept"]) == (2, 0)
+    assert (sweep["AvailableTickets"], sweep["WaitingListCount"]) == (2, 2)
     sound = [line for line in log_lines() if line.get("PromiseViolations") == 0]
-    assert sweep["WaitingListCount"] >= sum(line["waiting"] for line in sound)
-    [mine] = [line for line in sound if line["event_id"] == event.event_id]
-    assert (mine["available"], mine["waiting"]) == (0, 2)
+    numbers = {line["event_id"]: (line["available"], line["waiting"]) for line in sound}
+    assert numbers == {event.event_id: (0, 2), given_back.event_id: (2, 0)}
 
 
 def test_a_line_costs_little(log_lines: LogLines) -> None:
@@ -146,12 +156,23 @@ def test_no_line_has_too_many_metrics() -> None:
     assert len(Metric) <= EMF_METRICS_MAX
 
 
-@pytest.mark.parametrize(("tracing", "is_loaded"), [("Disabled", False), ("Active", True)])
-def test_tracing_is_loaded_only_where_it_is_on(tracing: str, is_loaded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Off, it costs nothing; on, it brings no library."""
+@pytest.mark.parametrize(
+    ("tracing", "is_loaded", "client"),
+    [("Disabled", False, "shared.wire.Client"), ("Active", True, "shared.tracing.Traced")],
+)
+def test_tracing_is_loaded_only_where_it_is_on(
+    tracing: str, is_loaded: bool, client: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Off, it costs nothing; on, the functions' requests go through it, and it brings no library."""
     monkeypatch.setenv("TRACING", tracing)
-    program = "import sys, json, functions.promote.app; print(json.dumps(list(sys.modules)))"
+    program = """
+import json, sys
+import functions.promote.app
+from shared.dynamodb import client
+print(json.dumps([list(sys.modules), f"{type(client).__module__}.{type(client).__name__}"]))
+"""
     found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    modules = json.loads(found.stdout)
+    modules, used = json.loads(found.stdout)
     assert ("shared.tracing" in modules) is is_loaded
+    assert used == client
     assert "aws_xray_sdk" not in modules

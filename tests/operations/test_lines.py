@@ -1,0 +1,196 @@
+"""Every line that is a metric, those of failures too: it says which event, and of the user nothing but the id."""
+
+import json
+import re
+from collections import defaultdict
+from typing import Any
+
+import pytest
+
+import functions.book.app
+import functions.initialize.app
+import functions.promote.app
+import functions.status.app
+import functions.sweep.app
+from shared import audit, items
+from shared.model import now
+from shared.promotion import RESERVE_S
+from shared.telemetry import Metric
+from tests.conftest import LogLines
+from tests.gateway import Context, call, organiser
+from tests.network import error, network
+from tests.office import Event, Office
+from tests.operations.clock import at
+from tests.operations.test_drill import set_lanes, sweeps
+from tests.operations.throttling import throttled
+from tests.operations.watching import RUNBOOK
+
+Line = dict[str, Any]
+
+OF_A_LINE = {"service", "level", "timestamp", "message"}
+OF_A_FUNCTION = {"function_name", "function_arn", "function_memory_size", "function_request_id", "cold_start"}
+OF_A_METRIC = {"stack", "_aws"}
+OF_A_REQUEST = {"correlation_id"}
+A_CLAIM = {"event_id", "user_id", "booking_id"}
+AN_EXCEPTION = {"exception", "exception_name", "stack_trace"}  # places in the code, no values of variables
+
+# What stands on the lines of each message besides the above, and besides its own metric.
+FACTS: dict[str, set[str]] = {
+    Metric.EVENT_OPENED: {"event_id", "tickets"},
+    Metric.BOOKING_CONFIRMED: A_CLAIM,
+    Metric.WAITING_JOINED: A_CLAIM,
+    Metric.BOOKING_PROMOTED: A_CLAIM | {Metric.PROMOTION_LATENCY},
+    Metric.BOOKING_CANCELLED: A_CLAIM,
+    Metric.WAITING_LEFT: A_CLAIM,
+    Metric.SOLD_OUT: {"event_id"},
+    Metric.TRY_AGAIN: {"event_id", "cause"},
+    Metric.CONTENTION: {"event_id", "operation", "cause"},
+    Metric.INTERNAL_ERROR: {"event_id", *AN_EXCEPTION},
+    Metric.RECORDS_FAILED: set(),
+    Metric.EVENTS_SWEPT: {Metric.EVENTS_NOT_SWEPT, Metric.AVAILABLE_TICKETS, Metric.WAITING_LIST_COUNT},
+    Metric.STRANDED_AGE: {"event_id"},
+    Metric.PROMISE_VIOLATIONS: {"event_id", "promise", "difference", "available", "waiting"},
+    Metric.AUDIT_INCONCLUSIVE: {"event_id"},
+    "not settled": {"event_id", *AN_EXCEPTION},
+    "not audited": {"event_id", *AN_EXCEPTION},
+    "sweep ends early": {"segment"},
+}
+
+PRIVATE = "anna@example.com"  # what a token, a header or a query may hold of a user
+ABOUT_NO_ONE_EVENT = {Metric.RECORDS_FAILED, Metric.EVENTS_SWEPT, "sweep ends early"}
+
+_WORDS_OF_A_QUERY = {"filter", "and", "stats", "display", "sort", "count", "max", "by", "ispresent"}
+
+
+@pytest.fixture
+def event(office: Office) -> Event:
+    """Return an event with one ticket, which anna has, and for which ben and cleo wait; the sweep sees no other."""
+    for item in office.database.scan(TableName=items.EVENTS, IndexName=items.SOLD_OUT_INDEX)["Items"]:
+        key = {"eventId": item["eventId"]}
+        office.database.update_item(TableName=items.EVENTS, Key=key, UpdateExpression="REMOVE soldOutAt")
+    return office.opens(tickets=1)
+
+
+@pytest.fixture
+def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch) -> list[Line]:
+    """Return the lines of an office to which all that there is a metric for has happened, in this order."""
+    call(functions.initialize.app, {"name": "Another", "totalTickets": 1}, claims=organiser("o") | {"email": PRIVATE})
+    with at(monkeypatch, seconds_ago=90):
+        for user in ("anna", "ben", "cleo"):
+            event.books(user)
+        event.cancels("anna")
+    sweeps()  # ben was stranded
+    event.cancels("cleo")
+    event.books("dora")
+    event.cancels("ben")
+    _promotes(event, Context())
+    with monkeypatch.context() as hurried, throttled():
+        hurried.setattr(functions.book.app, "REQUEST_BUDGET_S", 0.05)
+        hurried.setattr(functions.status.app, "REQUEST_BUDGET_S", 0.05)
+        assert _asks(event) == [503, 503]
+        _promotes(event, Context(RESERVE_S + 0.05))
+    with network() as between:
+        between.meeting = lambda sent: error(400, "ThrottlingException") if sent.operation == "BatchGetItem" else None
+        functions.sweep.app.handler({}, Context(RESERVE_S + 1))
+    set_lanes(office, event, "many")
+    assert _asks(event) == [500, 500]
+    sweeps()
+    set_lanes(office, event, "1")
+    _forges(office, event, 1)
+    sweeps()  # hands out the ticket to nobody: it is one too many
+    _forges(office, event, -1)
+    monkeypatch.setattr(audit, "audit", lambda *_: audit.Inspection(None, available=0, waiting=0, stranded_s=0.0))
+    sweeps()
+    # To read the index is about no one event. Whether it meets a time-out here depends on how busy the machine is.
+    return [line for line in log_lines() if line.get("operation") != "Scan"]
+
+
+def test_no_line_says_more_than_it_must(lines: list[Line]) -> None:
+    """Each message has its facts, and no line has others: none of the request, of the token, of the address."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for line in lines:
+        found[line["message"]] |= line.keys() - {line["message"]}
+    common = OF_A_LINE | OF_A_FUNCTION | OF_A_METRIC | OF_A_REQUEST
+    assert {message: facts - common for message, facts in found.items()} == FACTS
+    assert PRIVATE not in json.dumps(lines)
+
+
+def test_every_metric_has_such_a_line(lines: list[Line]) -> None:
+    """So that the list above leaves none out."""
+    metrics = {
+        one["Name"] for line in lines if "_aws" in line for one in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+    }
+    assert metrics == set(Metric)
+
+
+def test_every_line_about_one_event_says_which(event: Event, lines: list[Line]) -> None:
+    """Those of failures, too, and those of the promoter and the sweep."""
+    about_one = [line for line in lines if line["message"] not in {*ABOUT_NO_ONE_EVENT, Metric.EVENT_OPENED}]
+    assert {line.get("event_id") for line in about_one} == {event.event_id}
+    for line in lines:
+        assert ("event_id" in line) is (line["message"] not in ABOUT_NO_ONE_EVENT), line
+
+
+def test_contention_says_whose_request_it_was(lines: list[Line]) -> None:
+    """Of a user, with the id that the user was shown; of the promoter and the sweep, without one."""
+    found = {"correlation_id" in line for line in lines if line["message"] == Metric.CONTENTION}
+    assert found == {True, False}
+
+
+def test_what_a_request_was_about_is_forgotten_with_it(
+    event: Event, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next invocation of the same process is about another event, or about none."""
+    monkeypatch.setattr(functions.initialize.app, "REQUEST_BUDGET_S", 0.05)
+    event.books("anna")
+    with throttled():
+        assert call(functions.initialize.app, {"name": "Another", "totalTickets": 1}).status == 503
+    event.books("ben")
+    with throttled():
+        functions.sweep.app.handler({}, Context(RESERVE_S + 0.05))
+    found = [line for line in log_lines() if line["message"] in {Metric.CONTENTION, Metric.TRY_AGAIN}]
+    assert {"correlation_id" in line for line in found} == {True, False}  # of the request, and of the sweep
+    assert not any("event_id" in line for line in found)
+
+
+def test_each_query_of_the_runbook_finds_its_fields(lines: list[Line]) -> None:
+    """Each line that one selects has every field that it names."""
+    queries = re.findall(r"filter [^`#\n]+", RUNBOOK.read_text("utf-8"))
+    assert queries
+    for query in queries:
+        _assert_finds_its_fields(query, lines)
+
+
+def _assert_finds_its_fields(query: str, lines: list[Line]) -> None:
+    fields = set(re.findall(r"(?<![@\w])[A-Za-z_]\w*", re.sub(r'"[^"]*"', "", query))) - _WORDS_OF_A_QUERY
+    wanted = dict(re.findall(r'(message|level) = "(\w+)"', query))
+    present = set(re.findall(r"ispresent\((\w+)\)", query)) or (fields if not wanted else set())
+    selected = [line for line in lines if line.items() >= wanted.items() and line.keys() >= present]
+    assert selected, query
+    for line in selected:
+        assert line.keys() >= fields, query
+
+
+def _asks(event: Event) -> list[int]:
+    """Book and ask for the status, with a token and headers that say more of the user; return the answers' status."""
+    who: dict[str, Any] = {"claims": organiser("anna") | {"email": PRIVATE}, "headers": {"user-agent": PRIVATE}}
+    booked = call(functions.book.app, {"userId": "anna", "eventId": event.event_id}, **who)
+    asked = call(functions.status.app, event_id=event.event_id, query={"userId": "anna"}, **who)
+    return [booked.status, asked.status]
+
+
+def _promotes(event: Event, context: Context) -> None:
+    """Let the promoter have a record that says when a ticket was released."""
+    image = {"cancelledAt": {"S": now()}, "email": {"S": PRIVATE}}
+    keys = {"laneId": {"S": f"{event.event_id}#0"}}
+    record = {"dynamodb": {"Keys": keys, "NewImage": image, "SequenceNumber": "1"}}
+    functions.promote.app.handler({"Records": [record]}, context)
+
+
+def _forges(office: Office, event: Event, tickets: int) -> None:
+    office.database.update_item(
+        TableName=items.LANES,
+        Key=items.lane_key(event.event_id, 0),
+        UpdateExpression="ADD available :more",
+        ExpressionAttributeValues={":more": items.number(tickets)},
+    )
