@@ -118,7 +118,7 @@ def main() -> None:
         with running(data, workers=2) as office:
             over = threading.Event()
             swept: list[str] = []
-            sweeps = threading.Thread(target=_sweep, args=(office, over, swept))
+            sweeps = threading.Thread(target=_sweep, args=(office, data, over, swept))
             sweeps.start()
             try:
                 Story(office).tell()
@@ -129,7 +129,7 @@ def main() -> None:
     _draw([line for text in [*logs, *swept] for line in _lines(text)])
 
 
-def _sweep(office: RunningOffice, over: threading.Event, swept: list[str]) -> None:
+def _sweep(office: RunningOffice, data: Path, over: threading.Event, swept: list[str]) -> None:
     """Sweep more often than the schedule does."""
     program = (
         "import functions.sweep.app; from tests.gateway import Context; functions.sweep.app.handler({}, Context(120))"
@@ -137,6 +137,7 @@ def _sweep(office: RunningOffice, over: threading.Event, swept: list[str]) -> No
     while not over.wait(SWEEP_EVERY_S):
         environment = os.environ | load().functions["SweepFunction"].environment
         environment |= {"AWS_ENDPOINT_URL_DYNAMODB": office.database().meta.endpoint_url}
+        environment |= {"FAILED_RECORDS": str(data / "failed-records")}
         command = [sys.executable, "-c", program]
         result = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
         swept.append(result.stdout)

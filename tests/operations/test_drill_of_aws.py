@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from shared import items
 from tests import promises
 from tests.operations import proxy
+from tests.operations.cloudwatch import State
 from tests.operations.drilling import Drill, drilled, drills
 from tests.operations.stage import Stage, happens, staged
 from tests.operations.watching import alarms
@@ -287,34 +289,60 @@ def test_a_stalled_promoter_makes_promotions_slow_until_it_goes_on(stage: Stage,
 
 
 @drills("FailedRecordsAlarm")
-def test_a_poison_record_is_given_up_and_redriven_when_its_event_is_mended(stage: Stage, drill: Drill) -> None:
-    """P6: it lies in the failure destination, and nothing is lost."""
+def test_a_poison_record_is_given_up_and_told_of_at_once(stage: Stage, drill: Drill) -> None:
+    """P6: it lies in the failure destination, and nothing is lost. The alarm ends by itself; the next one does not."""
     event_id = stage.sold_out("ben")
-    damaged = {
-        "stripeId": items.text(items.stripe_id(event_id, 0)),
-        "sequence": items.number(0),
-    }  # a place in the list that is nobody's
-    kept = stage.data / "failed-records"
-
-    def poison() -> None:
-        stage.database.put_item(TableName="WaitingListTable", Item=damaged)
-        stage.cancels(event_id, "anna")
-        happens(lambda: any(kept.glob("*.json")))
-
-    def mended() -> None:
-        stage.database.delete_item(TableName="WaitingListTable", Key=damaged)
-        command = [sys.executable, "-m", "ops", "redrive", "--local", "--data", str(stage.data)]
-        subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
-
-    for left in kept.glob("*.json"):  # by the drills of a promoter that failed
-        left.unlink()
-    drill.rings_when(poison)
-    assert stage.status_of(event_id, "ben") == "WAITING"
-    mended()
-    drill.ends_when()
-    assert not any(kept.glob("*.json"))
+    _empty(stage)
+    with _damaged(stage, event_id):
+        drill.rings_when(lambda: _gives_up(stage, event_id))
+        assert stage.status_of(event_id, "ben") == "WAITING"
+        drill.ends_when()
+    _redrives(stage)
     assert stage.status_of(event_id, "ben") == "CONFIRMED"
     promises.check(stage.database, event_id, drained=True)
+
+
+@drills("FailedRecordsKeptAlarm")
+def test_failed_records_are_told_of_until_they_are_redriven(stage: Stage, drill: Drill) -> None:
+    """P6: neither time nor the mended event ends it, only the redrive, as the next sweep sees."""
+    event_id = stage.sold_out("ben")
+    _empty(stage)
+    with _damaged(stage, event_id):
+        _gives_up(stage, event_id)
+        drill.rings_when(stage.sweeps)
+        assert [drill.passes(stage.sweeps) for _ in range(3)] == [State.ALARM] * 3
+    assert drill.passes(stage.sweeps) is State.ALARM
+    _redrives(stage)
+    drill.ends_when(stage.sweeps)
+    assert stage.status_of(event_id, "ben") == "CONFIRMED"
+    promises.check(stage.database, event_id, drained=True)
+
+
+def _empty(stage: Stage) -> None:
+    """Remove what the drills of a promoter that failed have left."""
+    for left in stage.failed_records.glob("*.json"):
+        left.unlink()
+
+
+@contextmanager
+def _damaged(stage: Stage, event_id: str) -> Iterator[None]:
+    """Let the list of an event begin with a place that is nobody's."""
+    key = {"stripeId": items.text(items.stripe_id(event_id, 0)), "sequence": items.number(0)}
+    stage.database.put_item(TableName="WaitingListTable", Item=key)
+    yield
+    stage.database.delete_item(TableName="WaitingListTable", Key=key)
+
+
+def _gives_up(stage: Stage, event_id: str) -> None:
+    """Cancel, until the promoter has given the record up."""
+    stage.cancels(event_id, "anna")
+    happens(lambda: any(stage.failed_records.glob("*.json")))
+
+
+def _redrives(stage: Stage) -> None:
+    command = [sys.executable, "-m", "ops", "redrive", "--local", "--data", str(stage.data)]
+    subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
+    assert not any(stage.failed_records.glob("*.json"))
 
 
 def test_every_alarm_was_drilled() -> None:
