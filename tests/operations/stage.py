@@ -48,6 +48,7 @@ class Stage:
         self.failed_records = self.data / "failed-records"
         self.database = database  # a client of the engine, past the proxy
         self.proxy = way
+        self.blocked: set[str] = set()  # users whose requests do not reach the API, as by a firewall before it
         self._folder = folder
         self._template = folder / "template.yaml"
         self._stream = _written(self._template)
@@ -83,7 +84,9 @@ class Stage:
         return event_id
 
     def books(self, event_id: str, user: str) -> int:
-        """Book; return the status of the answer."""
+        """Book; return the status of the answer, 403 for who is blocked."""
+        if user in self.blocked:
+            return 403
         return self.asks("book", userId=user, eventId=event_id).status_code
 
     def cancels(self, event_id: str, user: str) -> int:

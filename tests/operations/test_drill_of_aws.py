@@ -28,7 +28,8 @@ BEHIND_S = 90.0  # over that of IteratorAgeAlarm
 HANGS_S = 9  # over that of RequestDurationAlarm, and below the time-out
 SLOW_S = 4  # over that of ApiLatencyAlarm
 CONFLICTS = 6_000  # the threshold of ConflictsAlarm
-TURNS_MAX = 40
+HOLDS_S = 0.1  # how long a transaction takes, for others to meet it
+TURNS_MAX = 100
 
 
 @pytest.fixture(scope="module")
@@ -219,26 +220,27 @@ def test_dynamodb_has_faults_and_retries_carry_the_requests(stage: Stage, drill:
 
 @drills("ConflictsAlarm")
 def test_transactions_conflict_until_the_client_without_pauses_is_blocked(stage: Stage, drill: Drill) -> None:
-    """P7: told to try again it does so at once, in all the functions at once that it can get."""
-    event_id = stage.opens(tickets=2)
-    conflicts = 0
-
-    def counted(operation: str, request: proxy.Body) -> proxy.Refusal | None:
-        nonlocal conflicts
-        refusal = proxy.conflict(operation, request)
-        conflicts += len(refusal[1]["CancellationReasons"]) if refusal else 0
-        return refusal
+    """P7: one user, all at once, on one lane; others are served as soon as it is blocked, and only then it ends."""
+    event_id = stage.opens(tickets=20)
+    users = iter(range(19))
 
     def client() -> None:
+        before = stage.proxy.conflicts
         for _ in range(TURNS_MAX):
             stage.at_once(8, lambda _: stage.books(event_id, "anna"))
-            if conflicts > CONFLICTS:
+            if stage.proxy.conflicts - before > CONFLICTS or "anna" in stage.blocked:
                 return
 
-    stage.proxy.refuse = counted
+    def both() -> None:
+        client()
+        assert stage.books(event_id, f"user-{next(users)}") == 201
+
+    stage.proxy.holds_s = HOLDS_S
     drill.rings_when_this_goes_on(client)
+    stage.blocked.add("anna")
+    drill.ends_when(both)
+    stage.blocked.clear()
     stage.proxy.heal()
-    drill.ends_when(lambda: stage.books(event_id, "ben"))
     promises.check(stage.database, event_id)
 
 
