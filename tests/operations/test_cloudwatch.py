@@ -122,7 +122,16 @@ def test_a_query_adds_up_what_its_conditions_name() -> None:
         faults("LanesTable"),
         Datum("AWS/DynamoDB", "UserErrors", {"TableName": "LanesTable", "Operation": "GetItem"}, 1),
     ]
-    assert alarm.values([period, []]) == [2, None]
+    assert alarm.values([period, []]) == [2, 0]
+
+
+def test_a_query_of_dynamodbs_metrics_is_of_dynamodbs_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it ignores missing data, too, and without FILL the alarm would not end."""
+    body = dict(cloudwatch.alarms()["DatabaseFaultsAlarm"])
+    [query] = [one for one in body["Metrics"] if "Period" in one]
+    body["Metrics"] = [{key: value for key, value in query.items() if key != "ReturnData"}]
+    monkeypatch.setattr(cloudwatch, "alarms", lambda: {"AnAlarm": body})
+    assert Alarm("AnAlarm").state([], State.ALARM) is State.ALARM
 
 
 def test_a_percentile_is_a_value_that_was_there() -> None:

@@ -138,7 +138,7 @@ def test_every_table_is_watched() -> None:
     assert _watch("ReadThrottleEvents", "TableName") == {"DatabaseThrottlesAlarm": TABLES}
     assert _watch("WriteThrottleEvents", "TableName") == {"DatabaseThrottlesAlarm": TABLES}
     assert _watch("TransactionConflict", "TableName") == {"ConflictsAlarm": TABLES}
-    [query] = alarms()["DatabaseFaultsAlarm"]["Metrics"]
+    _filled, query = alarms()["DatabaseFaultsAlarm"]["Metrics"]
     assert set(re.findall(r"'\$\{(\w+)\}'", query["Expression"]["Fn::Sub"])) == TABLES
 
 
