@@ -5,6 +5,7 @@ Each function runs in a process of its own, with the environment that template.y
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -192,6 +193,13 @@ def test_the_payloads_of_one_life_fit_together() -> None:
         assert json.loads(payload(name)["body"])["eventId"] == event_id
     for record in payload("promote")["Records"]:
         assert record["dynamodb"]["Keys"]["laneId"]["S"] == f"{event_id}#0"
+
+
+def test_what_the_containers_printed_is_of_these_payloads() -> None:
+    """The record in docs/sam-local.md is not of other ones: it names their event."""
+    event_id = payload("status")["pathParameters"]["eventId"]
+    printed = (ROOT / "docs" / "sam-local.md").read_text()
+    assert set(re.findall(r'sam local invoke.*"eventId":"([\w-]{36})', printed)) == {event_id}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
