@@ -49,7 +49,7 @@ GOALS = {"BookFunction": 1.25, "PromoteFunction": 1.1, "SweepFunction": 1.1}
 JUDGED: dict[str, Callable[[list[float]], float]] = {"initMs": min, "cpuMs": statistics.median}
 
 # A port that nobody listens on: the functions are ready for TLS, and nothing is ever sent.
-ENVIRONMENT = Database.embedded("https://127.0.0.1:1").environment
+ENVIRONMENT = Database.embedded("https://127.0.0.1:1").environment | {"FAILED_RECORDS": "./"}  # no bucket
 # What is refused: no body, and an id that none can have, by those that answer requests; no records, by the promoter; no
 # deployment, by the check; no time, by the sweep.
 REFUSED = {"body": "", "pathParameters": {"eventId": ""}, "Records": []}

@@ -12,6 +12,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from local import runtime, template
 from local.errors import LocalError
 from local.lifeline import Lifeline
 from local.runtime import Runtime
-from local.template import Schedule
+from local.template import Function, Schedule
 
 
 class Scheduler:
@@ -47,6 +48,13 @@ class Scheduler:
             runtime.log("the function failed", function_name=name, exception=traceback.format_exc())
 
 
+def with_folder(function: Function, failed_records: str) -> Function:
+    """Tell a function that looks at the bucket of failed records the folder that stands for it here."""
+    if "FAILED_RECORDS" not in function.environment:
+        return function
+    return replace(function, environment={**function.environment, "FAILED_RECORDS": failed_records})
+
+
 def _payload() -> dict[str, Any]:
     """Make what EventBridge Scheduler sends where the template gives no input."""
     return {
@@ -71,7 +79,8 @@ def main() -> None:
     try:
         system = template.load(path, arguments["parameters"])
         names = {schedule.function: None for schedule in system.schedules}
-        scheduler = Scheduler(system.schedules, runtime.load(system.functions[name] for name in names))
+        functions = [with_folder(system.functions[name], arguments["failed_records"]) for name in names]
+        scheduler = Scheduler(system.schedules, runtime.load(functions))
     except LocalError as error:
         runtime.explain(error)
         os._exit(1)

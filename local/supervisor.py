@@ -58,11 +58,8 @@ class Supervisor:
         self.workers = len(listening)
         Checkpoint(folder.checkpoint)  # a corrupt one is told now
         common = {"template": str(system.path), "parameters": dict(system.parameters)}
-        fed = {
-            "database": asdict(self.database),
-            "checkpoint": str(folder.checkpoint),
-            "failed_records": str(folder.failed_records),
-        }
+        kept = {"failed_records": str(folder.failed_records.absolute())}
+        fed = kept | {"database": asdict(self.database), "checkpoint": str(folder.checkpoint)}
         self._workers = [
             Part(f"worker-{number}", "local.worker", common | {"issuer": issuer}, folder.logs)
             for number in range(1, len(listening) + 1)
@@ -71,7 +68,7 @@ class Supervisor:
         if system.stream:
             self._others.append(Part("feeder", "local.feeder", common | fed, folder.logs))
         if system.schedules:
-            self._others.append(Part("scheduler", "local.scheduler", common, folder.logs))
+            self._others.append(Part("scheduler", "local.scheduler", common | kept, folder.logs))
         self._deaths: dict[str, deque[float]] = {}
 
     def start(self) -> None:

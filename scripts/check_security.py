@@ -12,31 +12,45 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 TEMPLATE = "template.yaml"
 EXCEPTION = re.compile(r"^ *# checkov (CKV\w+) ([\w:.]+): \S", re.MULTILINE)
 
-checkov = [str(Path(sys.executable).with_name("checkov")), "--file", TEMPLATE, "--framework", "cloudformation"]
-result = subprocess.run(
-    [*checkov, "--compact", "--quiet", "--skip-download", "--soft-fail", "--output", "json"],
-    check=True,
-    stdout=subprocess.PIPE,
-    text=True,
-)
-report = json.loads(result.stdout)
-if not report["summary"]["passed"] or report["summary"]["parsing_errors"]:
-    sys.exit(f"checkov could not read {TEMPLATE}")
 
-explained = set(EXCEPTION.findall(Path(TEMPLATE).read_text(encoding="utf-8")))
-needed = set()
-wrong = []
-for finding in report["results"]["failed_checks"]:
-    kind, _, name = finding["resource"].rpartition(".")
-    exceptions = {(finding["check_id"], kind), (finding["check_id"], name)} & explained
-    needed |= exceptions
-    if not exceptions:
-        line = finding["file_line_range"][0]
-        wrong.append(f"{TEMPLATE}:{line}: {name}: {finding['check_id']} {finding['check_name']}")
-wrong += [f"{TEMPLATE}: nothing needs the exception {check} {what}" for check, what in sorted(explained - needed)]
-sys.exit("\n".join(wrong) or None)
+def main() -> None:
+    """Ask checkov; exit with what is wrong, a line for each."""
+    checkov = [str(Path(sys.executable).with_name("checkov")), "--file", TEMPLATE, "--framework", "cloudformation"]
+    result = subprocess.run(
+        [*checkov, "--compact", "--quiet", "--skip-download", "--soft-fail", "--output", "json"],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    report = json.loads(result.stdout)
+    if not report["summary"]["passed"] or report["summary"]["parsing_errors"]:
+        sys.exit(f"checkov could not read {TEMPLATE}")
+    wrong = what_is_wrong(report["results"]["failed_checks"], Path(TEMPLATE).read_text(encoding="utf-8"))
+    sys.exit("\n".join(wrong) or None)
+
+
+def what_is_wrong(findings: Iterable[Mapping[str, Any]], template: str) -> list[str]:
+    """Return a line for each of checkov's findings that has no exception, and each exception that has no finding."""
+    explained = set(EXCEPTION.findall(template))
+    needed = set()
+    wrong = []
+    for finding in findings:
+        kind, _, name = finding["resource"].rpartition(".")
+        exceptions = {(finding["check_id"], kind), (finding["check_id"], name)} & explained
+        needed |= exceptions
+        if not exceptions:
+            line = finding["file_line_range"][0]
+            wrong.append(f"{TEMPLATE}:{line}: {name}: {finding['check_id']} {finding['check_name']}")
+    unneeded = sorted(explained - needed)
+    return wrong + [f"{TEMPLATE}: nothing needs the exception {check} {what}" for check, what in unneeded]
+
+
+if __name__ == "__main__":
+    main()

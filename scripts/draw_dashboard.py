@@ -24,12 +24,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import matplotlib as mpl  # noqa: E402  # below the path, as all of these
-
-mpl.use("agg")
-from matplotlib import pyplot  # noqa: E402
-
-from local.template import load  # noqa: E402
+from local.template import load  # noqa: E402  # below the path, as all of these
 from tests.operations.watching import widgets  # noqa: E402
 from tests.running import RunningOffice, running  # noqa: E402
 
@@ -118,7 +113,7 @@ def main() -> None:
         with running(data, workers=2) as office:
             over = threading.Event()
             swept: list[str] = []
-            sweeps = threading.Thread(target=_sweep, args=(office, over, swept))
+            sweeps = threading.Thread(target=_sweep, args=(office, data, over, swept))
             sweeps.start()
             try:
                 Story(office).tell()
@@ -129,7 +124,7 @@ def main() -> None:
     _draw([line for text in [*logs, *swept] for line in _lines(text)])
 
 
-def _sweep(office: RunningOffice, over: threading.Event, swept: list[str]) -> None:
+def _sweep(office: RunningOffice, data: Path, over: threading.Event, swept: list[str]) -> None:
     """Sweep more often than the schedule does."""
     program = (
         "import functions.sweep.app; from tests.gateway import Context; functions.sweep.app.handler({}, Context(120))"
@@ -137,6 +132,7 @@ def _sweep(office: RunningOffice, over: threading.Event, swept: list[str]) -> No
     while not over.wait(SWEEP_EVERY_S):
         environment = os.environ | load().functions["SweepFunction"].environment
         environment |= {"AWS_ENDPOINT_URL_DYNAMODB": office.database().meta.endpoint_url}
+        environment |= {"FAILED_RECORDS": str(data / "failed-records")}
         command = [sys.executable, "-c", program]
         result = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
         swept.append(result.stdout)
@@ -149,6 +145,11 @@ def _lines(text: str) -> Iterator[Line]:
 
 
 def _draw(lines: list[Line]) -> None:
+    import matplotlib as mpl  # noqa: PLC0415  # only .venv-docs has it
+
+    mpl.use("agg")
+    from matplotlib import pyplot  # noqa: PLC0415
+
     shown = widgets()
     begin_ms = min(line["_aws"]["Timestamp"] for line in lines)
     end_s = (max(line["_aws"]["Timestamp"] for line in lines) - begin_ms) / 1000
@@ -169,7 +170,8 @@ def _draw_widget(axes: Any, properties: dict[str, Any], lines: list[Line], begin
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlim(0, end_s)
-    axes.set_ylabel(properties.get("yAxis", {}).get("left", {}).get("label", ""), fontsize=7)
+    axes.set_ylabel(axis_label(properties), fontsize=7)
+    axes.set_xlabel("s", fontsize=7, loc="right", labelpad=-6)
     ours = [row for row in properties["metrics"] if row[0] == "TicketOffice"]
     if not ours:
         axes.set_facecolor("#fafafa")
@@ -187,10 +189,8 @@ def _draw_widget(axes: Any, properties: dict[str, Any], lines: list[Line], begin
     for row in ours:
         statistic = (row[4] if len(row) > 4 else {}).get("stat", properties["stat"])  # noqa: PLR2004  # the options
         label = row[1] if statistic == properties["stat"] and len(row) == 4 else f"{row[1]} {statistic}"  # noqa: PLR2004
-        points = _points(lines, row[1], _STATISTICS[statistic], begin_ms)
-        axes.plot(
-            list(points), list(points.values()), label=label, marker=".", markersize=5, linewidth=1, clip_on=False
-        )
+        found = points(lines, row[1], _STATISTICS[statistic], begin_ms)
+        axes.plot(list(found), list(found.values()), label=label, marker=".", markersize=5, linewidth=1, clip_on=False)
     for line in properties.get("annotations", {}).get("horizontal", []):
         axes.axhline(line["value"], color="#d13212", linewidth=1, linestyle="--")
     if ours:
@@ -198,7 +198,13 @@ def _draw_widget(axes: Any, properties: dict[str, Any], lines: list[Line], begin
         axes.legend(fontsize=6.5, loc="upper left", ncol=3, frameon=False)
 
 
-def _points(
+def axis_label(properties: dict[str, Any]) -> str:
+    """Return what the numbers of a widget are: sums over a minute on AWS are sums over a bin here."""
+    label: str = properties.get("yAxis", {}).get("left", {}).get("label", "")
+    return label.replace("a minute", f"in {BIN_S} s")
+
+
+def points(
     lines: list[Line], metric: str, statistic: Callable[[list[float]], float], begin_ms: int
 ) -> dict[int, float]:
     """Return the metric's value of each bin that has one, by the bin's beginning in seconds."""

@@ -64,6 +64,7 @@ def main() -> None:
                 "AWS_ENDPOINT_URL_DYNAMODB": endpoint,
                 "AWS_ENDPOINT_URL_LAMBDA": codedeploy.url,
                 "AWS_ENDPOINT_URL_CODEDEPLOY": codedeploy.url,
+                "AWS_ENDPOINT_URL_S3": codedeploy.url,
             }
         )
         failures = invoke_all(local) + call_api(local)

@@ -34,6 +34,7 @@ class Metric(StrEnum):
     CONTENTION = "Contention"
     PROMOTION_LATENCY = "PromotionLatency"
     RECORDS_FAILED = "RecordsFailed"
+    FAILED_RECORDS_KEPT = "FailedRecordsKept"
     EVENTS_SWEPT = "EventsSwept"
     EVENTS_NOT_SWEPT = "EventsNotSwept"
     AVAILABLE_TICKETS = "AvailableTickets"

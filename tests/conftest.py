@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ def pytest_configure() -> None:
         AWS_DEFAULT_REGION="us-east-1",
         AWS_REGION="us-east-1",
         AWS_ENDPOINT_URL_DYNAMODB=_running.enter_context(engine.running(None)),
+        FAILED_RECORDS=_running.enter_context(TemporaryDirectory()),
     )
 
 

@@ -2,11 +2,15 @@
 
 from typing import Any
 
+from functions.sweep import failed_records
+from shared import telemetry
 from shared.promotion import sweep
-from shared.telemetry import logger
+from shared.telemetry import Metric, logger
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
-    """Sweep as many events as the time of this invocation allows."""
-    return {"swept": sweep(context.get_remaining_time_in_millis() / 1000)}
+    """Sweep as many events as the time of this invocation allows; then count the failed records that are kept."""
+    swept = sweep(context.get_remaining_time_in_millis() / 1000)
+    telemetry.outcome(Metric.FAILED_RECORDS_KEPT, failed_records.kept())
+    return {"swept": swept}

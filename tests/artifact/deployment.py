@@ -1,4 +1,4 @@
-"""Stands in for what the check of a deployment calls: CodeDeploy, and Lambda's way to a function."""
+"""Stands in for what functions call beside DynamoDB: CodeDeploy, Lambda's way to a function, an empty S3 bucket."""
 
 import json
 import re
@@ -26,7 +26,7 @@ class StandIn:
 
 @contextmanager
 def stand_in(invoke: Invoke | None = None, host: str = "127.0.0.1") -> Iterator[StandIn]:
-    """Answer for CodeDeploy and, where `invoke` is given, for Lambda with what that answers."""
+    """Answer for CodeDeploy, for S3, and, where `invoke` is given, for Lambda with what that answers."""
     found = StandIn()
 
     class Handler(BaseHTTPRequestHandler):
@@ -44,8 +44,16 @@ def stand_in(invoke: Invoke | None = None, host: str = "127.0.0.1") -> Iterator[
             else:
                 self.send_error(501)
 
+        def do_GET(self) -> None:
+            if "list-type=2" in self.path:
+                self._send(b"<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>")
+            else:
+                self.send_error(501)
+
         def _answer(self, answer: dict[str, Any]) -> None:
-            body = json.dumps(answer).encode()
+            self._send(json.dumps(answer).encode())
+
+        def _send(self, body: bytes) -> None:
             self.send_response(200)
             self.send_header("content-length", str(len(body)))
             self.end_headers()

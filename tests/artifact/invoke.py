@@ -26,7 +26,7 @@ def main(handler_name: str) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     session = boto3.session.Session()
-    for service in ("lambda", "codedeploy"):
+    for service in ("lambda", "codedeploy", "s3"):
         session.events.register(f"before-parameter-build.{service}", record)
     boto3.DEFAULT_SESSION = session
     sent = wire.Client.call
@@ -49,6 +49,8 @@ def record(params: dict[str, Any], model: Any, **_: Any) -> None:
     service = model.service_model.service_name
     if service == "lambda":
         requests.append((f"lambda:{model.name}Function", params["FunctionName"]))
+    elif (service, model.name) == ("s3", "ListObjectsV2"):
+        requests.append(("s3:ListBucket", params["Bucket"]))
     else:  # a deployment's group is known by its id only
         requests.append((f"{service}:{model.name}", "deploymentgroup:${AWS::StackName}-*/*"))
 

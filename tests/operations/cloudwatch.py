@@ -80,7 +80,9 @@ class Alarm:
         [self.period_s] = {one["Period"] for one in [*stats, *self._metrics] if "Period" in one}
         # "always ignore missing data even if you choose a different option": the API reference of PutMetricAlarm. The
         # user guide says that this is the default only; what rings and ends under the stricter rule does under both.
-        self._ignores_missing = any(one["Metric"]["Namespace"] == "AWS/DynamoDB" for one in stats)
+        namespaces = {one["Metric"]["Namespace"] for one in stats}
+        namespaces |= {found[2] for one in self._metrics if (found := _QUERY.fullmatch(_query(one)))}
+        self._ignores_missing = "AWS/DynamoDB" in namespaces
 
     def state(self, history: Sequence[Sequence[Datum]], before: State) -> State:
         """Judge by what was measured in each period up to now; `before` is the state that the alarm was in."""
@@ -100,14 +102,15 @@ class Alarm:
             for one in self._metrics
             if "MetricStat" in one
         }
+        series |= {
+            one["Id"]: [_queried(query, period) for period in history]
+            for one in self._metrics
+            if (query := _query(one))
+        }
         [asked] = [one for one in self._metrics if one.get("ReturnData", True)]
         if asked["Id"] in series:
             return series[asked["Id"]]
-        expression = asked["Expression"]
-        if isinstance(expression, dict):  # !Sub: only queries name resources
-            query = re.sub(r"\$\{(\w+)\}", r"\1", expression["Fn::Sub"])
-            return [_queried(query, period) for period in history]
-        return _series(ast.parse(expression, mode="eval").body, series, len(history))
+        return _series(ast.parse(asked["Expression"], mode="eval").body, series, len(history))
 
 
 def _stat(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,10 +132,22 @@ def _id(value: Any) -> str:
     return "local" if value["Ref"] == "AWS::StackName" else str(value["Ref"])
 
 
+_QUERY = re.compile(r'SELECT SUM\((\w+)\) FROM SCHEMA\("([\w/]+)", ([\w, ]+)\) WHERE (.+)')
+
+
+def _query(one: Mapping[str, Any]) -> str:
+    """Return the query of Metrics Insights that this is, on one line; nothing if it is none."""
+    expression = one.get("Expression")
+    if not isinstance(expression, dict):  # !Sub: only queries name resources
+        return ""
+    query = " ".join(re.sub(r"\$\{(\w+)\}", r"\1", expression["Fn::Sub"]).split())
+    assert _QUERY.fullmatch(query), query
+    return query
+
+
 def _queried(query: str, period: Iterable[Datum]) -> float | None:
     """Answer SELECT SUM(metric) FROM SCHEMA("namespace", dimensions) WHERE name = 'value' OR ..."""
-    form = r'SELECT SUM\((\w+)\) FROM SCHEMA\("([\w/]+)", ([\w, ]+)\) WHERE (.+)'
-    found = re.fullmatch(form, " ".join(query.split()))
+    found = _QUERY.fullmatch(query)
     assert found, query
     metric, namespace, names, conditions = found.groups()
     either = [re.fullmatch(r"(\w+) = '(\w+)'", one) for one in conditions.split(" OR ")]

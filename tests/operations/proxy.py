@@ -15,11 +15,15 @@ from threading import Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
+from local.template import load
+
 ENGINE_S_MAX = 10.0
 _TABLES = "DynamoDB_20120810."  # before the operation; the streams have another
 
 Body = dict[str, Any]
 Refusal = tuple[int, Body]  # status, and what DynamoDB says
+_Item = tuple[str, str]  # of a table, by its key
+KEYS = {one.name: [key["AttributeName"] for key in one.arguments["KeySchema"]] for one in load().tables}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,10 @@ class Proxy:
     refuse: Callable[[str, Body], Refusal | None] = lambda _operation, _request: None
     delay_s: float = 0.0  # of every answer of a table
     trickle_s: int = 0  # for so long the next answer of a table trickles in, a byte a second; then no more
+    holds_s: float = 0.0  # for so long a transaction is in hand, and others on its items conflict; with 0 none does
+    conflicts: int = 0  # items of transactions that were refused so
     records_older_s: float = 0.0  # records of the stream that are read now were written so much earlier
+    _in_hand: set[_Item] = field(default_factory=set)
     _exchanges: list[Exchange] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
@@ -67,6 +74,7 @@ class Proxy:
     def heal(self) -> None:
         """Be a DynamoDB that is well again."""
         self.refuse, self.delay_s, self.trickle_s, self.records_older_s = Proxy.refuse, 0.0, 0, 0.0
+        self.holds_s = 0.0
 
     def meet(self, target: str, headers: dict[str, str], body: bytes, connection: HTTPConnection) -> tuple[int, bytes]:
         """Answer a request, or let the engine do so."""
@@ -74,12 +82,13 @@ class Proxy:
         is_table = target.startswith(_TABLES) and operation not in {"DescribeTable", "CreateTable"}
         request = json.loads(body)
         refusal = self.refuse(operation, request) if is_table else None
-        if refusal is None:
-            connection.request("POST", "/", body, headers)
-            response = connection.getresponse()
-            status, text = response.status, response.read()
-        else:
-            status, text = refusal[0], json.dumps(refusal[1]).encode()
+        with self._held(operation, request) as conflict:
+            if refusal := refusal or conflict:
+                status, text = refusal[0], json.dumps(refusal[1]).encode()
+            else:
+                connection.request("POST", "/", body, headers)
+                response = connection.getresponse()
+                status, text = response.status, response.read()
         if is_table and self.delay_s:
             time.sleep(self.delay_s)
         answer = json.loads(text)
@@ -90,6 +99,26 @@ class Proxy:
         with self._lock:
             self._exchanges.append(Exchange(operation, request, status, answer, time.time()))
         return status, text
+
+    @contextmanager
+    def _held(self, operation: str, request: Body) -> Iterator[Refusal | None]:
+        """Have a transaction's items in hand for as long as it is asked for; or yield its conflict with another."""
+        holds_s = self.holds_s
+        if operation != "TransactWriteItems" or not holds_s:
+            yield None
+            return
+        wanted = set(_items(request))
+        with self._lock:
+            conflict = _conflict(request, self._in_hand)
+            if conflict:
+                self.conflicts += len(wanted & self._in_hand)
+            else:
+                self._in_hand |= wanted
+        yield conflict
+        if not conflict:
+            time.sleep(holds_s)
+            with self._lock:
+                self._in_hand -= wanted
 
     def trickles(self, target: str) -> int:
         """Say for how many seconds this answer trickles in."""
@@ -157,13 +186,23 @@ def fault(_operation: str, _request: Body) -> Refusal:
     return _refusal(500, "InternalServerError")
 
 
-def conflict(operation: str, request: Body) -> Refusal | None:
-    """Refuse transactions as if another were under way on each of their items."""
-    if operation != "TransactWriteItems":
+def _conflict(request: Body, taken: set[_Item]) -> Refusal | None:
+    """Refuse a transaction for each of its items that another has in hand."""
+    codes = ["TransactionConflict" if item in taken else "None" for item in _items(request)]
+    if "TransactionConflict" not in codes:
         return None
     status, answer = _refusal(400, "TransactionCanceledException")
-    reasons = [{"Code": "TransactionConflict", "Message": "conflict"} for _ in request["TransactItems"]]
-    return status, answer | {"CancellationReasons": reasons}
+    return status, answer | {"CancellationReasons": [{"Code": code, "Message": code} for code in codes]}
+
+
+def _items(request: Body) -> list[_Item]:
+    """Return what a transaction touches: table and key of each of its items."""
+    found = []
+    for one in request["TransactItems"]:
+        [action] = one.values()
+        table, values = action["TableName"], action.get("Key") or action["Item"]
+        found.append((table, json.dumps([values[name] for name in KEYS[table]])))
+    return found
 
 
 def denied(_operation: str, _request: Body) -> Refusal:

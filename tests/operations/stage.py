@@ -33,8 +33,9 @@ REQUEST_S_MAX = 30.0
 SWEEP = """
 import sys
 from pathlib import Path
-from local import runtime, template
-functions = runtime.load([template.load(Path(sys.argv[1])).functions["SweepFunction"]])
+from local import runtime, scheduler, template
+sweep = template.load(Path(sys.argv[1])).functions["SweepFunction"]
+functions = runtime.load([scheduler.with_folder(sweep, sys.argv[2])])
 functions["SweepFunction"].invoke({}, "by hand")
 """
 
@@ -44,8 +45,10 @@ class Stage:
 
     def __init__(self, folder: Path, database: Any, way: Proxy) -> None:
         self.data = folder / "data"
+        self.failed_records = self.data / "failed-records"
         self.database = database  # a client of the engine, past the proxy
         self.proxy = way
+        self.blocked: set[str] = set()  # users whose requests do not reach the API, as by a firewall before it
         self._folder = folder
         self._template = folder / "template.yaml"
         self._stream = _written(self._template)
@@ -81,7 +84,9 @@ class Stage:
         return event_id
 
     def books(self, event_id: str, user: str) -> int:
-        """Book; return the status of the answer."""
+        """Book; return the status of the answer, 403 for who is blocked."""
+        if user in self.blocked:
+            return 403
         return self.asks("book", userId=user, eventId=event_id).status_code
 
     def cancels(self, event_id: str, user: str) -> int:
@@ -106,7 +111,7 @@ class Stage:
     def sweeps(self) -> None:
         """Invoke SweepFunction with {}, by hand."""
         environment = os.environ | {"AWS_ENDPOINT_URL_DYNAMODB": self.proxy.endpoint}
-        command = [sys.executable, "-c", SWEEP, str(self._template)]
+        command = [sys.executable, "-c", SWEEP, str(self._template), str(self.failed_records)]
         done = subprocess.run(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, check=False, text=True)
         self._swept += _lines(done.stdout)
 
@@ -165,7 +170,7 @@ class Stage:
             yield from _lines(whole.decode())
 
     def _new_files(self) -> list[Any]:
-        new = set((self.data / "failed-records").glob("*.json")) - self._given_up
+        new = set(self.failed_records.glob("*.json")) - self._given_up
         self._given_up |= new
         return [json.loads(path.read_text()) for path in new]
 

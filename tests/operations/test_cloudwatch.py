@@ -6,6 +6,7 @@ import pytest
 
 from tests.operations import cloudwatch
 from tests.operations.cloudwatch import Alarm, Datum, State
+from tests.operations.watching import alarms
 
 # The tables of https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html, the newest
 # data point last; X is beyond the threshold, - is missing. Then the state where missing data is breaching, and not.
@@ -122,7 +123,16 @@ def test_a_query_adds_up_what_its_conditions_name() -> None:
         faults("LanesTable"),
         Datum("AWS/DynamoDB", "UserErrors", {"TableName": "LanesTable", "Operation": "GetItem"}, 1),
     ]
-    assert alarm.values([period, []]) == [2, None]
+    assert alarm.values([period, []]) == [2, 0]
+
+
+def test_a_query_of_dynamodbs_metrics_is_of_dynamodbs_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it ignores missing data, too, and without FILL the alarm would not end."""
+    body = dict(alarms()["DatabaseFaultsAlarm"])
+    [query] = [one for one in body["Metrics"] if "Period" in one]
+    body["Metrics"] = [{key: value for key, value in query.items() if key != "ReturnData"}]
+    monkeypatch.setattr(cloudwatch, "alarms", lambda: {"AnAlarm": body})
+    assert Alarm("AnAlarm").state([], State.ALARM) is State.ALARM
 
 
 def test_a_percentile_is_a_value_that_was_there() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from shared import items
 from tests import promises
 from tests.operations import proxy
+from tests.operations.cloudwatch import State
 from tests.operations.drilling import Drill, drilled, drills
 from tests.operations.stage import Stage, happens, staged
 from tests.operations.watching import alarms
@@ -26,7 +28,8 @@ BEHIND_S = 90.0  # over that of IteratorAgeAlarm
 HANGS_S = 9  # over that of RequestDurationAlarm, and below the time-out
 SLOW_S = 4  # over that of ApiLatencyAlarm
 CONFLICTS = 6_000  # the threshold of ConflictsAlarm
-TURNS_MAX = 40
+HOLDS_S = 0.1  # how long a transaction takes, for others to meet it
+TURNS_MAX = 100
 
 
 @pytest.fixture(scope="module")
@@ -217,26 +220,27 @@ def test_dynamodb_has_faults_and_retries_carry_the_requests(stage: Stage, drill:
 
 @drills("ConflictsAlarm")
 def test_transactions_conflict_until_the_client_without_pauses_is_blocked(stage: Stage, drill: Drill) -> None:
-    """P7: told to try again it does so at once, in all the functions at once that it can get."""
-    event_id = stage.opens(tickets=2)
-    conflicts = 0
-
-    def counted(operation: str, request: proxy.Body) -> proxy.Refusal | None:
-        nonlocal conflicts
-        refusal = proxy.conflict(operation, request)
-        conflicts += len(refusal[1]["CancellationReasons"]) if refusal else 0
-        return refusal
+    """P7: one user, all at once, on one lane; others are served as soon as it is blocked, and only then it ends."""
+    event_id = stage.opens(tickets=20)
+    users = iter(range(19))
 
     def client() -> None:
+        before = stage.proxy.conflicts
         for _ in range(TURNS_MAX):
             stage.at_once(8, lambda _: stage.books(event_id, "anna"))
-            if conflicts > CONFLICTS:
+            if stage.proxy.conflicts - before > CONFLICTS or "anna" in stage.blocked:
                 return
 
-    stage.proxy.refuse = counted
+    def both() -> None:
+        client()
+        assert stage.books(event_id, f"user-{next(users)}") == 201
+
+    stage.proxy.holds_s = HOLDS_S
     drill.rings_when_this_goes_on(client)
+    stage.blocked.add("anna")
+    drill.ends_when(both)
+    stage.blocked.clear()
     stage.proxy.heal()
-    drill.ends_when(lambda: stage.books(event_id, "ben"))
     promises.check(stage.database, event_id)
 
 
@@ -287,34 +291,60 @@ def test_a_stalled_promoter_makes_promotions_slow_until_it_goes_on(stage: Stage,
 
 
 @drills("FailedRecordsAlarm")
-def test_a_poison_record_is_given_up_and_redriven_when_its_event_is_mended(stage: Stage, drill: Drill) -> None:
-    """P6: it lies in the failure destination, and nothing is lost."""
+def test_a_poison_record_is_given_up_and_told_of_at_once(stage: Stage, drill: Drill) -> None:
+    """P6: it lies in the failure destination, and nothing is lost. The alarm ends by itself; the next one does not."""
     event_id = stage.sold_out("ben")
-    damaged = {
-        "stripeId": items.text(items.stripe_id(event_id, 0)),
-        "sequence": items.number(0),
-    }  # a place in the list that is nobody's
-    kept = stage.data / "failed-records"
-
-    def poison() -> None:
-        stage.database.put_item(TableName="WaitingListTable", Item=damaged)
-        stage.cancels(event_id, "anna")
-        happens(lambda: any(kept.glob("*.json")))
-
-    def mended() -> None:
-        stage.database.delete_item(TableName="WaitingListTable", Key=damaged)
-        command = [sys.executable, "-m", "ops", "redrive", "--local", "--data", str(stage.data)]
-        subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
-
-    for left in kept.glob("*.json"):  # by the drills of a promoter that failed
-        left.unlink()
-    drill.rings_when(poison)
-    assert stage.status_of(event_id, "ben") == "WAITING"
-    mended()
-    drill.ends_when()
-    assert not any(kept.glob("*.json"))
+    _empty(stage)
+    with _damaged(stage, event_id):
+        drill.rings_when(lambda: _gives_up(stage, event_id))
+        assert stage.status_of(event_id, "ben") == "WAITING"
+        drill.ends_when()
+    _redrives(stage)
     assert stage.status_of(event_id, "ben") == "CONFIRMED"
     promises.check(stage.database, event_id, drained=True)
+
+
+@drills("FailedRecordsKeptAlarm")
+def test_failed_records_are_told_of_until_they_are_redriven(stage: Stage, drill: Drill) -> None:
+    """P6: neither time nor the mended event ends it, only the redrive, as the next sweep sees."""
+    event_id = stage.sold_out("ben")
+    _empty(stage)
+    with _damaged(stage, event_id):
+        _gives_up(stage, event_id)
+        drill.rings_when(stage.sweeps)
+        assert [drill.passes(stage.sweeps) for _ in range(3)] == [State.ALARM] * 3
+    assert drill.passes(stage.sweeps) is State.ALARM
+    _redrives(stage)
+    drill.ends_when(stage.sweeps)
+    assert stage.status_of(event_id, "ben") == "CONFIRMED"
+    promises.check(stage.database, event_id, drained=True)
+
+
+def _empty(stage: Stage) -> None:
+    """Remove what the drills of a promoter that failed have left."""
+    for left in stage.failed_records.glob("*.json"):
+        left.unlink()
+
+
+@contextmanager
+def _damaged(stage: Stage, event_id: str) -> Iterator[None]:
+    """Let the list of an event begin with a place that is nobody's."""
+    key = {"stripeId": items.text(items.stripe_id(event_id, 0)), "sequence": items.number(0)}
+    stage.database.put_item(TableName="WaitingListTable", Item=key)
+    yield
+    stage.database.delete_item(TableName="WaitingListTable", Key=key)
+
+
+def _gives_up(stage: Stage, event_id: str) -> None:
+    """Cancel, until the promoter has given the record up."""
+    stage.cancels(event_id, "anna")
+    happens(lambda: any(stage.failed_records.glob("*.json")))
+
+
+def _redrives(stage: Stage) -> None:
+    command = [sys.executable, "-m", "ops", "redrive", "--local", "--data", str(stage.data)]
+    subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
+    assert not any(stage.failed_records.glob("*.json"))
 
 
 def test_every_alarm_was_drilled() -> None:

@@ -99,6 +99,16 @@ def test_a_section_of_the_runbook_belongs_to_an_alarm() -> None:
     assert named == set(ALARMS)
 
 
+@pytest.mark.parametrize("section", sorted(sections()))
+def test_a_section_says_what_ended_its_drill(section: str) -> None:
+    """A step that the section has, or nothing that operators do."""
+    text = sections()[section]
+    [ended] = re.findall(r"^In the drill: (.+)\.$", text, re.MULTILINE)
+    steps = set(re.findall(r"^(\d)\.", text, re.MULTILINE))
+    assert set(re.findall(r"\d", ended)) <= steps
+    assert "step" in ended or "by itself" in ended or "rolled back" in ended
+
+
 @pytest.mark.parametrize("alarm", ALARMS)
 def test_an_alarm_tells_the_topic_and_says_what_silence_means(alarm: str) -> None:
     """One topic for all, for the beginning and the end of an alarm; missing data is decided, not left to a default."""
@@ -138,7 +148,7 @@ def test_every_table_is_watched() -> None:
     assert _watch("ReadThrottleEvents", "TableName") == {"DatabaseThrottlesAlarm": TABLES}
     assert _watch("WriteThrottleEvents", "TableName") == {"DatabaseThrottlesAlarm": TABLES}
     assert _watch("TransactionConflict", "TableName") == {"ConflictsAlarm": TABLES}
-    [query] = alarms()["DatabaseFaultsAlarm"]["Metrics"]
+    _filled, query = alarms()["DatabaseFaultsAlarm"]["Metrics"]
     assert set(re.findall(r"'\$\{(\w+)\}'", query["Expression"]["Fn::Sub"])) == TABLES
 
 

@@ -77,7 +77,6 @@ def test_every_route_takes_a_token() -> None:
     assert security.pop("GET /status/{eventId}") == {"Fn::If": ["HasPublicStatus", NO_VALUE, JWT]}
     assert security == {route: JWT for route in deployed().routes if route != "GET /status/{eventId}"}
     assert _source()["Parameters"]["PublicStatus"]["Default"] == "false"
-    assert _source()["Conditions"]["HasPublicStatus"] == {"Fn::Equals": [{"Ref": "PublicStatus"}, "true"]}
 
 
 def test_the_tokens_are_those_of_the_user_pool_or_of_the_issuer_that_is_named() -> None:
@@ -109,6 +108,28 @@ def test_who_signs_up_is_no_organiser() -> None:
     assert stack.resources["OrganiserGroup"]["Properties"]["GroupName"] == caller.ORGANISER_GROUP
     server = stack.resources["OrganiserScope"]["Properties"]
     assert {f"{server['Identifier']}/{scope['ScopeName']}" for scope in server["Scopes"]} < caller.ORGANISER_SCOPES
+
+
+def test_each_condition_asks_what_its_name_says() -> None:
+    """The tests below and above take conditions by their names."""
+
+    def given(parameter: str, nothing: str | int = "") -> dict[str, Any]:
+        return {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, nothing]}]}
+
+    assert _source()["Conditions"] == {
+        "IsProd": {"Fn::Equals": [{"Ref": "Stage"}, "prod"]},
+        "MakesUserPool": {"Fn::Equals": [{"Ref": "JwtIssuer"}, ""]},
+        "MakesOrganiserClient": {
+            "Fn::And": [{"Condition": "MakesUserPool"}, {"Fn::Equals": [{"Ref": "OrganiserClient"}, "true"]}]
+        },
+        "HasPublicStatus": {"Fn::Equals": [{"Ref": "PublicStatus"}, "true"]},
+        "HasCorsOrigins": given("CorsOrigins"),
+        "ReservesForRequests": given("RequestConcurrency", 0),
+        "ReservesForBackground": given("BackgroundConcurrency", 0),
+        "IsWarm": given("WarmWriteUnits", 0),
+        "HasAlarmTopic": given("AlarmTopicArn"),
+    }
+    assert _source()["Parameters"]["Stage"]["Default"] == "dev"
 
 
 def test_the_people_are_kept_in_production() -> None:
@@ -152,12 +173,20 @@ def test_each_route_takes_so_many_requests_and_no_more() -> None:
     assert stage["RouteSettings"]["POST /initialize"]["ThrottlingRateLimit"] < 100
 
 
-def test_the_access_log_says_why_a_token_was_refused_and_nothing_about_users() -> None:
-    """Its lines are kept with less care than the tables are."""
+def test_the_access_log_says_why_a_request_was_refused_and_nothing_about_users() -> None:
+    """Its lines are kept with less care than the tables are: no claim, no address, no path with its query."""
     (stage,) = deployed().of_type("AWS::ApiGatewayV2::Stage").values()
-    line = json.loads(stage["AccessLogSettings"]["Format"])
-    assert line["authorizerError"] == "$context.authorizer.error"
-    assert not [value for value in line.values() if "claims" in value]
+    assert json.loads(stage["AccessLogSettings"]["Format"]) == {
+        "requestId": "$context.requestId",
+        "time": "$context.requestTime",
+        "route": "$context.routeKey",
+        "status": "$context.status",
+        "latencyMs": "$context.responseLatency",
+        "bytes": "$context.responseLength",
+        "error": "$context.error.message",
+        "authorizerError": "$context.authorizer.error",
+        "integrationError": "$context.integrationErrorMessage",
+    }
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
@@ -281,8 +310,10 @@ def test_a_failing_record_is_retried_alone_within_bounds_and_then_kept() -> None
     assert needed <= stack.privileges("PromoteFunction")
 
 
-def test_the_bucket_of_failed_records_is_private_and_encrypted() -> None:
-    """The records name users."""
+def test_the_bucket_of_failed_records_is_private_encrypted_and_kept_in_production() -> None:
+    """The records name users; and each stands for an event that may not be settled."""
+    resource = deployed().resources["FailedRecordsBucket"]
+    assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == _if_prod("Retain", "Delete")
     (bucket,) = deployed().of_type("AWS::S3::Bucket").values()
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
@@ -328,7 +359,8 @@ def test_a_new_version_gets_its_traffic_by_codedeploy(name: str) -> None:
     )
     assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
     alarms = {alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"]["Alarms"]}
-    assert {"PromiseAlarm", "InternalErrorAlarm", f"{name.removesuffix('Function')}ErrorsAlarm"} <= alarms
+    own = f"{name.removesuffix('Function')}ErrorsAlarm"
+    assert alarms == {"PromiseAlarm", "StrandedAlarm", "TryAgainAlarm", "InternalErrorAlarm", own}
     assert alarms <= stack.of_type("AWS::CloudWatch::Alarm").keys()
 
 

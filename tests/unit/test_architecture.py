@@ -130,7 +130,7 @@ def test_what_needs_http_loads_it() -> None:
 
 @pytest.mark.parametrize("function", [path.parent.name for path in HANDLERS])
 def test_the_sdk_is_loaded_by_the_check_only(function: str) -> None:
-    """With a client it is 280 ms of a cold start; the check calls other services than DynamoDB, and nobody waits."""
+    """With a client it is 280 ms of a cold start; nobody waits for the check; the sweep loads it late."""
     loaded = _loaded_by(f"functions.{function}.app")
     assert "shared.telemetry" in loaded
     assert {"boto3", "botocore.session"} & loaded == ({"boto3", "botocore.session"} if function == "check" else set())

@@ -1,0 +1,58 @@
+"""The sweep counts what was given up: files of a folder here, objects of a bucket on AWS, up to a bound."""
+
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+import functions.sweep.app
+from functions.sweep import failed_records
+from tests.conftest import LogLines
+from tests.gateway import Context
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Lower the bound; return it."""
+    monkeypatch.setattr(failed_records, "FILES_MAX", 3)
+    return 3
+
+
+def test_files_of_a_folder_are_counted_up_to_the_bound(tmp_path: Path, few: int) -> None:
+    """Nothing else in it is a failed record."""
+    (tmp_path / "notes.txt").touch()
+    for number, expected in enumerate([0, 1, 2, few, few]):
+        assert failed_records.kept(str(tmp_path)) == expected
+        (tmp_path / f"{number}.json").touch()
+
+
+@mock_aws
+def test_objects_of_a_bucket_are_counted_up_to_the_bound(few: int) -> None:
+    """One page of the listing, however many there are; what was removed does not count, though a version is kept."""
+    make: Any = boto3.client
+    s3 = make("s3")
+    s3.create_bucket(Bucket="kept")
+    s3.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
+    for number, expected in enumerate([0, 1, 2, few, few]):
+        assert failed_records.kept("kept") == expected
+        s3.put_object(Bucket="kept", Key=f"{number}.json", Body=b"{}")
+    for number in range(4):
+        s3.delete_object(Bucket="kept", Key=f"{number}.json")
+    assert failed_records.kept("kept") == 1
+
+
+@mock_aws
+def test_a_bucket_that_cannot_be_listed_fails_the_sweep_after_its_work(
+    monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
+) -> None:
+    """SweepErrorsAlarm tells of it; silence would look like an empty bucket."""
+    swept: list[float] = []
+    monkeypatch.setattr(functions.sweep.app, "sweep", swept.append)
+    monkeypatch.setenv("FAILED_RECORDS", "nobodys")
+    with pytest.raises(ClientError):
+        functions.sweep.app.handler({}, Context(30))
+    assert swept == [30]
+    assert not [line for line in log_lines() if "FailedRecordsKept" in line]
