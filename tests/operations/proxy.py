@@ -44,7 +44,6 @@ class Proxy:
     endpoint: str
     refuse: Callable[[str, Body], Refusal | None] = lambda _operation, _request: None
     delay_s: float = 0.0  # of every answer of a table
-    trickle_s: int = 0  # for so long the next answer of a table trickles in, a byte a second; then no more
     holds_s: float = 0.0  # for so long a transaction is in hand, and others on its items conflict; with 0 none does
     conflicts: int = 0  # items of transactions that were refused so
     records_older_s: float = 0.0  # records of the stream that are read now were written so much earlier
@@ -73,8 +72,7 @@ class Proxy:
 
     def heal(self) -> None:
         """Be a DynamoDB that is well again."""
-        self.refuse, self.delay_s, self.trickle_s, self.records_older_s = Proxy.refuse, 0.0, 0, 0.0
-        self.holds_s = 0.0
+        self.refuse, self.delay_s, self.holds_s, self.records_older_s = Proxy.refuse, 0.0, 0.0, 0.0
 
     def meet(self, target: str, headers: dict[str, str], body: bytes, connection: HTTPConnection) -> tuple[int, bytes]:
         """Answer a request, or let the engine do so."""
@@ -120,14 +118,6 @@ class Proxy:
             with self._lock:
                 self._in_hand -= wanted
 
-    def trickles(self, target: str) -> int:
-        """Say for how many seconds this answer trickles in."""
-        if not target.startswith(_TABLES):
-            return 0
-        with self._lock:
-            seconds, self.trickle_s = self.trickle_s, 0
-        return seconds
-
 
 @contextmanager
 def before(engine: str) -> Iterator[Proxy]:
@@ -153,11 +143,6 @@ def before(engine: str) -> Iterator[Proxy]:
             status, text = proxy.meet(target, dict(self.headers), body, self.engine)
             fields = f"content-type: application/x-amz-json-1.0\r\ncontent-length: {len(text)}"
             whole = f"HTTP/1.1 {status} -\r\n{fields}\r\n\r\n".encode() + text
-            for _ in range(proxy.trickles(target)):
-                self.wfile.write(whole[:1])
-                self.wfile.flush()
-                whole = whole[1:]
-                time.sleep(1.0)
             self.wfile.write(whole)
 
         def log_message(self, *_: object) -> None:

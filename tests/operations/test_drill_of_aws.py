@@ -25,8 +25,8 @@ from tests.running import PROJECT
 
 STALLED_S = 5.5  # over the threshold of PromotionLatencyAlarm
 BEHIND_S = 90.0  # over that of IteratorAgeAlarm
-HANGS_S = 9  # over that of RequestDurationAlarm, and below the time-out
-SLOW_S = 4  # over that of ApiLatencyAlarm
+HANGS_S = 1.6  # each request to DynamoDB: four of them are over the threshold of RequestDurationAlarm
+SLOW_S = 0.8  # four of them are over that of ApiLatencyAlarm
 CONFLICTS = 6_000  # the threshold of ConflictsAlarm
 HOLDS_S = 0.1  # how long a transaction takes, for others to meet it
 TURNS_MAX = 100
@@ -112,13 +112,14 @@ def test_a_sweep_without_its_privileges_fails_until_it_has_them_again(stage: Sta
 
 
 @drills("RequestDurationAlarm")
-def test_requests_that_hang_in_one_of_dynamodbs_run_nearly_into_their_time_out(stage: Stage, drill: Drill) -> None:
-    """Its answer trickles in, so that no time-out of the client's is over; our own 5 seconds hold between requests."""
-    event_id = stage.opens(tickets=2)
+def test_requests_whose_every_look_at_dynamodb_hangs_run_nearly_into_their_time_out(stage: Stage, drill: Drill) -> None:
+    """No time-out of the client's is over, and the last begins just before our own 5 seconds are."""
+    event_id = stage.sold_out("ben")
 
     def hangs() -> None:
-        stage.proxy.trickle_s = HANGS_S
-        assert stage.books(event_id, "anna") in {201, 503}  # 503 if another request had to follow
+        stage.proxy.delay_s = HANGS_S
+        assert stage.books(event_id, "cleo") in {202, 503}  # 503 if another request had to follow
+        stage.proxy.heal()
 
     drill.rings_when_this_goes_on(hangs)
     drill.ends_when(lambda: stage.books(event_id, "anna"))
@@ -159,11 +160,12 @@ def test_a_sweep_that_is_throttled_tries_for_nearly_as_long_as_it_may(stage: Sta
 @drills("ApiLatencyAlarm")
 def test_the_api_is_slow_while_dynamodb_is(stage: Stage, drill: Drill) -> None:
     """All is answered as it must be, only late."""
-    event_id = stage.sold_out()
+    event_id = stage.sold_out("ben")
 
     def slowly() -> None:
-        stage.proxy.trickle_s = SLOW_S
-        assert stage.books(event_id, "anna") == 200
+        stage.proxy.delay_s = SLOW_S
+        assert stage.books(event_id, "cleo") == 202
+        stage.proxy.heal()
 
     drill.rings_when_this_goes_on(slowly)
     drill.ends_when(lambda: stage.books(event_id, "anna"))

@@ -47,6 +47,7 @@ FACTS: dict[str, set[str]] = {
     Metric.CONTENTION: {"event_id", "operation", "cause"},
     Metric.INTERNAL_ERROR: {"event_id", *AN_EXCEPTION},
     Metric.RECORDS_FAILED: set(),
+    Metric.FAILED_RECORDS_KEPT: set(),
     Metric.EVENTS_SWEPT: {Metric.EVENTS_NOT_SWEPT, Metric.AVAILABLE_TICKETS, Metric.WAITING_LIST_COUNT},
     Metric.STRANDED_AGE: {"event_id"},
     Metric.PROMISE_VIOLATIONS: {"event_id", "promise", "difference", "available", "waiting"},
@@ -57,7 +58,7 @@ FACTS: dict[str, set[str]] = {
 }
 
 PRIVATE = "anna@example.com"  # what a token, a header or a query may hold of a user
-ABOUT_NO_ONE_EVENT = {Metric.RECORDS_FAILED, Metric.EVENTS_SWEPT, "sweep ends early"}
+ABOUT_NO_ONE_EVENT = {Metric.RECORDS_FAILED, Metric.FAILED_RECORDS_KEPT, Metric.EVENTS_SWEPT, "sweep ends early"}
 
 _WORDS_OF_A_QUERY = {"filter", "and", "stats", "display", "sort", "count", "max", "by", "ispresent"}
 

@@ -140,7 +140,7 @@ def test_every_function_is_watched() -> None:
     for alarm, functions in durations.items():
         for function in functions:
             time_out_s = own_time_out[function] or template()["Globals"]["Function"]["Timeout"]
-            assert 0.8 * time_out_s <= alarms()[alarm]["Threshold"] / 1000 < time_out_s
+            assert 0.6 * time_out_s <= alarms()[alarm]["Threshold"] / 1000 < time_out_s
 
 
 def test_every_table_is_watched() -> None:
