@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -98,7 +98,7 @@ class Office:
             "_random": chance,
             "uuid": SimpleNamespace(uuid4=self._new_id),
             "now": self.now,
-            "logger": SimpleNamespace(info=_ignore, warning=_ignore, exception=_ignore, error=_ignore),
+            "logger": _SILENT,
             "outcome": self._outcome,
             "alarm": self._outcome,
             "contention": self._contention,
@@ -248,3 +248,8 @@ def _settle_batch(records: Any) -> list[str]:
 
 def _ignore(*_: Any, **__: Any) -> None:
     """Log nothing."""
+
+
+_SILENT = SimpleNamespace(
+    info=_ignore, warning=_ignore, exception=_ignore, error=_ignore, append_context_keys=lambda **_: nullcontext()
+)

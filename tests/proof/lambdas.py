@@ -8,7 +8,7 @@ the operation that made it.
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import SimpleNamespace
@@ -247,6 +247,7 @@ def simulated() -> Iterator[None]:
         info=lambda *_, **__: None,
         warning=lambda *_, **__: None,
         exception=lambda line, **facts: _current.failures.append(f"{line} {facts} {sys.exc_info()[1]!r}"),
+        append_context_keys=lambda **_: nullcontext(),
     )
     new_id = SimpleNamespace(uuid4=lambda: _current.operation.name_of_effect)
     no_choice: Any = SimpleNamespace(
