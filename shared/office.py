@@ -10,6 +10,8 @@ from shared.model import Availability, Booking, Claim, Event, Status, TryAgain
 from shared.settle import settle
 from shared.telemetry import Metric
 
+FRUITLESS_MAX = 3  # looks in vain of who books and is first in line: then the stream's hint does it
+
 
 def book(event_id: str, user_id: str, deadline: Deadline) -> Claim:
     """Give the user a ticket, or else a place in the waiting list, or the claim they have already.
@@ -57,7 +59,7 @@ def _first_answer(claim: NewClaim, booking: Booking, deadline: Deadline) -> Clai
     if answer.position is None or answer.position.value > 1:
         return answer
     with suppress(TryAgain):  # the stream has the hint, too
-        settle(claim.event, deadline, promotions_max=1, fruitless_max=1)
+        settle(claim.event, deadline, promotions_max=1, fruitless_max=FRUITLESS_MAX)
     booking = claims.read_booking(claim.event, claim.user_id, deadline) or booking
     return _standing(claim.event, booking, deadline, is_new=True)
 

@@ -30,6 +30,7 @@ SLOW_S = 0.8  # four of them are over that of ApiLatencyAlarm
 CONFLICTS = 6_000  # the threshold of ConflictsAlarm
 HOLDS_S = 0.1  # how long a transaction takes, for others to meet it
 TURNS_MAX = 100
+QUIET_S = 0.5  # several looks at the stream
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +266,7 @@ def test_a_stopped_promoter_is_behind_until_it_has_caught_up(stage: Stage, drill
         happens(lambda: stage.promoter_invoked() > before)
         stage.proxy.heal()
 
+    time.sleep(QUIET_S)  # the promoter has had the records of those who wait: the next are the late ones
     drill.rings_when(comes_late)
     drill.ends_when(somebody_joins)
     stage.cancels(event_id, "anna")
