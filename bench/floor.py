@@ -56,24 +56,6 @@ def join(client: Any, event_id: str, lanes: int, user: str) -> None:
     client.transact_write_items(TransactItems=[put, {"Put": {"TableName": "WaitingListTable", "Item": entry}}, count])
 
 
-def book_and_release(client: Any, event_id: str, lanes: int, user: str) -> None:
-    """Take a ticket and give it back: a booking, a read, and a release."""
-    book(client, event_id, lanes, user)
-    key = _booking_key(event_id, lanes, user)
-    booking = client.get_item(TableName="BookingsTable", Key=key, ConsistentRead=True)["Item"]
-    cancel = {
-        "TableName": "BookingsTable", "Key": key, "UpdateExpression": "SET #status = :to, cancelledAt = :now",
-        "ConditionExpression": "bookingId = :booking AND #status = :was",
-        "ExpressionAttributeNames": {"#status": "status"},
-        "ExpressionAttributeValues": {
-            ":to": {"S": "CANCELLED"}, ":was": {"S": "CONFIRMED"}, ":now": _MOMENT, ":booking": booking["bookingId"],
-        },
-        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-    }  # fmt: skip
-    back = _lane(event_id, lanes, user, "ADD available :one, changes :one", {":one": _ONE})
-    client.transact_write_items(TransactItems=[{"Update": cancel}, back])
-
-
 def status(client: Any, event_id: str, lanes: int, _user: str) -> None:
     """Read all lanes."""
     keys = [{"laneId": {"S": f"{event_id}#{lane}"}} for lane in range(lanes)]

@@ -122,8 +122,8 @@ def _measured(engine_pid: int, devnull: Any) -> dict[str, float]:
     signer = dynamodb.client._signer  # noqa: SLF001
     sent = json.dumps({"TransactItems": transaction()}, separators=(",", ":")).encode()
     target: dict[str, Any] = {
-        "content_type": "application/x-amz-json-1.0",
-        "x_amz_target": "DynamoDB_20120810.TransactWriteItems",
+        "content-type": "application/x-amz-json-1.0",
+        "x-amz-target": "DynamoDB_20120810.TransactWriteItems",
     }
     claim = Claim(booking, is_new=True)
     parts: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
@@ -137,7 +137,7 @@ def _measured(engine_pid: int, devnull: Any) -> dict[str, float]:
             lambda _: telemetry.outcome(telemetry.Metric.BOOKING_CONFIRMED, event_id=event.event_id, user_id="anna"),
         ),
         "json": (transaction, lambda one: json.dumps({"TransactItems": one}, separators=(",", ":")).encode()),
-        "signing": (lambda: sent, lambda one: signer.headers(one, **target)),
+        "signing": (lambda: sent, lambda one: signer.headers(one, target)),
         "wire": (transaction, lambda one: dynamodb.client.call("TransactWriteItems", {"TransactItems": one})),
         "boto3": (transaction, lambda one: bare.transact_write_items(TransactItems=one)),
     }

@@ -7,8 +7,6 @@ limit of AWS's) is read later: the feeder never gives up on that by itself.
 """
 
 import json
-import os
-import sys
 import time
 import traceback
 import uuid
@@ -18,12 +16,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import runtime, template
+from local import runtime
 from local.batches import Batches, GivenUp, Record, sequence, write_failed
 from local.checkpoint import Checkpoint, Position
+from local.child import child
 from local.database import Database
-from local.errors import LocalError, StartError
-from local.lifeline import Lifeline
+from local.errors import StartError
 from local.runtime import Runtime
 from local.template import Stream
 
@@ -208,12 +206,7 @@ def _keep_raw(response_dict: dict[str, Any], customized_response_dict: dict[str,
 
 def main() -> None:
     """Feed until the supervisor says stop; the batch in hand is finished first."""
-    arguments = json.loads(sys.argv[1])
-    lifeline = Lifeline(arguments["lifeline"], arguments["parent"])
-    path = Path(arguments["template"])
-    sys.path.insert(0, str(path.parent))
-    try:
-        system = template.load(path, arguments["parameters"])
+    with child() as (arguments, lifeline, system):
         if system.stream is None:
             raise StartError("the template has no stream")
         function = runtime.load([system.functions[system.stream.function]])[system.stream.function]
@@ -227,10 +220,6 @@ def main() -> None:
         lifeline.ready()
         while not lifeline.stop.wait(feeder.turn()):
             pass
-    except LocalError as error:
-        runtime.explain(error)
-        os._exit(1)
-    os._exit(0)
 
 
 if __name__ == "__main__":

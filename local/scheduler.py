@@ -5,21 +5,17 @@ python -m local.scheduler ARGUMENTS (JSON, from the supervisor)
 A schedule that is late (a machine that slept, a call that took long) is called once and then in its rhythm again.
 """
 
-import json
 import os
-import sys
 import time
 import traceback
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from local import runtime, template
-from local.errors import LocalError
-from local.lifeline import Lifeline
+from local import runtime
+from local.child import child
 from local.runtime import Runtime
 from local.template import Function, Schedule
 
@@ -72,22 +68,13 @@ def _payload() -> dict[str, Any]:
 
 def main() -> None:
     """Call until the supervisor says stop."""
-    arguments = json.loads(sys.argv[1])
-    lifeline = Lifeline(arguments["lifeline"], arguments["parent"])
-    path = Path(arguments["template"])
-    sys.path.insert(0, str(path.parent))
-    try:
-        system = template.load(path, arguments["parameters"])
+    with child() as (arguments, lifeline, system):
         names = {schedule.function: None for schedule in system.schedules}
         functions = [with_folder(system.functions[name], arguments["failed_records"]) for name in names]
         scheduler = Scheduler(system.schedules, runtime.load(functions))
-    except LocalError as error:
-        runtime.explain(error)
-        os._exit(1)
-    lifeline.ready()
-    while not lifeline.stop.wait(scheduler.turn()):
-        pass
-    os._exit(0)
+        lifeline.ready()
+        while not lifeline.stop.wait(scheduler.turn()):
+            pass
 
 
 if __name__ == "__main__":

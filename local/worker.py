@@ -4,24 +4,20 @@ python -m local.worker ARGUMENTS (JSON, from the supervisor)
 """
 
 import asyncio
-import json
-import os
 import signal
 import socket
-import sys
 import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
 from local import cors, gateway, runtime, template
-from local.errors import LocalError
+from local.child import child
 from local.gateway import Response
 from local.lifeline import Lifeline
 
@@ -162,19 +158,11 @@ async def _serve(application: Application, listening: socket.socket, lifeline: L
 
 def main() -> None:
     """Serve on the listening socket that the supervisor made."""
-    arguments = json.loads(sys.argv[1])
-    lifeline = Lifeline(arguments["lifeline"], arguments["parent"])
-    listening = socket.socket(fileno=arguments["socket"])
-    path = Path(arguments["template"])
-    sys.path.insert(0, str(path.parent))
-    try:
-        application = Application(template.load(path, arguments["parameters"]), arguments["issuer"])
-    except LocalError as error:
-        runtime.explain(error)
-        os._exit(1)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(application, listening, lifeline))
-    os._exit(0)  # nothing is left to do that atexit would
+    with child() as (arguments, lifeline, system):
+        listening = socket.socket(fileno=arguments["socket"])
+        application = Application(system, arguments["issuer"])
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(application, listening, lifeline))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -1,11 +1,11 @@
 """One count of an event: everything that the tables hold of it, read once, summed up in little memory."""
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ops import rows
 from shared import items
+from shared.audit import digest
 from shared.items import Item
 from shared.model import Booking, DamagedItem, Entry, Event, Lane, Status
 
@@ -90,7 +90,7 @@ def _add_booking(tally: Tally, event: Event, item: Item) -> None:
         tally.confirmed += 1
     elif booking.status is Status.WAITING:
         tally.waiting += 1
-        tally.difference += _digest(booking.sequence, booking.booking_id, booking.user_id)
+        tally.difference += digest(booking.sequence, booking.booking_id, booking.user_id)
     last = tally.last_promoted
     if booking.promoted_at and (last is None or (booking.sequence or 0) > (last.sequence or 0)):
         tally.last_promoted = booking
@@ -111,16 +111,11 @@ def _is_sound(booking: Booking) -> bool:
 def _add_entry(tally: Tally, item: Item) -> None:
     entry = items.to_entry(item)
     tally.entries += 1
-    tally.difference -= _digest(entry.sequence, entry.booking_id, entry.user_id)
+    tally.difference -= digest(entry.sequence, entry.booking_id, entry.user_id)
     last = tally.last_promoted
     if last and last.joined_at and entry.sequence < (last.sequence or 0):
         # Who stands here now, read after that promotion, stood here then.
         tally.overtaken += _joined_at(entry) + DRAWN_APART < _joined_at(last)
-
-
-def _digest(sequence: int | None, booking_id: str, user_id: str) -> int:
-    place = f"{sequence}\n{booking_id}\n{user_id}"
-    return int.from_bytes(hashlib.blake2b(place.encode(), digest_size=16).digest())
 
 
 def _joined_at(who: Booking | Entry) -> datetime:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ops import rows, settling
 from ops.failed_records import FailedRecords
+from shared import items
 from shared.model import DamagedItem, EventNotFound, TryAgain
 
 _DONE, _WRONG = 0, 1
@@ -83,10 +84,9 @@ def _parsed(name: str, content: bytes) -> _File:
 
 def _event_of(record: Any) -> str | None:
     try:
-        event_id, _, _lane = record["dynamodb"]["Keys"]["laneId"]["S"].rpartition("#")
+        return str(items.event_of(record["dynamodb"]["Keys"]["laneId"]["S"])) or None
     except (KeyError, TypeError, AttributeError):
         return None
-    return str(event_id) or None
 
 
 def _tell(line: str) -> None:

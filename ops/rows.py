@@ -58,13 +58,7 @@ def progress(total: int, doing: str) -> "tqdm[Any]":
 
 
 def _pages(table: str, key: str, value: str) -> Iterator[list[Item]]:
-    request: dict[str, Any] = {
-        "TableName": table,
-        "KeyConditionExpression": f"{key} = :value",
-        "ExpressionAttributeValues": {":value": items.text(value)},
-        "ConsistentRead": True,
-        "Limit": PAGE_ROWS,
-    }
+    request = items.partition(table, key, value) | {"Limit": PAGE_ROWS}
     while True:
         page = dynamodb.query(deadline(), **request)
         yield page["Items"]

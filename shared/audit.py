@@ -149,21 +149,13 @@ def report(event: Event, seen: Inspection) -> None:
 
 def _count(event: Event, deadline: Deadline, tally: _Tally) -> _Tally:
     for lane in range(event.lanes):
-        request = {
-            "TableName": items.BOOKINGS,
-            "KeyConditionExpression": "laneId = :lane",
-            "ExpressionAttributeValues": {":lane": items.text(items.lane_id(event.event_id, lane))},
-        }
-        for item in dynamodb.all_items("Query", deadline, **request, ConsistentRead=True):
+        bookings = items.partition(items.BOOKINGS, "laneId", items.lane_id(event.event_id, lane))
+        for item in dynamodb.all_items("Query", deadline, **bookings):
             tally.note(item)
             tally.misplaced += event.home_lane(item["userId"]["S"]) != lane
     for stripe in range(event.stripes):
-        request = {
-            "TableName": items.WAITING_LIST,
-            "KeyConditionExpression": "stripeId = :stripe",
-            "ExpressionAttributeValues": {":stripe": items.text(items.stripe_id(event.event_id, stripe))},
-        }
-        for item in dynamodb.all_items("Query", deadline, **request, ConsistentRead=True):
+        entries = items.partition(items.WAITING_LIST, "stripeId", items.stripe_id(event.event_id, stripe))
+        for item in dynamodb.all_items("Query", deadline, **entries):
             tally.entries += 1
             tally.entries_digest += _digest(item)
     return tally
@@ -188,7 +180,11 @@ def _compare(event: Event, tally: _Tally, lanes: list[Lane], moved: int) -> list
     return findings
 
 
-def _digest(item: Item) -> int:
-    """Return a number from who waits, with which booking, in which place."""
-    place = "\n".join([item["sequence"]["N"], item["bookingId"]["S"], item["userId"]["S"]])
+def digest(sequence: int | str | None, booking_id: str, user_id: str) -> int:
+    """Return a number from who waits, with which booking, in which place: sums of them are equal in any order."""
+    place = f"{sequence}\n{booking_id}\n{user_id}"
     return int.from_bytes(hashlib.blake2b(place.encode(), digest_size=16).digest())
+
+
+def _digest(item: Item) -> int:
+    return digest(item["sequence"]["N"], item["bookingId"]["S"], item["userId"]["S"])

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from shared import dynamodb, items, telemetry
 from shared.dynamodb import Deadline, TransactItem
 from shared.items import Item
+from shared.memory import keep
 from shared.model import Availability, Event, EventNotFound, IdempotencyKeyReused, Lane, lanes_for, now, stripes_for
 
 KNOWN_MAX = 1_000  # events that a warm function keeps in mind; some 500 bytes each
@@ -66,10 +67,7 @@ def read_event(event_id: str, deadline: Deadline) -> Event:
 
 def remember(event: Event) -> Event:
     """Keep what is known of an event; forget the oldest when there are too many."""
-    _known[event.event_id] = event
-    if len(_known) > KNOWN_MAX:
-        del _known[next(iter(_known))]
-    return event
+    return keep(_known, event.event_id, event, KNOWN_MAX)
 
 
 def lane_keys(event: Event) -> list[Item]:

@@ -63,6 +63,21 @@ def stripe_id(event_id: str, stripe: int) -> str:
     return f"{event_id}#{stripe}"
 
 
+def event_of(part: str) -> str:
+    """Return the id of the event that a lane or a stripe belongs to, from the part's own id."""
+    return part.rpartition("#")[0]
+
+
+def partition(table: str, key: str, value: str) -> dict[str, Any]:
+    """Return the Query for all items under a partition key, strongly consistent."""
+    return {
+        "TableName": table,
+        "KeyConditionExpression": f"{key} = :value",
+        "ExpressionAttributeValues": {":value": text(value)},
+        "ConsistentRead": True,
+    }
+
+
 def entry_key(event: Event, sequence: int) -> dict[str, Any]:
     """Return the key of an entry in WaitingList: its places take turns over the stripes."""
     return {"stripeId": text(stripe_id(event.event_id, sequence % event.stripes)), "sequence": number(sequence)}
@@ -168,7 +183,7 @@ def entry_item(event: Event, entry: Entry) -> Item:
 def to_entry(item: Item) -> Entry:
     """Read a place in the waiting list."""
     return Entry(
-        event_id=_text(item, "stripeId").rpartition("#")[0],
+        event_id=event_of(_text(item, "stripeId")),
         sequence=_number(item, "sequence"),
         user_id=_text(item, "userId"),
         booking_id=_text(item, "bookingId"),

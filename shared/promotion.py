@@ -27,7 +27,7 @@ def settle_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[
     for record in records:
         change = record["dynamodb"]
         try:
-            event_id, _, _lane = change["Keys"]["laneId"]["S"].rpartition("#")
+            event_id = items.event_of(change["Keys"]["laneId"]["S"])
         except (KeyError, TypeError):
             logger.exception("unreadable record")
             failed.append(change["SequenceNumber"])

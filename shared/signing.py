@@ -60,19 +60,19 @@ class Signer:
         self._key_of: tuple[str, str] = ("", "")  # the day and the secret that the key below was made of
         self._key = b""
 
-    def headers(self, body: bytes, moment: datetime | None = None, **own: str) -> dict[str, str]:
-        """Return the headers of a signed POST of this body to "/"; `own` are signed, too, with - for each _."""
+    def headers(self, body: bytes, own: Mapping[str, str], moment: datetime | None = None) -> dict[str, str]:
+        """Return the headers of a signed POST of this body to "/"; `own`, in lower case, are among them and signed."""
         now = (moment or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
         credentials = self._credentials()
-        headers = {name.replace("_", "-"): value for name, value in own.items()} | {
-            "host": self._host,
-            "x-amz-date": now,
-        }
+        headers = {**own, "host": self._host, "x-amz-date": now}
         if credentials.token:
             headers["x-amz-security-token"] = credentials.token
-        signed = ";".join(sorted(headers))
+        names = sorted(headers)
+        signed = ";".join(names)
+        lines = "".join(f"{name}:{headers[name]}\n" for name in names)
+        canonical = f"POST\n/\n\n{lines}\n{signed}\n{hashlib.sha256(body).hexdigest()}"
         scope = f"{now[:8]}/{self._region}/{_SERVICE}/aws4_request"
-        request = hashlib.sha256(_canonical(headers, signed, body).encode()).hexdigest()
+        request = hashlib.sha256(canonical.encode()).hexdigest()
         key = self._signing_key(now[:8], credentials.secret_key)
         signature = hmac.digest(key, f"{_ALGORITHM}\n{now}\n{scope}\n{request}".encode(), "sha256").hex()
         headers["authorization"] = (
@@ -88,8 +88,3 @@ class Signer:
                 key = hmac.digest(key, part.encode(), "sha256")
             self._key_of, self._key = (day, secret), key
         return self._key
-
-
-def _canonical(headers: Mapping[str, str], signed: str, body: bytes) -> str:
-    lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-    return f"POST\n/\n\n{lines}\n{signed}\n{hashlib.sha256(body).hexdigest()}"

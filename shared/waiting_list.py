@@ -15,6 +15,7 @@ from typing import NamedTuple
 from shared import dynamodb, items
 from shared.claims import NewClaim, read_booking
 from shared.dynamodb import Deadline, TransactItem
+from shared.memory import keep
 from shared.model import POSITION_EXACT_MAX, Booking, Entry, Event, Position
 
 FRONT_AGE_MAX_S = 1.0  # for so long a warm function takes the front of a list for what it was
@@ -62,7 +63,8 @@ def position_of(event: Event, booking: Booking, deadline: Deadline) -> Position:
         ahead = list(_entries(event, POSITION_EXACT_MAX + 1, ("<", mine), deadline))
         if len(ahead) <= POSITION_EXACT_MAX:
             return Position(len(ahead) + 1)
-        front = _remember(event, _Front(ahead[0].sequence, ahead[-1].sequence, time.monotonic()))
+        front = _Front(ahead[0].sequence, ahead[-1].sequence, time.monotonic())
+        keep(_fronts, event.event_id, front, FRONTS_MAX)
     return Position(mine - front.first + 1, is_estimate=True)
 
 
@@ -108,13 +110,6 @@ def _entries(event: Event, length: int, bound: tuple[str, int], deadline: Deadli
         pages.append(map(items.to_entry, page["Items"]))
     in_order = heapq.merge(*pages, key=lambda entry: entry.sequence)
     yield from (entry for _, entry in zip(range(length), in_order, strict=False))
-
-
-def _remember(event: Event, front: _Front) -> _Front:
-    _fronts[event.event_id] = front
-    if len(_fronts) > FRONTS_MAX:
-        del _fronts[next(iter(_fronts))]
-    return front
 
 
 def _next_sequence(event: Event, deadline: Deadline) -> int:

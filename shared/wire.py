@@ -79,7 +79,8 @@ class Client:
         Raises RequestFailed; NoAnswer.
         """
         body = json.dumps(request, separators=(",", ":")).encode()
-        headers = self._signer.headers(body, content_type=_CONTENT_TYPE, x_amz_target=f"DynamoDB_20120810.{operation}")
+        own = {"content-type": _CONTENT_TYPE, "x-amz-target": f"DynamoDB_20120810.{operation}"}
+        headers = self._signer.headers(body, own)
         try:
             status, answer = self.connection.post(headers, body)
         except (OSError, httptools.HttpParserError) as error:

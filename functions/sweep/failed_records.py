@@ -8,12 +8,12 @@ from typing import Any
 FILES_MAX = 1_000  # one page of a listing by S3; nobody needs to know how many more there are
 
 
-def kept(place: str | None = None) -> int:
-    """Return how many files are kept, up to FILES_MAX; `place` is by default what FAILED_RECORDS names.
+def kept() -> int:
+    """Return how many files are kept where FAILED_RECORDS says, up to FILES_MAX.
 
     A bucket's name has no slash, a folder's has. Raises: botocore's errors, of a missing privilege most likely.
     """
-    place = place or os.environ["FAILED_RECORDS"]
+    place = os.environ["FAILED_RECORDS"]
     if "/" in place:
         return sum(1 for _ in islice(Path(place).glob("*.json"), FILES_MAX))
     import boto3  # noqa: PLC0415  # a cold start does not wait for it, nor does the sweep

@@ -21,27 +21,31 @@ def few(monkeypatch: pytest.MonkeyPatch) -> int:
     return 3
 
 
-def test_files_of_a_folder_are_counted_up_to_the_bound(tmp_path: Path, few: int) -> None:
+def test_files_of_a_folder_are_counted_up_to_the_bound(
+    tmp_path: Path, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing else in it is a failed record."""
+    monkeypatch.setenv("FAILED_RECORDS", str(tmp_path))
     (tmp_path / "notes.txt").touch()
     for number, expected in enumerate([0, 1, 2, few, few]):
-        assert failed_records.kept(str(tmp_path)) == expected
+        assert failed_records.kept() == expected
         (tmp_path / f"{number}.json").touch()
 
 
 @mock_aws
-def test_objects_of_a_bucket_are_counted_up_to_the_bound(few: int) -> None:
+def test_objects_of_a_bucket_are_counted_up_to_the_bound(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One page of the listing, however many there are; what was removed does not count, though a version is kept."""
+    monkeypatch.setenv("FAILED_RECORDS", "kept")
     make: Any = boto3.client
     s3 = make("s3")
     s3.create_bucket(Bucket="kept")
     s3.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
     for number, expected in enumerate([0, 1, 2, few, few]):
-        assert failed_records.kept("kept") == expected
+        assert failed_records.kept() == expected
         s3.put_object(Bucket="kept", Key=f"{number}.json", Body=b"{}")
     for number in range(4):
         s3.delete_object(Bucket="kept", Key=f"{number}.json")
-    assert failed_records.kept("kept") == 1
+    assert failed_records.kept() == 1
 
 
 @mock_aws

@@ -43,12 +43,10 @@ Serve = Callable[[socket.socket, int], None]  # one connection, and its number f
 def test_a_signature_is_botocores_own(monkeypatch: pytest.MonkeyPatch, body: bytes, token: str | None) -> None:
     """Byte by byte, for the same request at the same moment."""
     signer = Signer(HOST, "eu-central-1", lambda: Credentials("AKID", "secret/+", token))
-    own = {"content_type": "application/x-amz-json-1.0", "x_amz_target": "DynamoDB_20120810.GetItem"}
+    own = {"content-type": "application/x-amz-json-1.0", "x-amz-target": "DynamoDB_20120810.GetItem"}
     for moment in (MOMENT, MOMENT + timedelta(seconds=1), MOMENT + timedelta(days=1)):  # the key is kept for a day
-        headers = signer.headers(body, moment, **own)
-        request = AWSRequest(
-            "POST", f"https://{HOST}/", headers={name.replace("_", "-"): own[name] for name in own}, data=body
-        )
+        headers = signer.headers(body, own, moment)
+        request = AWSRequest("POST", f"https://{HOST}/", headers=own, data=body)
         monkeypatch.setattr(
             "botocore.auth.get_current_datetime", lambda remove_tzinfo=True, at=moment: at.replace(tzinfo=None)
         )
@@ -62,10 +60,14 @@ def test_other_credentials_sign_at_once() -> None:
     """Those of an operator's role are renewed while a command runs."""
     present = [Credentials("AKID", "one", None)]
     signer = Signer(HOST, "eu-central-1", lambda: present[0])
-    before = signer.headers(b"{}", MOMENT)["authorization"]
+    before = signer.headers(b"{}", {}, MOMENT)["authorization"]
     present[0] = Credentials("AKID", "two", None)
     fresh = Signer(HOST, "eu-central-1", lambda: present[0])
-    assert before != signer.headers(b"{}", MOMENT)["authorization"] == fresh.headers(b"{}", MOMENT)["authorization"]
+    assert (
+        before
+        != signer.headers(b"{}", {}, MOMENT)["authorization"]
+        == fresh.headers(b"{}", {}, MOMENT)["authorization"]
+    )
 
 
 def test_a_functions_credentials_are_those_of_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:

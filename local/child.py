@@ -1,0 +1,32 @@
+"""What every part does at its beginning and its end, as a child process of the supervisor's."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from local import runtime, template
+from local.errors import LocalError
+from local.lifeline import Lifeline
+from local.template import System
+
+
+@contextmanager
+def child() -> Iterator[tuple[dict[str, Any], Lifeline, System]]:
+    """Give the supervisor's arguments, the lifeline and the system; the process ends with the block.
+
+    A LocalError is told as the last line of the log. Nothing is left to do then that atexit would.
+    """
+    arguments = json.loads(sys.argv[1])
+    lifeline = Lifeline(arguments["lifeline"], arguments["parent"])
+    path = Path(arguments["template"])
+    sys.path.insert(0, str(path.parent))
+    try:
+        yield arguments, lifeline, template.load(path, arguments["parameters"])
+    except LocalError as error:
+        runtime.explain(error)
+        os._exit(1)
+    os._exit(0)
