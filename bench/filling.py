@@ -69,7 +69,7 @@ def count_waiting(client: Any, event: Event, users: Iterable[str]) -> None:
     on_lane = Counter(map(event.home_lane, users))
     for lane, count in on_lane.items():
         _add(client, items.LANES, items.lane_key(event.event_id, lane), {"waiting": count, "changes": count})
-    _add(client, items.EVENTS, items.event_key(event.event_id), {"lastSequence": on_lane.total()})
+    _add(client, items.WAITING_LIST, items.tail_key(event), {"lastSequence": on_lane.total()})
 
 
 def others(count: int) -> Iterator[Put]:

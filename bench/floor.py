@@ -43,7 +43,7 @@ def join(client: Any, event_id: str, lanes: int, user: str) -> None:
     """Join the waiting list: look for a booking, draw a number, write."""
     client.get_item(TableName="BookingsTable", Key=_booking_key(event_id, lanes, user), ConsistentRead=True)
     drawn = client.update_item(
-        TableName="EventsTable", Key=_event(event_id), UpdateExpression="ADD lastSequence :one",
+        TableName="WaitingListTable", Key=_tail(event_id), UpdateExpression="ADD lastSequence :one",
         ExpressionAttributeValues={":one": _ONE}, ReturnValues="UPDATED_NEW",
     )["Attributes"]["lastSequence"]  # fmt: skip
     put = _booking(event_id, lanes, user, "WAITING", {"sequence": drawn, "joinedAt": _MOMENT})
@@ -90,6 +90,10 @@ def _client(endpoint: str) -> Any:
 
 def _event(event_id: str) -> Any:
     return {"eventId": {"S": event_id}}
+
+
+def _tail(event_id: str) -> Any:
+    return {"stripeId": {"S": f"{event_id}#tail"}, "sequence": _NONE}
 
 
 def _lane_id(event_id: str, lanes: int, user: str) -> dict[str, str]:

@@ -83,8 +83,13 @@ def entry_key(event: Event, sequence: int) -> dict[str, Any]:
     return {"stripeId": text(stripe_id(event.event_id, sequence % event.stripes)), "sequence": number(sequence)}
 
 
+def tail_key(event: Event) -> dict[str, Any]:
+    """Return the key of the end of an event's waiting list, which hands out its places: a partition of its own."""
+    return {"stripeId": text(f"{event.event_id}#tail"), "sequence": number(0)}
+
+
 def event_item(event: Event) -> Item:
-    """Return the item of a new event. `lastSequence` is added by the first who joins the waiting list."""
+    """Return the item of a new event."""
     return event_key(event.event_id) | {
         "name": text(event.name),
         "totalTickets": number(event.total_tickets),
@@ -110,8 +115,8 @@ def to_event(item: Item) -> Event:
 
 
 def to_last_sequence(item: Item) -> int:
-    """Read the last number that an event's waiting list has handed out; 0 before the first."""
-    return _number(item, "lastSequence") if "lastSequence" in item else 0
+    """Read the last number that the end of a waiting list has handed out."""
+    return _number(item, "lastSequence")
 
 
 def lane_item(lane: Lane) -> Item:

@@ -1,8 +1,8 @@
 """The waiting list: joining it, the place in it, and its head.
 
-A place is a sequence number that the event hands out in order. It is handed out before the entry is written, so
-entries may appear a little out of order; but whoever has been told "waiting" is in the list before anybody who
-asks afterwards gets a number, and that is P5.
+A place is a sequence number that the list's tail, an item of its own, hands out in order. It is handed out before
+the entry is written, so entries may appear a little out of order; but whoever has been told "waiting" is in the list
+before anybody who asks afterwards gets a number, and that is P5.
 
 The entries of a list lie in stripes, each a partition of its own, in turns: number n in stripe n modulo their count.
 """
@@ -37,7 +37,7 @@ def join(claim: NewClaim, deadline: Deadline) -> Booking:
     """Put the claim at the end of the list, or return the claim the user has already. Raises TryAgain.
 
     Only for an event that is known to be sold out, which means that all its lanes are closed (P4). The booking
-    is read first, so that people who ask again cost the event's one counter nothing.
+    is read first, so that people who ask again cost the list's one counter nothing.
     """
     if standing := claim.met(read_booking(claim.event, claim.user_id, deadline)):
         return standing
@@ -70,7 +70,8 @@ def position_of(event: Event, booking: Booking, deadline: Deadline) -> Position:
 
 def last_drawn(event: Event, deadline: Deadline) -> int:
     """Read the last number that the list handed out; 0 if nobody ever joined. Raises TryAgain."""
-    return items.to_last_sequence(dynamodb.get(deadline, items.EVENTS, items.event_key(event.event_id)) or {})
+    tail = dynamodb.get(deadline, items.WAITING_LIST, items.tail_key(event))
+    return items.to_last_sequence(tail) if tail else 0
 
 
 def head(event: Event, length: int, last: int, deadline: Deadline) -> list[Entry]:
@@ -116,13 +117,13 @@ def _next_sequence(event: Event, deadline: Deadline) -> int:
     """Draw the next number. A draw that got no answer leaves a gap, which harms nothing."""
     drawn = dynamodb.update(
         deadline,
-        TableName=items.EVENTS,
-        Key=items.event_key(event.event_id),
+        TableName=items.WAITING_LIST,
+        Key=items.tail_key(event),
         UpdateExpression="ADD lastSequence :one",
         ExpressionAttributeValues={":one": items.number(1)},
         ReturnValues="UPDATED_NEW",
     )
-    return int(drawn["lastSequence"]["N"])
+    return items.to_last_sequence(drawn)
 
 
 def _join(claim: NewClaim, booking: Booking) -> list[TransactItem]:

@@ -25,7 +25,7 @@ _LEAVE = ("leave", "shared/cancellation.py")
 _UPDATES: Mapping[tuple[str, str], tuple[str, str]] = {
     ("Update Lanes", "SET"): ("close", "shared/sale.py"),
     ("Update Events", "SET"): ("close", "shared/sale.py"),
-    ("Update Events", "ADD"): ("join", "shared/waiting_list.py"),
+    ("Update WaitingList", "ADD"): ("join", "shared/waiting_list.py"),
 }
 _TIMES = re.compile(r"\w+At = ")  # facts for the reader of an answer: no promise is about them
 _NAMES = re.compile(r"[#:]\w+")

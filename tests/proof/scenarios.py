@@ -157,7 +157,7 @@ LATE_JOINER = Scenario(
     (),
     before=(books(_ANN), books(_BEN)),
     begun=(
-        (books("eve"), "WaitingList"),
+        (books("eve"), "Put WaitingList"),
         *((books(user), None) for user in (_CAT, _DAN)),
         *((cancels(user), None) for user in (_ANN, _BEN)),
     ),
@@ -170,7 +170,7 @@ GROWING_PAGE = Scenario(
     (books("dan"),),
     before=(books("ann"), books("bob"), books("cat"), books("xen")),
     begun=(
-        (books("eve"), "WaitingList"),
+        (books("eve"), "Put WaitingList"),
         (books("mia"), None),
         *((cancels(user), None) for user in ("ann", "bob", "cat")),
     ),
@@ -200,7 +200,7 @@ SWEEP_AND_JOINS = Scenario(
     "The sweep comes while two join",
     (Sweep(),),
     before=_SOLD_OUT,
-    begun=((books("cat"), "WaitingList"), (books("dan"), "WaitingList")),
+    begun=((books("cat"), "Put WaitingList"), (books("dan"), "Put WaitingList")),
 )
 SWEEP_AND_LEAVES = Scenario(
     "The sweep comes while both who wait leave",

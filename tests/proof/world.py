@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 from local import patterns
 from local.template import load
-from shared import items
 from shared.model import Status
 from tests.proof.judge import (
     NOTHING_MADE,
@@ -15,6 +14,7 @@ from tests.proof.judge import (
     check_answer,
     check_change,
     check_tables,
+    in_list,
     standing,
     told_to_wait,
 )
@@ -114,7 +114,7 @@ def changed(world: World, name: str, effect: Effect, filters: Filters) -> World:
     check_tables(effect.tables)
     after = world._replace(tables=effect.tables, made=made)
     if effect.changes:
-        waiting = {entry["bookingId"]["S"] for entry in effect.tables.of(items.WAITING_LIST)}
+        waiting = in_list(effect.tables)
         still_owed = frozenset((one, still) for one, owes in world.owed if (still := owes & waiting))
         after = after._replace(told=world.told & waiting, owed=still_owed)
     for change in effect.changes:
@@ -132,7 +132,7 @@ def answered(world: World, number: int, answer: Answer) -> World:
     if isinstance(node.operation, Promote):
         return _promoted(world, number, node.operation, node.following)
     check_answer(node.operation, node.following, client.since, world.tables, faults=world.is_faulty)
-    waiting = {entry["bookingId"]["S"] for entry in world.tables.of(items.WAITING_LIST)}
+    waiting = in_list(world.tables)
     told = waiting & set(told_to_wait(node.following))
     return world.with_client(number, client._replace(node=node))._replace(told=world.told | told)
 
