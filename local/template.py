@@ -120,6 +120,7 @@ class System:
     streams: tuple[Stream, ...]
     schedules: tuple[Schedule, ...]
     cors: Cors | None
+    has_bus: bool = False  # functions put events on an event bus
     path: Path = TEMPLATE
     parameters: Mapping[str, str] = field(default_factory=dict)  # those that do not have their defaults
 
@@ -140,6 +141,7 @@ def load(path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> 
     tables: list[Table] = []
     triggers: list[Route | Stream | Schedule] = []
     apis: list[HttpApi] = []
+    buses: list[str] = []
     for name, kind, body in _resources(document, values):
         if kind == "AWS::Serverless::Function":
             functions[name] = _function(name, _merged(defaults, body), values)
@@ -148,6 +150,8 @@ def load(path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> 
             tables.append(_table(name, body, values))
         elif kind == "AWS::Serverless::HttpApi":
             apis.append(http_api.read(name, body, values))
+        elif kind == "AWS::Events::EventBus":
+            buses.append(name)
     streams = tuple(trigger for trigger in triggers if isinstance(trigger, Stream))
     if len(apis) > 1:
         raise TemplateError(f"one HTTP API is read here, the template has {len(apis)}")
@@ -160,6 +164,7 @@ def load(path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> 
         streams=streams,
         schedules=tuple(trigger for trigger in triggers if isinstance(trigger, Schedule)),
         cors=api.cors,
+        has_bus=bool(buses),
         path=path.absolute(),
         parameters=parameters or {},
     )

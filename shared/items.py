@@ -38,6 +38,11 @@ def number(value: int) -> dict[str, str]:
     return {"N": str(value)}
 
 
+def values(item: Item) -> dict[str, str | int]:
+    """Return the plain values of an item's attributes. Raises KeyError, TypeError or ValueError for another kind."""
+    return {name: int(value["N"]) if "N" in value else str(value["S"]) for name, value in item.items()}
+
+
 def lane_id(event_id: str, lane: int) -> str:
     """Return the id of an event's n-th lane, counted from 0."""
     return f"{event_id}#{lane}"

@@ -13,14 +13,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import boto3
 import httpx
 
-from local import engine, template
+from local import announcements, engine, template
 from tests import promises
 from tests.operations import aws_metrics, cloudwatch, proxy
 from tests.operations.aws_metrics import Answer
@@ -116,20 +116,24 @@ class Stage:
         self._swept += _lines(done.stdout)
 
     @contextmanager
-    def bad_deployment(self, function: str) -> Iterator[None]:
-        """Let a function be one that does not start, until it is rolled back."""
-        bad = self._folder / function
+    def bad(self, what: str) -> Iterator[None]:
+        """Let a function be one that does not start, until it is rolled back; or the event bus be slow, or refuse."""
+        bad = self._folder / what
         bad.touch()
         try:
             yield
         finally:
             bad.unlink()
 
+    def promoter_stopped(self) -> AbstractContextManager[None]:
+        """Let the stream go on without the promoter."""
+        return self.stopped("PromoteFunction")
+
     @contextmanager
-    def promoter_stopped(self) -> Iterator[None]:
-        """Let the stream go on without its reader."""
+    def stopped(self, function: str) -> Iterator[None]:
+        """Let the streams go on without one of their readers."""
         assert self._office
-        [feeder] = self._office.pids('"function": "PromoteFunction"')
+        [feeder] = self._office.pids(f'"function": "{function}"')
         os.kill(feeder, signal.SIGSTOP)
         try:
             yield
@@ -138,8 +142,20 @@ class Stage:
 
     def promoter_invoked(self) -> int:
         """Return how many invocations the promoter has finished."""
-        feeder = self.data / "logs" / "feeder-PromoteFunction.log"
+        return self.invoked("PromoteFunction")
+
+    def invoked(self, function: str) -> int:
+        """Return how many invocations a function that reads a stream has finished."""
+        feeder = self.data / "logs" / f"feeder-{function}.log"
         return sum("invoked" in line for line in _lines(feeder.read_text()))
+
+    def announced(self) -> list[str]:
+        """Return the ids of what was put on the event bus."""
+        place, found = 0, []
+        while lines := announcements.read(self.data / "announcements", place):
+            found += [json.loads(line)["detail"]["id"] for _, line in lines]
+            place = lines[-1][0]
+        return found
 
     def status_of(self, event_id: str, user: str) -> str:
         """Return the status of a user's booking as the tables have it."""

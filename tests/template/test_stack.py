@@ -22,11 +22,12 @@ FUNCTIONS = {
     "CancelFunction",
     "StatusFunction",
     "PromoteFunction",
+    "AnnounceFunction",
     "SweepFunction",
     "CheckFunction",
 }
 DEPLOYED_GRADUALLY = FUNCTIONS - {"CheckFunction"}
-BACKGROUND = {"PromoteFunction", "SweepFunction"}
+BACKGROUND = {"PromoteFunction", "AnnounceFunction", "SweepFunction"}
 TABLES = {"EventsTable", "LanesTable", "BookingsTable", "WaitingListTable"}
 DEPLOYMENTS = "deploymentgroup:${AWS::StackName}-*/*"
 API_TIMEOUT_S = 30  # of an HTTP API's integration; the most that API Gateway waits
@@ -277,6 +278,8 @@ def test_tables_whose_work_spreads_can_be_warmed(name: str) -> None:
 MAPPINGS = {  # by their logical ids: which function reads which table's stream
     "PromoteFunctionBookings": ("PromoteFunction", "BookingsTable"),
     "PromoteFunctionEvents": ("PromoteFunction", "EventsTable"),
+    "AnnounceFunctionBookings": ("AnnounceFunction", "BookingsTable"),
+    "AnnounceFunctionEvents": ("AnnounceFunction", "EventsTable"),
 }
 READERS_MAX = 2  # of a stream, by DynamoDB: more are throttled
 PATTERNS_MAX = 5  # of a mapping, by Lambda
@@ -359,7 +362,10 @@ def test_a_functions_privileges_name_actions_and_resources(name: str) -> None:
     assert privileges
     for action, resource in privileges:
         assert "*" not in action
-        assert re.split("[/:]", resource)[0] in {*TABLES, *FUNCTIONS, "FailedRecordsBucket"} or resource == DEPLOYMENTS
+        assert (
+            re.split("[/:]", resource)[0] in {*TABLES, *FUNCTIONS, "EventBus", "FailedRecordsBucket"}
+            or resource == DEPLOYMENTS
+        )
         # Objects of the bucket have no names yet, and those of the deployment groups are CloudFormation's to give.
         assert "*" not in resource or resource in {"FailedRecordsBucket/*", DEPLOYMENTS}
 
@@ -419,7 +425,9 @@ def test_snapstart_and_concurrency_are_parameters(name: str) -> None:
     assert _source()["Parameters"][f"{kind}Concurrency"]["Default"] == 0
 
 
-@pytest.mark.parametrize("kind", ["Lambda::Function", "DynamoDB::Table", "S3::Bucket", "Logs::LogGroup"])
+@pytest.mark.parametrize(
+    "kind", ["Lambda::Function", "DynamoDB::Table", "S3::Bucket", "Logs::LogGroup", "Events::EventBus"]
+)
 def test_what_costs_money_says_whose_it_is(kind: str) -> None:
     """The bill can be divided by application and stage."""
     found = deployed().of_type(f"AWS::{kind}")
