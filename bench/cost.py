@@ -110,8 +110,8 @@ The usual design, one counter for an event (`bench/one_counter.py`), in the same
 
 {record.table(head, [_row(row) for row in result["oneCounter"]])}
 
-A booking costs the same on one lane and on {LANES_MANY}, and one unit more than on one counter: that of the index by user,
-for `GET /bookings`. Lanes are paid for where all are read: in the status, by the promoter, and by the sweep.
+A booking costs the same on one lane and on {LANES_MANY}, and one unit more than on one counter: that of the index by
+user, for `GET /bookings`. Lanes are paid for where all are read: in the status, by the promoter, and by the sweep.
 """
 
 
