@@ -113,6 +113,7 @@ def by(user_id: str, request: Payload) -> Payload:
 
 
 INITIALIZE, BOOK, CANCEL, STATUS = map(payload, ("initialize", "book", "cancel", "status"))
+BOOKINGS, EVENTS, EVENT_BOOKINGS, WAITING_LIST = map(payload, ("bookings", "events", "event_bookings", "waiting_list"))
 PROMOTE, SWEEP, CHECK = map(payload, ("promote", "sweep", "check"))
 
 # Function, payload, and what the answer must hold. There is one ticket.
@@ -125,6 +126,11 @@ LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
     ("BookFunction", by("grace", BOOK), {"statusCode": 202, "status": "WAITING", "userId": "grace", "position": 1}),
     ("StatusFunction", STATUS, {"statusCode": 200, "availableTickets": 0, "waitingListCount": 1}),
     ("StatusFunction", by("grace", STATUS), {"booking.status": "WAITING", "booking.position": 1}),
+    ("BookingsFunction", BOOKINGS, {"statusCode": 200, "listed": ["ada CONFIRMED"]}),
+    ("BookingsFunction", by("grace", BOOKINGS), {"statusCode": 200, "listed": ["grace WAITING"]}),
+    ("EventsFunction", EVENTS, {"statusCode": 200, "listed": ["Opening night"]}),
+    ("EventBookingsFunction", EVENT_BOOKINGS, {"statusCode": 200, "listed": ["ada CONFIRMED"]}),
+    ("WaitingListFunction", WAITING_LIST, {"statusCode": 200, "listed": ["grace WAITING"]}),
     # ada gives it back, the stream's records come, grace has it.
     ("CancelFunction", CANCEL, {"statusCode": 200, "status": "CANCELLED", "was": "CONFIRMED"}),
     ("PromoteFunction", PROMOTE, {"batchItemFailures": []}),
@@ -162,8 +168,10 @@ def lived() -> Iterator[Lived]:
 
 
 def _flat(answer: dict[str, Any]) -> dict[str, Any]:
-    """Put the fields of an HTTP answer's body beside its status, those of a booking as booking.x."""
+    """Put the fields of an HTTP answer's body beside its status, those of a booking as booking.x; say who is listed."""
     body = json.loads(answer.get("body", "{}"))
+    rows = next((rows for rows in body.values() if isinstance(rows, list)), [])
+    body["listed"] = [row.get("name") or f"{row['userId']} {row['status']}" for row in rows]
     booking = {f"booking.{name}": value for name, value in (body.get("booking") or {}).items()}
     flat: dict[str, Any] = answer | body | booking
     return flat
@@ -189,6 +197,8 @@ def test_every_function_has_a_payload() -> None:
 def test_the_payloads_of_one_life_fit_together() -> None:
     """The event that initialize.json opens is the one that the others name: its id follows from its key."""
     event_id = payload("status")["pathParameters"]["eventId"]
+    for name in ("event_bookings", "waiting_list"):
+        assert payload(name)["pathParameters"] == {"eventId": event_id}
     for name in ("book", "cancel"):
         assert json.loads(payload(name)["body"])["eventId"] == event_id
     for record in payload("promote")["Records"]:

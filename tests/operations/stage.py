@@ -27,6 +27,7 @@ from tests.operations.aws_metrics import Answer
 from tests.operations.cloudwatch import Datum, Line
 from tests.operations.proxy import Proxy
 from tests.running import PROJECT, RunningOffice, running
+from tests.template.stack import room_of
 
 HAPPEN_S_MAX = 20.0
 REQUEST_S_MAX = 30.0
@@ -51,7 +52,10 @@ class Stage:
         self.blocked: set[str] = set()  # users whose requests do not reach the API, as by a firewall before it
         self._folder = folder
         self._template = folder / "template.yaml"
-        self._stream = _written(self._template)
+        system = _written(self._template)
+        assert system.stream
+        self._stream = system.stream
+        self._routes = {room_of(route.function): route for route in system.routes}
         self._running = ExitStack()
         self._office: RunningOffice | None = None
         self._environments = 0
@@ -93,14 +97,19 @@ class Stage:
         """Cancel; return the status of the answer."""
         return self.asks("cancel", userId=user, eventId=event_id).status_code
 
-    def asks(self, path: str, event_id: str = "", **body: Any) -> httpx.Response:
-        """Send a request: GET /status of an event, POST anything else."""
+    def asks(self, room: str, event_id: str = "", **fields: Any) -> httpx.Response:
+        """Send a request to the function in functions/<room>: the fields as its body, of a GET as its query."""
         assert self._office
-        method, url = ("GET", f"status/{event_id}") if path == "status" else ("POST", path)
+        route = self._routes[room]
         asked_s = time.monotonic()
-        answer = httpx.request(method, f"{self._office.url}/{url}", json=body or None, timeout=REQUEST_S_MAX)
-        function = f"{path.capitalize()}Function"
-        self._answers.append(Answer(function, answer.status_code, asked_s, time.monotonic()))
+        answer = httpx.request(
+            route.method,
+            f"{self._office.url}{route.path.format(eventId=event_id)}",
+            params=fields if route.method == "GET" else None,
+            json=fields if route.method == "POST" else None,
+            timeout=REQUEST_S_MAX,
+        )
+        self._answers.append(Answer(route.function, answer.status_code, asked_s, time.monotonic()))
         return answer
 
     def at_once(self, many: int, ask: Callable[[int], object]) -> None:
@@ -195,16 +204,14 @@ def happens(what: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def _written(path: Path) -> template.Stream:
-    """Write the stage's template; return its stream."""
+def _written(path: Path) -> template.System:
+    """Write the stage's template; return what it says."""
     text, found = re.subn(r"functions\.(\w+)\.app\.handler", r"tests.operations.live.\1", template.TEMPLATE.read_text())
     assert found
     text, found = re.subn(r"MaximumRetryAttempts: 10\b", "MaximumRetryAttempts: 2", text)
     assert found == 1
     path.write_text(text)
-    stream = template.load(path).stream
-    assert stream
-    return stream
+    return template.load(path)
 
 
 def _lines(text: str) -> list[Line]:
