@@ -220,10 +220,11 @@ def _figures(measured: list[Starts]) -> dict[str, Figures]:
 
 
 def _refused(name: str) -> dict[str, Any]:
-    _, room, *_ = load().functions[name].handler.split(".")
-    path = EVENTS / f"{room}.json"
-    if not path.exists() or name == "CheckFunction":
+    function = load().functions.get(name)
+    if function is None or name == "CheckFunction":
         return {}
+    _, room, *_ = function.handler.split(".")
+    path = EVENTS / f"{room}.json"
     payload: dict[str, Any] = json.loads(path.read_text())
     return payload | REFUSED
 
