@@ -5,6 +5,7 @@ Nothing below the functions knows them; the promoter and the sweep never import 
 
 import unicodedata
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -52,29 +53,33 @@ Id = Annotated[str, BeforeValidator(_to_id, json_schema_input_type=str | int)]
 Name = Annotated[str, BeforeValidator(_to_name), StringConstraints(min_length=1, max_length=NAME_LENGTH_MAX)]
 
 
-class _Wire(BaseModel):
+class Wire(BaseModel):
+    """What goes over the wire: camelCase, no unknown fields."""
+
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
 
-class _Answer(_Wire):
+class Answer(Wire):
+    """What is answered."""
+
     model_config = ConfigDict(validate_by_name=True)  # built here, by Python's names
 
 
-class InitializeRequest(_Wire):
+class InitializeRequest(Wire):
     """POST /initialize."""
 
     name: Name
     total_tickets: Annotated[int, Field(strict=True, ge=1, le=TICKETS_MAX)]
 
 
-class BookRequest(_Wire):
+class BookRequest(Wire):
     """POST /book."""
 
     user_id: Id
     event_id: Id
 
 
-class CancelRequest(_Wire):
+class CancelRequest(Wire):
     """POST /cancel. With a `booking_id`, only that booking is cancelled."""
 
     user_id: Id
@@ -82,7 +87,7 @@ class CancelRequest(_Wire):
     booking_id: Id | None = None
 
 
-class EventPath(_Wire):
+class EventPath(Wire):
     """The parameters of a path that names an event."""
 
     event_id: Id
@@ -94,7 +99,7 @@ class StatusRequest(EventPath):
     user_id: Id | None = None
 
 
-class EventAnswer(_Answer):
+class EventAnswer(Answer):
     """An event, with what is left and how many wait."""
 
     event_id: str
@@ -126,7 +131,7 @@ class EventAnswer(_Answer):
         return cls.of(Availability(event, available_tickets=event.total_tickets, waiting_list_count=0))
 
 
-class ConfirmedAnswer(_Answer):
+class ConfirmedAnswer(Answer):
     """A claim that holds a ticket."""
 
     status: Literal[Status.CONFIRMED] = Status.CONFIRMED
@@ -136,7 +141,7 @@ class ConfirmedAnswer(_Answer):
     booked_at: str
 
 
-class WaitingAnswer(_Answer):
+class WaitingAnswer(Answer):
     """A claim that holds a place in the waiting list; `position` 1 is the head."""
 
     status: Literal[Status.WAITING] = Status.WAITING
@@ -148,7 +153,7 @@ class WaitingAnswer(_Answer):
     joined_at: str
 
 
-class CancelledAnswer(_Answer):
+class CancelledAnswer(Answer):
     """A claim that was given up; `was` says what it held."""
 
     status: Literal[Status.CANCELLED] = Status.CANCELLED
@@ -171,6 +176,11 @@ class StatusAnswer(EventAnswer):
     def with_booking(cls, availability: Availability, claim: Claim | None) -> Self:
         """Show an event as it is now, and the claim."""
         return cls.of(availability, booking=booking_answer(claim.booking, claim.position) if claim else None)
+
+
+def location_of(booking: Booking) -> str:
+    """Return where a user's claim on an event is."""
+    return "/bookings?" + urlencode({"userId": booking.user_id, "eventId": booking.event_id}, quote_via=quote)
 
 
 def booking_answer(booking: Booking, position: Position | None = None) -> BookingAnswer:

@@ -18,6 +18,10 @@ LANES: Final = os.environ["LANES_TABLE"]
 BOOKINGS: Final = os.environ["BOOKINGS_TABLE"]
 WAITING_LIST: Final = os.environ["WAITING_LIST_TABLE"]
 SOLD_OUT_INDEX: Final = os.environ["SOLD_OUT_INDEX"]
+BY_CREATION_INDEX: Final = os.environ["BY_CREATION_INDEX"]
+BY_USER_INDEX: Final = os.environ["BY_USER_INDEX"]
+
+KIND: Final = "event"  # of every event: the one partition of the index by creation
 
 # The keys by which items are told apart; the first that an item has says what it is.
 _KEYS: Final = {
@@ -78,6 +82,16 @@ def event_of_key(key: Item) -> str:
     return str(key["eventId"]["S"]) if "eventId" in key else event_of(key["laneId"]["S"])
 
 
+def by_user_key(user_id: str, claimed_at: str, lane: str) -> dict[str, Any]:
+    """Return the key of a booking in the index by user, its lane by its id."""
+    return {"userId": text(user_id), "claimedAt": text(claimed_at), "laneId": text(lane)}
+
+
+def by_creation_key(event_id: str, created_at: str) -> dict[str, Any]:
+    """Return the key of an event in the index by creation."""
+    return {"kind": text(KIND), "createdAt": text(created_at), "eventId": text(event_id)}
+
+
 def partition(table: str, key: str, value: str) -> dict[str, Any]:
     """Return the Query for all items under a partition key, strongly consistent."""
     return {
@@ -101,6 +115,7 @@ def tail_key(event: Event) -> dict[str, Any]:
 def event_item(event: Event) -> Item:
     """Return the item of a new event."""
     return event_key(event.event_id) | {
+        "kind": text(KIND),
         "name": text(event.name),
         "totalTickets": number(event.total_tickets),
         "lanes": number(event.lanes),
@@ -160,6 +175,7 @@ def booking_item(event: Event, booking: Booking) -> Item:
         "bookingId": text(booking.booking_id),
         "claim": number(booking.claim),
         "status": text(booking.status),
+        "claimedAt": text(booking.claimed_at),
     }
     if booking.sequence is not None:
         item["sequence"] = number(booking.sequence)

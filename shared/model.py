@@ -110,6 +110,11 @@ class Booking:
         return self.status is not Status.CANCELLED
 
     @property
+    def claimed_at(self) -> str:
+        """Return when the claim was made; neither a promotion nor a cancellation changes it."""
+        return self.joined_at or self.booked_at or ""
+
+    @property
     def held_ticket(self) -> bool:
         """Tell whether it holds, or held before it was cancelled, a ticket rather than a place in the list."""
         return self.booked_at is not None

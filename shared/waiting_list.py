@@ -86,6 +86,11 @@ def head(event: Event, length: int, last: int, deadline: Deadline) -> list[Entry
     return list(_entries(event, length, ("<=", last), deadline))
 
 
+def entries_after(event: Event, sequence: int, length: int, deadline: Deadline) -> list[Entry]:
+    """Read the entries that follow a number, in their order, strongly consistent. Raises TryAgain."""
+    return list(_entries(event, length, (">", sequence), deadline))
+
+
 def entry_removal(event: Event, sequence: int) -> TransactItem:
     """Return the item that takes an entry out of the list. It needs no condition: its booking's speaks for it (P3)."""
     return {"Delete": {"TableName": items.WAITING_LIST, "Key": items.entry_key(event, sequence)}}

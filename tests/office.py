@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import functions.book.app
+import functions.bookings.app
 import functions.cancel.app
+import functions.event_bookings.app
+import functions.events.app
 import functions.initialize.app
 import functions.promote.app
 import functions.status.app
+import functions.waiting_list.app
 from tests import promises
 from tests.gateway import Answer, Context, call
 
@@ -42,6 +46,14 @@ class Event:
         """Ask for the status."""
         return call(functions.status.app, event_id=self.event_id, query={"userId": user} if user else None)
 
+    def bookings(self, **query: str) -> Answer:
+        """Ask for a page of its bookings."""
+        return call(functions.event_bookings.app, event_id=self.event_id, query=query)
+
+    def waiting_list(self, **query: str) -> Answer:
+        """Ask for a page of its waiting list."""
+        return call(functions.waiting_list.app, event_id=self.event_id, query=query)
+
     def promotes(self) -> None:
         """Let the promoter have a record of this event."""
         record = {"dynamodb": {"Keys": {"laneId": {"S": f"{self.event_id}#0"}}, "SequenceNumber": "1"}}
@@ -59,12 +71,20 @@ class Office:
     database: Any
     events: list[Event] = field(default_factory=list)
 
-    def opens(self, tickets: int) -> Event:
+    def opens(self, tickets: int, name: str = "The concert") -> Event:
         """Open an event."""
-        answer = call(functions.initialize.app, {"name": "The concert", "totalTickets": tickets})
+        answer = call(functions.initialize.app, {"name": name, "totalTickets": tickets})
         assert answer.status == 201
         self.events.append(Event(answer.json["eventId"], self.database))
         return self.events[-1]
+
+    def bookings_of(self, user: str, **query: str) -> Answer:
+        """Ask for a page of a user's claims."""
+        return call(functions.bookings.app, query={"userId": user, **query})
+
+    def lists_events(self, **query: str) -> Answer:
+        """Ask for a page of the events."""
+        return call(functions.events.app, query=query)
 
 
 @contextmanager

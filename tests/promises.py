@@ -80,6 +80,20 @@ def check(client: Any, event_id: str, *, drained: bool = False) -> Snapshot:
     return found
 
 
+def unlisted(client: Any, found: Snapshot) -> list[str]:
+    """List each booking of an event that the index by user does not have once, with the time of its claim."""
+    pages = client.get_paginator("scan").paginate(TableName="BookingsTable", IndexName="byUser")
+    rows: dict[tuple[str, str], list[str]] = {}
+    for row in (plain(item) for page in pages for item in page["Items"]):
+        rows.setdefault((row["laneId"], row["userId"]), []).append(row["claimedAt"])
+    return [
+        f"{one['userId']} claimed at {claimed_at}, the index has {listed}"
+        for one in found.bookings
+        if (listed := rows.get((one["laneId"], one["userId"]), []))
+        != [claimed_at := one.get("joinedAt", one.get("bookedAt"))]
+    ]
+
+
 def _p1(found: Snapshot) -> Iterable[str]:
     """No oversell: tickets left + confirmed bookings = total tickets, and no lane is ever below 0."""
     total = found.event["totalTickets"]

@@ -115,6 +115,28 @@ def test_a_cancelled_ticket_goes_to_the_first_in_line_by_the_stream(
     assert (status["availableTickets"], status["bookedTickets"], status["waitingListCount"]) == (0, 1, 0)
 
 
+def test_the_lists_show_who_has_booked_and_who_waits(
+    stack: Deployed, event_id: str, olga: User, anna: User, ben: User
+) -> None:
+    """By the indexes, routes and roles that they have; a page of one row leads to the next."""
+    _, booking = _book(stack, event_id, anna)
+    _, place = _book(stack, event_id, ben)
+    mine = stack.ask("GET", f"/bookings?userId={ben.user_id}&limit=1", user=ben).json()["bookings"]
+    assert mine == [place | {"eventName": CONCERT["name"]}]
+    [newest] = stack.ask("GET", "/events?limit=1", user=olga).json()["events"]
+    assert newest["eventId"] == event_id
+    booked = stack.ask("GET", newest["links"]["bookings"] + "?status=CONFIRMED", user=olga).json()["bookings"]
+    assert [one["bookingId"] for one in booked] == [booking["bookingId"]]
+    waiting = stack.ask("GET", newest["links"]["waitingList"], user=olga).json()
+    assert waiting == {"entries": [place], "nextCursor": None}
+    page = stack.ask("GET", newest["links"]["bookings"] + "?limit=1", user=olga).json()
+    following = f"{newest['links']['bookings']}?limit=1&cursor={page['nextCursor']}"
+    rows = page["bookings"] + stack.ask("GET", following, user=olga).json()["bookings"]
+    assert {one["userId"] for one in rows} == {anna.user_id, ben.user_id}
+    refused = stack.ask("GET", newest["links"]["bookings"], user=anna)
+    assert (refused.status_code, refused.json()["code"]) == (403, "organisers-only")
+
+
 def test_the_deployed_office_answers_as_the_contract_says(stack: Deployed, event_id: str, anna: User) -> None:
     """P7, and the errors: what API Gateway hands over is what the functions expect."""
     _, first = _book(stack, event_id, anna)

@@ -21,7 +21,7 @@ from local.database import Database
 from local.template import load
 from shared import items
 from tests.artifact import deployment
-from tests.template.stack import deployed
+from tests.template.stack import deployed, room_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = sorted(load().functions)
@@ -115,6 +115,7 @@ def by(user_id: str, request: Payload) -> Payload:
 
 
 INITIALIZE, BOOK, CANCEL, STATUS = map(payload, ("initialize", "book", "cancel", "status"))
+BOOKINGS, EVENTS, EVENT_BOOKINGS, WAITING_LIST = map(payload, ("bookings", "events", "event_bookings", "waiting_list"))
 PROMOTE, ANNOUNCE, SWEEP, CHECK = map(payload, ("promote", "announce", "sweep", "check"))
 
 # Function, payload, and what the answer must hold. There is one ticket.
@@ -127,6 +128,11 @@ LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
     ("BookFunction", by("grace", BOOK), {"statusCode": 202, "status": "WAITING", "userId": "grace", "position": 1}),
     ("StatusFunction", STATUS, {"statusCode": 200, "availableTickets": 0, "waitingListCount": 1}),
     ("StatusFunction", by("grace", STATUS), {"booking.status": "WAITING", "booking.position": 1}),
+    ("BookingsFunction", BOOKINGS, {"statusCode": 200, "listed": ["ada CONFIRMED"]}),
+    ("BookingsFunction", by("grace", BOOKINGS), {"statusCode": 200, "listed": ["grace WAITING"]}),
+    ("EventsFunction", EVENTS, {"statusCode": 200, "listed": ["Opening night"]}),
+    ("EventBookingsFunction", EVENT_BOOKINGS, {"statusCode": 200, "listed": ["ada CONFIRMED"]}),
+    ("WaitingListFunction", WAITING_LIST, {"statusCode": 200, "listed": ["grace WAITING"]}),
     # ada gives it back, the stream's records come, grace has it.
     ("CancelFunction", CANCEL, {"statusCode": 200, "status": "CANCELLED", "was": "CONFIRMED"}),
     ("PromoteFunction", PROMOTE, {"batchItemFailures": []}),
@@ -165,8 +171,10 @@ def lived() -> Iterator[Lived]:
 
 
 def _flat(answer: dict[str, Any]) -> dict[str, Any]:
-    """Put the fields of an HTTP answer's body beside its status, those of a booking as booking.x."""
+    """Put the fields of an HTTP answer's body beside its status, those of a booking as booking.x; say who is listed."""
     body = json.loads(answer.get("body", "{}"))
+    rows = next((rows for rows in body.values() if isinstance(rows, list)), [])
+    body["listed"] = [row.get("name") or f"{row['userId']} {row['status']}" for row in rows]
     booking = {f"booking.{name}": value for name, value in (body.get("booking") or {}).items()}
     flat: dict[str, Any] = answer | body | booking
     return flat
@@ -186,12 +194,14 @@ def test_the_same_idempotency_key_answers_with_the_same_event(lived: Lived) -> N
 
 def test_every_function_has_a_payload() -> None:
     """`sam local invoke XFunction -e events/x.json` works for all of them."""
-    assert sorted(f"{path.stem.capitalize()}Function" for path in (ROOT / "events").glob("*.json")) == FUNCTIONS
+    assert {path.stem for path in (ROOT / "events").glob("*.json")} == set(map(room_of, FUNCTIONS))
 
 
 def test_the_payloads_of_one_life_fit_together() -> None:
     """The event that initialize.json opens is the one that the others name: its id follows from its key."""
     event_id = payload("status")["pathParameters"]["eventId"]
+    for name in ("event_bookings", "waiting_list"):
+        assert payload(name)["pathParameters"] == {"eventId": event_id}
     for name in ("book", "cancel"):
         assert json.loads(payload(name)["body"])["eventId"] == event_id
     for record in (*payload("promote")["Records"], *payload("announce")["Records"]):

@@ -90,6 +90,10 @@ def test_the_projects_template_is_understood_as_a_whole() -> None:
         "POST /book",
         "POST /cancel",
         "GET /status/{eventId}",
+        "GET /bookings",
+        "GET /events",
+        "GET /events/{eventId}/bookings",
+        "GET /events/{eventId}/waiting-list",
     }
     assert all(
         (template.PROJECT / function.handler.replace(".handler", "").replace(".", "/")).with_suffix(".py").is_file()

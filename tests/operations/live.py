@@ -13,11 +13,15 @@ from typing import Any
 
 import functions.announce.app
 import functions.book.app
+import functions.bookings.app
 import functions.cancel.app
+import functions.event_bookings.app
+import functions.events.app
 import functions.initialize.app
 import functions.promote.app
 import functions.status.app
 import functions.sweep.app
+import functions.waiting_list.app
 from functions.announce import announcing, bus
 from local import runtime
 from shared import dynamodb
@@ -84,6 +88,10 @@ initialize = _noted("InitializeFunction", functions.initialize.app.handler)
 book = _noted("BookFunction", functions.book.app.handler)
 cancel = _noted("CancelFunction", functions.cancel.app.handler)
 status = _noted("StatusFunction", functions.status.app.handler)
+bookings = _noted("BookingsFunction", functions.bookings.app.handler)
+events = _noted("EventsFunction", functions.events.app.handler)
+event_bookings = _noted("EventBookingsFunction", functions.event_bookings.app.handler)
+waiting_list = _noted("WaitingListFunction", functions.waiting_list.app.handler)
 announce = _noted("AnnounceFunction", functions.announce.app.handler)
 promote = _noted("PromoteFunction", functions.promote.app.handler)
 sweep = _noted("SweepFunction", functions.sweep.app.handler)

@@ -27,6 +27,7 @@ from tests.operations.aws_metrics import Answer
 from tests.operations.cloudwatch import Datum, Line
 from tests.operations.proxy import Proxy
 from tests.running import PROJECT, RunningOffice, running
+from tests.template.stack import room_of
 
 HAPPEN_S_MAX = 20.0
 REQUEST_S_MAX = 30.0
@@ -52,6 +53,7 @@ class Stage:
         self._folder = folder
         self._template = folder / "template.yaml"
         self._system = _written(self._template)
+        self._routes = {room_of(route.function): route for route in self._system.routes}
         self._running = ExitStack()
         self._office: RunningOffice | None = None
         self._environments = 0
@@ -93,14 +95,19 @@ class Stage:
         """Cancel; return the status of the answer."""
         return self.asks("cancel", userId=user, eventId=event_id).status_code
 
-    def asks(self, path: str, event_id: str = "", **body: Any) -> httpx.Response:
-        """Send a request: GET /status of an event, POST anything else."""
+    def asks(self, room: str, event_id: str = "", **fields: Any) -> httpx.Response:
+        """Send a request to the function in functions/<room>: the fields as its body, of a GET as its query."""
         assert self._office
-        method, url = ("GET", f"status/{event_id}") if path == "status" else ("POST", path)
+        route = self._routes[room]
         asked_s = time.monotonic()
-        answer = httpx.request(method, f"{self._office.url}/{url}", json=body or None, timeout=REQUEST_S_MAX)
-        function = f"{path.capitalize()}Function"
-        self._answers.append(Answer(function, answer.status_code, asked_s, time.monotonic()))
+        answer = httpx.request(
+            route.method,
+            f"{self._office.url}{route.path.format(eventId=event_id)}",
+            params=fields if route.method == "GET" else None,
+            json=fields if route.method == "POST" else None,
+            timeout=REQUEST_S_MAX,
+        )
+        self._answers.append(Answer(route.function, answer.status_code, asked_s, time.monotonic()))
         return answer
 
     def at_once(self, many: int, ask: Callable[[int], object]) -> None:

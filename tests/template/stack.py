@@ -67,6 +67,11 @@ def deployed(layer_code: str = "s3://bucket/layer", *parameters: str) -> Stack:
     return Stack(json.loads(result.stdout)["Resources"])
 
 
+def room_of(function: str) -> str:
+    """Return the folder of a function under functions/, which is also the name of its payload: event_bookings."""
+    return re.sub(r"(?<=.)([A-Z])", r"_\1", function.removesuffix("Function")).lower()
+
+
 def _name(resource: Any) -> str:
     """Write !GetAtt Table.Arn as Table, !Sub "${Table.Arn}/rest" as Table/rest, and leave out what every ARN has."""
     if isinstance(resource, dict) and "Fn::GetAtt" in resource:

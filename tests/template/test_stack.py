@@ -14,13 +14,17 @@ from local import intrinsics
 from shared import caller
 from shared.model import REQUEST_BUDGET_S
 from shared.promotion import RESERVE_S
-from tests.template.stack import ROOT, deployed
+from tests.template.stack import ROOT, deployed, room_of
 
 FUNCTIONS = {
     "InitializeFunction",
     "BookFunction",
     "CancelFunction",
     "StatusFunction",
+    "BookingsFunction",
+    "EventsFunction",
+    "EventBookingsFunction",
+    "WaitingListFunction",
     "PromoteFunction",
     "AnnounceFunction",
     "SweepFunction",
@@ -57,6 +61,10 @@ def test_every_route_of_the_contract_has_a_function_of_its_own() -> None:
         "POST /book": "BookFunction",
         "POST /cancel": "CancelFunction",
         "GET /status/{eventId}": "StatusFunction",
+        "GET /bookings": "BookingsFunction",
+        "GET /events": "EventsFunction",
+        "GET /events/{eventId}/bookings": "EventBookingsFunction",
+        "GET /events/{eventId}/waiting-list": "WaitingListFunction",
     }
 
 
@@ -198,6 +206,7 @@ def test_a_functions_artifact_matches_its_handler(name: str) -> None:
     properties, build = resource["Properties"], resource["Metadata"]["BuildProperties"]
     folder = properties["CodeUri"]
     assert (ROOT / folder / "app.py").is_file()
+    assert folder == f"functions/{room_of(name)}"
     assert build == {"ParentPackageMode": "explicit", "ParentPackages": folder.replace("/", ".")}
     assert properties["Handler"] == f"{build['ParentPackages']}.app.handler"
 
@@ -205,7 +214,7 @@ def test_a_functions_artifact_matches_its_handler(name: str) -> None:
 def test_every_folder_of_functions_is_deployed() -> None:
     """No handler is forgotten in the template."""
     folders = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
-    assert {f"{folder.capitalize()}Function" for folder in folders} == FUNCTIONS
+    assert {room_of(name) for name in FUNCTIONS} == folders
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
@@ -271,6 +280,8 @@ def test_tables_whose_work_spreads_can_be_warmed(name: str) -> None:
     tables = deployed().of_type("AWS::DynamoDB::Table")
     units = {"WriteUnitsPerSecond": {"Ref": "WarmWriteUnits"}, "ReadUnitsPerSecond": {"Ref": "WarmReadUnits"}}
     assert tables[name]["WarmThroughput"] == {"Fn::If": ["IsWarm", units, NO_VALUE]}
+    for index in tables[name].get("GlobalSecondaryIndexes", []):
+        assert index["WarmThroughput"] == tables[name]["WarmThroughput"], "it throttles its table, where it is not warm"
     assert "WarmThroughput" not in tables["EventsTable"]
     assert _source()["Parameters"]["WarmWriteUnits"]["Default"] == 0
 

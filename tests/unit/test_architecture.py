@@ -22,7 +22,8 @@ HANDLER_LINES_MAX = 60  # a screen
 # "protocol" and other rooms.
 MODEL, ITEMS, TELEMETRY, DATABASE = "shared.model", "shared.items", "shared.telemetry", "shared.dynamodb"
 TRACING, WIRE, SIGNING = "shared.tracing", "shared.wire", "shared.signing"
-EDGE = {"shared.api", "shared.caller", "shared.contract"}  # HTTP: what is above the protocol
+CURSOR = "shared.cursor"
+EDGE = {"shared.api", "shared.caller", "shared.contract", "shared.pages"}  # HTTP: what is above the protocol
 ALLOWED = {
     MODEL: set(),
     ITEMS: {MODEL},
@@ -31,7 +32,8 @@ ALLOWED = {
     WIRE: {SIGNING},
     TRACING: {WIRE},
     DATABASE: {MODEL, ITEMS, TELEMETRY, TRACING, WIRE},
-    **{module: {MODEL, TELEMETRY, *EDGE} for module in EDGE},
+    CURSOR: set(),
+    **{module: {MODEL, TELEMETRY, CURSOR, *EDGE} for module in EDGE},
 }
 PROTOCOL = set(SHARED) - set(ALLOWED)
 ALLOWED |= {module: {MODEL, ITEMS, TELEMETRY, DATABASE, *PROTOCOL} for module in PROTOCOL}
