@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL := -m pip install --quiet --no-deps --require-hashes --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format build proof bench benchmark scale dashboard lock clean
+.PHONY: help run test lint format build proof bench benchmark scale describe dashboard lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,9 @@ benchmark: .venv/.dev .venv-docs/.docs node_modules/.engine ## measure speed in 
 scale: .venv/.dev .venv-docs/.docs ## simulate on-sales at AWS's limits, for 15 minutes; ARGS="joins turns" chooses
 	@.venv/bin/python -m bench.scale --write $(ARGS)
 	.venv-docs/bin/python -m bench.scale.charts
+
+describe: .venv/.dev ## write functions/describe/openapi.json from the descriptions beside the handlers
+	@.venv/bin/python scripts/describe.py
 
 dashboard: .venv-docs/.docs node_modules/.engine ## draw docs/dashboard.png from three minutes of a local run
 	@.venv-docs/bin/python scripts/draw_dashboard.py

@@ -48,8 +48,18 @@ def _to_name(value: object) -> object:
     return _printable(value)
 
 
-Id = Annotated[str, BeforeValidator(_to_id, json_schema_input_type=str | int)]
-Name = Annotated[str, BeforeValidator(_to_name), StringConstraints(min_length=1, max_length=NAME_LENGTH_MAX)]
+# As the description has them; what holds them is above, for a pattern tells nobody what is wrong.
+PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]+$"  # no control characters: Unicode's category Cc
+_NOT_BLANK = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+_Text = Annotated[str, Field(min_length=1, max_length=ID_LENGTH_MAX, pattern=PRINTABLE)]
+
+Id = Annotated[str, BeforeValidator(_to_id, json_schema_input_type=_Text | int)]
+Name = Annotated[
+    str,
+    BeforeValidator(_to_name),
+    StringConstraints(min_length=1, max_length=NAME_LENGTH_MAX),
+    Field(json_schema_extra={"pattern": _NOT_BLANK}),
+]
 
 
 class _Wire(BaseModel):
@@ -75,7 +85,7 @@ class BookRequest(_Wire):
 
 
 class CancelRequest(_Wire):
-    """POST /cancel. With a `booking_id`, only that booking is cancelled."""
+    """POST /cancel. With a `bookingId`, only that booking is cancelled."""
 
     user_id: Id
     event_id: Id
