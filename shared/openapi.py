@@ -82,7 +82,8 @@ _GATEWAY: Final[Mapping[int, tuple[str, str]]] = {
     503: ("Service Unavailable", "the function did not answer"),
 }
 BODY: Final = (MalformedJson, BodyTooLarge, InvalidRequest)  # the errors of every route that reads a body
-_ANY: Final = (TryAgain, Exception)  # of every route
+_ANY: Final = (Exception,)  # of every route
+_WITH_DATABASE: Final = (TryAgain,)  # of every route that takes a token
 
 
 def problem(kind: type[Exception]) -> dict[str, Any]:
@@ -174,7 +175,8 @@ def describes(  # noqa: PLR0913  # each is a part of the description
 
     The function below has the route's parameters and body in its signature; its name is the operation's, its docstring
     the summary (first line) and the description (the rest). `errors` are what the route answers besides
-    `try-again` and `internal-error`; BODY is for those who read one. A `public` route takes no token.
+    `try-again` and `internal-error`; BODY is for those who read one. A `public` route takes no token, and asks no
+    database.
     """
     method, path = route.split(" ")
 
@@ -198,7 +200,7 @@ def _responses(
     answers: Mapping[int, Answer], errors: Collection[type[Exception]], public: bool
 ) -> dict[int, dict[str, Any]]:
     """Return all that a route may answer, those of API Gateway included, by status."""
-    kinds = sorted({*errors, *_ANY}, key=lambda kind: PROBLEMS[kind][:2])
+    kinds = sorted({*errors, *_ANY, *(() if public else _WITH_DATABASE)}, key=lambda kind: PROBLEMS[kind][:2])
     gateway = _GATEWAY.keys() - ({401} if public else set()) - (set() if BodyTooLarge in errors else {413})
     found = {status: answer.described() for status, answer in answers.items()}
     for status in sorted({PROBLEMS[kind][0] for kind in kinds} | gateway):

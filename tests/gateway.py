@@ -46,19 +46,21 @@ def call(
     raw: str | None = None,
     base64: bool = False,
     event_id: str | None = None,
+    path: str | None = None,
     query: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
     claims: dict[str, str] | None = None,
     verified: bool = True,
 ) -> Answer:
-    """Call functions.<name>.app with a body (as JSON, or `raw` as it is) or, for status, an event's id.
+    """Call functions.<name>.app with a body (as JSON, or `raw` as it is), for status an event's id, or GET a path.
 
     The path is decoded, although API Gateway calls it raw. `claims` are those that its JWT authorizer has verified;
     unless they are given, the user that the request names asks, and is an organiser, too. Not `verified`: there is no
     authorizer before the route.
     """
     name = function.__name__.split(".")[1]
-    method, path = ("GET", f"/status/{event_id}") if event_id is not None else ("POST", f"/{name}")
+    is_read = event_id is not None or path is not None
+    method, path = ("GET", path or f"/status/{event_id}") if is_read else ("POST", f"/{name}")
     payload: dict[str, Any] = {
         "version": "2.0",
         "routeKey": f"{method} {'/status/{eventId}' if event_id is not None else path}",
@@ -86,7 +88,7 @@ def call(
         "isBase64Encoded": base64,
     }
     if verified:
-        fields = (query or {}) if event_id is not None else body
+        fields = (query or {}) if is_read else body
         claims = claims if claims is not None else organiser(_user(fields))
         payload["requestContext"]["authorizer"] = {"jwt": {"claims": claims, "scopes": None}}
     if event_id is not None:
