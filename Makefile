@@ -1,4 +1,5 @@
-# Every target does all of its own set-up, from git, make, python3 (3.11 or newer), node and npm.
+# Every target does all of its own set-up, from git, make, python3 (3.11 or newer), node and npm; `make test` also
+# wants a Chromium, and installs Debian's where there is none.
 # Environments are made from hash-locked requirements and are made anew when their lock changes.
 
 SHELL := bash
@@ -26,7 +27,7 @@ help: ## list the targets
 run: .venv/.run node_modules/.engine ## run the ticket office on this machine; ARGS="--port 8000 --data DIR"
 	@exec .venv/bin/python -m local $(ARGS)
 
-test: .venv/.dev .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator node_modules/.engine ## run all tests; ARGS="-k oversell" chooses
+test: .venv/.dev .venv/.chromium .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator node_modules/.engine ## run all tests; ARGS="-k oversell" chooses
 	@.venv/bin/python -m pytest $(ARGS)
 
 lint: .venv/.dev .venv-sam/.sam .venv-checkov/.checkov ## check style, types and the template
@@ -92,6 +93,11 @@ endef
 .venv/.dev: requirements/dev.txt .venv/.run
 	@echo "Adding what tests and linters need"
 	.venv/bin/python $(PIP_INSTALL) $<
+	touch $@
+
+# For tests/browser. Of all tools it alone comes from the system's packages: no registry of libraries has it.
+.venv/.chromium: .venv/.dev
+	@scripts/chromium
 	touch $@
 
 .venv-sam/.sam: requirements/sam.txt

@@ -74,7 +74,9 @@ class InitializeRequest(_Wire):
     """POST /initialize."""
 
     name: Name
-    total_tickets: Annotated[int, Field(strict=True, ge=1, le=TICKETS_MAX)]
+    total_tickets: Annotated[
+        int, Field(strict=True, ge=1, le=TICKETS_MAX, description="Without a fraction: 5, not 5.0.")
+    ]
 
 
 class BookRequest(_Wire):
