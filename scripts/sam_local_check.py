@@ -44,7 +44,7 @@ exec /var/lang/bin/python3 -m awslambdaric "$_HANDLER"
 NO_PYTHON = ("test", "tests", "site-packages", "__pycache__", "idlelib", "tkinter", "ensurepip", "*.a", "config-*")
 
 # In the order of a booking's life, so that each finds what the one before has left.
-PAYLOADS = ("initialize", "book", "status", "cancel", "promote", "sweep", "check")
+PAYLOADS = ("describe", "initialize", "book", "status", "cancel", "promote", "sweep", "check")
 
 
 def main() -> None:
@@ -176,6 +176,7 @@ def call_api(local: SamLocal) -> int:
             ("POST", "/cancel", {"userId": "anna"}, 200),
             ("GET", "/status/{}", None, 200),
             ("GET", "/status/nowhere", None, 404),
+            ("GET", "/openapi.json", None, 200),
         ):
             began_s = time.monotonic()
             request = {**body, **({"eventId": event_id} if event_id else {})} if body else None

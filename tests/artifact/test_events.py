@@ -125,6 +125,7 @@ LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
     ("BookFunction", by("grace", BOOK), {"statusCode": 202, "status": "WAITING", "userId": "grace", "position": 1}),
     ("StatusFunction", STATUS, {"statusCode": 200, "availableTickets": 0, "waitingListCount": 1}),
     ("StatusFunction", by("grace", STATUS), {"booking.status": "WAITING", "booking.position": 1}),
+    ("DescribeFunction", payload("describe"), {"statusCode": 200, "openapi": "3.1.0"}),
     # ada gives it back, the stream's records come, grace has it.
     ("CancelFunction", CANCEL, {"statusCode": 200, "status": "CANCELLED", "was": "CONFIRMED"}),
     ("PromoteFunction", PROMOTE, {"batchItemFailures": []}),
