@@ -218,14 +218,17 @@ def _trigger(function: str, event: str, trigger: Any, values: intrinsics.Values)
 
 
 def _route(function: str, properties: Mapping[str, Any], values: intrinsics.Values, where: str) -> Route:
-    only(properties, {"ApiId", "Method", "Path"}, where)
+    only(properties, {"ApiId", "Auth", "Method", "Path"}, where)
     method = str(values.resolve(properties.get("Method", "ANY"), where)).upper()
     path = str(values.resolve(properties.get("Path", "$default"), where))
     if method == "ANY" or not path.startswith("/") or "+}" in path:
         raise TemplateError(f"{where}: a route is one method and one path of fixed length here, not {method} {path}")
     if not re.fullmatch(r"(/|(/([\w.~-]+|\{\w+\}))+)", path):
         raise TemplateError(f"{where}: the path {path} is not understood here")
-    return Route(method, path, function)
+    auth = properties.get("Auth")
+    if auth not in (None, {"Authorizer": "NONE"}):
+        raise TemplateError(f"{where}.Auth: a route has the default authorizer, or none, here")
+    return Route(method, path, function, takes_token=auth is None)
 
 
 def _stream(function: str, event: str, properties: Mapping[str, Any], values: intrinsics.Values) -> Stream:
@@ -312,7 +315,9 @@ def _distinct(routes: list[Route]) -> tuple[Route, ...]:
 def _behind(api: HttpApi, routes: tuple[Route, ...]) -> tuple[Route, ...]:
     if unknown := sorted(api.security.keys() - {(route.method, route.path) for route in routes}):
         raise TemplateError(f"the HTTP API speaks of {' '.join(unknown[0])}, which no function answers")
-    return tuple(replace(route, takes_token=api.takes_token(route.method, route.path)) for route in routes)
+    return tuple(
+        replace(route, takes_token=route.takes_token and api.takes_token(route.method, route.path)) for route in routes
+    )
 
 
 def _integer(value: Any, lowest: int, highest: int, where: str) -> int:

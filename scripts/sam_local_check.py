@@ -45,8 +45,8 @@ NO_PYTHON = ("test", "tests", "site-packages", "__pycache__", "idlelib", "tkinte
 
 # In the order of a booking's life, so that each finds what the one before has left.
 PAYLOADS = (
-    "initialize", "book", "status", "bookings", "events", "event_bookings", "waiting_list", "cancel", "promote",
-    "announce", "sweep", "check",
+    "describe", "initialize", "book", "status", "bookings", "events", "event_bookings", "waiting_list", "cancel",
+    "promote", "announce", "sweep", "check",
 )  # fmt: skip
 
 
@@ -181,6 +181,7 @@ def call_api(local: SamLocal) -> int:
             ("POST", "/cancel", {"userId": "anna"}, 200),
             ("GET", "/status/{}", None, 200),
             ("GET", "/status/nowhere", None, 404),
+            ("GET", "/openapi.json", None, 200),
         ):
             began_s = time.monotonic()
             request = {**body, **({"eventId": event_id} if event_id else {})} if body else None

@@ -49,8 +49,18 @@ def _to_name(value: object) -> object:
     return _printable(value)
 
 
-Id = Annotated[str, BeforeValidator(_to_id, json_schema_input_type=str | int)]
-Name = Annotated[str, BeforeValidator(_to_name), StringConstraints(min_length=1, max_length=NAME_LENGTH_MAX)]
+# As the description has them; what holds them is above, for a pattern tells nobody what is wrong.
+PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]+$"  # no control characters: Unicode's category Cc
+_NOT_BLANK = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+_Text = Annotated[str, Field(min_length=1, max_length=ID_LENGTH_MAX, pattern=PRINTABLE)]
+
+Id = Annotated[str, BeforeValidator(_to_id, json_schema_input_type=_Text | int)]
+Name = Annotated[
+    str,
+    BeforeValidator(_to_name),
+    StringConstraints(min_length=1, max_length=NAME_LENGTH_MAX),
+    Field(json_schema_extra={"pattern": _NOT_BLANK}),
+]
 
 
 class Wire(BaseModel):
@@ -69,7 +79,9 @@ class InitializeRequest(Wire):
     """POST /initialize."""
 
     name: Name
-    total_tickets: Annotated[int, Field(strict=True, ge=1, le=TICKETS_MAX)]
+    total_tickets: Annotated[
+        int, Field(strict=True, ge=1, le=TICKETS_MAX, description="Without a fraction: 5, not 5.0.")
+    ]
 
 
 class BookRequest(Wire):
@@ -80,7 +92,7 @@ class BookRequest(Wire):
 
 
 class CancelRequest(Wire):
-    """POST /cancel. With a `booking_id`, only that booking is cancelled."""
+    """POST /cancel. With a `bookingId`, only that booking is cancelled."""
 
     user_id: Id
     event_id: Id

@@ -183,6 +183,15 @@ def test_a_rule_on_the_stacks_bus_hears_of_a_booking(stack: Deployed, event_id: 
     )
 
 
+def test_what_describes_the_api_is_for_everybody(stack: Deployed) -> None:
+    """Without a token, from the artifact and the layer: Swagger UI's files are in it."""
+    described = stack.ask("GET", "/openapi.json")
+    assert (described.status_code, described.json()["openapi"]) == (200, "3.1.0")
+    page = stack.ask("GET", "/docs")
+    assert page.status_code == 200
+    assert "SwaggerUIBundle" in page.text
+
+
 def test_the_sweep_runs_as_deployed(stack: Deployed, event_id: str, anna: User, ben: User) -> None:
     """P6: its role, table names and index are right; the schedule itself is AWS's to keep."""
     _book(stack, event_id, anna)

@@ -133,6 +133,7 @@ LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
     ("EventsFunction", EVENTS, {"statusCode": 200, "listed": ["Opening night"]}),
     ("EventBookingsFunction", EVENT_BOOKINGS, {"statusCode": 200, "listed": ["ada CONFIRMED"]}),
     ("WaitingListFunction", WAITING_LIST, {"statusCode": 200, "listed": ["grace WAITING"]}),
+    ("DescribeFunction", payload("describe"), {"statusCode": 200, "openapi": "3.1.0"}),
     # ada gives it back, the stream's records come, grace has it.
     ("CancelFunction", CANCEL, {"statusCode": 200, "status": "CANCELLED", "was": "CONFIRMED"}),
     ("PromoteFunction", PROMOTE, {"batchItemFailures": []}),

@@ -15,6 +15,7 @@ import functions.announce.app
 import functions.book.app
 import functions.bookings.app
 import functions.cancel.app
+import functions.describe.app
 import functions.event_bookings.app
 import functions.events.app
 import functions.initialize.app
@@ -93,5 +94,6 @@ events = _noted("EventsFunction", functions.events.app.handler)
 event_bookings = _noted("EventBookingsFunction", functions.event_bookings.app.handler)
 waiting_list = _noted("WaitingListFunction", functions.waiting_list.app.handler)
 announce = _noted("AnnounceFunction", functions.announce.app.handler)
+describe = _noted("DescribeFunction", functions.describe.app.handler)
 promote = _noted("PromoteFunction", functions.promote.app.handler)
 sweep = _noted("SweepFunction", functions.sweep.app.handler)

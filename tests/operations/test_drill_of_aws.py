@@ -63,6 +63,7 @@ def drill(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Drill]:
     "EventsErrorsAlarm",
     "EventBookingsErrorsAlarm",
     "WaitingListErrorsAlarm",
+    "DescribeErrorsAlarm",
 )
 def test_a_function_that_does_not_start_fails_until_it_is_rolled_back(stage: Stage, drill: Drill) -> None:
     """What it raises before our code can make an answer of it is API Gateway's 500, and Lambda's error."""
@@ -87,7 +88,7 @@ def test_a_function_that_does_not_start_fails_until_it_is_rolled_back(stage: Sta
 
 @drills("ApiFaultsAlarm")
 def test_the_api_answers_5xx_while_a_function_does_not_start(stage: Stage, drill: Drill) -> None:
-    """One function of four is enough; the others go on."""
+    """One function of five is enough; the others go on."""
     event_id = stage.opens(tickets=1)
 
     def visit() -> None:

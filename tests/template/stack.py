@@ -46,7 +46,7 @@ class Stack:
     def statements(self, function: str) -> list[dict[str, Any]]:
         """Return what template.yaml itself allows a function, without AWS's managed policies."""
         role = self.functions[function]["Role"]["Fn::GetAtt"][0]
-        policies = self.resources[role]["Properties"]["Policies"]
+        policies = self.resources[role]["Properties"].get("Policies", [])
         return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
 
     def privileges(self, function: str) -> set[tuple[str, str]]:

@@ -25,6 +25,7 @@ FUNCTIONS = {
     "EventsFunction",
     "EventBookingsFunction",
     "WaitingListFunction",
+    "DescribeFunction",
     "PromoteFunction",
     "AnnounceFunction",
     "SweepFunction",
@@ -55,7 +56,7 @@ def test_the_system_has_these_functions_and_tables() -> None:
 
 
 def test_every_route_of_the_contract_has_a_function_of_its_own() -> None:
-    """One function per route, so that each has its own privileges, logs and limits."""
+    """One function per route, so that each has its own privileges, logs and limits; one describes them."""
     assert deployed().routes == {
         "POST /initialize": "InitializeFunction",
         "POST /book": "BookFunction",
@@ -65,9 +66,12 @@ def test_every_route_of_the_contract_has_a_function_of_its_own() -> None:
         "GET /events": "EventsFunction",
         "GET /events/{eventId}/bookings": "EventBookingsFunction",
         "GET /events/{eventId}/waiting-list": "WaitingListFunction",
+        "GET /openapi.json": "DescribeFunction",
+        "GET /docs": "DescribeFunction",
     }
 
 
+PUBLIC = {"GET /openapi.json", "GET /docs"}  # what describes the API is the same for everybody
 JWT: list[dict[str, list[str]]] = [{"Jwt": []}]
 
 
@@ -78,14 +82,20 @@ def _api() -> dict[str, Any]:
 
 
 def test_every_route_takes_a_token() -> None:
-    """Secure by default: a route that is added has the authorizer; one may do without it, by parameter."""
+    """Secure by default: a route that is added has the authorizer; one may do without it, by parameter.
+
+    Those that say what the others are take none, and may do nothing.
+    """
     security = {
         f"{method.upper()} {path}": operation["security"]
         for path, methods in _api()["paths"].items()
         for method, operation in methods.items()
     }
     assert security.pop("GET /status/{eventId}") == {"Fn::If": ["HasPublicStatus", NO_VALUE, JWT]}
-    assert security == {route: JWT for route in deployed().routes if route != "GET /status/{eventId}"}
+    assert {route for route, its in security.items() if its == [{"NONE": []}]} == PUBLIC
+    secured = deployed().routes.keys() - PUBLIC - {"GET /status/{eventId}"}
+    assert {route: security[route] for route in secured} == dict.fromkeys(secured, JWT)
+    assert all(deployed().privileges(deployed().routes[route]) == set() for route in PUBLIC)
     assert _source()["Parameters"]["PublicStatus"]["Default"] == "false"
 
 
@@ -180,7 +190,8 @@ def test_each_route_takes_so_many_requests_and_no_more() -> None:
     rate = {"Ref": "RouteRate"}
     assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": rate, "ThrottlingBurstLimit": rate}
     assert stage["RouteSettings"].keys() <= deployed().routes.keys()
-    assert stage["RouteSettings"]["POST /initialize"]["ThrottlingRateLimit"] < 100
+    for seldom in ("POST /initialize", *PUBLIC):
+        assert stage["RouteSettings"][seldom]["ThrottlingRateLimit"] < 100
 
 
 def test_the_access_log_says_why_a_request_was_refused_and_nothing_about_users() -> None:
@@ -370,7 +381,7 @@ def test_the_sweep_runs_every_few_minutes_and_is_not_repeated() -> None:
 def test_a_functions_privileges_name_actions_and_resources(name: str) -> None:
     """No wildcard: neither for actions nor for tables. What the functions need of it is in tests/artifact."""
     privileges = deployed().privileges(name)
-    assert privileges
+    assert privileges or name == "DescribeFunction"
     for action, resource in privileges:
         assert "*" not in action
         assert (
