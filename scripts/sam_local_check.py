@@ -44,7 +44,7 @@ exec /var/lang/bin/python3 -m awslambdaric "$_HANDLER"
 NO_PYTHON = ("test", "tests", "site-packages", "__pycache__", "idlelib", "tkinter", "ensurepip", "*.a", "config-*")
 
 # In the order of a booking's life, so that each finds what the one before has left.
-PAYLOADS = ("initialize", "book", "status", "cancel", "promote", "sweep", "check")
+PAYLOADS = ("initialize", "book", "status", "cancel", "promote", "announce", "sweep", "check")
 
 
 def main() -> None:
@@ -65,6 +65,7 @@ def main() -> None:
                 "AWS_ENDPOINT_URL_LAMBDA": codedeploy.url,
                 "AWS_ENDPOINT_URL_CODEDEPLOY": codedeploy.url,
                 "AWS_ENDPOINT_URL_S3": codedeploy.url,
+                "AWS_ENDPOINT_URL_EVENTBRIDGE": codedeploy.url,
             }
         )
         failures = invoke_all(local) + call_api(local)

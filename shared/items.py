@@ -38,6 +38,11 @@ def number(value: int) -> dict[str, str]:
     return {"N": str(value)}
 
 
+def values(item: Item) -> dict[str, str | int]:
+    """Return the plain values of an item's attributes. Raises KeyError, TypeError or ValueError for another kind."""
+    return {name: int(value["N"]) if "N" in value else str(value["S"]) for name, value in item.items()}
+
+
 def lane_id(event_id: str, lane: int) -> str:
     """Return the id of an event's n-th lane, counted from 0."""
     return f"{event_id}#{lane}"
@@ -68,6 +73,11 @@ def event_of(part: str) -> str:
     return part.rpartition("#")[0]
 
 
+def event_of_key(key: Item) -> str:
+    """Return the id of the event that a booking or an event belongs to, from the item's key. Raises KeyError."""
+    return str(key["eventId"]["S"]) if "eventId" in key else event_of(key["laneId"]["S"])
+
+
 def partition(table: str, key: str, value: str) -> dict[str, Any]:
     """Return the Query for all items under a partition key, strongly consistent."""
     return {
@@ -92,6 +102,8 @@ def event_item(event: Event) -> Item:
         "stripes": number(event.stripes),
         "createdAt": text(event.created_at),
         "requestFingerprint": text(event.request_fingerprint),
+        "revision": number(0),
+        "revisionParity": text("even"),  # for the filters of the stream, which tell a change by two values only
     }
 
 

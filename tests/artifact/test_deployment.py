@@ -24,6 +24,7 @@ from tests.artifact.deployment import stand_in
 from tests.artifact.emulator import Deployed, User
 
 PROMOTE_S_MAX = 10
+HEARD_S_MAX = 10
 CONCERT = {"name": "The concert", "totalTickets": 1}
 
 pytestmark = pytest.mark.timeout(180)  # the first test waits for the build and the deployment, some 25 s
@@ -139,6 +140,25 @@ def test_who_has_no_token_of_the_user_pool_gets_nowhere(stack: Deployed, event_i
 def test_an_organisers_program_opens_an_event_by_its_scope(stack: Deployed) -> None:
     """It has a secret, and no user."""
     assert stack.ask("POST", "/initialize", CONCERT, stack.program()).status_code == 201
+
+
+def test_a_rule_on_the_stacks_bus_hears_of_a_booking(stack: Deployed, event_id: str, anna: User) -> None:
+    """From the table's stream to the target of a rule, with the role that the function has on AWS."""
+    events, sqs = stack.emulator.client("events"), stack.emulator.client("sqs")
+    queue = sqs.create_queue(QueueName="heard")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    bus = stack.outputs()["EventBus"]
+    pattern = json.dumps({"detail-type": ["booking.confirmed"], "detail": {"data": {"eventId": [event_id]}}})
+    events.put_rule(Name="confirmed", EventBusName=bus, EventPattern=pattern)
+    events.put_targets(Rule="confirmed", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
+    _, booking = _book(stack, event_id, anna)
+
+    [message] = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=HEARD_S_MAX)["Messages"]
+    heard = json.loads(message["Body"])["detail"]
+    assert (heard["id"], heard["source"]) == (
+        f"booking.confirmed:{booking['bookingId']}",
+        f"/ticket-office/{stack.name}",
+    )
 
 
 def test_the_sweep_runs_as_deployed(stack: Deployed, event_id: str, anna: User, ben: User) -> None:

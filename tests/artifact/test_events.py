@@ -19,6 +19,7 @@ import pytest
 from local import engine
 from local.database import Database
 from local.template import load
+from shared import items
 from tests.artifact import deployment
 from tests.template.stack import deployed
 
@@ -73,6 +74,7 @@ class Functions:
                 "AWS_ENDPOINT_URL_LAMBDA": self._aws.url,
                 "AWS_ENDPOINT_URL_CODEDEPLOY": self._aws.url,
                 "AWS_ENDPOINT_URL_S3": self._aws.url,
+                "AWS_ENDPOINT_URL_EVENTBRIDGE": self._aws.url,
             },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -113,7 +115,7 @@ def by(user_id: str, request: Payload) -> Payload:
 
 
 INITIALIZE, BOOK, CANCEL, STATUS = map(payload, ("initialize", "book", "cancel", "status"))
-PROMOTE, SWEEP, CHECK = map(payload, ("promote", "sweep", "check"))
+PROMOTE, ANNOUNCE, SWEEP, CHECK = map(payload, ("promote", "announce", "sweep", "check"))
 
 # Function, payload, and what the answer must hold. There is one ticket.
 LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
@@ -128,6 +130,7 @@ LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
     # ada gives it back, the stream's records come, grace has it.
     ("CancelFunction", CANCEL, {"statusCode": 200, "status": "CANCELLED", "was": "CONFIRMED"}),
     ("PromoteFunction", PROMOTE, {"batchItemFailures": []}),
+    ("AnnounceFunction", ANNOUNCE, {"batchItemFailures": []}),
     ("StatusFunction", by("grace", STATUS), {"booking.status": "CONFIRMED", "waitingListCount": 0}),
     # ada waits and leaves; grace gives the ticket back while nobody waits; ada books it in one request.
     ("BookFunction", BOOK, {"statusCode": 202, "status": "WAITING"}),
@@ -191,8 +194,8 @@ def test_the_payloads_of_one_life_fit_together() -> None:
     event_id = payload("status")["pathParameters"]["eventId"]
     for name in ("book", "cancel"):
         assert json.loads(payload(name)["body"])["eventId"] == event_id
-    for record in payload("promote")["Records"]:
-        assert record["dynamodb"]["Keys"]["laneId"]["S"] == f"{event_id}#0"
+    for record in (*payload("promote")["Records"], *payload("announce")["Records"]):
+        assert items.event_of_key(record["dynamodb"]["Keys"]) == event_id
 
 
 def test_what_the_containers_printed_is_of_these_payloads() -> None:
@@ -206,6 +209,6 @@ def test_what_the_containers_printed_is_of_these_payloads() -> None:
 def test_a_function_is_allowed_what_it_does_and_nothing_more(name: str, lived: Lived) -> None:
     """Its requests to AWS are the policy of its role: one too few fails there, one too many is a hole."""
     privileges = deployed().privileges(name)
-    if name == "PromoteFunction":
+    if name in ("PromoteFunction", "AnnounceFunction"):
         privileges = {one for one in privileges if not one[0].startswith("s3:")}  # Lambda writes with its role
     assert privileges == lived.used[name]

@@ -13,14 +13,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import boto3
 import httpx
 
-from local import engine, template
+from local import announcements, engine, template
 from tests import promises
 from tests.operations import aws_metrics, cloudwatch, proxy
 from tests.operations.aws_metrics import Answer
@@ -51,7 +51,7 @@ class Stage:
         self.blocked: set[str] = set()  # users whose requests do not reach the API, as by a firewall before it
         self._folder = folder
         self._template = folder / "template.yaml"
-        self._stream = _written(self._template)
+        self._system = _written(self._template)
         self._running = ExitStack()
         self._office: RunningOffice | None = None
         self._environments = 0
@@ -116,20 +116,24 @@ class Stage:
         self._swept += _lines(done.stdout)
 
     @contextmanager
-    def bad_deployment(self, function: str) -> Iterator[None]:
-        """Let a function be one that does not start, until it is rolled back."""
-        bad = self._folder / function
+    def bad(self, what: str) -> Iterator[None]:
+        """Let a function be one that does not start, until it is rolled back; or the event bus be slow, or refuse."""
+        bad = self._folder / what
         bad.touch()
         try:
             yield
         finally:
             bad.unlink()
 
+    def promoter_stopped(self) -> AbstractContextManager[None]:
+        """Let the stream go on without the promoter."""
+        return self.stopped("PromoteFunction")
+
     @contextmanager
-    def promoter_stopped(self) -> Iterator[None]:
-        """Let the stream go on without its reader."""
+    def stopped(self, function: str) -> Iterator[None]:
+        """Let the streams go on without one of their readers."""
         assert self._office
-        [feeder] = self._office.pids("local.feeder")
+        [feeder] = self._office.pids(f'"function": "{function}"')
         os.kill(feeder, signal.SIGSTOP)
         try:
             yield
@@ -138,8 +142,20 @@ class Stage:
 
     def promoter_invoked(self) -> int:
         """Return how many invocations the promoter has finished."""
-        feeder = self.data / "logs" / "feeder.log"
+        return self.invoked("PromoteFunction")
+
+    def invoked(self, function: str) -> int:
+        """Return how many invocations a function that reads a stream has finished."""
+        feeder = self.data / "logs" / f"feeder-{function}.log"
         return sum("invoked" in line for line in _lines(feeder.read_text()))
+
+    def announced(self) -> list[str]:
+        """Return the ids of what was put on the event bus."""
+        place, found = 0, []
+        while lines := announcements.read(self.data / "announcements", place):
+            found += [json.loads(line)["detail"]["id"] for _, line in lines]
+            place = lines[-1][0]
+        return found
 
     def status_of(self, event_id: str, user: str) -> str:
         """Return the status of a user's booking as the tables have it."""
@@ -157,7 +173,7 @@ class Stage:
             *aws_metrics.of_concurrency(answers, self._environments),
             *aws_metrics.of_api(answers),
             *aws_metrics.of_tables(exchanges),
-            *aws_metrics.of_stream(exchanges, self._stream),
+            *aws_metrics.of_streams(exchanges, self._system),
             *aws_metrics.of_destination(files),
         ]
 
@@ -195,16 +211,14 @@ def happens(what: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def _written(path: Path) -> template.Stream:
-    """Write the stage's template; return its stream."""
+def _written(path: Path) -> template.System:
+    """Write the stage's template, and read it."""
     text, found = re.subn(r"functions\.(\w+)\.app\.handler", r"tests.operations.live.\1", template.TEMPLATE.read_text())
     assert found
     text, found = re.subn(r"MaximumRetryAttempts: 10\b", "MaximumRetryAttempts: 2", text)
-    assert found == 1
+    assert found
     path.write_text(text)
-    stream = template.load(path).stream
-    assert stream
-    return stream
+    return template.load(path)
 
 
 def _lines(text: str) -> list[Line]:
