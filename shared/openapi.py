@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+from aws_lambda_powertools.event_handler.openapi.models import Example
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -108,6 +109,16 @@ EventId = Annotated[str, Path(description="The event's id.", min_length=1, max_l
 OptionalUserId = Annotated[
     str | None,
     Query(description="The user whose claim is shown, too.", min_length=1, max_length=ID_LENGTH_MAX, pattern=PRINTABLE),
+]
+UserId = Annotated[
+    str,
+    Query(
+        description="The user whom it is about.",
+        min_length=1,
+        max_length=ID_LENGTH_MAX,
+        pattern=PRINTABLE,
+        openapi_examples={"anna": Example(value="anna")},
+    ),
 ]
 IdempotencyKey = Annotated[
     str | None,

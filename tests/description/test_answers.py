@@ -69,11 +69,16 @@ class Visitor:
         return self.note(route, answer)
 
     def example(self, route: str, by: str, event_id: str, **more: Any) -> httpx.Response:
-        """Send the first example of a route, about an event."""
-        body = operations(document())[route].get("requestBody")
-        if body and not more:
-            (example, *_) = body["content"][JSON]["examples"].values()
-            more = {"body": example["value"] | ({"eventId": event_id} if "eventId" in example["value"] else {})}
+        """Send the first example of a route, about an event; `more` goes instead of the example's body or query."""
+        operation = operations(document())[route]
+        if more:
+            pass
+        elif "requestBody" in operation:
+            shown = _first(operation["requestBody"]["content"][JSON])
+            more = {"body": shown | ({"eventId": event_id} if "eventId" in shown else {})}
+        else:
+            needed = [one for one in operation.get("parameters", ()) if one["in"] == "query" and one["required"]]
+            more = {"query": {one["name"]: _first(one) for one in needed}}
         return self.ask(route, by=by, eventId=event_id, **more)
 
     def too_large_for_the_gateway(self, route: str, by: str) -> None:
@@ -100,6 +105,11 @@ class Visitor:
             return {}
         groups = {"cognito:groups": ["organiser"]} if by == "olga" else {}
         return {"authorization": f"Bearer {issuer.token(self.issuer, {'sub': by, **groups})}"}
+
+
+def _first(part: Any) -> Any:
+    (example, *_) = part["examples"].values()
+    return example["value"]
 
 
 def _ask_for_the_rest(visitor: Visitor) -> None:

@@ -118,6 +118,8 @@ def test_examples_are_as_described(route: str) -> None:
     """Of bodies and of answers; there is one of each answer that is JSON but the description itself."""
     operation = operations(reading.document())[route]
     found = [*_examples(operation.get("requestBody")), *_examples(reading.responses(route), route)]
+    for parameter in operation.get("parameters", ()):
+        found += _examples(parameter, parameter["name"])
     for where, schema, example in found:
         reading.violations(schema, example, where)
     assert ("requestBody" in operation) == any(where.startswith("/content") for where, _, _ in found)

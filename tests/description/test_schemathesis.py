@@ -23,6 +23,8 @@ SEED, EXAMPLES_MAX = "1", "50"
 RUN_S_MAX = 100
 # API Gateway answers 404 where a path has no such method; Schemathesis wants 405.
 NOT_CHECKED = ["unsupported_method"]
+# No schema says that a key was used with another body before, or what a cursor is that another answer gave.
+NOT_MADE_UP = {"idempotency-key", "cursor"}
 
 
 def _run(office: RunningOffice, folder: Path, description: Any, *options: str) -> subprocess.CompletedProcess[str]:
@@ -47,15 +49,13 @@ def _run(office: RunningOffice, folder: Path, description: Any, *options: str) -
 def _open() -> Any:
     """Return the description as it is for an office that asks for no tokens.
 
-    It is without the Idempotency-Key, too: that a key was used with another body before no schema can say.
+    It is without the parameters that nobody makes up, too.
     """
     description = copy.deepcopy(document())
     del description["security"], description["components"]["securitySchemes"]
     for operation in operations(description).values():
         operation.pop("security", None)
-        operation["parameters"] = [
-            parameter for parameter in operation.get("parameters", ()) if parameter["name"] != "idempotency-key"
-        ]
+        operation["parameters"] = [one for one in operation.get("parameters", ()) if one["name"] not in NOT_MADE_UP]
     return description
 
 
