@@ -53,7 +53,7 @@ def claims_of(user_id: str, length: int, after: ByTime | None, deadline: Deadlin
     A page ends before the claim whose position would be one more than POSITIONS_MAX. Raises TryAgain.
     """
     request = _by_index(items.BOOKINGS, items.BY_USER_INDEX, "userId", user_id, length)
-    if after:
+    if after and all(after):  # DynamoDB takes no empty key, from a cursor that somebody made up
         request["ExclusiveStartKey"] = items.by_user_key(user_id, *after)
     keys = dynamodb.query(deadline, **request)["Items"]
     rows: list[NamedClaim] = []
@@ -70,10 +70,12 @@ def claims_of(user_id: str, length: int, after: ByTime | None, deadline: Deadlin
 def events_opened(length: int, after: ByTime | None, deadline: Deadline) -> Page[Event, ByTime]:
     """Read the events, the newest first. Raises TryAgain."""
     request = _by_index(items.EVENTS, items.BY_CREATION_INDEX, "kind", items.KIND, length)
-    if after:
+    if after and all(after):  # as above
         created_at, event_id = after
         request["ExclusiveStartKey"] = items.by_creation_key(event_id, created_at)
     keys = dynamodb.query(deadline, **request)["Items"]
+    if not keys:
+        return Page([], None)
     found = dynamodb.get_all(deadline, {items.EVENTS: [{"eventId": key["eventId"]} for key in keys[:length]]})
     by_id = {event.event_id: event for event in map(items.to_event, found[items.EVENTS])}
     rows = [by_id[key["eventId"]["S"]] for key in keys[:length]]

@@ -119,6 +119,8 @@ def test_a_claim_keeps_its_place_until_its_user_comes_back(office: Office) -> No
     second.cancels("pia")
     assert [row["status"] for row in every(of(office, "pia"))] == ["CANCELLED", "CONFIRMED"]
     assert ids(every(of(office, "pia"))) == [second.event_id, first.event_id]
+    [promoted] = [item for item in _stored(office, first) if item["userId"]["S"] == "pia"]
+    assert items.to_booking(promoted).claimed_at == promoted["claimedAt"]["S"] < promoted["bookedAt"]["S"]
     first.cancels("pia")
     assert ids(every(of(office, "pia"))) == [second.event_id, first.event_id]
     for _ in range(3):
@@ -127,6 +129,12 @@ def test_a_claim_keeps_its_place_until_its_user_comes_back(office: Office) -> No
     assert ids(every(of(office, "pia"), limit="1")) == [first.event_id, second.event_id]
     for event in (first, second):
         assert promises.unlisted(office.database, event.check()) == []
+
+
+def _stored(office: Office, event: Event) -> list[dict[str, Any]]:
+    lane = items.partition(items.BOOKINGS, "laneId", items.lane_id(event.event_id, 0))
+    found: list[dict[str, Any]] = office.database.query(**lane)["Items"]
+    return found
 
 
 def test_a_page_ends_before_it_would_count_too_many_positions(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,6 +269,23 @@ def test_the_list_of_events_has_an_end(office: Office) -> None:
     scan = office.database.get_paginator("scan").paginate(TableName=items.EVENTS)
     there_are = {item["eventId"]["S"] for page in scan for item in page["Items"]}
     assert sorted(ids(every(office.lists_events, limit="100"))) == sorted(there_are)
+
+
+def test_an_office_without_events_lists_none(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new one, for instance: the index is empty, and no table is asked for nothing."""
+    monkeypatch.setattr(dynamodb, "query", lambda *_, **__: {"Items": []})
+    assert office.lists_events().json == {"events": [], "nextCursor": None}
+
+
+@pytest.mark.parametrize("place", [("", ""), ("", "x"), ("2026", ""), ("\0", "\0"), ("x" * 90, "\U0010ffff" * 90)])
+def test_a_place_that_somebody_made_up_is_some_place_in_the_same_list(office: Office, place: tuple[str, str]) -> None:
+    """A part of what they may see anyway, or nothing of it."""
+    office.opens(tickets=1).books("yves")
+    request = pages.BookingsRequest.model_validate({"userId": "yves"})
+    made_up = str(pages.BookingsPage.of(request, [], place).next_cursor)
+    assert {row["userId"] for row in rows_of(office.bookings_of("yves", cursor=made_up))} <= {"yves"}
+    made_up = str(pages.EventsPage.of(pages.EventsRequest(), [], place).next_cursor)
+    assert len(rows_of(office.lists_events(cursor=made_up))) <= LIMIT
 
 
 # ---------------------------------------------------------------- an event's bookings
