@@ -23,6 +23,7 @@ class Metric(StrEnum):
     """The names of the metrics. What each means stands in docs/operations.md; none has its like under another name."""
 
     EVENT_OPENED = "EventOpened"
+    EVENT_CHANGED = "EventChanged"
     BOOKING_CONFIRMED = "BookingConfirmed"
     WAITING_JOINED = "WaitingJoined"
     BOOKING_PROMOTED = "BookingPromoted"

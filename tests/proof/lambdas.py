@@ -18,16 +18,19 @@ from unittest.mock import patch
 from shared import (
     audit,
     cancellation,
+    change,
     claims,
     dynamodb,
     events,
     items,
+    limit,
     office,
     promotion,
     sale,
     settle,
     telemetry,
     waiting_list,
+    window,
 )
 from shared.model import TicketOfficeError
 from shared.wire import NoAnswer, RequestFailed
@@ -38,7 +41,8 @@ MOMENT = "2026-05-01T18:00:00.000Z"
 REQUESTS_MAX = 200  # of one operation: more would be a loop without an end
 
 _ROOMS = (
-    audit, cancellation, claims, dynamodb, events, items, office, promotion, sale, settle, telemetry, waiting_list,
+    audit, cancellation, change, claims, dynamodb, events, items, limit, office, promotion, sale, settle, telemetry,
+    waiting_list, window,
 )  # fmt: skip
 
 
@@ -230,6 +234,7 @@ def _run(operation: Operation, answers: tuple[Answer, ...]) -> Request | Result:
     _current = run = _Lambda(operation, answers)
     events._known.clear()  # noqa: SLF001  # what a warm function remembers
     waiting_list._fronts.clear()  # noqa: SLF001
+    limit._queues.clear()  # noqa: SLF001
     try:
         return Result(operation.run(), alarms=tuple(run.alarms), failures=tuple(run.failures))
     except _Pause:

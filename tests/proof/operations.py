@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 from shared import events, office, promotion
 from shared.dynamodb import Deadline
-from shared.model import Event
+from shared.model import Event, Terms
 
 EVENT = "E"
 _BUDGET_S = 60.0  # the simulated clock stands still
@@ -71,7 +71,7 @@ class Open(Operation):
         """Open the event, with lanes as few and stripes as many as the scenario wants."""
         lanes, stripes = (lambda _: self.lanes), (lambda _: self.stripes)
         with patch.object(events, "lanes_for", lanes), patch.object(events, "stripes_for", stripes):
-            return events.open_event("The concert", self.tickets, deadline)
+            return events.open_event(Terms("The concert", self.tickets), deadline)
 
 
 @dataclass(frozen=True)

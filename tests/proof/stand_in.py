@@ -11,7 +11,7 @@ from typing import Any
 
 from local.template import load
 from shared.wire import RequestFailed
-from tests.proof.expressions import Item, Names, NotUnderstoodError, holds, plain, updated
+from tests.proof.expressions import Item, Names, NotUnderstoodError, holds, plain, returned, updated
 
 Key = tuple[str, tuple[str | int, ...]]  # table, values of its key attributes
 Change = tuple[Item | None, Item | None]  # of a booking: before, after
@@ -140,9 +140,7 @@ def _update_item(tables: Tables, request: Mapping[str, Any]) -> Effect:
     names.check_all_used()
     answer = {}
     if "ReturnValues" in request:
-        if request["ReturnValues"] != "UPDATED_NEW":
-            raise NotUnderstoodError(request["ReturnValues"])
-        answer["Attributes"] = {name: new[name] for name in touched}
+        answer["Attributes"] = returned(request["ReturnValues"], new, touched)
     return Effect(tables.with_changes([(key, new)]), answer, changes=_streamed([(key, old, new)]))
 
 

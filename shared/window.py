@@ -1,0 +1,47 @@
+"""The window: the moments between which an event is on sale. Each lane holds them, and decides by them.
+
+Every transaction that makes a claim touches a lane, so the condition costs no request, and a change of the window holds
+for a lane from the moment at which the lane was changed: docs/decisions/0009.
+"""
+
+from typing import Final
+
+from shared import items
+from shared.claims import NewClaim, read_booking
+from shared.dynamodb import Deadline, Reason
+from shared.model import Booking, ImpossibleWindow, Lane, NotOnSale, TicketOfficeError, TryAgain
+
+_HAS_OPENED = "(attribute_not_exists(opensAt) OR opensAt <= :now)"
+_HAS_NOT_CLOSED = "(attribute_not_exists(closesAt) OR closesAt > :now)"
+
+ON_SALE: Final = f"{_HAS_OPENED} AND {_HAS_NOT_CLOSED}"  # of a lane, with the moment of the claim as :now
+
+
+def why_not(lane: Lane, moment: str) -> TicketOfficeError | None:
+    """Say why a lane makes no claim of this moment; None where it does, as far as ON_SALE goes."""
+    if (lane.opens_at or "") <= moment and (lane.closes_at is None or lane.closes_at > moment):
+        return None
+    return NotOnSale(lane.event_id, lane.opens_at, lane.closes_at)
+
+
+def standing_or_refused(claim: NewClaim, reason: Reason, moment: str, deadline: Deadline) -> Booking | None:
+    """Read from the reason of a lane whether ON_SALE refused the claim; return None if it did not.
+
+    Who has an active claim is answered with it even then, so it is looked for: what the transaction said of the booking
+    may have been left out for a conflict.
+
+    Raises NotOnSale; TryAgain where an earlier try of this request may still have been let in.
+    """
+    if not (reason.refused and reason.item and (refusal := why_not(items.to_lane(reason.item), moment))):
+        return None
+    if standing := claim.met(read_booking(claim.event, claim.user_id, deadline)):
+        return standing
+    if claim.uncertain:
+        raise TryAgain("uncertain")
+    raise refusal
+
+
+def check(opens_at: str | None, closes_at: str | None) -> None:
+    """Check that there is something between two moments. Raises ImpossibleWindow."""
+    if opens_at and closes_at and closes_at <= opens_at:
+        raise ImpossibleWindow(opens_at, closes_at)
