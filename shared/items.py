@@ -68,6 +68,11 @@ def event_of(part: str) -> str:
     return part.rpartition("#")[0]
 
 
+def event_of_key(key: Item) -> str:
+    """Return the id of the event that a booking or an event belongs to, from the item's key. Raises KeyError."""
+    return str(key["eventId"]["S"]) if "eventId" in key else event_of(key["laneId"]["S"])
+
+
 def partition(table: str, key: str, value: str) -> dict[str, Any]:
     """Return the Query for all items under a partition key, strongly consistent."""
     return {
@@ -90,6 +95,8 @@ def event_item(event: Event) -> Item:
         "stripes": number(event.stripes),
         "createdAt": text(event.created_at),
         "requestFingerprint": text(event.request_fingerprint),
+        "revision": number(0),
+        "revisionParity": text("even"),  # for the filters of the stream, which tell a change by two values only
     }
     return {**event_key(event.event_id), **fixed, **_present(changeable(event))}
 

@@ -27,8 +27,8 @@ def settle_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[
     for record in records:
         change = record["dynamodb"]
         try:
-            event_id = items.event_of(change["Keys"]["laneId"]["S"])
-        except (KeyError, TypeError):
+            event_id = items.event_of_key(change["Keys"])
+        except (AttributeError, KeyError, TypeError):
             logger.exception("unreadable record")
             failed.append(change["SequenceNumber"])
         else:

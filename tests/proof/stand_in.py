@@ -27,7 +27,7 @@ _INDEXES = {
     for table in _TABLES.values()
     for index in table.get("GlobalSecondaryIndexes", ())
 }
-_STREAMED = next(name for name, table in _TABLES.items() if "StreamSpecification" in table)
+_STREAMED = load().stream("PromoteFunctionBookings").table
 
 _interned: dict[tuple[Any, ...], Item] = {}
 

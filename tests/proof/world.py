@@ -22,11 +22,8 @@ from tests.proof.lambdas import Answer, Node, Request, Result
 from tests.proof.operations import Book, Promote
 from tests.proof.stand_in import Change, Effect, Tables
 
-_STREAM = load().stream
-assert _STREAM is not None, "the promoter reads a stream"
-
 Filters = tuple[Mapping[str, Any], ...]
-FILTERS: Filters = _STREAM.patterns
+FILTERS: Filters = load().stream("PromoteFunctionBookings").patterns
 
 
 class Client(NamedTuple):
