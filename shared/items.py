@@ -95,8 +95,6 @@ def event_item(event: Event) -> Item:
         "stripes": number(event.stripes),
         "createdAt": text(event.created_at),
         "requestFingerprint": text(event.request_fingerprint),
-        "revision": number(0),
-        "revisionParity": text("even"),  # for the filters of the stream, which tell a change by two values only
     }
     return {**event_key(event.event_id), **fixed, **_present(changeable(event))}
 

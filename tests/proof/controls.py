@@ -113,7 +113,7 @@ def rules(*, whole: bool) -> list[Rule]:
 
 def promise_of(violation: str) -> str:
     """Return the first promise that a violation names, or what it is instead."""
-    found = re.search(r"\bP[1-8]\b", violation)
+    found = re.search(r"\b(?:P[1-8]|O[12])\b", violation)
     return found[0] if found else "the code fails"
 
 

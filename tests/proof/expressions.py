@@ -19,7 +19,7 @@ _ACTION = re.compile(
     r"(?P<name>#?\w+) = (?P<value>:\w+)|(?P<kept>#?\w+) = if_not_exists\((?P<same>#?\w+), (?P<first>:\w+)\)"
 )
 _ADDITION = re.compile(r"(?P<name>#?\w+) (?P<value>:\w+)")
-_VERB = re.compile(r"(?:^| )(?=(?:SET|REMOVE|ADD) )")
+VERB = re.compile(r"(?:^| )(?=(?:SET|REMOVE|ADD) )")
 _UPDATE = re.compile(r"(?P<verb>SET|REMOVE|ADD) (?P<actions>.+)")
 _NAME = re.compile(r"#?\w+")
 _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -77,7 +77,7 @@ def updated(expression: str, names: Names, item: Item) -> tuple[Item, set[str]]:
     changes = {"SET": _set, "REMOVE": _removed, "ADD": _added}
     new = dict(item)
     touched: set[str] = set()
-    for part in filter(None, _VERB.split(expression)):
+    for part in filter(None, VERB.split(expression)):
         update = _match(_UPDATE, part)
         for action in re.split(r", (?![^(]*\))", update["actions"]):
             attribute = changes[update["verb"]](action, names, new)

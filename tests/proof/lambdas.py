@@ -37,7 +37,6 @@ from shared.wire import NoAnswer, RequestFailed
 from tests.proof.operations import Operation
 from tests.proof.stand_in import TRANSACT, UPDATE, WRITES, refusal
 
-MOMENT = "2026-05-01T18:00:00.000Z"
 REQUESTS_MAX = 200  # of one operation: more would be a loop without an end
 
 _ROOMS = (
@@ -264,7 +263,7 @@ def simulated() -> Iterator[None]:
         "random": no_choice,
         "_random": no_choice,
         "uuid": new_id,
-        "now": lambda: MOMENT,
+        "now": lambda: _current.operation.at,
         "logger": log,
         "SWEEP_SEGMENTS": 1,
         "outcome": lambda *_, **__: None,

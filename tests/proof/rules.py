@@ -164,7 +164,7 @@ _commit = dynamodb.commit
 
 def _filters_without(status: str) -> Filters:
     def wants(one: Mapping[str, Any]) -> bool:
-        return status in one["dynamodb"]["NewImage"]["status"]["S"]
+        return status in one["dynamodb"]["NewImage"].get("status", {"S": ()})["S"]
 
     return tuple(one for one in FILTERS if not wants(one))
 
