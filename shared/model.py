@@ -116,6 +116,10 @@ class Lane:
         """Tell whether the lane still sells to whoever asks."""
         return self.closed_at is None
 
+    def is_as(self, event: Event) -> bool:
+        """Tell whether it is on sale when the event is to be."""
+        return (self.opens_at, self.closes_at) == (event.opens_at, event.closes_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Booking:

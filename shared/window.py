@@ -7,9 +7,9 @@ for a lane from the moment at which the lane was changed: docs/decisions/0009.
 from typing import Final
 
 from shared import items
-from shared.claims import NewClaim, read_booking
+from shared.claims import NewClaim, standing_or_raise
 from shared.dynamodb import Deadline, Reason
-from shared.model import Booking, ImpossibleWindow, Lane, NotOnSale, TicketOfficeError, TryAgain
+from shared.model import Booking, ImpossibleWindow, Lane, NotOnSale, TicketOfficeError
 
 _HAS_OPENED = "(attribute_not_exists(opensAt) OR opensAt <= :now)"
 _HAS_NOT_CLOSED = "(attribute_not_exists(closesAt) OR closesAt > :now)"
@@ -27,18 +27,13 @@ def why_not(lane: Lane, moment: str) -> TicketOfficeError | None:
 def standing_or_refused(claim: NewClaim, reason: Reason, moment: str, deadline: Deadline) -> Booking | None:
     """Read from the reason of a lane whether ON_SALE refused the claim; return None if it did not.
 
-    Who has an active claim is answered with it even then, so it is looked for: what the transaction said of the booking
-    may have been left out for a conflict.
+    If it did, return the user's active claim: what the transaction said of it may have been left out for a conflict.
 
-    Raises NotOnSale; TryAgain where an earlier try of this request may still have been let in.
+    Raises NotOnSale; TryAgain.
     """
     if not (reason.refused and reason.item and (refusal := why_not(items.to_lane(reason.item), moment))):
         return None
-    if standing := claim.met(read_booking(claim.event, claim.user_id, deadline)):
-        return standing
-    if claim.uncertain:
-        raise TryAgain("uncertain")
-    raise refusal
+    return standing_or_raise(claim, refusal, deadline)
 
 
 def check(opens_at: str | None, closes_at: str | None) -> None:
