@@ -113,7 +113,8 @@ def test_tickets_taken_before_another_booking_came_are_put_back(
 ) -> None:
     """P1: lane by lane, so somebody may book the last ones of a lane that was looked at."""
     event = office.opens(tickets=100)
-    commit, lanes = dynamodb.commit, []
+    commit = dynamodb.commit
+    lanes: list[Any] = []
 
     def and_sell_out_the_rest(transaction: Any, deadline: Any, **more: Any) -> Any:
         refused = commit(transaction, deadline, **more)
@@ -234,6 +235,7 @@ def test_a_function_counts_those_who_joined_through_it(office: Office) -> None:
 def test_a_warm_function_remembers_so_many_lists(office: Office, monkeypatch: pytest.MonkeyPatch, known: int) -> None:
     """The oldest is forgotten when there are too many."""
     monkeypatch.setattr(limit, "COUNTS_MAX", known)
+    monkeypatch.setattr(limit, "_queues", {})
     for _ in range(4):
         event = office.opens(tickets=1, waitingListLimit=0)
         event.books("anna")
