@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,11 @@ def test_a_function_that_does_not_start_fails_until_it_is_rolled_back(stage: Sta
     """What it raises before our code can make an answer of it is API Gateway's 500, and Lambda's error."""
     name = drill.alarm.name.removesuffix("ErrorsAlarm")
     event_id = stage.sold_out("ben")
-    bodies = {"Initialize": {"name": "Another", "totalTickets": 1}, "Status": {}, "Change": {"name": "Encore"}}
+    bodies: dict[str, dict[str, Any]] = {
+        "Initialize": {"name": "Another", "totalTickets": 1},
+        "Status": {},
+        "Change": {"name": "Encore"},
+    }
     body = bodies.get(name, {"userId": "ben", "eventId": event_id})
 
     def visit() -> int:
