@@ -23,6 +23,7 @@ Act = Callable[[Any, str, int, str], object]  # with a client: event, lanes, use
 
 _MOMENT = {"S": "2026-05-01T18:00:00.000Z"}
 _ONE, _LESS, _NONE = {"N": "1"}, {"N": "-1"}, {"N": "0"}
+_ON_SALE = "(attribute_not_exists(opensAt) OR opensAt <= :now) AND (attribute_not_exists(closesAt) OR closesAt > :now)"
 
 
 def per_second(act: Act, endpoint: str, event_id: str, users: Sequence[Iterable[str]], seconds: float) -> float:
@@ -40,10 +41,10 @@ def new_users(process: int) -> Iterable[str]:
 def book(client: Any, event_id: str, lanes: int, user: str) -> None:
     """Take a ticket."""
     put = _booking(event_id, lanes, user, "CONFIRMED", {"bookedAt": _MOMENT})
-    take = _lane(
-        event_id, lanes, user, "ADD available :less, changes :one", {":less": _LESS, ":one": _ONE, ":none": _NONE}
-    )
-    take["Update"]["ConditionExpression"] = "available > :none AND attribute_not_exists(closedAt)"
+    values = {":less": _LESS, ":one": _ONE, ":none": _NONE, ":now": _MOMENT}
+    take = _lane(event_id, lanes, user, "ADD available :less, changes :one", values)
+    take["Update"]["ConditionExpression"] = f"available > :none AND attribute_not_exists(closedAt) AND {_ON_SALE}"
+    take["Update"]["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
     client.transact_write_items(TransactItems=[take, put])
 
 
@@ -52,7 +53,7 @@ def join(client: Any, event_id: str, lanes: int, user: str) -> None:
     client.get_item(TableName="BookingsTable", Key=_booking_key(event_id, lanes, user), ConsistentRead=True)
     drawn = client.update_item(
         TableName="WaitingListTable", Key=_tail(event_id), UpdateExpression="ADD lastSequence :one",
-        ExpressionAttributeValues={":one": _ONE}, ReturnValues="UPDATED_NEW",
+        ExpressionAttributeValues={":one": _ONE}, ReturnValues="ALL_NEW",
     )["Attributes"]["lastSequence"]  # fmt: skip
     put = _booking(event_id, lanes, user, "WAITING", {"sequence": drawn, "joinedAt": _MOMENT})
     booking_id = put["Put"]["Item"]["bookingId"]
@@ -60,7 +61,8 @@ def join(client: Any, event_id: str, lanes: int, user: str) -> None:
         "stripeId": {"S": f"{event_id}#0"}, "sequence": drawn, "userId": {"S": user},
         "bookingId": booking_id, "joinedAt": _MOMENT,
     }  # fmt: skip
-    count = _lane(event_id, lanes, user, "ADD waiting :one, changes :one", {":one": _ONE})
+    count = _lane(event_id, lanes, user, "ADD waiting :one, changes :one", {":one": _ONE, ":now": _MOMENT})
+    count["Update"] |= {"ConditionExpression": _ON_SALE, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
     client.transact_write_items(TransactItems=[put, {"Put": {"TableName": "WaitingListTable", "Item": entry}}, count])
 
 
@@ -107,8 +109,8 @@ def _promoted(client: Any, event_id: str, lanes: int) -> bool:
 
 
 def status(client: Any, event_id: str, lanes: int, _user: str) -> None:
-    """Read all lanes."""
-    _lanes(client, event_id, lanes)
+    """Read the event and all lanes."""
+    _lanes(client, event_id, lanes, {"EventsTable": {"Keys": [_event(event_id)], "ConsistentRead": True}})
 
 
 def _for_a_while(act: Act, endpoint: str, event_id: str, users: Iterable[str], seconds: float) -> float:
@@ -146,9 +148,9 @@ def _booking_key(event_id: str, lanes: int, user: str) -> Any:
     return {"laneId": _lane_id(event_id, lanes, user), "userId": {"S": user}}
 
 
-def _lanes(client: Any, event_id: str, lanes: int) -> list[Any]:
+def _lanes(client: Any, event_id: str, lanes: int, more: Any = None) -> list[Any]:
     keys = [{"laneId": {"S": f"{event_id}#{lane}"}} for lane in range(lanes)]
-    found = client.batch_get_item(RequestItems={"LanesTable": {"Keys": keys, "ConsistentRead": True}})
+    found = client.batch_get_item(RequestItems={"LanesTable": {"Keys": keys, "ConsistentRead": True}, **(more or {})})
     lanes_found: list[Any] = found["Responses"]["LanesTable"]
     return lanes_found
 

@@ -16,7 +16,7 @@ from bench import around, cpu, floor, load
 from bench.load import Measured, Requests
 from shared import events, office
 from shared.dynamodb import Deadline
-from shared.model import REQUEST_BUDGET_S
+from shared.model import REQUEST_BUDGET_S, Terms
 from tests import promises
 from tests.crowd import open_event
 from tests.running import RunningOffice
@@ -141,7 +141,7 @@ def _with_floor(run: Run, rows: list[Row], act: floor.Act, opened: Callable[[], 
 
 def _floors_event(tickets: int, bookers: int = 0) -> str:
     """Open an event on the floor's engine, and book it for user-0, user-1 and so on."""
-    event_id = events.open_event("The concert", tickets, _deadline()).event_id
+    event_id = events.open_event(Terms("The concert", tickets), _deadline()).event_id
     for n in range(bookers):
         office.book(event_id, f"user-{n}", _deadline())
     return event_id

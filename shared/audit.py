@@ -47,6 +47,7 @@ class Inspection:
     available: int  # tickets, and those waiting, when it was done
     waiting: int
     stranded_s: float  # somebody had waited beside a free ticket for so long at least, before it settled
+    is_changing: bool  # lanes and event differ in tickets or moments of sale: a change is under way, or was given up
 
 
 @dataclass(slots=True)
@@ -115,9 +116,9 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
         tally = _count(event, deadline, _Tally(arrived_at, free=sum(lane.available for lane in before)))
         if recount == 0:
             stranded_s = tally.stranded_s()
-        after = events.read_lanes(event, deadline)
+        event, after = events.read_with_lanes(event, deadline)
         moved = sum(lane.changes for lane in after) - sum(lane.changes for lane in before)
-        found = _compare(event, tally, after, moved)
+        found = _compare(tally, after, moved)
         findings = [finding for finding in found if finding.promise in suspected]
         if findings or (not found and moved == 0):
             break
@@ -127,13 +128,22 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
         available=sum(lane.available for lane in after),
         waiting=sum(lane.waiting for lane in after),
         stranded_s=stranded_s,
+        is_changing=is_changing(event, after),
     )
 
 
+def is_changing(event: Event, lanes: list[Lane]) -> bool:
+    """Tell whether a change of the event has not come to all lanes, or not to the event itself."""
+    tickets = sum(lane.tickets for lane in lanes)
+    return tickets != event.total_tickets or not all(lane.is_as(event) for lane in lanes)
+
+
 def report(event: Event, seen: Inspection) -> None:
-    """Publish the result of an audit: who was stranded, and 0 violations, or an alarm for each."""
+    """Publish the result of an audit: who was stranded, what was given up, and 0 violations, or an alarm for each."""
     if seen.stranded_s:
         telemetry.outcome(Metric.STRANDED_AGE, seen.stranded_s, event_id=event.event_id)
+    if seen.is_changing:
+        telemetry.outcome(Metric.CHANGE_UNFINISHED, event_id=event.event_id)
     if seen.findings is None:
         telemetry.outcome(Metric.AUDIT_INCONCLUSIVE, event_id=event.event_id)
         return
@@ -161,11 +171,11 @@ def _count(event: Event, deadline: Deadline, tally: _Tally) -> _Tally:
     return tally
 
 
-def _compare(event: Event, tally: _Tally, lanes: list[Lane], moved: int) -> list[Finding]:
+def _compare(tally: _Tally, lanes: list[Lane], moved: int) -> list[Finding]:
     available = sum(lane.available for lane in lanes)
     waiting = sum(lane.waiting for lane in lanes)
     differences = [
-        ("P1", abs(available + tally.confirmed - event.total_tickets)),
+        ("P1", abs(available + tally.confirmed - sum(lane.tickets for lane in lanes))),
         ("P3", abs(tally.waiting - tally.entries)),
         ("P3", abs(waiting - tally.entries)),
     ]

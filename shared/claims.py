@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from shared import dynamodb, items
 from shared.dynamodb import Deadline, Refused, TransactItem
-from shared.model import Booking, Event, Status, TryAgain, now
+from shared.model import Booking, Event, Status, TicketOfficeError, TryAgain, now
 
 
 @dataclass(slots=True)
@@ -94,6 +94,20 @@ class NewClaim:
     def _booking(self, status: Status, **facts: object) -> Booking:
         booking = Booking(self.event.event_id, self.user_id, self.booking_id, self.number, status)
         return replace(booking, **facts)  # type: ignore[arg-type]  # facts are fields of Booking
+
+
+def standing_or_raise(claim: NewClaim, refusal: TicketOfficeError, deadline: Deadline) -> Booking:
+    """Return the user's active claim, with which they are answered whatever refuses another; else raise the refusal.
+
+    It is looked for after what refused was seen: so one that is not there now was not there then.
+
+    Raises TryAgain, too, where an earlier try of this request may still be let in.
+    """
+    if standing := claim.met(read_booking(claim.event, claim.user_id, deadline)):
+        return standing
+    if claim.uncertain:
+        raise TryAgain("uncertain")
+    raise refusal
 
 
 def read_booking(event: Event, user_id: str, deadline: Deadline) -> Booking | None:

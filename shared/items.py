@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from shared.model import Booking, DamagedItem, Entry, Event, Lane, Status
+from shared.model import Booking, DamagedItem, Entry, Event, Lane, Status, Tail
 
 Item = Mapping[str, Any]  # attribute name -> {"S": text} or {"N": digits}
 
@@ -114,17 +114,43 @@ def tail_key(event: Event) -> dict[str, Any]:
 
 def event_item(event: Event) -> Item:
     """Return the item of a new event."""
-    return event_key(event.event_id) | {
+    fixed = {
         "kind": text(KIND),
-        "name": text(event.name),
-        "totalTickets": number(event.total_tickets),
         "lanes": number(event.lanes),
         "stripes": number(event.stripes),
         "createdAt": text(event.created_at),
         "requestFingerprint": text(event.request_fingerprint),
-        "revision": number(0),
-        "revisionParity": text("even"),  # for the filters of the stream, which tell a change by two values only
     }
+    return {**event_key(event.event_id), **fixed, **_present(changeable(event))}
+
+
+def changeable(event: Event) -> dict[str, Any]:
+    """Return what an organiser may change, None for what is not there, and how often that was done."""
+    return {
+        "name": text(event.name),
+        "totalTickets": number(event.total_tickets),
+        **window(event),
+        **waiting_list_limit(event),
+        "revision": number(event.revision),
+    }
+
+
+def waiting_list_limit(event: Event) -> dict[str, Any]:
+    """Return how many may wait, None without a limit: the event shows it, its list's tail decides by it."""
+    limit = event.waiting_list_limit
+    return {"waitingListLimit": None if limit is None else number(limit)}
+
+
+def assignment(attributes: Mapping[str, Any]) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """Return the update that gives attributes these values, and takes away those with None; its names, and its values.
+
+    It may be followed by an ADD.
+    """
+    given = [name for name, value in attributes.items() if value is not None]
+    taken = [f"#{name}" for name in attributes if name not in given]
+    parts = [("SET", [f"#{name} = :{name}" for name in given]), ("REMOVE", taken)]
+    update = " ".join(f"{verb} {', '.join(actions)}" for verb, actions in parts if actions)
+    return update, {f"#{name}": name for name in attributes}, {f":{name}": attributes[name] for name in given}
 
 
 def to_event(item: Item) -> Event:
@@ -138,21 +164,42 @@ def to_event(item: Item) -> Event:
         created_at=_text(item, "createdAt"),
         request_fingerprint=_text(item, "requestFingerprint"),
         sold_out_at=_optional_text(item, "soldOutAt"),
+        opens_at=_optional_text(item, "opensAt"),
+        closes_at=_optional_text(item, "closesAt"),
+        waiting_list_limit=_optional_number(item, "waitingListLimit"),
+        revision=_number(item, "revision"),
     )
 
 
-def to_last_sequence(item: Item) -> int:
-    """Read the last number that the end of a waiting list has handed out."""
-    return _number(item, "lastSequence")
+def tail_item(event: Event) -> Item:
+    """Return the item of the end of a new event's waiting list."""
+    return {**tail_key(event), "lastSequence": number(0), **_present(waiting_list_limit(event))}
+
+
+def to_tail(item: Item) -> Tail:
+    """Read the end of a waiting list."""
+    return Tail(
+        last_sequence=_number(item, "lastSequence"),
+        limit=_number(item, "waitingListLimit") if "waitingListLimit" in item else None,
+    )
 
 
 def lane_item(lane: Lane) -> Item:
     """Return the item of a new lane."""
     return lane_key(lane.event_id, lane.number) | {
+        "tickets": number(lane.tickets),
         "available": number(lane.available),
         "waiting": number(lane.waiting),
         "changes": number(lane.changes),
+        "revision": number(lane.revision),
+        **_present(window(lane)),
     }
+
+
+def window(of: Event | Lane) -> dict[str, Any]:
+    """Return the moments between which an event or a lane is on sale, None for what is not there."""
+    moments = {"opensAt": of.opens_at, "closesAt": of.closes_at}
+    return {name: moment and text(moment) for name, moment in moments.items()}
 
 
 def to_lane(item: Item) -> Lane:
@@ -161,10 +208,14 @@ def to_lane(item: Item) -> Lane:
     return Lane(
         event_id=event_id,
         number=int(lane),
+        tickets=_number(item, "tickets"),
         available=_number(item, "available"),
         waiting=_number(item, "waiting"),
         changes=_number(item, "changes"),
         closed_at=_optional_text(item, "closedAt"),
+        opens_at=_optional_text(item, "opensAt"),
+        closes_at=_optional_text(item, "closesAt"),
+        revision=_number(item, "revision"),
     )
 
 
@@ -196,7 +247,7 @@ def to_booking(item: Item) -> Booking:
         booking_id=_text(item, "bookingId"),
         claim=_number(item, "claim"),
         status=_status(item),
-        sequence=_number(item, "sequence") if "sequence" in item else None,
+        sequence=_optional_number(item, "sequence"),
         booked_at=_optional_text(item, "bookedAt"),
         joined_at=_optional_text(item, "joinedAt"),
         promoted_at=_optional_text(item, "promotedAt"),
@@ -224,6 +275,10 @@ def to_entry(item: Item) -> Entry:
     )
 
 
+def _present(attributes: Mapping[str, Any]) -> Item:
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
 def _text(item: Item, name: str) -> str:
     try:
         return str(item[name]["S"])
@@ -240,6 +295,10 @@ def _number(item: Item, name: str) -> int:
         return int(item[name]["N"])
     except (KeyError, TypeError, ValueError):
         raise _damaged(item, name) from None
+
+
+def _optional_number(item: Item, name: str) -> int | None:
+    return _number(item, name) if name in item else None
 
 
 def _status(item: Item) -> Status:

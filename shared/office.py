@@ -16,7 +16,8 @@ FRUITLESS_MAX = 3  # looks in vain of who books and is first in line: then the s
 def book(event_id: str, user_id: str, deadline: Deadline) -> Claim:
     """Give the user a ticket, or else a place in the waiting list, or the claim they have already.
 
-    Raises EventNotFound; TryAgain, after which the claim may exist: asking again answers with it.
+    Raises EventNotFound; NotOnSale; WaitingListFull; TryAgain, after which the claim may exist: asking again answers
+    with it.
     """
     event = events.read_event(event_id, deadline)
     claim = NewClaim.of(event, user_id)
@@ -40,11 +41,15 @@ def cancel(event_id: str, user_id: str, booking_id: str | None, deadline: Deadli
 def status(event_id: str, user_id: str | None, deadline: Deadline) -> tuple[Availability, Claim | None]:
     """Count what is left of an event; with a user, also read their claim. Raises EventNotFound; TryAgain."""
     event = events.read_event(event_id, deadline)
-    keys = {items.LANES: events.lane_keys(event)}
+    keys: dict[str, list[items.Item]] = {
+        items.EVENTS: [items.event_key(event_id)],
+        items.LANES: events.lane_keys(event),
+    }
     if user_id is not None:
         keys[items.BOOKINGS] = [items.booking_key(event, user_id)]
     found = get_all(deadline, keys)
-    availability = events.availability(event, found[items.LANES])
+    event = events.remember(items.to_event(found[items.EVENTS][0]))
+    availability = events.availability(event, [items.to_lane(item) for item in found[items.LANES]])
     bookings = found.get(items.BOOKINGS, [])
     return availability, _standing(event, items.to_booking(bookings[0]), deadline) if bookings else None
 

@@ -147,7 +147,7 @@ def _claim(status: Status, **times: str) -> Booking:
 
 
 OPENED: Final = EventAnswer.of_new(_event)
-EVENT: Final = EventAnswer.of(Availability(_event, available_tickets=120, waiting_list_count=0))
+EVENT: Final = EventAnswer.of(Availability(_event, total_tickets=500, available_tickets=120, waiting_list_count=0))
 CONFIRMED: Final = booking_answer(_claim(Status.CONFIRMED, booked_at=MOMENT))
 WAITING: Final = booking_answer(_claim(Status.WAITING, joined_at=MOMENT), Position(3))
 CANCELLED: Final = booking_answer(_claim(Status.CANCELLED, booked_at=MOMENT, cancelled_at=MOMENT))

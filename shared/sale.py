@@ -10,11 +10,14 @@
       └─ then the waiting list
 
 Nobody joins before every lane is closed, and a closed lane sells nothing: that is P4.
+
+A lane that is not on sale (shared/window.py) ends the search for a ticket, whatever it has: that is no reason to look
+further, and none to call the event sold out.
 """
 
 from dataclasses import replace
 
-from shared import dynamodb, events, items, telemetry
+from shared import dynamodb, events, items, telemetry, window
 from shared.claims import NewClaim
 from shared.dynamodb import Deadline, TransactItem
 from shared.model import Booking, Event, Lane, now
@@ -25,7 +28,7 @@ def buy(claim: NewClaim, deadline: Deadline) -> Booking | None:
 
     Returns None when there is none: then the event is sold out, closed for good, and known to be so.
 
-    Raises TryAgain.
+    Raises NotOnSale; TryAgain.
     """
     home = claim.home_lane
     if booking := _buy_from(home, claim, deadline):
@@ -78,6 +81,8 @@ def _buy_from(lane: int, claim: NewClaim, deadline: Deadline) -> Booking | None:
             return booking
         if standing := claim.refused_by(refused, position=1):
             return standing
+        if standing := window.standing_or_refused(claim, refused.reasons[0], booking.booked_at or "", deadline):
+            return standing
         if refused.reasons[0].refused:
             return None
 
@@ -90,12 +95,14 @@ def _take(lane: int, claim: NewClaim, booking: Booking) -> list[TransactItem]:
             "TableName": items.LANES,
             "Key": items.lane_key(claim.event.event_id, lane),
             "UpdateExpression": "ADD available :taken, changes :one",
-            "ConditionExpression": f"{has_ticket} AND {is_open}",
+            "ConditionExpression": f"{has_ticket} AND {is_open} AND {window.ON_SALE}",
             "ExpressionAttributeValues": {
                 ":none": items.number(0),
                 ":taken": items.number(-1),
                 ":one": items.number(1),
+                ":now": items.text(booking.booked_at or ""),
             },
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
     }
     return [take_ticket, claim.put(booking)]

@@ -23,6 +23,7 @@ class Metric(StrEnum):
     """The names of the metrics. What each means stands in docs/operations.md; none has its like under another name."""
 
     EVENT_OPENED = "EventOpened"
+    EVENT_CHANGED = "EventChanged"
     BOOKING_CONFIRMED = "BookingConfirmed"
     WAITING_JOINED = "WaitingJoined"
     BOOKING_PROMOTED = "BookingPromoted"
@@ -42,6 +43,7 @@ class Metric(StrEnum):
     AVAILABLE_TICKETS = "AvailableTickets"
     WAITING_LIST_COUNT = "WaitingListCount"
     STRANDED_AGE = "StrandedAge"
+    CHANGE_UNFINISHED = "ChangeUnfinished"
     PROMISE_VIOLATIONS = "PromiseViolations"
     AUDIT_INCONCLUSIVE = "AuditInconclusive"
 

@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from shared import dynamodb, items
-from shared.claims import NewClaim, read_booking
+from shared import dynamodb, items, limit, window
+from shared.claims import NewClaim, read_booking, standing_or_raise
 from shared.dynamodb import Deadline, TransactItem
 from shared.memory import keep
-from shared.model import POSITION_EXACT_MAX, Booking, Entry, Event, Position
+from shared.model import POSITION_EXACT_MAX, Booking, Entry, Event, Position, Tail
 
 FRONT_AGE_MAX_S = 1.0  # for so long a warm function takes the front of a list for what it was
 FRONTS_MAX = 1_000  # lists whose front a warm function keeps in mind
@@ -34,19 +34,29 @@ _fronts: dict[str, _Front] = {}
 
 
 def join(claim: NewClaim, deadline: Deadline) -> Booking:
-    """Put the claim at the end of the list, or return the claim the user has already. Raises TryAgain.
+    """Put the claim at the end of the list, or return the claim the user has already.
 
     Only for an event that is known to be sold out, which means that all its lanes are closed (P4). The booking
     is read first, so that people who ask again cost the list's one counter nothing.
+
+    Raises NotOnSale; WaitingListFull; TryAgain.
     """
     if standing := claim.met(read_booking(claim.event, claim.user_id, deadline)):
         return standing
     while True:
-        booking = claim.waiting(_next_sequence(claim.event, deadline))
+        if refusal := limit.known_refusal(claim.event):
+            raise refusal
+        tail = _draw(claim.event, deadline)
+        if refusal := limit.refusal(claim.event, tail, deadline):
+            return standing_or_raise(claim, refusal, deadline)
+        booking = claim.waiting(tail.last_sequence)
         refused = dynamodb.commit(_join(claim, booking), deadline)
         if refused is None:
+            limit.count(claim.event)
             return booking
         if standing := claim.refused_by(refused, position=0):
+            return standing
+        if standing := window.standing_or_refused(claim, refused.reasons[2], booking.joined_at or "", deadline):
             return standing
 
 
@@ -71,7 +81,7 @@ def position_of(event: Event, booking: Booking, deadline: Deadline) -> Position:
 def last_drawn(event: Event, deadline: Deadline) -> int:
     """Read the last number that the list handed out; 0 if nobody ever joined. Raises TryAgain."""
     tail = dynamodb.get(deadline, items.WAITING_LIST, items.tail_key(event))
-    return items.to_last_sequence(tail) if tail else 0
+    return items.to_tail(tail).last_sequence if tail else 0
 
 
 def head(event: Event, length: int, last: int, deadline: Deadline) -> list[Entry]:
@@ -118,21 +128,21 @@ def _entries(event: Event, length: int, bound: tuple[str, int], deadline: Deadli
     yield from (entry for _, entry in zip(range(length), in_order, strict=False))
 
 
-def _next_sequence(event: Event, deadline: Deadline) -> int:
-    """Draw the next number. A draw that got no answer leaves a gap, which harms nothing."""
+def _draw(event: Event, deadline: Deadline) -> Tail:
+    """Draw the next number, which tells the limit, too. A draw that got no answer leaves a gap, which harms nothing."""
     drawn = dynamodb.update(
         deadline,
         TableName=items.WAITING_LIST,
         Key=items.tail_key(event),
         UpdateExpression="ADD lastSequence :one",
         ExpressionAttributeValues={":one": items.number(1)},
-        ReturnValues="UPDATED_NEW",
+        ReturnValues="ALL_NEW",
     )
-    return items.to_last_sequence(drawn)
+    return items.to_tail(drawn)
 
 
 def _join(claim: NewClaim, booking: Booking) -> list[TransactItem]:
-    """Write booking, entry and count together (P3). The booking's condition speaks for all three."""
+    """Write booking, entry and count together (P3), if the booking's condition holds and the home lane's does."""
     entry = Entry(
         booking.event_id, _sequence(booking), booking.user_id, booking.booking_id, joined_at=booking.joined_at or ""
     )
@@ -144,7 +154,9 @@ def _join(claim: NewClaim, booking: Booking) -> list[TransactItem]:
                 "TableName": items.LANES,
                 "Key": items.lane_key(booking.event_id, claim.home_lane),
                 "UpdateExpression": "ADD waiting :one, changes :one",
-                "ExpressionAttributeValues": {":one": items.number(1)},
+                "ConditionExpression": window.ON_SALE,
+                "ExpressionAttributeValues": {":one": items.number(1), ":now": items.text(entry.joined_at)},
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         },
     ]

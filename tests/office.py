@@ -8,6 +8,7 @@ from typing import Any
 import functions.book.app
 import functions.bookings.app
 import functions.cancel.app
+import functions.change.app
 import functions.event_bookings.app
 import functions.events.app
 import functions.initialize.app
@@ -54,14 +55,22 @@ class Event:
         """Ask for a page of its waiting list."""
         return call(functions.waiting_list.app, event_id=self.event_id, query=query)
 
+    def change(self, **wanted: Any) -> Answer:
+        """Change the event, by the names of the request."""
+        return call(functions.change.app, wanted, event_id=self.event_id)
+
+    def changes(self, **wanted: Any) -> None:
+        """Change the event, which goes well."""
+        assert self.change(**wanted).status == 200
+
     def promotes(self) -> None:
         """Let the promoter have a record of this event."""
         record = {"dynamodb": {"Keys": {"laneId": {"S": f"{self.event_id}#0"}}, "SequenceNumber": "1"}}
         assert functions.promote.app.handler({"Records": [record]}, Context()) == {"batchItemFailures": []}
 
-    def check(self, *, drained: bool = False) -> promises.Snapshot:
+    def check(self, *, drained: bool = False, changed: bool = True) -> promises.Snapshot:
         """Assert that every promise holds; return what the tables hold."""
-        return promises.check(self.database, self.event_id, drained=drained)
+        return promises.check(self.database, self.event_id, drained=drained, changed=changed)
 
 
 @dataclass
@@ -71,9 +80,9 @@ class Office:
     database: Any
     events: list[Event] = field(default_factory=list)
 
-    def opens(self, tickets: int, name: str = "The concert") -> Event:
+    def opens(self, tickets: int, **more: Any) -> Event:
         """Open an event."""
-        answer = call(functions.initialize.app, {"name": name, "totalTickets": tickets})
+        answer = call(functions.initialize.app, {"name": "The concert", "totalTickets": tickets, **more})
         assert answer.status == 201
         self.events.append(Event(answer.json["eventId"], self.database))
         return self.events[-1]

@@ -15,6 +15,7 @@ import functions.announce.app
 import functions.book.app
 import functions.bookings.app
 import functions.cancel.app
+import functions.change.app
 import functions.describe.app
 import functions.event_bookings.app
 import functions.events.app
@@ -88,6 +89,7 @@ def _noted(function: str, handler: Handler) -> Handler:
 initialize = _noted("InitializeFunction", functions.initialize.app.handler)
 book = _noted("BookFunction", functions.book.app.handler)
 cancel = _noted("CancelFunction", functions.cancel.app.handler)
+change = _noted("ChangeFunction", functions.change.app.handler)
 status = _noted("StatusFunction", functions.status.app.handler)
 bookings = _noted("BookingsFunction", functions.bookings.app.handler)
 events = _noted("EventsFunction", functions.events.app.handler)

@@ -64,6 +64,7 @@ def drill(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Drill]:
     "EventBookingsErrorsAlarm",
     "WaitingListErrorsAlarm",
     "DescribeErrorsAlarm",
+    "ChangeErrorsAlarm",
 )
 def test_a_function_that_does_not_start_fails_until_it_is_rolled_back(stage: Stage, drill: Drill) -> None:
     """What it raises before our code can make an answer of it is API Gateway's 500, and Lambda's error."""
@@ -72,6 +73,8 @@ def test_a_function_that_does_not_start_fails_until_it_is_rolled_back(stage: Sta
     asked: dict[str, Any] = {"userId": "ben", "eventId": event_id}
     if name == "Initialize":
         asked = {"name": "Another", "totalTickets": 1}
+    elif name == "Change":
+        asked = {"name": "Encore"}
     elif name not in {"Book", "Cancel", "Bookings"}:
         asked = {}  # the path says all
 

@@ -6,14 +6,27 @@ true when they were given (P7).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared import items
-from shared.model import Booking, BookingChanged, BookingNotFound, Claim, Event, Status, TryAgain
+from shared.model import (
+    Availability,
+    Booking,
+    BookingChanged,
+    BookingNotFound,
+    Claim,
+    Event,
+    NotOnSale,
+    Status,
+    TicketsBooked,
+    TryAgain,
+    WaitingListFull,
+)
 from tests import promises
+from tests.proof.expressions import Item
 from tests.proof.lambdas import Result
-from tests.proof.operations import EVENT, Book, Cancel, Operation
+from tests.proof.operations import EVENT, Book, Cancel, Operation, Patch
 from tests.proof.stand_in import Change, Tables
 
 # How far a claim has come. It only ever goes up, and CANCELLED is its end.
@@ -24,6 +37,16 @@ Standing = tuple[int, int] | None  # a user's claim number and its stage
 
 class Violation(Exception):
     """A promise was broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, how far its user's claim had come when it was sent, and which refusals have been true since."""
+
+    operation: Operation
+    since: Standing = None
+    refusals: frozenset[str] = frozenset()
+    has_rivals: bool = False  # there are other changes of the event: what it was told may be theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +74,58 @@ class Made:
 NOTHING_MADE = Made()
 
 
-def check_tables(tables: Tables, *, drained: bool = False) -> None:
-    """Check P1 to P4, and with `drained` P6. Raises Violation."""
-    if tables.identity in _checked and not drained:
+def check_tables(tables: Tables, *, drained: bool = False, changed: bool = False) -> None:
+    """Check P1 to P4, with `drained` P6, and with `changed` O2: no change of the event is half done.
+
+    Raises Violation.
+    """
+    if tables.identity in _checked and not (drained or changed):
         return
-    if broken := promises.violations(snapshot(tables), drained=drained):
+    if broken := promises.violations(snapshot(tables), drained=drained, changed=changed):
         raise Violation("; ".join(broken))
     _checked.add(tables.identity)
+
+
+def check_window(before: Tables, after: Tables, changes: Iterable[Change]) -> None:
+    """Check O1: a claim is made on lanes that are on sale at the moment of the claim. Raises Violation."""
+    lanes = zip(before.of(items.LANES), after.of(items.LANES), strict=False)
+    touched = [lane for lane, now in lanes if lane is not now]
+    for old, new in changes:
+        assert new is not None, "bookings are never deleted"
+        moment = new.get("joinedAt") or new.get("bookedAt")
+        is_new = not old or old["claim"] != new["claim"]
+        if is_new and moment and not all(_is_on_sale(lane, moment["S"]) for lane in touched):
+            raise Violation(f"O1: {new['bookingId']['S']} was made at {moment['S']}, on {touched}")
+
+
+def is_change_of_organiser(change: Change) -> bool:
+    """Tell whether a change of an event's item is its organiser's."""
+    old, new = change
+    return bool(old and new and old["revision"] != new["revision"])
+
+
+def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
+    """Return the names of the errors that would be true answers at this moment."""
+    lanes = tables.of(items.LANES)
+    free = sum(int(lane["available"]["N"]) for lane in lanes)
+    found = set()
+    if isinstance(operation, Book):
+        booking, limit = current(tables, operation.user), event_of(tables).waiting_list_limit
+        if booking is None or not booking.is_active:
+            if not all(_is_on_sale(lane, operation.at) for lane in lanes):
+                found.add(NotOnSale.__name__)
+            if limit is not None and len(tables.of(items.WAITING_LIST)) - free >= limit:
+                found.add(WaitingListFull.__name__)
+    if isinstance(operation, Patch):
+        booked = sum(item["status"]["S"] == Status.CONFIRMED for item in tables.of(items.BOOKINGS))
+        if booked > dict(operation.wanted).get("total_tickets", booked):
+            found.add(TicketsBooked.__name__)
+    return frozenset(found)
+
+
+def _is_on_sale(lane: Item, moment: str) -> bool:
+    has_opened = "opensAt" not in lane or bool(lane["opensAt"]["S"] <= moment)
+    return has_opened and ("closesAt" not in lane or bool(moment < lane["closesAt"]["S"]))
 
 
 def snapshot(tables: Tables) -> promises.Snapshot:
@@ -104,14 +172,23 @@ def current(tables: Tables, user: str | None) -> Booking | None:
     return items.to_booking(found[0]) if found else None
 
 
-def check_answer(operation: Operation, result: Result, since: Standing, tables: Tables, *, faults: bool) -> None:
+def check_answer(asked: Asked, result: Result, tables: Tables, *, faults: bool) -> None:
     """Check that an answer was true at some moment since the request was sent. Raises Violation."""
+    operation, since = asked.operation, asked.since
     if result.alarms:
         raise Violation(f"false alarm: {operation.name}: {', '.join(result.alarms)}")
     if result.failures and not faults:
         raise Violation(f"{operation.name} failed: {', '.join(result.failures)}")
-    if operation.user is None or (faults and isinstance(result.error, TryAgain)):
+    if (faults and isinstance(result.error, TryAgain)) or type(result.error).__name__ in asked.refusals:
         return
+    if isinstance(operation, Patch):
+        _check_change(asked, result)
+    elif operation.user is not None:
+        _check_claim(operation, result, since, tables)
+
+
+def _check_claim(operation: Operation, result: Result, since: Standing, tables: Tables) -> None:
+    """Check what a user was told of their claim. Raises Violation."""
     now = current(tables, operation.user)
     if result.error:
         _check_refusal(operation, result.error, since, now)
@@ -141,6 +218,15 @@ def check_repetition(operation: Operation, result: Result, again: Result, tables
         raise Violation(f"P7: {operation.name} repeated was told {again.value}, and it is {now}")
 
 
+def check_repeated_change(operation: Patch, result: Result, again: Result) -> None:
+    """Check that the same change, sent again when all is quiet, is answered as it was. Raises Violation."""
+    told, repeated = result.value, again.value
+    if isinstance(told, Availability) and items.event_item(told.event) != items.event_item(
+        replace(repeated.event, revision=told.event.revision)
+    ):
+        raise Violation(f"P7: {operation.name} repeated was told {repeated}, and before it {told}")
+
+
 def told_to_wait(result: Result) -> Iterable[str]:
     """Return the bookingId of a user who was told to wait, if that was the answer."""
     if isinstance(result.value, Claim) and result.value.booking.status is Status.WAITING:
@@ -165,6 +251,18 @@ def _step(before: Booking | None, after: Booking) -> str:
             return "promoted"
     promise = "P2" if before and before.is_active and before.booking_id != after.booking_id else "P7"
     raise Violation(f"{promise}: a booking became {after} from {before}")
+
+
+def _check_change(asked: Asked, result: Result) -> None:
+    assert isinstance(asked.operation, Patch)
+    if asked.has_rivals and (result.error is None or isinstance(result.error, TryAgain)):
+        return  # they may fight to the end
+    told: Availability | None = result.value
+    wanted = dict(asked.operation.wanted)
+    if told is None or any(getattr(told.event, name) != value for name, value in wanted.items()):
+        raise Violation(f"O2: {asked.operation.name} was answered {result.error or told!r}")
+    if told.total_tickets != told.event.total_tickets:
+        raise Violation(f"O2: {asked.operation.name} was told {told}")
 
 
 def _check_refusal(operation: Operation, error: Exception, since: Standing, now: Booking | None) -> None:

@@ -1,15 +1,35 @@
 """Mutants of the code: each rule that is not a condition but an order of requests, or a thing to remember."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
-from shared import audit, cancellation, dynamodb, items, promotion, sale, settle, waiting_list
+from shared import (
+    audit,
+    cancellation,
+    change,
+    dynamodb,
+    items,
+    promotion,
+    sale,
+    settle,
+    waiting_list,
+    window,
+)
 from shared.claims import NewClaim
 from shared.dynamodb import Deadline, Refused, TransactItem
-from shared.model import Booking, BookingChanged, Entry, Event, Lane
+from shared.model import (
+    Booking,
+    BookingChanged,
+    Entry,
+    Event,
+    Lane,
+    TicketOfficeError,
+    TicketsBooked,
+    TryAgain,
+)
 from tests.proof.explore import Scenario
 from tests.proof.scenarios import (
     CALM,
@@ -22,6 +42,10 @@ from tests.proof.scenarios import (
     GROWING_PAGE,
     LAST_TICKET,
     LATE_JOINER,
+    LIMITED,
+    LOWERED_AND_PUT_BACK,
+    POSTPONED,
+    RAISED_ON_LANES,
     RELEASE,
     RELEASE_TO_FIRST,
     RELEASE_TO_FIRST_OF_STRIPES,
@@ -162,9 +186,36 @@ def _commit_without_doubt(transaction: Sequence[TransactItem], deadline: Deadlin
 _commit = dynamodb.commit
 
 
+def _bring_and_leave(event: Event, wanted: Event, tickets: int | None, deadline: Deadline) -> None:
+    with suppress(TicketsBooked):
+        _bring(wanted, tickets, set(), deadline)
+        return
+    raise TicketsBooked(event.event_id, event.total_tickets, event.total_tickets)
+
+
+_bring = change._bring  # noqa: SLF001  # as above
+
+
+def _bring_once(wanted: Event, tickets: int | None, touched: set[int], deadline: Deadline) -> None:
+    with patch.object(change, "ROUNDS_MAX", 1), suppress(TryAgain):
+        _bring(wanted, tickets, touched, deadline)
+
+
+def _raise_at_once(_claim: NewClaim, refusal: TicketOfficeError, _deadline: Deadline) -> Booking:
+    raise refusal
+
+
+def _not_on_sale_is_empty(*_: Any) -> None:
+    return None
+
+
+def _filters_of_bookings_only() -> Filters:
+    return tuple(one for one in FILTERS if "status" in one["dynamodb"]["NewImage"])
+
+
 def _filters_without(status: str) -> Filters:
     def wants(one: Mapping[str, Any]) -> bool:
-        return status in one["dynamodb"]["NewImage"]["status"]["S"]
+        return status in one["dynamodb"]["NewImage"].get("status", {"S": ()})["S"]
 
     return tuple(one for one in FILTERS if not wants(one))
 
@@ -225,6 +276,26 @@ RULES = (
     Rule(
         "a batch that could not be settled comes again", "shared/promotion.py",
         _bounded(RELEASE, FAULT), promotion, "settle_batch", _settle_batch_without_report,
+    ),
+    Rule(
+        "a change of tickets reaches the promoter", "template.yaml",
+        RAISED_ON_LANES, filters=_filters_of_bookings_only(),
+    ),
+    Rule(
+        "tickets that were taken in vain are put back", "shared/change.py",
+        LOWERED_AND_PUT_BACK, change, "_bring_or_put_back", _bring_and_leave,
+    ),
+    Rule(
+        "lanes are read again after they were changed", "shared/change.py",
+        LOWERED_AND_PUT_BACK, change, "_bring", _bring_once,
+    ),
+    Rule(
+        "who is refused may have a claim by now", "shared/claims.py",
+        _bounded(LIMITED, CRASH), waiting_list, "standing_or_raise", _raise_at_once,
+    ),
+    Rule(
+        "what is not on sale is not sold out", "shared/window.py",
+        POSTPONED, window, "why_not", _not_on_sale_is_empty,
     ),
     Rule("the sweep settles", "shared/audit.py", _bounded(RELEASE, FAULT), audit, "settle", _settle_nothing),
     Rule(

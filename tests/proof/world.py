@@ -5,32 +5,42 @@ from typing import Any, NamedTuple
 
 from local import patterns
 from local.template import load
-from shared.model import Status
+from shared.model import Status, TryAgain
 from tests.proof.judge import (
     NOTHING_MADE,
+    Asked,
     Made,
     Standing,
     Violation,
     check_answer,
     check_change,
     check_tables,
+    check_window,
     in_list,
+    is_change_of_organiser,
     standing,
     told_to_wait,
+    true_refusals,
 )
 from tests.proof.lambdas import Answer, Node, Request, Result
-from tests.proof.operations import Book, Promote
+from tests.proof.operations import Book, Patch, Promote
 from tests.proof.stand_in import Change, Effect, Tables
 
 Filters = tuple[Mapping[str, Any], ...]
-FILTERS: Filters = load().stream("PromoteFunctionBookings").patterns
+FILTERS: Filters = tuple(
+    pattern for of in ("Bookings", "Events") for pattern in load().stream(f"PromoteFunction{of}").patterns
+)
 
 
 class Client(NamedTuple):
-    """Somebody who runs an operation. `since` is how far the user's claim had come when the request was sent."""
+    """Somebody who runs an operation. `since` is how far the user's claim had come when the request was sent.
+
+    `refusals` are the errors that would have been true at some moment since.
+    """
 
     node: Node
     since: Standing = None
+    refusals: frozenset[str] = frozenset()
 
 
 class Flying(NamedTuple):
@@ -45,7 +55,7 @@ class World(NamedTuple):
 
     tables: Tables
     clients: tuple[Client | None, ...] = ()  # None: an idle promoter, or one who is gone
-    queues: tuple[tuple[str, ...], ...] = ()  # by promoter: the lanes of the stream records it has not had yet
+    queues: tuple[tuple[str, ...], ...] = ()  # by promoter: the lanes or events of the records it has not had yet
     flying: tuple[Flying, ...] = ()
     crashes: int = 0  # still to come, at the most
     faults: int = 0
@@ -71,10 +81,10 @@ class World(NamedTuple):
         """Return the world with another client in this place."""
         return self._replace(clients=(*self.clients[:number], client, *self.clients[number + 1 :]))
 
-    def with_records(self, number: int, lanes: Iterable[str]) -> "World":
+    def with_records(self, number: int, parts: Iterable[str]) -> "World":
         """Return the world with these records in the queue of the promoter with this number, and no others."""
         place = number - self.first_promoter
-        return self._replace(queues=(*self.queues[:place], tuple(lanes), *self.queues[place + 1 :]))
+        return self._replace(queues=(*self.queues[:place], tuple(parts), *self.queues[place + 1 :]))
 
 
 def begun(world: World, number: int) -> World:
@@ -82,7 +92,8 @@ def begun(world: World, number: int) -> World:
     client = world.clients[number]
     assert client is not None
     operation = client.node.operation
-    begun = world.with_client(number, client._replace(since=standing(world.tables, operation.user)))
+    since, refusals = standing(world.tables, operation.user), true_refusals(operation, world.tables)
+    begun = world.with_client(number, client._replace(since=since, refusals=refusals))
     if isinstance(operation, Book) and world.told:
         begun = begun._replace(owed=begun.owed | {(operation.name, world.told)})
     return begun
@@ -90,7 +101,7 @@ def begun(world: World, number: int) -> World:
 
 def invoked(world: World, number: int) -> World:
     """Let an idle promoter have all the records of its queue."""
-    operation = Promote(str(number - world.first_promoter), lanes=world.queues[number - world.first_promoter])
+    operation = Promote(str(number - world.first_promoter), parts=world.queues[number - world.first_promoter])
     return world.with_client(number, Client(Node.of(operation))).with_records(number, ())
 
 
@@ -109,12 +120,15 @@ def changed(world: World, name: str, effect: Effect, filters: Filters) -> World:
         check_change(world.tables, change, owed, together)
         made = made.plus(name, change)
     check_tables(effect.tables)
-    after = world._replace(tables=effect.tables, made=made)
+    check_window(world.tables, effect.tables, effect.changes)
+    after = _noted(world._replace(tables=effect.tables, made=made))
+    if any(is_change_of_organiser(change) for change in effect.events) and not _others_change(world, name):
+        check_tables(effect.tables, changed=True)
     if effect.changes:
         waiting = in_list(effect.tables)
         still_owed = frozenset((one, still) for one, owes in world.owed if (still := owes & waiting))
         after = after._replace(told=world.told & waiting, owed=still_owed)
-    for change in effect.changes:
+    for change in (*effect.changes, *effect.events):
         after = _streamed(after, change, filters)
     return after
 
@@ -128,7 +142,9 @@ def answered(world: World, number: int, answer: Answer) -> World:
         return world.with_client(number, client._replace(node=node))
     if isinstance(node.operation, Promote):
         return _promoted(world, number, node.operation, node.following)
-    check_answer(node.operation, node.following, client.since, world.tables, faults=world.is_faulty)
+    patches = sum(one is not None and isinstance(one.node.operation, Patch) for one in world.clients)
+    asked = Asked(node.operation, client.since, client.refusals, has_rivals=patches > 1)
+    check_answer(asked, node.following, world.tables, faults=world.is_faulty)
     waiting = in_list(world.tables)
     told = waiting & set(told_to_wait(node.following))
     return world.with_client(number, client._replace(node=node))._replace(told=world.told | told)
@@ -141,26 +157,49 @@ def died(world: World, number: int) -> World:
     operation = client.node.operation
     if isinstance(operation, Promote):
         place = number - world.first_promoter
-        return world.with_client(number, None).with_records(number, (*operation.lanes, *world.queues[place]))
-    again = Client(Node.of(operation.repeated())) if operation.user else None
+        return world.with_client(number, None).with_records(number, (*operation.parts, *world.queues[place]))
+    again = Client(Node.of(operation.repeated())) if operation.is_asked_again else None
     return world.with_client(number, again)
 
 
 def _promoted(world: World, number: int, operation: Promote, result: Result) -> World:
     if result.error or (result.value and not world.is_faulty):
         raise Violation(f"P6: {operation.name} gave up: {', '.join(result.failures)}")
-    failed = tuple(operation.lanes[int(sequence_number)] for sequence_number in result.value)
+    failed = tuple(operation.parts[int(sequence_number)] for sequence_number in result.value)
     place = number - world.first_promoter
     return world.with_client(number, None).with_records(number, (*failed, *world.queues[place]))
 
 
 def _streamed(world: World, change: Change, filters: Filters) -> World:
-    """Put the record of a change into the queue of its lane, if it passes the stream's filter."""
+    """Put the record of a change into the queue of its lane or event, if it passes its stream's filter."""
     old, new = change
-    assert new is not None, "bookings are never deleted"
+    assert new is not None, "neither bookings nor events are ever deleted"
     record = {"dynamodb": {"NewImage": new, **({"OldImage": old} if old else {})}}
     if not world.queues or not patterns.matches(filters, record):
         return world
-    lane = new["laneId"]["S"]
-    place = int(lane.rpartition("#")[2]) % len(world.queues)
-    return world.with_records(world.first_promoter + place, (*world.queues[place], lane))
+    part = new["laneId"]["S"] if "laneId" in new else new["eventId"]["S"]
+    place = int(part.rpartition("#")[2] or 0) % len(world.queues) if "laneId" in new else 0
+    return world.with_records(world.first_promoter + place, (*world.queues[place], part))
+
+
+def _noted(world: World) -> World:
+    """Note for each request that is under way which refusals are true now."""
+    clients = []
+    for client in world.clients:
+        if client and client.node.is_begun and isinstance(client.node.following, Request):
+            true_now = true_refusals(client.node.operation, world.tables)
+            client = client._replace(refusals=client.refusals | true_now)  # noqa: PLW2901  # the same one, later
+        clients.append(client)
+    return world._replace(clients=tuple(clients))
+
+
+def _others_change(world: World, name: str) -> bool:
+    """Tell whether a change of the event by another than this one is under way, or was given up half-way."""
+    for client in world.clients:
+        if client and isinstance(client.node.operation, Patch) and client.node.operation.name != name:
+            result, is_repeated = client.node.following, "+" in client.node.operation.tag
+            if isinstance(result, Request) and (client.node.is_begun or is_repeated):
+                return True
+            if isinstance(result, Result) and isinstance(result.error, TryAgain):
+                return True
+    return False

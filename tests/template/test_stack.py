@@ -26,6 +26,7 @@ FUNCTIONS = {
     "EventBookingsFunction",
     "WaitingListFunction",
     "DescribeFunction",
+    "ChangeFunction",
     "PromoteFunction",
     "AnnounceFunction",
     "SweepFunction",
@@ -68,6 +69,7 @@ def test_every_route_of_the_contract_has_a_function_of_its_own() -> None:
         "GET /events/{eventId}/waiting-list": "WaitingListFunction",
         "GET /openapi.json": "DescribeFunction",
         "GET /docs": "DescribeFunction",
+        "PATCH /events/{eventId}": "ChangeFunction",
     }
 
 
