@@ -1,12 +1,12 @@
 """Events: opening one, knowing it, and counting what is left.
 
-All facts of an event but one are fixed when it opens, and that one, sold out, is for good: what a warm
-function once read it may keep.
+All facts of an event are fixed when it opens, but that it is sold out, cancelled, emptied; and each of these is for
+good. So what a warm function once read it may keep; what has happened since, it may not know.
 """
 
 import hashlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from shared import dynamodb, items, telemetry
 from shared.dynamodb import Deadline, TransactItem
@@ -83,18 +83,26 @@ def read_lanes(event: Event, deadline: Deadline) -> list[Lane]:
 
 def read_with_lanes(event: Event, deadline: Deadline) -> tuple[Event, list[Lane]]:
     """Read an event anew and all its lanes, in one request, each as of its own moment. Raises TryAgain."""
-    keys: dict[str, list[Item]] = {items.EVENTS: [items.event_key(event.event_id)], items.LANES: lane_keys(event)}
-    found = dynamodb.get_all(deadline, keys)
+    found = dynamodb.get_all(deadline, keys_with_lanes(event))
+    return found_with_lanes(found)
+
+
+def keys_with_lanes(event: Event) -> dict[str, list[Item]]:
+    """List the keys of an event and of all its lanes, by their tables."""
+    return {items.EVENTS: [items.event_key(event.event_id)], items.LANES: lane_keys(event)}
+
+
+def found_with_lanes(found: Mapping[str, list[Item]]) -> tuple[Event, list[Lane]]:
+    """Return the event and its lanes among what was found, and keep in mind what the event is now."""
     return remember(items.to_event(found[items.EVENTS][0])), _in_order(found[items.LANES])
 
 
-def availability(event: Event, lane_items: list[Item]) -> Availability:
+def availability(event: Event, lanes: list[Lane]) -> Availability:
     """Count what is left and who waits.
 
     While people come and go, lanes that were read one after the other may count somebody on one side only,
     hence the bounds.
     """
-    lanes = [items.to_lane(item) for item in lane_items]
     available = sum(lane.available for lane in lanes)
     waiting = sum(lane.waiting for lane in lanes)
     return Availability(event, min(available, event.total_tickets), max(waiting, 0))

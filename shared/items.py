@@ -18,6 +18,7 @@ LANES: Final = os.environ["LANES_TABLE"]
 BOOKINGS: Final = os.environ["BOOKINGS_TABLE"]
 WAITING_LIST: Final = os.environ["WAITING_LIST_TABLE"]
 SOLD_OUT_INDEX: Final = os.environ["SOLD_OUT_INDEX"]
+CANCELLED_INDEX: Final = os.environ["CANCELLED_INDEX"]
 
 # The keys by which items are told apart; the first that an item has says what it is.
 _KEYS: Final = {
@@ -106,12 +107,19 @@ def to_event(item: Item) -> Event:
         created_at=_text(item, "createdAt"),
         request_fingerprint=_text(item, "requestFingerprint"),
         sold_out_at=_optional_text(item, "soldOutAt"),
+        cancelled_at=_optional_text(item, "cancelledAt"),
+        emptied_at=_optional_text(item, "emptiedAt"),
     )
 
 
 def to_last_sequence(item: Item) -> int:
     """Read the last number that an event's waiting list has handed out; 0 before the first."""
     return _number(item, "lastSequence") if "lastSequence" in item else 0
+
+
+def to_cancelled_at(item: Item) -> str | None:
+    """Read of an event, or of a lane, when the event was cancelled."""
+    return _optional_text(item, "cancelledAt")
 
 
 def lane_item(lane: Lane) -> Item:
@@ -133,6 +141,7 @@ def to_lane(item: Item) -> Lane:
         waiting=_number(item, "waiting"),
         changes=_number(item, "changes"),
         closed_at=_optional_text(item, "closedAt"),
+        cancelled_at=_optional_text(item, "cancelledAt"),
     )
 
 

@@ -9,6 +9,7 @@ Errors that a caller may meet:
     ├── IdempotencyKeyReused    the key opened another event before
     ├── BookingNotFound         the user never booked
     ├── BookingChanged          the booking to cancel is not the user's current one
+    ├── EventCancelled          there is nothing to be had of this event any more
     └── TryAgain                contention, throttling or a silent database, until the time budget ran out
         └── Stuck               settling was refused again and again
 
@@ -47,7 +48,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What people attend. All but `sold_out_at` is fixed when it is opened; `sold_out_at` is set once."""
+    """What people attend. All but the last three is fixed when it is opened; each of those is set once, for good.
+
+    `cancelled_at`: it does not take place, and nobody gets a ticket; `emptied_at`: and every claim is cancelled.
+    """
 
     event_id: str
     name: str
@@ -57,6 +61,8 @@ class Event:
     created_at: str
     request_fingerprint: str
     sold_out_at: str | None = None
+    cancelled_at: str | None = None
+    emptied_at: str | None = None
 
     def home_lane(self, user_id: str) -> int:
         """Return the number of the lane that this user's booking lives on: stable, and even over users."""
@@ -78,6 +84,7 @@ class Lane:
     waiting: int
     changes: int
     closed_at: str | None = None
+    cancelled_at: str | None = None  # of the event: from then on nobody gets a ticket or a place by this lane
 
     @property
     def is_open(self) -> bool:
@@ -196,6 +203,15 @@ class BookingChanged(TicketOfficeError):
     user_id: str
     booking_id: str
     detail = "The user's current booking is another one than the one to cancel."
+
+
+@dataclass(eq=False)
+class EventCancelled(TicketOfficeError):
+    """The event was cancelled, and who asks has no claim on it."""
+
+    event_id: str
+    cancelled_at: str
+    detail = "This event was cancelled."
 
 
 @dataclass(eq=False)

@@ -6,7 +6,7 @@ from shared import cancellation as cancelling
 from shared import claims, events, items, sale, telemetry, waiting_list
 from shared.claims import NewClaim
 from shared.dynamodb import Deadline, get_all
-from shared.model import Availability, Booking, Claim, Event, Status, TryAgain
+from shared.model import Availability, Booking, Claim, Event, EventCancelled, Status, TryAgain
 from shared.settle import settle
 from shared.telemetry import Metric
 
@@ -16,11 +16,15 @@ FRUITLESS_MAX = 3  # looks in vain of who books and is first in line: then the s
 def book(event_id: str, user_id: str, deadline: Deadline) -> Claim:
     """Give the user a ticket, or else a place in the waiting list, or the claim they have already.
 
-    Raises EventNotFound; TryAgain, after which the claim may exist: asking again answers with it.
+    Raises EventNotFound; EventCancelled; TryAgain, after which the claim may exist: asking again answers with it.
     """
     event = events.read_event(event_id, deadline)
     claim = NewClaim.of(event, user_id)
-    booking = None if event.sold_out_at else sale.buy(claim, deadline)
+    booking = None
+    if event.cancelled_at:
+        booking = claim.standing_or(EventCancelled(event_id, event.cancelled_at), deadline)
+    elif not event.sold_out_at:
+        booking = sale.buy(claim, deadline)
     if booking is None:
         booking = waiting_list.join(claim, deadline)
     if not claim.is_mine(booking):
@@ -40,11 +44,12 @@ def cancel(event_id: str, user_id: str, booking_id: str | None, deadline: Deadli
 def status(event_id: str, user_id: str | None, deadline: Deadline) -> tuple[Availability, Claim | None]:
     """Count what is left of an event; with a user, also read their claim. Raises EventNotFound; TryAgain."""
     event = events.read_event(event_id, deadline)
-    keys = {items.LANES: events.lane_keys(event)}
+    keys = events.keys_with_lanes(event)
     if user_id is not None:
         keys[items.BOOKINGS] = [items.booking_key(event, user_id)]
     found = get_all(deadline, keys)
-    availability = events.availability(event, found[items.LANES])
+    event, lanes = events.found_with_lanes(found)
+    availability = events.availability(event, lanes)
     bookings = found.get(items.BOOKINGS, [])
     return availability, _standing(event, items.to_booking(bookings[0]), deadline) if bookings else None
 

@@ -1,17 +1,22 @@
-"""What happens without a request: settling after the stream's hints, and the sweep that needs no hint."""
+"""What happens without a request: settling and emptying after the streams' hints, and the sweep that needs no hint."""
 
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
-from shared import audit, dynamodb, events, items, telemetry
+from shared import abandonment, audit, dynamodb, events, items, telemetry
 from shared.dynamodb import Deadline
-from shared.model import EventNotFound, TryAgain
+from shared.items import Item
+from shared.model import EventNotFound, TryAgain, now, seconds_between
 from shared.settle import settle
 from shared.telemetry import Metric, logger
 
 RESERVE_S = 5.0  # of an invocation's time, kept for the last request and the answer
+EMPTYING_S_MAX = 20.0  # of a sweep's time, for the claims of cancelled events: the most of it is for the audits
+EMPTIED_AUDIT_S = 3_600.0  # for so long an emptied event is audited; nothing of it moves any more
+CANCELLED_MAX = 1_000  # cancelled events that one sweep looks at
 SWEEP_SEGMENTS = 64  # parts of the index of sold-out events, swept in random order; an empty one costs half a read
 
 
@@ -42,8 +47,32 @@ def settle_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[
     return failed
 
 
+def empty_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[str]:
+    """Cancel all claims of each cancelled event that records name; return the sequence numbers of those that failed.
+
+    A failed record comes again: one whose event could not be emptied in time, and one that cannot be read.
+    """
+    deadline = Deadline.after(time_left_s - RESERVE_S)
+    failed: list[str] = []
+    for record in records:
+        change = record["dynamodb"]
+        try:
+            event_id = change["Keys"]["eventId"]["S"]
+        except (KeyError, TypeError):
+            logger.exception("unreadable record")
+            failed.append(change["SequenceNumber"])
+        else:
+            if not _emptied(event_id, deadline):
+                failed.append(change["SequenceNumber"])
+    if failed:
+        telemetry.outcome(Metric.RECORDS_FAILED, len(failed))
+    return failed
+
+
 def sweep(time_left_s: float) -> int:
-    """Settle and audit every sold-out event that the time allows; return how many were done.
+    """Settle and audit every sold-out or lately cancelled event that the time allows; return how many were done.
+
+    Before that it goes on with cancelled events that are not emptied, for EMPTYING_S_MAX.
 
     The order of the parts is random: over several sweeps none is left out, unless there are more than SWEEP_SEGMENTS
     times what one sweep can do; EventsNotSwept tells long before. A sweep reports even
@@ -51,7 +80,15 @@ def sweep(time_left_s: float) -> int:
     """
     deadline = Deadline.after(time_left_s - RESERVE_S)
     census: Counter[Metric] = Counter()
-    for event_id in _sold_out_events(deadline):
+    cancelled = list(islice(_cancelled_events(deadline), CANCELLED_MAX))
+    until = deadline.within(EMPTYING_S_MAX)
+    for item in cancelled:
+        if "emptiedAt" not in item:
+            age_s = seconds_between(item["cancelledAt"]["S"], now())
+            telemetry.outcome(Metric.EMPTYING_AGE, age_s, event_id=item["eventId"]["S"])
+            _emptied(item["eventId"]["S"], until)
+    never_sold_out = (item["eventId"]["S"] for item in cancelled if "soldOutAt" not in item)
+    for event_id in chain(never_sold_out, _sold_out_events(deadline)):
         census.update(_audited(event_id, deadline))
     census[Metric.EVENTS_NOT_SWEPT] += deadline.has_passed  # there may be more, nobody knows how many
     sums = (Metric.EVENTS_NOT_SWEPT, Metric.AVAILABLE_TICKETS, Metric.WAITING_LIST_COUNT)
@@ -87,14 +124,43 @@ def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
             event = events.read_event(event_id, deadline)
             seen = audit.audit(event, deadline)
             audit.report(event, seen)
+            is_cancelled = events.read_event(event_id, deadline).cancelled_at  # as the audit has left it in mind
         except Exception:  # noqa: BLE001  # as above
             logger.exception("not audited")
             return {Metric.EVENTS_NOT_SWEPT: 1}
+    if is_cancelled:
+        return {Metric.EVENTS_SWEPT: 1}  # nobody waits for its tickets
     return {
         Metric.EVENTS_SWEPT: 1,
         Metric.AVAILABLE_TICKETS: seen.available,
         Metric.WAITING_LIST_COUNT: seen.waiting,
     }
+
+
+def _emptied(event_id: str, deadline: Deadline) -> bool:
+    """Cancel the claims of a cancelled event; return whether all are. Its failure is its own."""
+    with logger.append_context_keys(event_id=event_id):
+        try:
+            abandonment.empty(event_id, deadline)
+        except EventNotFound:
+            logger.warning("record of an unknown event")
+        except TryAgain:
+            logger.warning("not emptied yet")  # whoever comes next goes on
+            return False
+        except Exception:  # noqa: BLE001  # as above
+            logger.exception("not emptied")
+            return False
+    return True
+
+
+def _cancelled_events(deadline: Deadline) -> Iterator[Item]:
+    """Yield what the index has of cancelled events that are not emptied, or not for long; until the deadline."""
+    try:
+        for item in dynamodb.all_items("Scan", deadline, TableName=items.EVENTS, IndexName=items.CANCELLED_INDEX):
+            if "emptiedAt" not in item or seconds_between(item["emptiedAt"]["S"], now()) < EMPTIED_AUDIT_S:
+                yield item
+    except TryAgain:
+        logger.warning("sweep ends early")
 
 
 def _sold_out_events(deadline: Deadline) -> Iterator[str]:

@@ -17,20 +17,23 @@ from dataclasses import replace
 from shared import dynamodb, events, items, telemetry
 from shared.claims import NewClaim
 from shared.dynamodb import Deadline, TransactItem
-from shared.model import Booking, Event, Lane, now
+from shared.model import Booking, Event, EventCancelled, Lane, now
 
 
 def buy(claim: NewClaim, deadline: Deadline) -> Booking | None:
     """Take a ticket for the claim, or return the claim the user has already.
 
-    Returns None when there is none: then the event is sold out, closed for good, and known to be so.
+    Returns None when there is none: then the event is sold out, closed for good, and known to be so. A lane that
+    refuses because the event was cancelled is not one without a ticket.
 
-    Raises TryAgain.
+    Raises EventCancelled; TryAgain.
     """
     home = claim.home_lane
     if booking := _buy_from(home, claim, deadline):
         return booking
     event, lanes = events.read_with_lanes(claim.event, deadline)
+    if event.cancelled_at:
+        return claim.standing_or(EventCancelled(event.event_id, event.cancelled_at), deadline)
     for lane in lanes[home:] + lanes[:home]:  # from home on, so that those who come by the last tickets spread
         if lane.available > 0 and lane.is_open and (booking := _buy_from(lane.number, claim, deadline)):
             return booking
@@ -70,7 +73,7 @@ def close(event: Event, lanes: list[Lane], deadline: Deadline) -> Event:
 
 
 def _buy_from(lane: int, claim: NewClaim, deadline: Deadline) -> Booking | None:
-    """Take a ticket from this lane; None if it has none to sell."""
+    """Take a ticket from this lane; None if it has none to sell. Raises EventCancelled; TryAgain."""
     while True:
         booking = claim.confirmed()
         refused = dynamodb.commit(_take(lane, claim, booking), deadline)
@@ -79,23 +82,25 @@ def _buy_from(lane: int, claim: NewClaim, deadline: Deadline) -> Booking | None:
         if standing := claim.refused_by(refused, position=1):
             return standing
         if refused.reasons[0].refused:
-            return None
+            return claim.refused_by_lane(refused.reasons[0].item, deadline)
 
 
 def _take(lane: int, claim: NewClaim, booking: Booking) -> list[TransactItem]:
     has_ticket = "available > :none"  # P1: never oversell
     is_open = "attribute_not_exists(closedAt)"  # P4: no queue jumping
+    takes_place = "attribute_not_exists(cancelledAt)"  # O3: of a cancelled event nobody gets a ticket
     take_ticket: TransactItem = {
         "Update": {
             "TableName": items.LANES,
             "Key": items.lane_key(claim.event.event_id, lane),
             "UpdateExpression": "ADD available :taken, changes :one",
-            "ConditionExpression": f"{has_ticket} AND {is_open}",
+            "ConditionExpression": f"{has_ticket} AND {is_open} AND {takes_place}",
             "ExpressionAttributeValues": {
                 ":none": items.number(0),
                 ":taken": items.number(-1),
                 ":one": items.number(1),
             },
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
     }
     return [take_ticket, claim.put(booking)]

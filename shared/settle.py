@@ -48,7 +48,7 @@ def settle(
     while promotions_max is None or promoted < promotions_max:
         last = last_drawn(event, deadline)
         if not last:
-            return promoted  # nobody ever waited: one read tells
+            return promoted  # nobody ever waited, or the event was cancelled: one read tells
         tickets = _tickets(events.read_lanes(event, deadline))
         if promotions_max is not None:
             tickets = tickets[: promotions_max - promoted]
@@ -139,12 +139,13 @@ def _confirm(event: Event, entry: Entry, moment: str) -> TransactItem:
 
 def _take(event: Event, lane: int, count: int) -> TransactItem:
     has_tickets = "available >= :count"  # P1: never oversell
+    takes_place = "attribute_not_exists(cancelledAt)"  # O3: of a cancelled event nobody gets a ticket
     return {
         "Update": {
             "TableName": items.LANES,
             "Key": items.lane_key(event.event_id, lane),
             "UpdateExpression": "ADD available :less, waiting :less, changes :count",
-            "ConditionExpression": has_tickets,
+            "ConditionExpression": f"{has_tickets} AND {takes_place}",
             "ExpressionAttributeValues": {":less": items.number(-count), ":count": items.number(count)},
         }
     }

@@ -23,6 +23,9 @@ class Metric(StrEnum):
     """The names of the metrics. What each means stands in docs/operations.md; none has its like under another name."""
 
     EVENT_OPENED = "EventOpened"
+    EVENT_CANCELLED = "EventCancelled"
+    EVENT_EMPTIED = "EventEmptied"
+    EMPTYING_AGE = "EmptyingAge"
     BOOKING_CONFIRMED = "BookingConfirmed"
     WAITING_JOINED = "WaitingJoined"
     BOOKING_PROMOTED = "BookingPromoted"
@@ -46,7 +49,11 @@ class Metric(StrEnum):
 
 # CloudWatch's names; what is not here counts. No metric has a dimension for the event: each event would be a metric of
 # its own, and each metric is paid for by the month. Which event it was, the line says.
-UNITS: Final = {Metric.PROMOTION_LATENCY: "Milliseconds", Metric.STRANDED_AGE: "Seconds"}
+UNITS: Final = {
+    Metric.PROMOTION_LATENCY: "Milliseconds",
+    Metric.STRANDED_AGE: "Seconds",
+    Metric.EMPTYING_AGE: "Seconds",
+}
 
 
 def outcome(

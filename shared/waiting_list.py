@@ -34,7 +34,7 @@ _fronts: dict[str, _Front] = {}
 
 
 def join(claim: NewClaim, deadline: Deadline) -> Booking:
-    """Put the claim at the end of the list, or return the claim the user has already. Raises TryAgain.
+    """Put the claim at the end of the list, or return the claim the user has already. Raises EventCancelled; TryAgain.
 
     Only for an event that is known to be sold out, which means that all its lanes are closed (P4). The booking
     is read first, so that people who ask again cost the event's one counter nothing.
@@ -47,6 +47,9 @@ def join(claim: NewClaim, deadline: Deadline) -> Booking:
         if refused is None:
             return booking
         if standing := claim.refused_by(refused, position=0):
+            return standing
+        home = refused.reasons[2]
+        if home.refused and (standing := claim.refused_by_lane(home.item, deadline)):
             return standing
 
 
@@ -69,8 +72,12 @@ def position_of(event: Event, booking: Booking, deadline: Deadline) -> Position:
 
 
 def last_drawn(event: Event, deadline: Deadline) -> int:
-    """Read the last number that the list handed out; 0 if nobody ever joined. Raises TryAgain."""
-    return items.to_last_sequence(dynamodb.get(deadline, items.EVENTS, items.event_key(event.event_id)) or {})
+    """Read the last number that the list handed out. Raises TryAgain.
+
+    0 if nobody ever joined, and where the event was cancelled: nobody is promoted any more.
+    """
+    item = dynamodb.get(deadline, items.EVENTS, items.event_key(event.event_id)) or {}
+    return 0 if items.to_cancelled_at(item) else items.to_last_sequence(item)
 
 
 def head(event: Event, length: int, last: int, deadline: Deadline) -> list[Entry]:
@@ -126,7 +133,8 @@ def _next_sequence(event: Event, deadline: Deadline) -> int:
 
 
 def _join(claim: NewClaim, booking: Booking) -> list[TransactItem]:
-    """Write booking, entry and count together (P3). The booking's condition speaks for all three."""
+    """Write booking, entry and count together (P3): if the user has no claim, and the event takes place."""
+    takes_place = "attribute_not_exists(cancelledAt)"  # O3: of a cancelled event nobody gets a place
     entry = Entry(
         booking.event_id, _sequence(booking), booking.user_id, booking.booking_id, joined_at=booking.joined_at or ""
     )
@@ -138,7 +146,9 @@ def _join(claim: NewClaim, booking: Booking) -> list[TransactItem]:
                 "TableName": items.LANES,
                 "Key": items.lane_key(booking.event_id, claim.home_lane),
                 "UpdateExpression": "ADD waiting :one, changes :one",
+                "ConditionExpression": takes_place,
                 "ExpressionAttributeValues": {":one": items.number(1)},
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         },
     ]

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared import items
-from shared.model import Booking, BookingChanged, BookingNotFound, Claim, Event, Status, TryAgain
+from shared.model import Booking, BookingChanged, BookingNotFound, Claim, Event, EventCancelled, Status, TryAgain
 from tests import promises
 from tests.proof.lambdas import Result
-from tests.proof.operations import EVENT, Book, Cancel, Operation
+from tests.proof.operations import EVENT, Abandon, Book, Cancel, Operation
 from tests.proof.stand_in import Change, Tables
 
 # How far a claim has come. It only ever goes up, and CANCELLED is its end.
 _STAGES = {Status.WAITING: 0, Status.CONFIRMED: 1, Status.CANCELLED: 2}
+
+BY_ITSELF = ("background", "sweep")  # how operations begin that do what no user asked for
 
 Standing = tuple[int, int] | None  # a user's claim number and its stage
 
@@ -39,7 +41,7 @@ class Made:
         before, after = (items.to_booking(old) if old else None), items.to_booking(new)
         what = _step(before, after)
         effect = (operation, what, after.booking_id)
-        if what == "promoted":  # by anyone, and only once for it ends the waiting
+        if what == "promoted" or operation.startswith(BY_ITSELF):  # of many users; each once, for it ends something
             return self
         if what == "made" and any(one[1:] == effect[1:] for one in self.effects):
             raise Violation(f"P7: {operation} made the booking {after.booking_id} a second time")
@@ -47,12 +49,18 @@ class Made:
             raise Violation(f"P7: {operation} had a second effect: {what} {after.booking_id}")
         return Made(self.effects | {effect})
 
+    def nothing_by(self, operation: str) -> "Made":
+        """Note that an operation was told that it has no effect. Raises Violation where it had one."""
+        if any(one[:2] == (operation, "made") for one in self.effects):
+            raise Violation(f"P7: {operation} was told that there is nothing to be had, and had made a claim")
+        return Made(self.effects | {(operation, "made", "")})
+
 
 NOTHING_MADE = Made()
 
 
 def check_tables(tables: Tables, *, drained: bool = False) -> None:
-    """Check P1 to P4, and with `drained` P6. Raises Violation."""
+    """Check P1 to P4 and O3, and with `drained` P6. Raises Violation."""
     if tables.identity in _checked and not drained:
         return
     if broken := promises.violations(snapshot(tables), drained=drained):
@@ -68,16 +76,24 @@ def snapshot(tables: Tables) -> promises.Snapshot:
 
 
 def check_change(
-    before: Tables, change: Change, owed: Mapping[str, frozenset[str]], together: frozenset[str] = frozenset()
+    before: Tables,
+    change: Change,
+    owed: Mapping[str, frozenset[str]],
+    together: frozenset[str] = frozenset(),
+    *,
+    cancelled: bool = False,
 ) -> None:
-    """Check P4 and P5 where somebody gets a ticket.
+    """Check P4 and P5 where somebody gets a ticket, and O3 where somebody gets a ticket or a place.
 
     `owed` says, by bookingId, who had been told to wait before it was asked for; `together`, who gets a ticket in the
-    same transaction, which is at the same moment. Raises Violation.
+    same transaction, which is at the same moment; `cancelled`, that the organiser was told that the event is
+    cancelled. Raises Violation.
     """
     old, new = change
     assert new is not None, "bookings are never deleted"
     got, had = items.to_booking(new), items.to_booking(old) if old else None
+    if cancelled and got.is_active:
+        raise Violation(f"O3: {got.booking_id} is {got.status} after the event was cancelled")
     if got.status is not Status.CONFIRMED:
         return
     waiting = {entry["bookingId"]["S"] for entry in before.of(items.WAITING_LIST)}
@@ -105,11 +121,15 @@ def check_answer(operation: Operation, result: Result, since: Standing, tables: 
         raise Violation(f"false alarm: {operation.name}: {', '.join(result.alarms)}")
     if result.failures and not faults:
         raise Violation(f"{operation.name} failed: {', '.join(result.failures)}")
-    if operation.user is None or (faults and isinstance(result.error, TryAgain)):
+    if faults and isinstance(result.error, TryAgain):
+        return
+    if isinstance(operation, Abandon):
+        _check_cancelled(operation, result, tables)
+    if operation.user is None:
         return
     now = current(tables, operation.user)
     if result.error:
-        _check_refusal(operation, result.error, since, now)
+        _check_refusal(operation, result.error, since, now, tables)
         return
     told: Booking = result.value.booking if isinstance(result.value, Claim) else result.value
     stage = (told.claim, _STAGES[told.status])
@@ -123,6 +143,8 @@ def check_answer(operation: Operation, result: Result, since: Standing, tables: 
 
 def check_repetition(operation: Operation, result: Result, again: Result, tables: Tables) -> None:
     """Check that the same request, sent again when all is quiet, gets the same answer as far as it still holds."""
+    if isinstance(operation, Abandon) and not result.error:
+        _check_cancelled(operation, again, tables, result.value.event.cancelled_at)
     now = current(tables, operation.user)
     if now is None or result.error or not isinstance(operation, (Book, Cancel)):
         return
@@ -134,6 +156,11 @@ def check_repetition(operation: Operation, result: Result, again: Result, tables
     repeated: Booking = again.value.booking if isinstance(again.value, Claim) else again.value
     if repeated != now or (isinstance(again.value, Claim) and again.value.is_new):
         raise Violation(f"P7: {operation.name} repeated was told {again.value}, and it is {now}")
+
+
+def refused_for_good(result: Result) -> bool:
+    """Tell whether the answer was that there is nothing to be had, and will not be."""
+    return isinstance(result.error, EventCancelled)
 
 
 def told_to_wait(result: Result) -> Iterable[str]:
@@ -162,7 +189,21 @@ def _step(before: Booking | None, after: Booking) -> str:
     raise Violation(f"{promise}: a booking became {after} from {before}")
 
 
-def _check_refusal(operation: Operation, error: Exception, since: Standing, now: Booking | None) -> None:
+def _check_cancelled(operation: Operation, result: Result, tables: Tables, cancelled_at: str | None = None) -> None:
+    """Check that the organiser is told what is true, and the same each time."""
+    stored = event_of(tables).cancelled_at
+    told = None if result.error else result.value.event.cancelled_at
+    if told is None or told != stored or told != (cancelled_at or told):
+        raise Violation(f"O3: {operation.name} was told {result}, and the event was cancelled at {stored}")
+
+
+def _check_refusal(
+    operation: Operation, error: Exception, since: Standing, now: Booking | None, tables: Tables
+) -> None:
+    if isinstance(operation, Book) and isinstance(error, EventCancelled):
+        still_active = since is not None and now is not None and now.is_active and now.claim == since[0]
+        if event_of(tables).cancelled_at and not still_active:
+            return
     if isinstance(operation, Cancel) and isinstance(error, BookingNotFound) and since is None:
         return
     if isinstance(operation, Cancel) and isinstance(error, BookingChanged) and now is not None:

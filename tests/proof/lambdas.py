@@ -16,6 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 from shared import (
+    abandonment,
     audit,
     cancellation,
     claims,
@@ -38,7 +39,8 @@ MOMENT = "2026-05-01T18:00:00.000Z"
 REQUESTS_MAX = 200  # of one operation: more would be a loop without an end
 
 _ROOMS = (
-    audit, cancellation, claims, dynamodb, events, items, office, promotion, sale, settle, telemetry, waiting_list,
+    abandonment, audit, cancellation, claims, dynamodb, events, items, office, promotion, sale, settle, telemetry,
+    waiting_list,
 )  # fmt: skip
 
 

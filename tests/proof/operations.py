@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
-from shared import events, office, promotion
+from shared import abandonment, events, office, promotion
 from shared.dynamodb import Deadline
 from shared.model import Event
 
@@ -121,7 +121,7 @@ class Cancel(Operation):
 class Promote(Operation):
     """The promoter on a batch of records of the Bookings stream: what it is told of each is its lane."""
 
-    lanes: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -132,14 +132,48 @@ class Promote(Operation):
         """Settle the batch; `deadline` is that of the invocation."""
         records = [
             {"dynamodb": {"Keys": {"laneId": {"S": lane}}, "SequenceNumber": str(number)}}
-            for number, lane in enumerate(self.lanes)
+            for number, lane in enumerate(self.records)
         ]
         return promotion.settle_batch(records, deadline.at_s)
 
 
 @dataclass(frozen=True)
+class Abandon(Operation):
+    """POST /events/{eventId}/cancel."""
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "organiser" or "organiser again"."""
+        return f"organiser{self.tag}"
+
+    def call(self, deadline: Deadline) -> Any:
+        """Cancel the event."""
+        return abandonment.cancel_event(EVENT, deadline)
+
+
+@dataclass(frozen=True)
+class Empty(Operation):
+    """The background on a batch of records of the Events stream: what it is told of each is its event."""
+
+    records: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return "background"."""
+        return f"background{self.tag}"
+
+    def call(self, deadline: Deadline) -> list[str]:
+        """Empty the event; `deadline` is that of the invocation."""
+        records = [
+            {"dynamodb": {"Keys": {"eventId": {"S": event}}, "SequenceNumber": str(number)}}
+            for number, event in enumerate(self.records)
+        ]
+        return promotion.empty_batch(records, deadline.at_s)
+
+
+@dataclass(frozen=True)
 class Sweep(Operation):
-    """The sweep of sold-out events."""
+    """The sweep of sold-out and cancelled events."""
 
     @property
     def name(self) -> str:

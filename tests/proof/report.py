@@ -29,6 +29,7 @@ _CHECKED_BY = {
     "P6": "every end, when the stream is drained; after a lost record, when the sweep was there",
     "P7": "every change, every answer, and at every end each request once more",
     "P8": "every search with a crash",
+    "O3": "every change; and every end, as P6",
 }
 
 

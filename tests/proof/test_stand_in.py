@@ -16,8 +16,12 @@ from shared.wire import RequestFailed
 from tests.proof.conditions import name_of
 from tests.proof.explore import Scenario, start
 from tests.proof.lambdas import Node, Request, simulated
-from tests.proof.operations import EVENT, Open, Operation, Sweep
+from tests.proof.operations import EVENT, Abandon, Open, Operation, Sweep
 from tests.proof.scenarios import (
+    ABANDON_AND_JOIN,
+    ABANDON_AND_PROMOTE,
+    ABANDON_AND_RELEASE,
+    ABANDON_SOLD_OUT,
     BOOKS_TWICE,
     CANCELS_TWICE,
     COMES_BACK,
@@ -64,6 +68,11 @@ _OUTCOMES = {
     ("release", _NO, _OK),
     ("leave", _OK, _OK, _OK),
     ("leave", _NO, _OK, _OK),
+    # Of a cancelled event: lanes refuse joins, and claims are cancelled several at once.
+    ("join", _OK, _OK, _NO),
+    ("leave", _OK, _OK, _OK, _OK),
+    ("leave", _NO, _OK, _OK, _OK),
+    ("leave", _OK, _OK, _OK, _OK, _OK, _OK),
 }
 
 
@@ -158,7 +167,8 @@ def test_every_transaction_has_each_of_its_outcomes_on_both(engine: Engine) -> N
         found["open", _OK, _OK] = opening, next(step.request for step in steps(opening, Ground()) if step.request)
         for scenario in (
             LEFT_AND_BOOKS_TWICE, BOOKS_TWICE, CANCELS_TWICE, COMES_BACK, CROWDED_LANES, HEIR_COMES_BACK, HEIR_LEAVES,
-            LATE_JOINER, OPENED_TWICE, RELEASE_AND_JOIN,
+            LATE_JOINER, OPENED_TWICE, RELEASE_AND_JOIN, ABANDON_AND_JOIN, ABANDON_AND_PROMOTE, ABANDON_AND_RELEASE,
+            ABANDON_SOLD_OUT,
         ):  # fmt: skip
             for world, step in _moments(scenario):
                 if step.request and step.request.operation == TRANSACT:
@@ -170,7 +180,11 @@ def test_every_transaction_has_each_of_its_outcomes_on_both(engine: Engine) -> N
         _same(engine, world.tables, request)
 
 
-@pytest.mark.parametrize("scenario", [RELEASE_AND_JOIN, SWEEP_AND_LEAVES, LATE_JOINER], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "scenario",
+    [RELEASE_AND_JOIN, SWEEP_AND_LEAVES, LATE_JOINER, ABANDON_AND_JOIN, ABANDON_AND_RELEASE],
+    ids=lambda one: one.name,
+)
 @pytest.mark.parametrize("seed", range(3))
 def test_walks_through_scenarios_are_the_same_on_both(engine: Engine, scenario: Scenario, seed: int) -> None:
     """One schedule, from its first request to its last."""
@@ -178,7 +192,7 @@ def test_walks_through_scenarios_are_the_same_on_both(engine: Engine, scenario: 
 
 
 _USERS = ("ann", "bob", "cat")
-_OPERATIONS = st.sampled_from([*map(books, _USERS), *map(cancels, _USERS), Sweep()])
+_OPERATIONS = st.sampled_from([*map(books, _USERS), *map(cancels, _USERS), Sweep(), Abandon()])
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
@@ -230,7 +244,7 @@ def _same(engine: Engine, tables: Tables, request: Request) -> Effect:
 
 
 def _of_the_event(found: list[Any]) -> list[Any]:
-    """Leave out what other tests left: the index of sold-out events shows all of them."""
+    """Leave out what other tests left: the indexes of sold-out and cancelled events show all of them."""
     return [item for item in found if item.get("eventId", {"S": EVENT})["S"] == EVENT]
 
 
