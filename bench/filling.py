@@ -43,8 +43,13 @@ def opened(lanes: int, total_tickets: int) -> Event:
 def on_sale(event: Event, left_in_each_lane: int) -> Iterator[Put]:
     """Yield an event and its lanes, with all other tickets sold."""
     yield items.EVENTS, items.event_item(event)
+    share, rest = divmod(event.total_tickets, event.lanes)
     for number in range(event.lanes):
-        yield items.LANES, items.lane_item(Lane(event.event_id, number, left_in_each_lane, waiting=0, changes=0))
+        tickets = share + (number < rest)
+        yield (
+            items.LANES,
+            items.lane_item(Lane(event.event_id, number, tickets, left_in_each_lane, waiting=0, changes=0)),
+        )
 
 
 def confirmed(event: Event, users: Iterable[str]) -> Iterator[Put]:

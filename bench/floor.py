@@ -20,6 +20,7 @@ Act = Callable[[Any, str, int, str], object]  # with a client: event, lanes, use
 
 _MOMENT = {"S": "2026-05-01T18:00:00.000Z"}
 _ONE, _LESS, _NONE = {"N": "1"}, {"N": "-1"}, {"N": "0"}
+_ON_SALE = "(attribute_not_exists(opensAt) OR opensAt <= :now) AND (attribute_not_exists(closesAt) OR closesAt > :now)"
 
 
 def per_second(act: Act, endpoint: str, event_id: str, processes: int, seconds: float) -> float:
@@ -32,10 +33,10 @@ def per_second(act: Act, endpoint: str, event_id: str, processes: int, seconds: 
 def book(client: Any, event_id: str, lanes: int, user: str) -> None:
     """Take a ticket."""
     put = _booking(event_id, lanes, user, "CONFIRMED", {"bookedAt": _MOMENT})
-    take = _lane(
-        event_id, lanes, user, "ADD available :less, changes :one", {":less": _LESS, ":one": _ONE, ":none": _NONE}
-    )
-    take["Update"]["ConditionExpression"] = "available > :none AND attribute_not_exists(closedAt)"
+    values = {":less": _LESS, ":one": _ONE, ":none": _NONE, ":now": _MOMENT}
+    take = _lane(event_id, lanes, user, "ADD available :less, changes :one", values)
+    take["Update"]["ConditionExpression"] = f"available > :none AND attribute_not_exists(closedAt) AND {_ON_SALE}"
+    take["Update"]["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
     client.transact_write_items(TransactItems=[take, put])
 
 
@@ -44,7 +45,7 @@ def join(client: Any, event_id: str, lanes: int, user: str) -> None:
     client.get_item(TableName="BookingsTable", Key=_booking_key(event_id, lanes, user), ConsistentRead=True)
     drawn = client.update_item(
         TableName="EventsTable", Key=_event(event_id), UpdateExpression="ADD lastSequence :one",
-        ExpressionAttributeValues={":one": _ONE}, ReturnValues="UPDATED_NEW",
+        ExpressionAttributeValues={":one": _ONE}, ReturnValues="ALL_NEW",
     )["Attributes"]["lastSequence"]  # fmt: skip
     put = _booking(event_id, lanes, user, "WAITING", {"sequence": drawn, "joinedAt": _MOMENT})
     booking_id = put["Put"]["Item"]["bookingId"]
@@ -52,14 +53,16 @@ def join(client: Any, event_id: str, lanes: int, user: str) -> None:
         "stripeId": {"S": f"{event_id}#0"}, "sequence": drawn, "userId": {"S": user},
         "bookingId": booking_id, "joinedAt": _MOMENT,
     }  # fmt: skip
-    count = _lane(event_id, lanes, user, "ADD waiting :one, changes :one", {":one": _ONE})
+    count = _lane(event_id, lanes, user, "ADD waiting :one, changes :one", {":one": _ONE, ":now": _MOMENT})
+    count["Update"] |= {"ConditionExpression": _ON_SALE, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
     client.transact_write_items(TransactItems=[put, {"Put": {"TableName": "WaitingListTable", "Item": entry}}, count])
 
 
 def status(client: Any, event_id: str, lanes: int, _user: str) -> None:
-    """Read all lanes."""
-    keys = [{"laneId": {"S": f"{event_id}#{lane}"}} for lane in range(lanes)]
-    client.batch_get_item(RequestItems={"LanesTable": {"Keys": keys, "ConsistentRead": True}})
+    """Read the event and all lanes."""
+    keys = {"EventsTable": [_event(event_id)]}
+    keys["LanesTable"] = [{"laneId": {"S": f"{event_id}#{lane}"}} for lane in range(lanes)]
+    client.batch_get_item(RequestItems={table: {"Keys": some, "ConsistentRead": True} for table, some in keys.items()})
 
 
 def _for_a_while(act: Act, endpoint: str, event_id: str, process: int, seconds: float) -> float:

@@ -87,12 +87,12 @@ def _measured(engine_pid: int, devnull: Any) -> dict[str, float]:
     from shared import contract, dynamodb, events, office, sale, telemetry
     from shared.claims import NewClaim
     from shared.dynamodb import Deadline
-    from shared.model import Claim
+    from shared.model import Claim, Terms
 
     deadline = partial(Deadline.after, 60.0)
     handler: Any = telemetry.logger.registered_handler
     handler.stream = devnull
-    event = events.open_event("The stadium", 1_000_000, deadline())
+    event = events.open_event(Terms("The stadium", 1_000_000), deadline())
     router = gateway.Router(template.load().routes)
     found = router.find("POST", "/book")
     assert found

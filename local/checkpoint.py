@@ -1,4 +1,4 @@
-"""How far the stream has been read, on disk: what was done before a stop is not done again, what was not is.
+"""How far a function has read its streams, on disk: what was done before a stop is not done again, what was not is.
 
 A checkpoint that is behind is harmless, since the function may see a record twice (P7). So it is written after a
 batch is done, never before, and not forced to the disk platter: after a power cut it may be old, not torn.
@@ -21,7 +21,7 @@ class Position:
 
 
 class Checkpoint:
-    """The positions of all shards, by stream; a stream that was made anew begins with none."""
+    """The positions of all shards, by mapping and stream; a stream that was made anew begins with none."""
 
     def __init__(self, path: Path) -> None:
         """Read what is there.
@@ -42,9 +42,9 @@ class Checkpoint:
         except (ValueError, TypeError, AttributeError) as error:
             raise _corrupt(path, error) from None
 
-    def of(self, stream: str) -> dict[str, Position]:
-        """Give the positions in one stream, by shard: change them, then `save`."""
-        return self._streams.setdefault(stream, {})
+    def of(self, mapping: str, stream: str) -> dict[str, Position]:
+        """Give the positions of one event source mapping in one stream, by shard: change them, then `save`."""
+        return self._streams.setdefault(f"{mapping} {stream}", {})
 
     def save(self) -> None:
         """Write all positions; a reader, and a crash, finds the old file or the new one."""

@@ -1,9 +1,10 @@
-"""The feeder: one process that hands the records of the stream to their function, as an event source mapping does.
+"""A feeder: one process that hands the records of streams to one function, as its event source mappings do.
 
 python -m local.feeder ARGUMENTS (JSON, from the supervisor)
 
-Shards are read in turn, a parent to its end before its children. What cannot be read now (the database is away, a
-limit of AWS's) is read later: the feeder never gives up on that by itself.
+Each function has a feeder of its own, so that none waits for another. Shards are read in turn, a parent to its end
+before its children. What cannot be read now (the database is away, a limit of AWS's) is read later: the feeder never
+gives up on that by itself.
 """
 
 import json
@@ -49,7 +50,7 @@ class Shard:
 
 
 class Feeder:
-    """All shards of one stream."""
+    """All shards of one stream, as one event source mapping reads them."""
 
     def __init__(self, stream: Stream, function: Runtime, database: Database, checkpoint: Checkpoint, failed: Path):
         """Take the stream of the template, the function it feeds, and where to keep what."""
@@ -78,7 +79,9 @@ class Feeder:
                     self._advance(shard)
             self._away_s = AWAY_S_MIN
         except (BotoCoreError, ClientError) as error:
-            runtime.log("the stream cannot be read now", error=str(error), again_after_s=self._away_s)
+            runtime.log(
+                "the stream cannot be read now", mapping=self._stream.name, error=str(error), again_after_s=self._away_s
+            )
             pause_s, self._away_s = self._away_s, min(AWAY_S_MAX, self._away_s * 2)
             return pause_s
         due = [shard.due_s for shard in self._ready()] + [self._discovery_due_s]
@@ -148,7 +151,7 @@ class Feeder:
             if "LatestStreamArn" not in table:
                 raise StartError(f"the table {self._stream.table} has no stream")
             self._arn = table["LatestStreamArn"]
-            self._positions = self._checkpoint.of(self._arn)
+            self._positions = self._checkpoint.of(self._stream.name, self._arn)
         listed = self._list_shards()
         for shard_id, parent in listed.items():
             position = self._positions.setdefault(shard_id, Position())
@@ -207,18 +210,14 @@ def _keep_raw(response_dict: dict[str, Any], customized_response_dict: dict[str,
 def main() -> None:
     """Feed until the supervisor says stop; the batch in hand is finished first."""
     with child() as (arguments, lifeline, system):
-        if system.stream is None:
-            raise StartError("the template has no stream")
-        function = runtime.load([system.functions[system.stream.function]])[system.stream.function]
-        feeder = Feeder(
-            system.stream,
-            function,
-            Database(**arguments["database"]),
-            Checkpoint(Path(arguments["checkpoint"])),
-            Path(arguments["failed_records"]),
-        )
+        name = arguments["function"]
+        function = runtime.load([system.functions[name]])[name]
+        database = Database(**arguments["database"])
+        checkpoint, failed = Checkpoint(Path(arguments["checkpoint"])), Path(arguments["failed_records"])
+        streams = [stream for stream in system.streams if stream.function == name]
+        feeders = [Feeder(stream, function, database, checkpoint, failed) for stream in streams]
         lifeline.ready()
-        while not lifeline.stop.wait(feeder.turn()):
+        while not lifeline.stop.wait(min(feeder.turn() for feeder in feeders)):
             pass
 
 

@@ -4,7 +4,7 @@ DATA/
     lock             held by flock as long as the program lives; the system frees it, even after kill -9. It says
                      which process that is and, once that is up, where its database answers (for `python -m ops`)
     tickets.db       the tables (SQLite)
-    checkpoint.json  how far the stream has been read
+    checkpoints/     how far each function has read its streams, a file for each
     issuer.json      with --auth: the issuer's address and its private key, as long as it runs
     failed-records/  stream records that were given up, as Lambda writes them to S3
     logs/            one log per part, begun anew at each start
@@ -38,13 +38,14 @@ class Folder:
         self.path = path
         self.is_throw_away = is_throw_away
         self.database = path / "tickets.db"
-        self.checkpoint = path / "checkpoint.json"
+        self.checkpoints = path / "checkpoints"
         self.failed_records = path / "failed-records"
         self.issuer = path / "issuer.json"
         self.logs = path / "logs"
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
             self.failed_records.mkdir(exist_ok=True)
+            self.checkpoints.mkdir(exist_ok=True)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StartError(f"the data folder {path} cannot be used: {error.strerror}") from None
@@ -58,6 +59,10 @@ class Folder:
             )
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+    def checkpoint(self, function: str) -> Path:
+        """Give the file that says how far a function has read its streams."""
+        return self.checkpoints / f"{function}.json"
 
     def announce(self, database: str) -> None:
         """Tell whoever finds the folder in use where its database answers, e.g. "embedded http://127.0.0.1:1"."""

@@ -1,8 +1,8 @@
 """The supervisor: starts the parts, keeps them running, stops them in order.
 
-start   engine -> tables -> workers, feeder, scheduler -> "ready"
+start   engine -> tables -> workers, feeders, scheduler -> "ready"
 run     what dies is started again; what keeps dying stops everything, with the reason
-stop    workers -> feeder, scheduler -> engine: nobody is left without what it needs; 5 s at most in all
+stop    workers -> feeders, scheduler -> engine: nobody is left without what it needs; 5 s at most in all
 """
 
 import os
@@ -56,17 +56,19 @@ class Supervisor:
         self.database = Database.embedded(self._engine.endpoint) if self._engine else Database.at(endpoint or "")
         self.made: list[str] = []  # tables
         self.workers = len(listening)
-        Checkpoint(folder.checkpoint)  # a corrupt one is told now
         common = {"template": str(system.path), "parameters": dict(system.parameters)}
         kept = {"failed_records": str(folder.failed_records.absolute())}
-        fed = kept | {"database": asdict(self.database), "checkpoint": str(folder.checkpoint)}
+        fed = kept | {"database": asdict(self.database)}
         self._workers = [
             Part(f"worker-{number}", "local.worker", common | {"issuer": issuer}, folder.logs)
             for number in range(1, len(listening) + 1)
         ]
         self._others = []
-        if system.stream:
-            self._others.append(Part("feeder", "local.feeder", common | fed, folder.logs))
+        for function in dict.fromkeys(stream.function for stream in system.streams):
+            path = folder.checkpoint(function)
+            Checkpoint(path)  # a corrupt one is told now
+            its = {"function": function, "checkpoint": str(path)}
+            self._others.append(Part(f"feeder-{function}", "local.feeder", common | fed | its, folder.logs))
         if system.schedules:
             self._others.append(Part("scheduler", "local.scheduler", common | kept, folder.logs))
         self._deaths: dict[str, deque[float]] = {}

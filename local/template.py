@@ -1,4 +1,4 @@
-"""template.yaml, read for one machine: routes, functions, tables, the stream and the schedules.
+"""template.yaml, read for one machine: routes, functions, tables, streams and schedules.
 
 The template is the truth; nothing here restates it. What concerns only AWS (policies, log groups, alarms) is
 passed over; what would change how the system behaves and is not understood is refused, so that the program on
@@ -91,6 +91,7 @@ class Table:
 class Stream:
     """An event source mapping from a table's stream to a function; -1 stands for "without end", as on AWS."""
 
+    name: str  # the mapping's logical id, which SAM makes of those of function and event
     table: str
     function: str
     patterns: tuple[Mapping[str, Any], ...]
@@ -116,11 +117,15 @@ class System:
     functions: Mapping[str, Function]
     routes: tuple[Route, ...]
     tables: tuple[Table, ...]
-    stream: Stream | None
+    streams: tuple[Stream, ...]
     schedules: tuple[Schedule, ...]
     cors: Cors | None
     path: Path = TEMPLATE
     parameters: Mapping[str, str] = field(default_factory=dict)  # those that do not have their defaults
+
+    def stream(self, name: str) -> Stream:
+        """Give the event source mapping with this logical id. Raises: StopIteration where there is none."""
+        return next(stream for stream in self.streams if stream.name == name)
 
 
 def load(path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> System:
@@ -143,9 +148,7 @@ def load(path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> 
             tables.append(_table(name, body, values))
         elif kind == "AWS::Serverless::HttpApi":
             apis.append(http_api.read(name, body, values))
-    streams = [trigger for trigger in triggers if isinstance(trigger, Stream)]
-    if len(streams) > 1:
-        raise TemplateError(f"one stream is read here, the template has {len(streams)}")
+    streams = tuple(trigger for trigger in triggers if isinstance(trigger, Stream))
     if len(apis) > 1:
         raise TemplateError(f"one HTTP API is read here, the template has {len(apis)}")
     api = apis[0] if apis else HttpApi()
@@ -154,7 +157,7 @@ def load(path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> 
         functions=functions,
         routes=_behind(api, _distinct([trigger for trigger in triggers if isinstance(trigger, Route)])),
         tables=tuple(tables),
-        stream=streams[0] if streams else None,
+        streams=streams,
         schedules=tuple(trigger for trigger in triggers if isinstance(trigger, Schedule)),
         cors=api.cors,
         path=path.absolute(),
@@ -203,7 +206,7 @@ def _trigger(function: str, event: str, trigger: Any, values: intrinsics.Values)
     if kind == "HttpApi":
         return _route(function, properties, values, where)
     if kind == "DynamoDB":
-        return _stream(function, properties, values, where)
+        return _stream(function, event, properties, values)
     if kind in ("Schedule", "ScheduleV2"):
         return _schedule(function, properties, values, where)
     raise TemplateError(f"{where}: events of the type {kind} are not understood here")
@@ -220,7 +223,8 @@ def _route(function: str, properties: Mapping[str, Any], values: intrinsics.Valu
     return Route(method, path, function)
 
 
-def _stream(function: str, properties: Mapping[str, Any], values: intrinsics.Values, where: str) -> Stream:
+def _stream(function: str, event: str, properties: Mapping[str, Any], values: intrinsics.Values) -> Stream:
+    where = f"{function}.Events.{event}"
     only(properties, _STREAM_PROPERTIES, where)
     source = properties.get("Stream")
     attribute = source.get("Fn::GetAtt") if isinstance(source, dict) else None
@@ -236,6 +240,7 @@ def _stream(function: str, properties: Mapping[str, Any], values: intrinsics.Val
     if responses not in ([], ["ReportBatchItemFailures"]):
         raise TemplateError(f"{where}.FunctionResponseTypes: {responses} is not understood here")
     return Stream(
+        name=function + event,
         table=table,
         function=function,
         patterns=_patterns(rest.get("FilterCriteria") or {}, f"{where}.FilterCriteria"),

@@ -84,7 +84,7 @@ def _parsed(name: str, content: bytes) -> _File:
 
 def _event_of(record: Any) -> str | None:
     try:
-        return str(items.event_of(record["dynamodb"]["Keys"]["laneId"]["S"])) or None
+        return items.event_of_key(record["dynamodb"]["Keys"]) or None
     except (KeyError, TypeError, AttributeError):
         return None
 

@@ -52,7 +52,7 @@ class Story:
             self._post("book", {"userId": f"user-{n}", "eventId": self.event_id})
             time.sleep(0.05)
         self._cancels(25)
-        with self._stopped("local.feeder"):
+        with self._stopped('"function": "PromoteFunction"'):
             self._cancels(14)
         self._cancels(25)
         with self._stopped("dynoxide"):

@@ -24,8 +24,12 @@ from shared.model import (
     BookingNotFound,
     EventNotFound,
     IdempotencyKeyReused,
+    ImpossibleWindow,
+    NotOnSale,
     TicketOfficeError,
+    TicketsBooked,
     TryAgain,
+    WaitingListFull,
 )
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -54,6 +58,11 @@ class InvalidRequest(TicketOfficeError):
         super().__init__(errors)
         self.errors = errors
 
+    @property
+    def facts(self) -> dict[str, object]:
+        """Tell which fields, and what is wrong with each."""
+        return {"errors": self.errors}
+
 
 # Error -> HTTP status, code, title. The only place where the two meet.
 PROBLEMS: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
@@ -64,8 +73,12 @@ PROBLEMS: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     EventNotFound: (404, "event-not-found", "Event not found"),
     BookingNotFound: (404, "booking-not-found", "Booking not found"),
     BookingChanged: (409, "booking-changed", "Booking changed"),
+    NotOnSale: (409, "not-on-sale", "Not on sale"),
+    WaitingListFull: (409, "waiting-list-full", "Waiting list full"),
+    TicketsBooked: (409, "tickets-booked", "Tickets booked"),
     BodyTooLarge: (413, "body-too-large", "Body too large"),
     InvalidRequest: (422, "invalid-request", "Invalid request"),
+    ImpossibleWindow: (422, "invalid-request", "Invalid request"),
     IdempotencyKeyReused: (422, "idempotency-key-reused", "Idempotency-Key reused"),
     TryAgain: (503, "try-again", "Try again"),
     Exception: (500, "internal-error", "Internal error"),
@@ -191,8 +204,8 @@ def _problem(app: APIGatewayHttpResolver, error: Exception) -> Response[str]:
         "code": code,
         "requestId": payload["requestContext"]["requestId"],
     }
-    if isinstance(error, InvalidRequest):
-        problem["errors"] = error.errors
+    if isinstance(error, TicketOfficeError):
+        problem |= error.facts
     headers = {"Cache-Control": "no-store"}
     if isinstance(error, NotSignedIn):
         headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 wants it with every 401

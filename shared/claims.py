@@ -7,10 +7,9 @@ condition names the number, a request that arrives late finds its number gone by
 import uuid
 from dataclasses import dataclass, replace
 
-from shared import dynamodb, events, items
+from shared import dynamodb, items
 from shared.dynamodb import Deadline, Refused, TransactItem
-from shared.items import Item
-from shared.model import Booking, Event, EventCancelled, Status, TicketOfficeError, TryAgain, now
+from shared.model import Booking, Event, Status, TicketOfficeError, TryAgain, now
 
 
 @dataclass(slots=True)
@@ -88,31 +87,6 @@ class NewClaim:
         self.number, self.uncertain = standing.claim + 1, False  # what may still arrive finds its number gone by
         return None
 
-    def refused_by_lane(self, lane: Item | None, deadline: Deadline) -> Booking | None:
-        """Say what a lane refused that was such: the user's standing claim, where the event was cancelled.
-
-        Returns None where the lane refused because it has no ticket to sell.
-
-        Raises EventCancelled where the user has no claim; TryAgain.
-        """
-        assert lane is not None, "a lane is never deleted, and shows itself when it refuses"
-        cancelled_at = items.to_cancelled_at(lane)
-        if cancelled_at is None:
-            return None
-        events.remember(replace(self.event, cancelled_at=cancelled_at))  # it is for good
-        return self.standing_or(EventCancelled(self.event.event_id, cancelled_at), deadline)
-
-    def standing_or(self, refusal: TicketOfficeError, deadline: Deadline) -> Booking:
-        """Return the user's standing claim; raise the refusal where there is none, and none of this request can come.
-
-        Raises TryAgain while an unanswered try of this request may make a claim yet.
-        """
-        if standing := self.met(read_booking(self.event, self.user_id, deadline)):
-            return standing
-        if self.uncertain:
-            raise TryAgain("uncertain")
-        raise refusal
-
     def is_mine(self, booking: Booking) -> bool:
         """Tell whether this request made that booking."""
         return booking.booking_id == self.booking_id
@@ -120,6 +94,20 @@ class NewClaim:
     def _booking(self, status: Status, **facts: object) -> Booking:
         booking = Booking(self.event.event_id, self.user_id, self.booking_id, self.number, status)
         return replace(booking, **facts)  # type: ignore[arg-type]  # facts are fields of Booking
+
+
+def standing_or_raise(claim: NewClaim, refusal: TicketOfficeError, deadline: Deadline) -> Booking:
+    """Return the user's active claim, with which they are answered whatever refuses another; else raise the refusal.
+
+    It is looked for after what refused was seen: so one that is not there now was not there then.
+
+    Raises TryAgain, too, where an earlier try of this request may still be let in.
+    """
+    if standing := claim.met(read_booking(claim.event, claim.user_id, deadline)):
+        return standing
+    if claim.uncertain:
+        raise TryAgain("uncertain")
+    raise refusal
 
 
 def read_booking(event: Event, user_id: str, deadline: Deadline) -> Booking | None:

@@ -3,10 +3,12 @@
 Nothing below the functions knows them; the promoter and the sweep never import them.
 """
 
+import re
 import unicodedata
-from typing import Annotated, Any, Literal, Self
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -14,13 +16,17 @@ from shared.model import (
     ID_LENGTH_MAX,
     NAME_LENGTH_MAX,
     TICKETS_MAX,
+    WAITING_LIST_LIMIT_MAX,
     Availability,
     Booking,
     Claim,
     Event,
     Position,
     Status,
+    as_moment,
 )
+
+_RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def _printable(value: str) -> str:
@@ -48,8 +54,28 @@ def _to_name(value: object) -> object:
     return _printable(value)
 
 
+def _to_moment(value: object) -> object:
+    """Read a moment as RFC 3339 has it, with its offset; it becomes UTC, in milliseconds."""
+    if not isinstance(value, str):
+        return value  # for pydantic to refuse
+    try:
+        if _RFC_3339.fullmatch(value):
+            return as_moment(datetime.fromisoformat(value))
+    except (ValueError, OverflowError):
+        pass  # no such day, or one before the first year or after the last
+    raise PydanticCustomError("moment", "must be a moment with its offset, such as 2026-05-01T20:00:00+02:00")
+
+
 Id = Annotated[str, BeforeValidator(_to_id, json_schema_input_type=str | int)]
 Name = Annotated[str, BeforeValidator(_to_name), StringConstraints(min_length=1, max_length=NAME_LENGTH_MAX)]
+Tickets = Annotated[int, Field(strict=True, ge=1, le=TICKETS_MAX)]
+Moment = Annotated[
+    str,
+    BeforeValidator(
+        _to_moment, json_schema_input_type=Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    ),
+]
+Limit = Annotated[int, Field(strict=True, ge=0, le=WAITING_LIST_LIMIT_MAX)]
 
 
 class _Wire(BaseModel):
@@ -60,11 +86,20 @@ class _Answer(_Wire):
     model_config = ConfigDict(validate_by_name=True)  # built here, by Python's names
 
 
+Value = TypeVar("Value")
+_Optional = Annotated[
+    Value | None, Field(exclude_if=lambda value: value is None)
+]  # left out of an answer where it is None
+
+
 class InitializeRequest(_Wire):
     """POST /initialize."""
 
     name: Name
-    total_tickets: Annotated[int, Field(strict=True, ge=1, le=TICKETS_MAX)]
+    total_tickets: Tickets
+    opens_at: Moment | None = None
+    closes_at: Moment | None = None
+    waiting_list_limit: Limit | None = None
 
 
 class BookRequest(_Wire):
@@ -88,6 +123,27 @@ class EventPath(_Wire):
     event_id: Id
 
 
+class ChangeRequest(_Wire):
+    """PATCH /events/{eventId}: what is not named stays, and null takes a bound away."""
+
+    name: Name = ""
+    total_tickets: Tickets = 1
+    opens_at: Moment | None = None
+    closes_at: Moment | None = None
+    waiting_list_limit: Limit | None = None
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not self.model_fields_set:
+            raise PydanticCustomError("nothing", "must name something to change")
+        return self
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """Return what is named, by the names of the model."""
+        return self.model_dump(include=self.model_fields_set)
+
+
 class StatusRequest(EventPath):
     """GET /status/{eventId}?userId=."""
 
@@ -104,6 +160,10 @@ class EventAnswer(_Answer):
     booked_tickets: int
     waiting_list_count: int
     created_at: str
+    opens_at: _Optional[str] = None
+    closes_at: _Optional[str] = None
+    waiting_list_limit: _Optional[int] = None
+    sold_out_at: _Optional[str] = None
 
     @classmethod
     def of(cls, availability: Availability, **more: Any) -> Self:
@@ -112,18 +172,22 @@ class EventAnswer(_Answer):
         return cls(
             event_id=event.event_id,
             name=event.name,
-            total_tickets=event.total_tickets,
+            total_tickets=availability.total_tickets,
             available_tickets=availability.available_tickets,
             booked_tickets=availability.booked_tickets,
             waiting_list_count=availability.waiting_list_count,
             created_at=event.created_at,
+            opens_at=event.opens_at,
+            closes_at=event.closes_at,
+            waiting_list_limit=event.waiting_list_limit,
+            sold_out_at=event.sold_out_at,
             **more,
         )
 
     @classmethod
     def of_new(cls, event: Event) -> Self:
         """Show an event as it was opened; a repeated request gets the same (P7)."""
-        return cls.of(Availability(event, available_tickets=event.total_tickets, waiting_list_count=0))
+        return cls.of(Availability(event, event.total_tickets, event.total_tickets, waiting_list_count=0))
 
 
 class ConfirmedAnswer(_Answer):
@@ -144,7 +208,7 @@ class WaitingAnswer(_Answer):
     event_id: str
     user_id: str
     position: int
-    position_is_estimate: Annotated[Literal[True] | None, Field(exclude_if=lambda value: value is None)] = None
+    position_is_estimate: _Optional[Literal[True]] = None
     joined_at: str
 
 

@@ -1,18 +1,29 @@
 """Events: opening one, knowing it, and counting what is left.
 
-All facts of an event are fixed when it opens, but that it is sold out, cancelled, emptied; and each of these is for
-good. So what a warm function once read it may keep; what has happened since, it may not know.
+What a warm function once read of an event it keeps: its parts are fixed when it opens, and that it is sold out,
+cancelled or emptied is for good. What the organiser may change is read anew where it is shown or decided by.
 """
 
 import hashlib
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, astuple, replace
 
-from shared import dynamodb, items, telemetry
+from shared import dynamodb, items, telemetry, window
 from shared.dynamodb import Deadline, TransactItem
 from shared.items import Item
 from shared.memory import keep
-from shared.model import Availability, Event, EventNotFound, IdempotencyKeyReused, Lane, lanes_for, now, stripes_for
+from shared.model import (
+    Availability,
+    Event,
+    EventNotFound,
+    IdempotencyKeyReused,
+    Lane,
+    Terms,
+    lanes_for,
+    now,
+    stripes_for,
+)
 
 KNOWN_MAX = 1_000  # events that a warm function keeps in mind; some 500 bytes each
 
@@ -21,35 +32,34 @@ _ID_NAMESPACE = uuid.UUID("6c0b5c62-5d5a-4f0e-9d7e-0f6a3f5a7a11")  # of the ids 
 _known: dict[str, Event] = {}
 
 
-def open_event(
-    name: str, total_tickets: int, deadline: Deadline, *, caller: str = "", idempotency_key: str | None = None
-) -> Event:
-    """Open an event with 1 to TICKETS_MAX tickets, all of them on sale at once.
+def open_event(terms: Terms, deadline: Deadline, *, caller: str = "", idempotency_key: str | None = None) -> Event:
+    """Open an event with 1 to TICKETS_MAX tickets, all of them on sale from its moment of opening on.
 
-    With an `idempotency_key` the id follows from it and the caller, so a repetition finds the event it opened.
+    With an `idempotency_key` the id follows from it and the caller, so a repetition finds the event it opened, and is
+    answered with it as it was opened.
 
-    Raises IdempotencyKeyReused when the key came with another request before; TryAgain.
+    Raises ImpossibleWindow; IdempotencyKeyReused when the key came with another request before; TryAgain.
     """
-    lanes = lanes_for(total_tickets)
+    window.check(terms.opens_at, terms.closes_at)
+    lanes = lanes_for(terms.total_tickets)
     event = Event(
         event_id=str(uuid.uuid5(_ID_NAMESPACE, f"{caller}\n{idempotency_key}") if idempotency_key else uuid.uuid4()),
-        name=name,
-        total_tickets=total_tickets,
         lanes=lanes,
         stripes=stripes_for(lanes),
         created_at=now(),
-        request_fingerprint=hashlib.sha256(f"{total_tickets}\n{name}".encode()).hexdigest(),
+        request_fingerprint=_fingerprint(terms),
+        **asdict(terms),
     )
     refused = dynamodb.commit(list(_open(event)), deadline)
     if refused is None:
-        telemetry.outcome(telemetry.Metric.EVENT_OPENED, event_id=event.event_id, tickets=total_tickets)
+        telemetry.outcome(telemetry.Metric.EVENT_OPENED, event_id=event.event_id, tickets=terms.total_tickets)
         return event
     existing_item = refused.reasons[0].item
     assert existing_item is not None, "only the event's own item has a condition: that it is absent"
     existing = items.to_event(existing_item)
     if existing.request_fingerprint != event.request_fingerprint:
         raise IdempotencyKeyReused(event.event_id)
-    return existing
+    return replace(event, created_at=existing.created_at)  # P7: the same answer, whatever was changed since
 
 
 def read_event(event_id: str, deadline: Deadline) -> Event:
@@ -103,9 +113,10 @@ def availability(event: Event, lanes: list[Lane]) -> Availability:
     While people come and go, lanes that were read one after the other may count somebody on one side only,
     hence the bounds.
     """
+    total = sum(lane.tickets for lane in lanes)
     available = sum(lane.available for lane in lanes)
     waiting = sum(lane.waiting for lane in lanes)
-    return Availability(event, min(available, event.total_tickets), max(waiting, 0))
+    return Availability(event, total, min(available, total), max(waiting, 0))
 
 
 def _open(event: Event) -> Iterator[TransactItem]:
@@ -120,8 +131,16 @@ def _open(event: Event) -> Iterator[TransactItem]:
     }
     share, rest = divmod(event.total_tickets, event.lanes)
     for number in range(event.lanes):
-        lane = Lane(event.event_id, number, available=share + (number < rest), waiting=0, changes=0)
+        tickets = share + (number < rest)
+        lane = Lane(
+            event.event_id, number, tickets, available=tickets, waiting=0, changes=0,
+            opens_at=event.opens_at, closes_at=event.closes_at,
+        )  # fmt: skip
         yield {"Put": {"TableName": items.LANES, "Item": items.lane_item(lane)}}
+
+
+def _fingerprint(terms: Terms) -> str:
+    return hashlib.sha256("\n".join(map(str, (*astuple(terms)[1:], terms.name))).encode()).hexdigest()
 
 
 def _in_order(lane_items: list[Item]) -> list[Lane]:

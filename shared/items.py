@@ -69,6 +69,11 @@ def event_of(part: str) -> str:
     return part.rpartition("#")[0]
 
 
+def event_of_key(key: Item) -> str:
+    """Return the id of the event that a booking or an event belongs to, from the item's key. Raises KeyError."""
+    return str(key["eventId"]["S"]) if "eventId" in key else event_of(key["laneId"]["S"])
+
+
 def partition(table: str, key: str, value: str) -> dict[str, Any]:
     """Return the Query for all items under a partition key, strongly consistent."""
     return {
@@ -86,14 +91,40 @@ def entry_key(event: Event, sequence: int) -> dict[str, Any]:
 
 def event_item(event: Event) -> Item:
     """Return the item of a new event. `lastSequence` is added by the first who joins the waiting list."""
-    return event_key(event.event_id) | {
-        "name": text(event.name),
-        "totalTickets": number(event.total_tickets),
+    fixed = {
         "lanes": number(event.lanes),
         "stripes": number(event.stripes),
         "createdAt": text(event.created_at),
         "requestFingerprint": text(event.request_fingerprint),
     }
+    return {**event_key(event.event_id), **fixed, **_present(changeable(event))}
+
+
+def changeable(event: Event) -> dict[str, Any]:
+    """Return what an organiser may change, None for what is not there, and how often that was done.
+
+    The parity is for filters of the stream, which cannot compare an old with a new number, but tell two texts apart.
+    """
+    return {
+        "name": text(event.name),
+        "totalTickets": number(event.total_tickets),
+        **window(event),
+        "waitingListLimit": None if event.waiting_list_limit is None else number(event.waiting_list_limit),
+        "revision": number(event.revision),
+        "revisionParity": text("odd" if event.revision % 2 else "even"),
+    }
+
+
+def assignment(attributes: Mapping[str, Any]) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """Return the update that gives attributes these values, and takes away those with None; its names, and its values.
+
+    It may be followed by an ADD.
+    """
+    given = [name for name, value in attributes.items() if value is not None]
+    taken = [f"#{name}" for name in attributes if name not in given]
+    parts = [("SET", [f"#{name} = :{name}" for name in given]), ("REMOVE", taken)]
+    update = " ".join(f"{verb} {', '.join(actions)}" for verb, actions in parts if actions)
+    return update, {f"#{name}": name for name in attributes}, {f":{name}": attributes[name] for name in given}
 
 
 def to_event(item: Item) -> Event:
@@ -109,6 +140,10 @@ def to_event(item: Item) -> Event:
         sold_out_at=_optional_text(item, "soldOutAt"),
         cancelled_at=_optional_text(item, "cancelledAt"),
         emptied_at=_optional_text(item, "emptiedAt"),
+        opens_at=_optional_text(item, "opensAt"),
+        closes_at=_optional_text(item, "closesAt"),
+        waiting_list_limit=_optional_number(item, "waitingListLimit"),
+        revision=_number(item, "revision"),
     )
 
 
@@ -125,10 +160,19 @@ def to_cancelled_at(item: Item) -> str | None:
 def lane_item(lane: Lane) -> Item:
     """Return the item of a new lane."""
     return lane_key(lane.event_id, lane.number) | {
+        "tickets": number(lane.tickets),
         "available": number(lane.available),
         "waiting": number(lane.waiting),
         "changes": number(lane.changes),
+        "revision": number(lane.revision),
+        **_present(window(lane)),
     }
+
+
+def window(of: Event | Lane) -> dict[str, Any]:
+    """Return the moments between which an event or a lane is on sale, None for what is not there."""
+    moments = {"opensAt": of.opens_at, "closesAt": of.closes_at}
+    return {name: moment and text(moment) for name, moment in moments.items()}
 
 
 def to_lane(item: Item) -> Lane:
@@ -137,11 +181,15 @@ def to_lane(item: Item) -> Lane:
     return Lane(
         event_id=event_id,
         number=int(lane),
+        tickets=_number(item, "tickets"),
         available=_number(item, "available"),
         waiting=_number(item, "waiting"),
         changes=_number(item, "changes"),
         closed_at=_optional_text(item, "closedAt"),
         cancelled_at=_optional_text(item, "cancelledAt"),
+        opens_at=_optional_text(item, "opensAt"),
+        closes_at=_optional_text(item, "closesAt"),
+        revision=_number(item, "revision"),
     )
 
 
@@ -172,7 +220,7 @@ def to_booking(item: Item) -> Booking:
         booking_id=_text(item, "bookingId"),
         claim=_number(item, "claim"),
         status=_status(item),
-        sequence=_number(item, "sequence") if "sequence" in item else None,
+        sequence=_optional_number(item, "sequence"),
         booked_at=_optional_text(item, "bookedAt"),
         joined_at=_optional_text(item, "joinedAt"),
         promoted_at=_optional_text(item, "promotedAt"),
@@ -200,6 +248,10 @@ def to_entry(item: Item) -> Entry:
     )
 
 
+def _present(attributes: Mapping[str, Any]) -> Item:
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
 def _text(item: Item, name: str) -> str:
     try:
         return str(item[name]["S"])
@@ -216,6 +268,10 @@ def _number(item: Item, name: str) -> int:
         return int(item[name]["N"])
     except (KeyError, TypeError, ValueError):
         raise _damaged(item, name) from None
+
+
+def _optional_number(item: Item, name: str) -> int | None:
+    return _number(item, name) if name in item else None
 
 
 def _status(item: Item) -> Status:

@@ -9,6 +9,10 @@ Errors that a caller may meet:
     ├── IdempotencyKeyReused    the key opened another event before
     ├── BookingNotFound         the user never booked
     ├── BookingChanged          the booking to cancel is not the user's current one
+    ├── NotOnSale               the event is not on sale yet, or no more
+    ├── WaitingListFull         as many wait as the organiser lets
+    ├── TicketsBooked           more tickets are booked than there are to be
+    ├── ImpossibleWindow        the sale would end before it begins
     ├── EventCancelled          there is nothing to be had of this event any more
     └── TryAgain                contention, throttling or a silent database, until the time budget ran out
         └── Stuck               settling was refused again and again
@@ -22,6 +26,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 TICKETS_MAX = 1_000_000  # per event
+WAITING_LIST_LIMIT_MAX = 1_000_000_000  # people: more than would ever wait
 NAME_LENGTH_MAX = 200  # characters
 ID_LENGTH_MAX = 128  # characters; in UTF-8 at most 512 bytes, below DynamoDB's 1,024 for a sort key
 IDEMPOTENCY_KEY_LENGTH_MAX = 255  # characters
@@ -47,10 +52,24 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """What people attend. All but the last three is fixed when it is opened; each of those is set once, for good.
+class Terms:
+    """What an organiser says of an event when it is opened; None is no bound."""
 
-    `cancelled_at`: it does not take place, and nobody gets a ticket; `emptied_at`: and every claim is cancelled.
+    name: str
+    total_tickets: int
+    opens_at: str | None = None
+    closes_at: str | None = None
+    waiting_list_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What people attend.
+
+    Fixed when it is opened: its id, lanes, stripes, created_at and request_fingerprint. Set once, for good:
+    `sold_out_at`; `cancelled_at`; `emptied_at`, when every claim on a cancelled event was cancelled, too. The rest is
+    the organiser's, as last set: each change makes `revision` 1 more. What must be exact of it, tickets and the moments
+    between which the event is on sale, the lanes hold themselves. `waiting_list_limit` is None for no limit.
     """
 
     event_id: str
@@ -63,6 +82,10 @@ class Event:
     sold_out_at: str | None = None
     cancelled_at: str | None = None
     emptied_at: str | None = None
+    opens_at: str | None = None
+    closes_at: str | None = None
+    waiting_list_limit: int | None = None
+    revision: int = 0
 
     def home_lane(self, user_id: str) -> int:
         """Return the number of the lane that this user's booking lives on: stable, and even over users."""
@@ -76,15 +99,22 @@ class Lane:
     `waiting` is this lane's share of the number of people waiting: people join on their home lane and are
     promoted on the lane that had the ticket, so a share may be negative and only the sum means anything.
     `changes` counts the changes of bookings that touched the lane; the audit tells by it that something moved.
+    `tickets` is its share of the event's total: of that, too, only the sum means anything, since tickets come back to
+    their users' home lanes, and are taken away where they are free. `opens_at` and `closes_at` are the moments between
+    which it sells, None for no bound; `revision` counts the organiser's changes of the lane.
     """
 
     event_id: str
     number: int
+    tickets: int
     available: int
     waiting: int
     changes: int
     closed_at: str | None = None
     cancelled_at: str | None = None  # of the event: from then on nobody gets a ticket or a place by this lane
+    opens_at: str | None = None
+    closes_at: str | None = None
+    revision: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -152,22 +182,31 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """What is left of an event and how many wait for it."""
+    """What is left of an event's tickets and how many wait for them.
+
+    `total_tickets` is the sum over the lanes: while a change is under way, something between the old and the new total.
+    """
 
     event: Event
+    total_tickets: int
     available_tickets: int
     waiting_list_count: int
 
     @property
     def booked_tickets(self) -> int:
         """Return the number of confirmed bookings, which P1 makes the rest of the tickets."""
-        return self.event.total_tickets - self.available_tickets
+        return self.total_tickets - self.available_tickets
 
 
 class TicketOfficeError(Exception):
     """What the user or the world did wrong; `detail` is a sentence for the user."""
 
     detail = "The request cannot be fulfilled."
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Return what the user is told besides, by the names of the answer."""
+        return {}
 
 
 @dataclass(eq=False)
@@ -203,6 +242,65 @@ class BookingChanged(TicketOfficeError):
     user_id: str
     booking_id: str
     detail = "The user's current booking is another one than the one to cancel."
+
+
+@dataclass(eq=False)
+class NotOnSale(TicketOfficeError):
+    """The lane says that it does not sell at this moment. Who has an active claim keeps it."""
+
+    event_id: str
+    opens_at: str | None
+    closes_at: str | None
+    detail = "This event is not on sale now."
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Tell between which moments it is, as far as they are set."""
+        moments = {"opensAt": self.opens_at, "closesAt": self.closes_at}
+        return {name: moment for name, moment in moments.items() if moment}
+
+
+@dataclass(eq=False)
+class WaitingListFull(TicketOfficeError):
+    """As many wait as the organiser lets."""
+
+    event_id: str
+    limit: int
+    detail = "This event is sold out, and its waiting list is full."
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Tell how many it takes."""
+        return {"waitingListLimit": self.limit}
+
+
+@dataclass(eq=False)
+class TicketsBooked(TicketOfficeError):
+    """The event cannot have as few tickets as wanted: more of them are booked."""
+
+    event_id: str
+    total: int
+    booked: int
+    detail = "More tickets are booked than there would be. Nothing was changed."
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Tell how many there are, and how many of them are booked."""
+        return {"totalTickets": self.total, "bookedTickets": self.booked}
+
+
+@dataclass(eq=False)
+class ImpossibleWindow(TicketOfficeError):
+    """The sale would end before it begins."""
+
+    opens_at: str
+    closes_at: str
+    detail = "Some fields are not as they must be; see errors."
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Tell which field, as of any request that is invalid."""
+        return {"errors": [{"field": "closesAt", "detail": f"must be later than opensAt, {self.opens_at}"}]}
 
 
 @dataclass(eq=False)
@@ -260,5 +358,13 @@ def seconds_between(earlier: str, later: str) -> float:
 
 
 def now() -> str:
-    """Return the present moment as ISO 8601 in UTC with milliseconds, e.g. 2026-05-01T18:00:00.123Z."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Return the present moment, e.g. 2026-05-01T18:00:00.123Z."""
+    return as_moment(datetime.now(UTC))
+
+
+def as_moment(time: datetime) -> str:
+    """Write a time with an offset as all moments are: ISO 8601 in UTC with milliseconds, so that they compare as text.
+
+    Raises OverflowError for a year that UTC cannot have.
+    """
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

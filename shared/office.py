@@ -1,6 +1,7 @@
 """The office: what a user can ask for, each put together from the rooms of the protocol."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 from shared import cancellation as cancelling
 from shared import claims, events, items, sale, telemetry, waiting_list
@@ -16,17 +17,16 @@ FRUITLESS_MAX = 3  # looks in vain of who books and is first in line: then the s
 def book(event_id: str, user_id: str, deadline: Deadline) -> Claim:
     """Give the user a ticket, or else a place in the waiting list, or the claim they have already.
 
-    Raises EventNotFound; EventCancelled; TryAgain, after which the claim may exist: asking again answers with it.
+    Raises EventNotFound; EventCancelled; NotOnSale; WaitingListFull; TryAgain, after which the claim may exist: asking
+    again answers with it.
     """
     event = events.read_event(event_id, deadline)
     claim = NewClaim.of(event, user_id)
-    booking = None
-    if event.cancelled_at:
-        booking = claim.standing_or(EventCancelled(event_id, event.cancelled_at), deadline)
-    elif not event.sold_out_at:
-        booking = sale.buy(claim, deadline)
-    if booking is None:
-        booking = waiting_list.join(claim, deadline)
+    try:
+        booking = _claimed(claim, deadline)
+    except EventCancelled as refusal:
+        events.remember(replace(event, cancelled_at=refusal.cancelled_at))  # for good: whoever asks next costs one read
+        raise
     if not claim.is_mine(booking):
         return _standing(event, booking, deadline)
     _report(booking)
@@ -52,6 +52,15 @@ def status(event_id: str, user_id: str | None, deadline: Deadline) -> tuple[Avai
     availability = events.availability(event, lanes)
     bookings = found.get(items.BOOKINGS, [])
     return availability, _standing(event, items.to_booking(bookings[0]), deadline) if bookings else None
+
+
+def _claimed(claim: NewClaim, deadline: Deadline) -> Booking:
+    """Make the claim, or return the one that stands."""
+    event = claim.event
+    if event.cancelled_at:
+        return claims.standing_or_raise(claim, EventCancelled(event.event_id, event.cancelled_at), deadline)
+    booking = None if event.sold_out_at else sale.buy(claim, deadline)
+    return booking or waiting_list.join(claim, deadline)
 
 
 def _first_answer(claim: NewClaim, booking: Booking, deadline: Deadline) -> Claim:

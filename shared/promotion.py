@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -20,11 +20,26 @@ CANCELLED_MAX = 1_000  # cancelled events that one sweep looks at
 SWEEP_SEGMENTS = 64  # parts of the index of sold-out events, swept in random order; an empty one costs half a read
 
 
+Work = Callable[[str, Sequence[str], Deadline], bool]  # what to do for an event, and whether it is done
+
+
 def settle_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[str]:
     """Settle each event that the stream records name, once; return the sequence numbers of records that failed.
 
     A failed record comes again: one whose event could not be settled in time, and one that cannot be read.
     """
+    return _each_event(records, time_left_s, _settled)
+
+
+def follow_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[str]:
+    """Do what follows from an organiser's change of each event that the records name, once; return as `settle_batch`.
+
+    Of a cancelled event all claims are cancelled; any other is settled, for it may have more tickets.
+    """
+    return _each_event(records, time_left_s, _followed)
+
+
+def _each_event(records: Sequence[dict[str, Any]], time_left_s: float, work: Work) -> list[str]:
     deadline = Deadline.after(time_left_s - RESERVE_S)
     failed: list[str] = []
     by_event: dict[str, list[str]] = {}
@@ -32,38 +47,16 @@ def settle_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[
     for record in records:
         change = record["dynamodb"]
         try:
-            event_id = items.event_of(change["Keys"]["laneId"]["S"])
-        except (KeyError, TypeError):
+            event_id = items.event_of_key(change["Keys"])
+        except (AttributeError, KeyError, TypeError):
             logger.exception("unreadable record")
             failed.append(change["SequenceNumber"])
         else:
             by_event.setdefault(event_id, []).append(change["SequenceNumber"])
             released_at.setdefault(event_id, []).extend(_released_at(change))
     for event_id, sequence_numbers in by_event.items():
-        if not _settled(event_id, released_at[event_id], deadline):
+        if not work(event_id, released_at[event_id], deadline):
             failed += sequence_numbers
-    if failed:
-        telemetry.outcome(Metric.RECORDS_FAILED, len(failed))
-    return failed
-
-
-def empty_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[str]:
-    """Cancel all claims of each cancelled event that records name; return the sequence numbers of those that failed.
-
-    A failed record comes again: one whose event could not be emptied in time, and one that cannot be read.
-    """
-    deadline = Deadline.after(time_left_s - RESERVE_S)
-    failed: list[str] = []
-    for record in records:
-        change = record["dynamodb"]
-        try:
-            event_id = change["Keys"]["eventId"]["S"]
-        except (KeyError, TypeError):
-            logger.exception("unreadable record")
-            failed.append(change["SequenceNumber"])
-        else:
-            if not _emptied(event_id, deadline):
-                failed.append(change["SequenceNumber"])
     if failed:
         telemetry.outcome(Metric.RECORDS_FAILED, len(failed))
     return failed
@@ -86,7 +79,7 @@ def sweep(time_left_s: float) -> int:
         if "emptiedAt" not in item:
             age_s = seconds_between(item["cancelledAt"]["S"], now())
             telemetry.outcome(Metric.EMPTYING_AGE, age_s, event_id=item["eventId"]["S"])
-            _emptied(item["eventId"]["S"], until)
+            _followed(item["eventId"]["S"], (), until)
     never_sold_out = (item["eventId"]["S"] for item in cancelled if "soldOutAt" not in item)
     for event_id in chain(never_sold_out, _sold_out_events(deadline)):
         census.update(_audited(event_id, deadline))
@@ -137,18 +130,19 @@ def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
     }
 
 
-def _emptied(event_id: str, deadline: Deadline) -> bool:
-    """Cancel the claims of a cancelled event; return whether all are. Its failure is its own."""
+def _followed(event_id: str, _released_at: Sequence[str], deadline: Deadline) -> bool:
+    """Empty an event that was cancelled, settle any other; its failure is its own. Return whether it is done."""
     with logger.append_context_keys(event_id=event_id):
         try:
-            abandonment.empty(event_id, deadline)
+            if not abandonment.empty(event_id, deadline):
+                settle(events.read_event(event_id, deadline), deadline)
         except EventNotFound:
             logger.warning("record of an unknown event")
         except TryAgain:
-            logger.warning("not emptied yet")  # whoever comes next goes on
+            logger.warning("not done yet")  # whoever comes next goes on
             return False
         except Exception:  # noqa: BLE001  # as above
-            logger.exception("not emptied")
+            logger.exception("not done")
             return False
     return True
 

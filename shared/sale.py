@@ -10,12 +10,15 @@
       └─ then the waiting list
 
 Nobody joins before every lane is closed, and a closed lane sells nothing: that is P4.
+
+A lane that is not on sale (shared/window.py) ends the search for a ticket, whatever it has: that is no reason to look
+further, and none to call the event sold out.
 """
 
 from dataclasses import replace
 
-from shared import dynamodb, events, items, telemetry
-from shared.claims import NewClaim
+from shared import dynamodb, events, items, telemetry, window
+from shared.claims import NewClaim, standing_or_raise
 from shared.dynamodb import Deadline, TransactItem
 from shared.model import Booking, Event, EventCancelled, Lane, now
 
@@ -26,14 +29,14 @@ def buy(claim: NewClaim, deadline: Deadline) -> Booking | None:
     Returns None when there is none: then the event is sold out, closed for good, and known to be so. A lane that
     refuses because the event was cancelled is not one without a ticket.
 
-    Raises EventCancelled; TryAgain.
+    Raises EventCancelled; NotOnSale; TryAgain.
     """
     home = claim.home_lane
     if booking := _buy_from(home, claim, deadline):
         return booking
     event, lanes = events.read_with_lanes(claim.event, deadline)
     if event.cancelled_at:
-        return claim.standing_or(EventCancelled(event.event_id, event.cancelled_at), deadline)
+        return standing_or_raise(claim, EventCancelled(event.event_id, event.cancelled_at), deadline)
     for lane in lanes[home:] + lanes[:home]:  # from home on, so that those who come by the last tickets spread
         if lane.available > 0 and lane.is_open and (booking := _buy_from(lane.number, claim, deadline)):
             return booking
@@ -81,24 +84,26 @@ def _buy_from(lane: int, claim: NewClaim, deadline: Deadline) -> Booking | None:
             return booking
         if standing := claim.refused_by(refused, position=1):
             return standing
+        if standing := window.standing_or_refused(claim, refused.reasons[0], booking.booked_at or "", deadline):
+            return standing
         if refused.reasons[0].refused:
-            return claim.refused_by_lane(refused.reasons[0].item, deadline)
+            return None
 
 
 def _take(lane: int, claim: NewClaim, booking: Booking) -> list[TransactItem]:
     has_ticket = "available > :none"  # P1: never oversell
     is_open = "attribute_not_exists(closedAt)"  # P4: no queue jumping
-    takes_place = "attribute_not_exists(cancelledAt)"  # O3: of a cancelled event nobody gets a ticket
     take_ticket: TransactItem = {
         "Update": {
             "TableName": items.LANES,
             "Key": items.lane_key(claim.event.event_id, lane),
             "UpdateExpression": "ADD available :taken, changes :one",
-            "ConditionExpression": f"{has_ticket} AND {is_open} AND {takes_place}",
+            "ConditionExpression": f"{has_ticket} AND {is_open} AND {window.ON_SALE}",
             "ExpressionAttributeValues": {
                 ":none": items.number(0),
                 ":taken": items.number(-1),
                 ":one": items.number(1),
+                ":now": items.text(booking.booked_at or ""),
             },
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }

@@ -12,7 +12,7 @@ Whoever comes second sees what the first one wrote, so nobody is left waiting be
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from shared import dynamodb, events, items, telemetry
+from shared import dynamodb, events, items, telemetry, window
 from shared.dynamodb import Deadline, Refused, TransactItem
 from shared.model import Entry, Event, Lane, Status, Stuck, now, seconds_between
 from shared.telemetry import Metric
@@ -139,13 +139,12 @@ def _confirm(event: Event, entry: Entry, moment: str) -> TransactItem:
 
 def _take(event: Event, lane: int, count: int) -> TransactItem:
     has_tickets = "available >= :count"  # P1: never oversell
-    takes_place = "attribute_not_exists(cancelledAt)"  # O3: of a cancelled event nobody gets a ticket
     return {
         "Update": {
             "TableName": items.LANES,
             "Key": items.lane_key(event.event_id, lane),
             "UpdateExpression": "ADD available :less, waiting :less, changes :count",
-            "ConditionExpression": f"{has_tickets} AND {takes_place}",
+            "ConditionExpression": f"{has_tickets} AND {window.TAKES_PLACE}",
             "ExpressionAttributeValues": {":less": items.number(-count), ":count": items.number(count)},
         }
     }

@@ -23,6 +23,7 @@ class Metric(StrEnum):
     """The names of the metrics. What each means stands in docs/operations.md; none has its like under another name."""
 
     EVENT_OPENED = "EventOpened"
+    EVENT_CHANGED = "EventChanged"
     EVENT_CANCELLED = "EventCancelled"
     EVENT_EMPTIED = "EventEmptied"
     EMPTYING_AGE = "EmptyingAge"

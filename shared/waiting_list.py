@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from shared import dynamodb, items
+from shared import dynamodb, items, limit, window
 from shared.claims import NewClaim, read_booking
 from shared.dynamodb import Deadline, TransactItem
 from shared.memory import keep
@@ -34,22 +34,27 @@ _fronts: dict[str, _Front] = {}
 
 
 def join(claim: NewClaim, deadline: Deadline) -> Booking:
-    """Put the claim at the end of the list, or return the claim the user has already. Raises EventCancelled; TryAgain.
+    """Put the claim at the end of the list, or return the claim the user has already.
 
     Only for an event that is known to be sold out, which means that all its lanes are closed (P4). The booking
     is read first, so that people who ask again cost the event's one counter nothing.
+
+    Raises EventCancelled; NotOnSale; WaitingListFull; TryAgain.
     """
     if standing := claim.met(read_booking(claim.event, claim.user_id, deadline)):
         return standing
     while True:
-        booking = claim.waiting(_next_sequence(claim.event, deadline))
+        limit.refuse_if_known(claim.event)
+        event, sequence = _draw(claim.event, deadline)
+        limit.check(event, deadline)
+        booking = claim.waiting(sequence)
         refused = dynamodb.commit(_join(claim, booking), deadline)
         if refused is None:
+            limit.count(event)
             return booking
         if standing := claim.refused_by(refused, position=0):
             return standing
-        home = refused.reasons[2]
-        if home.refused and (standing := claim.refused_by_lane(home.item, deadline)):
+        if standing := window.standing_or_refused(claim, refused.reasons[2], booking.joined_at or "", deadline):
             return standing
 
 
@@ -119,22 +124,21 @@ def _entries(event: Event, length: int, bound: tuple[str, int], deadline: Deadli
     yield from (entry for _, entry in zip(range(length), in_order, strict=False))
 
 
-def _next_sequence(event: Event, deadline: Deadline) -> int:
-    """Draw the next number. A draw that got no answer leaves a gap, which harms nothing."""
+def _draw(event: Event, deadline: Deadline) -> tuple[Event, int]:
+    """Draw the next number, which tells the event as it is now. A draw that got no answer leaves a harmless gap."""
     drawn = dynamodb.update(
         deadline,
         TableName=items.EVENTS,
         Key=items.event_key(event.event_id),
         UpdateExpression="ADD lastSequence :one",
         ExpressionAttributeValues={":one": items.number(1)},
-        ReturnValues="UPDATED_NEW",
+        ReturnValues="ALL_NEW",
     )
-    return int(drawn["lastSequence"]["N"])
+    return items.to_event(drawn), items.to_last_sequence(drawn)
 
 
 def _join(claim: NewClaim, booking: Booking) -> list[TransactItem]:
-    """Write booking, entry and count together (P3): if the user has no claim, and the event takes place."""
-    takes_place = "attribute_not_exists(cancelledAt)"  # O3: of a cancelled event nobody gets a place
+    """Write booking, entry and count together (P3), if the booking's condition holds and the home lane's does."""
     entry = Entry(
         booking.event_id, _sequence(booking), booking.user_id, booking.booking_id, joined_at=booking.joined_at or ""
     )
@@ -146,8 +150,8 @@ def _join(claim: NewClaim, booking: Booking) -> list[TransactItem]:
                 "TableName": items.LANES,
                 "Key": items.lane_key(booking.event_id, claim.home_lane),
                 "UpdateExpression": "ADD waiting :one, changes :one",
-                "ConditionExpression": takes_place,
-                "ExpressionAttributeValues": {":one": items.number(1)},
+                "ConditionExpression": window.ON_SALE,
+                "ExpressionAttributeValues": {":one": items.number(1), ":now": items.text(entry.joined_at)},
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         },

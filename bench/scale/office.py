@@ -25,19 +25,28 @@ from shared import (
     dynamodb,
     events,
     items,
+    limit,
     office,
     promotion,
     sale,
     settle,
     telemetry,
     waiting_list,
+    window,
 )
 from shared.dynamodb import Deadline
-from shared.model import REQUEST_BUDGET_S, Event, TryAgain
+from shared.model import REQUEST_BUDGET_S, Event, Terms, TryAgain
 from tests import promises
 
-ROOMS = (audit, cancellation, claims, dynamodb, events, items, office, promotion, sale, settle, telemetry, waiting_list)
-MEMORIES = ((events, "_known"), (waiting_list, "_fronts"))  # what warm functions remember, each for itself
+ROOMS = (
+    audit, cancellation, claims, dynamodb, events, items, limit, office, promotion, sale, settle, telemetry,
+    waiting_list, window,
+)  # fmt: skip
+MEMORIES = (
+    (events, "_known"),
+    (waiting_list, "_fronts"),
+    (limit, "_queues"),
+)  # what warm functions remember, each for itself
 _BEGINNING = datetime(2026, 5, 1, 18, tzinfo=UTC)
 _PROMOTER_S = 60.0  # the promoter's time
 
@@ -140,7 +149,7 @@ class Office:
         """Open an event with this number of lanes, whatever the rule says."""
         opened: list[Event] = []
         with self.unhurried(), patch.object(events, "lanes_for", lambda _: lanes):
-            self.clock.start(lambda: opened.append(events.open_event("The concert", tickets, Deadline.after(1))))
+            self.clock.start(lambda: opened.append(events.open_event(Terms("The concert", tickets), Deadline.after(1))))
             self.clock.run()
         return opened[0]
 

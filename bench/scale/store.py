@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from bench.scale.capacity import hash_of
 from local.template import load
-from tests.proof.expressions import CLAUSE, Item, Names, NotUnderstoodError, holds, plain, updated
+from tests.proof.expressions import CLAUSE, Item, Names, NotUnderstoodError, holds, plain, returned, updated
 
 Request = Mapping[str, Any]
 
@@ -100,9 +100,8 @@ class Store:
         old = self.get(place)
         new, touched = updated(request["UpdateExpression"], names, old or request["Key"])
         names.check_all_used()
-        if request.get("ReturnValues", "UPDATED_NEW") != "UPDATED_NEW":
-            raise NotUnderstoodError(request["ReturnValues"])
-        answer = {"Attributes": {name: new[name] for name in touched}} if "ReturnValues" in request else {}
+        wanted = request.get("ReturnValues")
+        answer = {"Attributes": returned(wanted, new, touched)} if wanted else {}
         return Write(place, old, new, allowed=True, shown=False), answer
 
     def written(self, verb: str, write: Request) -> Write:

@@ -28,8 +28,7 @@ class Stream:
         self, clock: Clock, chance: Random, throughput: Throughput, function: Function, promoter: Promoter
     ) -> None:
         """Begin empty, with the mapping of template.yaml."""
-        mapping = load().stream
-        assert mapping is not None
+        mapping = load().stream("PromoteFunctionBookings")
         self._filters, self._batch_size = mapping.patterns, mapping.batch_size
         self._clock, self._chance, self._throughput = clock, chance, throughput
         self._function, self._promoter = function, promoter

@@ -4,7 +4,7 @@ from aws_lambda_powertools.event_handler import Response
 
 from shared import api, contract, events
 from shared.dynamodb import Deadline
-from shared.model import REQUEST_BUDGET_S
+from shared.model import REQUEST_BUDGET_S, Terms
 
 app = api.resolver()
 
@@ -16,8 +16,7 @@ def initialize() -> Response[str]:
     caller.must_organise()
     request = api.body_as(app, contract.InitializeRequest)
     event = events.open_event(
-        request.name,
-        request.total_tickets,
+        Terms(**request.model_dump()),
         Deadline.after(REQUEST_BUDGET_S),
         caller=caller.subject or "",
         idempotency_key=api.idempotency_key(app),

@@ -12,6 +12,7 @@ from local.batches import Batches, GivenUp, Record
 from local.template import Stream
 
 STREAM = Stream(
+    "FT",
     "T",
     "F",
     patterns=({"dynamodb": {"keep": [True]}},),

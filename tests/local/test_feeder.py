@@ -29,9 +29,9 @@ TABLE = Table(
         "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
     },
 )
-SYSTEM = System(functions={}, routes=(), tables=(TABLE,), stream=None, schedules=(), cors=None)
+SYSTEM = System(functions={}, routes=(), tables=(TABLE,), streams=(), schedules=(), cors=None)
 STREAM = Stream(
-    "Things", "F", patterns=(), batch_size=100, retries=1, max_age_s=3600, bisect=True, reports_failures=True
+    "FThings", "Things", "F", patterns=(), batch_size=100, retries=1, max_age_s=3600, bisect=True, reports_failures=True
 )
 WITHIN_S = 10.0
 
@@ -168,6 +168,35 @@ def test_a_poisoned_record_ends_among_the_failed_ones_and_the_rest_goes_on(bench
     assert failed["requestContext"]["approximateInvokeCount"] == 2
     assert failed["DDBStreamBatchInfo"]["streamArn"].startswith("arn:aws:dynamodb:")
     assert Promoter.ids(json.loads(failed["payload"])) == ["c"]
+
+
+def test_two_mappings_of_one_stream_go_each_its_own_way(bench: Bench) -> None:
+    """What one has done with, or has given up, is still there for the other: each has its own place and its filter."""
+    first, second = Promoter(), Promoter(lambda ids: {"batchItemFailures": [{"itemIdentifier": "nobody"}]})
+    good = replace(STREAM, name="FGood", patterns=({"dynamodb": {"NewImage": {"kind": {"S": ["good"]}}}},))
+    checkpoint = Checkpoint(bench.folder / "checkpoint.json")
+
+    def feeders(*promoters: Promoter) -> list[Feeder]:
+        mappings = zip((good, replace(STREAM, name="FAll")), promoters, strict=True)
+        return [
+            Feeder(stream, cast("Runtime", promoter), bench.database, checkpoint, bench.folder)
+            for stream, promoter in mappings
+        ]
+
+    bench.put("a", kind={"S": "bad"})
+    bench.put("b", kind={"S": "good"})
+    both = feeders(first, second)
+    run(both[0], lambda: first.seen() == [["b"]])
+    run(both[1], lambda: len(second.seen()) == 2)
+    assert [Promoter.ids(json.loads(failed["payload"])) for failed in bench.failed()] == [["a", "b"]]
+
+    bench.put("c", kind={"S": "good"})
+    checkpoint = Checkpoint(bench.folder / "checkpoint.json")
+    first, second = Promoter(), Promoter()
+    both = feeders(first, second)
+    run(both[0], lambda: bool(first.seen()))
+    run(both[1], lambda: bool(second.seen()))
+    assert first.seen() == second.seen() == [["c"]]
 
 
 def test_feeding_goes_on_when_the_engine_is_back(tmp_path: Path) -> None:
@@ -343,9 +372,9 @@ def test_what_aws_has_trimmed_is_passed_over(tmp_path: Path) -> None:
     run(bench.feeder(again), lambda: order(again) == ["8", "9"])
 
 
-def test_the_projects_stream_feeds_the_promoter() -> None:
-    """The template's own stream is one that the feeder understands."""
+def test_the_projects_streams_feed_its_functions() -> None:
+    """The template's own mappings are such as the feeder understands, each under a name of its own."""
     system = template.load()
-    assert system.stream is not None
-    assert system.stream.table in {table.name for table in system.tables}
-    assert system.stream.function in system.functions
+    assert {stream.table for stream in system.streams} <= {table.name for table in system.tables}
+    assert {stream.function for stream in system.streams} <= system.functions.keys()
+    assert len({stream.name for stream in system.streams}) == len(system.streams)

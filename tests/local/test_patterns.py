@@ -30,9 +30,28 @@ def test_the_promoter_is_called_for_released_tickets_and_joiners(
     old: str | None, new: str | None, passes: bool
 ) -> None:
     """Not for each of the many bookings of a sale."""
-    stream = template.load().stream
-    assert stream is not None
+    stream = template.load().stream("PromoteFunctionBookings")
     assert patterns.matches(stream.patterns, record(old, new)) is passes
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "passes"),
+    [
+        ({"revisionParity": "even"}, {"revisionParity": "odd", "soldOutAt": "t"}, True),  # tickets were added, perhaps
+        ({"revisionParity": "odd", "soldOutAt": "t"}, {"revisionParity": "even", "soldOutAt": "t"}, True),
+        ({"revisionParity": "even"}, {"revisionParity": "odd"}, False),  # it is on sale, so nobody waits
+        ({"revisionParity": "odd", "soldOutAt": "t"}, {"revisionParity": "odd", "soldOutAt": "t"}, False),  # joined
+        ({"revisionParity": "even"}, {"revisionParity": "even", "soldOutAt": "t"}, False),
+        ({}, {"revisionParity": "even"}, False),  # opened
+    ],
+)
+def test_the_promoter_is_called_for_changes_of_sold_out_events(
+    old: dict[str, str], new: dict[str, str], passes: bool
+) -> None:
+    """And not for each who joins, which changes the event's item as well."""
+    images = {"OldImage": old, "NewImage": new}
+    seen = {"dynamodb": {image: {name: {"S": text} for name, text in of.items()} for image, of in images.items()}}
+    assert patterns.matches(template.load().stream("PromoteFunctionEvents").patterns, seen) is passes
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def test_a_cancellation_made_just_before_a_stop_is_promoted_after_the_next_start
     """The feeder is held, so that it cannot have seen the record before the stop (P6)."""
     with opened("--data", str(tmp_path), "--workers", "1") as program:
         event_id = sold_out(program)
-        [feeder] = program.pids("local.feeder")
+        [feeder] = program.pids('"function": "PromoteFunction"')
         os.kill(feeder, signal.SIGSTOP)
         assert post(program, "/cancel", userId="ada", eventId=event_id).json()["was"] == "CONFIRMED"
         assert status_of_bob(program, event_id) == "WAITING"
@@ -184,6 +184,36 @@ def test_a_cancellation_made_just_before_a_stop_is_promoted_after_the_next_start
         assert seconds < STOP_S_MAX
     with opened("--data", str(tmp_path), "--workers", "1") as program:
         happens(lambda: status_of_bob(program, event_id) == "CONFIRMED")
+
+
+def test_a_change_of_a_sold_out_event_wakes_the_promoter_and_who_joins_does_not(tmp_path: Path) -> None:
+    """The filter of the Events table's stream: of the event's own changes, those of its organiser only."""
+
+    def changes(event_id: str, expression: str, **values: dict[str, str]) -> None:
+        database.update_item(
+            TableName="EventsTable",
+            Key={"eventId": {"S": event_id}},
+            UpdateExpression=expression,
+            ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
+        )
+
+    def ticket_for(event_id: str) -> None:
+        database.update_item(
+            TableName="LanesTable",
+            Key={"laneId": {"S": f"{event_id}#0"}},
+            UpdateExpression="ADD available :one",
+            ExpressionAttributeValues={":one": {"N": "1"}},
+        )
+
+    with opened("--data", str(tmp_path), "--workers", "1") as program:
+        other, event_id = sold_out(program), sold_out(program)
+        database = Database.announced((tmp_path / "lock").read_text().splitlines()[1]).client()
+        for one in (other, event_id):
+            ticket_for(one)
+        changes(other, "ADD lastSequence :one", one={"N": "1"})
+        changes(event_id, "SET revision = :next, revisionParity = :odd", next={"N": "1"}, odd={"S": "odd"})
+        happens(lambda: status_of_bob(program, event_id) == "CONFIRMED")
+        assert status_of_bob(program, other) == "WAITING"
 
 
 SLOW_PROMOTER_TEMPLATE = """
@@ -225,7 +255,7 @@ def test_a_batch_in_hand_is_finished_before_the_stop(tmp_path: Path) -> None:
         seconds, _ = program.interrupt()
         assert seconds < STOP_S_MAX
     assert (tmp_path / "ended").exists()
-    assert '"sequence": "1"' in (tmp_path / "data" / "checkpoint.json").read_text()
+    assert '"sequence": "1"' in (tmp_path / "data" / "checkpoints" / "PromoteFunction.json").read_text()
 
 
 def test_a_throw_away_run_leaves_nothing_and_clears_what_a_killed_one_left(echo: str) -> None:

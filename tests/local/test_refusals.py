@@ -69,9 +69,10 @@ def test_a_corrupt_data_folder_is_told_in_one_line(tmp_path: Path, echo: str) ->
         line = refused("--template", echo, "--data", str(data), "--port", "0")
         assert line.startswith(f"the data folder is corrupt: {data}/tickets.db: ")
     (data / "tickets.db").unlink()
-    (data / "checkpoint.json").write_text("{")
-    line = refused("--template", echo, "--data", str(data), "--port", "0")
-    assert line.startswith(f"the data folder is corrupt: {data}/checkpoint.json: ")
+    checkpoint = data / "checkpoints" / "PromoteFunction.json"
+    checkpoint.write_text("{")
+    line = refused("--data", str(data), "--port", "0")
+    assert line.startswith(f"the data folder is corrupt: {checkpoint}: ")
     file = tmp_path / "file"
     file.write_text("")
     line = refused("--template", echo, "--data", str(file), "--port", "0")

@@ -95,10 +95,9 @@ def test_the_projects_template_is_understood_as_a_whole() -> None:
         (template.PROJECT / function.handler.replace(".handler", "").replace(".", "/")).with_suffix(".py").is_file()
         for function in system.functions.values()
     )
-    assert system.stream is not None
-    assert system.functions[system.stream.function].handler == "functions.promote.app.handler"
-    assert system.stream.patterns
-    assert system.stream.reports_failures
+    promoter = system.stream("PromoteFunctionBookings")
+    assert system.functions[promoter.function].handler == "functions.promote.app.handler"
+    assert all(stream.patterns and stream.reports_failures for stream in system.streams)
     assert [system.functions[schedule.function].handler for schedule in system.schedules] == [
         "functions.sweep.app.handler"
     ]
@@ -133,15 +132,18 @@ def test_triggers_are_read_with_lambdas_defaults(tmp_path: Path) -> None:
 
     assert system.routes == (template.Route("GET", "/things/{id}", "Worker", takes_token=True),)
     assert system.cors is None
-    assert system.stream == template.Stream(
-        table="Things",
-        function="Worker",
-        patterns=({"eventName": ["INSERT"]},),
-        batch_size=100,
-        retries=-1,
-        max_age_s=-1,
-        bisect=False,
-        reports_failures=False,
+    assert system.streams == (
+        template.Stream(
+            name="WorkerThings",
+            table="Things",
+            function="Worker",
+            patterns=({"eventName": ["INSERT"]},),
+            batch_size=100,
+            retries=-1,
+            max_age_s=-1,
+            bisect=False,
+            reports_failures=False,
+        ),
     )
     assert system.schedules == (template.Schedule("Worker", 7200),)
     assert system.tables[0].arguments["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from local import patterns
-from local.template import Stream
+from local.template import System
 from tests.operations.cloudwatch import Datum, Line
 from tests.operations.proxy import Body, Exchange
 
@@ -90,15 +90,19 @@ def of_tables(exchanges: Iterable[Exchange]) -> Iterator[Datum]:
                 yield Datum("AWS/DynamoDB", "TransactionConflict", {"TableName": table}, 1)
 
 
-def of_stream(exchanges: Iterable[Exchange], stream: Stream) -> Iterator[Datum]:
+def of_streams(exchanges: Iterable[Exchange], system: System) -> Iterator[Datum]:
     """IteratorAge: "between when a stream receives the record and when the event source mapping sends the event".
 
     It is the age of the last record of a batch, in milliseconds. A batch is sent here as soon as it is read, unless one
-    before it is still being tried.
+    before it is still being tried. Who asked cannot be seen: what one function reads of a table, the others do, too.
     """
+    keys = {table.name: {part["AttributeName"] for part in table.arguments["KeySchema"]} for table in system.tables}
     for one in exchanges:
-        if one.operation == "GetRecords":
-            wanted = [record for record in one.answer["Records"] if patterns.matches(stream.patterns, record)]
+        for stream in system.streams if one.operation == "GetRecords" else ():
+            of_table = [
+                record for record in one.answer["Records"] if record["dynamodb"]["Keys"].keys() == keys[stream.table]
+            ]
+            wanted = [record for record in of_table if patterns.matches(stream.patterns, record)]
             if wanted:
                 written_s = wanted[-1]["dynamodb"]["ApproximateCreationDateTime"]
                 age_ms = max(0.0, 1000 * (one.at_s - written_s))
@@ -107,9 +111,12 @@ def of_stream(exchanges: Iterable[Exchange], stream: Stream) -> Iterator[Datum]:
 
 def of_destination(files: Iterable[Body]) -> Iterator[Datum]:
     """OnFailureDestinationDeliveredEventCount: "the number of events delivered to an on-failure destination"."""
-    mapping = {"EventSourceMappingUUID": "PromoteFunctionBookings"}
     for one in files:
-        count = one["DDBStreamBatchInfo"]["batchSize"]
+        info = one["DDBStreamBatchInfo"]
+        table = next(part for part in info["streamArn"].split("/") if part.endswith("Table"))
+        function = one["requestContext"]["functionArn"].rpartition(":")[2]
+        mapping = {"EventSourceMappingUUID": function + table.removesuffix("Table")}
+        count = info["batchSize"]
         yield Datum("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", mapping, count)
 
 

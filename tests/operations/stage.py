@@ -51,7 +51,7 @@ class Stage:
         self.blocked: set[str] = set()  # users whose requests do not reach the API, as by a firewall before it
         self._folder = folder
         self._template = folder / "template.yaml"
-        self._stream = _written(self._template)
+        self._system = _written(self._template)
         self._running = ExitStack()
         self._office: RunningOffice | None = None
         self._environments = 0
@@ -129,7 +129,7 @@ class Stage:
     def promoter_stopped(self) -> Iterator[None]:
         """Let the stream go on without its reader."""
         assert self._office
-        [feeder] = self._office.pids("local.feeder")
+        [feeder] = self._office.pids('"function": "PromoteFunction"')
         os.kill(feeder, signal.SIGSTOP)
         try:
             yield
@@ -138,7 +138,7 @@ class Stage:
 
     def promoter_invoked(self) -> int:
         """Return how many invocations the promoter has finished."""
-        feeder = self.data / "logs" / "feeder.log"
+        feeder = self.data / "logs" / "feeder-PromoteFunction.log"
         return sum("invoked" in line for line in _lines(feeder.read_text()))
 
     def status_of(self, event_id: str, user: str) -> str:
@@ -157,7 +157,7 @@ class Stage:
             *aws_metrics.of_concurrency(answers, self._environments),
             *aws_metrics.of_api(answers),
             *aws_metrics.of_tables(exchanges),
-            *aws_metrics.of_stream(exchanges, self._stream),
+            *aws_metrics.of_streams(exchanges, self._system),
             *aws_metrics.of_destination(files),
         ]
 
@@ -195,16 +195,14 @@ def happens(what: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def _written(path: Path) -> template.Stream:
-    """Write the stage's template; return its stream."""
+def _written(path: Path) -> template.System:
+    """Write the stage's template, and read it."""
     text, found = re.subn(r"functions\.(\w+)\.app\.handler", r"tests.operations.live.\1", template.TEMPLATE.read_text())
     assert found
     text, found = re.subn(r"MaximumRetryAttempts: 10\b", "MaximumRetryAttempts: 2", text)
-    assert found == 1
+    assert found
     path.write_text(text)
-    stream = template.load(path).stream
-    assert stream
-    return stream
+    return template.load(path)
 
 
 def _lines(text: str) -> list[Line]:

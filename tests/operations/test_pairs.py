@@ -154,10 +154,17 @@ def test_every_table_is_watched() -> None:
 
 def test_records_that_were_given_up_are_counted_by_the_mapping() -> None:
     """The bucket's own metric comes once a day; the mapping's must be asked for."""
-    stream = RESOURCES["PromoteFunction"]["Properties"]["Events"]["Bookings"]["Properties"]
-    assert stream["MetricsConfig"] == {"Metrics": ["EventCount"]}
+    mappings = {
+        name + event: trigger["Properties"]
+        for name in FUNCTIONS
+        for event, trigger in RESOURCES[name]["Properties"]["Events"].items()
+        if trigger["Type"] == "DynamoDB"
+    }
+    assert all(mapping["MetricsConfig"] == {"Metrics": ["EventCount"]} for mapping in mappings.values())
     names = {one["MetricName"] for one in watched("FailedRecordsAlarm")}
     assert names == {"OnFailureDestinationDeliveredEventCount", "DroppedEventCount", "DestinationDeliveryFailures"}
+    for metric in names - {"DestinationDeliveryFailures"}:
+        assert _watch(metric, "EventSourceMappingUUID") == {"FailedRecordsAlarm": mappings.keys()}
 
 
 def test_no_log_level_silences_the_metrics() -> None:

@@ -184,7 +184,7 @@ def many(database: Any) -> Event:
         )
         for n in range(1, ROWS // 2 + 1)
     ]
-    lanes = [Lane("many", n, 0, ROWS // 8, 0, moment) for n in range(4)]
+    lanes = [Lane("many", n, int(n == 0), 0, ROWS // 8, 0, moment) for n in range(4)]
     write(database, items.EVENTS, [items.event_item(event)])
     write(database, items.LANES, [items.lane_item(lane) for lane in lanes])
     write(database, items.BOOKINGS, [items.booking_item(event, booking) for booking, _ in waiting])

@@ -68,9 +68,10 @@ def test_tables_region_and_endpoint_are_set_before_shared_is_imported(database: 
         tables[table.name] = f"tickets-{table.name}-1ABCDEF"
         database.create_table(**{**table.arguments, "TableName": tables[table.name]})
     item = {"eventId": {"S": "there"}, "name": {"S": "Only there"}, "totalTickets": {"N": "1"}, "lanes": {"N": "1"}}
-    item |= {"stripes": {"N": "1"}, "createdAt": {"S": "x"}, "requestFingerprint": {"S": "x"}}
+    item |= {"stripes": {"N": "1"}, "createdAt": {"S": "x"}, "requestFingerprint": {"S": "x"}, "revision": {"N": "0"}}
     database.put_item(TableName=tables["EventsTable"], Item=item)
-    lane = {"laneId": {"S": "there#0"}, "available": {"N": "1"}, "waiting": {"N": "0"}, "changes": {"N": "0"}}
+    numbers = {"tickets": 1, "available": 1, "waiting": 0, "changes": 0, "revision": 0}
+    lane = {"laneId": {"S": "there#0"}, **{name: {"N": str(value)} for name, value in numbers.items()}}
     database.put_item(TableName=tables["LanesTable"], Item=lane)
     command = [sys.executable, "-c", ON_A_STACK, json.dumps(tables), "audit", "there", "--stack", STACK]
     # As a user's shell: nothing of the office is in it.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.proof.explore import Scenario, explore
+from tests.proof.expressions import VERB
 from tests.proof.lambdas import Request
 from tests.proof.stand_in import TRANSACT, UPDATE
 from tests.proof.steps import Ground
@@ -19,6 +20,8 @@ _TRANSACTIONS: Mapping[tuple[str, ...], tuple[str, str]] = {
     ("Update Lanes", "Put Bookings"): ("take", "shared/sale.py"),
     ("Put Bookings", "Put WaitingList", "Update Lanes"): ("join", "shared/waiting_list.py"),
     ("Update Bookings", "Update Lanes"): ("release", "shared/cancellation.py"),
+    ("Update Lanes",): ("change lane", "shared/change.py"),
+    ("Update Events",): ("change event", "shared/change.py"),
 }
 _PROMOTE = ("promote", "shared/settle.py")
 _LEAVE = ("leave", "shared/cancellation.py")
@@ -73,8 +76,8 @@ class Omission:
             if not left:
                 del fewer["ConditionExpression"]
         if update := write.get("UpdateExpression"):
-            verb, _, actions = update.partition(" ")
-            fewer["UpdateExpression"] = f"{verb} {', '.join(one for one in actions.split(', ') if one != self.part)}"
+            kept = [(verb, [one for one in actions if one != self.part]) for verb, actions in _actions(update)]
+            fewer["UpdateExpression"] = " ".join(f"{verb} {', '.join(actions)}" for verb, actions in kept if actions)
         return _without_unused_names(fewer)
 
 
@@ -123,13 +126,20 @@ def _omissions(transaction: str, file: str, request: Request) -> Iterator[Omissi
     items = [(verb, write) for one in request.parameters["TransactItems"] for verb, write in one.items()]
     for verb, write in items:
         name = _item_name(verb, write)
-        yield Omission(transaction, file, name, "")
+        if len(items) > 1:
+            yield Omission(transaction, file, name, "")
         for clause in write.get("ConditionExpression", "").split(" AND "):
             if clause:
                 yield Omission(transaction, file, name, clause)
-        actions = write.get("UpdateExpression", "").removeprefix("ADD ").removeprefix("SET ").split(", ")
+        actions = [one for _, some in _actions(write.get("UpdateExpression", "")) for one in some]
         if len(actions) > 1:
             yield from (Omission(transaction, file, name, one) for one in actions if not _TIMES.match(one))
+
+
+def _actions(update: str) -> list[tuple[str, list[str]]]:
+    """Return what an update does: each verb with its actions."""
+    parts = [part.partition(" ") for part in VERB.split(update) if part]
+    return [(verb, actions.split(", ")) for verb, _, actions in parts]
 
 
 def _without_unused_names(write: Write) -> Write:

@@ -4,10 +4,17 @@ import random
 import sys
 from dataclasses import dataclass, field, replace
 
-from shared.model import Event
-from tests.proof.judge import NOTHING_MADE, Violation, check_repetition, check_tables, event_of
+from shared.model import Event, TryAgain
+from tests.proof.judge import (
+    NOTHING_MADE,
+    Violation,
+    check_repeated_change,
+    check_repetition,
+    check_tables,
+    event_of,
+)
 from tests.proof.lambdas import Answer, Node, Request, Result, simulated
-from tests.proof.operations import Abandon, Cancel, Open, Operation, Sweep
+from tests.proof.operations import Abandon, Cancel, Open, Operation, Patch, Sweep
 from tests.proof.stand_in import Tables
 from tests.proof.steps import Ground, Step, steps
 from tests.proof.world import Client, World, answered, begun, changed, invoked
@@ -171,13 +178,16 @@ def check_end(world: World, ground: Ground) -> None:
     Raises Violation.
     """
     assert world.is_over, "nobody can go on, and not all is done"
+    clients = world.clients
+    world = _with_changes_done(world, ground)
     if not world.lost:
-        check_tables(world.tables, drained=True)
+        check_tables(world.tables, drained=True, changed=True)
     swept = _alone(world, Sweep(), ground)
     if swept.tables != world.tables and not world.lost:
         raise Violation("the sweep found something to do")
-    check_tables(swept.tables, drained=True)
-    for client in world.clients:
+    check_tables(swept.tables, drained=True, changed=True)
+    patches = sum(client is not None and isinstance(client.node.operation, Patch) for client in clients)
+    for client in clients:
         if client is None:
             continue
         operation, result = client.node.operation, client.node.following
@@ -189,6 +199,23 @@ def check_end(world: World, ground: Ground) -> None:
             assert again is not None
             assert isinstance(again.node.following, Result)
             check_repetition(operation, result, again.node.following, swept.tables)
+        if isinstance(operation, Patch) and patches == 1:
+            repeated = _alone(swept, operation.repeated(2), ground)
+            check_tables(repeated.tables, drained=True, changed=True)
+            assert repeated.clients[0] is not None
+            assert isinstance(repeated.clients[0].node.following, Result)
+            check_repeated_change(operation, result, repeated.clients[0].node.following)
+
+
+def _with_changes_done(world: World, ground: Ground) -> World:
+    """Let organisers who were told to try again do so, and the promoters have what comes of it."""
+    for client in world.clients:
+        if client is None or not isinstance(client.node.operation, Patch):
+            continue
+        result = client.node.following
+        if isinstance(result, Result) and isinstance(result.error, TryAgain):
+            world = drained(_alone(world, client.node.operation.repeated(3), ground), ground)
+    return world
 
 
 def _alone(world: World, operation: Operation, ground: Ground, until: str | None = None) -> World:

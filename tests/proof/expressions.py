@@ -1,8 +1,8 @@
 """DynamoDB's expressions, as far as shared/ uses them; anything else is refused loudly.
 
-conditions        attribute_not_exists(a) · a > :v · a >= :v · a = :v, joined by AND
+conditions        attribute_not_exists(a) · a > :v · a >= :v · a = :v · (one OR another of these), joined by AND
 keys              a = :v · b < :v · b <= :v, joined by AND
-updates           SET a = :v, b = if_not_exists(b, :v) · ADD a :v, b :w
+updates           SET a = :v, b = if_not_exists(b, :v) · REMOVE a, b · ADD a :v, b :w, one after the other
 """
 
 import re
@@ -19,7 +19,9 @@ _ACTION = re.compile(
     r"(?P<name>#?\w+) = (?P<value>:\w+)|(?P<kept>#?\w+) = if_not_exists\((?P<same>#?\w+), (?P<first>:\w+)\)"
 )
 _ADDITION = re.compile(r"(?P<name>#?\w+) (?P<value>:\w+)")
-_UPDATE = re.compile(r"(?P<verb>SET|ADD) (?P<actions>.+)")
+VERB = re.compile(r"(?:^| )(?=(?:SET|REMOVE|ADD) )")
+_UPDATE = re.compile(r"(?P<verb>SET|REMOVE|ADD) (?P<actions>.+)")
+_NAME = re.compile(r"#?\w+")
 _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": lambda one, other: bool(one == other),
     "<=": lambda one, other: bool(one <= other),
@@ -72,11 +74,26 @@ def holds(condition: str, names: Names, item: Item | None) -> bool:
 
 def updated(expression: str, names: Names, item: Item) -> tuple[Item, set[str]]:
     """Return the item after an update, and the attributes that it touched."""
-    update = _match(_UPDATE, expression)
-    change = _set if update["verb"] == "SET" else _added
+    changes = {"SET": _set, "REMOVE": _removed, "ADD": _added}
     new = dict(item)
-    touched = {change(action, names, new) for action in re.split(r", (?![^(]*\))", update["actions"])}
+    touched: set[str] = set()
+    for part in filter(None, VERB.split(expression)):
+        update = _match(_UPDATE, part)
+        for action in re.split(r", (?![^(]*\))", update["actions"]):
+            attribute = changes[update["verb"]](action, names, new)
+            if attribute in touched:
+                raise NotUnderstoodError(f"two changes of {attribute}")
+            touched.add(attribute)
     return new, touched
+
+
+def returned(wanted: str, new: Item, touched: set[str]) -> Item:
+    """Return the attributes that an update answers with, as its ReturnValues wants."""
+    if wanted == "ALL_NEW":
+        return new
+    if wanted == "UPDATED_NEW":
+        return {name: new[name] for name in touched}
+    raise NotUnderstoodError(wanted)
 
 
 def plain(value: Mapping[str, str]) -> int | str:
@@ -85,6 +102,9 @@ def plain(value: Mapping[str, str]) -> int | str:
 
 
 def _clause_holds(clause: str, names: Names, item: Item) -> bool:
+    if clause.startswith("("):
+        found = [_clause_holds(one, names, item) for one in clause[1:-1].split(" OR ")]
+        return any(found)
     match = _match(CLAUSE, clause)
     if match["absent"]:
         return names.attribute(match["absent"]) not in item
@@ -104,6 +124,12 @@ def _set(action: str, names: Names, new: dict[str, Any]) -> str:
         if match["kept"] != match["same"]:
             raise NotUnderstoodError(action)
         new.setdefault(attribute, names.value(match["first"]))
+    return attribute
+
+
+def _removed(action: str, names: Names, new: dict[str, Any]) -> str:
+    attribute = names.attribute(_match(_NAME, action)[0])
+    new.pop(attribute, None)
     return attribute
 
 

@@ -6,14 +6,28 @@ true when they were given (P7).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared import items
-from shared.model import Booking, BookingChanged, BookingNotFound, Claim, Event, EventCancelled, Status, TryAgain
+from shared.model import (
+    Availability,
+    Booking,
+    BookingChanged,
+    BookingNotFound,
+    Claim,
+    Event,
+    EventCancelled,
+    NotOnSale,
+    Status,
+    TicketsBooked,
+    TryAgain,
+    WaitingListFull,
+)
 from tests import promises
+from tests.proof.expressions import Item
 from tests.proof.lambdas import Result
-from tests.proof.operations import EVENT, Abandon, Book, Cancel, Operation
+from tests.proof.operations import EVENT, Abandon, Book, Cancel, Operation, Patch
 from tests.proof.stand_in import Change, Tables
 
 # How far a claim has come. It only ever goes up, and CANCELLED is its end.
@@ -26,6 +40,15 @@ Standing = tuple[int, int] | None  # a user's claim number and its stage
 
 class Violation(Exception):
     """A promise was broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, how far its user's claim had come when it was sent, and which refusals have been true since."""
+
+    operation: Operation
+    since: Standing = None
+    refusals: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +82,62 @@ class Made:
 NOTHING_MADE = Made()
 
 
-def check_tables(tables: Tables, *, drained: bool = False) -> None:
-    """Check P1 to P4 and O3, and with `drained` P6. Raises Violation."""
-    if tables.identity in _checked and not drained:
+def check_tables(tables: Tables, *, drained: bool = False, changed: bool = False) -> None:
+    """Check P1 to P4 and O3, with `drained` P6, and with `changed` O2: no change of the event is half done.
+
+    Raises Violation.
+    """
+    if tables.identity in _checked and not (drained or changed):
         return
-    if broken := promises.violations(snapshot(tables), drained=drained):
+    if broken := promises.violations(snapshot(tables), drained=drained, changed=changed):
         raise Violation("; ".join(broken))
     _checked.add(tables.identity)
+
+
+def check_window(before: Tables, after: Tables, changes: Iterable[Change]) -> None:
+    """Check O1: a claim is made on lanes that are on sale at the moment of the claim. Raises Violation."""
+    lanes = zip(before.of(items.LANES), after.of(items.LANES), strict=False)
+    touched = [lane for lane, now in lanes if lane is not now]
+    for old, new in changes:
+        assert new is not None, "bookings are never deleted"
+        moment = new.get("joinedAt") or new.get("bookedAt")
+        is_new = not old or old["claim"] != new["claim"]
+        if is_new and moment and not all(_is_on_sale(lane, moment["S"]) for lane in touched):
+            raise Violation(f"O1: {new['bookingId']['S']} was made at {moment['S']}, on {touched}")
+
+
+def is_change_of_organiser(change: Change) -> bool:
+    """Tell whether a change of an event's item is its organiser's."""
+    old, new = change
+    return bool(old and new and old["revision"] != new["revision"])
+
+
+def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
+    """Return the names of the errors that would be true answers at this moment."""
+    lanes = tables.of(items.LANES)
+    free = sum(int(lane["available"]["N"]) for lane in lanes)
+    found = set()
+    if isinstance(operation, Book):
+        booking, limit = current(tables, operation.user), event_of(tables).waiting_list_limit
+        if booking is None or not booking.is_active:
+            if event_of(tables).cancelled_at:
+                found.add(EventCancelled.__name__)
+            if not all(_is_on_sale(lane, operation.at) for lane in lanes):
+                found.add(NotOnSale.__name__)
+            if limit is not None and len(tables.of(items.WAITING_LIST)) - free >= limit:
+                found.add(WaitingListFull.__name__)
+    if isinstance(operation, Patch):
+        booked = sum(item["status"]["S"] == Status.CONFIRMED for item in tables.of(items.BOOKINGS))
+        if booked > dict(operation.wanted).get("total_tickets", booked):
+            found.add(TicketsBooked.__name__)
+        if event_of(tables).cancelled_at:
+            found.add(EventCancelled.__name__)
+    return frozenset(found)
+
+
+def _is_on_sale(lane: Item, moment: str) -> bool:
+    has_opened = "opensAt" not in lane or bool(lane["opensAt"]["S"] <= moment)
+    return has_opened and ("closesAt" not in lane or bool(moment < lane["closesAt"]["S"]))
 
 
 def snapshot(tables: Tables) -> promises.Snapshot:
@@ -115,21 +187,28 @@ def current(tables: Tables, user: str | None) -> Booking | None:
     return items.to_booking(found[0]) if found else None
 
 
-def check_answer(operation: Operation, result: Result, since: Standing, tables: Tables, *, faults: bool) -> None:
+def check_answer(asked: Asked, result: Result, tables: Tables, *, faults: bool) -> None:
     """Check that an answer was true at some moment since the request was sent. Raises Violation."""
+    operation, since = asked.operation, asked.since
     if result.alarms:
         raise Violation(f"false alarm: {operation.name}: {', '.join(result.alarms)}")
     if result.failures and not faults:
         raise Violation(f"{operation.name} failed: {', '.join(result.failures)}")
-    if faults and isinstance(result.error, TryAgain):
+    if (faults and isinstance(result.error, TryAgain)) or type(result.error).__name__ in asked.refusals:
         return
-    if isinstance(operation, Abandon):
+    if isinstance(operation, Patch):
+        _check_change(operation, result)
+    elif isinstance(operation, Abandon):
         _check_cancelled(operation, result, tables)
-    if operation.user is None:
-        return
+    elif operation.user is not None:
+        _check_claim(operation, result, since, tables)
+
+
+def _check_claim(operation: Operation, result: Result, since: Standing, tables: Tables) -> None:
+    """Check what a user was told of their claim. Raises Violation."""
     now = current(tables, operation.user)
     if result.error:
-        _check_refusal(operation, result.error, since, now, tables)
+        _check_refusal(operation, result.error, since, now)
         return
     told: Booking = result.value.booking if isinstance(result.value, Claim) else result.value
     stage = (told.claim, _STAGES[told.status])
@@ -158,9 +237,13 @@ def check_repetition(operation: Operation, result: Result, again: Result, tables
         raise Violation(f"P7: {operation.name} repeated was told {again.value}, and it is {now}")
 
 
-def refused_for_good(result: Result) -> bool:
-    """Tell whether the answer was that there is nothing to be had, and will not be."""
-    return isinstance(result.error, EventCancelled)
+def check_repeated_change(operation: Patch, result: Result, again: Result) -> None:
+    """Check that the same change, sent again when all is quiet, is answered as it was. Raises Violation."""
+    told, repeated = result.value, again.value
+    if isinstance(again.error, EventCancelled):
+        return  # the world has moved on
+    if isinstance(told, Availability) and told.event != replace(repeated.event, revision=told.event.revision):
+        raise Violation(f"P7: {operation.name} repeated was told {repeated}, and before it {told}")
 
 
 def told_to_wait(result: Result) -> Iterable[str]:
@@ -189,6 +272,14 @@ def _step(before: Booking | None, after: Booking) -> str:
     raise Violation(f"{promise}: a booking became {after} from {before}")
 
 
+def _check_change(operation: Patch, result: Result) -> None:
+    if result.error:
+        raise Violation(f"O2: {operation.name} was answered {result.error!r}")
+    told: Availability = result.value
+    if told.booked_tickets < 0 or told.available_tickets < 0:
+        raise Violation(f"P1: {operation.name} was told {told}")
+
+
 def _check_cancelled(operation: Operation, result: Result, tables: Tables, cancelled_at: str | None = None) -> None:
     """Check that the organiser is told what is true, and the same each time."""
     stored = event_of(tables).cancelled_at
@@ -197,13 +288,7 @@ def _check_cancelled(operation: Operation, result: Result, tables: Tables, cance
         raise Violation(f"O3: {operation.name} was told {result}, and the event was cancelled at {stored}")
 
 
-def _check_refusal(
-    operation: Operation, error: Exception, since: Standing, now: Booking | None, tables: Tables
-) -> None:
-    if isinstance(operation, Book) and isinstance(error, EventCancelled):
-        still_active = since is not None and now is not None and now.is_active and now.claim == since[0]
-        if event_of(tables).cancelled_at and not still_active:
-            return
+def _check_refusal(operation: Operation, error: Exception, since: Standing, now: Booking | None) -> None:
     if isinstance(operation, Cancel) and isinstance(error, BookingNotFound) and since is None:
         return
     if isinstance(operation, Cancel) and isinstance(error, BookingChanged) and now is not None:

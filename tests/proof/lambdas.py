@@ -19,28 +19,30 @@ from shared import (
     abandonment,
     audit,
     cancellation,
+    change,
     claims,
     dynamodb,
     events,
     items,
+    limit,
     office,
     promotion,
     sale,
     settle,
     telemetry,
     waiting_list,
+    window,
 )
 from shared.model import TicketOfficeError
 from shared.wire import NoAnswer, RequestFailed
 from tests.proof.operations import Operation
 from tests.proof.stand_in import TRANSACT, UPDATE, WRITES, refusal
 
-MOMENT = "2026-05-01T18:00:00.000Z"
 REQUESTS_MAX = 200  # of one operation: more would be a loop without an end
 
 _ROOMS = (
-    abandonment, audit, cancellation, claims, dynamodb, events, items, office, promotion, sale, settle, telemetry,
-    waiting_list,
+    abandonment, audit, cancellation, change, claims, dynamodb, events, items, limit, office, promotion, sale, settle,
+    telemetry, waiting_list, window,
 )  # fmt: skip
 
 
@@ -232,6 +234,7 @@ def _run(operation: Operation, answers: tuple[Answer, ...]) -> Request | Result:
     _current = run = _Lambda(operation, answers)
     events._known.clear()  # noqa: SLF001  # what a warm function remembers
     waiting_list._fronts.clear()  # noqa: SLF001
+    limit._queues.clear()  # noqa: SLF001
     try:
         return Result(operation.run(), alarms=tuple(run.alarms), failures=tuple(run.failures))
     except _Pause:
@@ -261,7 +264,7 @@ def simulated() -> Iterator[None]:
         "random": no_choice,
         "_random": no_choice,
         "uuid": new_id,
-        "now": lambda: MOMENT,
+        "now": lambda: _current.operation.at,
         "logger": log,
         "SWEEP_SEGMENTS": 1,
         "outcome": lambda *_, **__: None,

@@ -4,20 +4,25 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
-from shared import abandonment, events, office, promotion
+from shared import abandonment, change, events, office, promotion
 from shared.dynamodb import Deadline
-from shared.model import Event
+from shared.model import Event, Terms
 
 EVENT = "E"
+MOMENT = "2026-05-01T18:00:00.000Z"
 _BUDGET_S = 60.0  # the simulated clock stands still
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One call of a function. `tag` tells those of one user apart; `warm` with an event as it was when opened."""
+    """One call of a function. `tag` tells those of one user apart; `warm` with an event as it was when opened.
+
+    `at` is what its clock says, all the time.
+    """
 
     tag: str = ""
     warm: Event | None = None
+    at: str = MOMENT
 
     @property
     def name(self) -> str:
@@ -33,6 +38,11 @@ class Operation:
     def user(self) -> str | None:
         """Return who asks."""
         return None
+
+    @property
+    def is_asked_again(self) -> bool:
+        """Tell whether somebody waits for its answer, and sends the request again where it dies."""
+        return self.user is not None
 
     def run(self) -> Any:
         """Call the function, cold or with what it remembers."""
@@ -71,7 +81,7 @@ class Open(Operation):
         """Open the event, with lanes as few and stripes as many as the scenario wants."""
         lanes, stripes = (lambda _: self.lanes), (lambda _: self.stripes)
         with patch.object(events, "lanes_for", lanes), patch.object(events, "stripes_for", stripes):
-            return events.open_event("The concert", self.tickets, deadline)
+            return events.open_event(Terms("The concert", self.tickets), deadline)
 
 
 @dataclass(frozen=True)
@@ -118,10 +128,31 @@ class Cancel(Operation):
 
 
 @dataclass(frozen=True)
+class Patch(Operation):
+    """PATCH /events/{eventId}."""
+
+    wanted: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "change total_tickets to 2"."""
+        return f"change {', '.join(f'{name} to {value}' for name, value in self.wanted)}{self.tag}"
+
+    @property
+    def is_asked_again(self) -> bool:
+        """Tell that an organiser waits."""
+        return True
+
+    def call(self, deadline: Deadline) -> Any:
+        """Change the event."""
+        return change.change(EVENT, dict(self.wanted), deadline)
+
+
+@dataclass(frozen=True)
 class Promote(Operation):
     """The promoter on a batch of records of the Bookings stream: what it is told of each is its lane."""
 
-    records: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -131,20 +162,20 @@ class Promote(Operation):
     def call(self, deadline: Deadline) -> list[str]:
         """Settle the batch; `deadline` is that of the invocation."""
         records = [
-            {"dynamodb": {"Keys": {"laneId": {"S": lane}}, "SequenceNumber": str(number)}}
-            for number, lane in enumerate(self.records)
+            {"dynamodb": {"Keys": {_key_of(part): {"S": part}}, "SequenceNumber": str(number)}}
+            for number, part in enumerate(self.parts)
         ]
         return promotion.settle_batch(records, deadline.at_s)
 
 
 @dataclass(frozen=True)
 class Abandon(Operation):
-    """POST /events/{eventId}/cancel."""
+    """POST /events/{eventId}/cancel. Nobody asks again: the background does what is left."""
 
     @property
     def name(self) -> str:
-        """Return e.g. "organiser" or "organiser again"."""
-        return f"organiser{self.tag}"
+        """Return e.g. "cancel event"."""
+        return f"cancel event{self.tag}"
 
     def call(self, deadline: Deadline) -> Any:
         """Cancel the event."""
@@ -152,10 +183,10 @@ class Abandon(Operation):
 
 
 @dataclass(frozen=True)
-class Empty(Operation):
-    """The background on a batch of records of the Events stream: what it is told of each is its event."""
+class Follow(Operation):
+    """What follows from a batch of records of the Events stream: what it is told of each is its event."""
 
-    records: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -163,12 +194,16 @@ class Empty(Operation):
         return f"background{self.tag}"
 
     def call(self, deadline: Deadline) -> list[str]:
-        """Empty the event; `deadline` is that of the invocation."""
+        """Empty or settle the event; `deadline` is that of the invocation."""
         records = [
-            {"dynamodb": {"Keys": {"eventId": {"S": event}}, "SequenceNumber": str(number)}}
-            for number, event in enumerate(self.records)
+            {"dynamodb": {"Keys": {_key_of(part): {"S": part}}, "SequenceNumber": str(number)}}
+            for number, part in enumerate(self.parts)
         ]
-        return promotion.empty_batch(records, deadline.at_s)
+        return promotion.follow_batch(records, deadline.at_s)
+
+
+def _key_of(part: str) -> str:
+    return "eventId" if part == EVENT else "laneId"
 
 
 @dataclass(frozen=True)

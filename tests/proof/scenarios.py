@@ -3,9 +3,10 @@
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tests.proof.explore import Scenario
-from tests.proof.operations import Abandon, Book, Cancel, Open, Sweep
+from tests.proof.operations import MOMENT, Abandon, Book, Cancel, Open, Patch, Sweep
 
 CALM = (0, 0)  # crashes and faults in one schedule, at the most
 CRASH = (1, 0)
@@ -37,6 +38,11 @@ def books(user: str, tag: str = "") -> Book:
 def cancels(user: str, booking: str | None = None, tag: str = "") -> Cancel:
     """Return a cancellation by this user."""
     return Cancel(tag, who=user, booking=booking)
+
+
+def changes(tag: str = "", **wanted: Any) -> Patch:
+    """Return a change of the event by its organiser."""
+    return Patch(tag, wanted=tuple(wanted.items()))
 
 
 def on_lane(name: str, lane: int, lanes: int) -> str:
@@ -260,6 +266,107 @@ ABANDON_AND_SWEEP = Scenario(
     before=_SOLD_OUT,
     begun=_RELEASED,
 )
+EARLIER, LATER = "2026-05-01T17:00:00.000Z", "2026-05-01T19:00:00.000Z"  # than MOMENT, when all others ask
+RAISED_FOR_WAITING = Scenario(
+    "A sold-out event gets another ticket while one waits and another books",
+    (changes(total_tickets=2), books("cat")),
+    before=_SOLD_OUT,
+)
+RAISED_AND_RELEASED = Scenario(
+    "A sold-out event gets another ticket while one is released",
+    (changes(total_tickets=2), cancels("ann")),
+    before=(*_SOLD_OUT, books("cat")),
+)
+RAISED_AT_LAST_TICKET = Scenario(
+    "An event gets another ticket while two want the last", (changes(total_tickets=2), books("ann"), books("bob"))
+)
+RAISED_ON_LANES = Scenario(
+    "A sold-out event gets tickets on two lanes while one waits",
+    (changes(total_tickets=4),),
+    before=(books(_ANN), books(_BEN), books(_CAT)),
+    tickets=2,
+    lanes=2,
+)
+LOWERED_AND_BOOKED = Scenario(
+    "An event loses one of its two tickets while two book",
+    (changes(total_tickets=1), books("ann"), books("bob")),
+    tickets=2,
+)
+LOWERED_AND_RELEASED = Scenario(
+    "An event is to lose a ticket while one is released",
+    (changes(total_tickets=1), cancels("ann")),
+    before=(books("ann"), books("bob")),
+    tickets=2,
+)
+LOWERED_AND_WAITING = Scenario(
+    "A released ticket is taken away while somebody waits for it",
+    (changes(total_tickets=1),),
+    before=(books("ann"), books("bob"), books("cat")),
+    begun=((cancels("ann"), None),),
+    tickets=2,
+)
+LOWERED_AND_PUT_BACK = Scenario(
+    "An event is to lose tickets of two lanes, of which one is booked meanwhile",
+    (changes(total_tickets=1), books(_ANN), books(_CAT)),
+    tickets=3,
+    lanes=2,
+)
+CHANGED_TWICE = Scenario(
+    "An event gets more tickets and fewer at once",
+    (changes(total_tickets=3), changes(total_tickets=1)),
+    tickets=2,
+    lanes=2,
+)
+CHANGED_TWICE_AND_BOOKED = Scenario(
+    "An event gets more tickets and fewer while one books",
+    (changes(total_tickets=3), changes(total_tickets=1), books("ann")),
+    tickets=2,
+)
+RENAMED_TWICE = Scenario("An event gets two names at once", (changes(name="A"), changes(name="B")))
+CLOSED_AND_BOOKED = Scenario(
+    "The sale ends while two book", (changes(closes_at=EARLIER), books("ann"), books("bob")), tickets=2
+)
+CLOSED_AND_JOINED = Scenario(
+    "The sale of a sold-out event ends while one joins", (changes(closes_at=EARLIER), books("cat")), before=_SOLD_OUT
+)
+POSTPONED = Scenario(
+    "The beginning of the sale is postponed on two lanes while two book",
+    (changes(opens_at=LATER), books(_ANN), books(_BEN)),
+    tickets=2,
+    lanes=2,
+)
+ADVANCED = Scenario(
+    "The sale begins at once while one books, and another again",
+    (changes(opens_at=None), books("ann"), books("bob", " again")),
+    before=(books("bob"), changes(opens_at=LATER)),
+    tickets=2,
+)
+PROLONGED = Scenario(
+    "The sale goes on while one who was booked comes back",
+    (changes(closes_at=None), books("ann", " again")),
+    before=(books("ann"), cancels("ann"), changes(closes_at=MOMENT)),
+    tickets=2,
+)
+POSTPONED_FOR_WAITING = Scenario(
+    "The beginning of the sale is postponed while one joins", (changes(opens_at=LATER), books("cat")), before=_SOLD_OUT
+)
+LIMITED = Scenario(
+    "The waiting list is full while one leaves and another comes",
+    (cancels("bob"), books("cat")),
+    before=(*_SOLD_OUT, changes(waiting_list_limit=1)),
+)
+LIMITED_TO_NOBODY = Scenario(
+    "A ticket comes back, and nobody may wait",
+    (cancels("ann"), books("bob"), changes(waiting_list_limit=None)),
+    before=(books("ann"), changes(waiting_list_limit=0), books("cat")),
+)
+SWEEP_AND_RAISES = Scenario(
+    "The sweep comes while a sold-out event gets tickets on two lanes",
+    (changes(total_tickets=4), Sweep()),
+    before=(books(_ANN), books(_BEN), books(_CAT), books(_DAN)),
+    tickets=2,
+    lanes=2,
+)
 
 CROWD = Scenario(
     "Five users book, cancel and come back, while the sweep comes",
@@ -312,6 +419,26 @@ PLANS = (
     Plan(SWEEP_AND_RELEASES, short=(), whole=(CALM,)),
     Plan(SWEEP_AND_JOINS, short=(), whole=(CALM,)),
     Plan(SWEEP_AND_LANES, short=(), whole=(CALM,)),
+    Plan(RAISED_FOR_WAITING, whole=(CRASH, FAULT)),
+    Plan(RAISED_AND_RELEASED, whole=(CRASH, FAULT)),
+    Plan(RAISED_AT_LAST_TICKET, whole=(CRASH, FAULT)),
+    Plan(RAISED_ON_LANES, short=_ALL, whole=(BOTH,)),
+    Plan(LOWERED_AND_BOOKED, whole=(CRASH, FAULT)),
+    Plan(LOWERED_AND_RELEASED, short=_ALL, whole=(BOTH,)),
+    Plan(LOWERED_AND_WAITING, short=_ALL, whole=(BOTH,)),
+    Plan(LOWERED_AND_PUT_BACK, whole=(CRASH, FAULT)),
+    Plan(CHANGED_TWICE, whole=(CRASH, FAULT)),
+    Plan(CHANGED_TWICE_AND_BOOKED, whole=(CRASH, FAULT)),
+    Plan(RENAMED_TWICE, short=_ALL, whole=(BOTH,)),
+    Plan(CLOSED_AND_BOOKED, whole=(CRASH, FAULT)),
+    Plan(CLOSED_AND_JOINED, short=_ALL, whole=(BOTH,)),
+    Plan(POSTPONED, whole=(CRASH, FAULT)),
+    Plan(POSTPONED_FOR_WAITING, whole=(CRASH, FAULT)),
+    Plan(ADVANCED, whole=(CRASH, FAULT)),
+    Plan(PROLONGED, short=_ALL, whole=(BOTH,)),
+    Plan(LIMITED, whole=(CRASH, FAULT)),
+    Plan(LIMITED_TO_NOBODY, whole=(CRASH, FAULT)),
+    Plan(SWEEP_AND_RAISES, whole=(CRASH, FAULT)),
     Plan(ABANDON_AND_BOOK, short=_ALL),
     Plan(ABANDON_LAST_TICKET, short=(), whole=(CALM,)),
     Plan(ABANDON_SOLD_OUT, short=_ALL, whole=(BOTH,)),

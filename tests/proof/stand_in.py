@@ -5,16 +5,16 @@ against the real engine, request by request, in answers, tables and stream recor
 """
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from local.template import load
 from shared.wire import RequestFailed
-from tests.proof.expressions import Item, Names, NotUnderstoodError, holds, plain, updated
+from tests.proof.expressions import Item, Names, NotUnderstoodError, holds, plain, returned, updated
 
 Key = tuple[str, tuple[str | int, ...]]  # table, values of its key attributes
-Change = tuple[Item | None, Item | None]  # of a booking: before, after
+Change = tuple[Item | None, Item | None]  # of a booking or an event: before, after
 
 TRANSACT = "TransactWriteItems"
 UPDATE = "UpdateItem"
@@ -30,7 +30,7 @@ _INDEXES = {
     for table in _TABLES.values()
     for index in table.get("GlobalSecondaryIndexes", ())
 }
-_STREAMED = next(name for name, table in _TABLES.items() if "StreamSpecification" in table)
+_STREAMED = tuple(load().stream(name).table for name in ("PromoteFunctionBookings", "FollowFunctionEvents"))
 
 _interned: dict[tuple[Any, ...], Item] = {}
 
@@ -59,12 +59,13 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a request did: the tables after it, its answer or error, and the changes in the streamed table."""
+    """What a request did: the tables after it, its answer or error, and what it changed of bookings and events."""
 
     tables: Tables
     answer: Mapping[str, Any]
     error: RequestFailed | None = None
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Change, ...] = ()  # of bookings
+    events: tuple[Change, ...] = ()
 
 
 def apply(tables: Tables, operation: str, request: Mapping[str, Any]) -> Effect:
@@ -143,10 +144,8 @@ def _update_item(tables: Tables, request: Mapping[str, Any]) -> Effect:
     names.check_all_used()
     answer = {}
     if "ReturnValues" in request:
-        if request["ReturnValues"] != "UPDATED_NEW":
-            raise NotUnderstoodError(request["ReturnValues"])
-        answer["Attributes"] = {name: new[name] for name in touched}
-    return Effect(tables.with_changes([(key, new)]), answer, changes=_streamed([(key, old, new)]))
+        answer["Attributes"] = returned(request["ReturnValues"], new, touched)
+    return _changed(tables, answer, [(key, old, new)])
 
 
 def _transact_write_items(tables: Tables, request: Mapping[str, Any]) -> Effect:
@@ -158,8 +157,7 @@ def _transact_write_items(tables: Tables, request: Mapping[str, Any]) -> Effect:
         reasons = [_reason(old, allowed, shown) for _, old, _, allowed, shown in writes]
         error = refusal(TRANSACT, "TransactionCanceledException", 400, reasons)
         return Effect(tables, {}, error)
-    changes = [(key, old, new) for key, old, new, _, _ in writes]
-    return Effect(tables.with_changes([(key, new) for key, _, new in changes]), {}, changes=_streamed(changes))
+    return _changed(tables, {}, [(key, old, new) for key, old, new, _, _ in writes])
 
 
 def _write(tables: Tables, verb: str, write: Mapping[str, Any]) -> tuple[Key, Item | None, Item | None, bool, bool]:
@@ -188,8 +186,15 @@ def _reason(old: Item | None, allowed: bool, shown: bool) -> dict[str, Any]:
     return reason | ({"Item": old} if old and shown else {})
 
 
-def _streamed(changes: Iterable[tuple[Key, Item | None, Item | None]]) -> tuple[Change, ...]:
-    return tuple((old, new) for (table, _), old, new in changes if table == _STREAMED and old != new)
+def _changed(
+    tables: Tables, answer: Mapping[str, Any], changes: Sequence[tuple[Key, Item | None, Item | None]]
+) -> Effect:
+    of_bookings, of_events = (
+        tuple((old, new) for (table, _), old, new in changes if table == streamed and old != new)
+        for streamed in _STREAMED
+    )
+    after = tables.with_changes([(key, new) for key, _, new in changes])
+    return Effect(after, answer, changes=of_bookings, events=of_events)
 
 
 def _located(tables: Tables, write: Mapping[str, Any]) -> tuple[Key, Item | None]:

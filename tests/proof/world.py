@@ -6,43 +6,48 @@ from typing import Any, NamedTuple
 from local import patterns
 from local.template import load
 from shared import items
-from shared.model import Status
+from shared.model import EventCancelled, Status, TryAgain
 from tests.proof.judge import (
     NOTHING_MADE,
+    Asked,
     Made,
     Standing,
     Violation,
     check_answer,
     check_change,
     check_tables,
-    refused_for_good,
+    check_window,
+    is_change_of_organiser,
     standing,
     told_to_wait,
+    true_refusals,
 )
 from tests.proof.lambdas import Answer, Node, Request, Result
-from tests.proof.operations import EVENT, Abandon, Book, Empty, Promote
+from tests.proof.operations import Abandon, Book, Follow, Patch, Promote
 from tests.proof.stand_in import Change, Effect, Tables
 
-_STREAM = load().stream
-assert _STREAM is not None, "the promoter reads a stream"
+Patterns = tuple[Mapping[str, Any], ...]
 
-Filters = tuple[Mapping[str, Any], ...]
-FILTERS: Filters = _STREAM.patterns
-EVENT_FILTERS: Filters = (
-    {
-        "dynamodb": {
-            "OldImage": {"cancelledAt": {"S": [{"exists": False}]}},
-            "NewImage": {"cancelledAt": {"S": [{"exists": True}]}},
-        }
-    },
-)
+
+class Filters(NamedTuple):
+    """Which records of the two streams reach whom: the promoters, and the background."""
+
+    bookings: Patterns
+    events: Patterns
+
+
+FILTERS = Filters(load().stream("PromoteFunctionBookings").patterns, load().stream("FollowFunctionEvents").patterns)
 
 
 class Client(NamedTuple):
-    """Somebody who runs an operation. `since` is how far the user's claim had come when the request was sent."""
+    """Somebody who runs an operation. `since` is how far the user's claim had come when the request was sent.
+
+    `refusals` are the errors that would have been true at some moment since.
+    """
 
     node: Node
     since: Standing = None
+    refusals: frozenset[str] = frozenset()
 
 
 class Flying(NamedTuple):
@@ -57,7 +62,7 @@ class World(NamedTuple):
 
     tables: Tables
     clients: tuple[Client | None, ...] = ()  # None: an idle promoter, or one who is gone
-    # By promoter: the lanes of the stream records it has not had yet; and at last the events of the background's.
+    # By promoter: the lanes of the records it has not had yet; and at last the events of the background's.
     queues: tuple[tuple[str, ...], ...] = ()
     flying: tuple[Flying, ...] = ()
     crashes: int = 0  # still to come, at the most
@@ -85,10 +90,10 @@ class World(NamedTuple):
         """Return the world with another client in this place."""
         return self._replace(clients=(*self.clients[:number], client, *self.clients[number + 1 :]))
 
-    def with_records(self, number: int, lanes: Iterable[str]) -> "World":
+    def with_records(self, number: int, parts: Iterable[str]) -> "World":
         """Return the world with these records in the queue of the client with this number, and no others."""
         place = number - self.first_promoter
-        return self._replace(queues=(*self.queues[:place], tuple(lanes), *self.queues[place + 1 :]))
+        return self._replace(queues=(*self.queues[:place], tuple(parts), *self.queues[place + 1 :]))
 
 
 def begun(world: World, number: int) -> World:
@@ -96,7 +101,8 @@ def begun(world: World, number: int) -> World:
     client = world.clients[number]
     assert client is not None
     operation = client.node.operation
-    begun = world.with_client(number, client._replace(since=standing(world.tables, operation.user)))
+    since, refusals = standing(world.tables, operation.user), true_refusals(operation, world.tables)
+    begun = world.with_client(number, client._replace(since=since, refusals=refusals))
     if isinstance(operation, Book) and world.told:
         begun = begun._replace(owed=begun.owed | {(operation.name, world.told)})
     return begun
@@ -105,9 +111,8 @@ def begun(world: World, number: int) -> World:
 def invoked(world: World, number: int) -> World:
     """Let an idle promoter, or the idle background, have all the records of its queue."""
     place = number - world.first_promoter
-    records = world.queues[place]
-    is_background = place == len(world.queues) - 1
-    operation = Empty(records=records) if is_background else Promote(str(place), records=records)
+    parts = world.queues[place]
+    operation = Follow(parts=parts) if place == len(world.queues) - 1 else Promote(str(place), parts=parts)
     return world.with_client(number, Client(Node.of(operation))).with_records(number, ())
 
 
@@ -126,14 +131,20 @@ def changed(world: World, name: str, effect: Effect, filters: Filters) -> World:
         check_change(world.tables, change, owed, together, cancelled=world.cancelled)
         made = made.plus(name, change)
     check_tables(effect.tables)
-    after = world._replace(tables=effect.tables, made=made)
+    check_window(world.tables, effect.tables, effect.changes)
+    after = _noted(world._replace(tables=effect.tables, made=made))
+    if any(is_change_of_organiser(change) for change in effect.events):
+        if world.cancelled:
+            raise Violation(f"O3: {name} changed the event after it was cancelled")
+        if not _others_change(world, name):
+            check_tables(effect.tables, changed=True)
     if effect.changes:
         waiting = {entry["bookingId"]["S"] for entry in effect.tables.of(items.WAITING_LIST)}
         still_owed = frozenset((one, still) for one, owes in world.owed if (still := owes & waiting))
         after = after._replace(told=world.told & waiting, owed=still_owed)
-    for change in effect.changes:
+    for change in (*effect.changes, *effect.events):
         after = _streamed(after, change, filters)
-    return _event_streamed(after, world.tables, effect.tables)
+    return after
 
 
 def answered(world: World, number: int, answer: Answer) -> World:
@@ -143,57 +154,72 @@ def answered(world: World, number: int, answer: Answer) -> World:
     node = client.node.after(answer)
     if isinstance(node.following, Request):
         return world.with_client(number, client._replace(node=node))
-    if isinstance(node.operation, Promote | Empty):
-        return _settled(world, number, node.operation, node.following)
+    if isinstance(node.operation, Promote | Follow):
+        return _done(world, number, node.operation, node.following)
     if isinstance(node.operation, Abandon) and not node.following.error:
         world = world._replace(cancelled=True)
-    if refused_for_good(node.following):
+    if isinstance(node.following.error, EventCancelled):
         world = world._replace(made=world.made.nothing_by(node.operation.name))
-    check_answer(node.operation, node.following, client.since, world.tables, faults=world.is_faulty)
+    asked = Asked(node.operation, client.since, client.refusals)
+    check_answer(asked, node.following, world.tables, faults=world.is_faulty)
     waiting = {entry["bookingId"]["S"] for entry in world.tables.of(items.WAITING_LIST)}
     told = waiting & set(told_to_wait(node.following))
     return world.with_client(number, client._replace(node=node))._replace(told=world.told | told)
 
 
 def died(world: World, number: int) -> World:
-    """End a client without a word. A user asks again, to a promoter the same records come again; no organiser does."""
+    """End a client without a word. A user asks again; to who works by records the same come again."""
     client = world.clients[number]
     assert client is not None
     operation = client.node.operation
-    if isinstance(operation, Promote | Empty):
+    if isinstance(operation, Promote | Follow):
         place = number - world.first_promoter
-        return world.with_client(number, None).with_records(number, (*operation.records, *world.queues[place]))
-    again = Client(Node.of(operation.repeated())) if operation.user else None
+        return world.with_client(number, None).with_records(number, (*operation.parts, *world.queues[place]))
+    again = Client(Node.of(operation.repeated())) if operation.is_asked_again else None
     return world.with_client(number, again)
 
 
-def _settled(world: World, number: int, operation: Promote | Empty, result: Result) -> World:
+def _done(world: World, number: int, operation: Promote | Follow, result: Result) -> World:
     if result.error or (result.value and not world.is_faulty):
-        promise = "O3" if isinstance(operation, Empty) else "P6"
+        promise = "O3" if isinstance(operation, Follow) else "P6"
         raise Violation(f"{promise}: {operation.name} gave up: {', '.join(result.failures)}")
-    failed = tuple(operation.records[int(sequence_number)] for sequence_number in result.value)
+    failed = tuple(operation.parts[int(sequence_number)] for sequence_number in result.value)
     place = number - world.first_promoter
     return world.with_client(number, None).with_records(number, (*failed, *world.queues[place]))
 
 
 def _streamed(world: World, change: Change, filters: Filters) -> World:
-    """Put the record of a change into the queue of its lane, if it passes the stream's filter."""
+    """Put the record of a change into the queue of its lane or event, if it passes its stream's filter."""
     old, new = change
-    assert new is not None, "bookings are never deleted"
+    assert new is not None, "neither bookings nor events are ever deleted"
     record = {"dynamodb": {"NewImage": new, **({"OldImage": old} if old else {})}}
-    if not world.queues or not patterns.matches(filters, record):
+    is_booking = "laneId" in new
+    if not world.queues or not patterns.matches(filters.bookings if is_booking else filters.events, record):
         return world
-    lane = new["laneId"]["S"]
-    place = int(lane.rpartition("#")[2]) % (len(world.queues) - 1)
-    return world.with_records(world.first_promoter + place, (*world.queues[place], lane))
+    part = new["laneId"]["S"] if is_booking else new["eventId"]["S"]
+    background = len(world.queues) - 1
+    place = int(part.rpartition("#")[2]) % background if is_booking else background
+    return world.with_records(world.first_promoter + place, (*world.queues[place], part))
 
 
-def _event_streamed(world: World, before: Tables, after: Tables) -> World:
-    """Put the record of a change of the event into the background's queue, if it passes the stream's filter."""
-    key = (items.EVENTS, (EVENT,))
-    old, new = before.items.get(key), after.items.get(key)
-    if old == new or not (old and new and world.queues):
-        return world
-    if not patterns.matches(EVENT_FILTERS, {"dynamodb": {"OldImage": old, "NewImage": new}}):
-        return world
-    return world.with_records(len(world.clients) - 1, (*world.queues[-1], EVENT))
+def _noted(world: World) -> World:
+    """Note for each request that is under way which refusals are true now."""
+    clients = []
+    for client in world.clients:
+        if client and client.node.is_begun and isinstance(client.node.following, Request):
+            true_now = true_refusals(client.node.operation, world.tables)
+            client = client._replace(refusals=client.refusals | true_now)  # noqa: PLW2901  # the same one, later
+        clients.append(client)
+    return world._replace(clients=tuple(clients))
+
+
+def _others_change(world: World, name: str) -> bool:
+    """Tell whether a change of the event by another than this one is under way, or was given up half-way."""
+    for client in world.clients:
+        if client and isinstance(client.node.operation, Patch) and client.node.operation.name != name:
+            result, is_repeated = client.node.following, "+" in client.node.operation.tag
+            if isinstance(result, Request) and (client.node.is_begun or is_repeated):
+                return True
+            if isinstance(result, Result) and isinstance(result.error, TryAgain):
+                return True
+    return False

@@ -39,6 +39,17 @@ def test_each_event_is_settled_once_per_batch(office: Office) -> None:
         assert event.check(drained=True).confirmed == {"ben"}
 
 
+def test_a_record_of_the_event_itself_settles_it_as_one_of_a_booking_does(office: Office) -> None:
+    """The streams of both tables lead here; of either, only the event's id is read."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben"):
+        event.books(user)
+    event.cancels("anna")
+    changed = {"dynamodb": {"Keys": {"eventId": {"S": event.event_id}}, "SequenceNumber": "1"}}
+    assert _promote(changed) == []
+    assert event.check(drained=True).confirmed == {"ben"}
+
+
 def test_an_event_out_of_time_fails_its_records_so_that_they_come_again(office: Office) -> None:
     """P6: what could not be finished is reported, not lost."""
     event = office.opens(tickets=1)

@@ -5,6 +5,7 @@ Looked at after the SAM transform, as CloudFormation sees it. `make lint` runs c
 
 import json
 import re
+from functools import cache
 from typing import Any
 
 import pytest
@@ -273,19 +274,42 @@ def test_tables_whose_work_spreads_can_be_warmed(name: str) -> None:
     assert _source()["Parameters"]["WarmWriteUnits"]["Default"] == 0
 
 
-def test_the_promoter_reads_the_stream_of_bookings_whole() -> None:
-    """P6: every release and every join reaches the promoter, from the first record on."""
-    (mapping,) = deployed().of_type("AWS::Lambda::EventSourceMapping").values()
-    assert deployed().behind(mapping["FunctionName"]["Ref"]) == "PromoteFunction"
-    assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["BookingsTable", "StreamArn"]}
-    assert mapping["StartingPosition"] == "TRIM_HORIZON"
-    bookings = deployed().resources["BookingsTable"]["Properties"]
-    assert bookings["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+MAPPINGS = {  # by their logical ids: which function reads which table's stream
+    "PromoteFunctionBookings": ("PromoteFunction", "BookingsTable"),
+    "PromoteFunctionEvents": ("PromoteFunction", "EventsTable"),
+}
+READERS_MAX = 2  # of a stream, by DynamoDB: more are throttled
+PATTERNS_MAX = 5  # of a mapping, by Lambda
+
+
+@cache
+def _mapping(name: str) -> dict[str, Any]:
+    return deployed().of_type("AWS::Lambda::EventSourceMapping")[name]
+
+
+def test_the_streams_are_read_by_these_functions_and_by_no_more_than_can_be() -> None:
+    """What the tests below go through is all there is."""
+    found = deployed().of_type("AWS::Lambda::EventSourceMapping")
+    assert found.keys() == MAPPINGS.keys()
+    tables = [table for _, table in MAPPINGS.values()]
+    assert all(tables.count(table) <= READERS_MAX for table in tables)
+
+
+@pytest.mark.parametrize("name", sorted(MAPPINGS))
+def test_a_stream_is_read_whole(name: str) -> None:
+    """P6: every release and every join reaches the promoter, from the first record on; each record with both images."""
+    function, table = MAPPINGS[name]
+    assert deployed().behind(_mapping(name)["FunctionName"]["Ref"]) == function
+    assert _mapping(name)["EventSourceArn"] == {"Fn::GetAtt": [table, "StreamArn"]}
+    assert _mapping(name)["StartingPosition"] == "TRIM_HORIZON"
+    streamed = deployed().resources[table]["Properties"]
+    assert streamed["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert 1 <= len(_mapping(name)["FilterCriteria"]["Filters"]) <= PATTERNS_MAX
 
 
 def test_the_stream_wakes_the_promoter_for_a_release_and_for_a_join_only() -> None:
     """P6, and no more: a confirmed booking, most of all records, costs no invocation."""
-    (mapping,) = deployed().of_type("AWS::Lambda::EventSourceMapping").values()
+    mapping = _mapping("PromoteFunctionBookings")
     status = {"confirmed": {"status": {"S": ["CONFIRMED"]}}, "cancelled": {"status": {"S": ["CANCELLED"]}}}
     assert [json.loads(one["Pattern"]) for one in mapping["FilterCriteria"]["Filters"]] == [
         {"dynamodb": {"OldImage": status["confirmed"], "NewImage": status["cancelled"]}},
@@ -293,10 +317,10 @@ def test_the_stream_wakes_the_promoter_for_a_release_and_for_a_join_only() -> No
     ]
 
 
-def test_a_failing_record_is_retried_alone_within_bounds_and_then_kept() -> None:
+@pytest.mark.parametrize("name", sorted(MAPPINGS))
+def test_a_failing_record_is_retried_alone_within_bounds_and_then_kept(name: str) -> None:
     """P6: one bad record neither blocks the stream nor disappears; the S3 object holds the whole batch."""
-    stack = deployed()
-    (mapping,) = stack.of_type("AWS::Lambda::EventSourceMapping").values()
+    stack, mapping = deployed(), _mapping(name)
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["BisectBatchOnFunctionError"] is True
     assert 1 <= mapping["MaximumRetryAttempts"] <= 100
@@ -307,7 +331,7 @@ def test_a_failing_record_is_retried_alone_within_bounds_and_then_kept() -> None
     # https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html: Lambda writes with the
     # function's role
     needed = {("s3:PutObject", "FailedRecordsBucket/*"), ("s3:ListBucket", "FailedRecordsBucket")}
-    assert needed <= stack.privileges("PromoteFunction")
+    assert needed <= stack.privileges(MAPPINGS[name][0])
 
 
 def test_the_bucket_of_failed_records_is_private_encrypted_and_kept_in_production() -> None:

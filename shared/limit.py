@@ -1,0 +1,71 @@
+"""The limit of a waiting list, where its organiser has set one: who finds it full is refused.
+
+Those who wait are counted by the lanes. A ticket that is free is somebody's place less: it is as good as given to the
+head of the list. So a limit of 0 still sells the tickets that come back.
+
+A function counts once a second at the most, and adds those who joined through it since. So the list may overrun its
+limit by those who join through other functions within that second, of whom the event's one counter admits a thousand,
+and by one request in flight for each function.
+"""
+
+import time
+from dataclasses import dataclass
+
+from shared import events
+from shared.dynamodb import Deadline
+from shared.memory import keep
+from shared.model import Event, WaitingListFull
+
+COUNT_AGE_MAX_S = 1.0
+COUNTS_MAX = 1_000  # lists whose length a warm function keeps in mind
+
+
+@dataclass(slots=True)
+class _Queue:
+    """A list as it was counted, and its limit then."""
+
+    waiting: int  # beyond the tickets that were free
+    limit: int
+    read_at_s: float  # on the monotonic clock
+
+    @property
+    def is_fresh(self) -> bool:
+        return time.monotonic() <= self.read_at_s + COUNT_AGE_MAX_S
+
+
+_queues: dict[str, _Queue] = {}
+
+
+def refuse_if_known(event: Event) -> None:
+    """Refuse without a request what was found full within the last COUNT_AGE_MAX_S. Raises WaitingListFull."""
+    queue = _queues.get(event.event_id)
+    if queue and queue.is_fresh:
+        _refuse_if_full(event, queue)
+
+
+def check(event: Event, deadline: Deadline) -> None:
+    """Refuse if the list of this event, which is as it is now, has come to its limit. Raises WaitingListFull; TryAgain.
+
+    Without a limit it costs nothing.
+    """
+    limit = event.waiting_list_limit
+    if limit is None:
+        _queues.pop(event.event_id, None)
+        return
+    queue = _queues.get(event.event_id)
+    if queue is None or not queue.is_fresh or queue.limit != limit:
+        lanes = events.read_lanes(event, deadline)
+        waiting = sum(lane.waiting - lane.available for lane in lanes)
+        queue = keep(_queues, event.event_id, _Queue(waiting, limit, time.monotonic()), COUNTS_MAX)
+    _refuse_if_full(event, queue)
+
+
+def count(event: Event) -> None:
+    """Note that somebody has joined."""
+    if queue := _queues.get(event.event_id):
+        queue.waiting += 1
+
+
+def _refuse_if_full(event: Event, queue: _Queue) -> None:
+    if queue.waiting >= queue.limit:
+        raise WaitingListFull(event.event_id, queue.limit)
