@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ops.recount import Count, count
-from shared.audit import RECOUNTS_MAX
+from shared.audit import RECOUNTS_MAX, is_changing
 
 PATIENCE_S = 5.0  # for the promoter, which takes a second where all is well
 HOLDS, VIOLATION, INCONCLUSIVE = 0, 1, 3
@@ -56,9 +56,9 @@ def judge(counted: Count, stranded_at: int | None) -> Iterator[Finding]:
     """Say what this count shows; `stranded_at` says when somebody was seen stranded before: after so many changes."""
     event, tally, lanes, moved = counted.event, counted.tally, counted.lanes, counted.moved
 
-    out = abs(counted.available + tally.confirmed - event.total_tickets)
+    out = abs(counted.available + tally.confirmed - counted.tickets)
     below = sum(lane.available < 0 for lane in lanes) + event.lanes - len(lanes)
-    numbers = f"{counted.available} left + {tally.confirmed} confirmed, of {event.total_tickets}; {below} lanes below 0"
+    numbers = f"{counted.available} left + {tally.confirmed} confirmed, of {counted.tickets}; {below} lanes below 0"
     yield Finding("P1", Verdict.BROKEN if below else _counted(out, moved), numbers)
 
     numbers = f"{tally.bookings} bookings, {tally.misplaced} on a wrong lane, {tally.odd} with facts that do not fit"
@@ -110,6 +110,11 @@ def _report(counted: Count, findings: list[Finding]) -> int:
     sys.stdout.write(f"{event.event_id} {event.name}\n")
     for finding in findings:
         sys.stdout.write(f"{finding.promise} {finding.verdict:<7} {finding.numbers}\n")
+    if is_changing(event, counted.lanes):
+        sys.stdout.write(
+            f"A change is unfinished: {counted.tickets} tickets on the lanes, {event.total_tickets} of the "
+        )
+        sys.stdout.write("event, or other moments of sale. If it stays, send the change again.\n")
     if Verdict.BROKEN in verdicts:
         sys.stdout.write("A promise is broken.\n")
         return VIOLATION

@@ -26,7 +26,7 @@ def run(event_id: str, only: str | None, output: Path | None) -> int:
     event = rows.event(event_id)
     lanes = rows.lanes(event)
     waiting = max(0, sum(lane.waiting for lane in lanes))
-    confirmed = max(0, event.total_tickets - sum(lane.available for lane in lanes))
+    confirmed = max(0, sum(lane.tickets - lane.available for lane in lanes))
     bookings_wanted, entries_wanted = only != "waiting-list", only != "bookings"
     total = bookings_wanted * (confirmed + waiting) + entries_wanted * waiting
     written = 0

@@ -45,6 +45,11 @@ class Count:
         return self.changes_after - self.changes_before
 
     @property
+    def tickets(self) -> int:
+        """Return the number of all tickets."""
+        return sum(lane.tickets for lane in self.lanes)
+
+    @property
     def available(self) -> int:
         """Return the number of tickets that are free."""
         return sum(lane.available for lane in self.lanes)
@@ -60,7 +65,7 @@ def count(event_id: str) -> Count:
     event = rows.event(event_id)
     before = rows.lanes(event)
     tally = Tally()
-    total = event.total_tickets - sum(lane.available for lane in before) + 2 * sum(lane.waiting for lane in before)
+    total = sum(lane.tickets - lane.available + 2 * lane.waiting for lane in before)
     with rows.progress(max(0, total), "audit") as bar:
         for page in rows.bookings(event):
             for item in page:

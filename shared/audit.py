@@ -47,6 +47,7 @@ class Inspection:
     available: int  # tickets, and those waiting, when it was done
     waiting: int
     stranded_s: float  # somebody had waited beside a free ticket for so long at least, before it settled
+    is_changing: bool  # lanes and event differ in tickets or moments of sale: a change is under way, or was given up
 
 
 @dataclass(slots=True)
@@ -127,13 +128,24 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
         available=sum(lane.available for lane in after),
         waiting=sum(lane.waiting for lane in after),
         stranded_s=0.0 if event.cancelled_at else stranded_s,
+        is_changing=is_changing(event, after),
     )
 
 
+def is_changing(event: Event, lanes: list[Lane]) -> bool:
+    """Tell whether a change of the event has not come to all lanes, or not to the event itself."""
+    tickets = sum(lane.tickets for lane in lanes)
+    if event.cancelled_at:
+        return False  # nobody goes on with it: there is nothing to be sold
+    return tickets != event.total_tickets or not all(lane.is_as(event) for lane in lanes)
+
+
 def report(event: Event, seen: Inspection) -> None:
-    """Publish the result of an audit: who was stranded, and 0 violations, or an alarm for each."""
+    """Publish the result of an audit: who was stranded, what was given up, and 0 violations, or an alarm for each."""
     if seen.stranded_s:
         telemetry.outcome(Metric.STRANDED_AGE, seen.stranded_s, event_id=event.event_id)
+    if seen.is_changing:
+        telemetry.outcome(Metric.CHANGE_UNFINISHED, event_id=event.event_id)
     if seen.findings is None:
         telemetry.outcome(Metric.AUDIT_INCONCLUSIVE, event_id=event.event_id)
         return
@@ -165,7 +177,7 @@ def _compare(event: Event, tally: _Tally, lanes: list[Lane], moved: int) -> list
     available = sum(lane.available for lane in lanes)
     waiting = sum(lane.waiting for lane in lanes)
     differences = [
-        ("P1", abs(available + tally.confirmed - event.total_tickets)),
+        ("P1", abs(available + tally.confirmed - sum(lane.tickets for lane in lanes))),
         ("P3", abs(tally.waiting - tally.entries)),
         ("P3", abs(waiting - tally.entries)),
     ]

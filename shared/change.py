@@ -93,6 +93,8 @@ def _bring(wanted: Event, tickets: int | None, touched: set[int], deadline: Dead
     """
     seen: list[Lane] = []
     for turn in range(ROUNDS_MAX):
+        if turn > 1:  # somebody else is at work on the same lanes
+            dynamodb.pause(turn, dynamodb.BACKOFF_CONFLICT_S)
         before, seen = seen, events.read_lanes(wanted, deadline)
         total, free = sum(lane.tickets for lane in seen), sum(lane.available for lane in seen)
         more = 0 if tickets is None else tickets - total
@@ -102,7 +104,7 @@ def _bring(wanted: Event, tickets: int | None, touched: set[int], deadline: Dead
                 raise TicketsBooked(wanted.event_id, total, total - free)
             continue
         shares = _shares(seen, more)
-        due = [lane for lane in seen if shares[lane.number] or lane.number not in touched or not _is_so(lane, wanted)]
+        due = [lane for lane in seen if shares[lane.number] or lane.number not in touched or not lane.is_as(wanted)]
         if not due:
             return
         for lane in due:
@@ -113,10 +115,6 @@ def _bring(wanted: Event, tickets: int | None, touched: set[int], deadline: Dead
 
 def _marks(lanes: list[Lane]) -> list[tuple[int, int]]:
     return [(lane.changes, lane.revision) for lane in lanes]
-
-
-def _is_so(lane: Lane, wanted: Event) -> bool:
-    return (lane.opens_at, lane.closes_at) == (wanted.opens_at, wanted.closes_at)
 
 
 def _shares(lanes: list[Lane], more: int) -> dict[int, int]:

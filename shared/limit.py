@@ -36,28 +36,26 @@ class _Queue:
 _queues: dict[str, _Queue] = {}
 
 
-def refuse_if_known(event: Event) -> None:
-    """Refuse without a request what was found full within the last COUNT_AGE_MAX_S. Raises WaitingListFull."""
+def known_refusal(event: Event) -> WaitingListFull | None:
+    """Say without a request that the list was full within the last COUNT_AGE_MAX_S; None if that is not known."""
     queue = _queues.get(event.event_id)
-    if queue and queue.is_fresh:
-        _refuse_if_full(event, queue)
+    return _refusal(event, queue) if queue and queue.is_fresh else None
 
 
-def check(event: Event, deadline: Deadline) -> None:
-    """Refuse if the list of this event, which is as it is now, has come to its limit. Raises WaitingListFull; TryAgain.
+def refusal(event: Event, deadline: Deadline) -> WaitingListFull | None:
+    """Say whether the list of this event, which was just read, is full. Raises TryAgain.
 
     Without a limit it costs nothing.
     """
     limit = event.waiting_list_limit
     if limit is None:
-        _queues.pop(event.event_id, None)
-        return
+        return None
     queue = _queues.get(event.event_id)
     if queue is None or not queue.is_fresh or queue.limit != limit:
         lanes = events.read_lanes(event, deadline)
         waiting = sum(lane.waiting - lane.available for lane in lanes)
         queue = keep(_queues, event.event_id, _Queue(waiting, limit, time.monotonic()), COUNTS_MAX)
-    _refuse_if_full(event, queue)
+    return _refusal(event, queue)
 
 
 def count(event: Event) -> None:
@@ -66,6 +64,5 @@ def count(event: Event) -> None:
         queue.waiting += 1
 
 
-def _refuse_if_full(event: Event, queue: _Queue) -> None:
-    if queue.waiting >= queue.limit:
-        raise WaitingListFull(event.event_id, queue.limit)
+def _refusal(event: Event, queue: _Queue) -> WaitingListFull | None:
+    return WaitingListFull(event.event_id, queue.limit) if queue.waiting >= queue.limit else None

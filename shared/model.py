@@ -121,6 +121,10 @@ class Lane:
         """Tell whether the lane still sells to whoever asks."""
         return self.closed_at is None
 
+    def is_as(self, event: Event) -> bool:
+        """Tell whether it is on sale when the event is to be."""
+        return (self.opens_at, self.closes_at) == (event.opens_at, event.closes_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Booking:
@@ -310,6 +314,11 @@ class EventCancelled(TicketOfficeError):
     event_id: str
     cancelled_at: str
     detail = "This event was cancelled."
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Tell since when."""
+        return {"cancelledAt": self.cancelled_at}
 
 
 @dataclass(eq=False)

@@ -44,6 +44,7 @@ class Metric(StrEnum):
     AVAILABLE_TICKETS = "AvailableTickets"
     WAITING_LIST_COUNT = "WaitingListCount"
     STRANDED_AGE = "StrandedAge"
+    CHANGE_UNFINISHED = "ChangeUnfinished"
     PROMISE_VIOLATIONS = "PromiseViolations"
     AUDIT_INCONCLUSIVE = "AuditInconclusive"
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from shared import dynamodb, items, limit, window
-from shared.claims import NewClaim, read_booking
+from shared.claims import NewClaim, read_booking, standing_or_raise
 from shared.dynamodb import Deadline, TransactItem
 from shared.memory import keep
 from shared.model import POSITION_EXACT_MAX, Booking, Entry, Event, Position
@@ -44,9 +44,11 @@ def join(claim: NewClaim, deadline: Deadline) -> Booking:
     if standing := claim.met(read_booking(claim.event, claim.user_id, deadline)):
         return standing
     while True:
-        limit.refuse_if_known(claim.event)
+        if refusal := limit.known_refusal(claim.event):
+            raise refusal
         event, sequence = _draw(claim.event, deadline)
-        limit.check(event, deadline)
+        if refusal := limit.refusal(event, deadline):
+            return standing_or_raise(claim, refusal, deadline)
         booking = claim.waiting(sequence)
         refused = dynamodb.commit(_join(claim, booking), deadline)
         if refused is None:

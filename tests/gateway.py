@@ -3,9 +3,12 @@
 import json
 import uuid
 from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlencode
+
+from local.template import load
 
 
 @dataclass(frozen=True)
@@ -51,17 +54,17 @@ def call(
     claims: dict[str, str] | None = None,
     verified: bool = True,
 ) -> Answer:
-    """Call functions.<name>.app with a body (as JSON, or `raw` as it is) or, for status, an event's id.
+    """Call functions.<name>.app by its route, with a body (as JSON, or `raw` as it is), an event's id, a query.
 
     The path is decoded, although API Gateway calls it raw. `claims` are those that its JWT authorizer has verified;
     unless they are given, the user that the request names asks, and is an organiser, too. Not `verified`: there is no
     authorizer before the route.
     """
-    name = function.__name__.split(".")[1]
-    method, path = ("GET", f"/status/{event_id}") if event_id is not None else ("POST", f"/{name}")
+    method, template = _route(function)
+    path = template.replace("{eventId}", event_id or "")
     payload: dict[str, Any] = {
         "version": "2.0",
-        "routeKey": f"{method} {'/status/{eventId}' if event_id is not None else path}",
+        "routeKey": f"{method} {template}",
         "rawPath": path,
         "rawQueryString": urlencode(query or {}),
         "headers": {"host": "localhost", "content-type": "application/json", **(headers or {})},
@@ -86,7 +89,7 @@ def call(
         "isBase64Encoded": base64,
     }
     if verified:
-        fields = (query or {}) if event_id is not None else body
+        fields = (query or {}) if method == "GET" else body
         claims = claims if claims is not None else organiser(_user(fields))
         payload["requestContext"]["authorizer"] = {"jwt": {"claims": claims, "scopes": None}}
     if event_id is not None:
@@ -104,6 +107,15 @@ def call(
 def organiser(user_id: str) -> dict[str, str]:
     """Return the claims of an organiser."""
     return {"sub": user_id, "cognito:groups": "[organiser]"}
+
+
+@cache
+def _route(function: ModuleType) -> tuple[str, str]:
+    """Return method and path of the route that template.yaml gives a function."""
+    system = load()
+    handler = f"{function.__name__}.handler"
+    (found,) = [route for route in system.routes if system.functions[route.function].handler == handler]
+    return found.method, found.path
 
 
 def _user(fields: Any) -> str:

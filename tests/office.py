@@ -7,6 +7,7 @@ from typing import Any
 
 import functions.book.app
 import functions.cancel.app
+import functions.change.app
 import functions.initialize.app
 import functions.promote.app
 import functions.status.app
@@ -42,14 +43,22 @@ class Event:
         """Ask for the status."""
         return call(functions.status.app, event_id=self.event_id, query={"userId": user} if user else None)
 
+    def change(self, **wanted: Any) -> Answer:
+        """Change the event, by the names of the request."""
+        return call(functions.change.app, wanted, event_id=self.event_id)
+
+    def changes(self, **wanted: Any) -> None:
+        """Change the event, which goes well."""
+        assert self.change(**wanted).status == 200
+
     def promotes(self) -> None:
         """Let the promoter have a record of this event."""
         record = {"dynamodb": {"Keys": {"laneId": {"S": f"{self.event_id}#0"}}, "SequenceNumber": "1"}}
         assert functions.promote.app.handler({"Records": [record]}, Context()) == {"batchItemFailures": []}
 
-    def check(self, *, drained: bool = False) -> promises.Snapshot:
+    def check(self, *, drained: bool = False, changed: bool = True) -> promises.Snapshot:
         """Assert that every promise holds; return what the tables hold."""
-        return promises.check(self.database, self.event_id, drained=drained)
+        return promises.check(self.database, self.event_id, drained=drained, changed=changed)
 
 
 @dataclass
@@ -59,9 +68,9 @@ class Office:
     database: Any
     events: list[Event] = field(default_factory=list)
 
-    def opens(self, tickets: int) -> Event:
+    def opens(self, tickets: int, **more: Any) -> Event:
         """Open an event."""
-        answer = call(functions.initialize.app, {"name": "The concert", "totalTickets": tickets})
+        answer = call(functions.initialize.app, {"name": "The concert", "totalTickets": tickets, **more})
         assert answer.status == 201
         self.events.append(Event(answer.json["eventId"], self.database))
         return self.events[-1]

@@ -37,6 +37,7 @@ AN_EXCEPTION = {"exception", "exception_name", "stack_trace"}  # places in the c
 # What stands on the lines of each message besides the above, and besides its own metric.
 FACTS: dict[str, set[str]] = {
     Metric.EVENT_OPENED: {"event_id", "tickets"},
+    Metric.EVENT_CHANGED: {"event_id"},
     Metric.BOOKING_CONFIRMED: A_CLAIM,
     Metric.WAITING_JOINED: A_CLAIM,
     Metric.BOOKING_PROMOTED: A_CLAIM | {Metric.PROMOTION_LATENCY},
@@ -50,6 +51,7 @@ FACTS: dict[str, set[str]] = {
     Metric.FAILED_RECORDS_KEPT: set(),
     Metric.EVENTS_SWEPT: {Metric.EVENTS_NOT_SWEPT, Metric.AVAILABLE_TICKETS, Metric.WAITING_LIST_COUNT},
     Metric.STRANDED_AGE: {"event_id"},
+    Metric.CHANGE_UNFINISHED: {"event_id"},
     Metric.PROMISE_VIOLATIONS: {"event_id", "promise", "difference", "available", "waiting"},
     Metric.AUDIT_INCONCLUSIVE: {"event_id"},
     "not settled": {"event_id", *AN_EXCEPTION},
@@ -100,7 +102,7 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
     _forges(office, event, 1)
     sweeps()  # hands out the ticket to nobody: it is one too many
     _forges(office, event, -1)
-    monkeypatch.setattr(audit, "audit", lambda *_: audit.Inspection(None, available=0, waiting=0, stranded_s=0.0))
+    monkeypatch.setattr(audit, "audit", lambda *_: audit.Inspection(None, 0, 0, stranded_s=0.0, is_changing=False))
     sweeps()
     # To read the index is about no one event. Whether it meets a time-out here depends on how busy the machine is.
     return [line for line in log_lines() if line.get("operation") != "Scan"]

@@ -278,7 +278,9 @@ RAISED_AND_RELEASED = Scenario(
     before=(*_SOLD_OUT, books("cat")),
 )
 RAISED_AT_LAST_TICKET = Scenario(
-    "An event gets another ticket while two want the last", (changes(total_tickets=2), books("ann"), books("bob"))
+    "An event gets another ticket while one looks for the last",
+    (changes(total_tickets=2), books("bob")),
+    before=(books("ann"),),
 )
 RAISED_ON_LANES = Scenario(
     "A sold-out event gets tickets on two lanes while one waits",
@@ -288,8 +290,9 @@ RAISED_ON_LANES = Scenario(
     lanes=2,
 )
 LOWERED_AND_BOOKED = Scenario(
-    "An event loses one of its two tickets while two book",
-    (changes(total_tickets=1), books("ann"), books("bob")),
+    "An event loses its last ticket while one books",
+    (changes(total_tickets=1), books("bob")),
+    before=(books("ann"),),
     tickets=2,
 )
 LOWERED_AND_RELEASED = Scenario(
@@ -307,7 +310,8 @@ LOWERED_AND_WAITING = Scenario(
 )
 LOWERED_AND_PUT_BACK = Scenario(
     "An event is to lose tickets of two lanes, of which one is booked meanwhile",
-    (changes(total_tickets=1), books(_ANN), books(_CAT)),
+    (changes(total_tickets=1), books(_CAT)),
+    before=(books(_ANN),),
     tickets=3,
     lanes=2,
 )
@@ -357,7 +361,12 @@ LIMITED = Scenario(
 )
 LIMITED_TO_NOBODY = Scenario(
     "A ticket comes back, and nobody may wait",
-    (cancels("ann"), books("bob"), changes(waiting_list_limit=None)),
+    (cancels("ann"), books("bob")),
+    before=(books("ann"), changes(waiting_list_limit=0), books("cat")),
+)
+UNLIMITED = Scenario(
+    "The limit of a waiting list is lifted while somebody comes",
+    (changes(waiting_list_limit=None), books("bob")),
     before=(books("ann"), changes(waiting_list_limit=0), books("cat")),
 )
 SWEEP_AND_RAISES = Scenario(
@@ -438,6 +447,7 @@ PLANS = (
     Plan(PROLONGED, short=_ALL, whole=(BOTH,)),
     Plan(LIMITED, whole=(CRASH, FAULT)),
     Plan(LIMITED_TO_NOBODY, whole=(CRASH, FAULT)),
+    Plan(UNLIMITED, short=_ALL, whole=(BOTH,)),
     Plan(SWEEP_AND_RAISES, whole=(CRASH, FAULT)),
     Plan(ABANDON_AND_BOOK, short=_ALL),
     Plan(ABANDON_LAST_TICKET, short=(), whole=(CALM,)),

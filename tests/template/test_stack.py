@@ -21,6 +21,7 @@ FUNCTIONS = {
     "BookFunction",
     "CancelFunction",
     "StatusFunction",
+    "ChangeFunction",
     "PromoteFunction",
     "SweepFunction",
     "CheckFunction",
@@ -56,6 +57,7 @@ def test_every_route_of_the_contract_has_a_function_of_its_own() -> None:
         "POST /book": "BookFunction",
         "POST /cancel": "CancelFunction",
         "GET /status/{eventId}": "StatusFunction",
+        "PATCH /events/{eventId}": "ChangeFunction",
     }
 
 

@@ -23,8 +23,8 @@ def _sound() -> Snapshot:
     return Snapshot(
         event={"eventId": "e", "totalTickets": 1, "lanes": 2, "stripes": 2, "soldOutAt": "t", "lastSequence": 1},
         lanes=[
-            {"laneId": "e#0", "available": 0, "waiting": 0, **closed},
-            {"laneId": "e#1", "available": 0, "waiting": 1, **closed},
+            {"laneId": "e#0", "tickets": 1, "available": 0, "waiting": 0, **closed},
+            {"laneId": "e#1", "tickets": 0, "available": 0, "waiting": 1, **closed},
         ],
         bookings=[
             {"laneId": "e#0", "userId": ANNA, "status": "CONFIRMED", "bookedAt": "t", **booking},
@@ -53,6 +53,9 @@ FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
     "a number nobody drew": ("P3", lambda found: found.event.update(lastSequence=0)),
     "an open lane beside a list": ("P4", lambda found: found.lanes[0].pop("closedAt")),
     "a list that no sweep finds": ("P4", lambda found: found.event.pop("soldOutAt")),
+    "a change that is half done": ("O2", lambda found: found.event.update(totalTickets=2)),
+    "a lane that sells for longer": ("O2", lambda found: found.event.update(closesAt="t")),
+    "a lane that sells later": ("O2", lambda found: found.lanes[1].update(opensAt="t")),
     "a claim on a cancelled event": ("O3", lambda found: found.event.update(cancelledAt="t")),
     "a claim on an emptied event": ("O3", lambda found: found.event.update(cancelledAt="t", emptiedAt="t")),
     "a lane that is cancelled by itself": ("O3", lambda found: found.lanes[0].update(cancelledAt="t")),
