@@ -12,7 +12,8 @@ import pytest
 
 from local import intrinsics
 from shared import caller
-from shared.model import REQUEST_BUDGET_S
+from shared.abandonment import CLAIMS_PER_S_MAX
+from shared.model import REQUEST_BUDGET_S, TICKETS_MAX
 from shared.promotion import RESERVE_S
 from tests.template.stack import ROOT, deployed
 
@@ -22,14 +23,17 @@ FUNCTIONS = {
     "CancelFunction",
     "StatusFunction",
     "ChangeFunction",
+    "AbandonFunction",
     "PromoteFunction",
+    "FollowFunction",
     "SweepFunction",
     "CheckFunction",
 }
 DEPLOYED_GRADUALLY = FUNCTIONS - {"CheckFunction"}
-BACKGROUND = {"PromoteFunction", "SweepFunction"}
+BACKGROUND = {"PromoteFunction", "FollowFunction", "SweepFunction"}
 TABLES = {"EventsTable", "LanesTable", "BookingsTable", "WaitingListTable"}
 DEPLOYMENTS = "deploymentgroup:${AWS::StackName}-*/*"
+LAMBDA_TIMEOUT_S_MAX = 900  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 API_TIMEOUT_S = 30  # of an HTTP API's integration; the most that API Gateway waits
 
 
@@ -58,6 +62,7 @@ def test_every_route_of_the_contract_has_a_function_of_its_own() -> None:
         "POST /cancel": "CancelFunction",
         "GET /status/{eventId}": "StatusFunction",
         "PATCH /events/{eventId}": "ChangeFunction",
+        "POST /events/{eventId}/cancel": "AbandonFunction",
     }
 
 
@@ -278,7 +283,7 @@ def test_tables_whose_work_spreads_can_be_warmed(name: str) -> None:
 
 MAPPINGS = {  # by their logical ids: which function reads which table's stream
     "PromoteFunctionBookings": ("PromoteFunction", "BookingsTable"),
-    "PromoteFunctionEvents": ("PromoteFunction", "EventsTable"),
+    "FollowFunctionEvents": ("FollowFunction", "EventsTable"),
 }
 READERS_MAX = 2  # of a stream, by DynamoDB: more are throttled
 PATTERNS_MAX = 5  # of a mapping, by Lambda
@@ -299,7 +304,7 @@ def test_the_streams_are_read_by_these_functions_and_by_no_more_than_can_be() ->
 
 @pytest.mark.parametrize("name", sorted(MAPPINGS))
 def test_a_stream_is_read_whole(name: str) -> None:
-    """P6: every release and every join reaches the promoter, from the first record on; each record with both images."""
+    """P6, O3: each release, join and change of an event arrives, from the first record on, and with both images."""
     function, table = MAPPINGS[name]
     assert deployed().behind(_mapping(name)["FunctionName"]["Ref"]) == function
     assert _mapping(name)["EventSourceArn"] == {"Fn::GetAtt": [table, "StreamArn"]}
@@ -317,6 +322,36 @@ def test_the_stream_wakes_the_promoter_for_a_release_and_for_a_join_only() -> No
         {"dynamodb": {"OldImage": status["confirmed"], "NewImage": status["cancelled"]}},
         {"dynamodb": {"NewImage": {"status": {"S": ["WAITING"]}}}},
     ]
+
+
+def test_a_long_emptying_has_the_time_that_it_needs_and_holds_up_no_other() -> None:
+    """O3: a million claims take several invocations of the longest; each has one record, and others have theirs."""
+    mapping, function = _mapping("FollowFunctionEvents"), deployed().functions["FollowFunction"]
+    assert function["Timeout"] == LAMBDA_TIMEOUT_S_MAX
+    needed_s = TICKETS_MAX / CLAIMS_PER_S_MAX
+    assert 2 * needed_s < mapping["MaximumRecordAgeInSeconds"]
+    assert 2 * needed_s < mapping["MaximumRetryAttempts"] * LAMBDA_TIMEOUT_S_MAX
+    assert (mapping["BatchSize"], mapping["ParallelizationFactor"]) == (1, 10)
+
+
+def test_the_stream_of_events_wakes_for_what_an_organiser_did_only() -> None:
+    """Each who joins a list changes the event's item, too: that costs no invocation."""
+    parities = [("even", "odd"), ("odd", "even")]
+    raised = [
+        {
+            "dynamodb": {
+                "OldImage": {"revisionParity": {"S": [old]}},
+                "NewImage": {"revisionParity": {"S": [new]}, "soldOutAt": {"S": [{"exists": True}]}},
+            }
+        }
+        for old, new in parities
+    ]
+    appears = {
+        "OldImage": {"cancelledAt": {"S": [{"exists": False}]}},
+        "NewImage": {"cancelledAt": {"S": [{"exists": True}]}},
+    }
+    filters = _mapping("FollowFunctionEvents")["FilterCriteria"]["Filters"]
+    assert [json.loads(one["Pattern"]) for one in filters] == [{"dynamodb": appears}, *raised]
 
 
 @pytest.mark.parametrize("name", sorted(MAPPINGS))
