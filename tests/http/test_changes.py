@@ -1,5 +1,6 @@
 """Changing an event: every row of the contract of PATCH /events/{eventId}, and what buyers see of it."""
 
+import zlib
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 import functions.book.app
 import functions.change.app
 import functions.initialize.app
-from shared import dynamodb, limit
+from shared import dynamodb, events, limit
 from shared.model import as_moment
+from shared.wire import NoAnswer, RequestFailed
 from tests.gateway import Answer, call, organiser
 from tests.meter import metered
 from tests.office import Event, Office
@@ -131,6 +133,51 @@ def test_tickets_taken_before_another_booking_came_are_put_back(
     event.promotes()
     assert _counts(event.status()) == (100, 40, 60, 0)
     event.check(drained=True)
+
+
+def test_lanes_that_were_read_at_two_moments_are_read_again(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ticket released on a lane after it was read, and another booked on one before: never too few were free."""
+    event = office.opens(tickets=100)
+    read_lanes, users = events.read_lanes, [f"user-{n}" for n in range(300)]
+    at_home = [[user for user in users if zlib.crc32(user.encode()) % 2 == lane] for lane in range(2)]
+    for user in (*at_home[0][:50], *at_home[1][:49]):
+        event.books(user)
+
+    def torn(*arguments: Any) -> Any:
+        monkeypatch.setattr(events, "read_lanes", read_lanes)
+        first, _ = read_lanes(*arguments)
+        event.cancels(at_home[0][0])
+        assert event.books(at_home[1][49]) == 201
+        return [first, read_lanes(*arguments)[1]]
+
+    monkeypatch.setattr(events, "read_lanes", torn)
+    assert _counts(event.change(totalTickets=99)) == (99, 0, 99, 0)
+    event.check()
+
+
+def test_what_a_change_that_was_given_up_had_on_its_way_does_nothing_after_another(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P7, O2: a lane that the other change had nothing to do with is touched nevertheless."""
+    event = office.opens(tickets=60)
+    send, on_its_way = dynamodb.client.call, []
+
+    def lost(operation: str, request: Any) -> Any:
+        if operation == "TransactWriteItems":
+            on_its_way.append(request)
+            raise NoAnswer(operation, "TimeoutError")
+        return send(operation, request)
+
+    with monkeypatch.context() as network:
+        network.setattr(dynamodb.client, "call", lost)
+        network.setattr(CHANGE, "REQUEST_BUDGET_S", 0.05)
+        _refused(event.change(totalTickets=50), 503, "try-again")
+    event.changes(totalTickets=60)
+    for request in on_its_way:
+        with pytest.raises(RequestFailed) as refused:
+            send("TransactWriteItems", request)
+        assert [reason["Code"] for reason in refused.value.reasons] == ["ConditionalCheckFailed"]
+    event.check()
 
 
 def test_before_it_opens_and_after_it_closes_an_event_is_not_on_sale(office: Office) -> None:

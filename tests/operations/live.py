@@ -12,6 +12,7 @@ from typing import Any
 
 import functions.book.app
 import functions.cancel.app
+import functions.change.app
 import functions.initialize.app
 import functions.promote.app
 import functions.status.app
@@ -62,6 +63,7 @@ def _noted(function: str, handler: Handler) -> Handler:
 initialize = _noted("InitializeFunction", functions.initialize.app.handler)
 book = _noted("BookFunction", functions.book.app.handler)
 cancel = _noted("CancelFunction", functions.cancel.app.handler)
+change = _noted("ChangeFunction", functions.change.app.handler)
 status = _noted("StatusFunction", functions.status.app.handler)
 promote = _noted("PromoteFunction", functions.promote.app.handler)
 sweep = _noted("SweepFunction", functions.sweep.app.handler)

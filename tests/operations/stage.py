@@ -94,9 +94,10 @@ class Stage:
         return self.asks("cancel", userId=user, eventId=event_id).status_code
 
     def asks(self, path: str, event_id: str = "", **body: Any) -> httpx.Response:
-        """Send a request: GET /status of an event, POST anything else."""
+        """Send a request: GET /status of an event, PATCH of it as "change", POST anything else."""
         assert self._office
-        method, url = ("GET", f"status/{event_id}") if path == "status" else ("POST", path)
+        of_event = {"status": ("GET", f"status/{event_id}"), "change": ("PATCH", f"events/{event_id}")}
+        method, url = of_event.get(path, ("POST", path))
         asked_s = time.monotonic()
         answer = httpx.request(method, f"{self._office.url}/{url}", json=body or None, timeout=REQUEST_S_MAX)
         function = f"{path.capitalize()}Function"

@@ -11,7 +11,7 @@ import pytest
 import functions.book.app
 import functions.promote.app
 import functions.sweep.app
-from shared import events, items
+from shared import change, events, items
 from shared.promotion import RESERVE_S
 from tests.conftest import LogLines
 from tests.gateway import Answer, Context
@@ -109,6 +109,21 @@ def test_a_sweep_without_time_says_that_it_left_events_out(sold_out: Event, dril
     """More events than there is time for: the same alarm, and a longer time-out ends it."""
     drill.rings_when(lambda: functions.sweep.app.handler({}, Context(RESERVE_S)))
     drill.ends_when(lambda: functions.sweep.app.handler({}, Context(RESERVE_S + 10)))
+    sold_out.check(drained=True)
+
+
+@drills("ChangeUnfinishedAlarm")
+def test_a_change_that_nobody_finished_is_told_until_it_is_sent_again(
+    sold_out: Event, drill: Drill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """O2: the lanes have their tickets, and then the function dies; those who wait are promoted all the same."""
+    with monkeypatch.context() as dying:
+        dying.setattr(change, "_write", lambda _: 1 / 0)
+        assert sold_out.change(totalTickets=2).status == 500
+    drill.rings_when(sweeps)
+    assert sold_out.check(drained=True, changed=False).confirmed == {"anna", "ben"}
+    assert sold_out.change(totalTickets=2).status == 200
+    drill.ends_when(sweeps)
     sold_out.check(drained=True)
 
 

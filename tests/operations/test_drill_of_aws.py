@@ -50,12 +50,12 @@ def drill(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Drill]:
         yield drill
 
 
-@drills("InitializeErrorsAlarm", "BookErrorsAlarm", "CancelErrorsAlarm", "StatusErrorsAlarm")
+@drills("InitializeErrorsAlarm", "BookErrorsAlarm", "CancelErrorsAlarm", "StatusErrorsAlarm", "ChangeErrorsAlarm")
 def test_a_function_that_does_not_start_fails_until_it_is_rolled_back(stage: Stage, drill: Drill) -> None:
     """What it raises before our code can make an answer of it is API Gateway's 500, and Lambda's error."""
     name = drill.alarm.name.removesuffix("ErrorsAlarm")
     event_id = stage.sold_out("ben")
-    bodies = {"Initialize": {"name": "Another", "totalTickets": 1}, "Status": {}}
+    bodies = {"Initialize": {"name": "Another", "totalTickets": 1}, "Status": {}, "Change": {"name": "Encore"}}
     body = bodies.get(name, {"userId": "ben", "eventId": event_id})
 
     def visit() -> int:

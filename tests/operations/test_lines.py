@@ -83,6 +83,7 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
             event.books(user)
         event.cancels("anna")
     sweeps()  # ben was stranded
+    event.changes(name="The encore")
     event.cancels("cleo")
     event.books("dora")
     event.cancels("ben")
@@ -102,7 +103,7 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
     _forges(office, event, 1)
     sweeps()  # hands out the ticket to nobody: it is one too many
     _forges(office, event, -1)
-    monkeypatch.setattr(audit, "audit", lambda *_: audit.Inspection(None, 0, 0, stranded_s=0.0, is_changing=False))
+    monkeypatch.setattr(audit, "audit", lambda *_: audit.Inspection(None, 0, 0, stranded_s=0.0, is_changing=True))
     sweeps()
     # To read the index is about no one event. Whether it meets a time-out here depends on how busy the machine is.
     return [line for line in log_lines() if line.get("operation") != "Scan"]

@@ -49,6 +49,7 @@ class Asked:
     operation: Operation
     since: Standing = None
     refusals: frozenset[str] = frozenset()
+    has_rivals: bool = False  # there are other changes of the event: what it was told may be theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,7 @@ def check_answer(asked: Asked, result: Result, tables: Tables, *, faults: bool) 
     if (faults and isinstance(result.error, TryAgain)) or type(result.error).__name__ in asked.refusals:
         return
     if isinstance(operation, Patch):
-        _check_change(operation, result)
+        _check_change(asked, result)
     elif isinstance(operation, Abandon):
         _check_cancelled(operation, result, tables)
     elif operation.user is not None:
@@ -274,12 +275,16 @@ def _step(before: Booking | None, after: Booking) -> str:
     raise Violation(f"{promise}: a booking became {after} from {before}")
 
 
-def _check_change(operation: Patch, result: Result) -> None:
-    if result.error:
-        raise Violation(f"O2: {operation.name} was answered {result.error!r}")
-    told: Availability = result.value
-    if told.booked_tickets < 0 or told.available_tickets < 0:
-        raise Violation(f"P1: {operation.name} was told {told}")
+def _check_change(asked: Asked, result: Result) -> None:
+    assert isinstance(asked.operation, Patch)
+    if asked.has_rivals and (result.error is None or isinstance(result.error, TryAgain)):
+        return  # they may fight to the end
+    told: Availability | None = result.value
+    wanted = dict(asked.operation.wanted)
+    if told is None or any(getattr(told.event, name) != value for name, value in wanted.items()):
+        raise Violation(f"O2: {asked.operation.name} was answered {result.error or told!r}")
+    if told.total_tickets != told.event.total_tickets:
+        raise Violation(f"O2: {asked.operation.name} was told {told}")
 
 
 def _check_cancelled(operation: Operation, result: Result, tables: Tables, cancelled_at: str | None = None) -> None:

@@ -1,15 +1,38 @@
 """Mutants of the code: each rule that is not a condition but an order of requests, or a thing to remember."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
-from shared import abandonment, audit, cancellation, dynamodb, events, items, promotion, sale, settle, waiting_list
+from shared import (
+    abandonment,
+    audit,
+    cancellation,
+    change,
+    dynamodb,
+    events,
+    items,
+    promotion,
+    sale,
+    settle,
+    waiting_list,
+    window,
+)
 from shared.claims import NewClaim, read_booking
 from shared.dynamodb import Deadline, Refused, TransactItem
-from shared.model import Availability, Booking, BookingChanged, Entry, Event, Lane, TicketOfficeError
+from shared.model import (
+    Availability,
+    Booking,
+    BookingChanged,
+    Entry,
+    Event,
+    Lane,
+    TicketOfficeError,
+    TicketsBooked,
+    TryAgain,
+)
 from tests.proof.explore import Scenario
 from tests.proof.scenarios import (
     ABANDON_AND_BOOK,
@@ -28,6 +51,10 @@ from tests.proof.scenarios import (
     GROWING_PAGE,
     LAST_TICKET,
     LATE_JOINER,
+    LIMITED,
+    LOWERED_AND_PUT_BACK,
+    POSTPONED,
+    RAISED_ON_LANES,
     RELEASE,
     RELEASE_TO_FIRST,
     RELEASE_TO_FIRST_OF_STRIPES,
@@ -168,6 +195,37 @@ def _commit_without_doubt(transaction: Sequence[TransactItem], deadline: Deadlin
 _commit = dynamodb.commit
 
 
+def _bring_and_leave(event: Event, wanted: Event, tickets: int | None, deadline: Deadline) -> None:
+    with suppress(TicketsBooked):
+        _bring(wanted, tickets, set(), deadline)
+        return
+    raise TicketsBooked(event.event_id, event.total_tickets, event.total_tickets)
+
+
+_bring = change._bring  # noqa: SLF001  # as above
+
+
+def _bring_once(wanted: Event, tickets: int | None, touched: set[int], deadline: Deadline) -> None:
+    with patch.object(change, "ROUNDS_MAX", 1), suppress(TryAgain):
+        _bring(wanted, tickets, touched, deadline)
+
+
+def _raise_at_once(_claim: NewClaim, refusal: TicketOfficeError, _deadline: Deadline) -> Booking:
+    raise refusal
+
+
+def _not_on_sale_is_empty(*_: Any) -> None:
+    return None
+
+
+def _filters_without_changes() -> Filters:
+    return FILTERS._replace(events=tuple(one for one in FILTERS.events if "cancelledAt" in str(one)))
+
+
+def _filters_without_cancellations() -> Filters:
+    return FILTERS._replace(events=tuple(one for one in FILTERS.events if "cancelledAt" not in str(one)))
+
+
 def _mark_nothing(_event: Event, _lanes: list[Lane], _deadline: Deadline) -> None:
     pass
 
@@ -249,8 +307,6 @@ def _bounded(scenario: Scenario, bounds: tuple[int, int] = CALM) -> Scenario:
     return replace(scenario, crashes=bounds[0], faults=bounds[1])
 
 
-_ONLY_CHANGES = FILTERS._replace(events=tuple(one for one in FILTERS.events if "cancelledAt" not in str(one)))
-
 RULES = (
     Rule("lanes are closed before anybody joins", "shared/sale.py", LAST_TICKET, sale, "close", _close_only_in_name),
     Rule("every lane is closed", "shared/sale.py", CROWDED_LANES, sale, "close", _close_home_only),
@@ -304,6 +360,26 @@ RULES = (
         "a batch that could not be settled comes again", "shared/promotion.py",
         _bounded(RELEASE, FAULT), promotion, "settle_batch", _settle_batch_without_report,
     ),
+    Rule(
+        "a change of tickets reaches the promoter", "template.yaml",
+        RAISED_ON_LANES, filters=_filters_without_changes(),
+    ),
+    Rule(
+        "tickets that were taken in vain are put back", "shared/change.py",
+        LOWERED_AND_PUT_BACK, change, "_bring_or_put_back", _bring_and_leave,
+    ),
+    Rule(
+        "lanes are read again after they were changed", "shared/change.py",
+        LOWERED_AND_PUT_BACK, change, "_bring", _bring_once,
+    ),
+    Rule(
+        "who is refused may have a claim by now", "shared/claims.py",
+        _bounded(LIMITED, CRASH), waiting_list, "standing_or_raise", _raise_at_once,
+    ),
+    Rule(
+        "what is not on sale is not sold out", "shared/window.py",
+        POSTPONED, window, "why_not", _not_on_sale_is_empty,
+    ),
     Rule("the sweep settles", "shared/audit.py", _bounded(RELEASE, FAULT), audit, "settle", _settle_nothing),
     Rule(
         "the audit reads the lanes before it settles", "shared/audit.py",
@@ -336,7 +412,7 @@ RULES = (
     ),
     Rule(
         "the cancellation of an event reaches the background", "template.yaml",
-        ABANDON_SOLD_OUT, filters=_ONLY_CHANGES,
+        ABANDON_SOLD_OUT, filters=_filters_without_cancellations(),
     ),
     Rule(
         "an event that could not be emptied comes again", "shared/promotion.py",
@@ -352,6 +428,6 @@ RULES = (
     ),
     Rule(
         "nobody is refused whose booking may be on its way", "shared/claims.py",
-        _bounded(ABANDON_AND_LATE_TAKE, FAULT), sale, "standing_or_raise", _refused_in_no_doubt,
+        _bounded(ABANDON_AND_LATE_TAKE, FAULT), sale, "standing_or_raise", _refused_in_no_doubt, is_slow=True,
     ),
 )  # fmt: skip

@@ -260,6 +260,12 @@ ABANDON_AND_LATE_TAKE = Scenario(
     (_ABANDONS, cancels("cat")),
     begun=((books("ann"), "Bookings"), (books("cat"), None)),
 )
+ABANDON_AND_RENAME = Scenario("The event is cancelled while it gets another name", (_ABANDONS, changes(name="A")))
+ABANDON_AND_RAISE = Scenario(
+    "The event is cancelled while it gets another ticket, for which somebody waits",
+    (_ABANDONS, changes(total_tickets=2)),
+    before=_SOLD_OUT,
+)
 ABANDON_AND_SWEEP = Scenario(
     "The sweep comes while the event is cancelled, and a ticket is free",
     (_ABANDONS, Sweep()),
@@ -326,6 +332,7 @@ CHANGED_TWICE_AND_BOOKED = Scenario(
     (changes(total_tickets=3), changes(total_tickets=1), books("ann")),
     tickets=2,
 )
+RENAMED = Scenario("An event gets another name while one books", (changes(name="A"), books("ann")))
 RENAMED_TWICE = Scenario("An event gets two names at once", (changes(name="A"), changes(name="B")))
 CLOSED_AND_BOOKED = Scenario(
     "The sale ends while two book", (changes(closes_at=EARLIER), books("ann"), books("bob")), tickets=2
@@ -430,7 +437,7 @@ PLANS = (
     Plan(SWEEP_AND_LANES, short=(), whole=(CALM,)),
     Plan(RAISED_FOR_WAITING, whole=(CRASH, FAULT)),
     Plan(RAISED_AND_RELEASED, whole=(CRASH, FAULT)),
-    Plan(RAISED_AT_LAST_TICKET, whole=(CRASH, FAULT)),
+    Plan(RAISED_AT_LAST_TICKET, short=(), whole=(CALM,)),
     Plan(RAISED_ON_LANES, short=_ALL, whole=(BOTH,)),
     Plan(LOWERED_AND_BOOKED, whole=(CRASH, FAULT)),
     Plan(LOWERED_AND_RELEASED, short=_ALL, whole=(BOTH,)),
@@ -438,6 +445,7 @@ PLANS = (
     Plan(LOWERED_AND_PUT_BACK, whole=(CRASH, FAULT)),
     Plan(CHANGED_TWICE, whole=(CRASH, FAULT)),
     Plan(CHANGED_TWICE_AND_BOOKED, whole=(CRASH, FAULT)),
+    Plan(RENAMED, short=_ALL, whole=(BOTH,)),
     Plan(RENAMED_TWICE, short=_ALL, whole=(BOTH,)),
     Plan(CLOSED_AND_BOOKED, whole=(CRASH, FAULT)),
     Plan(CLOSED_AND_JOINED, short=_ALL, whole=(BOTH,)),
@@ -448,7 +456,6 @@ PLANS = (
     Plan(LIMITED, whole=(CRASH, FAULT)),
     Plan(LIMITED_TO_NOBODY, whole=(CRASH, FAULT)),
     Plan(UNLIMITED, short=_ALL, whole=(BOTH,)),
-    Plan(SWEEP_AND_RAISES, whole=(CRASH, FAULT)),
     Plan(ABANDON_AND_BOOK, short=_ALL),
     Plan(ABANDON_LAST_TICKET, short=(), whole=(CALM,)),
     Plan(ABANDON_SOLD_OUT, short=_ALL, whole=(BOTH,)),
@@ -460,6 +467,9 @@ PLANS = (
     Plan(ABANDON_AND_COME_BACK, short=(), whole=(CALM,)),
     Plan(ABANDON_LANES, whole=(CRASH, FAULT)),
     Plan(ABANDON_AND_LATE_TAKE, short=(), whole=(CALM,)),
+    Plan(ABANDON_AND_RENAME, short=_ALL),
+    Plan(ABANDON_AND_RAISE, whole=(CRASH, FAULT)),
     Plan(ABANDON_AND_SWEEP, short=(), whole=(CALM,)),
+    Plan(SWEEP_AND_RAISES, short=(), whole=(CALM,)),
     Plan(CROWD, short=()),  # far too many schedules: only walks go through it
 )

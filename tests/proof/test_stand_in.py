@@ -22,19 +22,29 @@ from tests.proof.scenarios import (
     ABANDON_AND_PROMOTE,
     ABANDON_AND_RELEASE,
     ABANDON_SOLD_OUT,
+    ADVANCED,
     BOOKS_TWICE,
     CANCELS_TWICE,
+    CLOSED_AND_JOINED,
     COMES_BACK,
     CROWDED_LANES,
     HEIR_COMES_BACK,
     HEIR_LEAVES,
     LATE_JOINER,
+    LATER,
     LEFT_AND_BOOKS_TWICE,
+    LIMITED,
+    LOWERED_AND_BOOKED,
+    LOWERED_AND_PUT_BACK,
     OPENED_TWICE,
+    PROLONGED,
+    RAISED_ON_LANES,
     RELEASE_AND_JOIN,
+    RENAMED_TWICE,
     SWEEP_AND_LEAVES,
     books,
     cancels,
+    changes,
 )
 from tests.proof.stand_in import TRANSACT, Change, Effect, Tables, apply
 from tests.proof.steps import Ground, Step, steps
@@ -43,6 +53,10 @@ from tests.proof.world import Client, World
 Outcome = tuple[str, ...]  # a transaction's name, and what each of its items said
 
 _TABLES = (items.EVENTS, items.LANES, items.BOOKINGS, items.WAITING_LIST)
+_WALKED = (
+    RELEASE_AND_JOIN, SWEEP_AND_LEAVES, LATE_JOINER, ADVANCED, LIMITED, LOWERED_AND_PUT_BACK, PROLONGED,
+    RAISED_ON_LANES, ABANDON_AND_JOIN, ABANDON_AND_RELEASE,
+)  # fmt: skip
 _LANES_MAX = _STRIPES_MAX = 2
 _STATES_MAX = 2_000  # of a scenario, when looking for outcomes
 
@@ -57,6 +71,7 @@ _OUTCOMES = {
     ("take", _NO, _NO),
     ("join", _OK, _OK, _OK),
     ("join", _NO, _OK, _OK),
+    ("join", _OK, _OK, _NO),
     ("promote", _OK, _OK, _OK),
     ("promote", _OK, _OK, _NO),
     ("promote", _NO, _OK, _OK),
@@ -73,6 +88,10 @@ _OUTCOMES = {
     ("leave", _OK, _OK, _OK, _OK),
     ("leave", _NO, _OK, _OK, _OK),
     ("leave", _OK, _OK, _OK, _OK, _OK, _OK),
+    ("change lane", _OK),
+    ("change lane", _NO),
+    ("change event", _OK),
+    ("change event", _NO),
 }
 
 
@@ -167,8 +186,8 @@ def test_every_transaction_has_each_of_its_outcomes_on_both(engine: Engine) -> N
         found["open", _OK, _OK] = opening, next(step.request for step in steps(opening, Ground()) if step.request)
         for scenario in (
             LEFT_AND_BOOKS_TWICE, BOOKS_TWICE, CANCELS_TWICE, COMES_BACK, CROWDED_LANES, HEIR_COMES_BACK, HEIR_LEAVES,
-            LATE_JOINER, OPENED_TWICE, RELEASE_AND_JOIN, ABANDON_AND_JOIN, ABANDON_AND_PROMOTE, ABANDON_AND_RELEASE,
-            ABANDON_SOLD_OUT,
+            LATE_JOINER, OPENED_TWICE, RELEASE_AND_JOIN, CLOSED_AND_JOINED, LOWERED_AND_BOOKED, RENAMED_TWICE,
+            ABANDON_AND_JOIN, ABANDON_AND_PROMOTE, ABANDON_AND_RELEASE, ABANDON_SOLD_OUT,
         ):  # fmt: skip
             for world, step in _moments(scenario):
                 if step.request and step.request.operation == TRANSACT:
@@ -180,11 +199,7 @@ def test_every_transaction_has_each_of_its_outcomes_on_both(engine: Engine) -> N
         _same(engine, world.tables, request)
 
 
-@pytest.mark.parametrize(
-    "scenario",
-    [RELEASE_AND_JOIN, SWEEP_AND_LEAVES, LATE_JOINER, ABANDON_AND_JOIN, ABANDON_AND_RELEASE],
-    ids=lambda one: one.name,
-)
+@pytest.mark.parametrize("scenario", _WALKED, ids=lambda one: one.name)
 @pytest.mark.parametrize("seed", range(3))
 def test_walks_through_scenarios_are_the_same_on_both(engine: Engine, scenario: Scenario, seed: int) -> None:
     """One schedule, from its first request to its last."""
@@ -192,7 +207,12 @@ def test_walks_through_scenarios_are_the_same_on_both(engine: Engine, scenario: 
 
 
 _USERS = ("ann", "bob", "cat")
-_OPERATIONS = st.sampled_from([*map(books, _USERS), *map(cancels, _USERS), Sweep(), Abandon()])
+_CHANGES = (
+    *(changes(total_tickets=total) for total in (1, 2, 4)),
+    *(changes(opens_at=moment) for moment in (None, LATER)),
+    changes(name="Another", closes_at=LATER, waiting_list_limit=1),
+)
+_OPERATIONS = st.sampled_from([*map(books, _USERS), *map(cancels, _USERS), *_CHANGES, Sweep(), Abandon()])
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)

@@ -160,9 +160,8 @@ def answered(world: World, number: int, answer: Answer) -> World:
         world = world._replace(cancelled=True)
     if isinstance(node.following.error, EventCancelled):
         world = world._replace(made=world.made.nothing_by(node.operation.name))
-    rivals = sum(one is not None and isinstance(one.node.operation, Patch) for one in world.clients) > 1
-    busy = {TryAgain.__name__} if rivals and isinstance(node.operation, Patch) else set()  # they may fight to the end
-    asked = Asked(node.operation, client.since, client.refusals | busy)
+    patches = sum(one is not None and isinstance(one.node.operation, Patch) for one in world.clients)
+    asked = Asked(node.operation, client.since, client.refusals, has_rivals=patches > 1)
     check_answer(asked, node.following, world.tables, faults=world.is_faulty)
     waiting = {entry["bookingId"]["S"] for entry in world.tables.of(items.WAITING_LIST)}
     told = waiting & set(told_to_wait(node.following))

@@ -8,8 +8,7 @@ import pytest
 import functions.follow.app
 import functions.sweep.app
 from bench import filling
-from shared import abandonment, events, items, model
-from shared.cancellation import CLAIMS_MAX
+from shared import abandonment, cancellation, events, items, model
 from shared.dynamodb import Deadline
 from tests import promises
 from tests.conftest import LogLines
@@ -128,11 +127,11 @@ def test_who_stopped_in_the_middle_is_gone_on_from_where_it_stopped(
 ) -> None:
     """Only claims that are active are written; those that are cancelled keep their moment."""
     event = office.opens(tickets=200)
-    for n in range(CLAIMS_MAX * 3):
+    for n in range(cancellation.CLAIMS_MAX * 3):
         event.books(f"user-{n}")
     event.abandons()
-    transactions = []
-    cancel_all = abandonment.cancel_all
+    transactions: list[int] = []
+    cancel_all = cancellation.cancel_all
 
     def until_it_stops(*arguments: Any) -> int:
         if len(transactions) == 2:
@@ -146,7 +145,7 @@ def test_who_stopped_in_the_middle_is_gone_on_from_where_it_stopped(
             abandonment.empty(event.event_id, Deadline.after(30))
     found = event.check()
     done = {one["userId"]: one["cancelledAt"] for one in found.bookings if one["status"] == "CANCELLED"}
-    assert len(done) == sum(transactions) < CLAIMS_MAX * 3
+    assert len(done) == sum(transactions) < cancellation.CLAIMS_MAX * 3
     event.follows()
     found = event.check(drained=True)
     assert done.items() <= {one["userId"]: one["cancelledAt"] for one in found.bookings}.items()
@@ -277,7 +276,7 @@ def test_claims_are_cancelled_no_faster_than_other_events_can_bear(
 ) -> None:
     """So many a second, on the average of the whole."""
     slept: list[float] = []
-    monkeypatch.setattr(abandonment.time, "sleep", slept.append)
+    monkeypatch.setattr("shared.abandonment.time.sleep", slept.append)
     event = office.opens(tickets=200)
     for n in range(150):
         event.books(f"user-{n}")

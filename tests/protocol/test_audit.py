@@ -145,6 +145,50 @@ def test_a_release_after_its_settling_is_no_violation(sold_out: Event, monkeypat
     assert _audited(sold_out) is None
 
 
+def test_a_change_of_the_tickets_after_its_settling_is_no_violation(
+    sold_out: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tickets that are added between settling and counting, at each count, are movement, too."""
+    totals = iter(range(61, 70))
+
+    def and_raise(event: Any, deadline: Deadline, **more: Any) -> int:
+        promoted = settle(event, deadline, **more)
+        sold_out.changes(totalTickets=next(totals))
+        return promoted
+
+    def and_promote(*counted: Any) -> list[audit.Finding]:
+        found: list[audit.Finding] = compare(*counted)
+        sold_out.promotes()
+        return found
+
+    compare = vars(audit)["_compare"]
+    monkeypatch.setattr(audit, "settle", and_raise)
+    monkeypatch.setattr(audit, "_compare", and_promote)
+    assert _audited(sold_out) is None
+    monkeypatch.undo()
+    assert _audited(sold_out) == []
+
+
+def test_a_change_that_was_given_up_is_told_and_no_violation(
+    office: Office, sold_out: Event, log_lines: LogLines
+) -> None:
+    """O2: lanes and event say different totals; the tickets there are add up, and the same change again ends it."""
+    more = {":n": items.number(1), ":one": items.number(1)}
+    change = "ADD tickets :n, available :n, revision :one"
+    office.database.update_item(**_lane(sold_out, change, 1) | {"ExpressionAttributeValues": more})
+    functions.sweep.app.handler({}, Context())
+    told = [line["message"] for line in log_lines() if line.get("event_id") == sold_out.event_id]
+    assert "ChangeUnfinished" in told
+    assert "PromiseViolations" in told
+    assert _audited(sold_out) == []
+    assert sold_out.check(changed=False).event["totalTickets"] == 60
+    sold_out.changes(totalTickets=61)
+    functions.sweep.app.handler({}, Context())
+    told = [line["message"] for line in log_lines() if line.get("event_id") == sold_out.event_id]
+    assert told.count("ChangeUnfinished") == 1
+    sold_out.check(drained=True)
+
+
 def test_a_wrong_count_of_those_waiting_is_found(office: Office, sold_out: Event) -> None:
     """P3: the lanes' shares must add up to the list."""
     office.database.update_item(**_lane(sold_out, "ADD waiting :n", 2))
