@@ -75,19 +75,17 @@ def sweep(time_left_s: float) -> int:
     census: Counter[Metric] = Counter()
     cancelled = list(islice(_cancelled_events(deadline), CANCELLED_MAX))
     until = deadline.within(EMPTYING_S_MAX)
+    oldest_s = 0.0
     for item in cancelled:
-        if "emptiedAt" not in item:
-            age_s = seconds_between(item["cancelledAt"]["S"], now())
-            telemetry.outcome(Metric.EMPTYING_AGE, age_s, event_id=item["eventId"]["S"])
-            _followed(item["eventId"]["S"], (), until)
+        if "emptiedAt" not in item and not _followed(item["eventId"]["S"], (), until):
+            oldest_s = max(oldest_s, seconds_between(item["cancelledAt"]["S"], now()))
     never_sold_out = (item["eventId"]["S"] for item in cancelled if "soldOutAt" not in item)
     for event_id in chain(never_sold_out, _sold_out_events(deadline)):
         census.update(_audited(event_id, deadline))
     census[Metric.EVENTS_NOT_SWEPT] += deadline.has_passed  # there may be more, nobody knows how many
     sums = (Metric.EVENTS_NOT_SWEPT, Metric.AVAILABLE_TICKETS, Metric.WAITING_LIST_COUNT)
-    telemetry.outcome(
-        Metric.EVENTS_SWEPT, census[Metric.EVENTS_SWEPT], also={metric: census[metric] for metric in sums}
-    )
+    also = {metric: float(census[metric]) for metric in sums} | {Metric.EMPTYING_AGE: oldest_s}
+    telemetry.outcome(Metric.EVENTS_SWEPT, census[Metric.EVENTS_SWEPT], also=also)
     return census[Metric.EVENTS_SWEPT]
 
 

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import functions.abandon.app
 import functions.book.app
 import functions.cancel.app
 import functions.change.app
+import functions.follow.app
 import functions.initialize.app
 import functions.promote.app
 import functions.status.app
@@ -60,6 +62,8 @@ def _noted(function: str, handler: Handler) -> Handler:
     return invoke
 
 
+abandon = _noted("AbandonFunction", functions.abandon.app.handler)
+follow = _noted("FollowFunction", functions.follow.app.handler)
 initialize = _noted("InitializeFunction", functions.initialize.app.handler)
 book = _noted("BookFunction", functions.book.app.handler)
 cancel = _noted("CancelFunction", functions.cancel.app.handler)

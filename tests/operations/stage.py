@@ -94,9 +94,13 @@ class Stage:
         return self.asks("cancel", userId=user, eventId=event_id).status_code
 
     def asks(self, path: str, event_id: str = "", **body: Any) -> httpx.Response:
-        """Send a request: GET /status of an event, PATCH of it as "change", POST anything else."""
+        """Send a request: GET /status of an event, PATCH it ("change"), cancel it ("abandon"), POST anything else."""
         assert self._office
-        of_event = {"status": ("GET", f"status/{event_id}"), "change": ("PATCH", f"events/{event_id}")}
+        of_event = {
+            "status": ("GET", f"status/{event_id}"),
+            "change": ("PATCH", f"events/{event_id}"),
+            "abandon": ("POST", f"events/{event_id}/cancel"),
+        }
         method, url = of_event.get(path, ("POST", path))
         asked_s = time.monotonic()
         answer = httpx.request(method, f"{self._office.url}/{url}", json=body or None, timeout=REQUEST_S_MAX)
@@ -127,19 +131,19 @@ class Stage:
             bad.unlink()
 
     @contextmanager
-    def promoter_stopped(self) -> Iterator[None]:
+    def reader_stopped(self, function: str = "PromoteFunction") -> Iterator[None]:
         """Let the stream go on without its reader."""
         assert self._office
-        [feeder] = self._office.pids('"function": "PromoteFunction"')
+        [feeder] = self._office.pids(f'"function": "{function}"')
         os.kill(feeder, signal.SIGSTOP)
         try:
             yield
         finally:
             os.kill(feeder, signal.SIGCONT)
 
-    def promoter_invoked(self) -> int:
-        """Return how many invocations the promoter has finished."""
-        feeder = self.data / "logs" / "feeder-PromoteFunction.log"
+    def invoked(self, function: str = "PromoteFunction") -> int:
+        """Return how many invocations the promoter has finished, or another who reads a stream."""
+        feeder = self.data / "logs" / f"feeder-{function}.log"
         return sum("invoked" in line for line in _lines(feeder.read_text()))
 
     def status_of(self, event_id: str, user: str) -> str:
