@@ -25,7 +25,7 @@ from typing import Any
 
 from shared import dynamodb, events, items, telemetry, window
 from shared.dynamodb import Deadline, TransactItem
-from shared.model import Availability, Event, EventNotFound, Lane, TicketsBooked, TryAgain
+from shared.model import Availability, Event, EventCancelled, EventNotFound, Lane, TicketsBooked, TryAgain
 
 ROUNDS_MAX = 8  # tries of one request, and looks at the lanes in each
 _HELD_BY_LANES = {"total_tickets", "opens_at", "closes_at"}
@@ -37,11 +37,13 @@ def change(event_id: str, wanted: Mapping[str, Any], deadline: Deadline) -> Avai
     New tickets of a sold-out event go to those who wait, by the hint of the event's own stream. Tickets are taken away
     only where they are free; if there are too few of them, nothing is changed.
 
-    Raises EventNotFound; ImpossibleWindow; TicketsBooked; TryAgain, after which a part of it may be done: the same
-    request again does the rest.
+    Raises EventNotFound; EventCancelled; ImpossibleWindow; TicketsBooked; TryAgain, after which a part of it may be
+    done: the same request again does the rest.
     """
     for _ in range(ROUNDS_MAX):
         event = _read(event_id, deadline)
+        if event.cancelled_at:
+            raise EventCancelled(event_id, event.cancelled_at)
         changed = replace(event, **wanted, revision=event.revision + 1)
         window.check(changed.opens_at, changed.closes_at)
         refusal = None
@@ -158,13 +160,14 @@ def _change(lane: Lane, wanted: Event, more: int) -> TransactItem:
 def _write(changed: Event) -> TransactItem:
     """Write what an event has become, if nobody has changed it since it was read."""
     as_seen = "revision = :seen"  # P7: a late try, or another change, meets a later revision
+    takes_place = "attribute_not_exists(cancelledAt)"  # O3: a cancelled event stays as it was
     assign, names, values = items.assignment(items.changeable(changed))
     return {
         "Update": {
             "TableName": items.EVENTS,
             "Key": items.event_key(changed.event_id),
             "UpdateExpression": assign,
-            "ConditionExpression": as_seen,
+            "ConditionExpression": f"{as_seen} AND {takes_place}",
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": {**values, ":seen": items.number(changed.revision - 1)},
         }

@@ -179,6 +179,8 @@ class EventAnswer(Answer):
     closes_at: _Optional[str] = None
     waiting_list_limit: _Optional[int] = None
     sold_out_at: _Optional[str] = None
+    cancelled_at: _Optional[str] = None
+    emptied_at: _Optional[str] = None
 
     @classmethod
     def of(cls, availability: Availability, **more: Any) -> Self:
@@ -196,6 +198,8 @@ class EventAnswer(Answer):
             closes_at=event.closes_at,
             waiting_list_limit=event.waiting_list_limit,
             sold_out_at=event.sold_out_at,
+            cancelled_at=event.cancelled_at,
+            emptied_at=event.emptied_at,
             **more,
         )
 

@@ -20,6 +20,7 @@ WAITING_LIST: Final = os.environ["WAITING_LIST_TABLE"]
 SOLD_OUT_INDEX: Final = os.environ["SOLD_OUT_INDEX"]
 BY_CREATION_INDEX: Final = os.environ["BY_CREATION_INDEX"]
 BY_USER_INDEX: Final = os.environ["BY_USER_INDEX"]
+CANCELLED_INDEX: Final = os.environ["CANCELLED_INDEX"]
 
 KIND: Final = "event"  # of every event: the one partition of the index by creation
 
@@ -164,6 +165,8 @@ def to_event(item: Item) -> Event:
         created_at=_text(item, "createdAt"),
         request_fingerprint=_text(item, "requestFingerprint"),
         sold_out_at=_optional_text(item, "soldOutAt"),
+        cancelled_at=_optional_text(item, "cancelledAt"),
+        emptied_at=_optional_text(item, "emptiedAt"),
         opens_at=_optional_text(item, "opensAt"),
         closes_at=_optional_text(item, "closesAt"),
         waiting_list_limit=_optional_number(item, "waitingListLimit"),
@@ -181,6 +184,7 @@ def to_tail(item: Item) -> Tail:
     return Tail(
         last_sequence=_number(item, "lastSequence"),
         limit=_number(item, "waitingListLimit") if "waitingListLimit" in item else None,
+        cancelled_at=_optional_text(item, "cancelledAt"),
     )
 
 
@@ -213,6 +217,7 @@ def to_lane(item: Item) -> Lane:
         waiting=_number(item, "waiting"),
         changes=_number(item, "changes"),
         closed_at=_optional_text(item, "closedAt"),
+        cancelled_at=_optional_text(item, "cancelledAt"),
         opens_at=_optional_text(item, "opensAt"),
         closes_at=_optional_text(item, "closesAt"),
         revision=_number(item, "revision"),

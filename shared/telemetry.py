@@ -24,6 +24,9 @@ class Metric(StrEnum):
 
     EVENT_OPENED = "EventOpened"
     EVENT_CHANGED = "EventChanged"
+    EVENT_CANCELLED = "EventCancelled"
+    EVENT_EMPTIED = "EventEmptied"
+    EMPTYING_AGE = "EmptyingAge"
     BOOKING_CONFIRMED = "BookingConfirmed"
     WAITING_JOINED = "WaitingJoined"
     BOOKING_PROMOTED = "BookingPromoted"
@@ -50,7 +53,11 @@ class Metric(StrEnum):
 
 # CloudWatch's names; what is not here counts. No metric has a dimension for the event: each event would be a metric of
 # its own, and each metric is paid for by the month. Which event it was, the line says.
-UNITS: Final = {Metric.PROMOTION_LATENCY: "Milliseconds", Metric.STRANDED_AGE: "Seconds"}
+UNITS: Final = {
+    Metric.PROMOTION_LATENCY: "Milliseconds",
+    Metric.STRANDED_AGE: "Seconds",
+    Metric.EMPTYING_AGE: "Seconds",
+}
 
 
 def outcome(

@@ -39,7 +39,7 @@ def join(claim: NewClaim, deadline: Deadline) -> Booking:
     Only for an event that is known to be sold out, which means that all its lanes are closed (P4). The booking
     is read first, so that people who ask again cost the list's one counter nothing.
 
-    Raises NotOnSale; WaitingListFull; TryAgain.
+    Raises EventCancelled; NotOnSale; WaitingListFull; TryAgain.
     """
     if standing := claim.met(read_booking(claim.event, claim.user_id, deadline)):
         return standing
@@ -79,9 +79,13 @@ def position_of(event: Event, booking: Booking, deadline: Deadline) -> Position:
 
 
 def last_drawn(event: Event, deadline: Deadline) -> int:
-    """Read the last number that the list handed out; 0 if nobody ever joined. Raises TryAgain."""
-    tail = dynamodb.get(deadline, items.WAITING_LIST, items.tail_key(event))
-    return items.to_tail(tail).last_sequence if tail else 0
+    """Read the last number that the list handed out. Raises TryAgain.
+
+    0 if nobody ever joined, and where the event was cancelled: nobody is promoted any more.
+    """
+    item = dynamodb.get(deadline, items.WAITING_LIST, items.tail_key(event))
+    tail = items.to_tail(item) if item else Tail(0)
+    return 0 if tail.cancelled_at else tail.last_sequence
 
 
 def head(event: Event, length: int, last: int, deadline: Deadline) -> list[Entry]:

@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import functions.abandon.app
 import functions.book.app
 import functions.bookings.app
 import functions.cancel.app
 import functions.change.app
 import functions.event_bookings.app
 import functions.events.app
+import functions.follow.app
 import functions.initialize.app
 import functions.promote.app
 import functions.status.app
@@ -62,6 +64,19 @@ class Event:
     def changes(self, **wanted: Any) -> None:
         """Change the event, which goes well."""
         assert self.change(**wanted).status == 200
+
+    def abandon(self) -> Answer:
+        """Cancel the event."""
+        return call(functions.abandon.app, event_id=self.event_id)
+
+    def abandons(self) -> None:
+        """Cancel the event, which goes well."""
+        assert self.abandon().status in {200, 202}
+
+    def follows(self) -> None:
+        """Let the background have a record of this event's own change."""
+        record = {"dynamodb": {"Keys": {"eventId": {"S": self.event_id}}, "SequenceNumber": "1"}}
+        assert functions.follow.app.handler({"Records": [record]}, Context(900)) == {"batchItemFailures": []}
 
     def promotes(self) -> None:
         """Let the promoter have a record of this event."""

@@ -1,4 +1,4 @@
-"""The promises P1 to P4, P6 and O2 as checks over the tables, run after every test that touches them.
+"""The promises P1 to P4, P6, O2 and O3 as checks over the tables, run after every test that touches them.
 
 Written against the tables as docs/guarantees.md describes them, with none of the office's own code, so that a
 mistake in shared/ cannot hide itself here. P5, P7 and P8 are about histories: the tests that make a history check
@@ -71,9 +71,9 @@ def read(client: Any, event_id: str) -> Snapshot:
 def violations(found: Snapshot, *, drained: bool, changed: bool = True) -> list[str]:
     """List every promise that the tables break.
 
-    P6 counts only once the stream is `drained`, O2 only where no change of the event is half done.
+    P6, and half of O3, count only once the streams are `drained`, O2 only where no change of the event is half done.
     """
-    always = [*_p1(found), *_p2(found), *_p3(found), *_p4(found)]
+    always = [*_p1(found), *_p2(found), *_p3(found), *_p4(found), *_o3(found, drained=drained)]
     return [*always, *(_p6(found) if drained else []), *(_o2(found) if changed else [])]
 
 
@@ -155,20 +155,36 @@ def _p4(found: Snapshot) -> Iterable[str]:
 
 
 def _p6(found: Snapshot) -> Iterable[str]:
-    """Nobody is stranded: nobody waits while a ticket is free."""
-    if found.entries and found.tickets_left:
+    """Nobody is stranded: nobody waits while a ticket is free, unless there is nothing to wait for."""
+    if found.entries and found.tickets_left and "cancelledAt" not in found.event:
         yield f"P6: {len(found.entries)} wait beside {found.tickets_left} free tickets"
 
 
 def _o2(found: Snapshot) -> Iterable[str]:
     """A change that was acknowledged holds: the lanes have the event's total and its moments of sale."""
     event, total = found.event, sum(lane["tickets"] for lane in found.lanes)
+    if "cancelledAt" in event:
+        return  # a change that was under way is not gone on with
     if total != event["totalTickets"]:
         yield f"O2: {total} tickets on the lanes, {event['totalTickets']} of the event"
     for lane in found.lanes:
         for name in ("opensAt", "closesAt"):
             if lane.get(name) != event.get(name):
                 yield f"O2: lane {lane['laneId']} has {name} {lane.get(name)}, the event {event.get(name)}"
+
+
+def _o3(found: Snapshot, *, drained: bool) -> Iterable[str]:
+    """Cancelled is cancelled: an event that is emptied, or was cancelled and is `drained`, has no active claim."""
+    event = found.event
+    active = [one["userId"] for one in found.bookings if one["status"] != "CANCELLED"]
+    if active and ("emptiedAt" in event or (drained and "cancelledAt" in event)):
+        yield f"O3: {active} have claims on a cancelled event"
+    if "emptiedAt" in event and any("cancelledAt" not in one for one in (event, *found.lanes)):
+        yield "O3: an event is emptied that is not cancelled"
+    if any("cancelledAt" in lane for lane in found.lanes) and "cancelledAt" not in event:
+        yield "O3: a lane is cancelled whose event is not: nobody would empty it"
+    if drained and "cancelledAt" in event and "emptiedAt" not in event:
+        yield "O3: nobody has emptied a cancelled event"
 
 
 @dataclass

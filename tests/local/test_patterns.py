@@ -43,7 +43,7 @@ def test_the_promoter_is_called_for_released_tickets_and_joiners(
         ({}, {"name": "a"}, False),  # opened
     ],
 )
-def test_the_promoter_is_called_for_changes_of_sold_out_events(
+def test_what_follows_a_change_of_a_sold_out_event_is_done(
     old: dict[str, str], new: dict[str, str], passes: bool
 ) -> None:
     """And not for others, at which nobody waits."""
@@ -52,7 +52,7 @@ def test_the_promoter_is_called_for_changes_of_sold_out_events(
         "eventName": "MODIFY" if old else "INSERT",
         "dynamodb": {image: {name: {"S": text} for name, text in of.items()} for image, of in images.items()},
     }
-    assert patterns.matches(template.load().stream("PromoteFunctionEvents").patterns, seen) is passes
+    assert patterns.matches(template.load().stream("FollowFunctionEvents").patterns, seen) is passes
 
 
 @pytest.mark.parametrize(

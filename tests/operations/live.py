@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import functions.abandon.app
 import functions.announce.app
 import functions.book.app
 import functions.bookings.app
@@ -19,6 +20,7 @@ import functions.change.app
 import functions.describe.app
 import functions.event_bookings.app
 import functions.events.app
+import functions.follow.app
 import functions.initialize.app
 import functions.promote.app
 import functions.status.app
@@ -86,6 +88,8 @@ def _noted(function: str, handler: Handler) -> Handler:
     return invoke
 
 
+abandon = _noted("AbandonFunction", functions.abandon.app.handler)
+follow = _noted("FollowFunction", functions.follow.app.handler)
 initialize = _noted("InitializeFunction", functions.initialize.app.handler)
 book = _noted("BookFunction", functions.book.app.handler)
 cancel = _noted("CancelFunction", functions.cancel.app.handler)

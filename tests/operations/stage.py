@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -132,12 +132,8 @@ class Stage:
         finally:
             bad.unlink()
 
-    def promoter_stopped(self) -> AbstractContextManager[None]:
-        """Let the stream go on without the promoter."""
-        return self.stopped("PromoteFunction")
-
     @contextmanager
-    def stopped(self, function: str) -> Iterator[None]:
+    def stopped(self, function: str = "PromoteFunction") -> Iterator[None]:
         """Let the streams go on without one of their readers."""
         assert self._office
         [feeder] = self._office.pids(f'"function": "{function}"')
@@ -147,11 +143,7 @@ class Stage:
         finally:
             os.kill(feeder, signal.SIGCONT)
 
-    def promoter_invoked(self) -> int:
-        """Return how many invocations the promoter has finished."""
-        return self.invoked("PromoteFunction")
-
-    def invoked(self, function: str) -> int:
+    def invoked(self, function: str = "PromoteFunction") -> int:
         """Return how many invocations a function that reads a stream has finished."""
         feeder = self.data / "logs" / f"feeder-{function}.log"
         return sum("invoked" in line for line in _lines(feeder.read_text()))

@@ -65,6 +65,7 @@ def drill(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Drill]:
     "WaitingListErrorsAlarm",
     "DescribeErrorsAlarm",
     "ChangeErrorsAlarm",
+    "AbandonErrorsAlarm",
 )
 def test_a_function_that_does_not_start_fails_until_it_is_rolled_back(stage: Stage, drill: Drill) -> None:
     """What it raises before our code can make an answer of it is API Gateway's 500, and Lambda's error."""
@@ -84,7 +85,7 @@ def test_a_function_that_does_not_start_fails_until_it_is_rolled_back(stage: Sta
     with stage.bad(f"{name}Function"):
         drill.rings_when(visit)
         assert visit() == 500
-    assert visit() in {200, 201}
+    assert visit() in {200, 201, 202}
     drill.ends_when(visit)
     promises.check(stage.database, event_id)
 
@@ -111,9 +112,9 @@ def test_a_promoter_that_does_not_start_fails_until_it_is_rolled_back(stage: Sta
     users = iter(range(100))
 
     def somebody_joins() -> None:
-        before = stage.promoter_invoked()
+        before = stage.invoked()
         stage.books(event_id, f"user-{next(users)}")
-        happens(lambda: stage.promoter_invoked() > before)
+        happens(lambda: stage.invoked() > before)
 
     with stage.bad("PromoteFunction"):
         drill.rings_when(somebody_joins)
@@ -204,6 +205,47 @@ def test_what_is_not_announced_is_given_up_and_redriven(stage: Stage, drill: Dri
     assert told.startswith("booking.confirmed:")
 
 
+@drills("FollowErrorsAlarm")
+def test_what_follows_a_cancellation_fails_until_it_is_rolled_back(stage: Stage, drill: Drill) -> None:
+    """O3: its records are tried again; nobody gets a ticket of the event meanwhile, and the next try empties it."""
+    cancelled: list[str] = []
+
+    def an_event_is_cancelled() -> None:
+        before = stage.invoked("FollowFunction")
+        cancelled.append(stage.sold_out("ben"))
+        assert stage.asks("abandon", cancelled[-1]).status_code == 202
+        happens(lambda: stage.invoked("FollowFunction") > before)
+
+    with stage.bad("FollowFunction"):
+        drill.rings_when(an_event_is_cancelled)
+        assert stage.books(cancelled[-1], "cleo") == 409
+    drill.ends_when(an_event_is_cancelled)
+    happens(lambda: stage.status_of(cancelled[-1], "ben") == "CANCELLED")
+    happens(lambda: "emptiedAt" in promises.read(stage.database, cancelled[-1]).event)
+    promises.check(stage.database, cancelled[-1], drained=True)
+
+
+@drills("FollowDurationAlarm")
+def test_an_emptying_that_is_throttled_tries_for_nearly_as_long_as_it_may(stage: Stage, drill: Drill) -> None:
+    """O3: it stops in time, its record comes again, and the next empties the event."""
+    cancelled: list[str] = []
+
+    def an_event_is_cancelled_in_vain() -> None:
+        before = stage.invoked("FollowFunction")
+        with stage.stopped("FollowFunction"):
+            cancelled.append(stage.sold_out("ben"))
+            assert stage.asks("abandon", cancelled[-1]).status_code == 202
+            stage.proxy.refuse = proxy.throttling
+        happens(lambda: stage.invoked("FollowFunction") > before)
+        stage.proxy.heal()
+        happens(lambda: stage.invoked("FollowFunction") > before + 1)
+
+    drill.rings_when(an_event_is_cancelled_in_vain)
+    drill.ends_when()
+    for event_id in cancelled:
+        promises.check(stage.database, event_id, drained=True)
+
+
 @drills("SweepErrorsAlarm")
 def test_a_sweep_without_its_privileges_fails_until_it_has_them_again(stage: Stage, drill: Drill) -> None:
     """Somebody changed the role: DynamoDB denies it access."""
@@ -235,13 +277,13 @@ def test_a_promoter_that_is_throttled_tries_for_nearly_as_long_as_it_may(stage: 
     users = iter(range(100))
 
     def somebody_joins_in_vain() -> None:
-        before = stage.promoter_invoked()
-        with stage.promoter_stopped():
+        before = stage.invoked()
+        with stage.stopped():
             stage.books(event_id, f"user-{next(users)}")
             stage.proxy.refuse = proxy.throttling
-        happens(lambda: stage.promoter_invoked() > before)
+        happens(lambda: stage.invoked() > before)
         stage.proxy.heal()
-        happens(lambda: stage.promoter_invoked() > before + 1)  # the records were given back, and came again
+        happens(lambda: stage.invoked() > before + 1)  # the records were given back, and came again
 
     drill.rings_when(somebody_joins_in_vain)
     stage.cancels(event_id, "anna")
@@ -355,16 +397,16 @@ def test_a_stopped_promoter_is_behind_until_it_has_caught_up(stage: Stage, drill
     users = iter(range(100))
 
     def somebody_joins() -> None:
-        before = stage.promoter_invoked()
+        before = stage.invoked()
         stage.books(event_id, f"user-{next(users)}")
-        happens(lambda: stage.promoter_invoked() > before)
+        happens(lambda: stage.invoked() > before)
 
     def comes_late() -> None:
-        before = stage.promoter_invoked()
-        with stage.promoter_stopped():
+        before = stage.invoked()
+        with stage.stopped():
             stage.books(event_id, f"user-{next(users)}")
             stage.proxy.records_older_s = BEHIND_S
-        happens(lambda: stage.promoter_invoked() > before)
+        happens(lambda: stage.invoked() > before)
         stage.proxy.heal()
 
     time.sleep(QUIET_S)  # the promoter has had the records of those who wait: the next are the late ones
@@ -381,7 +423,7 @@ def test_a_stalled_promoter_makes_promotions_slow_until_it_goes_on(stage: Stage,
     event_id = stage.sold_out("ben", "cleo")
 
     def stalls() -> None:
-        with stage.promoter_stopped():
+        with stage.stopped():
             stage.cancels(event_id, "anna")
             time.sleep(STALLED_S)
         happens(lambda: stage.status_of(event_id, "ben") == "CONFIRMED")

@@ -72,7 +72,7 @@ def test_the_lines_on_the_dashboard_are_those_of_the_alarms() -> None:
             [metric] = {row[1] for row in widget["properties"]["metrics"]} & thresholds.keys()
             assert line["value"] == thresholds[metric]
             drawn.append(metric)
-    assert sorted(drawn) == ["Latency", "PromiseViolations", "PromotionLatency", "StrandedAge"]
+    assert sorted(drawn) == ["EmptyingAge", "Latency", "PromiseViolations", "PromotionLatency", "StrandedAge"]
 
 
 @pytest.mark.parametrize("alarm", sorted(own_alarms()))

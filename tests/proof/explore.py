@@ -14,7 +14,7 @@ from tests.proof.judge import (
     event_of,
 )
 from tests.proof.lambdas import Answer, Node, Request, Result, simulated
-from tests.proof.operations import Cancel, Open, Operation, Patch, Sweep
+from tests.proof.operations import Abandon, Cancel, Open, Operation, Patch, Sweep
 from tests.proof.stand_in import Tables
 from tests.proof.steps import Ground, Step, steps
 from tests.proof.world import Client, World, answered, begun, changed, invoked
@@ -89,7 +89,7 @@ def walk(scenario: Scenario, seed: int, walks: int) -> Found:
 
 def start(scenario: Scenario, ground: Ground) -> World:
     """Return the world in which a scenario's race begins."""
-    world = World(Tables(), queues=((),) * scenario.promoters)
+    world = World(Tables(), queues=((),) * (scenario.promoters + 1))
     world = _alone(world, Open(tickets=scenario.tickets, lanes=scenario.lanes, stripes=scenario.stripes), ground)
     event = event_of(world.tables)
     for operation in scenario.before:
@@ -102,13 +102,13 @@ def start(scenario: Scenario, ground: Ground) -> World:
         world = _alone(world, _warmed(operation, event, scenario), ground, until=write)
         racers.append(world.clients[0])
     racers += [Client(Node.of(_warmed(operation, event, scenario))) for operation in scenario.meanwhile]
-    racers += [None] * scenario.promoters
+    racers += [None] * (scenario.promoters + 1)
     faulty = scenario.faults > 0
     return world._replace(clients=tuple(racers), crashes=scenario.crashes, faults=scenario.faults, is_faulty=faulty)
 
 
 def drained(world: World, ground: Ground) -> World:
-    """Let the promoters work until the stream is empty, and nobody else."""
+    """Let the promoters and the background work until the streams are empty, and nobody else."""
     world = world._replace(clients=(None,) * len(world.queues))
     while any(world.queues):
         number = next(number for number, queue in enumerate(world.queues) if queue)
@@ -194,7 +194,7 @@ def check_end(world: World, ground: Ground) -> None:
         assert isinstance(result, Result)
         if isinstance(operation, Cancel) and result.value:
             operation = replace(operation, booking=result.value.booking_id)
-        if operation.user:
+        if operation.user or isinstance(operation, Abandon):
             again = _alone(swept, operation.repeated(2), ground).clients[0]
             assert again is not None
             assert isinstance(again.node.following, Result)

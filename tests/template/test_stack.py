@@ -12,7 +12,8 @@ import pytest
 
 from local import intrinsics
 from shared import caller
-from shared.model import REQUEST_BUDGET_S
+from shared.abandonment import CLAIMS_PER_S_MAX
+from shared.model import REQUEST_BUDGET_S, TICKETS_MAX
 from shared.promotion import RESERVE_S
 from tests.template.stack import ROOT, deployed, room_of
 
@@ -27,15 +28,18 @@ FUNCTIONS = {
     "WaitingListFunction",
     "DescribeFunction",
     "ChangeFunction",
+    "AbandonFunction",
     "PromoteFunction",
+    "FollowFunction",
     "AnnounceFunction",
     "SweepFunction",
     "CheckFunction",
 }
 DEPLOYED_GRADUALLY = FUNCTIONS - {"CheckFunction"}
-BACKGROUND = {"PromoteFunction", "AnnounceFunction", "SweepFunction"}
+BACKGROUND = {"PromoteFunction", "FollowFunction", "AnnounceFunction", "SweepFunction"}
 TABLES = {"EventsTable", "LanesTable", "BookingsTable", "WaitingListTable"}
 DEPLOYMENTS = "deploymentgroup:${AWS::StackName}-*/*"
+LAMBDA_TIMEOUT_S_MAX = 900  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 API_TIMEOUT_S = 30  # of an HTTP API's integration; the most that API Gateway waits
 
 
@@ -70,6 +74,7 @@ def test_every_route_of_the_contract_has_a_function_of_its_own() -> None:
         "GET /openapi.json": "DescribeFunction",
         "GET /docs": "DescribeFunction",
         "PATCH /events/{eventId}": "ChangeFunction",
+        "POST /events/{eventId}/cancel": "AbandonFunction",
     }
 
 
@@ -301,7 +306,7 @@ def test_tables_whose_work_spreads_can_be_warmed(name: str) -> None:
 
 MAPPINGS = {  # by their logical ids: which function reads which table's stream
     "PromoteFunctionBookings": ("PromoteFunction", "BookingsTable"),
-    "PromoteFunctionEvents": ("PromoteFunction", "EventsTable"),
+    "FollowFunctionEvents": ("FollowFunction", "EventsTable"),
     "AnnounceFunctionBookings": ("AnnounceFunction", "BookingsTable"),
     "AnnounceFunctionEvents": ("AnnounceFunction", "EventsTable"),
 }
@@ -324,7 +329,7 @@ def test_the_streams_are_read_by_these_functions_and_by_no_more_than_can_be() ->
 
 @pytest.mark.parametrize("name", sorted(MAPPINGS))
 def test_a_stream_is_read_whole(name: str) -> None:
-    """P6: every release and every join reaches the promoter, from the first record on; each record with both images."""
+    """P6, O3: each release, join and change of an event arrives, from the first record on, and with both images."""
     function, table = MAPPINGS[name]
     assert deployed().behind(_mapping(name)["FunctionName"]["Ref"]) == function
     assert _mapping(name)["EventSourceArn"] == {"Fn::GetAtt": [table, "StreamArn"]}
@@ -341,6 +346,27 @@ def test_the_stream_wakes_the_promoter_for_a_release_and_for_a_join_only() -> No
     assert [json.loads(one["Pattern"]) for one in mapping["FilterCriteria"]["Filters"]] == [
         {"dynamodb": {"OldImage": status["confirmed"], "NewImage": status["cancelled"]}},
         {"dynamodb": {"NewImage": {"status": {"S": ["WAITING"]}}}},
+    ]
+
+
+def test_a_long_emptying_has_the_time_that_it_needs_and_holds_up_no_other() -> None:
+    """O3: a million claims take several invocations of the longest; each has one record, and others have theirs."""
+    mapping, function = _mapping("FollowFunctionEvents"), deployed().functions["FollowFunction"]
+    assert function["Timeout"] == LAMBDA_TIMEOUT_S_MAX
+    needed_s = TICKETS_MAX / CLAIMS_PER_S_MAX
+    assert 2 * needed_s < mapping["MaximumRecordAgeInSeconds"]
+    assert 2 * needed_s < mapping["MaximumRetryAttempts"] * LAMBDA_TIMEOUT_S_MAX
+    assert (mapping["BatchSize"], mapping["ParallelizationFactor"]) == (1, 10)
+
+
+def test_the_stream_of_events_wakes_for_cancelled_and_for_sold_out_events_only() -> None:
+    """What happens to an event on sale, where nobody waits, costs no invocation."""
+    exists, absent = {"S": [{"exists": True}]}, {"S": [{"exists": False}]}
+    appears = {"OldImage": {"cancelledAt": absent}, "NewImage": {"cancelledAt": exists}}
+    filters = _mapping("FollowFunctionEvents")["FilterCriteria"]["Filters"]
+    assert [json.loads(one["Pattern"]) for one in filters] == [
+        {"dynamodb": appears},
+        {"eventName": ["MODIFY"], "dynamodb": {"NewImage": {"soldOutAt": exists}}},
     ]
 
 

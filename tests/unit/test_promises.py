@@ -57,6 +57,14 @@ FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
     "a change that is half done": ("O2", lambda found: found.event.update(totalTickets=2)),
     "a lane that sells for longer": ("O2", lambda found: found.event.update(closesAt="t")),
     "a lane that sells later": ("O2", lambda found: found.lanes[1].update(opensAt="t")),
+    "a claim on a cancelled event": ("O3", lambda found: found.event.update(cancelledAt="t")),
+    "a claim on an emptied event": ("O3", lambda found: found.event.update(cancelledAt="t", emptiedAt="t")),
+    "a lane that is cancelled by itself": ("O3", lambda found: found.lanes[0].update(cancelledAt="t")),
+    "a cancelled event that nobody empties": ("O3", lambda found: found.event.update(cancelledAt="t")),
+    "an emptied event with a lane that is not cancelled": (
+        "O3",
+        lambda found: found.event.update(emptiedAt="t"),
+    ),
     "somebody who is stranded": ("P6", lambda found: (found.lanes[0].update(available=1), found.bookings.pop(0))),
 }
 
@@ -73,6 +81,16 @@ def test_a_forged_violation_is_noticed(forgery: str) -> None:
     found = copy.deepcopy(_sound())
     forge(found)
     assert promise in {line.partition(":")[0] for line in violations(found, drained=True)}
+
+
+def test_nobody_is_stranded_by_a_cancelled_event() -> None:
+    """P6: there is nothing to wait for; and O3 holds when the stream is drained."""
+    found = _sound()
+    found.event.update(cancelledAt="t")
+    found.lanes[0].update(available=1)
+    found.bookings.pop(0)
+    assert {line.partition(":")[0] for line in violations(found, drained=True)} == {"O3"}
+    assert violations(found, drained=False) == []
 
 
 def test_a_free_ticket_beside_the_list_is_no_violation_before_the_stream_is_drained() -> None:
