@@ -54,6 +54,7 @@ def tidied(document: Json) -> Json:
     _drop_titles(document["paths"], components["schemas"])
     for schema in components["schemas"].values():
         _require_what_is_fixed(schema)
+        _tell_times(schema)
     used = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(_reachable(document))))
     components["schemas"] = {name: schema for name, schema in sorted(components["schemas"].items()) if name in used}
     return document
@@ -131,6 +132,15 @@ def _require_what_is_fixed(schema: Json) -> None:
     for name, its in schema.get("properties", {}).items():
         if "const" in its and its.pop("default", None) == its["const"]:
             schema["required"] = [name, *schema.get("required", ())]
+
+
+def _tell_times(schema: Json) -> None:
+    """Say of each property whose name ends in At, as those of times do, that it is one."""
+    for name, its in schema.get("properties", {}).items():
+        if name.endswith("At"):
+            for kind in its.get("anyOf", [its]):
+                if kind.get("type") == "string":
+                    kind["format"] = "date-time"
 
 
 def _drop_titles(*parts: Any) -> None:

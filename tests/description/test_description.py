@@ -150,6 +150,8 @@ def _document() -> dict[str, Any]:
             "kind": {"title": "Kind", "const": "THING", "default": "THING"},
             "title": {"type": "string"},
             "part": {"$ref": "#/components/schemas/Part"},
+            "endsAt": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "madeAt": {"type": "string"},
         },
         "required": ["title"],
     }
@@ -158,7 +160,10 @@ def _document() -> dict[str, Any]:
 
 
 def test_what_the_merge_leaves_is_made_shorter() -> None:
-    """Refusals in common once; no null that no client sends, no made-up title, nothing that is not referred to."""
+    """Refusals in common once; no null that no client sends, no made-up title, nothing that is not referred to.
+
+    What has one value only is required, and times are said to be such.
+    """
     tidied = describe.tidied(_document())
     get, post = tidied["paths"]["/things"]["get"], tidied["paths"]["/things"]["post"]
     assert get["parameters"] == [{"schema": {"type": "string"}}]
@@ -172,6 +177,8 @@ def test_what_the_merge_leaves_is_made_shorter() -> None:
                 "kind": {"const": "THING"},
                 "title": {"type": "string"},
                 "part": {"$ref": "#/components/schemas/Part"},
+                "endsAt": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
+                "madeAt": {"type": "string", "format": "date-time"},
             },
             "required": ["kind", "title"],
         },
