@@ -118,7 +118,7 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
             stranded_s = tally.stranded_s()
         event, after = events.read_with_lanes(event, deadline)
         moved = sum(lane.changes for lane in after) - sum(lane.changes for lane in before)
-        found = _compare(tally, after, moved)
+        found = _compare(event, tally, after, moved)
         findings = [finding for finding in found if finding.promise in suspected]
         if findings or (not found and moved == 0):
             break
@@ -171,7 +171,7 @@ def _count(event: Event, deadline: Deadline, tally: _Tally) -> _Tally:
     return tally
 
 
-def _compare(tally: _Tally, lanes: list[Lane], moved: int) -> list[Finding]:
+def _compare(event: Event, tally: _Tally, lanes: list[Lane], moved: int) -> list[Finding]:
     available = sum(lane.available for lane in lanes)
     waiting = sum(lane.waiting for lane in lanes)
     differences = [
@@ -181,6 +181,8 @@ def _compare(tally: _Tally, lanes: list[Lane], moved: int) -> list[Finding]:
     ]
     findings = [Finding(promise, out - moved) for promise, out in differences if out > moved]
     findings += [Finding("P1", -lane.available) for lane in lanes if lane.available < 0]
+    if len(lanes) < event.lanes:
+        findings.append(Finding("P1", event.lanes - len(lanes)))  # lanes that are gone, with their tickets
     if tally.misplaced:
         findings.append(Finding("P2", tally.misplaced))
     if moved == 0 and tally.waiting == tally.entries and tally.waiting_digest != tally.entries_digest:
