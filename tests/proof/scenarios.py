@@ -397,14 +397,14 @@ PLANS = (
     Plan(RENAMED, short=_ALL, whole=(BOTH,)),
     Plan(RENAMED_TWICE, short=_ALL, whole=(BOTH,)),
     Plan(CLOSED_AND_BOOKED, whole=(CRASH, FAULT)),
-    Plan(CLOSED_AND_JOINED, short=_ALL, whole=(BOTH,)),
+    Plan(CLOSED_AND_JOINED, whole=(CRASH, FAULT)),
     Plan(POSTPONED, whole=(CRASH, FAULT)),
     Plan(POSTPONED_FOR_WAITING, whole=(CRASH, FAULT)),
     Plan(ADVANCED, whole=(CRASH, FAULT)),
     Plan(PROLONGED, short=_ALL, whole=(BOTH,)),
-    Plan(LIMITED, whole=(CRASH, FAULT)),
+    Plan(LIMITED, short=_ALL, whole=(BOTH,)),
     Plan(LIMITED_TO_NOBODY, whole=(CRASH, FAULT)),
-    Plan(UNLIMITED, short=_ALL, whole=(BOTH,)),
+    Plan(UNLIMITED, whole=(CRASH, FAULT)),
     Plan(SWEEP_AND_RAISES, short=(), whole=(CALM,)),
     Plan(CROWD, short=()),  # far too many schedules: only walks go through it
 )
