@@ -333,10 +333,19 @@ def test_the_group_or_the_scope_makes_an_organiser(secured: Secured, claims: dic
     ],
 )
 def test_nothing_else_makes_an_organiser(secured: Secured, claims: dict[str, Any]) -> None:
-    """A buyer opens no event, and is told so before the body is looked at."""
+    """A buyer opens no event and changes none, and is told so before the body is looked at."""
     token = secured.token(**{"sub": "anna", **claims})
     for body in (CONCERT, {}):
         assert problem(secured.ask("POST", "/initialize", token, body)) == (403, "organisers-only")
+        assert problem(secured.ask("PATCH", "/events/any", token, body)) == (403, "organisers-only")
+
+
+def test_an_organiser_changes_an_event(secured: Secured) -> None:
+    """With a token, and nobody without."""
+    event_id, change = secured.opens(), {"name": "The encore"}
+    assert secured.ask("PATCH", f"/events/{event_id}", None, change).status_code == 401
+    answer = secured.ask("PATCH", f"/events/{event_id}", secured.token(**ORGANISER), change)
+    assert (answer.status_code, answer.json()["name"]) == (200, "The encore")
 
 
 def test_an_organiser_looks_at_any_booking_and_books_for_nobody_else(secured: Secured) -> None:
@@ -458,7 +467,7 @@ def test_a_page_of_an_allowed_origin_may_call(shown: Secured) -> None:
     asked = _preflight(shown, OURS)
     assert (asked.status_code, asked.content) == (204, b"")
     assert asked.headers["access-control-allow-origin"] == OURS
-    assert asked.headers["access-control-allow-methods"] == "GET,POST"
+    assert asked.headers["access-control-allow-methods"] == "GET,PATCH,POST"
     assert asked.headers["access-control-allow-headers"] == "authorization,content-type,idempotency-key"
     assert asked.headers["access-control-max-age"] == "600"
     for answer in (shown.ask("GET", "/status/any", origin=OURS), shown.ask("POST", "/book", body={}, origin=OURS)):
