@@ -111,10 +111,10 @@ def _report(counted: Count, findings: list[Finding]) -> int:
     for finding in findings:
         sys.stdout.write(f"{finding.promise} {finding.verdict:<7} {finding.numbers}\n")
     if is_changing(event, counted.lanes):
-        sys.stdout.write(
-            f"A change is unfinished: {counted.tickets} tickets on the lanes, {event.total_tickets} of the "
+        numbers = (
+            f"{counted.tickets} tickets on the lanes, {event.total_tickets} of the event, or other moments of sale"
         )
-        sys.stdout.write("event, or other moments of sale. If it stays, send the change again.\n")
+        sys.stdout.write(f"A change is unfinished: {numbers}. If it stays so, send it again.\n")
     if Verdict.BROKEN in verdicts:
         sys.stdout.write("A promise is broken.\n")
         return VIOLATION

@@ -183,6 +183,8 @@ def _compare(event: Event, tally: _Tally, lanes: list[Lane], moved: int) -> list
     ]
     findings = [Finding(promise, out - moved) for promise, out in differences if out > moved]
     findings += [Finding("P1", -lane.available) for lane in lanes if lane.available < 0]
+    if len(lanes) < event.lanes:
+        findings.append(Finding("P1", event.lanes - len(lanes)))  # lanes that are gone, with their tickets
     if tally.misplaced:
         findings.append(Finding("P2", tally.misplaced))
     if moved == 0 and tally.waiting == tally.entries and tally.waiting_digest != tally.entries_digest:

@@ -70,6 +70,32 @@ def test_one_user_who_joins_twenty_times_at_once_waits_once(office: RunningOffic
     assert len(office.check_drained(event_id, within_s=1).waiting) == 2
 
 
+def test_an_organiser_changes_the_tickets_while_a_crowd_comes_and_goes(office: RunningOffice) -> None:
+    """P1 to P6, O2: more and fewer, some of them too few; in the end there are as many as was acknowledged last."""
+    event_id = open_event(office.url, tickets=120)
+    totals = [150, 110, 60, 200, 80, 180, 20, 130]
+    acknowledged: list[int] = []
+
+    async def act(crowd: Crowd, user: str) -> int:
+        if user == "organiser":
+            for total in totals:
+                answer = await crowd.client.patch(f"/events/{event_id}", json={"totalTickets": total})
+                assert (answer.status_code, answer.json().get("code")) in {(200, None), (409, "tickets-booked")}
+                acknowledged.extend([total] * (answer.status_code == httpx.codes.OK))
+                await asyncio.sleep(0.1)
+            return 0
+        booked = await crowd.book(user)
+        if int(user.removeprefix("user-")) % 3 == 0:
+            await crowd.cancel(user, booked.answer["bookingId"])
+        return booked.status
+
+    answers, crowd = in_flight(office.url, event_id, act, ["organiser", *(f"user-{n}" for n in range(400))], at_once=32)
+    assert ({*answers}, crowd.faults) == ({0, 201, 202}, [])
+    found = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
+    assert found.event["totalTickets"] == acknowledged[-1] == totals[-1]
+    assert 0 < len(acknowledged) < len(totals)
+
+
 @pytest.mark.parametrize("tickets", [1, 60, 120])
 def test_the_last_tickets_of_all_lanes_are_sold_at_once(office: RunningOffice, tickets: int) -> None:
     """P1, P4: the sold-out turn under a crowd, with one lane and with several."""

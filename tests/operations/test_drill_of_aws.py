@@ -65,8 +65,11 @@ def test_a_function_that_does_not_start_fails_until_it_is_rolled_back(stage: Sta
     name = drill.alarm.name.removesuffix("ErrorsAlarm")
     event_id = stage.sold_out("ben")
     bodies: dict[str, dict[str, Any]] = {
-        "Initialize": {"name": "Another", "totalTickets": 1}, "Status": {}, "Change": {"name": "Encore"}, "Abandon": {},
-    }  # fmt: skip
+        "Initialize": {"name": "Another", "totalTickets": 1},
+        "Status": {},
+        "Change": {"name": "Encore"},
+        "Abandon": {},
+    }
     body = bodies.get(name, {"userId": "ben", "eventId": event_id})
 
     def visit() -> int:

@@ -92,6 +92,21 @@ def test_a_history_of_everything_is_sound(sold_out: Event, local: Commands) -> N
     assert local("audit", sold_out.event_id).code == 0
 
 
+def test_a_change_that_was_given_up_is_told_and_breaks_nothing(office: Office, local: Commands) -> None:
+    """The tickets that there are add up; which of the two totals it should be, the organiser knows."""
+    event = office.opens(tickets=60)
+    office.events.clear()
+    for attribute in ("tickets", "available"):
+        change(event, items.LANES, items.lane_key(event.event_id, 0), f"ADD {attribute} :v", items.number(5))
+    told = "A change is unfinished: 65 tickets on the lanes, 60 of the event, or other moments of sale."
+    done = local("audit", event.event_id)
+    assert done.code == 0
+    assert done.lines[1] == "P1 holds   65 left + 0 confirmed, of 65; 0 lanes below 0"
+    assert done.lines[-2:] == [f"{told} If it stays so, send it again.", "All promises hold."]
+    event.changes(totalTickets=65)
+    assert "unfinished" not in local("audit", event.event_id).out
+
+
 def test_a_forged_ticket_breaks_p1(damaged: Event, local: Commands) -> None:
     """There is one more than there should be; and it stands beside people who wait."""
     change(damaged, items.LANES, items.lane_key(damaged.event_id, 0), "ADD available :v", items.number(1))

@@ -29,6 +29,8 @@ _CHECKED_BY = {
     "P6": "every end, when the stream is drained; after a lost record, when the sweep was there",
     "P7": "every change, every answer, and at every end each request once more",
     "P8": "every search with a crash",
+    "O1": "every claim as it is made",
+    "O2": "every last step of a change with no other under way, and every end",
     "O3": "every change; and every end, as P6",
 }
 

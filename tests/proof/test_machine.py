@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from shared import events
+from shared import events, limit
 from tests.office import Event, Office
 
 EXAMPLES = int(os.environ.get("PROOF_EXAMPLES", "0"))  # 0: few, and the same in every run
+PAST, FUTURE = "2000-01-01T00:00:00.000Z", "2999-12-31T00:00:00.000Z"
+MOMENTS = st.sampled_from([None, None, PAST, FUTURE])
 USERS = st.sampled_from(["ann", "bob", "cat", "dan", "eve"])
 
 
@@ -25,16 +27,26 @@ class Model:
     """What the office must know, in the simplest form."""
 
     free: int
+    opens_at: str | None = None
+    closes_at: str | None = None
+    limit: int | None = None
     sold_out: bool = False
     confirmed: dict[str, str] = field(default_factory=dict)  # user -> bookingId
     waiting: dict[str, str] = field(default_factory=dict)  # the same, in order
     cancelled: dict[str, Any] = field(default_factory=dict)  # user -> the answer to the cancellation
 
     def books(self, user: str) -> str:
-        """Return what a user who has no claim gets."""
+        """Return what a user who has no claim gets: a status, or the code of a refusal."""
+        on_sale = (self.opens_at, self.closes_at) in {(None, None), (PAST, None), (None, FUTURE), (PAST, FUTURE)}
+        if not self.sold_out and not on_sale:
+            return "not-on-sale"
         if not self.sold_out and self.free:
             return "CONFIRMED"
         self.sold_out = True
+        if self.limit is not None and len(self.waiting) - self.free >= self.limit:
+            return "waiting-list-full"
+        if not on_sale:
+            return "not-on-sale"
         return "CONFIRMED" if self.free and not self.waiting else "WAITING"
 
     def promotes(self) -> None:
@@ -67,12 +79,16 @@ class OfficeMachine(RuleBasedStateMachine):
     @rule(user=USERS)
     def book(self, user: str) -> None:
         """Book: a new claim, or the one that is there (P2, P7)."""
-        answer = self.event.book(user)
+        with patch.object(limit, "COUNT_AGE_MAX_S", -1):  # it counts each time
+            answer = self.event.book(user)
         if user in self.model.claims:
             assert (answer.status, answer.json["bookingId"]) == (200, self.model.claims[user])
             assert answer.json["status"] == self._status(user)
             return
         status = self.model.books(user)
+        if status.islower():
+            assert (answer.status, answer.json["code"]) == (409, status)
+            return
         assert (answer.status, answer.json["status"]) == (201 if status == "CONFIRMED" else 202, status)
         self.model.cancelled.pop(user, None)
         if status == "CONFIRMED":
@@ -113,6 +129,34 @@ class OfficeMachine(RuleBasedStateMachine):
         self.event.promotes()
         self.model.promotes()
         self.event.check(drained=True)
+
+    @rule(total=st.integers(1, 6))
+    def change_total(self, total: int) -> None:
+        """Add tickets or take free ones away; never one that somebody has (P1)."""
+        answer = self.event.change(totalTickets=total)
+        booked = len(self.model.confirmed)
+        if booked > total:
+            assert (answer.status, answer.json["code"]) == (409, "tickets-booked")
+            assert (answer.json["bookedTickets"], answer.json["totalTickets"]) == (booked, booked + self.model.free)
+        else:
+            assert (answer.status, answer.json["totalTickets"]) == (200, total)
+            self.model.free = total - booked
+
+    @rule(opens_at=MOMENTS, closes_at=MOMENTS)
+    def change_moments(self, opens_at: str | None, closes_at: str | None) -> None:
+        """Change when it is on sale (O1)."""
+        answer = self.event.change(opensAt=opens_at, closesAt=closes_at)
+        if opens_at and closes_at and opens_at >= closes_at:
+            assert (answer.status, answer.json["code"]) == (422, "invalid-request")
+        else:
+            assert answer.status == 200
+            self.model.opens_at, self.model.closes_at = opens_at, closes_at
+
+    @rule(most=st.none() | st.integers(0, 2))
+    def change_limit(self, most: int | None) -> None:
+        """Change how many may wait; who waits already stays."""
+        self.event.changes(waitingListLimit=most)
+        self.model.limit = most
 
     @rule(user=USERS)
     def ask(self, user: str) -> None:

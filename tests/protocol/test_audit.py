@@ -68,6 +68,15 @@ def test_a_lane_below_zero_is_found(office: Office, sold_out: Event) -> None:
     assert "P1" in _promises(sold_out)
 
 
+def test_a_lane_that_is_gone_is_found(office: Office, sold_out: Event) -> None:
+    """P1: even if it took no ticket that is booked along."""
+    lanes = [{"Key": items.lane_key(sold_out.event_id, lane), "TableName": items.LANES} for lane in (0, 1)]
+    tickets = int(office.database.get_item(**lanes[1])["Item"]["tickets"]["N"])
+    office.database.delete_item(**lanes[1])
+    office.database.update_item(**_lane(sold_out, "ADD tickets :n", tickets))
+    assert "P1" in _promises(sold_out)
+
+
 def test_a_second_booking_of_a_user_is_found(office: Office, sold_out: Event) -> None:
     """P2, P1: a claim on a lane that is not the user's home, where no condition of ours looks."""
     event = events.read_event(sold_out.event_id, Deadline.after(5))
