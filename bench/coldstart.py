@@ -51,7 +51,8 @@ JUDGED: dict[str, Callable[[list[float]], float]] = {"initMs": min, "cpuMs": sta
 # A port that nobody listens on: the functions are ready for TLS, and nothing is ever sent.
 ENVIRONMENT = Database.embedded("https://127.0.0.1:1").environment | {"FAILED_RECORDS": "./"}  # no bucket
 # What is refused: no body, an id that none can have, and a page of no rows, by those that answer requests (but what
-# describes them, which asks no database); no records, by the promoter; no deployment, by the check; no time, by the sweep.
+# describes them, which asks no database); no records, by those that read streams; no deployment, by the check; no time,
+# by the sweep.
 REFUSED = {"body": "", "pathParameters": {"eventId": ""}, "queryStringParameters": {"limit": "0"}, "Records": []}
 TIMEOUT_S = 5  # what promoter and sweep keep for their answer
 

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -117,6 +118,17 @@ def by(user_id: str, request: Payload) -> Payload:
 INITIALIZE, BOOK, CANCEL, STATUS = map(payload, ("initialize", "book", "cancel", "status"))
 BOOKINGS, EVENTS, EVENT_BOOKINGS, WAITING_LIST = map(payload, ("bookings", "events", "event_bookings", "waiting_list"))
 PROMOTE, ANNOUNCE, SWEEP, CHECK = map(payload, ("promote", "announce", "sweep", "check"))
+CHANGE, ABANDON, FOLLOW = map(payload, ("change", "abandon", "follow"))
+EVENT_ID, KEY = STATUS["pathParameters"]["eventId"], INITIALIZE["headers"]["idempotency-key"]
+
+
+def of_another(request: Payload) -> Payload:
+    """Return the request as one about another event, whose id follows from another key."""
+    organiser = INITIALIZE["requestContext"]["authorizer"]["jwt"]["claims"]["sub"]
+    event_id = uuid.uuid5(uuid.UUID("6c0b5c62-5d5a-4f0e-9d7e-0f6a3f5a7a11"), f"{organiser}\nanother")
+    about: Payload = json.loads(json.dumps(request).replace(EVENT_ID, str(event_id)).replace(KEY, "another"))
+    return about
+
 
 # Function, payload, and what the answer must hold. There is one ticket.
 LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
@@ -149,6 +161,22 @@ LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
     ("CancelFunction", CANCEL, {"statusCode": 200, "was": "CONFIRMED"}),
     ("SweepFunction", SWEEP, {"swept": 1}),
     ("StatusFunction", by("grace", STATUS), {"booking.status": "CONFIRMED", "availableTickets": 0}),
+    # There is a second ticket, for ada, who waits; then all is off: nobody gets one, and the background cancels all.
+    ("BookFunction", BOOK, {"statusCode": 202, "status": "WAITING"}),
+    ("ChangeFunction", CHANGE, {"statusCode": 200, "totalTickets": 2}),
+    ("FollowFunction", FOLLOW, {"batchItemFailures": []}),
+    ("StatusFunction", STATUS, {"booking.status": "CONFIRMED", "availableTickets": 0}),
+    ("AbandonFunction", ABANDON, {"statusCode": 202, "bookedTickets": 2}),
+    ("BookFunction", by("alan", BOOK), {"statusCode": 409, "code": "event-cancelled"}),
+    ("FollowFunction", FOLLOW, {"batchItemFailures": []}),
+    ("AbandonFunction", ABANDON, {"statusCode": 200, "bookedTickets": 0}),
+    ("StatusFunction", STATUS, {"booking.status": "CANCELLED", "booking.was": "CONFIRMED"}),
+    # Another is cancelled, and its record never comes: the sweep does it.
+    ("InitializeFunction", of_another(INITIALIZE), {"statusCode": 201, "availableTickets": 1}),
+    ("BookFunction", of_another(BOOK), {"statusCode": 201, "status": "CONFIRMED"}),
+    ("AbandonFunction", of_another(ABANDON), {"statusCode": 202, "bookedTickets": 1}),
+    ("SweepFunction", SWEEP, {"swept": 2}),
+    ("AbandonFunction", of_another(ABANDON), {"statusCode": 200, "bookedTickets": 0}),
     # After a deployment, twice: the check finds its event as it has left it.
     ("CheckFunction", CHECK, {"wrong": None}),
     ("CheckFunction", CHECK, {"wrong": None}),
@@ -205,8 +233,11 @@ def test_the_payloads_of_one_life_fit_together() -> None:
         assert payload(name)["pathParameters"] == {"eventId": event_id}
     for name in ("book", "cancel"):
         assert json.loads(payload(name)["body"])["eventId"] == event_id
-    for record in (*payload("promote")["Records"], *payload("announce")["Records"]):
-        assert items.event_of_key(record["dynamodb"]["Keys"]) == event_id
+    for name in ("change", "abandon"):
+        assert payload(name)["pathParameters"]["eventId"] == event_id
+    for name in ("promote", "announce", "follow"):
+        for record in payload(name)["Records"]:
+            assert items.event_of_key(record["dynamodb"]["Keys"]) == event_id
 
 
 def test_what_the_containers_printed_is_of_these_payloads() -> None:
@@ -220,6 +251,6 @@ def test_what_the_containers_printed_is_of_these_payloads() -> None:
 def test_a_function_is_allowed_what_it_does_and_nothing_more(name: str, lived: Lived) -> None:
     """Its requests to AWS are the policy of its role: one too few fails there, one too many is a hole."""
     privileges = deployed().privileges(name)
-    if name in ("PromoteFunction", "AnnounceFunction"):
+    if name in {"PromoteFunction", "FollowFunction", "AnnounceFunction"}:
         privileges = {one for one in privileges if not one[0].startswith("s3:")}  # Lambda writes with its role
     assert privileges == lived.used[name]

@@ -202,9 +202,9 @@ def staged(folder: Path, workers: int) -> Iterator[Stage]:
             stage.stop()
 
 
-def happens(what: Callable[[], object]) -> None:
+def happens(what: Callable[[], object], seconds_max: float = HAPPEN_S_MAX) -> None:
     """Wait until something is true."""
-    until = time.monotonic() + HAPPEN_S_MAX
+    until = time.monotonic() + seconds_max
     while not what():
         assert time.monotonic() < until, "it does not happen"
         time.sleep(0.05)
