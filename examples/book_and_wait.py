@@ -40,7 +40,7 @@ def main(event_id: str, user_id: str) -> None:
     while claim["status"] == "WAITING":
         print("waiting at", claim["position"], flush=True)
         time.sleep(LOOK_EVERY_S * random.uniform(0.5, 1.5))
-        claim = ask(f"/status/{event_id}?userId={quote(user_id, safe='')}")["booking"]
+        [claim] = ask(f"/bookings?userId={quote(user_id, safe='')}&eventId={event_id}")["bookings"]
     print(claim["status"], claim["bookingId"])
 
 
