@@ -44,7 +44,7 @@ exec /var/lang/bin/python3 -m awslambdaric "$_HANDLER"
 NO_PYTHON = ("test", "tests", "site-packages", "__pycache__", "idlelib", "tkinter", "ensurepip", "*.a", "config-*")
 
 # In the order of a booking's life, so that each finds what the one before has left.
-PAYLOADS = ("initialize", "book", "status", "cancel", "promote", "sweep", "check")
+PAYLOADS = ("initialize", "book", "status", "cancel", "promote", "sweep", "change", "check")
 
 
 def main() -> None:

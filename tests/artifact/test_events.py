@@ -112,7 +112,7 @@ def by(user_id: str, request: Payload) -> Payload:
     return request | {"rawQueryString": f"userId={user_id}", "queryStringParameters": {"userId": user_id}}
 
 
-INITIALIZE, BOOK, CANCEL, STATUS = map(payload, ("initialize", "book", "cancel", "status"))
+INITIALIZE, BOOK, CANCEL, STATUS, CHANGE = map(payload, ("initialize", "book", "cancel", "status", "change"))
 PROMOTE, SWEEP, CHECK = map(payload, ("promote", "sweep", "check"))
 
 # Function, payload, and what the answer must hold. There is one ticket.
@@ -139,6 +139,9 @@ LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
     ("CancelFunction", CANCEL, {"statusCode": 200, "was": "CONFIRMED"}),
     ("SweepFunction", SWEEP, {"swept": 1}),
     ("StatusFunction", by("grace", STATUS), {"booking.status": "CONFIRMED", "availableTickets": 0}),
+    # There are two tickets now, until a day in 2099.
+    ("ChangeFunction", CHANGE, {"statusCode": 200, "totalTickets": 2, "closesAt": "2099-05-01T18:00:00.000Z"}),
+    ("BookFunction", BOOK, {"statusCode": 201, "status": "CONFIRMED"}),
     # After a deployment, twice: the check finds its event as it has left it.
     ("CheckFunction", CHECK, {"wrong": None}),
     ("CheckFunction", CHECK, {"wrong": None}),
@@ -189,6 +192,7 @@ def test_every_function_has_a_payload() -> None:
 def test_the_payloads_of_one_life_fit_together() -> None:
     """The event that initialize.json opens is the one that the others name: its id follows from its key."""
     event_id = payload("status")["pathParameters"]["eventId"]
+    assert payload("change")["pathParameters"]["eventId"] == event_id
     for name in ("book", "cancel"):
         assert json.loads(payload(name)["body"])["eventId"] == event_id
     for record in payload("promote")["Records"]:
