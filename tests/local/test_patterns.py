@@ -43,15 +43,17 @@ def test_the_promoter_is_called_for_released_tickets_and_joiners(
         ({"revisionParity": "odd", "soldOutAt": "t"}, {"revisionParity": "odd", "soldOutAt": "t"}, False),  # joined
         ({"revisionParity": "even"}, {"revisionParity": "even", "soldOutAt": "t"}, False),
         ({}, {"revisionParity": "even"}, False),  # opened
+        ({"revisionParity": "even"}, {"revisionParity": "even", "cancelledAt": "t"}, True),
+        ({"cancelledAt": "t"}, {"cancelledAt": "t", "emptiedAt": "t"}, False),
     ],
 )
-def test_the_promoter_is_called_for_changes_of_sold_out_events(
+def test_changes_of_sold_out_events_and_cancellations_are_followed(
     old: dict[str, str], new: dict[str, str], passes: bool
 ) -> None:
     """And not for each who joins, which changes the event's item as well."""
     images = {"OldImage": old, "NewImage": new}
     seen = {"dynamodb": {image: {name: {"S": text} for name, text in of.items()} for image, of in images.items()}}
-    assert patterns.matches(template.load().stream("PromoteFunctionEvents").patterns, seen) is passes
+    assert patterns.matches(template.load().stream("FollowFunctionEvents").patterns, seen) is passes
 
 
 @pytest.mark.parametrize(
