@@ -41,9 +41,11 @@ def test_the_promoter_is_called_for_released_tickets_and_joiners(
         ({"name": "a"}, {"name": "a", "soldOutAt": "t"}, True),
         ({"name": "a"}, {"name": "b"}, False),  # it is on sale, so nobody waits
         ({}, {"name": "a"}, False),  # opened
+        ({"name": "a"}, {"name": "a", "cancelledAt": "t"}, True),
+        ({"cancelledAt": "t"}, {"cancelledAt": "t", "emptiedAt": "t"}, False),
     ],
 )
-def test_what_follows_a_change_of_a_sold_out_event_is_done(
+def test_changes_of_sold_out_events_and_cancellations_are_followed(
     old: dict[str, str], new: dict[str, str], passes: bool
 ) -> None:
     """And not for others, at which nobody waits."""

@@ -215,6 +215,21 @@ def test_a_change_of_a_sold_out_event_wakes_the_promoter_and_who_joins_does_not(
         assert status_of_bob(program, other) == "WAITING"
 
 
+def test_a_cancelled_event_is_emptied_by_itself_though_its_feeder_is_killed(tmp_path: Path) -> None:
+    """O3: the Events table's stream goes on where it was, in another process."""
+    with opened("--data", str(tmp_path), "--workers", "1") as program:
+        event_id = sold_out(program)
+        [feeder] = program.pids('"function": "FollowFunction"')
+        os.kill(feeder, signal.SIGSTOP)
+        answer = post(program, f"/events/{event_id}/cancel")
+        assert (answer.status_code, answer.json()["bookedTickets"]) == (202, 1)
+        assert post(program, "/book", userId="eve", eventId=event_id).json()["code"] == "event-cancelled"
+        assert status_of_bob(program, event_id) == "WAITING"
+        os.kill(feeder, signal.SIGKILL)
+        happens(lambda: status_of_bob(program, event_id) == "CANCELLED")
+        happens(lambda: post(program, f"/events/{event_id}/cancel").status_code == 200)
+
+
 SLOW_PROMOTER_TEMPLATE = """
   PromoteFunction:
     Type: AWS::Serverless::Function
