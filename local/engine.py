@@ -125,6 +125,8 @@ def find() -> str:
 def create_tables(client: Any, system: System) -> list[str]:
     """Make the template's tables that are missing, wait for them, and give their names; safe to repeat.
 
+    A table of an earlier version that had no stream yet gets it.
+
     Raises: EngineError for a table that is there in another form.
     """
     made = []
@@ -133,8 +135,12 @@ def create_tables(client: Any, system: System) -> list[str]:
         if found is None:
             client.create_table(**table.arguments)
             made.append(table.name)
-        else:
-            _check_table(table.name, table.arguments, found)
+            continue
+        stream = table.arguments.get("StreamSpecification")
+        lacks_stream = stream and not found.get("StreamSpecification")
+        _check_table(table.name, table.arguments, found | ({"StreamSpecification": stream} if lacks_stream else {}))
+        if lacks_stream:
+            client.update_table(TableName=table.name, StreamSpecification=stream)
     deadline = time.monotonic() + _ACTIVE_S_MAX
     for name in made:
         while (_describe(client, name) or {}).get("TableStatus") != "ACTIVE":

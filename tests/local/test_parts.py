@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from local import engine
+from local import engine, template
 from local.database import Database
 from local.errors import StartError
 from local.lifeline import READY
@@ -75,7 +76,24 @@ def test_tables_that_are_there_are_not_made_again(tmp_path: Path) -> None:
     assert found["Item"] == item
 
 
-@pytest.mark.parametrize("module", ["local.worker", "local.scheduler"])
+def test_a_table_of_an_earlier_version_gets_its_stream(tmp_path: Path) -> None:
+    """A data folder of before goes on; what is written from then on is in the stream."""
+    system = template.load()
+    before = [
+        replace(table, arguments={key: of for key, of in table.arguments.items() if key != "StreamSpecification"})
+        for table in system.tables
+    ]
+    with engine.running(tmp_path, replace(system, tables=tuple(before))):
+        pass
+    for _ in range(2):
+        with engine.running(tmp_path, system) as endpoint:
+            client = Database.embedded(endpoint).client()
+            for table in system.tables:
+                found = client.describe_table(TableName=table.name)["Table"].get("StreamSpecification")
+                assert found == table.arguments.get("StreamSpecification")
+
+
+@pytest.mark.parametrize("module", ["local.worker", "local.scheduler", "local.bus"])
 def test_a_part_ends_when_its_lifeline_is_cut(tmp_path: Path, module: str) -> None:
     """Also on systems where the kernel does not see to it."""
     ours, theirs = socket.socketpair()
@@ -84,6 +102,7 @@ def test_a_part_ends_when_its_lifeline_is_cut(tmp_path: Path, module: str) -> No
         "template": echo_template(tmp_path),
         "parameters": {},
         "issuer": None,
+        "announcements": str(tmp_path),
         "parent": os.getpid(),
         "lifeline": theirs.fileno(),
         "socket": listening.fileno(),

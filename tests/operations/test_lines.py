@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import functions.announce.bus
 import functions.book.app
 import functions.initialize.app
 import functions.promote.app
@@ -16,6 +17,7 @@ from shared import audit, items
 from shared.model import now
 from shared.promotion import RESERVE_S
 from shared.telemetry import Metric
+from tests.announce.test_bus import FakeBus, announce, confirmed
 from tests.conftest import LogLines
 from tests.gateway import Context, call, organiser
 from tests.network import error, network
@@ -52,13 +54,28 @@ FACTS: dict[str, set[str]] = {
     Metric.STRANDED_AGE: {"event_id"},
     Metric.PROMISE_VIOLATIONS: {"event_id", "promise", "difference", "available", "waiting"},
     Metric.AUDIT_INCONCLUSIVE: {"event_id"},
+    Metric.ANNOUNCED: set(),
+    Metric.ANNOUNCEMENTS_FAILED: set(),
+    "not announced": {"codes", *AN_EXCEPTION},
+    "no time left to announce": set(),
+    "unreadable record": AN_EXCEPTION,
     "not settled": {"event_id", *AN_EXCEPTION},
     "not audited": {"event_id", *AN_EXCEPTION},
     "sweep ends early": {"segment"},
 }
 
 PRIVATE = "anna@example.com"  # what a token, a header or a query may hold of a user
-ABOUT_NO_ONE_EVENT = {Metric.RECORDS_FAILED, Metric.FAILED_RECORDS_KEPT, Metric.EVENTS_SWEPT, "sweep ends early"}
+ABOUT_NO_ONE_EVENT = {
+    Metric.RECORDS_FAILED,
+    Metric.FAILED_RECORDS_KEPT,
+    Metric.EVENTS_SWEPT,
+    Metric.ANNOUNCED,
+    Metric.ANNOUNCEMENTS_FAILED,
+    "not announced",
+    "no time left to announce",
+    "unreadable record",
+    "sweep ends early",
+}
 
 _WORDS_OF_A_QUERY = {"filter", "and", "stats", "display", "sort", "count", "max", "by", "ispresent"}
 
@@ -102,6 +119,7 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
     _forges(office, event, -1)
     monkeypatch.setattr(audit, "audit", lambda *_: audit.Inspection(None, available=0, waiting=0, stranded_s=0.0))
     sweeps()
+    _announces(monkeypatch)
     # To read the index is about no one event. Whether it meets a time-out here depends on how busy the machine is.
     return [line for line in log_lines() if line.get("operation") != "Scan"]
 
@@ -186,6 +204,24 @@ def _promotes(event: Event, context: Context) -> None:
     keys = {"laneId": {"S": f"{event.event_id}#0"}}
     record = {"dynamodb": {"Keys": keys, "NewImage": image, "SequenceNumber": "1"}}
     functions.promote.app.handler({"Records": [record]}, context)
+
+
+def _announces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let records be announced: well, refused, to nobody, without time, and one that cannot be read."""
+    bus = FakeBus()
+    monkeypatch.setattr(functions.announce.bus, "_client", lambda: bus)
+    monkeypatch.setattr(functions.announce.bus, "PAUSE_S_MAX", 0.0)
+    records = confirmed(2)
+    for record in records:
+        record["dynamodb"]["NewImage"]["email"] = {"S": PRIVATE}
+    assert announce(records) == []
+    assert announce(records, time_left_s=1) == ["1"]
+    bus.refuse = lambda _: "InternalFailure"
+    assert announce(records) == ["1"]
+    bus.away = True
+    assert announce(records) == ["1"]
+    del records[1]["dynamodb"]["NewImage"]["status"]
+    assert announce(records) == ["1"]
 
 
 def _forges(office: Office, event: Event, tickets: int) -> None:
