@@ -90,6 +90,7 @@ def test_the_projects_template_is_understood_as_a_whole() -> None:
         "POST /book",
         "POST /cancel",
         "GET /status/{eventId}",
+        "PATCH /events/{eventId}",
     }
     assert all(
         (template.PROJECT / function.handler.replace(".handler", "").replace(".", "/")).with_suffix(".py").is_file()
