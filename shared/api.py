@@ -22,6 +22,7 @@ from shared.model import (
     RETRY_AFTER_S,
     BookingChanged,
     BookingNotFound,
+    EventCancelled,
     EventNotFound,
     IdempotencyKeyReused,
     ImpossibleWindow,
@@ -73,6 +74,7 @@ PROBLEMS: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     EventNotFound: (404, "event-not-found", "Event not found"),
     BookingNotFound: (404, "booking-not-found", "Booking not found"),
     BookingChanged: (409, "booking-changed", "Booking changed"),
+    EventCancelled: (409, "event-cancelled", "Event cancelled"),
     NotOnSale: (409, "not-on-sale", "Not on sale"),
     WaitingListFull: (409, "waiting-list-full", "Waiting list full"),
     TicketsBooked: (409, "tickets-booked", "Tickets booked"),
@@ -96,7 +98,7 @@ def resolver() -> APIGatewayHttpResolver:
     @app.not_found
     def on_not_found(_error: Exception) -> Response[str]:
         # A function has one route, and API Gateway sends it nothing else. What does not match the resolver's idea
-        # of it is an id in /status/{eventId} with characters that no event's id has, or that no id may have.
+        # of it is an {eventId} with characters that no event's id has, or that no id may have.
         try:
             _validated(app.current_event.path_parameters, EventPath)
         except InvalidRequest as error:

@@ -116,7 +116,7 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
         tally = _count(event, deadline, _Tally(arrived_at, free=sum(lane.available for lane in before)))
         if recount == 0:
             stranded_s = tally.stranded_s()
-        event, after = events.read_with_lanes(event, deadline)
+        event, after = events.read_with_lanes(event, deadline)  # it may have been cancelled since
         moved = sum(lane.changes for lane in after) - sum(lane.changes for lane in before)
         found = _compare(event, tally, after, moved)
         findings = [finding for finding in found if finding.promise in suspected]
@@ -127,7 +127,7 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
         findings,
         available=sum(lane.available for lane in after),
         waiting=sum(lane.waiting for lane in after),
-        stranded_s=stranded_s,
+        stranded_s=0.0 if event.cancelled_at else stranded_s,
         is_changing=is_changing(event, after),
     )
 
@@ -135,6 +135,8 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
 def is_changing(event: Event, lanes: list[Lane]) -> bool:
     """Tell whether a change of the event has not come to all lanes, or not to the event itself."""
     tickets = sum(lane.tickets for lane in lanes)
+    if event.cancelled_at:
+        return False  # nobody goes on with it: there is nothing to be sold
     return tickets != event.total_tickets or not all(lane.is_as(event) for lane in lanes)
 
 
@@ -187,8 +189,10 @@ def _compare(event: Event, tally: _Tally, lanes: list[Lane], moved: int) -> list
         findings.append(Finding("P2", tally.misplaced))
     if moved == 0 and tally.waiting == tally.entries and tally.waiting_digest != tally.entries_digest:
         findings.append(Finding("P3", 1))  # as many as there should be, but not the same
-    if moved == 0 and available > 0 and tally.entries > 0:
+    if moved == 0 and available > 0 and tally.entries > 0 and event.cancelled_at is None:
         findings.append(Finding("P6", min(available, tally.entries)))
+    if event.emptied_at and tally.confirmed + tally.waiting > moved:
+        findings.append(Finding("O3", tally.confirmed + tally.waiting - moved))
     return findings
 
 

@@ -1,13 +1,17 @@
 """Cancelling: a ticket goes back to its lane (release), or a place in the waiting list is given up (leave)."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from shared import dynamodb, items, telemetry
 from shared.claims import read_booking
-from shared.dynamodb import Deadline, TransactItem
+from shared.dynamodb import Deadline, Refused, TransactItem
 from shared.model import Booking, BookingChanged, BookingNotFound, Event, Status, now
 from shared.telemetry import Metric
 from shared.waiting_list import entry_removal
+
+CLAIMS_MAX = 40  # in one transaction: 2 items each at the most, and the lane, of 100
 
 
 def cancel(event: Event, user_id: str, booking_id: str | None, deadline: Deadline) -> Booking:
@@ -26,66 +30,95 @@ def cancel(event: Event, user_id: str, booking_id: str | None, deadline: Deadlin
             raise BookingChanged(event.event_id, user_id, booking.booking_id)
         if not booking.is_active:
             return booking
-        cancelled = replace(booking, status=Status.CANCELLED, cancelled_at=now())
-        transaction = _release if booking.status is Status.CONFIRMED else _leave
-        refused = dynamodb.commit(transaction(event, booking, cancelled), deadline)
+        moment = now()
+        refused = dynamodb.commit(_give_back(event, [booking], moment), deadline)
         if refused is None:
             metric = Metric.BOOKING_CANCELLED if booking.status is Status.CONFIRMED else Metric.WAITING_LEFT
             telemetry.outcome(metric, event_id=event.event_id, user_id=user_id, booking_id=meant)
-            return cancelled
+            return replace(booking, status=Status.CANCELLED, cancelled_at=moment)
         met = refused.reasons[0].item
         assert met is not None, "only the booking has a condition, and a booking is never deleted"
         booking = items.to_booking(met)
 
 
-def _release(event: Event, booking: Booking, cancelled: Booking) -> list[TransactItem]:
-    """Give the ticket back to the home lane, whichever lane it came from: P1 is about the sum."""
+def cancel_all(event: Event, bookings: Sequence[Booking], deadline: Deadline) -> int:
+    """Cancel 1 to CLAIMS_MAX claims of one home lane at once; return how many were left to cancel.
+
+    Whoever cancels by themselves meanwhile is left out. Repeating it is harmless. Raises TryAgain.
+    """
+    claims = list(bookings)
+    while claims:
+        refused = dynamodb.commit(_give_back(event, claims, now()), deadline)
+        if refused is None:
+            break
+        claims = _still_active(claims, refused)
+    tickets = sum(booking.status is Status.CONFIRMED for booking in claims)
+    if claims:
+        left = {Metric.WAITING_LEFT: len(claims) - tickets}
+        telemetry.outcome(Metric.BOOKING_CANCELLED, tickets, also=left, event_id=event.event_id)
+    return len(claims)
+
+
+def _still_active(claims: Sequence[Booking], refused: Refused) -> list[Booking]:
+    """Return the claims that are left, as the refusal shows them: of each at least one is gone, or another."""
+    found = []
+    place = 0
+    for claim in claims:
+        reason = refused.reasons[place]
+        met = items.to_booking(reason.item) if reason.refused and reason.item else claim
+        if met.is_active:
+            found.append(met)
+        place += 1 if claim.status is Status.CONFIRMED else 2  # and its entry
+    return found
+
+
+def _give_back(event: Event, bookings: Sequence[Booking], moment: str) -> list[TransactItem]:
+    """Cancel claims of one home lane, each by itself, and count them on the lane, all together.
+
+    A ticket goes back to the home lane, whichever lane it came from: P1 is about the sum. Who waits leaves with
+    booking, entry and count (P3).
+    """
+    transaction: list[TransactItem] = []
+    counts: Counter[str] = Counter()
+    for booking in bookings:
+        transaction.append(_cancel_booking(event, booking, moment))
+        counts["changes"] += 1
+        if booking.status is Status.CONFIRMED:
+            counts["available"] += 1
+            continue
+        assert booking.sequence is not None, "a claim that waits has a place"
+        transaction.append(entry_removal(event, booking.sequence))
+        counts["waiting"] -= 1
+    return [*transaction, _count_on_home_lane(event, bookings[0], counts)]
+
+
+def _cancel_booking(event: Event, booking: Booking, moment: str) -> TransactItem:
     still_this_booking = "bookingId = :booking"  # P7: a late try must not cancel a newer claim
-    still_confirmed = "#status = :was"
-    return [
-        _cancel_booking(event, booking, cancelled, f"{still_this_booking} AND {still_confirmed}"),
-        _on_home_lane(event, booking, "ADD available :one, changes :one", {":one": items.number(1)}),
-    ]
-
-
-def _leave(event: Event, booking: Booking, cancelled: Booking) -> list[TransactItem]:
-    """Take booking, entry and count out of the list together (P3)."""
-    assert booking.sequence is not None, "a claim that waits has a place"
-    still_this_booking = "bookingId = :booking"  # P7, and so the same place in the list
-    still_waiting = "#status = :was"  # it may have been promoted
-    one_less = {":less": items.number(-1), ":one": items.number(1)}
-    return [
-        _cancel_booking(event, booking, cancelled, f"{still_this_booking} AND {still_waiting}"),
-        entry_removal(event, booking.sequence),
-        _on_home_lane(event, booking, "ADD waiting :less, changes :one", one_less),
-    ]
-
-
-def _cancel_booking(event: Event, booking: Booking, cancelled: Booking, condition: str) -> TransactItem:
+    still_holds_this = "#status = :was"  # who waited may have been promoted, and who had a ticket may have cancelled
     return {
         "Update": {
             "TableName": items.BOOKINGS,
             "Key": items.booking_key(event, booking.user_id),
             "UpdateExpression": "SET #status = :cancelled, cancelledAt = :now",
-            "ConditionExpression": condition,
+            "ConditionExpression": f"{still_this_booking} AND {still_holds_this}",
             "ExpressionAttributeNames": {"#status": "status"},
             "ExpressionAttributeValues": {
                 ":booking": items.text(booking.booking_id),
                 ":was": items.text(booking.status),
                 ":cancelled": items.text(Status.CANCELLED),
-                ":now": items.text(cancelled.cancelled_at or ""),
+                ":now": items.text(moment),
             },
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
     }
 
 
-def _on_home_lane(event: Event, booking: Booking, change: str, values: dict[str, dict[str, str]]) -> TransactItem:
+def _count_on_home_lane(event: Event, booking: Booking, counts: Mapping[str, int]) -> TransactItem:
     return {
         "Update": {
             "TableName": items.LANES,
             "Key": items.lane_key(event.event_id, event.home_lane(booking.user_id)),
-            "UpdateExpression": change,
-            "ExpressionAttributeValues": values,
+            "UpdateExpression": "ADD " + ", ".join(f"{name} :{name}" for name in sorted(counts)),
+            "ExpressionAttributeValues": {f":{name}": items.number(count) for name, count in counts.items()},
         }
     }

@@ -6,6 +6,8 @@
       │── change each, if it is as seen ▶│     (and again from "read", until all are as they are to be)
       └─ revision + 1, if it is as seen ▶│     (or all again: another change came between)
 
+A new limit is written with the last step to the tail of the waiting list, too, where who joins meets it.
+
 Each lane is changed by itself, for one transaction over all of them would never get through on a busy event. So while
 a change is under way, the lanes together have a total between the old and the new, which is a total like any other; and
 one that was given up half-way is finished by the same request again.
@@ -23,7 +25,7 @@ from typing import Any
 
 from shared import dynamodb, events, items, telemetry, window
 from shared.dynamodb import Deadline, TransactItem
-from shared.model import Availability, Event, EventNotFound, Lane, TicketsBooked, TryAgain
+from shared.model import Availability, Event, EventCancelled, EventNotFound, Lane, TicketsBooked, TryAgain
 
 ROUNDS_MAX = 8  # tries of one request, and looks at the lanes in each
 _HELD_BY_LANES = {"total_tickets", "opens_at", "closes_at"}
@@ -35,11 +37,13 @@ def change(event_id: str, wanted: Mapping[str, Any], deadline: Deadline) -> Avai
     New tickets of a sold-out event go to those who wait, by the hint of the event's own stream. Tickets are taken away
     only where they are free; if there are too few of them, nothing is changed.
 
-    Raises EventNotFound; ImpossibleWindow; TicketsBooked; TryAgain, after which a part of it may be done: the same
-    request again does the rest.
+    Raises EventNotFound; EventCancelled; ImpossibleWindow; TicketsBooked; TryAgain, after which a part of it may be
+    done: the same request again does the rest.
     """
     for _ in range(ROUNDS_MAX):
         event = _read(event_id, deadline)
+        if event.cancelled_at:
+            raise EventCancelled(event_id, event.cancelled_at)
         changed = replace(event, **wanted, revision=event.revision + 1)
         window.check(changed.opens_at, changed.closes_at)
         refusal = None
@@ -48,7 +52,10 @@ def change(event_id: str, wanted: Mapping[str, Any], deadline: Deadline) -> Avai
             refusal = _bring_or_put_back(event, changed, tickets, deadline)
         if refusal:
             changed = replace(event, revision=event.revision + 1)
-        if dynamodb.commit([_write(changed)], deadline) is None:
+        written = [_write(changed)]
+        if changed.waiting_list_limit != event.waiting_list_limit:
+            written.append(_write_limit(changed))
+        if dynamodb.commit(written, deadline) is None:
             break
     else:
         raise TryAgain("change")
@@ -153,14 +160,29 @@ def _change(lane: Lane, wanted: Event, more: int) -> TransactItem:
 def _write(changed: Event) -> TransactItem:
     """Write what an event has become, if nobody has changed it since it was read."""
     as_seen = "revision = :seen"  # P7: a late try, or another change, meets a later revision
+    takes_place = "attribute_not_exists(cancelledAt)"  # O3: a cancelled event stays as it was
     assign, names, values = items.assignment(items.changeable(changed))
     return {
         "Update": {
             "TableName": items.EVENTS,
             "Key": items.event_key(changed.event_id),
             "UpdateExpression": assign,
-            "ConditionExpression": as_seen,
+            "ConditionExpression": f"{as_seen} AND {takes_place}",
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": {**values, ":seen": items.number(changed.revision - 1)},
+        }
+    }
+
+
+def _write_limit(changed: Event) -> TransactItem:
+    """Write how many may wait where who joins meets it. The event's condition speaks for it."""
+    assign, names, values = items.assignment(items.waiting_list_limit(changed))
+    return {
+        "Update": {
+            "TableName": items.WAITING_LIST,
+            "Key": items.tail_key(changed),
+            "UpdateExpression": assign,
+            "ExpressionAttributeNames": names,
+            **({"ExpressionAttributeValues": values} if values else {}),
         }
     }

@@ -75,6 +75,10 @@ class Deadline:
         """Return the deadline that many seconds from now."""
         return cls(time.monotonic() + seconds)
 
+    def within(self, seconds: float) -> "Deadline":
+        """Return the deadline that many seconds from now, or this one where that is earlier."""
+        return min(self, Deadline.after(seconds), key=lambda one: one.at_s)
+
     @property
     def has_passed(self) -> bool:
         """Tell whether the time is up."""

@@ -1,12 +1,12 @@
 """Events: opening one, knowing it, and counting what is left.
 
-What a warm function once read of an event it keeps: its parts are fixed when it opens, and sold out is for good. What
-the organiser may change is read anew where it is shown or decided by.
+What a warm function once read of an event it keeps: its parts are fixed when it opens, and that it is sold out,
+cancelled or emptied is for good. What the organiser may change is read anew where it is shown or decided by.
 """
 
 import hashlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, astuple, replace
 
 from shared import dynamodb, items, telemetry, window
@@ -93,8 +93,17 @@ def read_lanes(event: Event, deadline: Deadline) -> list[Lane]:
 
 def read_with_lanes(event: Event, deadline: Deadline) -> tuple[Event, list[Lane]]:
     """Read an event anew and all its lanes, in one request, each as of its own moment. Raises TryAgain."""
-    keys: dict[str, list[Item]] = {items.EVENTS: [items.event_key(event.event_id)], items.LANES: lane_keys(event)}
-    found = dynamodb.get_all(deadline, keys)
+    found = dynamodb.get_all(deadline, keys_with_lanes(event))
+    return found_with_lanes(found)
+
+
+def keys_with_lanes(event: Event) -> dict[str, list[Item]]:
+    """List the keys of an event and of all its lanes, by their tables."""
+    return {items.EVENTS: [items.event_key(event.event_id)], items.LANES: lane_keys(event)}
+
+
+def found_with_lanes(found: Mapping[str, list[Item]]) -> tuple[Event, list[Lane]]:
+    """Return the event and its lanes among what was found, and keep in mind what the event is now."""
     return remember(items.to_event(found[items.EVENTS][0])), _in_order(found[items.LANES])
 
 
@@ -111,7 +120,7 @@ def availability(event: Event, lanes: list[Lane]) -> Availability:
 
 
 def _open(event: Event) -> Iterator[TransactItem]:
-    """Put the event if its id is new (P7), and its lanes with the tickets spread evenly over them."""
+    """Put the event if its id is new (P7), the end of its list, and its lanes with the tickets spread evenly."""
     yield {
         "Put": {
             "TableName": items.EVENTS,
@@ -120,6 +129,7 @@ def _open(event: Event) -> Iterator[TransactItem]:
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
     }
+    yield {"Put": {"TableName": items.WAITING_LIST, "Item": items.tail_item(event)}}
     share, rest = divmod(event.total_tickets, event.lanes)
     for number in range(event.lanes):
         tickets = share + (number < rest)

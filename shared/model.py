@@ -13,6 +13,7 @@ Errors that a caller may meet:
     ├── WaitingListFull         as many wait as the organiser lets
     ├── TicketsBooked           more tickets are booked than there are to be
     ├── ImpossibleWindow        the sale would end before it begins
+    ├── EventCancelled          there is nothing to be had of this event any more
     └── TryAgain                contention, throttling or a silent database, until the time budget ran out
         └── Stuck               settling was refused again and again
 
@@ -65,9 +66,10 @@ class Terms:
 class Event:
     """What people attend.
 
-    Fixed when it is opened: its id, lanes, stripes, created_at and request_fingerprint. `sold_out_at` is set once. The
-    rest is the organiser's, as last set: each change makes `revision` 1 more. What must be exact of it, tickets and the
-    moments between which the event is on sale, the lanes hold themselves. `waiting_list_limit` is None for no limit.
+    Fixed when it is opened: its id, lanes, stripes, created_at and request_fingerprint. Set once, for good:
+    `sold_out_at`; `cancelled_at`; `emptied_at`, when every claim on a cancelled event was cancelled, too. The rest is
+    the organiser's, as last set: each change makes `revision` 1 more. What must be exact of it, tickets and the moments
+    between which the event is on sale, the lanes hold themselves. `waiting_list_limit` is None for no limit.
     """
 
     event_id: str
@@ -78,6 +80,8 @@ class Event:
     created_at: str
     request_fingerprint: str
     sold_out_at: str | None = None
+    cancelled_at: str | None = None
+    emptied_at: str | None = None
     opens_at: str | None = None
     closes_at: str | None = None
     waiting_list_limit: int | None = None
@@ -107,6 +111,7 @@ class Lane:
     waiting: int
     changes: int
     closed_at: str | None = None
+    cancelled_at: str | None = None  # of the event: from then on nobody gets a ticket or a place by this lane
     opens_at: str | None = None
     closes_at: str | None = None
     revision: int = 0
@@ -146,6 +151,11 @@ class Booking:
         return self.status is not Status.CANCELLED
 
     @property
+    def claimed_at(self) -> str:
+        """Return when the claim was made; neither a promotion nor a cancellation changes it."""
+        return self.joined_at or self.booked_at or ""
+
+    @property
     def held_ticket(self) -> bool:
         """Tell whether it holds, or held before it was cancelled, a ticket rather than a place in the list."""
         return self.booked_at is not None
@@ -160,6 +170,18 @@ class Entry:
     user_id: str
     booking_id: str
     joined_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The end of a waiting list: the last place that was handed out, 0 before the first, and how many may wait.
+
+    `cancelled_at` is of the event: nobody is promoted any more, and whoever settles need not look further.
+    """
+
+    last_sequence: int
+    limit: int | None = None
+    cancelled_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +322,20 @@ class ImpossibleWindow(TicketOfficeError):
     def facts(self) -> dict[str, object]:
         """Tell which field, as of any request that is invalid."""
         return {"errors": [{"field": "closesAt", "detail": f"must be later than opensAt, {self.opens_at}"}]}
+
+
+@dataclass(eq=False)
+class EventCancelled(TicketOfficeError):
+    """The event was cancelled, and who asks has no claim on it."""
+
+    event_id: str
+    cancelled_at: str
+    detail = "This event was cancelled."
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Tell since when."""
+        return {"cancelledAt": self.cancelled_at}
 
 
 @dataclass(eq=False)

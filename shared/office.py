@@ -1,12 +1,13 @@
 """The office: what a user can ask for, each put together from the rooms of the protocol."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 from shared import cancellation as cancelling
 from shared import claims, events, items, sale, telemetry, waiting_list
 from shared.claims import NewClaim
 from shared.dynamodb import Deadline, get_all
-from shared.model import Availability, Booking, Claim, Event, Status, TryAgain
+from shared.model import Availability, Booking, Claim, Event, EventCancelled, Status, TryAgain
 from shared.settle import settle
 from shared.telemetry import Metric
 
@@ -16,14 +17,16 @@ FRUITLESS_MAX = 3  # looks in vain of who books and is first in line: then the s
 def book(event_id: str, user_id: str, deadline: Deadline) -> Claim:
     """Give the user a ticket, or else a place in the waiting list, or the claim they have already.
 
-    Raises EventNotFound; NotOnSale; WaitingListFull; TryAgain, after which the claim may exist: asking again answers
-    with it.
+    Raises EventNotFound; EventCancelled; NotOnSale; WaitingListFull; TryAgain, after which the claim may exist: asking
+    again answers with it.
     """
     event = events.read_event(event_id, deadline)
     claim = NewClaim.of(event, user_id)
-    booking = None if event.sold_out_at else sale.buy(claim, deadline)
-    if booking is None:
-        booking = waiting_list.join(claim, deadline)
+    try:
+        booking = _claimed(claim, deadline)
+    except EventCancelled as refusal:
+        events.remember(replace(event, cancelled_at=refusal.cancelled_at))  # for good: whoever asks next costs one read
+        raise
     if not claim.is_mine(booking):
         return _standing(event, booking, deadline)
     _report(booking)
@@ -41,17 +44,23 @@ def cancel(event_id: str, user_id: str, booking_id: str | None, deadline: Deadli
 def status(event_id: str, user_id: str | None, deadline: Deadline) -> tuple[Availability, Claim | None]:
     """Count what is left of an event; with a user, also read their claim. Raises EventNotFound; TryAgain."""
     event = events.read_event(event_id, deadline)
-    keys: dict[str, list[items.Item]] = {
-        items.EVENTS: [items.event_key(event_id)],
-        items.LANES: events.lane_keys(event),
-    }
+    keys = events.keys_with_lanes(event)
     if user_id is not None:
         keys[items.BOOKINGS] = [items.booking_key(event, user_id)]
     found = get_all(deadline, keys)
-    event = events.remember(items.to_event(found[items.EVENTS][0]))
-    availability = events.availability(event, [items.to_lane(item) for item in found[items.LANES]])
+    event, lanes = events.found_with_lanes(found)
+    availability = events.availability(event, lanes)
     bookings = found.get(items.BOOKINGS, [])
     return availability, _standing(event, items.to_booking(bookings[0]), deadline) if bookings else None
+
+
+def _claimed(claim: NewClaim, deadline: Deadline) -> Booking:
+    """Make the claim, or return the one that stands."""
+    event = claim.event
+    if event.cancelled_at:
+        return claims.standing_or_raise(claim, EventCancelled(event.event_id, event.cancelled_at), deadline)
+    booking = None if event.sold_out_at else sale.buy(claim, deadline)
+    return booking or waiting_list.join(claim, deadline)
 
 
 def _first_answer(claim: NewClaim, booking: Booking, deadline: Deadline) -> Claim:

@@ -1,18 +1,26 @@
-"""What happens without a request: settling after the stream's hints, and the sweep that needs no hint."""
+"""What happens without a request: settling and emptying after the streams' hints, and the sweep that needs no hint."""
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
-from shared import audit, dynamodb, events, items, telemetry
+from shared import abandonment, audit, dynamodb, events, items, telemetry
 from shared.dynamodb import Deadline
-from shared.model import EventNotFound, TryAgain
+from shared.items import Item
+from shared.model import EventNotFound, TryAgain, now, seconds_between
 from shared.settle import settle
 from shared.telemetry import Metric, logger
 
 RESERVE_S = 5.0  # of an invocation's time, kept for the last request and the answer
+EMPTYING_S_MAX = 20.0  # of a sweep's time, for the claims of cancelled events: the most of it is for the audits
+EMPTIED_AUDIT_S = 3_600.0  # for so long an emptied event is audited; nothing of it moves any more
+CANCELLED_MAX = 1_000  # cancelled events that one sweep looks at
 SWEEP_SEGMENTS = 64  # parts of the index of sold-out events, swept in random order; an empty one costs half a read
+
+
+Work = Callable[[str, Sequence[str], Deadline], bool]  # what to do for an event, and whether it is done
 
 
 def settle_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[str]:
@@ -20,6 +28,18 @@ def settle_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[
 
     A failed record comes again: one whose event could not be settled in time, and one that cannot be read.
     """
+    return _each_event(records, time_left_s, _settled)
+
+
+def follow_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[str]:
+    """Do what follows from an organiser's change of each event that the records name, once; return as `settle_batch`.
+
+    Of a cancelled event all claims are cancelled; any other is settled, for it may have more tickets.
+    """
+    return _each_event(records, time_left_s, _followed)
+
+
+def _each_event(records: Sequence[dict[str, Any]], time_left_s: float, work: Work) -> list[str]:
     deadline = Deadline.after(time_left_s - RESERVE_S)
     failed: list[str] = []
     by_event: dict[str, list[str]] = {}
@@ -35,7 +55,7 @@ def settle_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[
             by_event.setdefault(event_id, []).append(change["SequenceNumber"])
             released_at.setdefault(event_id, []).extend(_released_at(change))
     for event_id, sequence_numbers in by_event.items():
-        if not _settled(event_id, released_at[event_id], deadline):
+        if not work(event_id, released_at[event_id], deadline):
             failed += sequence_numbers
     if failed:
         telemetry.outcome(Metric.RECORDS_FAILED, len(failed))
@@ -43,7 +63,9 @@ def settle_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[
 
 
 def sweep(time_left_s: float) -> int:
-    """Settle and audit every sold-out event that the time allows; return how many were done.
+    """Settle and audit every sold-out or lately cancelled event that the time allows; return how many were done.
+
+    Before that it goes on with cancelled events that are not emptied, for EMPTYING_S_MAX.
 
     The order of the parts is random: over several sweeps none is left out, unless there are more than SWEEP_SEGMENTS
     times what one sweep can do; EventsNotSwept tells long before. A sweep reports even
@@ -51,13 +73,19 @@ def sweep(time_left_s: float) -> int:
     """
     deadline = Deadline.after(time_left_s - RESERVE_S)
     census: Counter[Metric] = Counter()
-    for event_id in _sold_out_events(deadline):
+    cancelled = list(islice(_cancelled_events(deadline), CANCELLED_MAX))
+    until = deadline.within(EMPTYING_S_MAX)
+    oldest_s = 0.0
+    for item in cancelled:
+        if "emptiedAt" not in item and not _followed(item["eventId"]["S"], (), until):
+            oldest_s = max(oldest_s, seconds_between(item["cancelledAt"]["S"], now()))
+    never_sold_out = (item["eventId"]["S"] for item in cancelled if "soldOutAt" not in item)
+    for event_id in chain(never_sold_out, _sold_out_events(deadline)):
         census.update(_audited(event_id, deadline))
     census[Metric.EVENTS_NOT_SWEPT] += deadline.has_passed  # there may be more, nobody knows how many
     sums = (Metric.EVENTS_NOT_SWEPT, Metric.AVAILABLE_TICKETS, Metric.WAITING_LIST_COUNT)
-    telemetry.outcome(
-        Metric.EVENTS_SWEPT, census[Metric.EVENTS_SWEPT], also={metric: census[metric] for metric in sums}
-    )
+    also = {metric: float(census[metric]) for metric in sums} | {Metric.EMPTYING_AGE: oldest_s}
+    telemetry.outcome(Metric.EVENTS_SWEPT, census[Metric.EVENTS_SWEPT], also=also)
     return census[Metric.EVENTS_SWEPT]
 
 
@@ -87,14 +115,44 @@ def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
             event = events.read_event(event_id, deadline)
             seen = audit.audit(event, deadline)
             audit.report(event, seen)
+            is_cancelled = events.read_event(event_id, deadline).cancelled_at  # as the audit has left it in mind
         except Exception:  # noqa: BLE001  # as above
             logger.exception("not audited")
             return {Metric.EVENTS_NOT_SWEPT: 1}
+    if is_cancelled:
+        return {Metric.EVENTS_SWEPT: 1}  # nobody waits for its tickets
     return {
         Metric.EVENTS_SWEPT: 1,
         Metric.AVAILABLE_TICKETS: seen.available,
         Metric.WAITING_LIST_COUNT: seen.waiting,
     }
+
+
+def _followed(event_id: str, _released_at: Sequence[str], deadline: Deadline) -> bool:
+    """Empty an event that was cancelled, settle any other; its failure is its own. Return whether it is done."""
+    with logger.append_context_keys(event_id=event_id):
+        try:
+            if not abandonment.empty(event_id, deadline):
+                settle(events.read_event(event_id, deadline), deadline)
+        except EventNotFound:
+            logger.warning("record of an unknown event")
+        except TryAgain:
+            logger.warning("not done yet")  # whoever comes next goes on
+            return False
+        except Exception:  # noqa: BLE001  # as above
+            logger.exception("not done")
+            return False
+    return True
+
+
+def _cancelled_events(deadline: Deadline) -> Iterator[Item]:
+    """Yield what the index has of cancelled events that are not emptied, or not for long; until the deadline."""
+    try:
+        for item in dynamodb.all_items("Scan", deadline, TableName=items.EVENTS, IndexName=items.CANCELLED_INDEX):
+            if "emptiedAt" not in item or seconds_between(item["emptiedAt"]["S"], now()) < EMPTIED_AUDIT_S:
+                yield item
+    except TryAgain:
+        logger.warning("sweep ends early")
 
 
 def _sold_out_events(deadline: Deadline) -> Iterator[str]:

@@ -18,22 +18,25 @@ further, and none to call the event sold out.
 from dataclasses import replace
 
 from shared import dynamodb, events, items, telemetry, window
-from shared.claims import NewClaim
+from shared.claims import NewClaim, standing_or_raise
 from shared.dynamodb import Deadline, TransactItem
-from shared.model import Booking, Event, Lane, now
+from shared.model import Booking, Event, EventCancelled, Lane, now
 
 
 def buy(claim: NewClaim, deadline: Deadline) -> Booking | None:
     """Take a ticket for the claim, or return the claim the user has already.
 
-    Returns None when there is none: then the event is sold out, closed for good, and known to be so.
+    Returns None when there is none: then the event is sold out, closed for good, and known to be so. A lane that
+    refuses because the event was cancelled is not one without a ticket.
 
-    Raises NotOnSale; TryAgain.
+    Raises EventCancelled; NotOnSale; TryAgain.
     """
     home = claim.home_lane
     if booking := _buy_from(home, claim, deadline):
         return booking
     event, lanes = events.read_with_lanes(claim.event, deadline)
+    if event.cancelled_at:
+        return standing_or_raise(claim, EventCancelled(event.event_id, event.cancelled_at), deadline)
     for lane in lanes[home:] + lanes[:home]:  # from home on, so that those who come by the last tickets spread
         if lane.available > 0 and lane.is_open and (booking := _buy_from(lane.number, claim, deadline)):
             return booking
@@ -73,7 +76,7 @@ def close(event: Event, lanes: list[Lane], deadline: Deadline) -> Event:
 
 
 def _buy_from(lane: int, claim: NewClaim, deadline: Deadline) -> Booking | None:
-    """Take a ticket from this lane; None if it has none to sell."""
+    """Take a ticket from this lane; None if it has none to sell. Raises EventCancelled; TryAgain."""
     while True:
         booking = claim.confirmed()
         refused = dynamodb.commit(_take(lane, claim, booking), deadline)

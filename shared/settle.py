@@ -12,7 +12,7 @@ Whoever comes second sees what the first one wrote, so nobody is left waiting be
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from shared import dynamodb, events, items, telemetry
+from shared import dynamodb, events, items, telemetry, window
 from shared.dynamodb import Deadline, Refused, TransactItem
 from shared.model import Entry, Event, Lane, Status, Stuck, now, seconds_between
 from shared.telemetry import Metric
@@ -48,7 +48,7 @@ def settle(
     while promotions_max is None or promoted < promotions_max:
         last = last_drawn(event, deadline)
         if not last:
-            return promoted  # nobody ever waited: one read tells
+            return promoted  # nobody ever waited, or the event was cancelled: one read tells
         tickets = _tickets(events.read_lanes(event, deadline))
         if promotions_max is not None:
             tickets = tickets[: promotions_max - promoted]
@@ -144,7 +144,7 @@ def _take(event: Event, lane: int, count: int) -> TransactItem:
             "TableName": items.LANES,
             "Key": items.lane_key(event.event_id, lane),
             "UpdateExpression": "ADD available :less, waiting :less, changes :count",
-            "ConditionExpression": has_tickets,
+            "ConditionExpression": f"{has_tickets} AND {window.TAKES_PLACE}",
             "ExpressionAttributeValues": {":less": items.number(-count), ":count": items.number(count)},
         }
     }

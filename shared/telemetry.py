@@ -14,7 +14,7 @@ from typing import Any, Final
 from aws_lambda_powertools import Logger
 
 NAMESPACE = "TicketOffice"
-_STACK = os.environ.get("STACK", "none")  # whose metrics these are, where several stacks live in one account
+STACK = os.environ.get("STACK", "none")  # whose metrics these are, where several stacks live in one account
 
 logger = Logger(location=None)  # every line comes from this file; the message tells more
 
@@ -24,6 +24,9 @@ class Metric(StrEnum):
 
     EVENT_OPENED = "EventOpened"
     EVENT_CHANGED = "EventChanged"
+    EVENT_CANCELLED = "EventCancelled"
+    EVENT_EMPTIED = "EventEmptied"
+    EMPTYING_AGE = "EmptyingAge"
     BOOKING_CONFIRMED = "BookingConfirmed"
     WAITING_JOINED = "WaitingJoined"
     BOOKING_PROMOTED = "BookingPromoted"
@@ -35,6 +38,8 @@ class Metric(StrEnum):
     CONTENTION = "Contention"
     PROMOTION_LATENCY = "PromotionLatency"
     RECORDS_FAILED = "RecordsFailed"
+    ANNOUNCED = "Announced"
+    ANNOUNCEMENTS_FAILED = "AnnouncementsFailed"
     FAILED_RECORDS_KEPT = "FailedRecordsKept"
     EVENTS_SWEPT = "EventsSwept"
     EVENTS_NOT_SWEPT = "EventsNotSwept"
@@ -48,7 +53,11 @@ class Metric(StrEnum):
 
 # CloudWatch's names; what is not here counts. No metric has a dimension for the event: each event would be a metric of
 # its own, and each metric is paid for by the month. Which event it was, the line says.
-UNITS: Final = {Metric.PROMOTION_LATENCY: "Milliseconds", Metric.STRANDED_AGE: "Seconds"}
+UNITS: Final = {
+    Metric.PROMOTION_LATENCY: "Milliseconds",
+    Metric.STRANDED_AGE: "Seconds",
+    Metric.EMPTYING_AGE: "Seconds",
+}
 
 
 def outcome(
@@ -78,4 +87,4 @@ def _embedded(values: Mapping[Metric, float]) -> dict[str, Any]:
     metrics = [{"Name": metric, "Unit": UNITS.get(metric, "Count")} for metric in values]
     definition = {"Namespace": NAMESPACE, "Dimensions": [["stack"]], "Metrics": metrics}
     metadata = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [definition]}
-    return {"stack": _STACK, "_aws": metadata} | {metric.value: value for metric, value in values.items()}
+    return {"stack": STACK, "_aws": metadata} | {metric.value: value for metric, value in values.items()}

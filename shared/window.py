@@ -1,5 +1,7 @@
 """The window: the moments between which an event is on sale. Each lane holds them, and decides by them.
 
+So it does with the cancellation of the event, which is the end of every sale: docs/decisions/0010.
+
 Every transaction that makes a claim touches a lane, so the condition costs no request, and a change of the window holds
 for a lane from the moment at which the lane was changed: docs/decisions/0009.
 """
@@ -9,16 +11,21 @@ from typing import Final
 from shared import items
 from shared.claims import NewClaim, standing_or_raise
 from shared.dynamodb import Deadline, Reason
-from shared.model import Booking, ImpossibleWindow, Lane, NotOnSale, TicketOfficeError
+from shared.model import Booking, EventCancelled, ImpossibleWindow, Lane, NotOnSale, TicketOfficeError
 
 _HAS_OPENED = "(attribute_not_exists(opensAt) OR opensAt <= :now)"
 _HAS_NOT_CLOSED = "(attribute_not_exists(closesAt) OR closesAt > :now)"
 
-ON_SALE: Final = f"{_HAS_OPENED} AND {_HAS_NOT_CLOSED}"  # of a lane, with the moment of the claim as :now
+TAKES_PLACE: Final = "attribute_not_exists(cancelledAt)"  # O3: of a cancelled event nobody gets a ticket or a place
+ON_SALE: Final = (
+    f"{_HAS_OPENED} AND {_HAS_NOT_CLOSED} AND {TAKES_PLACE}"  # of a lane, with the moment of the claim as :now
+)
 
 
 def why_not(lane: Lane, moment: str) -> TicketOfficeError | None:
     """Say why a lane makes no claim of this moment; None where it does, as far as ON_SALE goes."""
+    if lane.cancelled_at:
+        return EventCancelled(lane.event_id, lane.cancelled_at)
     if (lane.opens_at or "") <= moment and (lane.closes_at is None or lane.closes_at > moment):
         return None
     return NotOnSale(lane.event_id, lane.opens_at, lane.closes_at)
@@ -29,7 +36,7 @@ def standing_or_refused(claim: NewClaim, reason: Reason, moment: str, deadline: 
 
     If it did, return the user's active claim: what the transaction said of it may have been left out for a conflict.
 
-    Raises NotOnSale; TryAgain.
+    Raises EventCancelled; NotOnSale; TryAgain.
     """
     if not (reason.refused and reason.item and (refusal := why_not(items.to_lane(reason.item), moment))):
         return None

@@ -5,12 +5,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import functions.abandon.app
 import functions.book.app
+import functions.bookings.app
 import functions.cancel.app
 import functions.change.app
+import functions.event_bookings.app
+import functions.events.app
+import functions.follow.app
 import functions.initialize.app
 import functions.promote.app
 import functions.status.app
+import functions.waiting_list.app
 from tests import promises
 from tests.gateway import Answer, Context, call
 
@@ -43,6 +49,14 @@ class Event:
         """Ask for the status."""
         return call(functions.status.app, event_id=self.event_id, query={"userId": user} if user else None)
 
+    def bookings(self, **query: str) -> Answer:
+        """Ask for a page of its bookings."""
+        return call(functions.event_bookings.app, event_id=self.event_id, query=query)
+
+    def waiting_list(self, **query: str) -> Answer:
+        """Ask for a page of its waiting list."""
+        return call(functions.waiting_list.app, event_id=self.event_id, query=query)
+
     def change(self, **wanted: Any) -> Answer:
         """Change the event, by the names of the request."""
         return call(functions.change.app, wanted, event_id=self.event_id)
@@ -50,6 +64,19 @@ class Event:
     def changes(self, **wanted: Any) -> None:
         """Change the event, which goes well."""
         assert self.change(**wanted).status == 200
+
+    def abandon(self) -> Answer:
+        """Cancel the event."""
+        return call(functions.abandon.app, event_id=self.event_id)
+
+    def abandons(self) -> None:
+        """Cancel the event, which goes well."""
+        assert self.abandon().status in {200, 202}
+
+    def follows(self) -> None:
+        """Let the background have a record of this event's own change."""
+        record = {"dynamodb": {"Keys": {"eventId": {"S": self.event_id}}, "SequenceNumber": "1"}}
+        assert functions.follow.app.handler({"Records": [record]}, Context(900)) == {"batchItemFailures": []}
 
     def promotes(self) -> None:
         """Let the promoter have a record of this event."""
@@ -74,6 +101,14 @@ class Office:
         assert answer.status == 201
         self.events.append(Event(answer.json["eventId"], self.database))
         return self.events[-1]
+
+    def bookings_of(self, user: str, **query: str) -> Answer:
+        """Ask for a page of a user's claims."""
+        return call(functions.bookings.app, query={"userId": user, **query})
+
+    def lists_events(self, **query: str) -> Answer:
+        """Ask for a page of the events."""
+        return call(functions.events.app, query=query)
 
 
 @contextmanager

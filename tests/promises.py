@@ -1,4 +1,4 @@
-"""The promises P1 to P4, P6 and O2 as checks over the tables, run after every test that touches them.
+"""The promises P1 to P4, P6, O2 and O3 as checks over the tables, run after every test that touches them.
 
 Written against the tables as docs/guarantees.md describes them, with none of the office's own code, so that a
 mistake in shared/ cannot hide itself here. P5, P7 and P8 are about histories: the tests that make a history check
@@ -22,6 +22,14 @@ class Snapshot:
     lanes: list[Item]
     bookings: list[Item]
     entries: list[Item]
+    last_drawn: int  # the last place in the waiting list that was handed out; 0 if none was
+
+    @classmethod
+    def of(cls, event: Item, lanes: list[Item], bookings: list[Item], waiting_list: list[Item]) -> "Snapshot":
+        """Tell the entries of the waiting list from its tail, which hands out the places."""
+        entries = [one for one in waiting_list if "bookingId" in one]
+        last_drawn = sum(one["lastSequence"] for one in waiting_list if "lastSequence" in one)
+        return cls(event, lanes, bookings, sorted(entries, key=lambda one: int(one["sequence"])), last_drawn)
 
     @property
     def confirmed(self) -> set[str]:
@@ -52,20 +60,20 @@ def read(client: Any, event_id: str) -> Snapshot:
         for number in range(event["lanes"])
         for booking in _query(client, "BookingsTable", "laneId", f"{event_id}#{number}")
     ]
-    entries = [
-        entry
-        for number in range(event["stripes"])
-        for entry in _query(client, "WaitingListTable", "stripeId", f"{event_id}#{number}")
+    waiting_list = [
+        one
+        for part in (*range(event["stripes"]), "tail")
+        for one in _query(client, "WaitingListTable", "stripeId", f"{event_id}#{part}")
     ]
-    return Snapshot(event, lanes, bookings, sorted(entries, key=lambda one: int(one["sequence"])))
+    return Snapshot.of(event, lanes, bookings, waiting_list)
 
 
 def violations(found: Snapshot, *, drained: bool, changed: bool = True) -> list[str]:
     """List every promise that the tables break.
 
-    P6 counts only once the stream is `drained`, O2 only where no change of the event is half done.
+    P6, and half of O3, count only once the streams are `drained`, O2 only where no change of the event is half done.
     """
-    always = [*_p1(found), *_p2(found), *_p3(found), *_p4(found)]
+    always = [*_p1(found), *_p2(found), *_p3(found), *_p4(found), *_o3(found, drained=drained)]
     return [*always, *(_p6(found) if drained else []), *(_o2(found) if changed else [])]
 
 
@@ -74,6 +82,20 @@ def check(client: Any, event_id: str, *, drained: bool = False, changed: bool = 
     found = read(client, event_id)
     assert violations(found, drained=drained, changed=changed) == []
     return found
+
+
+def unlisted(client: Any, found: Snapshot) -> list[str]:
+    """List each booking of an event that the index by user does not have once, with the time of its claim."""
+    pages = client.get_paginator("scan").paginate(TableName="BookingsTable", IndexName="byUser")
+    rows: dict[tuple[str, str], list[str]] = {}
+    for row in (plain(item) for page in pages for item in page["Items"]):
+        rows.setdefault((row["laneId"], row["userId"]), []).append(row["claimedAt"])
+    return [
+        f"{one['userId']} claimed at {claimed_at}, the index has {listed}"
+        for one in found.bookings
+        if (listed := rows.get((one["laneId"], one["userId"]), []))
+        != [claimed_at := one.get("joinedAt", one.get("bookedAt"))]
+    ]
 
 
 def _p1(found: Snapshot) -> Iterable[str]:
@@ -115,12 +137,11 @@ def _p3(found: Snapshot) -> Iterable[str]:
     counted = sum(lane["waiting"] for lane in found.lanes)
     if counted != len(found.entries):
         yield f"P3: {counted} counted, {len(found.entries)} in the list"
-    last = found.event.get("lastSequence", 0)
     for one in found.entries:
         if one["stripeId"] != f"{found.event['eventId']}#{one['sequence'] % found.event['stripes']}":
             yield f"P3: entry {one['sequence']} lies in {one['stripeId']}"
-        if not 1 <= one["sequence"] <= last:
-            yield f"P3: entry {one['sequence']} beyond the last number drawn, {last}"
+        if not 1 <= one["sequence"] <= found.last_drawn:
+            yield f"P3: entry {one['sequence']} beyond the last number drawn, {found.last_drawn}"
 
 
 def _p4(found: Snapshot) -> Iterable[str]:
@@ -134,20 +155,36 @@ def _p4(found: Snapshot) -> Iterable[str]:
 
 
 def _p6(found: Snapshot) -> Iterable[str]:
-    """Nobody is stranded: nobody waits while a ticket is free."""
-    if found.entries and found.tickets_left:
+    """Nobody is stranded: nobody waits while a ticket is free, unless there is nothing to wait for."""
+    if found.entries and found.tickets_left and "cancelledAt" not in found.event:
         yield f"P6: {len(found.entries)} wait beside {found.tickets_left} free tickets"
 
 
 def _o2(found: Snapshot) -> Iterable[str]:
     """A change that was acknowledged holds: the lanes have the event's total and its moments of sale."""
     event, total = found.event, sum(lane["tickets"] for lane in found.lanes)
+    if "cancelledAt" in event:
+        return  # a change that was under way is not gone on with
     if total != event["totalTickets"]:
         yield f"O2: {total} tickets on the lanes, {event['totalTickets']} of the event"
     for lane in found.lanes:
         for name in ("opensAt", "closesAt"):
             if lane.get(name) != event.get(name):
                 yield f"O2: lane {lane['laneId']} has {name} {lane.get(name)}, the event {event.get(name)}"
+
+
+def _o3(found: Snapshot, *, drained: bool) -> Iterable[str]:
+    """Cancelled is cancelled: an event that is emptied, or was cancelled and is `drained`, has no active claim."""
+    event = found.event
+    active = [one["userId"] for one in found.bookings if one["status"] != "CANCELLED"]
+    if active and ("emptiedAt" in event or (drained and "cancelledAt" in event)):
+        yield f"O3: {active} have claims on a cancelled event"
+    if "emptiedAt" in event and any("cancelledAt" not in one for one in (event, *found.lanes)):
+        yield "O3: an event is emptied that is not cancelled"
+    if any("cancelledAt" in lane for lane in found.lanes) and "cancelledAt" not in event:
+        yield "O3: a lane is cancelled whose event is not: nobody would empty it"
+    if drained and "cancelledAt" in event and "emptiedAt" not in event:
+        yield "O3: nobody has emptied a cancelled event"
 
 
 @dataclass

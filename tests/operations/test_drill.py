@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+import functions.announce.bus
 import functions.book.app
 import functions.promote.app
 import functions.sweep.app
 from shared import change, events, items
 from shared.promotion import RESERVE_S
+from tests.announce.test_bus import FakeBus, announce, confirmed
 from tests.conftest import LogLines
 from tests.gateway import Answer, Context
 from tests.office import Event, Office
@@ -26,9 +28,7 @@ from tests.ops.commands import announced, ops
 @pytest.fixture
 def sold_out(office: Office) -> Event:
     """Return an event with one ticket, which anna has, and for which ben and cleo wait; the sweep sees no other."""
-    for item in office.database.scan(TableName=items.EVENTS, IndexName=items.SOLD_OUT_INDEX)["Items"]:
-        key = {"eventId": item["eventId"]}
-        office.database.update_item(TableName=items.EVENTS, Key=key, UpdateExpression="REMOVE soldOutAt")
+    hide_others(office)
     event = office.opens(tickets=1)
     for user in ("anna", "ben", "cleo"):
         event.books(user)
@@ -127,6 +127,27 @@ def test_a_change_that_nobody_finished_is_told_until_it_is_sent_again(
     sold_out.check(drained=True)
 
 
+@drills("EmptyingAlarm")
+def test_a_cancelled_event_with_a_damaged_booking_is_not_emptied_until_it_is_mended(
+    office: Office, sold_out: Event, drill: Drill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """O3: two hours ago; each sweep tries, and says since when. All but that booking are cancelled."""
+    [booking] = [one for one in sold_out.check().bookings if one["userId"] == "anna"]
+    table, key = items.BOOKINGS, {name: items.text(booking[name]) for name in ("laneId", "userId")}
+    office.database.update_item(TableName=table, Key=key, UpdateExpression="REMOVE bookingId")
+    with at(monkeypatch, seconds_ago=7200):
+        sold_out.abandons()
+    drill.rings_when(sweeps)
+    office.database.update_item(
+        TableName=table,
+        Key=key,
+        UpdateExpression="SET bookingId = :seen",
+        ExpressionAttributeValues={":seen": items.text(booking["bookingId"])},
+    )
+    drill.ends_when(sweeps)
+    sold_out.check(drained=True)
+
+
 @drills("RecordsFailedAlarm")
 def test_a_poison_record_fails_until_its_event_is_mended(office: Office, sold_out: Event, drill: Drill) -> None:
     """P6: the promoter gives back what it cannot do; when the event is mended, the same record is done."""
@@ -142,6 +163,19 @@ def test_a_poison_record_fails_until_its_event_is_mended(office: Office, sold_ou
     assert not comes()
     drill.ends_when()
     assert sold_out.check(drained=True).confirmed == {"ben"}
+
+
+@drills("AnnouncementsFailedAlarm")
+def test_a_bus_that_takes_nothing_is_told_of_until_it_does(drill: Drill, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The records come again and again, and are announced as soon as they can be."""
+    bus = FakeBus()
+    bus.refuse = lambda _: "InternalFailure"
+    monkeypatch.setattr(functions.announce.bus, "_client", lambda: bus)
+    monkeypatch.setattr(functions.announce.bus, "PAUSE_S_MAX", 0.0)
+    drill.rings_when(lambda: announce(confirmed(3)))
+    bus.refuse = lambda _: None
+    assert announce(confirmed(3)) == []
+    drill.ends_when()
 
 
 @drills("TryAgainAlarm")
@@ -178,6 +212,16 @@ def test_requests_that_meet_a_damaged_event_end_in_an_internal_error_until_it_is
     assert (audited.code, audited.out, audited.err) == (2, "", expected)
     set_lanes(office, sold_out, "1")
     drill.ends_when(lambda: sold_out.books("dora"))
+
+
+def hide_others(office: Office) -> None:
+    """Take the events of other tests out of what the sweep sees."""
+    for index in (items.SOLD_OUT_INDEX, items.CANCELLED_INDEX):
+        for item in office.database.scan(TableName=items.EVENTS, IndexName=index)["Items"]:
+            key = {"eventId": item["eventId"]}
+            office.database.update_item(
+                TableName=items.EVENTS, Key=key, UpdateExpression="REMOVE soldOutAt, cancelledAt"
+            )
 
 
 def sweeps() -> None:

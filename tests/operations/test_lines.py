@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+import functions.announce.bus
 import functions.book.app
+import functions.follow.app
 import functions.initialize.app
 import functions.promote.app
 import functions.status.app
@@ -16,12 +18,13 @@ from shared import audit, items
 from shared.model import now
 from shared.promotion import RESERVE_S
 from shared.telemetry import Metric
+from tests.announce.test_bus import FakeBus, announce, confirmed
 from tests.conftest import LogLines
 from tests.gateway import Context, call, organiser
 from tests.network import error, network
 from tests.office import Event, Office
 from tests.operations.clock import at
-from tests.operations.test_drill import set_lanes, sweeps
+from tests.operations.test_drill import hide_others, set_lanes, sweeps
 from tests.operations.throttling import throttled
 from tests.operations.watching import RUNBOOK
 
@@ -41,7 +44,9 @@ FACTS: dict[str, set[str]] = {
     Metric.BOOKING_CONFIRMED: A_CLAIM,
     Metric.WAITING_JOINED: A_CLAIM,
     Metric.BOOKING_PROMOTED: A_CLAIM | {Metric.PROMOTION_LATENCY},
-    Metric.BOOKING_CANCELLED: A_CLAIM,
+    Metric.EVENT_CANCELLED: {"event_id"},
+    Metric.EVENT_EMPTIED: {"event_id"},
+    Metric.BOOKING_CANCELLED: A_CLAIM | {Metric.WAITING_LEFT},
     Metric.WAITING_LEFT: A_CLAIM,
     Metric.SOLD_OUT: {"event_id"},
     Metric.TRY_AGAIN: {"event_id", "cause"},
@@ -49,18 +54,40 @@ FACTS: dict[str, set[str]] = {
     Metric.INTERNAL_ERROR: {"event_id", *AN_EXCEPTION},
     Metric.RECORDS_FAILED: set(),
     Metric.FAILED_RECORDS_KEPT: set(),
-    Metric.EVENTS_SWEPT: {Metric.EVENTS_NOT_SWEPT, Metric.AVAILABLE_TICKETS, Metric.WAITING_LIST_COUNT},
+    Metric.EVENTS_SWEPT: {
+        Metric.EVENTS_NOT_SWEPT,
+        Metric.AVAILABLE_TICKETS,
+        Metric.WAITING_LIST_COUNT,
+        Metric.EMPTYING_AGE,
+    },
     Metric.STRANDED_AGE: {"event_id"},
     Metric.CHANGE_UNFINISHED: {"event_id"},
     Metric.PROMISE_VIOLATIONS: {"event_id", "promise", "difference", "available", "waiting"},
     Metric.AUDIT_INCONCLUSIVE: {"event_id"},
+    "not done": {"event_id", *AN_EXCEPTION},
+    "not done yet": {"event_id"},
+    Metric.ANNOUNCED: set(),
+    Metric.ANNOUNCEMENTS_FAILED: set(),
+    "not announced": {"codes", *AN_EXCEPTION},
+    "no time left to announce": set(),
+    "unreadable record": AN_EXCEPTION,
     "not settled": {"event_id", *AN_EXCEPTION},
     "not audited": {"event_id", *AN_EXCEPTION},
     "sweep ends early": {"segment"},
 }
 
 PRIVATE = "anna@example.com"  # what a token, a header or a query may hold of a user
-ABOUT_NO_ONE_EVENT = {Metric.RECORDS_FAILED, Metric.FAILED_RECORDS_KEPT, Metric.EVENTS_SWEPT, "sweep ends early"}
+ABOUT_NO_ONE_EVENT = {
+    Metric.RECORDS_FAILED,
+    Metric.FAILED_RECORDS_KEPT,
+    Metric.EVENTS_SWEPT,
+    Metric.ANNOUNCED,
+    Metric.ANNOUNCEMENTS_FAILED,
+    "not announced",
+    "no time left to announce",
+    "unreadable record",
+    "sweep ends early",
+}
 
 _WORDS_OF_A_QUERY = {"filter", "and", "stats", "display", "sort", "count", "max", "by", "ispresent"}
 
@@ -68,9 +95,7 @@ _WORDS_OF_A_QUERY = {"filter", "and", "stats", "display", "sort", "count", "max"
 @pytest.fixture
 def event(office: Office) -> Event:
     """Return an event with one ticket, which anna has, and for which ben and cleo wait; the sweep sees no other."""
-    for item in office.database.scan(TableName=items.EVENTS, IndexName=items.SOLD_OUT_INDEX)["Items"]:
-        key = {"eventId": item["eventId"]}
-        office.database.update_item(TableName=items.EVENTS, Key=key, UpdateExpression="REMOVE soldOutAt")
+    hide_others(office)
     return office.opens(tickets=1)
 
 
@@ -105,6 +130,15 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
     _forges(office, event, -1)
     monkeypatch.setattr(audit, "audit", lambda *_: audit.Inspection(None, 0, 0, stranded_s=0.0, is_changing=True))
     sweeps()
+    event.abandons()
+    set_lanes(office, event, "many")
+    _follows(event)
+    set_lanes(office, event, "1")
+    with monkeypatch.context() as hurried:
+        hurried.setattr("shared.promotion.EMPTYING_S_MAX", 0)
+        sweeps()
+    sweeps()
+    _announces(monkeypatch)
     # To read the index is about no one event. Whether it meets a time-out here depends on how busy the machine is.
     return [line for line in log_lines() if line.get("operation") != "Scan"]
 
@@ -189,6 +223,30 @@ def _promotes(event: Event, context: Context) -> None:
     keys = {"laneId": {"S": f"{event.event_id}#0"}}
     record = {"dynamodb": {"Keys": keys, "NewImage": image, "SequenceNumber": "1"}}
     functions.promote.app.handler({"Records": [record]}, context)
+
+
+def _follows(event: Event) -> None:
+    """Let the background have a record of the event, which it cannot read."""
+    record = {"dynamodb": {"Keys": {"eventId": {"S": event.event_id}}, "SequenceNumber": "1"}}
+    functions.follow.app.handler({"Records": [record]}, Context())
+
+
+def _announces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let records be announced: well, refused, to nobody, without time, and one that cannot be read."""
+    bus = FakeBus()
+    monkeypatch.setattr(functions.announce.bus, "_client", lambda: bus)
+    monkeypatch.setattr(functions.announce.bus, "PAUSE_S_MAX", 0.0)
+    records = confirmed(2)
+    for record in records:
+        record["dynamodb"]["NewImage"]["email"] = {"S": PRIVATE}
+    assert announce(records) == []
+    assert announce(records, time_left_s=1) == ["1"]
+    bus.refuse = lambda _: "InternalFailure"
+    assert announce(records) == ["1"]
+    bus.away = True
+    assert announce(records) == ["1"]
+    del records[1]["dynamodb"]["NewImage"]["status"]
+    assert announce(records) == ["1"]
 
 
 def _forges(office: Office, event: Event, tickets: int) -> None:

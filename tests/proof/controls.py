@@ -9,6 +9,11 @@ from tests.proof.conditions import Omission, ground_without, omissions
 from tests.proof.explore import Found, Scenario, explore
 from tests.proof.rules import RULES, Rule
 from tests.proof.scenarios import (
+    ABANDON_AND_BOOK,
+    ABANDON_AND_JOIN,
+    ABANDON_AND_PROMOTE,
+    ABANDON_AND_RENAME,
+    ABANDON_SOLD_OUT,
     ADVANCED,
     BOOKS_TWICE,
     CANCELS_TWICE,
@@ -57,7 +62,7 @@ class Caught:
 # What sends every request of the protocol at least once.
 _ALL_REQUESTS = (
     LAST_TICKET, BOOKS_TWICE, HEIR_LEAVES, HEIR_COMES_BACK,
-    LOWERED_AND_BOOKED, RAISED_ON_LANES, ADVANCED, PROLONGED, UNLIMITED,
+    LOWERED_AND_BOOKED, RAISED_ON_LANES, ADVANCED, PROLONGED, UNLIMITED, ABANDON_SOLD_OUT,
 )  # fmt: skip
 
 # Where to look for what a transaction's conditions are for, in this order.
@@ -70,23 +75,25 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         replace(CANCELS_TWICE, crashes=CRASH[0]),
         POSTPONED,
         CLOSED_AND_BOOKED,
+        ABANDON_AND_BOOK,
     ),
     "join": (
         LAST_TICKET,
         replace(LAST_TICKET, crashes=CRASH[0]),
+        ABANDON_AND_JOIN,
         LEFT_AND_BOOKS_TWICE,
         POSTPONED_FOR_WAITING,
         CLOSED_AND_JOINED,
         SWEEP_AND_JOINS,
     ),
-    "promote": (LATE_JOINER, COMES_BACK, LANES_COME_BACK, HEIR_COMES_BACK, SWEEP_AND_RELEASES),
+    "promote": (LATE_JOINER, COMES_BACK, ABANDON_AND_PROMOTE, LANES_COME_BACK, HEIR_COMES_BACK, SWEEP_AND_RELEASES),
     "release": (
         COMES_BACK,
         replace(COMES_BACK, crashes=CRASH[0]),
         replace(CANCELS_TWICE, faults=FAULT[1]),
         SWEEP_AND_RELEASES,
     ),
-    "leave": (HEIR_LEAVES, HEIR_LEAVES_TWICE, SWEEP_AND_LEAVES),
+    "leave": (HEIR_LEAVES, ABANDON_SOLD_OUT, HEIR_LEAVES_TWICE, SWEEP_AND_LEAVES),
     "change lane": (
         LOWERED_AND_BOOKED,
         RAISED_ON_LANES,
@@ -94,7 +101,17 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         PROLONGED,
         replace(RAISED_ON_LANES, crashes=CRASH[0]),
     ),
-    "change event": (RENAMED, ADVANCED, PROLONGED, LIMITED, UNLIMITED, RAISED_ON_LANES, CHANGED_TWICE),
+    "change event": (
+        RENAMED,
+        ADVANCED,
+        PROLONGED,
+        LIMITED,
+        UNLIMITED,
+        RAISED_ON_LANES,
+        CHANGED_TWICE,
+        ABANDON_AND_RENAME,
+    ),
+    "change limit": (LIMITED, UNLIMITED, CHANGED_TWICE, ABANDON_AND_RENAME),
 }
 
 # What no search can miss, and why it is there nevertheless.
@@ -148,7 +165,7 @@ def rules(*, whole: bool) -> list[Rule]:
 
 def promise_of(violation: str) -> str:
     """Return the first promise that a violation names, or what it is instead."""
-    found = re.search(r"\b(?:P[1-8]|O[12])\b", violation)
+    found = re.search(r"\b(P[1-8]|O[1-9])\b", violation)
     return found[0] if found else "the code fails"
 
 

@@ -14,7 +14,7 @@ from tests.proof.judge import (
     event_of,
 )
 from tests.proof.lambdas import Answer, Node, Request, Result, simulated
-from tests.proof.operations import Cancel, Open, Operation, Patch, Sweep
+from tests.proof.operations import Abandon, Cancel, Open, Operation, Patch, Sweep
 from tests.proof.stand_in import Tables
 from tests.proof.steps import Ground, Step, steps
 from tests.proof.world import Client, World, answered, begun, changed, invoked
@@ -24,12 +24,12 @@ _DEPTH_MAX = 100_000  # of Python's stack: a schedule is as deep as it is long
 
 @dataclass(frozen=True)
 class Scenario:
-    """Who does what: `before` one after the other, then `begun` up to a write to a table, then all at once."""
+    """Who does what: `before` one after the other, then `begun` up to a write, then all at once."""
 
     name: str
     meanwhile: tuple[Operation, ...]
     before: tuple[Operation, ...] = ()
-    begun: tuple[tuple[Operation, str | None], ...] = ()  # None: to the end
+    begun: tuple[tuple[Operation, str | None], ...] = ()  # up to such as "Put WaitingList"; None: to the end
     tickets: int = 1
     lanes: int = 1
     stripes: int = 1  # of the waiting list
@@ -89,7 +89,7 @@ def walk(scenario: Scenario, seed: int, walks: int) -> Found:
 
 def start(scenario: Scenario, ground: Ground) -> World:
     """Return the world in which a scenario's race begins."""
-    world = World(Tables(), queues=((),) * scenario.promoters)
+    world = World(Tables(), queues=((),) * (scenario.promoters + 1))
     world = _alone(world, Open(tickets=scenario.tickets, lanes=scenario.lanes, stripes=scenario.stripes), ground)
     event = event_of(world.tables)
     for operation in scenario.before:
@@ -98,17 +98,17 @@ def start(scenario: Scenario, ground: Ground) -> World:
         world = drained(world, ground)
     world = world._replace(made=NOTHING_MADE)
     racers: list[Client | None] = []
-    for operation, table in scenario.begun:
-        world = _alone(world, _warmed(operation, event, scenario), ground, until=table)
+    for operation, write in scenario.begun:
+        world = _alone(world, _warmed(operation, event, scenario), ground, until=write)
         racers.append(world.clients[0])
     racers += [Client(Node.of(_warmed(operation, event, scenario))) for operation in scenario.meanwhile]
-    racers += [None] * scenario.promoters
+    racers += [None] * (scenario.promoters + 1)
     faulty = scenario.faults > 0
     return world._replace(clients=tuple(racers), crashes=scenario.crashes, faults=scenario.faults, is_faulty=faulty)
 
 
 def drained(world: World, ground: Ground) -> World:
-    """Let the promoters work until the stream is empty, and nobody else."""
+    """Let the promoters and the background work until the streams are empty, and nobody else."""
     world = world._replace(clients=(None,) * len(world.queues))
     while any(world.queues):
         number = next(number for number, queue in enumerate(world.queues) if queue)
@@ -194,7 +194,7 @@ def check_end(world: World, ground: Ground) -> None:
         assert isinstance(result, Result)
         if isinstance(operation, Cancel) and result.value:
             operation = replace(operation, booking=result.value.booking_id)
-        if operation.user:
+        if operation.user or isinstance(operation, Abandon):
             again = _alone(swept, operation.repeated(2), ground).clients[0]
             assert again is not None
             assert isinstance(again.node.following, Result)
@@ -219,7 +219,7 @@ def _with_changes_done(world: World, ground: Ground) -> World:
 
 
 def _alone(world: World, operation: Operation, ground: Ground, until: str | None = None) -> World:
-    """Let one operation run while nothing else moves, to its end or up to a write to a table; it is client 0 then."""
+    """Let one operation run while nothing else moves, to its end or up to a write; it is client 0 then."""
     idle: tuple[Client | None, ...] = (None,) * len(world.queues)
     world = world._replace(clients=(Client(Node.of(operation)), *idle), is_faulty=False, crashes=0, faults=0)
     return _to_its_end(begun(world, 0), 0, ground, until)

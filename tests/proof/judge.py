@@ -17,6 +17,7 @@ from shared.model import (
     BookingNotFound,
     Claim,
     Event,
+    EventCancelled,
     NotOnSale,
     Status,
     TicketsBooked,
@@ -26,11 +27,13 @@ from shared.model import (
 from tests import promises
 from tests.proof.expressions import Item
 from tests.proof.lambdas import Result
-from tests.proof.operations import EVENT, Book, Cancel, Operation, Patch
+from tests.proof.operations import EVENT, Abandon, Book, Cancel, Operation, Patch
 from tests.proof.stand_in import Change, Tables
 
 # How far a claim has come. It only ever goes up, and CANCELLED is its end.
 _STAGES = {Status.WAITING: 0, Status.CONFIRMED: 1, Status.CANCELLED: 2}
+
+BY_ITSELF = ("background", "sweep")  # how operations begin that do what no user asked for
 
 Standing = tuple[int, int] | None  # a user's claim number and its stage
 
@@ -62,7 +65,7 @@ class Made:
         before, after = (items.to_booking(old) if old else None), items.to_booking(new)
         what = _step(before, after)
         effect = (operation, what, after.booking_id)
-        if what == "promoted":  # by anyone, and only once for it ends the waiting
+        if what == "promoted" or operation.startswith(BY_ITSELF):  # of many users; each once, for it ends something
             return self
         if what == "made" and any(one[1:] == effect[1:] for one in self.effects):
             raise Violation(f"P7: {operation} made the booking {after.booking_id} a second time")
@@ -70,12 +73,18 @@ class Made:
             raise Violation(f"P7: {operation} had a second effect: {what} {after.booking_id}")
         return Made(self.effects | {effect})
 
+    def nothing_by(self, operation: str) -> "Made":
+        """Note that an operation was told that it has no effect. Raises Violation where it had one."""
+        if any(one[:2] == (operation, "made") for one in self.effects):
+            raise Violation(f"P7: {operation} was told that there is nothing to be had, and had made a claim")
+        return Made(self.effects | {(operation, "made", "")})
+
 
 NOTHING_MADE = Made()
 
 
 def check_tables(tables: Tables, *, drained: bool = False, changed: bool = False) -> None:
-    """Check P1 to P4, with `drained` P6, and with `changed` O2: no change of the event is half done.
+    """Check P1 to P4 and O3, with `drained` P6, and with `changed` O2: no change of the event is half done.
 
     Raises Violation.
     """
@@ -112,6 +121,8 @@ def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
     if isinstance(operation, Book):
         booking, limit = current(tables, operation.user), event_of(tables).waiting_list_limit
         if booking is None or not booking.is_active:
+            if event_of(tables).cancelled_at:
+                found.add(EventCancelled.__name__)
             if not all(_is_on_sale(lane, operation.at) for lane in lanes):
                 found.add(NotOnSale.__name__)
             if limit is not None and len(tables.of(items.WAITING_LIST)) - free >= limit:
@@ -120,6 +131,8 @@ def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
         booked = sum(item["status"]["S"] == Status.CONFIRMED for item in tables.of(items.BOOKINGS))
         if booked > dict(operation.wanted).get("total_tickets", booked):
             found.add(TicketsBooked.__name__)
+        if event_of(tables).cancelled_at:
+            found.add(EventCancelled.__name__)
     return frozenset(found)
 
 
@@ -132,23 +145,36 @@ def snapshot(tables: Tables) -> promises.Snapshot:
     """Return the tables as tests/promises.py reads them."""
     kinds = (items.EVENTS, items.LANES, items.BOOKINGS, items.WAITING_LIST)
     found = [[promises.plain(dict(item)) for item in tables.of(kind)] for kind in kinds]
-    return promises.Snapshot(found[0][0], *found[1:])
+    return promises.Snapshot.of(found[0][0], *found[1:])
+
+
+def in_list(tables: Tables) -> set[str]:
+    """Return the bookings that have an entry in the waiting list."""
+    return {one["bookingId"]["S"] for one in tables.of(items.WAITING_LIST) if "bookingId" in one}
 
 
 def check_change(
-    before: Tables, change: Change, owed: Mapping[str, frozenset[str]], together: frozenset[str] = frozenset()
+    before: Tables,
+    change: Change,
+    owed: Mapping[str, frozenset[str]],
+    together: frozenset[str] = frozenset(),
+    *,
+    cancelled: bool = False,
 ) -> None:
-    """Check P4 and P5 where somebody gets a ticket.
+    """Check P4 and P5 where somebody gets a ticket, and O3 where somebody gets a ticket or a place.
 
     `owed` says, by bookingId, who had been told to wait before it was asked for; `together`, who gets a ticket in the
-    same transaction, which is at the same moment. Raises Violation.
+    same transaction, which is at the same moment; `cancelled`, that the organiser was told that the event is
+    cancelled. Raises Violation.
     """
     old, new = change
     assert new is not None, "bookings are never deleted"
     got, had = items.to_booking(new), items.to_booking(old) if old else None
+    if cancelled and got.is_active:
+        raise Violation(f"O3: {got.booking_id} is {got.status} after the event was cancelled")
     if got.status is not Status.CONFIRMED:
         return
-    waiting = {entry["bookingId"]["S"] for entry in before.of(items.WAITING_LIST)}
+    waiting = in_list(before)
     if waiting and (had is None or had.status is not Status.WAITING):
         raise Violation(f"P4: {got.booking_id} got a ticket directly while {sorted(waiting)} wait")
     if overtaken := (waiting - together) & owed.get(got.booking_id, frozenset()):
@@ -178,6 +204,8 @@ def check_answer(asked: Asked, result: Result, tables: Tables, *, faults: bool) 
         return
     if isinstance(operation, Patch):
         _check_change(asked, result)
+    elif isinstance(operation, Abandon):
+        _check_cancelled(operation, result, tables)
     elif operation.user is not None:
         _check_claim(operation, result, since, tables)
 
@@ -200,6 +228,8 @@ def _check_claim(operation: Operation, result: Result, since: Standing, tables: 
 
 def check_repetition(operation: Operation, result: Result, again: Result, tables: Tables) -> None:
     """Check that the same request, sent again when all is quiet, gets the same answer as far as it still holds."""
+    if isinstance(operation, Abandon) and not result.error:
+        _check_cancelled(operation, again, tables, result.value.event.cancelled_at)
     now = current(tables, operation.user)
     if now is None or result.error or not isinstance(operation, (Book, Cancel)):
         return
@@ -216,6 +246,8 @@ def check_repetition(operation: Operation, result: Result, again: Result, tables
 def check_repeated_change(operation: Patch, result: Result, again: Result) -> None:
     """Check that the same change, sent again when all is quiet, is answered as it was. Raises Violation."""
     told, repeated = result.value, again.value
+    if isinstance(again.error, EventCancelled):
+        return  # the world has moved on
     if isinstance(told, Availability) and items.event_item(told.event) != items.event_item(
         replace(repeated.event, revision=told.event.revision)
     ):
@@ -258,6 +290,14 @@ def _check_change(asked: Asked, result: Result) -> None:
         raise Violation(f"O2: {asked.operation.name} was answered {result.error or told!r}")
     if told.total_tickets != told.event.total_tickets:
         raise Violation(f"O2: {asked.operation.name} was told {told}")
+
+
+def _check_cancelled(operation: Operation, result: Result, tables: Tables, cancelled_at: str | None = None) -> None:
+    """Check that the organiser is told what is true, and the same each time."""
+    stored = event_of(tables).cancelled_at
+    told = None if result.error else result.value.event.cancelled_at
+    if told is None or told != stored or told != (cancelled_at or told):
+        raise Violation(f"O3: {operation.name} was told {result}, and the event was cancelled at {stored}")
 
 
 def _check_refusal(operation: Operation, error: Exception, since: Standing, now: Booking | None) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 from shared import (
+    abandonment,
     audit,
     cancellation,
     change,
@@ -40,8 +41,8 @@ from tests.proof.stand_in import TRANSACT, UPDATE, WRITES, refusal
 REQUESTS_MAX = 200  # of one operation: more would be a loop without an end
 
 _ROOMS = (
-    audit, cancellation, change, claims, dynamodb, events, items, limit, office, promotion, sale, settle, telemetry,
-    waiting_list, window,
+    abandonment, audit, cancellation, change, claims, dynamodb, events, items, limit, office, promotion, sale, settle,
+    telemetry, waiting_list, window,
 )  # fmt: skip
 
 

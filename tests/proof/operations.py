@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
-from shared import change, events, office, promotion
+from shared import abandonment, change, events, office, promotion
 from shared.dynamodb import Deadline
 from shared.model import Event, Terms
 
@@ -150,7 +150,7 @@ class Patch(Operation):
 
 @dataclass(frozen=True)
 class Promote(Operation):
-    """The promoter on a batch of records of a stream: what it is told of each is its lane, or its event."""
+    """The promoter on a batch of records of the Bookings stream: what it is told of each is its lane."""
 
     parts: tuple[str, ...] = ()
 
@@ -168,13 +168,47 @@ class Promote(Operation):
         return promotion.settle_batch(records, deadline.at_s)
 
 
+@dataclass(frozen=True)
+class Abandon(Operation):
+    """POST /events/{eventId}/cancel. Nobody asks again: the background does what is left."""
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "cancel event"."""
+        return f"cancel event{self.tag}"
+
+    def call(self, deadline: Deadline) -> Any:
+        """Cancel the event."""
+        return abandonment.cancel_event(EVENT, deadline)
+
+
+@dataclass(frozen=True)
+class Follow(Operation):
+    """What follows from a batch of records of the Events stream: what it is told of each is its event."""
+
+    parts: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return "background"."""
+        return f"background{self.tag}"
+
+    def call(self, deadline: Deadline) -> list[str]:
+        """Empty or settle the event; `deadline` is that of the invocation."""
+        records = [
+            {"dynamodb": {"Keys": {_key_of(part): {"S": part}}, "SequenceNumber": str(number)}}
+            for number, part in enumerate(self.parts)
+        ]
+        return promotion.follow_batch(records, deadline.at_s)
+
+
 def _key_of(part: str) -> str:
     return "eventId" if part == EVENT else "laneId"
 
 
 @dataclass(frozen=True)
 class Sweep(Operation):
-    """The sweep of sold-out events."""
+    """The sweep of sold-out and cancelled events."""
 
     @property
     def name(self) -> str:

@@ -31,6 +31,7 @@ _CHECKED_BY = {
     "P8": "every search with a crash",
     "O1": "every claim as it is made",
     "O2": "every last step of a change with no other under way, and every end",
+    "O3": "every change; and every end, as P6",
 }
 
 

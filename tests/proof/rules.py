@@ -7,10 +7,12 @@ from typing import Any
 from unittest.mock import patch
 
 from shared import (
+    abandonment,
     audit,
     cancellation,
     change,
     dynamodb,
+    events,
     items,
     promotion,
     sale,
@@ -18,9 +20,10 @@ from shared import (
     waiting_list,
     window,
 )
-from shared.claims import NewClaim
+from shared.claims import NewClaim, read_booking
 from shared.dynamodb import Deadline, Refused, TransactItem
 from shared.model import (
+    Availability,
     Booking,
     BookingChanged,
     Entry,
@@ -32,6 +35,12 @@ from shared.model import (
 )
 from tests.proof.explore import Scenario
 from tests.proof.scenarios import (
+    ABANDON_AND_BOOK,
+    ABANDON_AND_LATE_TAKE,
+    ABANDON_AND_RELEASE,
+    ABANDON_AND_SWEEP,
+    ABANDON_LANES,
+    ABANDON_SOLD_OUT,
     CALM,
     CANCELS_TWICE,
     COMES_AND_GOES,
@@ -209,15 +218,89 @@ def _not_on_sale_is_empty(*_: Any) -> None:
     return None
 
 
-def _filters_of_bookings_only() -> Filters:
-    return tuple(one for one in FILTERS if "status" in one["dynamodb"]["NewImage"])
+def _filters_without_changes() -> Filters:
+    return FILTERS._replace(events=tuple(one for one in FILTERS.events if "cancelledAt" in str(one)))
+
+
+def _filters_without_cancellations() -> Filters:
+    return FILTERS._replace(events=tuple(one for one in FILTERS.events if "cancelledAt" not in str(one)))
+
+
+def _mark_nothing(_event: Event, _lanes: list[Lane], _deadline: Deadline) -> None:
+    pass
+
+
+def _mark_home_only(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
+    _mark(event, lanes[:1], deadline)
+
+
+def _cancel_event_before_its_lanes(event_id: str, deadline: Deadline) -> Availability:
+    with patch.object(abandonment, "_mark", _mark_nothing):
+        return _cancel_event(event_id, deadline)
+
+
+def _cancel_lanes_first(event_id: str, deadline: Deadline) -> Availability:
+    event, lanes = events.read_with_lanes(events.read_event(event_id, deadline), deadline)
+    _mark(replace(event, cancelled_at="then"), lanes, deadline)
+    return _cancel_event(event_id, deadline)
+
+
+def _empty_before_marking(event_id: str, deadline: Deadline) -> bool:
+    event, lanes = events.read_with_lanes(events.read_event(event_id, deadline), deadline)
+    if event.emptied_at is None:
+        abandonment._cancel_claims(event, deadline)  # noqa: SLF001
+        _mark(event, lanes, deadline)
+        abandonment._mark_emptied(event, deadline)  # noqa: SLF001
+    return True
+
+
+def _empty_without_marking(event_id: str, deadline: Deadline) -> bool:
+    with patch.object(abandonment, "_mark", _mark_nothing):
+        return _empty(event_id, deadline)
+
+
+def _cancel_first(event: Event, bookings: Sequence[Booking], deadline: Deadline) -> int:
+    return _cancel_all(event, bookings[:1], deadline)
+
+
+def _cancel_all_at_first_try(event: Event, bookings: Sequence[Booking], deadline: Deadline) -> int:
+    dynamodb.commit(cancellation._give_back(event, bookings, ""), deadline)  # noqa: SLF001
+    return len(bookings)
+
+
+def _follow_batch_without_report(records: Sequence[dict[str, Any]], time_left_s: float) -> list[str]:
+    _follow_batch(records, time_left_s)
+    return []
+
+
+def _no_cancelled_events(_deadline: Deadline) -> Iterator[items.Item]:
+    return iter(())
+
+
+def _read_lanes_only(event: Event, deadline: Deadline) -> tuple[Event, list[Lane]]:
+    return event, events.read_lanes(event, deadline)
+
+
+def _audit_without_the_event(event: Event, deadline: Deadline) -> Any:
+    with patch.object(events, "read_with_lanes", _read_lanes_only):
+        return _audit(event, deadline)
+
+
+def _refused_in_no_doubt(claim: NewClaim, refusal: TicketOfficeError, deadline: Deadline) -> Booking:
+    if standing := claim.met(read_booking(claim.event, claim.user_id, deadline)):
+        return standing
+    raise refusal
+
+
+_mark, _cancel_event, _empty = abandonment._mark, abandonment.cancel_event, abandonment.empty  # noqa: SLF001
+_cancel_all, _follow_batch = cancellation.cancel_all, promotion.follow_batch
 
 
 def _filters_without(status: str) -> Filters:
     def wants(one: Mapping[str, Any]) -> bool:
         return status in one["dynamodb"]["NewImage"].get("status", {"S": ()})["S"]
 
-    return tuple(one for one in FILTERS if not wants(one))
+    return FILTERS._replace(bookings=tuple(one for one in FILTERS.bookings if not wants(one)))
 
 
 def _bounded(scenario: Scenario, bounds: tuple[int, int] = CALM) -> Scenario:
@@ -279,7 +362,7 @@ RULES = (
     ),
     Rule(
         "a change of tickets reaches the promoter", "template.yaml",
-        RAISED_ON_LANES, filters=_filters_of_bookings_only(),
+        RAISED_ON_LANES, filters=_filters_without_changes(),
     ),
     Rule(
         "tickets that were taken in vain are put back", "shared/change.py",
@@ -301,5 +384,50 @@ RULES = (
     Rule(
         "the audit reads the lanes before it settles", "shared/audit.py",
         SWEEP_AND_RELEASE, audit, "audit", _audit_after_settling,
+    ),
+    Rule(
+        "an event is marked as cancelled before its lanes", "shared/abandonment.py",
+        ABANDON_AND_BOOK, abandonment, "cancel_event", _cancel_lanes_first,
+    ),
+    Rule(
+        "the organiser is told when the lanes are marked", "shared/abandonment.py",
+        ABANDON_AND_BOOK, abandonment, "cancel_event", _cancel_event_before_its_lanes,
+    ),
+    Rule("every lane is marked", "shared/abandonment.py", ABANDON_LANES, abandonment, "_mark", _mark_home_only),
+    Rule(
+        "the background marks the lanes that are not", "shared/abandonment.py",
+        _bounded(ABANDON_AND_BOOK, CRASH), abandonment, "empty", _empty_without_marking,
+    ),
+    Rule(
+        "the background marks the lanes before it reads a claim", "shared/abandonment.py",
+        ABANDON_AND_BOOK, abandonment, "empty", _empty_before_marking,
+    ),
+    Rule(
+        "an event is emptied when all its claims are cancelled", "shared/abandonment.py",
+        ABANDON_SOLD_OUT, abandonment, "cancel_all", _cancel_first,
+    ),
+    Rule(
+        "claims that a refusal leaves are tried again", "shared/cancellation.py",
+        ABANDON_AND_RELEASE, abandonment, "cancel_all", _cancel_all_at_first_try,
+    ),
+    Rule(
+        "the cancellation of an event reaches the background", "template.yaml",
+        ABANDON_SOLD_OUT, filters=_filters_without_cancellations(),
+    ),
+    Rule(
+        "an event that could not be emptied comes again", "shared/promotion.py",
+        _bounded(ABANDON_SOLD_OUT, FAULT), promotion, "follow_batch", _follow_batch_without_report,
+    ),
+    Rule(
+        "the sweep empties cancelled events", "shared/promotion.py",
+        _bounded(ABANDON_SOLD_OUT, FAULT), promotion, "_cancelled_events", _no_cancelled_events,
+    ),
+    Rule(
+        "the audit reads anew whether the event was cancelled", "shared/audit.py",
+        ABANDON_AND_SWEEP, audit, "audit", _audit_without_the_event,
+    ),
+    Rule(
+        "nobody is refused whose booking may be on its way", "shared/claims.py",
+        _bounded(ABANDON_AND_LATE_TAKE, FAULT), sale, "standing_or_raise", _refused_in_no_doubt, is_slow=True,
     ),
 )  # fmt: skip

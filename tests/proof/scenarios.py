@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.proof.explore import Scenario
-from tests.proof.operations import MOMENT, Book, Cancel, Open, Patch, Sweep
+from tests.proof.operations import MOMENT, Abandon, Book, Cancel, Open, Patch, Sweep
 
 CALM = (0, 0)  # crashes and faults in one schedule, at the most
 CRASH = (1, 0)
@@ -163,7 +163,7 @@ LATE_JOINER = Scenario(
     (),
     before=(books(_ANN), books(_BEN)),
     begun=(
-        (books("eve"), "WaitingList"),
+        (books("eve"), "Put WaitingList"),
         *((books(user), None) for user in (_CAT, _DAN)),
         *((cancels(user), None) for user in (_ANN, _BEN)),
     ),
@@ -176,7 +176,7 @@ GROWING_PAGE = Scenario(
     (books("dan"),),
     before=(books("ann"), books("bob"), books("cat"), books("xen")),
     begun=(
-        (books("eve"), "WaitingList"),
+        (books("eve"), "Put WaitingList"),
         (books("mia"), None),
         *((cancels(user), None) for user in ("ann", "bob", "cat")),
     ),
@@ -206,7 +206,7 @@ SWEEP_AND_JOINS = Scenario(
     "The sweep comes while two join",
     (Sweep(),),
     before=_SOLD_OUT,
-    begun=((books("cat"), "WaitingList"), (books("dan"), "WaitingList")),
+    begun=((books("cat"), "Put WaitingList"), (books("dan"), "Put WaitingList")),
 )
 SWEEP_AND_LEAVES = Scenario(
     "The sweep comes while both who wait leave",
@@ -221,6 +221,57 @@ SWEEP_AND_LANES = Scenario(
     lanes=2,
 )
 
+_ABANDONS = Abandon()
+ABANDON_AND_BOOK = Scenario("The event is cancelled while a user books", (_ABANDONS, books("ann")))
+ABANDON_LAST_TICKET = Scenario(
+    "The event is cancelled while two users want the last ticket", (_ABANDONS, books("ann"), books("bob"))
+)
+ABANDON_SOLD_OUT = Scenario(
+    "The event is cancelled when one has the ticket and another waits", (_ABANDONS,), before=_SOLD_OUT
+)
+ABANDON_TWICE = Scenario("The event is cancelled twice", (_ABANDONS, Abandon(" too")), before=_SOLD_OUT)
+ABANDON_AND_RELEASE = Scenario(
+    "The event is cancelled while a ticket is released to one who waits", (_ABANDONS, cancels("ann")), before=_SOLD_OUT
+)
+ABANDON_AND_PROMOTE = Scenario(
+    "The event is cancelled while one who waits is promoted", (_ABANDONS,), before=_SOLD_OUT, begun=_RELEASED
+)
+ABANDON_AND_LEAVE = Scenario(
+    "The event is cancelled while who waits leaves", (_ABANDONS, cancels("bob")), before=_SOLD_OUT
+)
+ABANDON_AND_JOIN = Scenario(
+    "The event is cancelled while another joins", (_ABANDONS,), before=_SOLD_OUT, begun=((books("cat"), "WaitingList"),)
+)
+ABANDON_AND_COME_BACK = Scenario(
+    "The event is cancelled while a user cancels and comes back",
+    (_ABANDONS, cancels("ann"), books("ann", " again")),
+    before=(books("ann"),),
+    tickets=2,
+)
+ABANDON_LANES = Scenario(
+    "An event of two lanes is cancelled while a user books",
+    (_ABANDONS, books(_CAT)),
+    before=(books(_ANN), books(_BEN)),
+    tickets=3,
+    lanes=2,
+)
+ABANDON_AND_LATE_TAKE = Scenario(
+    "The event is cancelled while a booking is on its way, and the ticket comes and goes",
+    (_ABANDONS, cancels("cat")),
+    begun=((books("ann"), "Bookings"), (books("cat"), None)),
+)
+ABANDON_AND_RENAME = Scenario("The event is cancelled while it gets another name", (_ABANDONS, changes(name="A")))
+ABANDON_AND_RAISE = Scenario(
+    "The event is cancelled while it gets another ticket, for which somebody waits",
+    (_ABANDONS, changes(total_tickets=2)),
+    before=_SOLD_OUT,
+)
+ABANDON_AND_SWEEP = Scenario(
+    "The sweep comes while the event is cancelled, and a ticket is free",
+    (_ABANDONS, Sweep()),
+    before=_SOLD_OUT,
+    begun=_RELEASED,
+)
 EARLIER, LATER = "2026-05-01T17:00:00.000Z", "2026-05-01T19:00:00.000Z"  # than MOMENT, when all others ask
 RAISED_FOR_WAITING = Scenario(
     "A sold-out event gets another ticket while one waits and another books",
@@ -384,7 +435,7 @@ PLANS = (
     Plan(SWEEP_AND_RELEASES, short=(), whole=(CALM,)),
     Plan(SWEEP_AND_JOINS, short=(), whole=(CALM,)),
     Plan(SWEEP_AND_LANES, short=(), whole=(CALM,)),
-    Plan(RAISED_FOR_WAITING, whole=(CRASH, FAULT)),
+    Plan(RAISED_FOR_WAITING, short=(), whole=(CALM,)),
     Plan(RAISED_AND_RELEASED, whole=(CRASH, FAULT)),
     Plan(RAISED_AT_LAST_TICKET, short=(), whole=(CALM,)),
     Plan(RAISED_ON_LANES, short=_ALL, whole=(BOTH,)),
@@ -405,6 +456,20 @@ PLANS = (
     Plan(LIMITED, short=_ALL, whole=(BOTH,)),
     Plan(LIMITED_TO_NOBODY, whole=(CRASH, FAULT)),
     Plan(UNLIMITED, whole=(CRASH, FAULT)),
+    Plan(ABANDON_AND_BOOK, short=_ALL),
+    Plan(ABANDON_LAST_TICKET, short=(), whole=(CALM,)),
+    Plan(ABANDON_SOLD_OUT, short=_ALL, whole=(BOTH,)),
+    Plan(ABANDON_TWICE, short=(CALM, CRASH), whole=(FAULT,)),
+    Plan(ABANDON_AND_RELEASE, whole=(CRASH, FAULT)),
+    Plan(ABANDON_AND_PROMOTE, whole=(CRASH, FAULT)),
+    Plan(ABANDON_AND_LEAVE, whole=(CRASH, FAULT)),
+    Plan(ABANDON_AND_JOIN, whole=(CRASH, FAULT)),
+    Plan(ABANDON_AND_COME_BACK, short=(), whole=(CALM,)),
+    Plan(ABANDON_LANES, whole=(CRASH, FAULT)),
+    Plan(ABANDON_AND_LATE_TAKE, short=(), whole=(CALM,)),
+    Plan(ABANDON_AND_RENAME, short=_ALL),
+    Plan(ABANDON_AND_RAISE, whole=(CRASH, FAULT)),
+    Plan(ABANDON_AND_SWEEP, short=(), whole=(CALM,)),
     Plan(SWEEP_AND_RAISES, short=(), whole=(CALM,)),
     Plan(CROWD, short=()),  # far too many schedules: only walks go through it
 )

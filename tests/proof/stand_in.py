@@ -23,11 +23,14 @@ WRITES = (TRANSACT, UPDATE)
 _TABLES = {table.name: table.arguments for table in load().tables}
 _KEYS = {name: tuple(part["AttributeName"] for part in table["KeySchema"]) for name, table in _TABLES.items()}
 _INDEXES = {
-    index["IndexName"]: tuple(part["AttributeName"] for part in index["KeySchema"])
+    index["IndexName"]: (
+        tuple(part["AttributeName"] for part in index["KeySchema"]),
+        tuple(index["Projection"].get("NonKeyAttributes", ())),
+    )
     for table in _TABLES.values()
     for index in table.get("GlobalSecondaryIndexes", ())
 }
-_STREAMED = tuple(load().stream(f"PromoteFunction{of}").table for of in ("Bookings", "Events"))
+_STREAMED = tuple(load().stream(name).table for name in ("PromoteFunctionBookings", "FollowFunctionEvents"))
 
 _interned: dict[tuple[Any, ...], Item] = {}
 
@@ -120,12 +123,12 @@ def _query(tables: Tables, request: Mapping[str, Any]) -> Effect:
 
 def _scan(tables: Tables, request: Mapping[str, Any]) -> Effect:
     _only(request, "TableName", "IndexName", "Segment", "TotalSegments")
-    attributes = _INDEXES[request["IndexName"]]
+    keys, others = _INDEXES[request["IndexName"]]
+    segment, segments = request.get("Segment", 0), request.get("TotalSegments", 1)
     items = [
-        {name: item[name] for name in attributes}
+        {name: item[name] for name in (*keys, *others) if name in item}
         for item in tables.of(request["TableName"])
-        if all(name in item for name in attributes)
-        and zlib.crc32(str(item[attributes[0]]).encode()) % request["TotalSegments"] == request["Segment"]
+        if all(name in item for name in keys) and zlib.crc32(str(item[keys[0]]).encode()) % segments == segment
     ]
     return Effect(tables, {"Items": items})
 

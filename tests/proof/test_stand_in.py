@@ -16,8 +16,12 @@ from shared.wire import RequestFailed
 from tests.proof.conditions import name_of
 from tests.proof.explore import Scenario, start
 from tests.proof.lambdas import Node, Request, simulated
-from tests.proof.operations import EVENT, Open, Operation, Sweep
+from tests.proof.operations import EVENT, Abandon, Open, Operation, Sweep
 from tests.proof.scenarios import (
+    ABANDON_AND_JOIN,
+    ABANDON_AND_PROMOTE,
+    ABANDON_AND_RELEASE,
+    ABANDON_SOLD_OUT,
     ADVANCED,
     BOOKS_TWICE,
     CANCELS_TWICE,
@@ -51,7 +55,7 @@ Outcome = tuple[str, ...]  # a transaction's name, and what each of its items sa
 _TABLES = (items.EVENTS, items.LANES, items.BOOKINGS, items.WAITING_LIST)
 _WALKED = (
     RELEASE_AND_JOIN, SWEEP_AND_LEAVES, LATE_JOINER, ADVANCED, LIMITED, LOWERED_AND_PUT_BACK, PROLONGED,
-    RAISED_ON_LANES,
+    RAISED_ON_LANES, ABANDON_AND_JOIN, ABANDON_AND_RELEASE,
 )  # fmt: skip
 _LANES_MAX = _STRIPES_MAX = 2
 _STATES_MAX = 2_000  # of a scenario, when looking for outcomes
@@ -79,6 +83,11 @@ _OUTCOMES = {
     ("release", _NO, _OK),
     ("leave", _OK, _OK, _OK),
     ("leave", _NO, _OK, _OK),
+    # Of a cancelled event: lanes refuse joins, and claims are cancelled several at once.
+    ("join", _OK, _OK, _NO),
+    ("leave", _OK, _OK, _OK, _OK),
+    ("leave", _NO, _OK, _OK, _OK),
+    ("leave", _OK, _OK, _OK, _OK, _OK, _OK),
     ("change lane", _OK),
     ("change lane", _NO),
     ("change event", _OK),
@@ -105,7 +114,7 @@ class Engine:
             (items.lane_key(EVENT, lane), items.LANES) for lane in range(_LANES_MAX)
         ]:
             self.client.delete_item(TableName=table, Key=key)
-        for item in self._entries():
+        for item in self._waiting_list():
             key = {"stripeId": item["stripeId"], "sequence": item["sequence"]}
             self.client.delete_item(TableName=items.WAITING_LIST, Key=key)
         for lane in range(_LANES_MAX):
@@ -133,7 +142,7 @@ class Engine:
             items.EVENTS: self._query(items.EVENTS, "eventId", EVENT),
             items.LANES: [item for lane in lanes for item in self._query(items.LANES, "laneId", lane)],
             items.BOOKINGS: [item for lane in lanes for item in self._query(items.BOOKINGS, "laneId", lane)],
-            items.WAITING_LIST: self._entries(),
+            items.WAITING_LIST: self._waiting_list(),
         }
 
     def stream_from_now(self) -> Iterator[Any]:
@@ -153,8 +162,8 @@ class Engine:
             for record in self._streams.get_records(ShardIterator=position)["Records"]:
                 yield record["dynamodb"].get("OldImage"), record["dynamodb"].get("NewImage")
 
-    def _entries(self) -> list[Any]:
-        stripes = [items.stripe_id(EVENT, stripe) for stripe in range(_STRIPES_MAX)]
+    def _waiting_list(self) -> list[Any]:
+        stripes = [items.stripe_id(EVENT, stripe) for stripe in range(_STRIPES_MAX)] + [f"{EVENT}#tail"]
         return [item for stripe in stripes for item in self._query(items.WAITING_LIST, "stripeId", stripe)]
 
     def _query(self, table: str, key: str, value: str) -> list[Any]:
@@ -178,6 +187,7 @@ def test_every_transaction_has_each_of_its_outcomes_on_both(engine: Engine) -> N
         for scenario in (
             LEFT_AND_BOOKS_TWICE, BOOKS_TWICE, CANCELS_TWICE, COMES_BACK, CROWDED_LANES, HEIR_COMES_BACK, HEIR_LEAVES,
             LATE_JOINER, OPENED_TWICE, RELEASE_AND_JOIN, CLOSED_AND_JOINED, LOWERED_AND_BOOKED, RENAMED_TWICE,
+            ABANDON_AND_JOIN, ABANDON_AND_PROMOTE, ABANDON_AND_RELEASE, ABANDON_SOLD_OUT,
         ):  # fmt: skip
             for world, step in _moments(scenario):
                 if step.request and step.request.operation == TRANSACT:
@@ -202,7 +212,7 @@ _CHANGES = (
     *(changes(opens_at=moment) for moment in (None, LATER)),
     changes(name="Another", closes_at=LATER, waiting_list_limit=1),
 )
-_OPERATIONS = st.sampled_from([*map(books, _USERS), *map(cancels, _USERS), *_CHANGES, Sweep()])
+_OPERATIONS = st.sampled_from([*map(books, _USERS), *map(cancels, _USERS), *_CHANGES, Sweep(), Abandon()])
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
@@ -254,7 +264,7 @@ def _same(engine: Engine, tables: Tables, request: Request) -> Effect:
 
 
 def _of_the_event(found: list[Any]) -> list[Any]:
-    """Leave out what other tests left: the index of sold-out events shows all of them."""
+    """Leave out what other tests left: the indexes of sold-out and cancelled events show all of them."""
     return [item for item in found if item.get("eventId", {"S": EVENT})["S"] == EVENT]
 
 

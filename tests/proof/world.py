@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 from local import patterns
 from local.template import load
-from shared import items
-from shared.model import Status, TryAgain
+from shared.model import EventCancelled, Status, TryAgain
 from tests.proof.judge import (
     NOTHING_MADE,
     Asked,
@@ -17,19 +16,27 @@ from tests.proof.judge import (
     check_change,
     check_tables,
     check_window,
+    in_list,
     is_change_of_organiser,
     standing,
     told_to_wait,
     true_refusals,
 )
 from tests.proof.lambdas import Answer, Node, Request, Result
-from tests.proof.operations import Book, Patch, Promote
+from tests.proof.operations import Abandon, Book, Follow, Patch, Promote
 from tests.proof.stand_in import Change, Effect, Tables
 
-Filters = tuple[Mapping[str, Any], ...]
-FILTERS: Filters = tuple(
-    pattern for of in ("Bookings", "Events") for pattern in load().stream(f"PromoteFunction{of}").patterns
-)
+Patterns = tuple[Mapping[str, Any], ...]
+
+
+class Filters(NamedTuple):
+    """Which records of the two streams reach whom: the promoters, and the background."""
+
+    bookings: Patterns
+    events: Patterns
+
+
+FILTERS = Filters(load().stream("PromoteFunctionBookings").patterns, load().stream("FollowFunctionEvents").patterns)
 
 
 class Client(NamedTuple):
@@ -55,7 +62,8 @@ class World(NamedTuple):
 
     tables: Tables
     clients: tuple[Client | None, ...] = ()  # None: an idle promoter, or one who is gone
-    queues: tuple[tuple[str, ...], ...] = ()  # by promoter: the lanes or events of the records it has not had yet
+    # By promoter: the lanes of the records it has not had yet; and at last the events of the background's.
+    queues: tuple[tuple[str, ...], ...] = ()
     flying: tuple[Flying, ...] = ()
     crashes: int = 0  # still to come, at the most
     faults: int = 0
@@ -65,10 +73,11 @@ class World(NamedTuple):
     # By bookingId: those told to wait before it was asked for.
     owed: frozenset[tuple[str, frozenset[str]]] = frozenset()
     made: Made = NOTHING_MADE
+    cancelled: bool = False  # the organiser was told that the event is cancelled
 
     @property
     def first_promoter(self) -> int:
-        """Return the number of the first promoter: they are the last of the clients, one for each queue."""
+        """Return the number of the first promoter: they and the background are the last clients, one for each queue."""
         return len(self.clients) - len(self.queues)
 
     @property
@@ -82,7 +91,7 @@ class World(NamedTuple):
         return self._replace(clients=(*self.clients[:number], client, *self.clients[number + 1 :]))
 
     def with_records(self, number: int, parts: Iterable[str]) -> "World":
-        """Return the world with these records in the queue of the promoter with this number, and no others."""
+        """Return the world with these records in the queue of the client with this number, and no others."""
         place = number - self.first_promoter
         return self._replace(queues=(*self.queues[:place], tuple(parts), *self.queues[place + 1 :]))
 
@@ -100,8 +109,10 @@ def begun(world: World, number: int) -> World:
 
 
 def invoked(world: World, number: int) -> World:
-    """Let an idle promoter have all the records of its queue."""
-    operation = Promote(str(number - world.first_promoter), parts=world.queues[number - world.first_promoter])
+    """Let an idle promoter, or the idle background, have all the records of its queue."""
+    place = number - world.first_promoter
+    parts = world.queues[place]
+    operation = Follow(parts=parts) if place == len(world.queues) - 1 else Promote(str(place), parts=parts)
     return world.with_client(number, Client(Node.of(operation))).with_records(number, ())
 
 
@@ -117,15 +128,18 @@ def changed(world: World, name: str, effect: Effect, filters: Filters) -> World:
     got = (new for _, new in effect.changes if new and new["status"]["S"] == Status.CONFIRMED)
     together = frozenset(booking["bookingId"]["S"] for booking in got)
     for change in effect.changes:
-        check_change(world.tables, change, owed, together)
+        check_change(world.tables, change, owed, together, cancelled=world.cancelled)
         made = made.plus(name, change)
     check_tables(effect.tables)
     check_window(world.tables, effect.tables, effect.changes)
     after = _noted(world._replace(tables=effect.tables, made=made))
-    if any(is_change_of_organiser(change) for change in effect.events) and not _others_change(world, name):
-        check_tables(effect.tables, changed=True)
+    if any(is_change_of_organiser(change) for change in effect.events):
+        if world.cancelled:
+            raise Violation(f"O3: {name} changed the event after it was cancelled")
+        if not _others_change(world, name):
+            check_tables(effect.tables, changed=True)
     if effect.changes:
-        waiting = {entry["bookingId"]["S"] for entry in effect.tables.of(items.WAITING_LIST)}
+        waiting = in_list(effect.tables)
         still_owed = frozenset((one, still) for one, owes in world.owed if (still := owes & waiting))
         after = after._replace(told=world.told & waiting, owed=still_owed)
     for change in (*effect.changes, *effect.events):
@@ -140,31 +154,36 @@ def answered(world: World, number: int, answer: Answer) -> World:
     node = client.node.after(answer)
     if isinstance(node.following, Request):
         return world.with_client(number, client._replace(node=node))
-    if isinstance(node.operation, Promote):
-        return _promoted(world, number, node.operation, node.following)
+    if isinstance(node.operation, Promote | Follow):
+        return _done(world, number, node.operation, node.following)
+    if isinstance(node.operation, Abandon) and not node.following.error:
+        world = world._replace(cancelled=True)
+    if isinstance(node.following.error, EventCancelled):
+        world = world._replace(made=world.made.nothing_by(node.operation.name))
     patches = sum(one is not None and isinstance(one.node.operation, Patch) for one in world.clients)
     asked = Asked(node.operation, client.since, client.refusals, has_rivals=patches > 1)
     check_answer(asked, node.following, world.tables, faults=world.is_faulty)
-    waiting = {entry["bookingId"]["S"] for entry in world.tables.of(items.WAITING_LIST)}
+    waiting = in_list(world.tables)
     told = waiting & set(told_to_wait(node.following))
     return world.with_client(number, client._replace(node=node))._replace(told=world.told | told)
 
 
 def died(world: World, number: int) -> World:
-    """End a client without a word. A user asks again, to a promoter the same records come again."""
+    """End a client without a word. A user asks again; to who works by records the same come again."""
     client = world.clients[number]
     assert client is not None
     operation = client.node.operation
-    if isinstance(operation, Promote):
+    if isinstance(operation, Promote | Follow):
         place = number - world.first_promoter
         return world.with_client(number, None).with_records(number, (*operation.parts, *world.queues[place]))
     again = Client(Node.of(operation.repeated())) if operation.is_asked_again else None
     return world.with_client(number, again)
 
 
-def _promoted(world: World, number: int, operation: Promote, result: Result) -> World:
+def _done(world: World, number: int, operation: Promote | Follow, result: Result) -> World:
     if result.error or (result.value and not world.is_faulty):
-        raise Violation(f"P6: {operation.name} gave up: {', '.join(result.failures)}")
+        promise = "O3" if isinstance(operation, Follow) else "P6"
+        raise Violation(f"{promise}: {operation.name} gave up: {', '.join(result.failures)}")
     failed = tuple(operation.parts[int(sequence_number)] for sequence_number in result.value)
     place = number - world.first_promoter
     return world.with_client(number, None).with_records(number, (*failed, *world.queues[place]))
@@ -175,10 +194,12 @@ def _streamed(world: World, change: Change, filters: Filters) -> World:
     old, new = change
     assert new is not None, "neither bookings nor events are ever deleted"
     record = {"dynamodb": {"NewImage": new, **({"OldImage": old} if old else {})}}
-    if not world.queues or not patterns.matches(filters, record):
+    is_booking = "laneId" in new
+    if not world.queues or not patterns.matches(filters.bookings if is_booking else filters.events, record):
         return world
-    part = new["laneId"]["S"] if "laneId" in new else new["eventId"]["S"]
-    place = int(part.rpartition("#")[2] or 0) % len(world.queues) if "laneId" in new else 0
+    part = new["laneId"]["S"] if is_booking else new["eventId"]["S"]
+    background = len(world.queues) - 1
+    place = int(part.rpartition("#")[2]) % background if is_booking else background
     return world.with_records(world.first_promoter + place, (*world.queues[place], part))
 
 

@@ -21,7 +21,7 @@ def _sound() -> Snapshot:
     closed = {"closedAt": "t", "changes": 1}
     booking = {"eventId": "e", "bookingId": "b", "claim": 1}
     return Snapshot(
-        event={"eventId": "e", "totalTickets": 1, "lanes": 2, "stripes": 2, "soldOutAt": "t", "lastSequence": 1},
+        event={"eventId": "e", "totalTickets": 1, "lanes": 2, "stripes": 2, "soldOutAt": "t"},
         lanes=[
             {"laneId": "e#0", "tickets": 1, "available": 0, "waiting": 0, **closed},
             {"laneId": "e#1", "tickets": 0, "available": 0, "waiting": 1, **closed},
@@ -31,6 +31,7 @@ def _sound() -> Snapshot:
             {"laneId": "e#1", "userId": BEN, "status": "WAITING", "sequence": 1, "joinedAt": "t", **booking},
         ],
         entries=[{"stripeId": "e#1", "sequence": 1, "userId": BEN, "bookingId": "b", "joinedAt": "t"}],
+        last_drawn=1,
     )
 
 
@@ -50,12 +51,20 @@ FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
     "an entry in another place": ("P3", lambda found: found.entries[0].update(sequence=2)),
     "an entry in a strange stripe": ("P3", lambda found: found.entries[0].update(stripeId="e#0")),
     "a count that is out": ("P3", lambda found: found.lanes[0].update(waiting=1)),
-    "a number nobody drew": ("P3", lambda found: found.event.update(lastSequence=0)),
+    "a number nobody drew": ("P3", lambda found: vars(found).update(last_drawn=0)),
     "an open lane beside a list": ("P4", lambda found: found.lanes[0].pop("closedAt")),
     "a list that no sweep finds": ("P4", lambda found: found.event.pop("soldOutAt")),
     "a change that is half done": ("O2", lambda found: found.event.update(totalTickets=2)),
     "a lane that sells for longer": ("O2", lambda found: found.event.update(closesAt="t")),
     "a lane that sells later": ("O2", lambda found: found.lanes[1].update(opensAt="t")),
+    "a claim on a cancelled event": ("O3", lambda found: found.event.update(cancelledAt="t")),
+    "a claim on an emptied event": ("O3", lambda found: found.event.update(cancelledAt="t", emptiedAt="t")),
+    "a lane that is cancelled by itself": ("O3", lambda found: found.lanes[0].update(cancelledAt="t")),
+    "a cancelled event that nobody empties": ("O3", lambda found: found.event.update(cancelledAt="t")),
+    "an emptied event with a lane that is not cancelled": (
+        "O3",
+        lambda found: found.event.update(emptiedAt="t"),
+    ),
     "somebody who is stranded": ("P6", lambda found: (found.lanes[0].update(available=1), found.bookings.pop(0))),
 }
 
@@ -72,6 +81,16 @@ def test_a_forged_violation_is_noticed(forgery: str) -> None:
     found = copy.deepcopy(_sound())
     forge(found)
     assert promise in {line.partition(":")[0] for line in violations(found, drained=True)}
+
+
+def test_nobody_is_stranded_by_a_cancelled_event() -> None:
+    """P6: there is nothing to wait for; and O3 holds when the stream is drained."""
+    found = _sound()
+    found.event.update(cancelledAt="t")
+    found.lanes[0].update(available=1)
+    found.bookings.pop(0)
+    assert {line.partition(":")[0] for line in violations(found, drained=True)} == {"O3"}
+    assert violations(found, drained=False) == []
 
 
 def test_a_free_ticket_beside_the_list_is_no_violation_before_the_stream_is_drained() -> None:

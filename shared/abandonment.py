@@ -1,0 +1,127 @@
+"""Cancelling an event: nobody gets a ticket or a place any more, and in the background every claim is cancelled.
+
+    organiser        event            lanes            stream              background
+      │── cancel ────▶ │ ───────────────────────────────▶ │ ── record ───────▶ │
+      │── mark each lane ─────────────▶ │                                      │
+      ◀─ 202                            │ ◀── mark each lane that is not yet ──│
+                                        │     read the claims of each lane     │
+                                        │ ◀── cancel them, CLAIMS_MAX at once ─│
+                       │ ◀── emptied ──────────────────────────────────────────│
+
+The event is marked first, so that a crash before the last lane leaves a record that somebody finishes. A lane that is
+marked gives no ticket and no place, by the condition of every transaction that would; so what is read after the last
+was marked is all there ever will be, and no claim comes after it: docs/decisions/0010.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
+from shared import dynamodb, events, items, telemetry
+from shared.cancellation import CLAIMS_MAX, cancel_all
+from shared.dynamodb import Deadline
+from shared.items import Item
+from shared.model import Availability, Booking, Event, Lane, now
+from shared.telemetry import Metric
+
+CLAIMS_PER_S_MAX = 500  # a quarter of what a new table takes: the other events' bookings need the rest
+PAGE_CLAIMS = 100  # of each lane, in memory at once: 96 lanes hold some 20 MB
+
+
+def cancel_event(event_id: str, deadline: Deadline) -> Availability:
+    """Cancel an event for good: when this returns, nobody gets a ticket or a place any more (O3).
+
+    Safe to repeat and to stop anywhere: every step sets what is not set. What is left to do is done by `empty`.
+
+    Raises EventNotFound; TryAgain.
+    """
+    event = events.read_event(event_id, deadline)
+    moment = items.text(now())
+    cancelled = dynamodb.update(
+        deadline,
+        TableName=items.EVENTS,
+        Key=items.event_key(event_id),
+        UpdateExpression="SET cancelledAt = if_not_exists(cancelledAt, :now)",
+        ExpressionAttributeValues={":now": moment},
+        ReturnValues="UPDATED_NEW",
+    )
+    if cancelled["cancelledAt"] == moment:
+        telemetry.outcome(Metric.EVENT_CANCELLED, event_id=event_id)
+    event, lanes = events.read_with_lanes(event, deadline)
+    _mark(event, lanes, deadline)
+    return events.availability(event, lanes)
+
+
+def empty(event_id: str, deadline: Deadline) -> bool:
+    """Cancel all claims of a cancelled event; return whether it is such an event, which then has none.
+
+    Looks for active claims only, so whoever repeats it goes on where another stopped. One page of each lane is in
+    memory, and no more than CLAIMS_PER_S_MAX claims a second are cancelled: a million takes 34 minutes at the least.
+
+    Raises EventNotFound; TryAgain when the deadline passed before it was done.
+    """
+    event, lanes = events.read_with_lanes(events.read_event(event_id, deadline), deadline)
+    if event.cancelled_at is None:
+        return False
+    if event.emptied_at is None:
+        _mark(event, lanes, deadline)  # all of them, before the first claim is read (O3)
+        _cancel_claims(event, deadline)
+        _mark_emptied(event, deadline)
+    return True
+
+
+def _mark(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
+    """Let no lane give a ticket or a place any more, whatever is on its way; and tell those who settle."""
+    for lane in lanes:
+        if lane.cancelled_at is None:
+            _set_cancelled(event, items.LANES, items.lane_key(event.event_id, lane.number), deadline)
+    _set_cancelled(event, items.WAITING_LIST, items.tail_key(event), deadline)
+
+
+def _set_cancelled(event: Event, table: str, key: Item, deadline: Deadline) -> None:
+    assert event.cancelled_at is not None, "the event is marked before its parts"
+    dynamodb.update(
+        deadline,
+        TableName=table,
+        Key=key,
+        UpdateExpression="SET cancelledAt = if_not_exists(cancelledAt, :then)",
+        ExpressionAttributeValues={":then": items.text(event.cancelled_at)},
+    )
+
+
+def _cancel_claims(event: Event, deadline: Deadline) -> None:
+    """Cancel the claims of all lanes, in turns: so no partition has to take more than its share."""
+    began_s = time.monotonic()
+    cancelled = 0
+    lanes = [_active_claims(event, lane, deadline) for lane in range(event.lanes)]
+    while lanes:
+        for claims in tuple(lanes):
+            if some := list(islice(claims, CLAIMS_MAX)):
+                cancelled += cancel_all(event, some, deadline)
+                time.sleep(max(0.0, began_s + cancelled / CLAIMS_PER_S_MAX - time.monotonic()))
+            else:
+                lanes.remove(claims)
+
+
+def _active_claims(event: Event, lane: int, deadline: Deadline) -> Iterator[Booking]:
+    bookings = items.partition(items.BOOKINGS, "laneId", items.lane_id(event.event_id, lane))
+    for item in dynamodb.all_items("Query", deadline, **bookings, Limit=PAGE_CLAIMS):
+        booking = items.to_booking(item)
+        if booking.is_active:
+            yield booking
+
+
+def _mark_emptied(event: Event, deadline: Deadline) -> None:
+    moment = items.text(now())
+    emptied = dynamodb.update(
+        deadline,
+        TableName=items.EVENTS,
+        Key=items.event_key(event.event_id),
+        UpdateExpression="SET emptiedAt = if_not_exists(emptiedAt, :now)",
+        ExpressionAttributeValues={":now": moment},
+        ReturnValues="UPDATED_NEW",
+    )
+    events.remember(replace(event, emptied_at=str(emptied["emptiedAt"]["S"])))
+    if emptied["emptiedAt"] == moment:
+        telemetry.outcome(Metric.EVENT_EMPTIED, event_id=event.event_id)
