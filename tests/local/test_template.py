@@ -90,6 +90,8 @@ def test_the_projects_template_is_understood_as_a_whole() -> None:
         "POST /book",
         "POST /cancel",
         "GET /status/{eventId}",
+        "PATCH /events/{eventId}",
+        "POST /events/{eventId}/cancel",
         "GET /bookings",
         "GET /events",
         "GET /events/{eventId}/bookings",
