@@ -1,4 +1,5 @@
-# Every target does all of its own set-up, from git, make, python3 (3.11 or newer), node and npm.
+# Every target does all of its own set-up, from git, make, python3 (3.11 or newer), node and npm; `make test` also
+# wants a Chromium, and installs Debian's where there is none.
 # Environments are made from hash-locked requirements and are made anew when their lock changes.
 
 SHELL := bash
@@ -18,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL := -m pip install --quiet --no-deps --require-hashes --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format build proof bench benchmark scale dashboard lock clean
+.PHONY: help run test times lint format build proof bench benchmark scale describe dashboard recording lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -26,8 +27,11 @@ help: ## list the targets
 run: .venv/.run node_modules/.engine ## run the ticket office on this machine; ARGS="--port 8000 --data DIR"
 	@exec .venv/bin/python -m local $(ARGS)
 
-test: .venv/.dev .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator node_modules/.engine ## run all tests; ARGS="-k oversell" chooses
+test: .venv/.dev .venv/.chromium .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator node_modules/.engine ## run all tests; ARGS="-k oversell" chooses
 	@.venv/bin/python -m pytest $(ARGS)
+
+times: .venv/.dev .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator node_modules/.engine ## time the tests, folder by folder, and write it into docs/contributing.md
+	@.venv/bin/python scripts/time_tests.py $(ARGS)
 
 lint: .venv/.dev .venv-sam/.sam .venv-checkov/.checkov ## check style, types and the template
 	@.venv/bin/ruff check
@@ -55,14 +59,22 @@ benchmark: .venv/.dev .venv-docs/.docs node_modules/.engine ## measure speed in 
 	@.venv/bin/python -m bench --rounds 3 --write $(ARGS)
 	.venv/bin/python -m bench.profile
 	.venv/bin/python -m bench.report
+	.venv/bin/python -m bench.glance
 	.venv-docs/bin/python -m bench.charts
 
 scale: .venv/.dev .venv-docs/.docs ## simulate on-sales at AWS's limits, for 15 minutes; ARGS="joins turns" chooses
 	@.venv/bin/python -m bench.scale --write $(ARGS)
+	.venv/bin/python -m bench.glance
 	.venv-docs/bin/python -m bench.scale.charts
+
+describe: .venv/.dev ## write functions/describe/openapi.json from the descriptions beside the handlers
+	@.venv/bin/python scripts/describe.py
 
 dashboard: .venv-docs/.docs node_modules/.engine ## draw docs/dashboard.png from three minutes of a local run
 	@.venv-docs/bin/python scripts/draw_dashboard.py
+
+recording: .venv/.dev node_modules/.engine ## record the office in a terminal, and draw docs/recording.svg
+	@.venv/bin/python scripts/draw_recording.py
 
 lock: .venv-uv/.uv ## resolve requirements/*.in and package.json anew
 	@scripts/lock
@@ -89,6 +101,11 @@ endef
 .venv/.dev: requirements/dev.txt .venv/.run
 	@echo "Adding what tests and linters need"
 	.venv/bin/python $(PIP_INSTALL) $<
+	touch $@
+
+# For tests/browser. Of all tools it alone comes from the system's packages: no registry of libraries has it.
+.venv/.chromium: .venv/.dev
+	@scripts/chromium
 	touch $@
 
 .venv-sam/.sam: requirements/sam.txt

@@ -16,6 +16,7 @@ from local.template import load
 
 if "EVENTS_TABLE" not in os.environ:
     os.environ.update(load().functions["BookFunction"].environment, POWERTOOLS_LOG_LEVEL="ERROR")
+    os.environ["FAILED_RECORDS"] = "./"  # no bucket: a folder without failed records
     Database.embedded("http://127.0.0.1:1").adopt()  # until there is one
 
 from shared import dynamodb, events, waiting_list

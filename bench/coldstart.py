@@ -50,9 +50,10 @@ JUDGED: dict[str, Callable[[list[float]], float]] = {"initMs": min, "cpuMs": sta
 
 # A port that nobody listens on: the functions are ready for TLS, and nothing is ever sent.
 ENVIRONMENT = Database.embedded("https://127.0.0.1:1").environment | {"FAILED_RECORDS": "./"}  # no bucket
-# What is refused: no body, and an id that none can have, by those that answer requests; no records, by the promoter; no
-# deployment, by the check; no time, by the sweep.
-REFUSED = {"body": "", "pathParameters": {"eventId": ""}, "Records": []}
+# What is refused: no body, an id that none can have, and a page of no rows, by those that answer requests (but what
+# describes them, which asks no database); no records, by those that read streams; no deployment, by the check; no time,
+# by the sweep.
+REFUSED = {"body": "", "pathParameters": {"eventId": ""}, "queryStringParameters": {"limit": "0"}, "Records": []}
 TIMEOUT_S = 5  # what promoter and sweep keep for their answer
 
 # What a function that answers requests imports, in this order: each with what those before it have not loaded.
@@ -105,12 +106,12 @@ def measure(build: Path, runs: int, before: Path | None = None) -> dict[str, Any
     """Start everything so many times, in turns."""
     names = sorted(load().functions)
     with tempfile.TemporaryDirectory() as folder, baselines(Path(folder), build) as beside:
-        functions = [Starts(Artifact.of(name, build)) for name in names]  # the first is that of booking
+        functions = [Starts(Artifact.of(name, build)) for name in names]
         earlier = [Starts(Artifact.of(name, before)) for name in names] if before else []
         machine = record.machine()
         imports_ms: Figures = {part: [] for part in IMPORTS}
         for _ in range(runs):
-            for part, spent_ms in import_times_ms(functions[0].artifact).items():
+            for part, spent_ms in import_times_ms(Artifact.of("BookFunction", build)).items():
                 imports_ms[part].append(spent_ms)
             for starts in (*beside, *functions, *earlier):
                 init_ms, cpu_ms = start(starts.artifact, Path(folder) / "log")
@@ -220,9 +221,11 @@ def _figures(measured: list[Starts]) -> dict[str, Figures]:
 
 
 def _refused(name: str) -> dict[str, Any]:
-    path = EVENTS / f"{name.removesuffix('Function').lower()}.json"
-    if not path.exists() or name == "CheckFunction":
+    function = load().functions.get(name)
+    if function is None or name == "CheckFunction":
         return {}
+    _, room, *_ = function.handler.split(".")
+    path = EVENTS / f"{room}.json"
     payload: dict[str, Any] = json.loads(path.read_text())
     return payload | REFUSED
 

@@ -10,13 +10,18 @@ import argparse
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 from bench import around, filling, one_counter, record
+from functions.bookings import app as bookings
+from functions.event_bookings import app as event_bookings
+from functions.events import app as events_listed
 from functions.sweep import app as sweep
-from shared import audit, events
+from functions.waiting_list import app as waiting_list
+from shared import audit, events, model, pages
 from shared.dynamodb import Deadline
-from tests.gateway import Context
+from tests.gateway import Context, call
 from tests.meter import metered
 from tests.office import Event, Office, open_office
 
@@ -82,6 +87,7 @@ def measure(client: Any) -> dict[str, Any]:
         _sold_out(office, office_bill)
         _promotions(office, office_bill)
         _status(office, office_bill)
+        _lists(client, office, office_bill)
         _audits(client, office, office_bill)
     _one_counter(client, counter_bill)
     return {"command": "python -m bench.cost", "office": office_bill.rows, "oneCounter": counter_bill.rows}
@@ -104,8 +110,8 @@ The usual design, one counter for an event (`bench/one_counter.py`), in the same
 
 {record.table(head, [_row(row) for row in result["oneCounter"]])}
 
-A booking costs the same on one lane, on {LANES_MANY}, and on one counter. Lanes are paid for where all are read: in the
-status, by the promoter, and by the sweep.
+A booking costs the same on one lane and on {LANES_MANY}, and one unit more than on one counter: that of the index by
+user, for `GET /bookings`. Lanes are paid for where all are read: in the status, by the promoter, and by the sweep.
 """
 
 
@@ -178,6 +184,33 @@ def _status(office: Office, bill: Bill) -> None:
             event.status()
         with bill.item(f"status of a user: {_lanes(lanes)}"):
             event.status("anna")
+
+
+def _lists(client: Any, office: Office, bill: Bill) -> None:
+    events_booked = [office.opens(tickets=1) for _ in range(pages.LIMIT)]
+    for event in events_booked:
+        event.books("anna")
+    with bill.item(f"bookings of a user: a page of {pages.LIMIT}"):
+        assert len(call(bookings, query={"userId": "anna"}).json["bookings"]) == pages.LIMIT
+    with bill.item("bookings of a user: their claim on one event"):
+        call(bookings, query={"userId": "anna", "eventId": events_booked[0].event_id})
+    with bill.item(f"events: a page of {pages.LIMIT}"):
+        assert len(call(events_listed).json["events"]) == pages.LIMIT
+    filled = filling.opened(LANES_MANY, pages.LIMIT_MAX * LANES_MANY)
+    waiting = [f"waiting-{n}" for n in range(pages.LIMIT_MAX)]
+    filling.write(client, filling.on_sale(filled, left_in_each_lane=pages.LIMIT_MAX))
+    filling.write(client, filling.confirmed(filled, (f"holder-{n}" for n in range(10 * LANES_MANY))))
+    filling.write(client, filling.waiting(filled, waiting, first_sequence=1))
+    events.read_event(filled.event_id, Deadline.after(60))
+    with bill.item(f"bookings of an event: a page of {pages.LIMIT_MAX}"):
+        assert len(_page_of(event_bookings, filled)["bookings"]) == pages.LIMIT_MAX
+    with bill.item(f"waiting list: a page of {pages.LIMIT_MAX}"):
+        assert len(_page_of(waiting_list, filled)["entries"]) == pages.LIMIT_MAX
+
+
+def _page_of(function: ModuleType, event: model.Event) -> dict[str, Any]:
+    page: dict[str, Any] = call(function, event_id=event.event_id, query={"limit": str(pages.LIMIT_MAX)}).json
+    return page
 
 
 def _sweep_of_nothing(bill: Bill) -> None:

@@ -6,7 +6,13 @@ from pathlib import Path
 from tests.running import RunningOffice, below
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-_PARTS = {"dynoxide": "engine", "local.worker": "workers", "local.feeder": "feeder", "local.scheduler": "scheduler"}
+_PARTS = {
+    "dynoxide": "engine",
+    "local.worker": "workers",
+    "local.feeder": "feeder",  # of each function that reads a stream
+    "local.bus": "feeder",  # where one of them writes to
+    "local.scheduler": "scheduler",
+}
 
 
 def used_s(office: RunningOffice) -> dict[str, float]:

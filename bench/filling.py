@@ -24,6 +24,9 @@ BATCH_WRITE_MAX = 25  # items, DynamoDB's limit for one BatchWriteItem
 ROWS_AT_ONCE = 10_000
 _DIGITS = 40  # of a number in a sort key, as the engine writes it: sign, exponent, digits
 
+_COLUMNS = "(pk, sk, item_json, item_size, hash_prefix)"
+_COLUMNS_OF_INDEX = "(gsi_pk, gsi_sk, table_pk, table_sk, item_json)"
+
 Put = tuple[str, Item]  # a table, and an item of it
 
 
@@ -74,7 +77,7 @@ def count_waiting(client: Any, event: Event, users: Iterable[str]) -> None:
     on_lane = Counter(map(event.home_lane, users))
     for lane, count in on_lane.items():
         _add(client, items.LANES, items.lane_key(event.event_id, lane), {"waiting": count, "changes": count})
-    _add(client, items.EVENTS, items.event_key(event.event_id), {"lastSequence": on_lane.total()})
+    _add(client, items.WAITING_LIST, items.tail_key(event), {"lastSequence": on_lane.total()})
 
 
 def others(count: int) -> Iterator[Put]:
@@ -95,16 +98,20 @@ def write(client: Any, puts: Iterable[Put]) -> None:
 
 def write_into(database: Path, puts: Iterable[Put]) -> None:
     """Write items into the file of an engine that does not run."""
-    keys = {table.name: [key["AttributeName"] for key in table.arguments["KeySchema"]] for table in load().tables}
+    tables = {table.name: table.arguments for table in load().tables}
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA synchronous = OFF")  # what a power cut spoils is filled anew
         for some in _batches(puts, ROWS_AT_ONCE):
             rows: dict[str, list[tuple[Any, ...]]] = {}
             for table, item in some:
-                rows.setdefault(table, []).append(_row(keys[table], item))
-            for table, of_table in rows.items():
-                command = f'INSERT INTO "{table}" (pk, sk, item_json, item_size, hash_prefix)'
-                connection.executemany(f"{command} VALUES (?, ?, ?, ?, ?)", of_table)
+                rows.setdefault(f'"{table}" {_COLUMNS}', []).append(_row(tables[table], item))
+                for index in tables[table].get("GlobalSecondaryIndexes", []):
+                    if item.keys() >= set(_key_names(index)):
+                        of_index = rows.setdefault(f'"{table}::gsi::{index["IndexName"]}" {_COLUMNS_OF_INDEX}', [])
+                        of_index.append(_row_of_index(index, tables[table], item))
+            for place, of_place in rows.items():
+                command = f"INSERT INTO {place}"
+                connection.executemany(f"{command} VALUES (?, ?, ?, ?, ?)", of_place)
             connection.commit()
 
 
@@ -114,9 +121,25 @@ def _batches(puts: Iterable[Put], length: int) -> Iterator[list[Put]]:
         yield some
 
 
-def _row(keys: list[str], item: Item) -> tuple[Any, ...]:
-    partition, sort = _key(item[keys[0]]), _key(item[keys[1]]) if len(keys) > 1 else ""
-    return partition, sort, json.dumps(item, separators=(",", ":")), _bytes(item), _place(item[keys[0]]["S"])
+def _row(table: Mapping[str, Any], item: Item) -> tuple[Any, ...]:
+    names = _key_names(table)
+    return *_keys(names, item), json.dumps(item, separators=(",", ":")), _bytes(item), _place(item[names[0]]["S"])
+
+
+def _row_of_index(index: Mapping[str, Any], table: Mapping[str, Any], item: Item) -> tuple[Any, ...]:
+    """Return what an index has of an item: the keys only."""
+    of_index, of_table = _key_names(index), _key_names(table)
+    projected = {name: value for name, value in item.items() if name in {*of_index, *of_table}}
+    return *_keys(of_index, item), *_keys(of_table, item), json.dumps(projected, separators=(",", ":"))
+
+
+def _key_names(keyed: Mapping[str, Any]) -> list[str]:
+    """Return the names of the key of a table, or of an index."""
+    return [key["AttributeName"] for key in keyed["KeySchema"]]
+
+
+def _keys(names: list[str], item: Item) -> tuple[str, str]:
+    return _key(item[names[0]]), _key(item[names[1]]) if len(names) > 1 else ""
 
 
 def _place(partition: str) -> str:

@@ -1,4 +1,4 @@
-"""The floor: bare boto3 clients against the engine alone, with the same requests and nothing around them.
+"""The floor: bare boto3 clients against an engine alone, with the same requests and nothing around them.
 
 As many processes as the office has workers. What the office does per second, divided by this, is what the HTTP
 server and the handlers leave of it. It may be more than 1: the office does not use boto3's client
@@ -9,12 +9,15 @@ import multiprocessing
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from botocore.handlers import generate_idempotent_uuid
+
+USERS_MAX = 100_000  # of one process: more than it can serve
 
 Act = Callable[[Any, str, int, str], object]  # with a client: event, lanes, user
 
@@ -23,11 +26,16 @@ _ONE, _LESS, _NONE = {"N": "1"}, {"N": "-1"}, {"N": "0"}
 _ON_SALE = "(attribute_not_exists(opensAt) OR opensAt <= :now) AND (attribute_not_exists(closesAt) OR closesAt > :now)"
 
 
-def per_second(act: Act, endpoint: str, event_id: str, processes: int, seconds: float) -> float:
-    """Do this, for one user after the other, with bare clients; return the rate."""
-    with multiprocessing.get_context("fork").Pool(processes) as pool:
-        arguments = [(act, endpoint, event_id, number, seconds) for number in range(processes)]
+def per_second(act: Act, endpoint: str, event_id: str, users: Sequence[Iterable[str]], seconds: float) -> float:
+    """Do this with bare clients, each in a process for its users, one after the other; return the rate."""
+    with multiprocessing.get_context("fork").Pool(len(users)) as pool:
+        arguments = [(act, endpoint, event_id, own, seconds) for own in users]
         return sum(pool.starmap(_for_a_while, arguments, chunksize=1))
+
+
+def new_users(process: int) -> Iterable[str]:
+    """Return the names of new users of a process, USERS_MAX of them."""
+    return [f"floor-{process}-{number}" for number in range(USERS_MAX)]
 
 
 def book(client: Any, event_id: str, lanes: int, user: str) -> None:
@@ -44,7 +52,7 @@ def join(client: Any, event_id: str, lanes: int, user: str) -> None:
     """Join the waiting list: look for a booking, draw a number, write."""
     client.get_item(TableName="BookingsTable", Key=_booking_key(event_id, lanes, user), ConsistentRead=True)
     drawn = client.update_item(
-        TableName="EventsTable", Key=_event(event_id), UpdateExpression="ADD lastSequence :one",
+        TableName="WaitingListTable", Key=_tail(event_id), UpdateExpression="ADD lastSequence :one",
         ExpressionAttributeValues={":one": _ONE}, ReturnValues="ALL_NEW",
     )["Attributes"]["lastSequence"]  # fmt: skip
     put = _booking(event_id, lanes, user, "WAITING", {"sequence": drawn, "joinedAt": _MOMENT})
@@ -58,31 +66,64 @@ def join(client: Any, event_id: str, lanes: int, user: str) -> None:
     client.transact_write_items(TransactItems=[put, {"Put": {"TableName": "WaitingListTable", "Item": entry}}, count])
 
 
+def cancel(client: Any, event_id: str, lanes: int, user: str) -> None:
+    """Give a ticket back, and hand it to the head of the list."""
+    key = _booking_key(event_id, lanes, user)
+    booking = client.get_item(TableName="BookingsTable", Key=key, ConsistentRead=True)["Item"]
+    release = _status(key, "CONFIRMED to CANCELLED", "cancelledAt = :now", "bookingId", booking["bookingId"])
+    back = _lane(event_id, lanes, user, "ADD available :one, changes :one", {":one": _ONE})
+    client.transact_write_items(TransactItems=[release, back])
+    while not _promoted(client, event_id, lanes):
+        pass  # the other processes are at the same head
+
+
+def _promoted(client: Any, event_id: str, lanes: int) -> bool:
+    """Settle: read the list's tail, the lanes and the head; promote it."""
+    last = client.get_item(TableName="WaitingListTable", Key=_tail(event_id), ConsistentRead=True)["Item"]
+    found = _lanes(client, event_id, lanes)
+    free = max(found, key=lambda lane: int(lane["available"]["N"]))
+    entries = client.query(
+        TableName="WaitingListTable", Limit=1, ConsistentRead=True,
+        KeyConditionExpression="stripeId = :stripe AND #sequence <= :last",
+        ExpressionAttributeNames={"#sequence": "sequence"},
+        ExpressionAttributeValues={":stripe": {"S": f"{event_id}#0"}, ":last": last["lastSequence"]},
+    )["Items"]  # fmt: skip
+    if not entries or int(free["available"]["N"]) < 1:
+        return True  # another process has handed it out
+    [head] = entries
+    key = _booking_key(event_id, lanes, head["userId"]["S"])
+    confirm = _status(key, "WAITING to CONFIRMED", "bookedAt = :now, promotedAt = :now", "sequence", head["sequence"])
+    gone = {"TableName": "WaitingListTable", "Key": {"stripeId": head["stripeId"], "sequence": head["sequence"]}}
+    take = {
+        "TableName": "LanesTable", "Key": {"laneId": free["laneId"]},
+        "UpdateExpression": "ADD available :less, waiting :less, changes :one",
+        "ConditionExpression": "available >= :one", "ExpressionAttributeValues": {":less": _LESS, ":one": _ONE},
+    }  # fmt: skip
+    try:
+        client.transact_write_items(TransactItems=[confirm, {"Delete": gone}, {"Update": take}])
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "TransactionCanceledException":
+            raise
+        return False
+    return True
+
+
 def status(client: Any, event_id: str, lanes: int, _user: str) -> None:
     """Read the event and all lanes."""
-    keys = {"EventsTable": [_event(event_id)]}
-    keys["LanesTable"] = [{"laneId": {"S": f"{event_id}#{lane}"}} for lane in range(lanes)]
-    client.batch_get_item(RequestItems={table: {"Keys": some, "ConsistentRead": True} for table, some in keys.items()})
+    _lanes(client, event_id, lanes, {"EventsTable": {"Keys": [_event(event_id)], "ConsistentRead": True}})
 
 
-def _for_a_while(act: Act, endpoint: str, event_id: str, process: int, seconds: float) -> float:
+def _for_a_while(act: Act, endpoint: str, event_id: str, users: Iterable[str], seconds: float) -> float:
     client = _client(endpoint)
     lanes = int(client.get_item(TableName="EventsTable", Key=_event(event_id))["Item"]["lanes"]["N"])
     begun_s = time.perf_counter()
     done = 0
-    for user in _users(process):
+    for user in users:
         act(client, event_id, lanes, user)
         done += 1
         if time.perf_counter() > begun_s + seconds:
             break
     return done / (time.perf_counter() - begun_s)
-
-
-def _users(process: int) -> Iterator[str]:
-    number = 0
-    while True:
-        yield f"floor-{process}-{number}"
-        number += 1
 
 
 def _client(endpoint: str) -> Any:
@@ -95,12 +136,39 @@ def _event(event_id: str) -> Any:
     return {"eventId": {"S": event_id}}
 
 
+def _tail(event_id: str) -> Any:
+    return {"stripeId": {"S": f"{event_id}#tail"}, "sequence": _NONE}
+
+
 def _lane_id(event_id: str, lanes: int, user: str) -> dict[str, str]:
     return {"S": f"{event_id}#{zlib.crc32(user.encode()) % lanes}"}
 
 
 def _booking_key(event_id: str, lanes: int, user: str) -> Any:
     return {"laneId": _lane_id(event_id, lanes, user), "userId": {"S": user}}
+
+
+def _lanes(client: Any, event_id: str, lanes: int, more: Any = None) -> list[Any]:
+    keys = [{"laneId": {"S": f"{event_id}#{lane}"}} for lane in range(lanes)]
+    found = client.batch_get_item(RequestItems={"LanesTable": {"Keys": keys, "ConsistentRead": True}, **(more or {})})
+    lanes_found: list[Any] = found["Responses"]["LanesTable"]
+    return lanes_found
+
+
+def _status(key: Any, change: str, moments: str, named: str, known: Any) -> Any:
+    """Return the change of a booking, such as "CONFIRMED to CANCELLED", if an attribute is still what is known."""
+    was, to = change.split(" to ")
+    return {
+        "Update": {
+            "TableName": "BookingsTable",
+            "Key": key,
+            "UpdateExpression": f"SET #status = :to, {moments}",
+            "ConditionExpression": "#named = :known AND #status = :was",
+            "ExpressionAttributeNames": {"#status": "status", "#named": named},
+            "ExpressionAttributeValues": {":to": {"S": to}, ":was": {"S": was}, ":now": _MOMENT, ":known": known},
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+    }
 
 
 def _lane(event_id: str, lanes: int, user: str, change: str, values: Any) -> Any:

@@ -54,9 +54,9 @@ or there would be no figures.
 
 {table}
 
-The floor is what bare boto3 clients do, in as many processes, against the engine alone with the same requests. The
-goal is twice the fastest public service that was found for this task (Express and PostgreSQL, on such a machine; it
-breaks under races), and 40 ms.
+The floor is what bare boto3 clients do, in as many processes, against an engine alone with the same requests; the mix
+has none, being made of the loads above it. The goal is twice the fastest public service that was found for this task
+(Express and PostgreSQL, on such a machine; it breaks under races), and 40 ms.
 
 {_verdict(rows)}
 

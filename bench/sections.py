@@ -3,15 +3,20 @@
 import json
 import resource
 import statistics
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from bench import cpu, floor, load
+from bench import around, cpu, floor, load
 from bench.load import Measured, Requests
+from shared import events, office
+from shared.dynamodb import Deadline
+from shared.model import REQUEST_BUDGET_S, Terms
 from tests import promises
 from tests.crowd import open_event
 from tests.running import RunningOffice
@@ -44,7 +49,7 @@ def book(run: Run) -> Iterator[Row]:
         found = run.office.check_drained(event_id, PROMOTED_WITHIN_S)
         assert len(found.confirmed) == measured.statuses[201]
         rows.append(row)
-    yield from _with_floor(run, rows, floor.book, open_event(run.office.url, ONE_TICKET_EACH))
+    yield from _with_floor(run, rows, floor.book, partial(_floors_event, ONE_TICKET_EACH))
 
 
 def join(run: Run) -> Iterator[Row]:
@@ -53,7 +58,7 @@ def join(run: Run) -> Iterator[Row]:
     row, measured = _loaded(run, "join, 64 in flight", 64, partial(_bookings, event_id))
     found = run.office.check_drained(event_id, PROMOTED_WITHIN_S)
     assert len(found.waiting) == measured.statuses[202]
-    yield from _with_floor(run, [row], floor.join, _sold_out(run.office))
+    yield from _with_floor(run, [row], floor.join, _floors_empty_list)
 
 
 def cancel(run: Run) -> Iterator[Row]:
@@ -71,7 +76,7 @@ def cancel(run: Run) -> Iterator[Row]:
     promoted = sorted(one["promotedAt"] for one in found.bookings if "promotedAt" in one)
     waits_ms = sorted(1000 * _between_s(*pair) for pair in zip(cancelled, promoted, strict=True))
     p50, p99 = statistics.median(waits_ms), waits_ms[int(0.99 * len(waits_ms))]
-    yield row
+    yield from _with_floor(run, [row], floor.cancel, partial(_floors_event, STORM_USERS, 2 * STORM_USERS))
     yield {"section": "n-th cancellation to n-th promotion", "p50_ms": p50, "p99_ms": p99,
            "note": f"all promoted {after_s:.2f} s after the last cancellation"}  # fmt: skip
 
@@ -84,7 +89,7 @@ def status(run: Run) -> Iterator[Row]:
         reads = partial(_forever, load.get(f"/status/{event_id}"))
         row, _ = _loaded(run, f"status of {lanes} lane{'s' * (lanes > 1)}, 64 in flight", 64, reads)
         promises.check(run.office.database(), event_id)
-        yield from _with_floor(run, [row], floor.status, event_id)
+        yield from _with_floor(run, [row], floor.status, partial(_floors_event, tickets))
 
 
 def mix(run: Run) -> Iterator[Row]:
@@ -118,13 +123,38 @@ def _loaded(run: Run, section: str, in_flight: int, requests: Requests) -> tuple
     return row, measured
 
 
-def _with_floor(run: Run, rows: list[Row], act: floor.Act, event_id: str) -> Iterator[Row]:
-    """Yield the rows with their ratio to the floor, and the floor, whose traces keep the promises, too."""
-    rate = floor.per_second(act, run.office.database().meta.endpoint_url, event_id, run.workers, run.seconds)
-    run.office.check_drained(event_id, PROMOTED_WITHIN_S)
+def _with_floor(run: Run, rows: list[Row], act: floor.Act, opened: Callable[[], str]) -> Iterator[Row]:
+    """Yield the rows with their ratio to the floor, and the floor, whose traces keep the promises, too.
+
+    It has an engine of its own, with its data on disk as the office has: no feeder reads along.
+    """
+    with tempfile.TemporaryDirectory() as data, around.office_on(Path(data)) as client:
+        event_id = opened()
+        holders = [f"user-{n}" for n in range(STORM_USERS)] if act is floor.cancel else None
+        users = [holders[n :: run.workers] if holders else floor.new_users(n) for n in range(run.workers)]
+        rate = floor.per_second(act, client.meta.endpoint_url, event_id, users, run.seconds)
+        promises.check(client, event_id)
     for row in rows:
         yield row | {"ratio": row["per_second"] / rate}
     yield {"section": f"floor of {rows[-1]['section']}", "per_second": rate, "note": "bare boto3, engine alone"}
+
+
+def _floors_event(tickets: int, bookers: int = 0) -> str:
+    """Open an event on the floor's engine, and book it for user-0, user-1 and so on."""
+    event_id = events.open_event(Terms("The concert", tickets), _deadline()).event_id
+    for n in range(bookers):
+        office.book(event_id, f"user-{n}", _deadline())
+    return event_id
+
+
+def _floors_empty_list() -> str:
+    event_id = _floors_event(tickets=1, bookers=2)
+    office.cancel(event_id, "user-1", None, _deadline())
+    return event_id
+
+
+def _deadline() -> Deadline:
+    return Deadline.after(REQUEST_BUDGET_S)
 
 
 def _children_s() -> float:

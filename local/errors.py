@@ -4,7 +4,7 @@ LocalError
     ├── TemplateError    template.yaml says something that local/ does not understand
     ├── EngineError      the embedded database cannot be found, started or used
     └── StartError       a port in use, a data folder that cannot be used, a part that does not come up
-        └── FolderInUse  another program has the data folder; it may say where its database is
+        └── FolderInUse  another program has the data folder; it may say where database and bus are
 """
 
 
@@ -29,9 +29,13 @@ class StartError(LocalError):
 
 
 class FolderInUse(StartError):
-    """Say who has the data folder; `database` is what that program announced, e.g. "embedded http://127.0.0.1:1"."""
+    """Say who has the data folder; `database` and `bus` are what that program announced.
 
-    def __init__(self, message: str, database: str | None) -> None:
-        """Take the message, and the announcement where there is one."""
+    For example "embedded http://127.0.0.1:1" and "http://127.0.0.1:2".
+    """
+
+    def __init__(self, message: str, database: str | None, bus: str | None = None) -> None:
+        """Take the message, and the announcements where there are some."""
         super().__init__(message)
         self.database = database
+        self.bus = bus

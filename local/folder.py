@@ -2,10 +2,12 @@
 
 DATA/
     lock             held by flock as long as the program lives; the system frees it, even after kill -9. It says
-                     which process that is and, once that is up, where its database answers (for `python -m ops`)
+                     which process that is and, once that is up, where its database and its event bus answer
+                     (for `python -m ops`)
     tickets.db       the tables (SQLite)
     checkpoints/     how far each function has read its streams, a file for each
     issuer.json      with --auth: the issuer's address and its private key, as long as it runs
+    announcements/   what was put on the event bus, as JSON lines (local/announcements.py)
     failed-records/  stream records that were given up, as Lambda writes them to S3
     logs/            one log per part, begun anew at each start
 """
@@ -40,22 +42,25 @@ class Folder:
         self.database = path / "tickets.db"
         self.checkpoints = path / "checkpoints"
         self.failed_records = path / "failed-records"
+        self.announcements = path / "announcements"
         self.issuer = path / "issuer.json"
         self.logs = path / "logs"
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
             self.failed_records.mkdir(exist_ok=True)
             self.checkpoints.mkdir(exist_ok=True)
+            self.announcements.mkdir(exist_ok=True)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StartError(f"the data folder {path} cannot be used: {error.strerror}") from None
         if not _locked(self._lock):
             said = os.pread(self._lock, _LOCK_BYTES_MAX, 0).decode("utf-8", "replace").splitlines()
             os.close(self._lock)
-            owner, announced = [*said, "", ""][:2]
+            owner, announced, bus = [*said, "", "", ""][:3]
             raise FolderInUse(
                 f"the data folder {path} is in use by another ticket office (process {owner or 'unknown'})",
                 announced or None,
+                bus or None,
             )
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
@@ -64,9 +69,9 @@ class Folder:
         """Give the file that says how far a function has read its streams."""
         return self.checkpoints / f"{function}.json"
 
-    def announce(self, database: str) -> None:
-        """Tell whoever finds the folder in use where its database answers, e.g. "embedded http://127.0.0.1:1"."""
-        os.pwrite(self._lock, f"{os.getpid()}\n{database}\n".encode(), 0)
+    def announce(self, database: str, bus: str = "") -> None:
+        """Tell whoever finds the folder in use where database and bus are, e.g. "embedded http://127.0.0.1:1"."""
+        os.pwrite(self._lock, f"{os.getpid()}\n{database}\n{bus}\n".encode(), 0)
 
     def close(self) -> None:
         """Let others use the folder."""

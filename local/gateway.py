@@ -16,9 +16,11 @@ from local.template import Route
 
 BODY_BYTES_MAX = 10 * 1024 * 1024  # of an HTTP API; it cannot be raised
 UNAUTHORIZED = (401, b'{"message":"Unauthorized"}')
+FORBIDDEN = (403, b'{"message":"Forbidden"}')
 NOT_FOUND = (404, b'{"message":"Not Found"}')
 TOO_LARGE = (413, b'{"message":"Request Entity Too Large"}')
 FAILED = (500, b'{"message":"Internal Server Error"}')
+UNAVAILABLE = (503, b'{"message":"Service Unavailable"}')
 
 _API_ID = "local"
 _ACCOUNT = "000000000000"
@@ -156,7 +158,7 @@ def response(answer: Any, request_id: str) -> Response:
 
 
 def refusal(of: tuple[int, bytes], request_id: str) -> Response:
-    """Make one of the gateway's own answers: UNAUTHORIZED, NOT_FOUND, TOO_LARGE, FAILED."""
+    """Make one of the gateway's own answers: UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_LARGE, FAILED, UNAVAILABLE."""
     status, body = of
     headers = [(b"content-type", b"application/json")]
     if of is UNAUTHORIZED:

@@ -148,6 +148,8 @@ def _suggest(system: template.System, data: Folder, url: str, issuer: str | None
             f"""  curl -s {organiser}{url}/initialize -d '{{"name": "Concert", "totalTickets": 2}}'\n"""
             f"""  curl -s {ada}{url}/book -d '{{"userId": "ada", "eventId": "<eventId of the answer>"}}'\n"""
         )
+    if any(route.path == "/docs" for route in system.routes):
+        sys.stdout.write(f"Or in a browser: {url}/docs\n")
     if issuer:
         sys.stdout.write(f"Who asks must say so, as on AWS; the tokens are those of {issuer}.\n")
     elif any(route.takes_token for route in system.routes):

@@ -1,8 +1,8 @@
 """The supervisor: starts the parts, keeps them running, stops them in order.
 
-start   engine -> tables -> workers, feeders, scheduler -> "ready"
+start   engine -> tables -> workers, feeders, scheduler, event bus -> "ready"
 run     what dies is started again; what keeps dying stops everything, with the reason
-stop    workers -> feeders, scheduler -> engine: nobody is left without what it needs; 5 s at most in all
+stop    workers -> feeders, scheduler -> event bus -> engine: nobody is left without what it needs; 5 s at most in all
 """
 
 import os
@@ -17,11 +17,13 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local import engine as engines
+from local.bus import BUS_VARIABLE
 from local.checkpoint import Checkpoint
 from local.database import Database
 from local.engine import Engine, last_line
 from local.errors import EngineError, StartError
 from local.folder import Folder
+from local.listening import listen
 from local.parts import Part, bound_log, count_death
 from local.template import System
 
@@ -30,6 +32,7 @@ DEATHS_S = 60.0
 READY_S_MAX = 60.0  # to import the handlers; it takes 1 s
 WORKERS_STOP_S_MAX = 2.0
 OTHERS_STOP_S_MAX = 1.0
+BUS_STOP_S_MAX = 0.5
 _LOOK_S = 0.2
 _LOOK_AT_LOGS_S = 2.0
 
@@ -58,9 +61,10 @@ class Supervisor:
         self.workers = len(listening)
         common = {"template": str(system.path), "parameters": dict(system.parameters)}
         kept = {"failed_records": str(folder.failed_records.absolute())}
+        announced = {"announcements": str(folder.announcements)}
         fed = kept | {"database": asdict(self.database)}
         self._workers = [
-            Part(f"worker-{number}", "local.worker", common | {"issuer": issuer}, folder.logs)
+            Part(f"worker-{number}", "local.worker", common | announced | {"issuer": issuer}, folder.logs)
             for number in range(1, len(listening) + 1)
         ]
         self._others = []
@@ -71,6 +75,8 @@ class Supervisor:
             self._others.append(Part(f"feeder-{function}", "local.feeder", common | fed | its, folder.logs))
         if system.schedules:
             self._others.append(Part("scheduler", "local.scheduler", common | kept, folder.logs))
+        self._bus = Part("bus", "local.bus", common | announced, folder.logs) if system.has_bus else None
+        self._bus_socket = listen(engines.HOST, 0, 1)[0] if self._bus else None
         self._deaths: dict[str, deque[float]] = {}
 
     def start(self) -> None:
@@ -79,6 +85,9 @@ class Supervisor:
         Raises: LocalError, the first reason why it does not.
         """
         self.database.adopt()
+        bus_url = f"http://{engines.HOST}:{self._bus_socket.getsockname()[1]}" if self._bus_socket else ""
+        if bus_url:  # functions put their events there, whatever the database is
+            os.environ[BUS_VARIABLE] = bus_url
         if self._engine:
             self._engine.start()
         try:
@@ -87,7 +96,7 @@ class Supervisor:
             raise EngineError(f"the database at {self.database.endpoint} cannot be used: {error}") from None
         if self._engine:
             engines.index_stream(self._folder.database)
-        self._folder.announce(self.database.announcement)
+        self._folder.announce(self.database.announcement, bus_url)
         for part in self._parts():
             self._start(part)
         deadline = time.monotonic() + READY_S_MAX
@@ -124,7 +133,9 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop everything that runs, in order; what does not stop in its time is killed, which is safe too (P8)."""
-        for parts, seconds in ((self._workers, WORKERS_STOP_S_MAX), (self._others, OTHERS_STOP_S_MAX)):
+        bus = [self._bus] if self._bus else []
+        stops = ((self._workers, WORKERS_STOP_S_MAX), (self._others, OTHERS_STOP_S_MAX), (bus, BUS_STOP_S_MAX))
+        for parts, seconds in stops:
             for part in parts:
                 part.terminate()
             deadline = time.monotonic() + seconds
@@ -134,11 +145,11 @@ class Supervisor:
             self._engine.stop()
 
     def _parts(self) -> list[Part]:
-        return [*self._workers, *self._others]
+        return [*self._workers, *self._others, *([self._bus] if self._bus else [])]
 
     def _start(self, part: Part) -> None:
         listening = self._listening[self._workers.index(part)] if part in self._workers else None
-        part.start(listening)
+        part.start(self._bus_socket if part is self._bus else listening)
 
     def _count(self, name: str, death: str, log: Path, tell: Callable[[str], None]) -> None:
         count = count_death(self._deaths.setdefault(name, deque()), DEATHS_S)

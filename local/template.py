@@ -120,6 +120,7 @@ class System:
     streams: tuple[Stream, ...]
     schedules: tuple[Schedule, ...]
     cors: Cors | None
+    has_bus: bool = False  # functions put events on an event bus
     path: Path = TEMPLATE
     parameters: Mapping[str, str] = field(default_factory=dict)  # those that do not have their defaults
 
@@ -140,6 +141,7 @@ def load(path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> 
     tables: list[Table] = []
     triggers: list[Route | Stream | Schedule] = []
     apis: list[HttpApi] = []
+    buses: list[str] = []
     for name, kind, body in _resources(document, values):
         if kind == "AWS::Serverless::Function":
             functions[name] = _function(name, _merged(defaults, body), values)
@@ -148,6 +150,8 @@ def load(path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> 
             tables.append(_table(name, body, values))
         elif kind == "AWS::Serverless::HttpApi":
             apis.append(http_api.read(name, body, values))
+        elif kind == "AWS::Events::EventBus":
+            buses.append(name)
     streams = tuple(trigger for trigger in triggers if isinstance(trigger, Stream))
     if len(apis) > 1:
         raise TemplateError(f"one HTTP API is read here, the template has {len(apis)}")
@@ -160,6 +164,7 @@ def load(path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> 
         streams=streams,
         schedules=tuple(trigger for trigger in triggers if isinstance(trigger, Schedule)),
         cors=api.cors,
+        has_bus=bool(buses),
         path=path.absolute(),
         parameters=parameters or {},
     )
@@ -213,14 +218,17 @@ def _trigger(function: str, event: str, trigger: Any, values: intrinsics.Values)
 
 
 def _route(function: str, properties: Mapping[str, Any], values: intrinsics.Values, where: str) -> Route:
-    only(properties, {"ApiId", "Method", "Path"}, where)
+    only(properties, {"ApiId", "Auth", "Method", "Path"}, where)
     method = str(values.resolve(properties.get("Method", "ANY"), where)).upper()
     path = str(values.resolve(properties.get("Path", "$default"), where))
     if method == "ANY" or not path.startswith("/") or "+}" in path:
         raise TemplateError(f"{where}: a route is one method and one path of fixed length here, not {method} {path}")
     if not re.fullmatch(r"(/|(/([\w.~-]+|\{\w+\}))+)", path):
         raise TemplateError(f"{where}: the path {path} is not understood here")
-    return Route(method, path, function)
+    auth = properties.get("Auth")
+    if auth not in (None, {"Authorizer": "NONE"}):
+        raise TemplateError(f"{where}.Auth: a route has the default authorizer, or none, here")
+    return Route(method, path, function, takes_token=auth is None)
 
 
 def _stream(function: str, event: str, properties: Mapping[str, Any], values: intrinsics.Values) -> Stream:
@@ -307,7 +315,9 @@ def _distinct(routes: list[Route]) -> tuple[Route, ...]:
 def _behind(api: HttpApi, routes: tuple[Route, ...]) -> tuple[Route, ...]:
     if unknown := sorted(api.security.keys() - {(route.method, route.path) for route in routes}):
         raise TemplateError(f"the HTTP API speaks of {' '.join(unknown[0])}, which no function answers")
-    return tuple(replace(route, takes_token=api.takes_token(route.method, route.path)) for route in routes)
+    return tuple(
+        replace(route, takes_token=route.takes_token and api.takes_token(route.method, route.path)) for route in routes
+    )
 
 
 def _integer(value: Any, lowest: int, highest: int, where: str) -> int:

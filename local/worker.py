@@ -11,18 +11,21 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
-from local import cors, gateway, runtime, template
+from local import cors, gateway, listeners, runtime, template
 from local.child import child
 from local.gateway import Response
 from local.lifeline import Lifeline
+from local.listeners import Listeners
 
 _KEEP_ALIVE_S = 75  # longer than a client pauses: it never meets a connection that is just being closed
 _GRACE_S = 1
+_STREAM_HEADERS = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"))
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -32,11 +35,14 @@ Send = Callable[[Message], Awaitable[None]]
 class Application:
     """The ASGI application: API Gateway in front of the handlers."""
 
-    def __init__(self, system: template.System, issuer: str | None) -> None:
+    def __init__(self, system: template.System, issuer: str | None, announcements: Path | None = None) -> None:
         """Load the functions that have a route; without an issuer nobody verifies tokens, and they are told so.
+
+        `announcements` is where the lines of the event bus are kept, None where there is no bus.
 
         Raises: StartError.
         """
+        self.listeners = Listeners(announcements) if announcements and system.has_bus else None
         self._router = gateway.Router(system.routes)
         self._cors = system.cors
         self._authorizer = None
@@ -53,6 +59,9 @@ class Application:
         request_id = str(uuid.uuid4())
         if self._cors and scope["method"] == "OPTIONS":
             status, headers, body = cors.preflight(self._cors, scope["headers"], request_id)
+        elif self.listeners and scope["method"] == "GET" and scope["path"] == listeners.PATH:
+            await self._listen(self.listeners, scope, receive, send, request_id)
+            return
         else:
             answer = await self._answer(scope, receive, request_id)
             status, headers, body = cors.answered(self._cors, scope["headers"], answer) if self._cors else answer
@@ -88,6 +97,27 @@ class Application:
             )
             return gateway.refusal(gateway.FAILED, request_id)
 
+    async def _listen(self, to: Listeners, scope: Message, receive: Receive, send: Send, request_id: str) -> None:
+        """Send the announcements as they come, to organisers only where tokens are asked for."""
+        answer = self._refusal(to, scope, request_id) or (200, list(_STREAM_HEADERS), b"")
+        status, headers, body = cors.answered(self._cors, scope["headers"], answer) if self._cors else answer
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        if status == 200:  # noqa: PLR2004
+            await to.stream(to.place(scope["headers"]), receive, send)
+        else:
+            await send({"type": "http.response.body", "body": body})
+
+    def _refusal(self, to: Listeners, scope: Message, request_id: str) -> Response | None:
+        if self._authorizer:
+            from shared.caller import Caller  # noqa: PLC0415 - it reads the environment that the functions have now
+
+            claims = self._authorizer.claims(scope["headers"])
+            if claims is None:
+                return gateway.refusal(gateway.UNAUTHORIZED, request_id)
+            if not Caller.of({"authorizer": {"jwt": {"claims": claims}}}).is_organiser:
+                return gateway.refusal(gateway.FORBIDDEN, request_id)
+        return gateway.refusal(gateway.UNAVAILABLE, request_id) if to.is_full else None
+
 
 def open_to_all(function: template.Function) -> template.Function:
     """Tell a function that there is no authorizer before it, and that this is meant."""
@@ -97,10 +127,11 @@ def open_to_all(function: template.Function) -> template.Function:
 class Server(uvicorn.Server):
     """Uvicorn that stops on SIGTERM only, after the request in hand."""
 
-    def __init__(self, config: uvicorn.Config, lifeline: Lifeline) -> None:
-        """Serve until the program says stop."""
+    def __init__(self, config: uvicorn.Config, lifeline: Lifeline, listening: Listeners | None) -> None:
+        """Serve until the program says stop, which those who listen hear, too."""
         super().__init__(config)
         self._lifeline = lifeline
+        self._listeners = listening
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -108,6 +139,8 @@ class Server(uvicorn.Server):
 
         def stop(_signal: int, _frame: FrameType | None) -> None:
             self.should_exit = True
+            if self._listeners:
+                self._listeners.closing = True
 
         signal.signal(signal.SIGTERM, stop)
         self.should_exit = self._lifeline.stop.is_set()  # it may have come while the handlers were imported
@@ -153,14 +186,14 @@ async def _serve(application: Application, listening: socket.socket, lifeline: L
         timeout_graceful_shutdown=_GRACE_S,
     )
     lifeline.ready()  # from here on connections that wait at the socket are answered
-    await Server(config, lifeline).serve(sockets=[listening])
+    await Server(config, lifeline, application.listeners).serve(sockets=[listening])
 
 
 def main() -> None:
     """Serve on the listening socket that the supervisor made."""
     with child() as (arguments, lifeline, system):
         listening = socket.socket(fileno=arguments["socket"])
-        application = Application(system, arguments["issuer"])
+        application = Application(system, arguments["issuer"], Path(arguments["announcements"]))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(application, listening, lifeline))
 

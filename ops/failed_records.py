@@ -1,4 +1,4 @@
-"""The failure destination: what the promoter gave up on, one file per batch, in a bucket or in a folder."""
+"""The failure destination: what a function gave up on, one file per batch, in a bucket or in a folder."""
 
 from collections.abc import Iterator
 from pathlib import Path

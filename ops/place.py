@@ -16,13 +16,15 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local import engine, folder, template
+from local import bus, engine, folder, template
+from local.bus import BUS_VARIABLE
 from local.database import Database
 from local.errors import FolderInUse
 from ops.errors import OpsError
 from ops.failed_records import Bucket, FailedRecords, Files
 
 _BUCKET_OUTPUT = "FailedRecordsBucket"
+_BUS_OUTPUT = "EventBus"
 _CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
 
 
@@ -49,25 +51,27 @@ def found(stack: str | None, data: Path | None) -> Iterator[Place]:
         raise OpsError(f"there is no data folder of a ticket office at {data}: --data DIR names another")
     place = Place(Files(data / "failed-records"), data / "logs")
     if running := _running(data):
-        _adopt(running, system)
+        database, bus_url = running
+        _adopt(database, system, bus_url)
         yield place
         return
     if not (data / "tickets.db").exists():
         raise OpsError(f"the ticket office of {data} does not run, and keeps its tables elsewhere")
-    with engine.running(data, system) as endpoint:
-        _adopt(Database.embedded(endpoint), system)
+    with engine.running(data, system) as endpoint, bus.running(data / "announcements") as bus_url:
+        _adopt(Database.embedded(endpoint), system, bus_url)
         yield place
 
 
 def _on_aws(stack: str, system: template.System) -> Place:
     outputs = _outputs(stack)
-    needed = {table.name for table in system.tables} | {_BUCKET_OUTPUT}
+    needed = {table.name for table in system.tables} | {_BUCKET_OUTPUT, _BUS_OUTPUT}
     if missing := sorted(needed - outputs.keys()):
         raise OpsError(f"the stack {stack} is no ticket office: it has no output {missing[0]}")
     _set_environment(system, outputs)
     make: Any = boto3.client  # its type stubs have one overload per service
     tables = make("dynamodb", config=_CONFIG).meta  # a profile may name region and endpoint; shared/ reads variables
     os.environ |= {"AWS_REGION": tables.region_name, "AWS_ENDPOINT_URL_DYNAMODB": tables.endpoint_url}
+    os.environ[BUS_VARIABLE] = make("events", config=_CONFIG).meta.endpoint_url
     return Place(Bucket(make("s3", config=_CONFIG), outputs[_BUCKET_OUTPUT]))
 
 
@@ -82,19 +86,20 @@ def _outputs(stack: str) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", ())}
 
 
-def _running(data: Path) -> Database | None:
-    """Give the database of the program that has the folder; None when nobody has it."""
+def _running(data: Path) -> tuple[Database, str] | None:
+    """Give the database and the event bus of the program that has the folder; None when nobody has it."""
     try:
         with folder.opened(data):
             return None
     except FolderInUse as error:
         if error.database is None:
             raise OpsError(f"{error}, which is just starting or about to end: try again") from None
-        return Database.announced(error.database)
+        return Database.announced(error.database), error.bus or ""
 
 
-def _adopt(database: Database, system: template.System) -> None:
+def _adopt(database: Database, system: template.System, bus_url: str) -> None:
     database.adopt()
+    os.environ[BUS_VARIABLE] = bus_url
     _set_environment(system, {})
 
 

@@ -100,7 +100,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
     audit = command("audit", "Recount an event and say of P1 to P6 whether they hold; changes nothing.")
     settle = command("settle", "Hand the free tickets of an event to the head of its waiting list.")
-    redrive = command("redrive", "Settle the events of the records that the promoter gave up on; remove those files.")
+    redrive = command("redrive", "Settle or announce what the records tell that were given up; remove those files.")
     history = command("history", "Tell what happened to a user's claim on an event.")
     export = command("export", "Write the bookings and the waiting list of an event as CSV.")
     for each in (audit, settle, history, export):

@@ -1,18 +1,24 @@
-"""redrive: settle the events that failed records name, then remove the files.
+"""redrive: do what failed records were for, then remove the files: settle their events, or announce what they tell.
 
-It is safe because settle is: of a record only the event's id is used, and settling reads everything afresh. A file
-is removed after all its events were settled, later than it was read; stopped anywhere, the rest is still there.
+It is safe because both are: of a record the promoter gave up only the event's id is used, and settling reads everything
+afresh; what is announced twice has the same id. A file is removed after all of it was done, later than it was read;
+stopped anywhere, the rest is still there.
 """
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from functions.announce.announcements import Record
+from functions.announce.announcing import announce
 from ops import rows, settling
 from ops.failed_records import FailedRecords
 from shared import items
 from shared.model import DamagedItem, EventNotFound, TryAgain
+
+ANNOUNCER = "AnnounceFunction"  # in the name that CloudFormation gives it
+ANNOUNCE_S_MAX = 60.0  # for the records of one file, a hundred at the most
 
 _DONE, _WRONG = 0, 1
 
@@ -20,8 +26,9 @@ _DONE, _WRONG = 0, 1
 @dataclass(slots=True)
 class _File:
     name: str
-    events: set[str]
+    events: set[str]  # to settle
     trouble: str | None = None  # why it must be kept
+    told: list[Record] = field(default_factory=list)  # to announce
 
 
 def run(failed: FailedRecords, *, dry_run: bool) -> int:
@@ -31,7 +38,11 @@ def run(failed: FailedRecords, *, dry_run: bool) -> int:
         files = [_parsed(name, content) for name in page if (content := failed.read(name)) is not None]
         troubles = {event_id: _settled(event_id, dry_run) for event_id in sorted(_events(files))}
         for file in files:
-            trouble = file.trouble or next(filter(None, (troubles[event_id] for event_id in sorted(file.events))), None)
+            trouble = (
+                file.trouble
+                or _announced(file, dry_run)
+                or next(filter(None, (troubles[event_id] for event_id in sorted(file.events))), None)
+            )
             if trouble:
                 kept += 1
                 _tell(f"kept {file.name}: {trouble}")
@@ -67,6 +78,21 @@ def _settled(event_id: str, dry_run: bool) -> str | None:
     return None
 
 
+def _announced(file: _File, dry_run: bool) -> str | None:
+    """Announce what a file's records tell; return what went wrong."""
+    if not file.told:
+        return None
+    if not dry_run:
+        try:
+            failed_from = announce(file.told, ANNOUNCE_S_MAX)
+        except Exception as error:  # noqa: BLE001  # as above, of one file
+            return f"its records could not be announced ({_in_words(error)})"
+        if failed_from:
+            return f"its records from {failed_from} on could not be announced"
+    _tell(f"{file.name}: {len(file.told)} records {'to announce' if dry_run else 'announced'}")
+    return None
+
+
 def _in_words(error: Exception) -> str:
     text = str(error) if isinstance(error, DamagedItem) else f"{type(error).__name__}: {error}"
     return " ".join(text.split())
@@ -75,8 +101,11 @@ def _in_words(error: Exception) -> str:
 def _parsed(name: str, content: bytes) -> _File:
     """Read which events a file names. One record that cannot be read keeps the whole file; the others count."""
     try:
-        payload = json.loads(content)["payload"]
+        document = json.loads(content)
+        payload = document["payload"]
         records = (json.loads(payload) if isinstance(payload, str) else payload)["Records"]
+        if ANNOUNCER in document.get("requestContext", {}).get("functionArn", ""):
+            return _File(name, set(), told=list(records))
         found = [_event_of(record) for record in records]
     except (ValueError, KeyError, TypeError):
         return _File(name, set(), "it is not what Lambda writes of failed records")

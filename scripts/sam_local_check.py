@@ -44,7 +44,10 @@ exec /var/lang/bin/python3 -m awslambdaric "$_HANDLER"
 NO_PYTHON = ("test", "tests", "site-packages", "__pycache__", "idlelib", "tkinter", "ensurepip", "*.a", "config-*")
 
 # In the order of a booking's life, so that each finds what the one before has left.
-PAYLOADS = ("initialize", "book", "status", "cancel", "promote", "sweep", "check")
+PAYLOADS = (
+    "describe", "initialize", "book", "status", "bookings", "events", "event_bookings", "waiting_list", "cancel",
+    "promote", "announce", "sweep", "change", "abandon", "follow", "check",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -65,6 +68,7 @@ def main() -> None:
                 "AWS_ENDPOINT_URL_LAMBDA": codedeploy.url,
                 "AWS_ENDPOINT_URL_CODEDEPLOY": codedeploy.url,
                 "AWS_ENDPOINT_URL_S3": codedeploy.url,
+                "AWS_ENDPOINT_URL_EVENTBRIDGE": codedeploy.url,
             }
         )
         failures = invoke_all(local) + call_api(local)
@@ -135,13 +139,14 @@ def invoke_all(local: SamLocal) -> int:
         raise SystemExit(f"events/ and PAYLOADS differ: {sorted(missing)}")
     failures = 0
     for name in PAYLOADS:
+        function = f"{name.title().replace('_', '')}Function"
         began_s = time.monotonic()
         with local.warm_functions() if name == "check" else nullcontext():
-            answer = local.invoke(f"{name.capitalize()}Function", ROOT / "events" / f"{name}.json")
+            answer = local.invoke(function, ROOT / "events" / f"{name}.json")
         good = is_good(answer)
         failures += not good
         took_s = time.monotonic() - began_s
-        command = f"sam local invoke {name.capitalize()}Function -e events/{name}.json"
+        command = f"sam local invoke {function} -e events/{name}.json"
         say(f"{verdict(good)} {command}  {took_s:.1f} s  {short(answer)}")
     return failures
 
@@ -176,6 +181,7 @@ def call_api(local: SamLocal) -> int:
             ("POST", "/cancel", {"userId": "anna"}, 200),
             ("GET", "/status/{}", None, 200),
             ("GET", "/status/nowhere", None, 404),
+            ("GET", "/openapi.json", None, 200),
         ):
             began_s = time.monotonic()
             request = {**body, **({"eventId": event_id} if event_id else {})} if body else None

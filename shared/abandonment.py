@@ -21,6 +21,7 @@ from itertools import islice
 from shared import dynamodb, events, items, telemetry
 from shared.cancellation import CLAIMS_MAX, cancel_all
 from shared.dynamodb import Deadline
+from shared.items import Item
 from shared.model import Availability, Booking, Event, Lane, now
 from shared.telemetry import Metric
 
@@ -71,17 +72,22 @@ def empty(event_id: str, deadline: Deadline) -> bool:
 
 
 def _mark(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
-    """Let no lane give a ticket or a place any more, whatever is on its way."""
-    assert event.cancelled_at is not None, "the event is marked before its lanes"
+    """Let no lane give a ticket or a place any more, whatever is on its way; and tell those who settle."""
     for lane in lanes:
         if lane.cancelled_at is None:
-            dynamodb.update(
-                deadline,
-                TableName=items.LANES,
-                Key=items.lane_key(event.event_id, lane.number),
-                UpdateExpression="SET cancelledAt = if_not_exists(cancelledAt, :then)",
-                ExpressionAttributeValues={":then": items.text(event.cancelled_at)},
-            )
+            _set_cancelled(event, items.LANES, items.lane_key(event.event_id, lane.number), deadline)
+    _set_cancelled(event, items.WAITING_LIST, items.tail_key(event), deadline)
+
+
+def _set_cancelled(event: Event, table: str, key: Item, deadline: Deadline) -> None:
+    assert event.cancelled_at is not None, "the event is marked before its parts"
+    dynamodb.update(
+        deadline,
+        TableName=table,
+        Key=key,
+        UpdateExpression="SET cancelledAt = if_not_exists(cancelledAt, :then)",
+        ExpressionAttributeValues={":then": items.text(event.cancelled_at)},
+    )
 
 
 def _cancel_claims(event: Event, deadline: Deadline) -> None:

@@ -98,7 +98,7 @@ def resolver() -> APIGatewayHttpResolver:
     @app.not_found
     def on_not_found(_error: Exception) -> Response[str]:
         # A function has one route, and API Gateway sends it nothing else. What does not match the resolver's idea
-        # of it is an id in /status/{eventId} with characters that no event's id has, or that no id may have.
+        # of it is an {eventId} with characters that no event's id has, or that no id may have.
         try:
             _validated(app.current_event.path_parameters, EventPath)
         except InvalidRequest as error:

@@ -6,6 +6,8 @@
       │── change each, if it is as seen ▶│     (and again from "read", until all are as they are to be)
       └─ revision + 1, if it is as seen ▶│     (or all again: another change came between)
 
+A new limit is written with the last step to the tail of the waiting list, too, where who joins meets it.
+
 Each lane is changed by itself, for one transaction over all of them would never get through on a busy event. So while
 a change is under way, the lanes together have a total between the old and the new, which is a total like any other; and
 one that was given up half-way is finished by the same request again.
@@ -50,7 +52,10 @@ def change(event_id: str, wanted: Mapping[str, Any], deadline: Deadline) -> Avai
             refusal = _bring_or_put_back(event, changed, tickets, deadline)
         if refusal:
             changed = replace(event, revision=event.revision + 1)
-        if dynamodb.commit([_write(changed)], deadline) is None:
+        written = [_write(changed)]
+        if changed.waiting_list_limit != event.waiting_list_limit:
+            written.append(_write_limit(changed))
+        if dynamodb.commit(written, deadline) is None:
             break
     else:
         raise TryAgain("change")
@@ -165,5 +170,19 @@ def _write(changed: Event) -> TransactItem:
             "ConditionExpression": f"{as_seen} AND {takes_place}",
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": {**values, ":seen": items.number(changed.revision - 1)},
+        }
+    }
+
+
+def _write_limit(changed: Event) -> TransactItem:
+    """Write how many may wait where who joins meets it. The event's condition speaks for it."""
+    assign, names, values = items.assignment(items.waiting_list_limit(changed))
+    return {
+        "Update": {
+            "TableName": items.WAITING_LIST,
+            "Key": items.tail_key(changed),
+            "UpdateExpression": assign,
+            "ExpressionAttributeNames": names,
+            **({"ExpressionAttributeValues": values} if values else {}),
         }
     }

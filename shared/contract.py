@@ -7,6 +7,7 @@ import re
 import unicodedata
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
@@ -66,9 +67,19 @@ def _to_moment(value: object) -> object:
     raise PydanticCustomError("moment", "must be a moment with its offset, such as 2026-05-01T20:00:00+02:00")
 
 
-Id = Annotated[str, BeforeValidator(_to_id, json_schema_input_type=str | int)]
-Name = Annotated[str, BeforeValidator(_to_name), StringConstraints(min_length=1, max_length=NAME_LENGTH_MAX)]
-Tickets = Annotated[int, Field(strict=True, ge=1, le=TICKETS_MAX)]
+# As the description has them; what holds them is above, for a pattern tells nobody what is wrong.
+PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]+$"  # no control characters: Unicode's category Cc
+_NOT_BLANK = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+_Text = Annotated[str, Field(min_length=1, max_length=ID_LENGTH_MAX, pattern=PRINTABLE)]
+
+Id = Annotated[str, BeforeValidator(_to_id, json_schema_input_type=_Text | int)]
+Name = Annotated[
+    str,
+    BeforeValidator(_to_name),
+    StringConstraints(min_length=1, max_length=NAME_LENGTH_MAX),
+    Field(json_schema_extra={"pattern": _NOT_BLANK}),
+]
+Tickets = Annotated[int, Field(strict=True, ge=1, le=TICKETS_MAX, description="Without a fraction: 5, not 5.0.")]
 Moment = Annotated[
     str,
     BeforeValidator(
@@ -78,11 +89,15 @@ Moment = Annotated[
 Limit = Annotated[int, Field(strict=True, ge=0, le=WAITING_LIST_LIMIT_MAX)]
 
 
-class _Wire(BaseModel):
+class Wire(BaseModel):
+    """What goes over the wire: camelCase, no unknown fields."""
+
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
 
-class _Answer(_Wire):
+class Answer(Wire):
+    """What is answered."""
+
     model_config = ConfigDict(validate_by_name=True)  # built here, by Python's names
 
 
@@ -92,7 +107,7 @@ _Optional = Annotated[
 ]  # left out of an answer where it is None
 
 
-class InitializeRequest(_Wire):
+class InitializeRequest(Wire):
     """POST /initialize."""
 
     name: Name
@@ -102,28 +117,28 @@ class InitializeRequest(_Wire):
     waiting_list_limit: Limit | None = None
 
 
-class BookRequest(_Wire):
+class BookRequest(Wire):
     """POST /book."""
 
     user_id: Id
     event_id: Id
 
 
-class CancelRequest(_Wire):
-    """POST /cancel. With a `booking_id`, only that booking is cancelled."""
+class CancelRequest(Wire):
+    """POST /cancel. With a `bookingId`, only that booking is cancelled."""
 
     user_id: Id
     event_id: Id
     booking_id: Id | None = None
 
 
-class EventPath(_Wire):
+class EventPath(Wire):
     """The parameters of a path that names an event."""
 
     event_id: Id
 
 
-class ChangeRequest(_Wire):
+class ChangeRequest(Wire):
     """PATCH /events/{eventId}: what is not named stays, and null takes a bound away."""
 
     name: Name = ""
@@ -150,7 +165,7 @@ class StatusRequest(EventPath):
     user_id: Id | None = None
 
 
-class EventAnswer(_Answer):
+class EventAnswer(Answer):
     """An event, with what is left and how many wait."""
 
     event_id: str
@@ -194,7 +209,7 @@ class EventAnswer(_Answer):
         return cls.of(Availability(event, event.total_tickets, event.total_tickets, waiting_list_count=0))
 
 
-class ConfirmedAnswer(_Answer):
+class ConfirmedAnswer(Answer):
     """A claim that holds a ticket."""
 
     status: Literal[Status.CONFIRMED] = Status.CONFIRMED
@@ -204,7 +219,7 @@ class ConfirmedAnswer(_Answer):
     booked_at: str
 
 
-class WaitingAnswer(_Answer):
+class WaitingAnswer(Answer):
     """A claim that holds a place in the waiting list; `position` 1 is the head."""
 
     status: Literal[Status.WAITING] = Status.WAITING
@@ -216,7 +231,7 @@ class WaitingAnswer(_Answer):
     joined_at: str
 
 
-class CancelledAnswer(_Answer):
+class CancelledAnswer(Answer):
     """A claim that was given up; `was` says what it held."""
 
     status: Literal[Status.CANCELLED] = Status.CANCELLED
@@ -239,6 +254,11 @@ class StatusAnswer(EventAnswer):
     def with_booking(cls, availability: Availability, claim: Claim | None) -> Self:
         """Show an event as it is now, and the claim."""
         return cls.of(availability, booking=booking_answer(claim.booking, claim.position) if claim else None)
+
+
+def location_of(booking: Booking) -> str:
+    """Return where a user's claim on an event is."""
+    return "/bookings?" + urlencode({"userId": booking.user_id, "eventId": booking.event_id}, quote_via=quote)
 
 
 def booking_answer(booking: Booking, position: Position | None = None) -> BookingAnswer:

@@ -120,7 +120,7 @@ def availability(event: Event, lanes: list[Lane]) -> Availability:
 
 
 def _open(event: Event) -> Iterator[TransactItem]:
-    """Put the event if its id is new (P7), and its lanes with the tickets spread evenly over them."""
+    """Put the event if its id is new (P7), the end of its list, and its lanes with the tickets spread evenly."""
     yield {
         "Put": {
             "TableName": items.EVENTS,
@@ -129,6 +129,7 @@ def _open(event: Event) -> Iterator[TransactItem]:
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
     }
+    yield {"Put": {"TableName": items.WAITING_LIST, "Item": items.tail_item(event)}}
     share, rest = divmod(event.total_tickets, event.lanes)
     for number in range(event.lanes):
         tickets = share + (number < rest)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from shared.model import Booking, DamagedItem, Entry, Event, Lane, Status
+from shared.model import Booking, DamagedItem, Entry, Event, Lane, Status, Tail
 
 Item = Mapping[str, Any]  # attribute name -> {"S": text} or {"N": digits}
 
@@ -18,7 +18,11 @@ LANES: Final = os.environ["LANES_TABLE"]
 BOOKINGS: Final = os.environ["BOOKINGS_TABLE"]
 WAITING_LIST: Final = os.environ["WAITING_LIST_TABLE"]
 SOLD_OUT_INDEX: Final = os.environ["SOLD_OUT_INDEX"]
+BY_CREATION_INDEX: Final = os.environ["BY_CREATION_INDEX"]
+BY_USER_INDEX: Final = os.environ["BY_USER_INDEX"]
 CANCELLED_INDEX: Final = os.environ["CANCELLED_INDEX"]
+
+KIND: Final = "event"  # of every event: the one partition of the index by creation
 
 # The keys by which items are told apart; the first that an item has says what it is.
 _KEYS: Final = {
@@ -37,6 +41,11 @@ def text(value: str) -> dict[str, str]:
 def number(value: int) -> dict[str, str]:
     """Return the attribute value of a whole number."""
     return {"N": str(value)}
+
+
+def values(item: Item) -> dict[str, str | int]:
+    """Return the plain values of an item's attributes. Raises KeyError, TypeError or ValueError for another kind."""
+    return {name: int(value["N"]) if "N" in value else str(value["S"]) for name, value in item.items()}
 
 
 def lane_id(event_id: str, lane: int) -> str:
@@ -74,6 +83,16 @@ def event_of_key(key: Item) -> str:
     return str(key["eventId"]["S"]) if "eventId" in key else event_of(key["laneId"]["S"])
 
 
+def by_user_key(user_id: str, claimed_at: str, lane: str) -> dict[str, Any]:
+    """Return the key of a booking in the index by user, its lane by its id."""
+    return {"userId": text(user_id), "claimedAt": text(claimed_at), "laneId": text(lane)}
+
+
+def by_creation_key(event_id: str, created_at: str) -> dict[str, Any]:
+    """Return the key of an event in the index by creation."""
+    return {"kind": text(KIND), "createdAt": text(created_at), "eventId": text(event_id)}
+
+
 def partition(table: str, key: str, value: str) -> dict[str, Any]:
     """Return the Query for all items under a partition key, strongly consistent."""
     return {
@@ -89,9 +108,15 @@ def entry_key(event: Event, sequence: int) -> dict[str, Any]:
     return {"stripeId": text(stripe_id(event.event_id, sequence % event.stripes)), "sequence": number(sequence)}
 
 
+def tail_key(event: Event) -> dict[str, Any]:
+    """Return the key of the end of an event's waiting list, which hands out its places: a partition of its own."""
+    return {"stripeId": text(f"{event.event_id}#tail"), "sequence": number(0)}
+
+
 def event_item(event: Event) -> Item:
-    """Return the item of a new event. `lastSequence` is added by the first who joins the waiting list."""
+    """Return the item of a new event."""
     fixed = {
+        "kind": text(KIND),
         "lanes": number(event.lanes),
         "stripes": number(event.stripes),
         "createdAt": text(event.created_at),
@@ -101,18 +126,20 @@ def event_item(event: Event) -> Item:
 
 
 def changeable(event: Event) -> dict[str, Any]:
-    """Return what an organiser may change, None for what is not there, and how often that was done.
-
-    The parity is for filters of the stream, which cannot compare an old with a new number, but tell two texts apart.
-    """
+    """Return what an organiser may change, None for what is not there, and how often that was done."""
     return {
         "name": text(event.name),
         "totalTickets": number(event.total_tickets),
         **window(event),
-        "waitingListLimit": None if event.waiting_list_limit is None else number(event.waiting_list_limit),
+        **waiting_list_limit(event),
         "revision": number(event.revision),
-        "revisionParity": text("odd" if event.revision % 2 else "even"),
     }
+
+
+def waiting_list_limit(event: Event) -> dict[str, Any]:
+    """Return how many may wait, None without a limit: the event shows it, its list's tail decides by it."""
+    limit = event.waiting_list_limit
+    return {"waitingListLimit": None if limit is None else number(limit)}
 
 
 def assignment(attributes: Mapping[str, Any]) -> tuple[str, dict[str, str], dict[str, Any]]:
@@ -147,14 +174,18 @@ def to_event(item: Item) -> Event:
     )
 
 
-def to_last_sequence(item: Item) -> int:
-    """Read the last number that an event's waiting list has handed out; 0 before the first."""
-    return _number(item, "lastSequence") if "lastSequence" in item else 0
+def tail_item(event: Event) -> Item:
+    """Return the item of the end of a new event's waiting list."""
+    return {**tail_key(event), "lastSequence": number(0), **_present(waiting_list_limit(event))}
 
 
-def to_cancelled_at(item: Item) -> str | None:
-    """Read of an event, or of a lane, when the event was cancelled."""
-    return _optional_text(item, "cancelledAt")
+def to_tail(item: Item) -> Tail:
+    """Read the end of a waiting list."""
+    return Tail(
+        last_sequence=_number(item, "lastSequence"),
+        limit=_number(item, "waitingListLimit") if "waitingListLimit" in item else None,
+        cancelled_at=_optional_text(item, "cancelledAt"),
+    )
 
 
 def lane_item(lane: Lane) -> Item:
@@ -200,6 +231,7 @@ def booking_item(event: Event, booking: Booking) -> Item:
         "bookingId": text(booking.booking_id),
         "claim": number(booking.claim),
         "status": text(booking.status),
+        "claimedAt": text(booking.claimed_at),
     }
     if booking.sequence is not None:
         item["sequence"] = number(booking.sequence)

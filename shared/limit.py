@@ -4,7 +4,7 @@ Those who wait are counted by the lanes. A ticket that is free is somebody's pla
 head of the list. So a limit of 0 still sells the tickets that come back.
 
 A function counts once a second at the most, and adds those who joined through it since. So the list may overrun its
-limit by those who join through other functions within that second, of whom the event's one counter admits a thousand,
+limit by those who join through other functions within that second, of whom the list's one counter admits a thousand,
 and by one request in flight for each function.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from shared import events
 from shared.dynamodb import Deadline
 from shared.memory import keep
-from shared.model import Event, WaitingListFull
+from shared.model import Event, Tail, WaitingListFull
 
 COUNT_AGE_MAX_S = 1.0
 COUNTS_MAX = 1_000  # lists whose length a warm function keeps in mind
@@ -42,19 +42,18 @@ def known_refusal(event: Event) -> WaitingListFull | None:
     return _refusal(event, queue) if queue and queue.is_fresh else None
 
 
-def refusal(event: Event, deadline: Deadline) -> WaitingListFull | None:
-    """Say whether the list of this event, which was just read, is full. Raises TryAgain.
+def refusal(event: Event, tail: Tail, deadline: Deadline) -> WaitingListFull | None:
+    """Say whether the event's list, whose tail was just read, is full. Raises TryAgain.
 
     Without a limit it costs nothing.
     """
-    limit = event.waiting_list_limit
-    if limit is None:
+    if tail.limit is None:
         return None
     queue = _queues.get(event.event_id)
-    if queue is None or not queue.is_fresh or queue.limit != limit:
+    if queue is None or not queue.is_fresh or queue.limit != tail.limit:
         lanes = events.read_lanes(event, deadline)
         waiting = sum(lane.waiting - lane.available for lane in lanes)
-        queue = keep(_queues, event.event_id, _Queue(waiting, limit, time.monotonic()), COUNTS_MAX)
+        queue = keep(_queues, event.event_id, _Queue(waiting, tail.limit, time.monotonic()), COUNTS_MAX)
     return _refusal(event, queue)
 
 

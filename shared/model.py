@@ -151,6 +151,11 @@ class Booking:
         return self.status is not Status.CANCELLED
 
     @property
+    def claimed_at(self) -> str:
+        """Return when the claim was made; neither a promotion nor a cancellation changes it."""
+        return self.joined_at or self.booked_at or ""
+
+    @property
     def held_ticket(self) -> bool:
         """Tell whether it holds, or held before it was cancelled, a ticket rather than a place in the list."""
         return self.booked_at is not None
@@ -165,6 +170,18 @@ class Entry:
     user_id: str
     booking_id: str
     joined_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The end of a waiting list: the last place that was handed out, 0 before the first, and how many may wait.
+
+    `cancelled_at` is of the event: nobody is promoted any more, and whoever settles need not look further.
+    """
+
+    last_sequence: int
+    limit: int | None = None
+    cancelled_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from aws_lambda_powertools import Logger
 
 NAMESPACE = "TicketOffice"
-_STACK = os.environ.get("STACK", "none")  # whose metrics these are, where several stacks live in one account
+STACK = os.environ.get("STACK", "none")  # whose metrics these are, where several stacks live in one account
 
 logger = Logger(location=None)  # every line comes from this file; the message tells more
 
@@ -38,6 +38,8 @@ class Metric(StrEnum):
     CONTENTION = "Contention"
     PROMOTION_LATENCY = "PromotionLatency"
     RECORDS_FAILED = "RecordsFailed"
+    ANNOUNCED = "Announced"
+    ANNOUNCEMENTS_FAILED = "AnnouncementsFailed"
     FAILED_RECORDS_KEPT = "FailedRecordsKept"
     EVENTS_SWEPT = "EventsSwept"
     EVENTS_NOT_SWEPT = "EventsNotSwept"
@@ -85,4 +87,4 @@ def _embedded(values: Mapping[Metric, float]) -> dict[str, Any]:
     metrics = [{"Name": metric, "Unit": UNITS.get(metric, "Count")} for metric in values]
     definition = {"Namespace": NAMESPACE, "Dimensions": [["stack"]], "Metrics": metrics}
     metadata = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [definition]}
-    return {"stack": _STACK, "_aws": metadata} | {metric.value: value for metric, value in values.items()}
+    return {"stack": STACK, "_aws": metadata} | {metric.value: value for metric, value in values.items()}

@@ -1,8 +1,8 @@
 """The waiting list: joining it, the place in it, and its head.
 
-A place is a sequence number that the event hands out in order. It is handed out before the entry is written, so
-entries may appear a little out of order; but whoever has been told "waiting" is in the list before anybody who
-asks afterwards gets a number, and that is P5.
+A place is a sequence number that the list's tail, an item of its own, hands out in order. It is handed out before
+the entry is written, so entries may appear a little out of order; but whoever has been told "waiting" is in the list
+before anybody who asks afterwards gets a number, and that is P5.
 
 The entries of a list lie in stripes, each a partition of its own, in turns: number n in stripe n modulo their count.
 """
@@ -16,7 +16,7 @@ from shared import dynamodb, items, limit, window
 from shared.claims import NewClaim, read_booking, standing_or_raise
 from shared.dynamodb import Deadline, TransactItem
 from shared.memory import keep
-from shared.model import POSITION_EXACT_MAX, Booking, Entry, Event, Position
+from shared.model import POSITION_EXACT_MAX, Booking, Entry, Event, Position, Tail
 
 FRONT_AGE_MAX_S = 1.0  # for so long a warm function takes the front of a list for what it was
 FRONTS_MAX = 1_000  # lists whose front a warm function keeps in mind
@@ -37,7 +37,7 @@ def join(claim: NewClaim, deadline: Deadline) -> Booking:
     """Put the claim at the end of the list, or return the claim the user has already.
 
     Only for an event that is known to be sold out, which means that all its lanes are closed (P4). The booking
-    is read first, so that people who ask again cost the event's one counter nothing.
+    is read first, so that people who ask again cost the list's one counter nothing.
 
     Raises EventCancelled; NotOnSale; WaitingListFull; TryAgain.
     """
@@ -46,13 +46,13 @@ def join(claim: NewClaim, deadline: Deadline) -> Booking:
     while True:
         if refusal := limit.known_refusal(claim.event):
             raise refusal
-        event, sequence = _draw(claim.event, deadline)
-        if refusal := limit.refusal(event, deadline):
+        tail = _draw(claim.event, deadline)
+        if refusal := limit.refusal(claim.event, tail, deadline):
             return standing_or_raise(claim, refusal, deadline)
-        booking = claim.waiting(sequence)
+        booking = claim.waiting(tail.last_sequence)
         refused = dynamodb.commit(_join(claim, booking), deadline)
         if refused is None:
-            limit.count(event)
+            limit.count(claim.event)
             return booking
         if standing := claim.refused_by(refused, position=0):
             return standing
@@ -83,8 +83,9 @@ def last_drawn(event: Event, deadline: Deadline) -> int:
 
     0 if nobody ever joined, and where the event was cancelled: nobody is promoted any more.
     """
-    item = dynamodb.get(deadline, items.EVENTS, items.event_key(event.event_id)) or {}
-    return 0 if items.to_cancelled_at(item) else items.to_last_sequence(item)
+    item = dynamodb.get(deadline, items.WAITING_LIST, items.tail_key(event))
+    tail = items.to_tail(item) if item else Tail(0)
+    return 0 if tail.cancelled_at else tail.last_sequence
 
 
 def head(event: Event, length: int, last: int, deadline: Deadline) -> list[Entry]:
@@ -97,6 +98,11 @@ def head(event: Event, length: int, last: int, deadline: Deadline) -> list[Entry
     Raises TryAgain.
     """
     return list(_entries(event, length, ("<=", last), deadline))
+
+
+def entries_after(event: Event, sequence: int, length: int, deadline: Deadline) -> list[Entry]:
+    """Read the entries that follow a number, in their order, strongly consistent. Raises TryAgain."""
+    return list(_entries(event, length, (">", sequence), deadline))
 
 
 def entry_removal(event: Event, sequence: int) -> TransactItem:
@@ -126,17 +132,17 @@ def _entries(event: Event, length: int, bound: tuple[str, int], deadline: Deadli
     yield from (entry for _, entry in zip(range(length), in_order, strict=False))
 
 
-def _draw(event: Event, deadline: Deadline) -> tuple[Event, int]:
-    """Draw the next number, which tells the event as it is now. A draw that got no answer leaves a harmless gap."""
+def _draw(event: Event, deadline: Deadline) -> Tail:
+    """Draw the next number, which tells the limit, too. A draw that got no answer leaves a gap, which harms nothing."""
     drawn = dynamodb.update(
         deadline,
-        TableName=items.EVENTS,
-        Key=items.event_key(event.event_id),
+        TableName=items.WAITING_LIST,
+        Key=items.tail_key(event),
         UpdateExpression="ADD lastSequence :one",
         ExpressionAttributeValues={":one": items.number(1)},
         ReturnValues="ALL_NEW",
     )
-    return items.to_event(drawn), items.to_last_sequence(drawn)
+    return items.to_tail(drawn)
 
 
 def _join(claim: NewClaim, booking: Booking) -> list[TransactItem]:

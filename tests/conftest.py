@@ -24,8 +24,8 @@ _running = ExitStack()
 
 def pytest_configure() -> None:
     """Start the engine and set the environment that template.yaml gives every function."""
-    function = load().functions["BookFunction"]
-    os.environ.update(function.environment)
+    for name in ("BookFunction", "AnnounceFunction"):
+        os.environ.update(load().functions[name].environment)
     os.environ.update(
         AWS_ACCESS_KEY_ID="test",
         AWS_SECRET_ACCESS_KEY="test",

@@ -49,6 +49,7 @@ def call(
     raw: str | None = None,
     base64: bool = False,
     event_id: str | None = None,
+    path: str | None = None,
     query: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
     claims: dict[str, str] | None = None,
@@ -56,11 +57,13 @@ def call(
 ) -> Answer:
     """Call functions.<name>.app by its route, with a body (as JSON, or `raw` as it is), an event's id, a query.
 
+    Of a function with several routes the `path` says which.
+
     The path is decoded, although API Gateway calls it raw. `claims` are those that its JWT authorizer has verified;
     unless they are given, the user that the request names asks, and is an organiser, too. Not `verified`: there is no
     authorizer before the route.
     """
-    method, template = _route(function)
+    method, template = _route(function, path)
     path = template.replace("{eventId}", event_id or "")
     payload: dict[str, Any] = {
         "version": "2.0",
@@ -110,11 +113,12 @@ def organiser(user_id: str) -> dict[str, str]:
 
 
 @cache
-def _route(function: ModuleType) -> tuple[str, str]:
-    """Return method and path of the route that template.yaml gives a function."""
+def _route(function: ModuleType, path: str | None) -> tuple[str, str]:
+    """Return method and path of the route that template.yaml gives a function; of several, of that with the path."""
     system = load()
     handler = f"{function.__name__}.handler"
-    (found,) = [route for route in system.routes if system.functions[route.function].handler == handler]
+    routes = [route for route in system.routes if system.functions[route.function].handler == handler]
+    (found,) = [route for route in routes if path in {None, route.path}]
     return found.method, found.path
 
 

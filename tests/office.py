@@ -7,12 +7,16 @@ from typing import Any
 
 import functions.abandon.app
 import functions.book.app
+import functions.bookings.app
 import functions.cancel.app
 import functions.change.app
+import functions.event_bookings.app
+import functions.events.app
 import functions.follow.app
 import functions.initialize.app
 import functions.promote.app
 import functions.status.app
+import functions.waiting_list.app
 from tests import promises
 from tests.gateway import Answer, Context, call
 
@@ -44,6 +48,14 @@ class Event:
     def status(self, user: str | None = None) -> Answer:
         """Ask for the status."""
         return call(functions.status.app, event_id=self.event_id, query={"userId": user} if user else None)
+
+    def bookings(self, **query: str) -> Answer:
+        """Ask for a page of its bookings."""
+        return call(functions.event_bookings.app, event_id=self.event_id, query=query)
+
+    def waiting_list(self, **query: str) -> Answer:
+        """Ask for a page of its waiting list."""
+        return call(functions.waiting_list.app, event_id=self.event_id, query=query)
 
     def change(self, **wanted: Any) -> Answer:
         """Change the event, by the names of the request."""
@@ -89,6 +101,14 @@ class Office:
         assert answer.status == 201
         self.events.append(Event(answer.json["eventId"], self.database))
         return self.events[-1]
+
+    def bookings_of(self, user: str, **query: str) -> Answer:
+        """Ask for a page of a user's claims."""
+        return call(functions.bookings.app, query={"userId": user, **query})
+
+    def lists_events(self, **query: str) -> Answer:
+        """Ask for a page of the events."""
+        return call(functions.events.app, query=query)
 
 
 @contextmanager

@@ -22,6 +22,14 @@ class Snapshot:
     lanes: list[Item]
     bookings: list[Item]
     entries: list[Item]
+    last_drawn: int  # the last place in the waiting list that was handed out; 0 if none was
+
+    @classmethod
+    def of(cls, event: Item, lanes: list[Item], bookings: list[Item], waiting_list: list[Item]) -> "Snapshot":
+        """Tell the entries of the waiting list from its tail, which hands out the places."""
+        entries = [one for one in waiting_list if "bookingId" in one]
+        last_drawn = sum(one["lastSequence"] for one in waiting_list if "lastSequence" in one)
+        return cls(event, lanes, bookings, sorted(entries, key=lambda one: int(one["sequence"])), last_drawn)
 
     @property
     def confirmed(self) -> set[str]:
@@ -52,12 +60,12 @@ def read(client: Any, event_id: str) -> Snapshot:
         for number in range(event["lanes"])
         for booking in _query(client, "BookingsTable", "laneId", f"{event_id}#{number}")
     ]
-    entries = [
-        entry
-        for number in range(event["stripes"])
-        for entry in _query(client, "WaitingListTable", "stripeId", f"{event_id}#{number}")
+    waiting_list = [
+        one
+        for part in (*range(event["stripes"]), "tail")
+        for one in _query(client, "WaitingListTable", "stripeId", f"{event_id}#{part}")
     ]
-    return Snapshot(event, lanes, bookings, sorted(entries, key=lambda one: int(one["sequence"])))
+    return Snapshot.of(event, lanes, bookings, waiting_list)
 
 
 def violations(found: Snapshot, *, drained: bool, changed: bool = True) -> list[str]:
@@ -74,6 +82,20 @@ def check(client: Any, event_id: str, *, drained: bool = False, changed: bool = 
     found = read(client, event_id)
     assert violations(found, drained=drained, changed=changed) == []
     return found
+
+
+def unlisted(client: Any, found: Snapshot) -> list[str]:
+    """List each booking of an event that the index by user does not have once, with the time of its claim."""
+    pages = client.get_paginator("scan").paginate(TableName="BookingsTable", IndexName="byUser")
+    rows: dict[tuple[str, str], list[str]] = {}
+    for row in (plain(item) for page in pages for item in page["Items"]):
+        rows.setdefault((row["laneId"], row["userId"]), []).append(row["claimedAt"])
+    return [
+        f"{one['userId']} claimed at {claimed_at}, the index has {listed}"
+        for one in found.bookings
+        if (listed := rows.get((one["laneId"], one["userId"]), []))
+        != [claimed_at := one.get("joinedAt", one.get("bookedAt"))]
+    ]
 
 
 def _p1(found: Snapshot) -> Iterable[str]:
@@ -115,12 +137,11 @@ def _p3(found: Snapshot) -> Iterable[str]:
     counted = sum(lane["waiting"] for lane in found.lanes)
     if counted != len(found.entries):
         yield f"P3: {counted} counted, {len(found.entries)} in the list"
-    last = found.event.get("lastSequence", 0)
     for one in found.entries:
         if one["stripeId"] != f"{found.event['eventId']}#{one['sequence'] % found.event['stripes']}":
             yield f"P3: entry {one['sequence']} lies in {one['stripeId']}"
-        if not 1 <= one["sequence"] <= last:
-            yield f"P3: entry {one['sequence']} beyond the last number drawn, {last}"
+        if not 1 <= one["sequence"] <= found.last_drawn:
+            yield f"P3: entry {one['sequence']} beyond the last number drawn, {found.last_drawn}"
 
 
 def _p4(found: Snapshot) -> Iterable[str]:

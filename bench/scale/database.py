@@ -6,6 +6,9 @@
                          ◀── way ───┘
     any other            ── half of its time ──▶ throttled? in a transaction? done ── the other half ──▶
 
+The index of bookings by user is left out: it takes one unit where its table takes two, on as many partitions, by keys
+that spread at least as well; so the table is throttled first.
+
 Latencies: AWS says "single-digit milliseconds" and no more, so medians and spread are assumptions; how long a
 transaction holds its items decides what one item can take, so the report shows other values of it, too.
 """

@@ -193,7 +193,7 @@ class Office:
             for table in KEYS
         }
         [event_item] = found[items.EVENTS]
-        return promises.Snapshot(event_item, found[items.LANES], found[items.BOOKINGS], found[items.WAITING_LIST])
+        return promises.Snapshot.of(event_item, found[items.LANES], found[items.BOOKINGS], found[items.WAITING_LIST])
 
     def check(self, event: Event) -> promises.Snapshot:
         """Assert that the event keeps its promises, with nothing left to do; return what the tables hold."""

@@ -18,7 +18,8 @@ def book() -> Response[str]:
     request = api.body_as(app, contract.BookRequest)
     api.caller(app).must_be(request.user_id)
     claim = office.book(request.event_id, request.user_id, Deadline.after(REQUEST_BUDGET_S))
-    return api.answer(_status_code(claim), contract.booking_answer(claim.booking, claim.position))
+    headers = {"Location": contract.location_of(claim.booking)}
+    return api.answer(_status_code(claim), contract.booking_answer(claim.booking, claim.position), headers)
 
 
 def _status_code(claim: Claim) -> int:

@@ -1,4 +1,4 @@
-"""Stands in for what functions call beside DynamoDB: CodeDeploy, Lambda's way to a function, an empty S3 bucket."""
+"""Stands in for what functions call beside DynamoDB: CodeDeploy, Lambda's way to a function, a bus, an empty bucket."""
 
 import json
 import re
@@ -26,8 +26,18 @@ class StandIn:
 
 @contextmanager
 def stand_in(invoke: Invoke | None = None, host: str = "127.0.0.1") -> Iterator[StandIn]:
-    """Answer for CodeDeploy, for S3, and, where `invoke` is given, for Lambda with what that answers."""
+    """Answer for CodeDeploy, S3 and EventBridge, and, where `invoke` is given, for Lambda with what that answers."""
     found = StandIn()
+
+    def put_status(body: dict[str, Any]) -> dict[str, Any]:
+        found.told.append((body["lifecycleEventHookExecutionId"], body["status"]))
+        return {}
+
+    operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        "GetDeployment": lambda _: {"deploymentInfo": {"deploymentGroupName": GROUP}},
+        "PutLifecycleEventHookExecutionStatus": put_status,
+        "PutEvents": lambda body: {"FailedEntryCount": 0, "Entries": [{"EventId": "0"} for _ in body["Entries"]]},
+    }
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -36,11 +46,8 @@ def stand_in(invoke: Invoke | None = None, host: str = "127.0.0.1") -> Iterator[
             invocation = INVOCATION.fullmatch(unquote(self.path))
             if invocation and invoke:
                 self._answer(invoke(invocation[1], body))
-            elif target.endswith(".GetDeployment"):
-                self._answer({"deploymentInfo": {"deploymentGroupName": GROUP}})
-            elif target.endswith(".PutLifecycleEventHookExecutionStatus"):
-                found.told.append((body["lifecycleEventHookExecutionId"], body["status"]))
-                self._answer({})
+            elif operation := operations.get(target.rpartition(".")[2]):
+                self._answer(operation(body))
             else:
                 self.send_error(501)
 

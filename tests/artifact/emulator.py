@@ -147,6 +147,9 @@ class Deployed:
                 )
                 target = f"integrations/{integration['IntegrationId']}"
                 assert "security" in operation, f"{method} {path} takes no token"
+                if operation["security"] == [{"NONE": []}]:
+                    client.create_route(ApiId=api, RouteKey=f"{method.upper()} {path}", Target=target)
+                    continue
                 client.create_route(
                     ApiId=api,
                     RouteKey=f"{method.upper()} {path}",

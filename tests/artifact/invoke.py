@@ -26,7 +26,7 @@ def main(handler_name: str) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     session = boto3.session.Session()
-    for service in ("lambda", "codedeploy", "s3"):
+    for service in ("lambda", "codedeploy", "s3", "events"):
         session.events.register(f"before-parameter-build.{service}", record)
     boto3.DEFAULT_SESSION = session
     sent = wire.Client.call
@@ -51,6 +51,8 @@ def record(params: dict[str, Any], model: Any, **_: Any) -> None:
         requests.append((f"lambda:{model.name}Function", params["FunctionName"]))
     elif (service, model.name) == ("s3", "ListObjectsV2"):
         requests.append(("s3:ListBucket", params["Bucket"]))
+    elif service == "events":
+        requests.extend((f"events:{model.name}", entry["EventBusName"]) for entry in params["Entries"])
     else:  # a deployment's group is known by its id only
         requests.append((f"{service}:{model.name}", "deploymentgroup:${AWS::StackName}-*/*"))
 

@@ -24,6 +24,7 @@ from tests.artifact.deployment import stand_in
 from tests.artifact.emulator import Deployed, User
 
 PROMOTE_S_MAX = 10
+HEARD_S_MAX = 10
 CONCERT = {"name": "The concert", "totalTickets": 1}
 
 pytestmark = pytest.mark.timeout(180)  # the first test waits for the build and the deployment, some 25 s
@@ -114,6 +115,28 @@ def test_a_cancelled_ticket_goes_to_the_first_in_line_by_the_stream(
     assert (status["availableTickets"], status["bookedTickets"], status["waitingListCount"]) == (0, 1, 0)
 
 
+def test_the_lists_show_who_has_booked_and_who_waits(
+    stack: Deployed, event_id: str, olga: User, anna: User, ben: User
+) -> None:
+    """By the indexes, routes and roles that they have; a page of one row leads to the next."""
+    _, booking = _book(stack, event_id, anna)
+    _, place = _book(stack, event_id, ben)
+    mine = stack.ask("GET", f"/bookings?userId={ben.user_id}&limit=1", user=ben).json()["bookings"]
+    assert mine == [place | {"eventName": CONCERT["name"]}]
+    [newest] = stack.ask("GET", "/events?limit=1", user=olga).json()["events"]
+    assert newest["eventId"] == event_id
+    booked = stack.ask("GET", newest["links"]["bookings"] + "?status=CONFIRMED", user=olga).json()["bookings"]
+    assert [one["bookingId"] for one in booked] == [booking["bookingId"]]
+    waiting = stack.ask("GET", newest["links"]["waitingList"], user=olga).json()
+    assert waiting == {"entries": [place], "nextCursor": None}
+    page = stack.ask("GET", newest["links"]["bookings"] + "?limit=1", user=olga).json()
+    following = f"{newest['links']['bookings']}?limit=1&cursor={page['nextCursor']}"
+    rows = page["bookings"] + stack.ask("GET", following, user=olga).json()["bookings"]
+    assert {one["userId"] for one in rows} == {anna.user_id, ben.user_id}
+    refused = stack.ask("GET", newest["links"]["bookings"], user=anna)
+    assert (refused.status_code, refused.json()["code"]) == (403, "organisers-only")
+
+
 def test_the_deployed_office_answers_as_the_contract_says(stack: Deployed, event_id: str, anna: User) -> None:
     """P7, and the errors: what API Gateway hands over is what the functions expect."""
     _, first = _book(stack, event_id, anna)
@@ -139,6 +162,34 @@ def test_who_has_no_token_of_the_user_pool_gets_nowhere(stack: Deployed, event_i
 def test_an_organisers_program_opens_an_event_by_its_scope(stack: Deployed) -> None:
     """It has a secret, and no user."""
     assert stack.ask("POST", "/initialize", CONCERT, stack.program()).status_code == 201
+
+
+def test_a_rule_on_the_stacks_bus_hears_of_a_booking(stack: Deployed, event_id: str, anna: User) -> None:
+    """From the table's stream to the target of a rule, with the role that the function has on AWS."""
+    events, sqs = stack.emulator.client("events"), stack.emulator.client("sqs")
+    queue = sqs.create_queue(QueueName="heard")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    bus = stack.outputs()["EventBus"]
+    pattern = json.dumps({"detail-type": ["booking.confirmed"], "detail": {"data": {"eventId": [event_id]}}})
+    events.put_rule(Name="confirmed", EventBusName=bus, EventPattern=pattern)
+    events.put_targets(Rule="confirmed", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
+    _, booking = _book(stack, event_id, anna)
+
+    [message] = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=HEARD_S_MAX)["Messages"]
+    heard = json.loads(message["Body"])["detail"]
+    assert (heard["id"], heard["source"]) == (
+        f"booking.confirmed:{booking['bookingId']}",
+        f"/ticket-office/{stack.name}",
+    )
+
+
+def test_what_describes_the_api_is_for_everybody(stack: Deployed) -> None:
+    """Without a token, from the artifact and the layer: Swagger UI's files are in it."""
+    described = stack.ask("GET", "/openapi.json")
+    assert (described.status_code, described.json()["openapi"]) == (200, "3.1.0")
+    page = stack.ask("GET", "/docs")
+    assert page.status_code == 200
+    assert "SwaggerUIBundle" in page.text
 
 
 def test_the_sweep_runs_as_deployed(stack: Deployed, event_id: str, anna: User, ben: User) -> None:

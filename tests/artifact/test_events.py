@@ -20,8 +20,9 @@ import pytest
 from local import engine
 from local.database import Database
 from local.template import load
+from shared import items
 from tests.artifact import deployment
-from tests.template.stack import deployed
+from tests.template.stack import deployed, room_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = sorted(load().functions)
@@ -74,6 +75,7 @@ class Functions:
                 "AWS_ENDPOINT_URL_LAMBDA": self._aws.url,
                 "AWS_ENDPOINT_URL_CODEDEPLOY": self._aws.url,
                 "AWS_ENDPOINT_URL_S3": self._aws.url,
+                "AWS_ENDPOINT_URL_EVENTBRIDGE": self._aws.url,
             },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -114,7 +116,8 @@ def by(user_id: str, request: Payload) -> Payload:
 
 
 INITIALIZE, BOOK, CANCEL, STATUS = map(payload, ("initialize", "book", "cancel", "status"))
-PROMOTE, SWEEP, CHECK = map(payload, ("promote", "sweep", "check"))
+BOOKINGS, EVENTS, EVENT_BOOKINGS, WAITING_LIST = map(payload, ("bookings", "events", "event_bookings", "waiting_list"))
+PROMOTE, ANNOUNCE, SWEEP, CHECK = map(payload, ("promote", "announce", "sweep", "check"))
 CHANGE, ABANDON, FOLLOW = map(payload, ("change", "abandon", "follow"))
 EVENT_ID, KEY = STATUS["pathParameters"]["eventId"], INITIALIZE["headers"]["idempotency-key"]
 
@@ -137,9 +140,16 @@ LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
     ("BookFunction", by("grace", BOOK), {"statusCode": 202, "status": "WAITING", "userId": "grace", "position": 1}),
     ("StatusFunction", STATUS, {"statusCode": 200, "availableTickets": 0, "waitingListCount": 1}),
     ("StatusFunction", by("grace", STATUS), {"booking.status": "WAITING", "booking.position": 1}),
+    ("BookingsFunction", BOOKINGS, {"statusCode": 200, "listed": ["ada CONFIRMED"]}),
+    ("BookingsFunction", by("grace", BOOKINGS), {"statusCode": 200, "listed": ["grace WAITING"]}),
+    ("EventsFunction", EVENTS, {"statusCode": 200, "listed": ["Opening night"]}),
+    ("EventBookingsFunction", EVENT_BOOKINGS, {"statusCode": 200, "listed": ["ada CONFIRMED"]}),
+    ("WaitingListFunction", WAITING_LIST, {"statusCode": 200, "listed": ["grace WAITING"]}),
+    ("DescribeFunction", payload("describe"), {"statusCode": 200, "openapi": "3.1.0"}),
     # ada gives it back, the stream's records come, grace has it.
     ("CancelFunction", CANCEL, {"statusCode": 200, "status": "CANCELLED", "was": "CONFIRMED"}),
     ("PromoteFunction", PROMOTE, {"batchItemFailures": []}),
+    ("AnnounceFunction", ANNOUNCE, {"batchItemFailures": []}),
     ("StatusFunction", by("grace", STATUS), {"booking.status": "CONFIRMED", "waitingListCount": 0}),
     # ada waits and leaves; grace gives the ticket back while nobody waits; ada books it in one request.
     ("BookFunction", BOOK, {"statusCode": 202, "status": "WAITING"}),
@@ -190,8 +200,10 @@ def lived() -> Iterator[Lived]:
 
 
 def _flat(answer: dict[str, Any]) -> dict[str, Any]:
-    """Put the fields of an HTTP answer's body beside its status, those of a booking as booking.x."""
+    """Put the fields of an HTTP answer's body beside its status, those of a booking as booking.x; say who is listed."""
     body = json.loads(answer.get("body", "{}"))
+    rows = next((rows for rows in body.values() if isinstance(rows, list)), [])
+    body["listed"] = [row.get("name") or f"{row['userId']} {row['status']}" for row in rows]
     booking = {f"booking.{name}": value for name, value in (body.get("booking") or {}).items()}
     flat: dict[str, Any] = answer | body | booking
     return flat
@@ -211,20 +223,21 @@ def test_the_same_idempotency_key_answers_with_the_same_event(lived: Lived) -> N
 
 def test_every_function_has_a_payload() -> None:
     """`sam local invoke XFunction -e events/x.json` works for all of them."""
-    assert sorted(f"{path.stem.capitalize()}Function" for path in (ROOT / "events").glob("*.json")) == FUNCTIONS
+    assert {path.stem for path in (ROOT / "events").glob("*.json")} == set(map(room_of, FUNCTIONS))
 
 
 def test_the_payloads_of_one_life_fit_together() -> None:
     """The event that initialize.json opens is the one that the others name: its id follows from its key."""
     event_id = payload("status")["pathParameters"]["eventId"]
+    for name in ("event_bookings", "waiting_list"):
+        assert payload(name)["pathParameters"] == {"eventId": event_id}
     for name in ("book", "cancel"):
         assert json.loads(payload(name)["body"])["eventId"] == event_id
-    for record in payload("promote")["Records"]:
-        assert record["dynamodb"]["Keys"]["laneId"]["S"] == f"{event_id}#0"
     for name in ("change", "abandon"):
         assert payload(name)["pathParameters"]["eventId"] == event_id
-    for record in payload("follow")["Records"]:
-        assert record["dynamodb"]["Keys"]["eventId"]["S"] == event_id
+    for name in ("promote", "announce", "follow"):
+        for record in payload(name)["Records"]:
+            assert items.event_of_key(record["dynamodb"]["Keys"]) == event_id
 
 
 def test_what_the_containers_printed_is_of_these_payloads() -> None:
@@ -238,6 +251,6 @@ def test_what_the_containers_printed_is_of_these_payloads() -> None:
 def test_a_function_is_allowed_what_it_does_and_nothing_more(name: str, lived: Lived) -> None:
     """Its requests to AWS are the policy of its role: one too few fails there, one too many is a hole."""
     privileges = deployed().privileges(name)
-    if name in {"PromoteFunction", "FollowFunction"}:
+    if name in {"PromoteFunction", "FollowFunction", "AnnounceFunction"}:
         privileges = {one for one in privileges if not one[0].startswith("s3:")}  # Lambda writes with its role
     assert privileges == lived.used[name]

@@ -103,7 +103,7 @@ def stored(event: Event) -> dict[str, list[Any]]:
         items.EVENTS: ("eventId", [event.event_id]),
         items.LANES: ("laneId", lanes),
         items.BOOKINGS: ("laneId", lanes),
-        items.WAITING_LIST: ("stripeId", [items.stripe_id(event.event_id, n) for n in range(event.stripes)]),
+        items.WAITING_LIST: ("stripeId", [f"{event.event_id}#{part}" for part in (*range(event.stripes), "tail")]),
     }
     return {
         table: sorted((item for value in values for item in _rows(table, key, value)), key=lambda one: _key(table, one))

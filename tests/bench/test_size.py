@@ -71,7 +71,7 @@ def test_a_measurement_fills_asks_and_audits(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(size, "SAMPLES", 2)
     found = size.measure(tmp_path, Size(5, 4, others=3))
     assert {sum(one["times"] for one in figures["variants"]) for figures in found["requests"].values()} == {2}
-    assert found["requests"]["book, on sale"]["variants"][0]["writeUnits"] == 4
+    assert found["requests"]["book, on sale"]["variants"][0]["writeUnits"] == 5
     assert found["fileMegabytes"] >= 0
     with around.office_on(tmp_path) as client:
         assert client.scan(TableName=items.EVENTS)["Count"] == 1 + 3

@@ -14,9 +14,13 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 import functions.book.app
+import functions.bookings.app
 import functions.cancel.app
+import functions.event_bookings.app
+import functions.events.app
 import functions.initialize.app
 import functions.status.app
+import functions.waiting_list.app
 from local import issuer
 from local.template import load
 from tests.gateway import Answer, call
@@ -26,7 +30,8 @@ from tests.running import RunningOffice, running
 CONCERT = {"name": "The concert", "totalTickets": 1}
 ORGANISER = {"sub": "olga", "cognito:groups": ["organiser", "staff"]}
 OURS, THEIRS = "https://tickets.example", "https://elsewhere.example"
-ROUTES = sorted((route.method, route.path) for route in load().routes)
+PUBLIC = {("GET", "/openapi.json"), ("GET", "/docs")}
+ROUTES = sorted({(route.method, route.path) for route in load().routes} - PUBLIC)
 
 Make = Callable[["Secured", dict[str, Any]], str]
 
@@ -104,7 +109,7 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_no_route_is_answered_without_a_token(secured: Secured, method: str, path: str) -> None:
-    """Secure by default, whatever the request is."""
+    """Secure by default, whatever the request is; only what describes the API is public."""
     assert_unauthorized(secured.ask(method, path.format(eventId="any"), body={} if method == "POST" else None))
 
 
@@ -328,10 +333,19 @@ def test_the_group_or_the_scope_makes_an_organiser(secured: Secured, claims: dic
     ],
 )
 def test_nothing_else_makes_an_organiser(secured: Secured, claims: dict[str, Any]) -> None:
-    """A buyer opens no event, and is told so before the body is looked at."""
+    """A buyer opens no event and changes none, and is told so before the body is looked at."""
     token = secured.token(**{"sub": "anna", **claims})
     for body in (CONCERT, {}):
         assert problem(secured.ask("POST", "/initialize", token, body)) == (403, "organisers-only")
+        assert problem(secured.ask("PATCH", "/events/any", token, body)) == (403, "organisers-only")
+
+
+def test_an_organiser_changes_an_event(secured: Secured) -> None:
+    """With a token, and nobody without."""
+    event_id, change = secured.opens(), {"name": "The encore"}
+    assert secured.ask("PATCH", f"/events/{event_id}", None, change).status_code == 401
+    answer = secured.ask("PATCH", f"/events/{event_id}", secured.token(**ORGANISER), change)
+    assert (answer.status_code, answer.json()["name"]) == (200, "The encore")
 
 
 def test_only_an_organiser_cancels_an_event(secured: Secured) -> None:
@@ -354,6 +368,46 @@ def test_an_organiser_looks_at_any_booking_and_books_for_nobody_else(secured: Se
     assert problem(secured.ask("POST", "/cancel", olga, annas)) == (403, "not-your-booking")
 
 
+ORGANISERS_LISTS = ["/events", "/events/any/bookings", "/events/any/waiting-list"]
+
+
+@pytest.mark.parametrize("path", ORGANISERS_LISTS)
+def test_who_comes_is_for_organisers_to_know(secured: Secured, path: str) -> None:
+    """Buyers are told so before the parameters are looked at, and before they learn which events there are."""
+    for query in ("", "?limit=0", "?userId=anna"):
+        refused = secured.ask("GET", f"{path}{query}", secured.token(sub="anna"))
+        assert problem(refused) == (403, "organisers-only")
+    assert secured.ask("GET", path, secured.token(**ORGANISER)).status_code in (200, 404)
+
+
+def test_a_buyer_lists_their_own_claims_only(secured: Secured) -> None:
+    """An organiser those of anybody."""
+    event_id = secured.opens()
+    anna, ben, olga = secured.token(sub="anna"), secured.token(sub="ben"), secured.token(**ORGANISER)
+    booked = secured.ask("POST", "/book", anna, {"userId": "anna", "eventId": event_id})
+    link = booked.headers["location"]
+    for path in ("/bookings?userId=anna", link):
+        assert problem(secured.ask("GET", path, ben)) == (403, "not-your-booking")
+        for token in (anna, olga):
+            assert event_id in {one["eventId"] for one in secured.ask("GET", path, token).json()["bookings"]}
+    assert secured.ask("GET", "/bookings?userId=ben", ben).json()["bookings"] == []
+    assert problem(secured.ask("GET", "/bookings", ben)) == (422, "invalid-request")
+
+
+def test_an_organiser_sees_who_booked_and_who_waits(secured: Secured) -> None:
+    """By the gateway's own way of paths and queries."""
+    event_id, olga = secured.opens(), secured.token(**ORGANISER)
+    for user in ("anna", "ben", "cleo"):
+        secured.ask("POST", "/book", secured.token(sub=user), {"userId": user, "eventId": event_id})
+    assert event_id in {one["eventId"] for one in secured.ask("GET", "/events?limit=100", olga).json()["events"]}
+    booked = secured.ask("GET", f"/events/{event_id}/bookings?status=CONFIRMED", olga).json()
+    assert [one["userId"] for one in booked["bookings"]] == ["anna"]
+    first = secured.ask("GET", f"/events/{event_id}/waiting-list?limit=1", olga).json()
+    second = secured.ask("GET", f"/events/{event_id}/waiting-list?limit=1&cursor={first['nextCursor']}", olga).json()
+    assert [one["userId"] for page in (first, second) for one in page["entries"]] == ["ben", "cleo"]
+    assert second["nextCursor"] is None
+
+
 # ---------------------------------------------------------------- what is shown to everybody
 
 
@@ -367,6 +421,21 @@ def test_a_status_that_is_public_takes_no_token_and_names_nobody(shown: Secured)
         refused = shown.ask("GET", f"/status/{event_id}?userId=anna", token)
         assert problem(refused) == (401, "not-signed-in")
         assert refused.headers["www-authenticate"] == "Bearer"
+
+
+def test_the_link_of_a_booking_is_good_where_the_status_is_public(shown: Secured) -> None:
+    """With the position of who waits: its route looks at tokens, as that of the status does not."""
+    event_id = shown.opens()
+
+    def books(user: str) -> tuple[str, httpx.Response]:
+        token = shown.token(sub="5f0c", email=user)
+        return token, shown.ask("POST", "/book", token, {"userId": user, "eventId": event_id})
+
+    books("first")
+    token, booked = books("anna")
+    [found] = shown.ask("GET", booked.headers["location"], token).json()["bookings"]
+    assert (found["status"], found["position"]) == ("WAITING", 1)
+    assert_unauthorized(shown.ask("GET", booked.headers["location"]))
 
 
 @pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if route != ("GET", "/status/{eventId}")])
@@ -384,8 +453,11 @@ def test_a_function_without_an_authorizer_before_it_lets_nobody_in() -> None:
         (functions.cancel.app, request),
     ):
         assert_problem(call(function, body, verified=False), 401, "not-signed-in")
-    answer = call(functions.status.app, event_id="any", query={"userId": "anna"}, verified=False)
-    assert_problem(answer, 401, "not-signed-in")
+    for function in (functions.status.app, functions.event_bookings.app, functions.waiting_list.app):
+        answer = call(function, event_id="any", query={"userId": "anna"}, verified=False)
+        assert_problem(answer, 401, "not-signed-in")
+    for function in (functions.bookings.app, functions.events.app):
+        assert_problem(call(function, query={"userId": "anna"}, verified=False), 401, "not-signed-in")
 
 
 # ---------------------------------------------------------------- pages of other origins
@@ -405,7 +477,7 @@ def test_a_page_of_an_allowed_origin_may_call(shown: Secured) -> None:
     asked = _preflight(shown, OURS)
     assert (asked.status_code, asked.content) == (204, b"")
     assert asked.headers["access-control-allow-origin"] == OURS
-    assert asked.headers["access-control-allow-methods"] == "GET,POST"
+    assert asked.headers["access-control-allow-methods"] == "GET,PATCH,POST"
     assert asked.headers["access-control-allow-headers"] == "authorization,content-type,idempotency-key"
     assert asked.headers["access-control-max-age"] == "600"
     for answer in (shown.ask("GET", "/status/any", origin=OURS), shown.ask("POST", "/book", body={}, origin=OURS)):

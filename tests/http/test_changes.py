@@ -180,6 +180,29 @@ def test_what_a_change_that_was_given_up_had_on_its_way_does_nothing_after_anoth
     event.check()
 
 
+def test_who_may_have_been_let_in_is_not_told_that_nothing_is_on_sale(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P7: a try that got no answer may still arrive, if the sale goes on again; so the answer is to try again."""
+    event = office.opens(tickets=1)
+    send, on_its_way = dynamodb.client.call, []
+
+    def lost(operation: str, request: Any) -> Any:
+        if operation == "TransactWriteItems":
+            on_its_way.append(request)
+            monkeypatch.setattr(dynamodb.client, "call", send)
+            event.changes(opensAt=_in(1))
+            raise NoAnswer(operation, "TimeoutError")
+        return send(operation, request)
+
+    monkeypatch.setattr(dynamodb.client, "call", lost)
+    _refused(event.book("anna"), 503, "try-again")
+    event.changes(opensAt=None)
+    send("TransactWriteItems", on_its_way[0])
+    assert event.books("anna") == 200
+    event.check()
+
+
 def test_before_it_opens_and_after_it_closes_an_event_is_not_on_sale(office: Office) -> None:
     """409 with the moments; who has an active claim is answered with it, and may cancel."""
     event = office.opens(tickets=3)

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import promises
 from tests.crowd import Crowd, Exchange, by_status, in_flight, open_event, order_broken
 from tests.running import RunningOffice, running
 
@@ -135,6 +136,8 @@ def test_two_hundred_users_who_come_and_go(office: RunningOffice) -> None:
     histories, crowd = in_flight(office.url, event_id, act, users, at_once=200)
     assert crowd.faults == []
     found = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
+    assert max(one["claim"] for one in found.bookings) > 1, "nobody came back: the index was not put to the test"
+    assert promises.unlisted(office.database(), found) == []
     waited_and_served = {one["userId"] for one in found.bookings if "promotedAt" in one}
     assert any(user.startswith("loyal") for user in waited_and_served), "nobody waited: nothing was checked"
     assert order_broken(office.changes(event_id), histories) == []

@@ -15,10 +15,15 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 
 import functions.book.app
+import functions.bookings.app
 import functions.cancel.app
+import functions.change.app
+import functions.event_bookings.app
+import functions.events.app
 import functions.initialize.app
 import functions.status.app
-from shared import contract
+import functions.waiting_list.app
+from shared import contract, pages
 from tests.gateway import Answer, call
 from tests.office import Office
 
@@ -28,10 +33,24 @@ DECLARED: dict[str, dict[int, Any]] = {
     "book": {200: contract.BookingAnswer, 201: contract.ConfirmedAnswer, 202: contract.WaitingAnswer},
     "cancel": {200: contract.CancelledAnswer},
     "status": {200: contract.EventAnswer | contract.StatusAnswer},
+    "bookings": {200: pages.BookingsPage},
+    "events": {200: pages.EventsPage},
+    "event_bookings": {200: pages.EventBookingsPage},
+    "waiting_list": {200: pages.WaitingListPage},
+    "change": {200: contract.EventAnswer},
 }
-PROBLEMS = {400: {"malformed-json"}, 404: {"event-not-found", "booking-not-found"}, 409: {"booking-changed"}} | {
+PROBLEMS = {
+    400: {"malformed-json"},
+    404: {"event-not-found", "booking-not-found"},
+    409: {"booking-changed", "not-on-sale", "waiting-list-full", "tickets-booked"},
     413: {"body-too-large"},
     422: {"invalid-request", "idempotency-key-reused"},
+}
+SAID_BESIDES = {
+    "invalid-request": {"errors"},
+    "not-on-sale": {"opensAt", "closesAt"},
+    "waiting-list-full": {"waitingListLimit"},
+    "tickets-booked": {"totalTickets", "bookedTickets"},
 }
 FIELDS = {"type", "title", "status", "detail", "instance", "code", "requestId"}
 
@@ -44,6 +63,20 @@ some_json = st.recursive(
 )
 ids = st.text(max_size=140) | st.integers() | some_json
 names = st.sampled_from(["userId", "eventId", "bookingId", "name", "totalTickets", "user_id", ""])
+page_names = st.sampled_from(["userId", "eventId", "limit", "cursor", "status", "user_id", ""])
+page_values = st.text(max_size=140) | st.sampled_from(["1", "100", "CONFIRMED", "WAITING"])
+moments = st.datetimes(timezones=st.timezones()).map(lambda time: time.isoformat()) | st.none() | some_json
+changes = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.text(max_size=210) | some_json,
+        "totalTickets": st.integers(-1, 1_000_001) | some_json,
+        "opensAt": moments,
+        "closesAt": moments,
+        "waitingListLimit": st.integers(-1, 3) | some_json,
+        "eventId": some_json,
+    },
+)
 
 
 def _assert_declared(function: ModuleType, answer: Answer) -> None:
@@ -56,8 +89,10 @@ def _assert_declared(function: ModuleType, answer: Answer) -> None:
     problem = answer.json
     assert problem["code"] in PROBLEMS.get(answer.status, set()), answer
     assert answer.headers["content-type"] == "application/problem+json"
-    assert problem.keys() - {"errors"} == FIELDS
-    assert ("errors" in problem) == (problem["code"] == "invalid-request")
+    besides = problem.keys() - FIELDS
+    assert problem.keys() >= FIELDS
+    assert besides <= SAID_BESIDES.get(problem["code"], set())
+    assert bool(besides) == (problem["code"] in SAID_BESIDES)
 
 
 @pytest.mark.parametrize("function", POSTS)
@@ -80,10 +115,45 @@ def test_any_bytes_have_a_declared_answer(function: ModuleType, body: str | byte
 
 
 @many
+@given(wanted=st.lists(changes | some_json, min_size=1, max_size=4), users=st.integers(0, 3))
+def test_any_changes_have_declared_answers_and_keep_the_promises(office: Office, wanted: list[Any], users: int) -> None:
+    """P1 to P4, O2: fields of any type, and moments of all times and zones, between bookings."""
+    event = office.opens(tickets=2)
+    for number, one in enumerate(wanted):
+        _assert_declared(functions.change.app, call(functions.change.app, one, event_id=event.event_id))
+        for user in range(users):
+            _assert_declared(functions.book.app, event.book(f"user-{number}-{user}"))
+    event.check()
+
+
+@many
 @given(event_id=st.text(min_size=1, max_size=140), query=st.dictionaries(names, st.text(max_size=140), max_size=2))
 def test_any_path_and_query_have_a_declared_answer(event_id: str, query: dict[str, str]) -> None:
     """Ids of any characters, and parameters of any name."""
     _assert_declared(functions.status.app, call(functions.status.app, event_id=event_id, query=query))
+
+
+@pytest.mark.parametrize("function", [functions.event_bookings.app, functions.waiting_list.app])
+@many
+@given(event_id=st.text(max_size=140), query=st.dictionaries(page_names, page_values, max_size=3))
+def test_any_request_for_a_list_of_an_event_has_a_declared_answer(
+    office: Office, function: ModuleType, event_id: str, query: dict[str, str]
+) -> None:
+    """Of an event that there is, too."""
+    for one in (event_id, office.opens(tickets=1).event_id):
+        if one:
+            _assert_declared(function, call(function, event_id=one, query=query))
+    office.events.clear()
+
+
+@pytest.mark.parametrize("function", [functions.bookings.app, functions.events.app])
+@many
+@given(query=st.dictionaries(page_names, page_values, max_size=4))
+def test_any_request_for_a_list_has_a_declared_answer(function: ModuleType, query: dict[str, str]) -> None:
+    """Parameters of any name, with any text."""
+    _assert_declared(function, call(function, query=query))
+    if function is functions.bookings.app:
+        _assert_declared(function, call(function, query={"userId": "anna", **query}))
 
 
 @many

@@ -6,14 +6,11 @@ import re
 import signal
 import subprocess
 
-import pytest
-
 from local import intrinsics
 from tests.crowd import open_event
 from tests.running import PROJECT, STOP_S_MAX, free_port, running
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-PAGES = ["README.md", *sorted(str(page.relative_to(PROJECT)) for page in PROJECT.glob("docs/**/*.md"))]
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -57,14 +54,6 @@ def test_the_ids_in_the_readme_belong_together() -> None:
     ids = {name: set(re.findall(rf'"{name}":"([^"]+)"', README)) for name in ("eventId", "bookingId")}
     assert (len(ids["eventId"]), len(ids["bookingId"])) == (1, 2)
     assert re.findall(r"^\$ EVENT=(.+)$", README, re.MULTILINE) == list(ids["eventId"])
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_links_within_the_project_lead_somewhere(page: str) -> None:
-    """No page points to a file that is not there."""
-    text = (PROJECT / page).read_text(encoding="utf-8")
-    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
-        assert (PROJECT / page).parent.joinpath(link).exists(), link
 
 
 def test_the_parameters_of_the_template_are_listed() -> None:

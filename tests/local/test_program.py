@@ -42,7 +42,7 @@ def test_it_says_where_it_is_and_what_to_try_and_stops_with_ctrl_c(tmp_path: Pat
         assert sum("curl" in program.process.stdout.readline() for _ in range(3)) == 2  # type: ignore[union-attr]
         event_id = sold_out(program)
         children = program.pids()
-        assert len(children) == 4  # engine, worker, feeder, scheduler
+        assert len(children) == 6  # engine, worker, two feeders, scheduler, event bus
         assert os.getpgid(program.process.pid) not in {
             os.getpgid(child) for child in children
         }  # Ctrl-C reaches us only
@@ -147,15 +147,15 @@ def test_a_part_that_keeps_dying_stops_everything_with_the_reason(tmp_path: Path
 
 
 def test_whatever_is_killed_is_started_again_and_the_office_goes_on(tmp_path: Path) -> None:
-    """The engine with what it had acknowledged, the feeder from its checkpoint, a worker, the scheduler (P8)."""
+    """The engine with what it had acknowledged, feeders from their checkpoints, and all the others (P8)."""
     with opened("--data", str(tmp_path), "--workers", "1") as program:
         event_id = sold_out(program)
         before = set(program.pids())
-        for part in ("dynoxide", "local.worker", "local.feeder", "local.scheduler"):
+        for part in ("dynoxide", "local.worker", "PromoteFunction", "AnnounceFunction", "local.scheduler", "local.bus"):
             program.kill(part)
         assert post(program, "/cancel", userId="ada", eventId=event_id).json()["was"] == "CONFIRMED"
         happens(lambda: status_of_bob(program, event_id) == "CONFIRMED")
-        assert len(happens(lambda: len(after := program.pids()) == 4 and not before & set(after) and after)) == 4
+        assert len(happens(lambda: len(after := program.pids()) == 6 and not before & set(after) and after)) == 6
 
 
 def test_kill_9_leaves_no_orphan_and_the_next_start_has_the_data(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_kill_9_leaves_no_orphan_and_the_next_start_has_the_data(tmp_path: Path)
     with opened("--data", str(tmp_path), "--workers", "1", "--port", port) as program:
         event_id = sold_out(program)
         children = program.pids()
-        assert len(children) == 4
+        assert len(children) == 6
         program.process.kill()
         program.process.wait()
         happens(lambda: alive(children) == [], within_s=2.0)
@@ -210,8 +210,7 @@ def test_a_change_of_a_sold_out_event_wakes_the_promoter_and_who_joins_does_not(
         database = Database.announced((tmp_path / "lock").read_text().splitlines()[1]).client()
         for one in (other, event_id):
             ticket_for(one)
-        changes(other, "ADD lastSequence :one", one={"N": "1"})
-        changes(event_id, "SET revision = :next, revisionParity = :odd", next={"N": "1"}, odd={"S": "odd"})
+        changes(event_id, "SET revision = :next", next={"N": "1"})
         happens(lambda: status_of_bob(program, event_id) == "CONFIRMED")
         assert status_of_bob(program, other) == "WAITING"
 

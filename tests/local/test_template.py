@@ -90,7 +90,14 @@ def test_the_projects_template_is_understood_as_a_whole() -> None:
         "POST /book",
         "POST /cancel",
         "GET /status/{eventId}",
+        "GET /bookings",
+        "GET /events",
+        "GET /events/{eventId}/bookings",
+        "GET /events/{eventId}/waiting-list",
+        "GET /openapi.json",
+        "GET /docs",
     }
+    assert {route.path for route in system.routes if not route.takes_token} == {"/openapi.json", "/docs"}
     assert all(
         (template.PROJECT / function.handler.replace(".handler", "").replace(".", "/")).with_suffix(".py").is_file()
         for function in system.functions.values()
@@ -169,6 +176,8 @@ def test_a_route_is_behind_the_authorizer_unless_something_else_is_said(tmp_path
     assert [route.takes_token for route in load(tmp_path, base, Size="128").routes] == [True]
     without = base[: base.index("      Auth:")] + base[base.index("      CorsConfiguration:") :]
     assert [route.takes_token for route in load(tmp_path, without, Size="128").routes] == [False]
+    public = base.replace('Path: "/things/{id}"', 'Path: "/things/{id}", Auth: {Authorizer: NONE}')
+    assert [route.takes_token for route in load(tmp_path, public, Size="128").routes] == [False]
 
 
 def test_a_default_outside_lambdas_limits_is_refused(tmp_path: Path) -> None:
@@ -197,7 +206,7 @@ def test_a_wrong_parameter_is_refused(tmp_path: Path, parameters: dict[str, str]
         ("Worker.Properties.Events.Get.Type", "Api", "Worker.Events.Get: events of the type Api"),
         ("Worker.Properties.Events.Get.Properties.Path", "/{proxy+}", "one path of fixed length"),
         ("Worker.Properties.Events.Get.Properties.Method", "ANY", "one method"),
-        ("Worker.Properties.Events.Get.Properties.Auth", {"Authorizer": "X"}, "Auth is not understood"),
+        ("Worker.Properties.Events.Get.Properties.Auth", {"Authorizer": "X"}, "the default authorizer, or none"),
         ("Worker.Properties.Events.Things.Properties.TumblingWindowInSeconds", 5, "TumblingWindowInSeconds"),
         ("Worker.Properties.Events.Things.Properties.StartingPosition", "LATEST", "only TRIM_HORIZON"),
         ("Worker.Properties.Events.Things.Properties.Stream", "arn:aws:dynamodb:x", "!GetAtt Table.StreamArn"),

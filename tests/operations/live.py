@@ -1,7 +1,8 @@
 """The functions of an office that is drilled: the project's own, each invocation noted in the log of its process.
 
 Between two tries of a request no time is slept; it counts as if it had been, so that a function which tries until its
-time is up is done in moments. A file in the folder DRILL_FOLDER with the name of a function is a bad deployment of it.
+time is up is done in moments. A file in the folder DRILL_FOLDER with the name of a function is a bad deployment of it;
+with the name SLOW_BUS or REFUSING_BUS, an event bus that is slow, or takes nothing.
 """
 
 import os
@@ -11,18 +12,27 @@ from pathlib import Path
 from typing import Any
 
 import functions.abandon.app
+import functions.announce.app
 import functions.book.app
+import functions.bookings.app
 import functions.cancel.app
 import functions.change.app
+import functions.describe.app
+import functions.event_bookings.app
+import functions.events.app
 import functions.follow.app
 import functions.initialize.app
 import functions.promote.app
 import functions.status.app
 import functions.sweep.app
+import functions.waiting_list.app
+from functions.announce import announcing, bus
 from local import runtime
 from shared import dynamodb
+from tests.operations.troubles import REFUSING_BUS, SLOW_BUS
 
 FOLDER = Path(os.environ["DRILL_FOLDER"])
+SLOW_S = 1.9  # below the time-out of its client
 
 Handler = Callable[[Any, Any], Any]
 
@@ -43,7 +53,23 @@ class Clock:
 
 
 clock = Clock()
-vars(dynamodb)["time"] = clock
+vars(dynamodb)["time"] = vars(bus)["time"] = vars(announcing)["time"] = clock
+
+
+class TroubledBus:
+    """The client of the bus, in trouble while it is told to be."""
+
+    def put_events(self, Entries: list[Any]) -> Any:  # noqa: N803 - AWS's name
+        """Put entries, or refuse them, or put them after nearly as long as the client waits."""
+        if (FOLDER / REFUSING_BUS).exists():
+            return {"FailedEntryCount": len(Entries), "Entries": [{"ErrorCode": "InternalFailure"} for _ in Entries]}
+        if (FOLDER / SLOW_BUS).exists():
+            clock.sleep(SLOW_S)
+        return _client().put_events(Entries=Entries)
+
+
+_client = vars(bus)["_client"]
+vars(bus)["_client"] = TroubledBus
 
 
 def _noted(function: str, handler: Handler) -> Handler:
@@ -69,5 +95,11 @@ book = _noted("BookFunction", functions.book.app.handler)
 cancel = _noted("CancelFunction", functions.cancel.app.handler)
 change = _noted("ChangeFunction", functions.change.app.handler)
 status = _noted("StatusFunction", functions.status.app.handler)
+bookings = _noted("BookingsFunction", functions.bookings.app.handler)
+events = _noted("EventsFunction", functions.events.app.handler)
+event_bookings = _noted("EventBookingsFunction", functions.event_bookings.app.handler)
+waiting_list = _noted("WaitingListFunction", functions.waiting_list.app.handler)
+announce = _noted("AnnounceFunction", functions.announce.app.handler)
+describe = _noted("DescribeFunction", functions.describe.app.handler)
 promote = _noted("PromoteFunction", functions.promote.app.handler)
 sweep = _noted("SweepFunction", functions.sweep.app.handler)

@@ -20,13 +20,14 @@ from typing import Any
 import boto3
 import httpx
 
-from local import engine, template
+from local import announcements, engine, template
 from tests import promises
 from tests.operations import aws_metrics, cloudwatch, proxy
 from tests.operations.aws_metrics import Answer
 from tests.operations.cloudwatch import Datum, Line
 from tests.operations.proxy import Proxy
 from tests.running import PROJECT, RunningOffice, running
+from tests.template.stack import room_of
 
 HAPPEN_S_MAX = 20.0
 REQUEST_S_MAX = 30.0
@@ -52,6 +53,7 @@ class Stage:
         self._folder = folder
         self._template = folder / "template.yaml"
         self._system = _written(self._template)
+        self._routes = {room_of(route.function): route for route in self._system.routes}
         self._running = ExitStack()
         self._office: RunningOffice | None = None
         self._environments = 0
@@ -93,19 +95,19 @@ class Stage:
         """Cancel; return the status of the answer."""
         return self.asks("cancel", userId=user, eventId=event_id).status_code
 
-    def asks(self, path: str, event_id: str = "", **body: Any) -> httpx.Response:
-        """Send a request: GET /status of an event, PATCH it ("change"), cancel it ("abandon"), POST anything else."""
+    def asks(self, room: str, event_id: str = "", **fields: Any) -> httpx.Response:
+        """Send a request to the function in functions/<room>: the fields as its body, of a GET as its query."""
         assert self._office
-        of_event = {
-            "status": ("GET", f"status/{event_id}"),
-            "change": ("PATCH", f"events/{event_id}"),
-            "abandon": ("POST", f"events/{event_id}/cancel"),
-        }
-        method, url = of_event.get(path, ("POST", path))
+        route = self._routes[room]
         asked_s = time.monotonic()
-        answer = httpx.request(method, f"{self._office.url}/{url}", json=body or None, timeout=REQUEST_S_MAX)
-        function = f"{path.capitalize()}Function"
-        self._answers.append(Answer(function, answer.status_code, asked_s, time.monotonic()))
+        answer = httpx.request(
+            route.method,
+            f"{self._office.url}{route.path.format(eventId=event_id)}",
+            params=fields if route.method == "GET" else None,
+            json=fields if route.method != "GET" else None,
+            timeout=REQUEST_S_MAX,
+        )
+        self._answers.append(Answer(route.function, answer.status_code, asked_s, time.monotonic()))
         return answer
 
     def at_once(self, many: int, ask: Callable[[int], object]) -> None:
@@ -121,9 +123,9 @@ class Stage:
         self._swept += _lines(done.stdout)
 
     @contextmanager
-    def bad_deployment(self, function: str) -> Iterator[None]:
-        """Let a function be one that does not start, until it is rolled back."""
-        bad = self._folder / function
+    def bad(self, what: str) -> Iterator[None]:
+        """Let a function be one that does not start, until it is rolled back; or the event bus be slow, or refuse."""
+        bad = self._folder / what
         bad.touch()
         try:
             yield
@@ -131,8 +133,8 @@ class Stage:
             bad.unlink()
 
     @contextmanager
-    def reader_stopped(self, function: str = "PromoteFunction") -> Iterator[None]:
-        """Let the stream go on without its reader."""
+    def stopped(self, function: str = "PromoteFunction") -> Iterator[None]:
+        """Let the streams go on without one of their readers."""
         assert self._office
         [feeder] = self._office.pids(f'"function": "{function}"')
         os.kill(feeder, signal.SIGSTOP)
@@ -142,9 +144,17 @@ class Stage:
             os.kill(feeder, signal.SIGCONT)
 
     def invoked(self, function: str = "PromoteFunction") -> int:
-        """Return how many invocations the promoter has finished, or another who reads a stream."""
+        """Return how many invocations a function that reads a stream has finished."""
         feeder = self.data / "logs" / f"feeder-{function}.log"
         return sum("invoked" in line for line in _lines(feeder.read_text()))
+
+    def announced(self) -> list[str]:
+        """Return the ids of what was put on the event bus."""
+        place, found = 0, []
+        while lines := announcements.read(self.data / "announcements", place):
+            found += [json.loads(line)["detail"]["id"] for _, line in lines]
+            place = lines[-1][0]
+        return found
 
     def status_of(self, event_id: str, user: str) -> str:
         """Return the status of a user's booking as the tables have it."""

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+import functions.announce.bus
 import functions.book.app
 import functions.promote.app
 import functions.sweep.app
 from shared import change, events, items
 from shared.promotion import RESERVE_S
+from tests.announce.test_bus import FakeBus, announce, confirmed
 from tests.conftest import LogLines
 from tests.gateway import Answer, Context
 from tests.office import Event, Office
@@ -161,6 +163,19 @@ def test_a_poison_record_fails_until_its_event_is_mended(office: Office, sold_ou
     assert not comes()
     drill.ends_when()
     assert sold_out.check(drained=True).confirmed == {"ben"}
+
+
+@drills("AnnouncementsFailedAlarm")
+def test_a_bus_that_takes_nothing_is_told_of_until_it_does(drill: Drill, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The records come again and again, and are announced as soon as they can be."""
+    bus = FakeBus()
+    bus.refuse = lambda _: "InternalFailure"
+    monkeypatch.setattr(functions.announce.bus, "_client", lambda: bus)
+    monkeypatch.setattr(functions.announce.bus, "PAUSE_S_MAX", 0.0)
+    drill.rings_when(lambda: announce(confirmed(3)))
+    bus.refuse = lambda _: None
+    assert announce(confirmed(3)) == []
+    drill.ends_when()
 
 
 @drills("TryAgainAlarm")

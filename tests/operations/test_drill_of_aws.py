@@ -21,8 +21,10 @@ from tests.operations import proxy
 from tests.operations.cloudwatch import State
 from tests.operations.drilling import Drill, drilled, drills
 from tests.operations.stage import Stage, happens, staged
+from tests.operations.troubles import REFUSING_BUS, SLOW_BUS
 from tests.operations.watching import alarms
 from tests.running import PROJECT
+from tests.template.stack import room_of
 
 STALLED_S = 5.5  # over the threshold of PromotionLatencyAlarm
 BEHIND_S = 90.0  # over that of IteratorAgeAlarm
@@ -33,6 +35,7 @@ CONFLICTS = 6_000  # the threshold of ConflictsAlarm
 HOLDS_S = 0.1  # how long a transaction takes, for others to meet it
 TURNS_MAX = 100
 QUIET_S = 0.5  # several looks at the stream
+BOOKERS = 110  # more than are announced before a slow bus has used up the time
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,11 @@ def drill(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Drill]:
     "BookErrorsAlarm",
     "CancelErrorsAlarm",
     "StatusErrorsAlarm",
+    "BookingsErrorsAlarm",
+    "EventsErrorsAlarm",
+    "EventBookingsErrorsAlarm",
+    "WaitingListErrorsAlarm",
+    "DescribeErrorsAlarm",
     "ChangeErrorsAlarm",
     "AbandonErrorsAlarm",
 )
@@ -64,18 +72,18 @@ def test_a_function_that_does_not_start_fails_until_it_is_rolled_back(stage: Sta
     """What it raises before our code can make an answer of it is API Gateway's 500, and Lambda's error."""
     name = drill.alarm.name.removesuffix("ErrorsAlarm")
     event_id = stage.sold_out("ben")
-    bodies: dict[str, dict[str, Any]] = {
-        "Initialize": {"name": "Another", "totalTickets": 1},
-        "Status": {},
-        "Change": {"name": "Encore"},
-        "Abandon": {},
-    }
-    body = bodies.get(name, {"userId": "ben", "eventId": event_id})
+    asked: dict[str, Any] = {"userId": "ben", "eventId": event_id}
+    if name == "Initialize":
+        asked = {"name": "Another", "totalTickets": 1}
+    elif name == "Change":
+        asked = {"name": "Encore"}
+    elif name not in {"Book", "Cancel", "Bookings"}:
+        asked = {}  # the path says all
 
     def visit() -> int:
-        return stage.asks(name.lower(), event_id, **body).status_code
+        return stage.asks(room_of(name), event_id, **asked).status_code
 
-    with stage.bad_deployment(f"{name}Function"):
+    with stage.bad(f"{name}Function"):
         drill.rings_when(visit)
         assert visit() == 500
     assert visit() in {200, 201, 202}
@@ -85,14 +93,14 @@ def test_a_function_that_does_not_start_fails_until_it_is_rolled_back(stage: Sta
 
 @drills("ApiFaultsAlarm")
 def test_the_api_answers_5xx_while_a_function_does_not_start(stage: Stage, drill: Drill) -> None:
-    """One function of four is enough; the others go on."""
+    """One function of five is enough; the others go on."""
     event_id = stage.opens(tickets=1)
 
     def visit() -> None:
         stage.books(event_id, "anna")
         assert stage.asks("status", event_id).status_code == 200
 
-    with stage.bad_deployment("BookFunction"):
+    with stage.bad("BookFunction"):
         drill.rings_when(visit)
     drill.ends_when(visit)
     promises.check(stage.database, event_id)
@@ -109,12 +117,93 @@ def test_a_promoter_that_does_not_start_fails_until_it_is_rolled_back(stage: Sta
         stage.books(event_id, f"user-{next(users)}")
         happens(lambda: stage.invoked() > before)
 
-    with stage.bad_deployment("PromoteFunction"):
+    with stage.bad("PromoteFunction"):
         drill.rings_when(somebody_joins)
         stage.cancels(event_id, "anna")
     drill.ends_when(somebody_joins)
     happens(lambda: stage.status_of(event_id, "user-0") == "CONFIRMED")
     promises.check(stage.database, event_id, drained=True)
+
+
+@drills("AnnounceErrorsAlarm")
+def test_announcing_that_does_not_start_fails_until_it_is_rolled_back(stage: Stage, drill: Drill) -> None:
+    """What happened meanwhile is announced by the next version, or, where it was given up, by the redrive."""
+    _empty(stage)
+    event_id, users = stage.opens(tickets=100), iter(range(100))
+    _all_announced(stage, event_id)
+
+    def somebody_books() -> None:
+        before = stage.invoked("AnnounceFunction")
+        stage.books(event_id, f"user-{next(users)}")
+        happens(lambda: stage.invoked("AnnounceFunction") > before)
+
+    with stage.bad("AnnounceFunction"):
+        drill.rings_when(somebody_books)
+    drill.ends_when(somebody_books)
+    _redrives(stage)
+    _all_announced(stage, event_id)
+
+
+@drills("AnnounceDurationAlarm")
+def test_announcing_on_a_slow_bus_runs_nearly_into_its_time_out(stage: Stage, drill: Drill) -> None:
+    """It stops in time, and what it has not done comes again; nobody who books waits for it."""
+    event_id = stage.opens(tickets=BOOKERS + 10)
+
+    def many_book_on_a_slow_bus() -> None:
+        with stage.bad(SLOW_BUS):
+            with stage.stopped("AnnounceFunction"):
+                stage.at_once(BOOKERS, lambda number: stage.books(event_id, f"booker-{number}"))
+            _all_announced(stage, event_id)
+
+    drill.rings_when_this_goes_on(many_book_on_a_slow_bus)
+    drill.ends_when(lambda: stage.books(event_id, "dora"))
+    _all_announced(stage, event_id)
+
+
+def _all_announced(stage: Stage, event_id: str) -> None:
+    """Wait until an event and each of its bookings were announced."""
+    bookings = {f"booking.confirmed:{one['bookingId']}" for one in promises.read(stage.database, event_id).bookings}
+    happens(lambda: set(stage.announced()) >= bookings | {f"event.opened:{event_id}"})
+
+
+@drills("AnnounceIteratorAgeAlarm")
+def test_announcements_are_late_until_what_was_left_is_done(stage: Stage, drill: Drill) -> None:
+    """The function stood still, and what it then reads was written a minute and a half ago."""
+    event_id, users = stage.opens(tickets=100), iter(range(100))
+    _all_announced(stage, event_id)
+
+    def somebody_books() -> None:
+        stage.books(event_id, f"user-{next(users)}")
+        _all_announced(stage, event_id)
+
+    def is_late() -> None:
+        stage.proxy.records_older_s = BEHIND_S
+        somebody_books()
+        stage.proxy.heal()
+
+    drill.rings_when(is_late)
+    drill.ends_when(somebody_books)
+
+
+@drills("AnnouncementsGivenUpAlarm")
+def test_what_is_not_announced_is_given_up_and_redriven(stage: Stage, drill: Drill) -> None:
+    """The bus takes nothing: nobody's ticket depends on it, and what was not told is told later."""
+    event_id, users = stage.opens(tickets=9), iter(range(100))
+    happens(lambda: f"event.opened:{event_id}" in stage.announced())
+    _empty(stage)
+
+    def gives_up() -> None:
+        kept = len(list(stage.failed_records.glob("*.json")))
+        assert stage.books(event_id, f"user-{next(users)}") == 201
+        happens(lambda: len(list(stage.failed_records.glob("*.json"))) > kept)
+
+    with stage.bad(REFUSING_BUS):
+        drill.rings_when(gives_up)
+    drill.ends_when()
+    before = set(stage.announced())
+    _redrives(stage)
+    [told] = set(stage.announced()) - before
+    assert told.startswith("booking.confirmed:")
 
 
 @drills("FollowErrorsAlarm")
@@ -128,7 +217,7 @@ def test_what_follows_a_cancellation_fails_until_it_is_rolled_back(stage: Stage,
         assert stage.asks("abandon", cancelled[-1]).status_code == 202
         happens(lambda: stage.invoked("FollowFunction") > before)
 
-    with stage.bad_deployment("FollowFunction"):
+    with stage.bad("FollowFunction"):
         drill.rings_when(an_event_is_cancelled)
         assert stage.books(cancelled[-1], "cleo") == 409
     drill.ends_when(an_event_is_cancelled)
@@ -144,7 +233,7 @@ def test_an_emptying_that_is_throttled_tries_for_nearly_as_long_as_it_may(stage:
 
     def an_event_is_cancelled_in_vain() -> None:
         before = stage.invoked("FollowFunction")
-        with stage.reader_stopped("FollowFunction"):
+        with stage.stopped("FollowFunction"):
             cancelled.append(stage.sold_out("ben"))
             assert stage.asks("abandon", cancelled[-1]).status_code == 202
             stage.proxy.refuse = proxy.throttling
@@ -190,7 +279,7 @@ def test_a_promoter_that_is_throttled_tries_for_nearly_as_long_as_it_may(stage: 
 
     def somebody_joins_in_vain() -> None:
         before = stage.invoked()
-        with stage.reader_stopped():
+        with stage.stopped():
             stage.books(event_id, f"user-{next(users)}")
             stage.proxy.refuse = proxy.throttling
         happens(lambda: stage.invoked() > before)
@@ -315,7 +404,7 @@ def test_a_stopped_promoter_is_behind_until_it_has_caught_up(stage: Stage, drill
 
     def comes_late() -> None:
         before = stage.invoked()
-        with stage.reader_stopped():
+        with stage.stopped():
             stage.books(event_id, f"user-{next(users)}")
             stage.proxy.records_older_s = BEHIND_S
         happens(lambda: stage.invoked() > before)
@@ -335,7 +424,7 @@ def test_a_stalled_promoter_makes_promotions_slow_until_it_goes_on(stage: Stage,
     event_id = stage.sold_out("ben", "cleo")
 
     def stalls() -> None:
-        with stage.reader_stopped():
+        with stage.stopped():
             stage.cancels(event_id, "anna")
             time.sleep(STALLED_S)
         happens(lambda: stage.status_of(event_id, "ben") == "CONFIRMED")
@@ -411,6 +500,6 @@ def test_every_alarm_was_drilled() -> None:
     marks = [
         mark
         for path in Path(__file__).parent.glob("test_*.py")
-        for mark in re.findall(r"@drills\((.*)\)", path.read_text())
+        for mark in re.findall(r"^@drills\((.*?)\)", path.read_text(), re.DOTALL | re.MULTILINE)
     ]
     assert set(re.findall(r'"(\w+)"', " ".join(marks))) == alarms().keys()

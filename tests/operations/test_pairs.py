@@ -161,10 +161,15 @@ def test_records_that_were_given_up_are_counted_by_the_mapping() -> None:
         if trigger["Type"] == "DynamoDB"
     }
     assert all(mapping["MetricsConfig"] == {"Metrics": ["EventCount"]} for mapping in mappings.values())
-    names = {one["MetricName"] for one in watched("FailedRecordsAlarm")}
-    assert names == {"OnFailureDestinationDeliveredEventCount", "DroppedEventCount", "DestinationDeliveryFailures"}
-    for metric in names - {"DestinationDeliveryFailures"}:
-        assert _watch(metric, "EventSourceMappingUUID") == {"FailedRecordsAlarm": mappings.keys()}
+    alarms_of = {"FailedRecordsAlarm": "Promote", "AnnouncementsGivenUpAlarm": "Announce"}
+    by_alarm = {
+        alarm: {name for name in mappings if name.startswith(function)} for alarm, function in alarms_of.items()
+    }
+    assert set().union(*by_alarm.values()) == mappings.keys()
+    for metric in ("OnFailureDestinationDeliveredEventCount", "DroppedEventCount"):
+        assert _watch(metric, "EventSourceMappingUUID") == by_alarm
+    functions = {alarm: {f"{function}Function"} for alarm, function in alarms_of.items()}
+    assert _watch("DestinationDeliveryFailures", "FunctionName") == functions
 
 
 def test_no_log_level_silences_the_metrics() -> None:

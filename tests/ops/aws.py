@@ -29,8 +29,9 @@ def stack(tables: Mapping[str, str] | None = None) -> Iterator[Any]:
     with mock_aws(config={"core": {"passthrough": {"urls": [engine], "services": ["dynamodb"]}}}):
         names = {table.name: table.name for table in load().tables} | dict(tables or {})
         outputs = {name: {"Value": value} for name, value in names.items()}
+        others = {"FailedRecordsBucket": {"Value": BUCKET}, "EventBus": {"Value": STACK}}
         bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": BUCKET}}
-        document = {"Resources": {"Bucket": bucket}, "Outputs": outputs | {"FailedRecordsBucket": {"Value": BUCKET}}}
+        document = {"Resources": {"Bucket": bucket}, "Outputs": outputs | others}
         make: Any = boto3.client
         make("cloudformation").create_stack(StackName=STACK, TemplateBody=json.dumps(document))
         yield make("s3")

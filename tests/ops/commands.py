@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from local import folder
+from local import bus, folder
 from ops import program
 from shared.wire import Client
 
@@ -52,9 +52,9 @@ class Commands:
 
 @contextmanager
 def announced(data: Path, engine: str | None = None) -> Iterator[None]:
-    """Hold a data folder as a running office does, whose engine is that of the tests."""
-    with folder.opened(data) as held:
-        held.announce(f"embedded {engine or os.environ['AWS_ENDPOINT_URL_DYNAMODB']}")
+    """Hold a data folder as a running office does, whose engine is that of the tests, with a bus of its own."""
+    with folder.opened(data) as held, bus.running(held.announcements) as url:
+        held.announce(f"embedded {engine or os.environ['AWS_ENDPOINT_URL_DYNAMODB']}", url)
         yield
 
 

@@ -1,6 +1,7 @@
 """redrive: failed records are replayed, from the folder and from the bucket alike, and no file goes before its time."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,13 @@ from typing import Any
 import pytest
 
 import ops.failed_records
+import ops.redrive
 import ops.settling
-from local import batches
+from local import batches, engine
+from local.bus import BUS_VARIABLE
 from shared.model import TryAgain
 from shared.settle import settle
+from tests.local.test_announcements import everything
 from tests.office import Event, Office
 from tests.ops.aws import BUCKET, STACK, stack
 from tests.ops.commands import Commands, read_only
@@ -91,6 +95,87 @@ def test_a_failed_record_is_replayed_and_its_file_removed(failed: Folder | Bucke
     assert done.lines == [f"event {stranded.event_id}: 1 promoted", "removed one.json", "1 removed, 0 kept"]
     assert failed.names == []
     assert "user-60" in stranded.check(drained=True).confirmed
+
+
+def told(*users: str) -> str:
+    """Return a file as Lambda writes it of what AnnounceFunction gave up: users who booked."""
+    records = []
+    for number, user in enumerate(users, 1):
+        texts = {"laneId": "e#0", "userId": user, "eventId": "e", "bookingId": f"b-{user}", "status": "CONFIRMED"}
+        image = {name: {"S": text} for name, text in (texts | {"bookedAt": "2026-05-01T18:00:00.000Z"}).items()}
+        records.append(record("e", number))
+        records[-1]["dynamodb"]["NewImage"] = image | {"claim": {"N": "1"}}
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:tickets-AnnounceFunction-1A2B3C"
+    return json.dumps({"requestContext": {"functionArn": arn}, "payload": json.dumps({"Records": records})})
+
+
+@pytest.fixture
+def new_client() -> Iterator[None]:
+    """Let the bus's client be made anew, where the command says that the bus is; and the next one's, too."""
+    from functions.announce import bus
+
+    bus._client.cache_clear()  # noqa: SLF001
+    yield
+    bus._client.cache_clear()  # noqa: SLF001
+
+
+def test_what_was_not_announced_is_announced_and_its_file_removed(
+    data: Path, local: Commands, new_client: None
+) -> None:
+    """To the bus of the office that runs; no event is settled for it."""
+    (data / "failed-records" / "a.json").write_text(told("anna", "ben"))
+    with read_only():
+        done = local("redrive", "--dry-run")
+    assert done.lines == ["a.json: 2 records to announce", "would remove a.json", "1 to remove, 0 kept"]
+    assert everything(data / "announcements") == []
+    done = local("redrive")
+    assert (done.code, done.lines) == (0, ["a.json: 2 records announced", "removed a.json", "1 removed, 0 kept"])
+    ids = [json.loads(line)["detail"]["id"] for line in everything(data / "announcements")]
+    assert ids == ["booking.confirmed:b-anna", "booking.confirmed:b-ben"]
+    assert not list((data / "failed-records").iterdir())
+
+
+def test_an_office_that_does_not_run_has_it_announced_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], new_client: None
+) -> None:
+    """Its lines are in its folder, for who listens next."""
+    with engine.running(tmp_path):
+        pass
+    (tmp_path / "failed-records" / "a.json").write_text(told("anna"))
+    assert Commands(("--local", "--data", str(tmp_path)), capsys)("redrive").code == 0
+    assert len(everything(tmp_path / "announcements")) == 1
+
+
+def test_what_is_put_on_the_bus_of_a_stack_is_put_on_its_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name that the stack gives out, at AWS's own address, whatever a local run has left."""
+    monkeypatch.setenv("EVENT_BUS", "of another")
+    asked: list[tuple[str, str, int]] = []
+
+    def announce(records: list[Any], _: float) -> None:
+        asked.append((os.environ["EVENT_BUS"], os.environ[BUS_VARIABLE], len(records)))
+
+    monkeypatch.setattr(ops.redrive, "announce", announce)
+    with stack() as s3:
+        s3.put_object(Bucket=BUCKET, Key="a.json", Body=told("anna").encode())
+        assert Commands(("--stack", STACK), capsys)("redrive").code == 0
+        assert "Contents" not in s3.list_objects_v2(Bucket=BUCKET)
+    assert asked == [(STACK, "https://events.us-east-1.amazonaws.com", 1)]
+
+
+def test_what_the_bus_does_not_take_is_kept(
+    data: Path, local: Commands, new_client: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the place from which on; and what cannot be read, too. The promoter's files are done all the same."""
+    monkeypatch.setattr(ops.redrive, "announce", lambda records, _: records[1]["dynamodb"]["SequenceNumber"])
+    (data / "failed-records" / "a.json").write_text(told("anna", "ben"))
+    assert local("redrive").lines == ["kept a.json: its records from 2 on could not be announced", "0 removed, 1 kept"]
+    monkeypatch.undo()
+    (data / "failed-records" / "a.json").write_text(told("anna").replace("CONFIRMED", "LOST"))
+    done = local("redrive")
+    assert done.code == KEPT
+    assert done.lines[0].startswith("kept a.json: its records could not be announced (the booking e#0 anna is damaged")
 
 
 def test_nothing_to_replay_is_no_error(failed: Folder | Bucket) -> None:

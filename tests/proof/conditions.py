@@ -16,19 +16,21 @@ from tests.proof.steps import Ground
 
 # Transactions by their different items' verbs and tables, without "Table", in the order of their first.
 _TRANSACTIONS: Mapping[tuple[str, ...], tuple[str, str]] = {
-    ("Put Events", "Put Lanes"): ("open", "shared/events.py"),
+    ("Put Events", "Put WaitingList", "Put Lanes"): ("open", "shared/events.py"),
     ("Update Lanes", "Put Bookings"): ("take", "shared/sale.py"),
     ("Put Bookings", "Put WaitingList", "Update Lanes"): ("join", "shared/waiting_list.py"),
     ("Update Bookings", "Update Lanes"): ("release", "shared/cancellation.py"),
     ("Update Lanes",): ("change lane", "shared/change.py"),
     ("Update Events",): ("change event", "shared/change.py"),
+    ("Update Events", "Update WaitingList"): ("change limit", "shared/change.py"),
 }
 _PROMOTE = ("promote", "shared/settle.py")
 _LEAVE = ("leave", "shared/cancellation.py")
 _UPDATES: Mapping[tuple[str, str], tuple[str, str]] = {
     ("Update Lanes", "SET"): ("close", "shared/sale.py"),
     ("Update Events", "SET"): ("close", "shared/sale.py"),
-    ("Update Events", "ADD"): ("join", "shared/waiting_list.py"),
+    ("Update WaitingList", "ADD"): ("join", "shared/waiting_list.py"),
+    ("Update WaitingList", "SET"): ("abandon", "shared/abandonment.py"),
 }
 _TIMES = re.compile(r"\w+At = ")  # facts for the reader of an answer: no promise is about them
 _NAMES = re.compile(r"[#:]\w+")

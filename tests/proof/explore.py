@@ -24,12 +24,12 @@ _DEPTH_MAX = 100_000  # of Python's stack: a schedule is as deep as it is long
 
 @dataclass(frozen=True)
 class Scenario:
-    """Who does what: `before` one after the other, then `begun` up to a write to a table, then all at once."""
+    """Who does what: `before` one after the other, then `begun` up to a write, then all at once."""
 
     name: str
     meanwhile: tuple[Operation, ...]
     before: tuple[Operation, ...] = ()
-    begun: tuple[tuple[Operation, str | None], ...] = ()  # None: to the end
+    begun: tuple[tuple[Operation, str | None], ...] = ()  # up to such as "Put WaitingList"; None: to the end
     tickets: int = 1
     lanes: int = 1
     stripes: int = 1  # of the waiting list
@@ -98,8 +98,8 @@ def start(scenario: Scenario, ground: Ground) -> World:
         world = drained(world, ground)
     world = world._replace(made=NOTHING_MADE)
     racers: list[Client | None] = []
-    for operation, table in scenario.begun:
-        world = _alone(world, _warmed(operation, event, scenario), ground, until=table)
+    for operation, write in scenario.begun:
+        world = _alone(world, _warmed(operation, event, scenario), ground, until=write)
         racers.append(world.clients[0])
     racers += [Client(Node.of(_warmed(operation, event, scenario))) for operation in scenario.meanwhile]
     racers += [None] * (scenario.promoters + 1)
@@ -219,7 +219,7 @@ def _with_changes_done(world: World, ground: Ground) -> World:
 
 
 def _alone(world: World, operation: Operation, ground: Ground, until: str | None = None) -> World:
-    """Let one operation run while nothing else moves, to its end or up to a write to a table; it is client 0 then."""
+    """Let one operation run while nothing else moves, to its end or up to a write; it is client 0 then."""
     idle: tuple[Client | None, ...] = (None,) * len(world.queues)
     world = world._replace(clients=(Client(Node.of(operation)), *idle), is_faulty=False, crashes=0, faults=0)
     return _to_its_end(begun(world, 0), 0, ground, until)

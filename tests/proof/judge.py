@@ -145,7 +145,12 @@ def snapshot(tables: Tables) -> promises.Snapshot:
     """Return the tables as tests/promises.py reads them."""
     kinds = (items.EVENTS, items.LANES, items.BOOKINGS, items.WAITING_LIST)
     found = [[promises.plain(dict(item)) for item in tables.of(kind)] for kind in kinds]
-    return promises.Snapshot(found[0][0], *found[1:])
+    return promises.Snapshot.of(found[0][0], *found[1:])
+
+
+def in_list(tables: Tables) -> set[str]:
+    """Return the bookings that have an entry in the waiting list."""
+    return {one["bookingId"]["S"] for one in tables.of(items.WAITING_LIST) if "bookingId" in one}
 
 
 def check_change(
@@ -169,7 +174,7 @@ def check_change(
         raise Violation(f"O3: {got.booking_id} is {got.status} after the event was cancelled")
     if got.status is not Status.CONFIRMED:
         return
-    waiting = {entry["bookingId"]["S"] for entry in before.of(items.WAITING_LIST)}
+    waiting = in_list(before)
     if waiting and (had is None or had.status is not Status.WAITING):
         raise Violation(f"P4: {got.booking_id} got a ticket directly while {sorted(waiting)} wait")
     if overtaken := (waiting - together) & owed.get(got.booking_id, frozenset()):

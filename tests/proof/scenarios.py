@@ -163,7 +163,7 @@ LATE_JOINER = Scenario(
     (),
     before=(books(_ANN), books(_BEN)),
     begun=(
-        (books("eve"), "WaitingList"),
+        (books("eve"), "Put WaitingList"),
         *((books(user), None) for user in (_CAT, _DAN)),
         *((cancels(user), None) for user in (_ANN, _BEN)),
     ),
@@ -176,7 +176,7 @@ GROWING_PAGE = Scenario(
     (books("dan"),),
     before=(books("ann"), books("bob"), books("cat"), books("xen")),
     begun=(
-        (books("eve"), "WaitingList"),
+        (books("eve"), "Put WaitingList"),
         (books("mia"), None),
         *((cancels(user), None) for user in ("ann", "bob", "cat")),
     ),
@@ -206,7 +206,7 @@ SWEEP_AND_JOINS = Scenario(
     "The sweep comes while two join",
     (Sweep(),),
     before=_SOLD_OUT,
-    begun=((books("cat"), "WaitingList"), (books("dan"), "WaitingList")),
+    begun=((books("cat"), "Put WaitingList"), (books("dan"), "Put WaitingList")),
 )
 SWEEP_AND_LEAVES = Scenario(
     "The sweep comes while both who wait leave",
@@ -256,9 +256,9 @@ ABANDON_LANES = Scenario(
     lanes=2,
 )
 ABANDON_AND_LATE_TAKE = Scenario(
-    "The event is cancelled while a booking is on its way, and the ticket comes and goes",
-    (_ABANDONS, cancels("cat")),
-    begun=((books("ann"), "Bookings"), (books("cat"), None)),
+    "The event is cancelled while a booking is on its way, and the ticket comes back",
+    (cancels("cat"),),
+    begun=((books("ann"), "Bookings"), (books("cat"), None), (_ABANDONS, "Lanes")),
 )
 ABANDON_AND_RENAME = Scenario("The event is cancelled while it gets another name", (_ABANDONS, changes(name="A")))
 ABANDON_AND_RAISE = Scenario(
@@ -448,12 +448,12 @@ PLANS = (
     Plan(RENAMED, short=_ALL, whole=(BOTH,)),
     Plan(RENAMED_TWICE, short=_ALL, whole=(BOTH,)),
     Plan(CLOSED_AND_BOOKED, whole=(CRASH, FAULT)),
-    Plan(CLOSED_AND_JOINED, short=_ALL, whole=(BOTH,)),
+    Plan(CLOSED_AND_JOINED, whole=(CRASH, FAULT)),
     Plan(POSTPONED, whole=(CRASH, FAULT)),
     Plan(POSTPONED_FOR_WAITING, whole=(CRASH, FAULT)),
     Plan(ADVANCED, whole=(CRASH, FAULT)),
     Plan(PROLONGED, short=_ALL, whole=(BOTH,)),
-    Plan(LIMITED, whole=(CRASH, FAULT)),
+    Plan(LIMITED, short=_ALL, whole=(BOTH,)),
     Plan(LIMITED_TO_NOBODY, whole=(CRASH, FAULT)),
     Plan(UNLIMITED, whole=(CRASH, FAULT)),
     Plan(ABANDON_AND_BOOK, short=_ALL),
@@ -466,7 +466,7 @@ PLANS = (
     Plan(ABANDON_AND_JOIN, whole=(CRASH, FAULT)),
     Plan(ABANDON_AND_COME_BACK, short=(), whole=(CALM,)),
     Plan(ABANDON_LANES, whole=(CRASH, FAULT)),
-    Plan(ABANDON_AND_LATE_TAKE, short=(), whole=(CALM,)),
+    Plan(ABANDON_AND_LATE_TAKE, short=(), whole=(CALM, FAULT)),
     Plan(ABANDON_AND_RENAME, short=_ALL),
     Plan(ABANDON_AND_RAISE, whole=(CRASH, FAULT)),
     Plan(ABANDON_AND_SWEEP, short=(), whole=(CALM,)),

@@ -114,7 +114,7 @@ class Engine:
             (items.lane_key(EVENT, lane), items.LANES) for lane in range(_LANES_MAX)
         ]:
             self.client.delete_item(TableName=table, Key=key)
-        for item in self._entries():
+        for item in self._waiting_list():
             key = {"stripeId": item["stripeId"], "sequence": item["sequence"]}
             self.client.delete_item(TableName=items.WAITING_LIST, Key=key)
         for lane in range(_LANES_MAX):
@@ -142,7 +142,7 @@ class Engine:
             items.EVENTS: self._query(items.EVENTS, "eventId", EVENT),
             items.LANES: [item for lane in lanes for item in self._query(items.LANES, "laneId", lane)],
             items.BOOKINGS: [item for lane in lanes for item in self._query(items.BOOKINGS, "laneId", lane)],
-            items.WAITING_LIST: self._entries(),
+            items.WAITING_LIST: self._waiting_list(),
         }
 
     def stream_from_now(self) -> Iterator[Any]:
@@ -162,8 +162,8 @@ class Engine:
             for record in self._streams.get_records(ShardIterator=position)["Records"]:
                 yield record["dynamodb"].get("OldImage"), record["dynamodb"].get("NewImage")
 
-    def _entries(self) -> list[Any]:
-        stripes = [items.stripe_id(EVENT, stripe) for stripe in range(_STRIPES_MAX)]
+    def _waiting_list(self) -> list[Any]:
+        stripes = [items.stripe_id(EVENT, stripe) for stripe in range(_STRIPES_MAX)] + [f"{EVENT}#tail"]
         return [item for stripe in stripes for item in self._query(items.WAITING_LIST, "stripeId", stripe)]
 
     def _query(self, table: str, key: str, value: str) -> list[Any]:

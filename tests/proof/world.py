@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 from local import patterns
 from local.template import load
-from shared import items
 from shared.model import EventCancelled, Status, TryAgain
 from tests.proof.judge import (
     NOTHING_MADE,
@@ -17,6 +16,7 @@ from tests.proof.judge import (
     check_change,
     check_tables,
     check_window,
+    in_list,
     is_change_of_organiser,
     standing,
     told_to_wait,
@@ -139,7 +139,7 @@ def changed(world: World, name: str, effect: Effect, filters: Filters) -> World:
         if not _others_change(world, name):
             check_tables(effect.tables, changed=True)
     if effect.changes:
-        waiting = {entry["bookingId"]["S"] for entry in effect.tables.of(items.WAITING_LIST)}
+        waiting = in_list(effect.tables)
         still_owed = frozenset((one, still) for one, owes in world.owed if (still := owes & waiting))
         after = after._replace(told=world.told & waiting, owed=still_owed)
     for change in (*effect.changes, *effect.events):
@@ -163,7 +163,7 @@ def answered(world: World, number: int, answer: Answer) -> World:
     patches = sum(one is not None and isinstance(one.node.operation, Patch) for one in world.clients)
     asked = Asked(node.operation, client.since, client.refusals, has_rivals=patches > 1)
     check_answer(asked, node.following, world.tables, faults=world.is_faulty)
-    waiting = {entry["bookingId"]["S"] for entry in world.tables.of(items.WAITING_LIST)}
+    waiting = in_list(world.tables)
     told = waiting & set(told_to_wait(node.following))
     return world.with_client(number, client._replace(node=node))._replace(told=world.told | told)
 

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from shared import events, items, waiting_list
+from shared import events, items, listing, waiting_list
 from shared.dynamodb import Deadline
 from tests.meter import metered
 from tests.office import Event, Office
@@ -27,12 +27,12 @@ def _entry(event: Event, sequence: int, stripes: int) -> dict[str, dict[str, str
     return {"stripeId": stripe_id, "sequence": items.number(sequence), **facts}
 
 
-def test_booking_on_sale_is_one_request_and_four_write_units(office: Office) -> None:
-    """Take: the lane and the booking, twice 1 KB, each at the double price of a transaction."""
+def test_booking_on_sale_is_one_request_and_five_write_units(office: Office) -> None:
+    """Take: the lane and the booking, twice 1 KB, each at the double price of a transaction; one for the index."""
     event = _warm(office.opens(tickets=1000))
     with metered() as meter:
         assert event.books("anna") == 201
-    assert (meter.requests, meter.write_units, meter.read_units) == (TAKE, 4, 0)
+    assert (meter.requests, meter.write_units, meter.read_units) == (TAKE, 5, 0)
 
 
 def test_a_cold_function_reads_the_event_once(office: Office) -> None:
@@ -41,7 +41,7 @@ def test_a_cold_function_reads_the_event_once(office: Office) -> None:
     with metered() as meter:
         event.books("anna")
         event.books("ben")
-    assert (meter.requests, meter.write_units, meter.read_units) == (["GetItem", *TAKE, *TAKE], 8, 1)
+    assert (meter.requests, meter.write_units, meter.read_units) == (["GetItem", *TAKE, *TAKE], 10, 1)
 
 
 def test_booking_again_on_sale_is_one_refused_request(office: Office) -> None:
@@ -55,14 +55,14 @@ def test_booking_again_on_sale_is_one_refused_request(office: Office) -> None:
 
 
 def test_coming_back_on_sale_is_a_refused_and_a_successful_request(office: Office) -> None:
-    """The refusal tells the claim number; the second try names it."""
+    """The refusal tells the claim number; the second try names it. In the index, one row goes and one comes."""
     event = _warm(office.opens(tickets=1000))
     event.books("anna")
     event.cancels("anna")
     with metered() as meter:
         assert event.books("anna") == 201
     # Of the refused one the answer says no units; AWS bills it as it does the other.
-    assert (meter.requests, meter.write_units) == ([*TAKE, *TAKE], 4)
+    assert (meter.requests, meter.write_units) == ([*TAKE, *TAKE], 6)
 
 
 def test_the_sold_out_turn_closes_each_lane_and_the_event_once(office: Office) -> None:
@@ -89,7 +89,7 @@ def test_who_missed_the_sold_out_turn_does_not_repeat_it(office: Office, monkeyp
         assert event.books("late") == 202
     join = ["GetItem", "UpdateItem", "TransactWriteItems", "Query"]
     assert meter.requests == [*TAKE, "BatchGetItem", *join]
-    assert meter.write_units == 7  # those of joining
+    assert meter.write_units == 8  # those of joining
     with metered() as meter:
         assert event.books("later") == 202
     assert meter.requests == join
@@ -104,26 +104,26 @@ def test_taking_from_another_lane_is_a_refusal_and_a_read_more(office: Office) -
     with metered() as meter:
         assert event.books(at_home[30]) == 201
     assert meter.requests == [*TAKE, "BatchGetItem", *TAKE]
-    assert (meter.write_units, meter.read_units) == (4, 3)  # the event and two lanes
+    assert (meter.write_units, meter.read_units) == (5, 3)  # the event and two lanes
 
 
 @pytest.mark.parametrize(("tickets", "lanes"), [(1, 1), (120, 3), (1_000_000, 96)])
 def test_opening_an_event_is_one_transaction(office: Office, tickets: int, lanes: int) -> None:
-    """Open: the event and its lanes, two units each, all or nothing."""
+    """Open: the event, its list's tail and its lanes, two units each, all or nothing; one for the index."""
     with metered() as meter:
         office.opens(tickets=tickets)
-    assert (meter.requests, meter.write_units) == (TAKE, 2 * (1 + lanes))
+    assert (meter.requests, meter.write_units) == (TAKE, 2 * (2 + lanes) + 1)
 
 
-def test_joining_is_seven_write_units(office: Office) -> None:
-    """Join: one for the number, six for booking, entry and count. The rest reads."""
+def test_joining_is_eight_write_units(office: Office) -> None:
+    """Join: one for the number, six for booking, entry and count, one for the index. The rest reads."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben"):
         event.books(user)
     with metered() as meter:
         assert event.books("cleo") == 202
     assert meter.requests == ["GetItem", "UpdateItem", "TransactWriteItems", "Query"]
-    assert meter.write_units == 7
+    assert meter.write_units == 8
     assert meter.read_units == 2  # the booking that is not there, and who is ahead
 
 
@@ -239,6 +239,93 @@ def test_status_is_one_request_that_reads_each_lane(office: Office, tickets: int
     with metered() as meter:
         event.status()
     assert (meter.requests, meter.write_units, meter.read_units) == (["BatchGetItem"], 0, 1 + lanes)
+
+
+@pytest.mark.parametrize(("claims", "requests", "read_units"), [(1, 2, 2.5), (50, 2, 101), (51, 3, 103), (100, 3, 201)])
+def test_a_users_claims_are_a_query_and_a_read_for_each_fifty(
+    office: Office, claims: int, requests: int, read_units: float
+) -> None:
+    """Each is two units: the booking, and the event for its name. The index is read at half the price."""
+    user = f"user of {claims}"
+    for _ in range(claims):
+        office.opens(tickets=1).books(user)
+    with metered() as meter:
+        assert len(office.bookings_of(user, limit="100").json["bookings"]) == claims
+    assert meter.requests == ["Query", *["BatchGetItem"] * (requests - 1)]
+    assert meter.write_units == 0
+    assert meter.read_units == pytest.approx(read_units, abs=2)
+
+
+def test_positions_on_a_page_are_a_query_each_up_to_ten(office: Office) -> None:
+    """Of each waiting list its one stripe; the eleventh is for the next page."""
+    for _ in range(12):
+        event = office.opens(tickets=1)
+        event.books("holder")
+        event.books("wanda")
+    with metered() as meter:
+        page = office.bookings_of("wanda").json
+    assert len(page["bookings"]) == listing.POSITIONS_MAX
+    assert meter.requests == ["Query", "BatchGetItem", *["Query"] * listing.POSITIONS_MAX]
+    with metered() as meter:
+        assert len(office.bookings_of("wanda", cursor=page["nextCursor"]).json["bookings"]) == 2
+    assert meter.requests == ["Query", "BatchGetItem", "Query", "Query"]
+
+
+def test_a_claim_on_one_event_is_two_reads(office: Office) -> None:
+    """The event and the booking; not its lanes, as the status."""
+    event = office.opens(tickets=1_000_000)
+    event.books("anna")
+    with metered() as meter:
+        office.bookings_of("anna", eventId=event.event_id)
+    assert (meter.requests, meter.write_units, meter.read_units) == (["BatchGetItem"] * 2, 0, 2)
+
+
+@pytest.mark.parametrize("limit", [1, 25, 100])
+def test_a_page_of_events_is_two_requests(office: Office, limit: int) -> None:
+    """One unit for each event, whatever its size: no lane is read."""
+    for _ in range(limit):
+        office.opens(tickets=1)
+    with metered() as meter:
+        assert len(office.lists_events(limit=str(limit)).json["events"]) == limit
+    assert meter.requests == ["Query", "BatchGetItem"]
+    assert meter.read_units == pytest.approx(limit + 0.5, abs=1.5)
+
+
+def test_a_page_of_an_events_bookings_is_a_query_for_each_lane_that_it_reads(office: Office) -> None:
+    """Consistent: a unit for 4 KB, some 15 bookings. The event is in the function's memory."""
+    event = _warm(office.opens(tickets=100))
+    for n in range(100):
+        event.books(f"user-{n}")
+    on_lane = [sum(zlib.crc32(f"user-{n}".encode()) % 2 == lane for n in range(100)) for lane in (0, 1)]
+    assert min(on_lane) > 10
+    for limit, queries in ((10, 1), (on_lane[0] + 1, 2), (100, 2)):
+        with metered() as meter:
+            assert len(event.bookings(limit=str(limit)).json["bookings"]) == limit
+        assert meter.requests == ["Query"] * queries
+        assert meter.read_units <= queries * (1 + limit / 15)
+
+
+def test_the_bookings_of_an_empty_event_are_a_query_for_each_lane(office: Office) -> None:
+    """The most that a page asks."""
+    event = _warm(office.opens(tickets=1_000_000))
+    with metered() as meter:
+        event.bookings()
+    assert meter.requests == ["Query"] * 96 == ["Query"] * listing.QUERIES_MAX
+    assert meter.read_units == 96, "strongly consistent"
+
+
+@pytest.mark.parametrize(("tickets", "stripes"), [(1, 1), (300, 2)])
+def test_a_page_of_the_waiting_list_is_a_query_for_each_stripe(office: Office, tickets: int, stripes: int) -> None:
+    """However long the list is."""
+    event = _warm(office.opens(tickets=tickets))
+    for sequence in range(1, 60):
+        office.database.put_item(TableName=items.WAITING_LIST, Item=_entry(event, sequence, stripes))
+    for limit in (1, 25, 100):
+        with metered() as meter:
+            assert len(event.waiting_list(limit=str(limit)).json["entries"]) == min(limit, 59)
+        assert (meter.requests, meter.write_units) == (["Query"] * stripes, 0)
+        assert stripes <= meter.read_units <= 3 * stripes
+    office.events.clear()  # nobody made these bookings
 
 
 def test_the_cost_of_a_booking_does_not_grow_with_the_lanes(office: Office) -> None:

@@ -46,7 +46,7 @@ class Stack:
     def statements(self, function: str) -> list[dict[str, Any]]:
         """Return what template.yaml itself allows a function, without AWS's managed policies."""
         role = self.functions[function]["Role"]["Fn::GetAtt"][0]
-        policies = self.resources[role]["Properties"]["Policies"]
+        policies = self.resources[role]["Properties"].get("Policies", [])
         return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
 
     def privileges(self, function: str) -> set[tuple[str, str]]:
@@ -65,6 +65,11 @@ def deployed(layer_code: str = "s3://bucket/layer", *parameters: str) -> Stack:
     command = [".venv-sam/bin/python", "tests/template/transform.py", layer_code, *parameters]
     result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return Stack(json.loads(result.stdout)["Resources"])
+
+
+def room_of(function: str) -> str:
+    """Return the folder of a function under functions/, which is also the name of its payload: event_bookings."""
+    return re.sub(r"(?<=.)([A-Z])", r"_\1", function.removesuffix("Function")).lower()
 
 
 def _name(resource: Any) -> str:

@@ -15,22 +15,28 @@ from shared import caller
 from shared.abandonment import CLAIMS_PER_S_MAX
 from shared.model import REQUEST_BUDGET_S, TICKETS_MAX
 from shared.promotion import RESERVE_S
-from tests.template.stack import ROOT, deployed
+from tests.template.stack import ROOT, deployed, room_of
 
 FUNCTIONS = {
     "InitializeFunction",
     "BookFunction",
     "CancelFunction",
     "StatusFunction",
+    "BookingsFunction",
+    "EventsFunction",
+    "EventBookingsFunction",
+    "WaitingListFunction",
+    "DescribeFunction",
     "ChangeFunction",
     "AbandonFunction",
     "PromoteFunction",
     "FollowFunction",
+    "AnnounceFunction",
     "SweepFunction",
     "CheckFunction",
 }
 DEPLOYED_GRADUALLY = FUNCTIONS - {"CheckFunction"}
-BACKGROUND = {"PromoteFunction", "FollowFunction", "SweepFunction"}
+BACKGROUND = {"PromoteFunction", "FollowFunction", "AnnounceFunction", "SweepFunction"}
 TABLES = {"EventsTable", "LanesTable", "BookingsTable", "WaitingListTable"}
 DEPLOYMENTS = "deploymentgroup:${AWS::StackName}-*/*"
 LAMBDA_TIMEOUT_S_MAX = 900  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -55,17 +61,24 @@ def test_the_system_has_these_functions_and_tables() -> None:
 
 
 def test_every_route_of_the_contract_has_a_function_of_its_own() -> None:
-    """One function per route, so that each has its own privileges, logs and limits."""
+    """One function per route, so that each has its own privileges, logs and limits; one describes them."""
     assert deployed().routes == {
         "POST /initialize": "InitializeFunction",
         "POST /book": "BookFunction",
         "POST /cancel": "CancelFunction",
         "GET /status/{eventId}": "StatusFunction",
+        "GET /bookings": "BookingsFunction",
+        "GET /events": "EventsFunction",
+        "GET /events/{eventId}/bookings": "EventBookingsFunction",
+        "GET /events/{eventId}/waiting-list": "WaitingListFunction",
+        "GET /openapi.json": "DescribeFunction",
+        "GET /docs": "DescribeFunction",
         "PATCH /events/{eventId}": "ChangeFunction",
         "POST /events/{eventId}/cancel": "AbandonFunction",
     }
 
 
+PUBLIC = {"GET /openapi.json", "GET /docs"}  # what describes the API is the same for everybody
 JWT: list[dict[str, list[str]]] = [{"Jwt": []}]
 
 
@@ -76,14 +89,20 @@ def _api() -> dict[str, Any]:
 
 
 def test_every_route_takes_a_token() -> None:
-    """Secure by default: a route that is added has the authorizer; one may do without it, by parameter."""
+    """Secure by default: a route that is added has the authorizer; one may do without it, by parameter.
+
+    Those that say what the others are take none, and may do nothing.
+    """
     security = {
         f"{method.upper()} {path}": operation["security"]
         for path, methods in _api()["paths"].items()
         for method, operation in methods.items()
     }
     assert security.pop("GET /status/{eventId}") == {"Fn::If": ["HasPublicStatus", NO_VALUE, JWT]}
-    assert security == {route: JWT for route in deployed().routes if route != "GET /status/{eventId}"}
+    assert {route for route, its in security.items() if its == [{"NONE": []}]} == PUBLIC
+    secured = deployed().routes.keys() - PUBLIC - {"GET /status/{eventId}"}
+    assert {route: security[route] for route in secured} == dict.fromkeys(secured, JWT)
+    assert all(deployed().privileges(deployed().routes[route]) == set() for route in PUBLIC)
     assert _source()["Parameters"]["PublicStatus"]["Default"] == "false"
 
 
@@ -178,7 +197,8 @@ def test_each_route_takes_so_many_requests_and_no_more() -> None:
     rate = {"Ref": "RouteRate"}
     assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": rate, "ThrottlingBurstLimit": rate}
     assert stage["RouteSettings"].keys() <= deployed().routes.keys()
-    assert stage["RouteSettings"]["POST /initialize"]["ThrottlingRateLimit"] < 100
+    for seldom in ("POST /initialize", *PUBLIC):
+        assert stage["RouteSettings"][seldom]["ThrottlingRateLimit"] < 100
 
 
 def test_the_access_log_says_why_a_request_was_refused_and_nothing_about_users() -> None:
@@ -204,6 +224,7 @@ def test_a_functions_artifact_matches_its_handler(name: str) -> None:
     properties, build = resource["Properties"], resource["Metadata"]["BuildProperties"]
     folder = properties["CodeUri"]
     assert (ROOT / folder / "app.py").is_file()
+    assert folder == f"functions/{room_of(name)}"
     assert build == {"ParentPackageMode": "explicit", "ParentPackages": folder.replace("/", ".")}
     assert properties["Handler"] == f"{build['ParentPackages']}.app.handler"
 
@@ -211,7 +232,7 @@ def test_a_functions_artifact_matches_its_handler(name: str) -> None:
 def test_every_folder_of_functions_is_deployed() -> None:
     """No handler is forgotten in the template."""
     folders = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
-    assert {f"{folder.capitalize()}Function" for folder in folders} == FUNCTIONS
+    assert {room_of(name) for name in FUNCTIONS} == folders
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
@@ -277,6 +298,8 @@ def test_tables_whose_work_spreads_can_be_warmed(name: str) -> None:
     tables = deployed().of_type("AWS::DynamoDB::Table")
     units = {"WriteUnitsPerSecond": {"Ref": "WarmWriteUnits"}, "ReadUnitsPerSecond": {"Ref": "WarmReadUnits"}}
     assert tables[name]["WarmThroughput"] == {"Fn::If": ["IsWarm", units, NO_VALUE]}
+    for index in tables[name].get("GlobalSecondaryIndexes", []):
+        assert index["WarmThroughput"] == tables[name]["WarmThroughput"], "it throttles its table, where it is not warm"
     assert "WarmThroughput" not in tables["EventsTable"]
     assert _source()["Parameters"]["WarmWriteUnits"]["Default"] == 0
 
@@ -284,6 +307,8 @@ def test_tables_whose_work_spreads_can_be_warmed(name: str) -> None:
 MAPPINGS = {  # by their logical ids: which function reads which table's stream
     "PromoteFunctionBookings": ("PromoteFunction", "BookingsTable"),
     "FollowFunctionEvents": ("FollowFunction", "EventsTable"),
+    "AnnounceFunctionBookings": ("AnnounceFunction", "BookingsTable"),
+    "AnnounceFunctionEvents": ("AnnounceFunction", "EventsTable"),
 }
 READERS_MAX = 2  # of a stream, by DynamoDB: more are throttled
 PATTERNS_MAX = 5  # of a mapping, by Lambda
@@ -334,24 +359,15 @@ def test_a_long_emptying_has_the_time_that_it_needs_and_holds_up_no_other() -> N
     assert (mapping["BatchSize"], mapping["ParallelizationFactor"]) == (1, 10)
 
 
-def test_the_stream_of_events_wakes_for_what_an_organiser_did_only() -> None:
-    """Each who joins a list changes the event's item, too: that costs no invocation."""
-    parities = [("even", "odd"), ("odd", "even")]
-    raised = [
-        {
-            "dynamodb": {
-                "OldImage": {"revisionParity": {"S": [old]}},
-                "NewImage": {"revisionParity": {"S": [new]}, "soldOutAt": {"S": [{"exists": True}]}},
-            }
-        }
-        for old, new in parities
-    ]
-    appears = {
-        "OldImage": {"cancelledAt": {"S": [{"exists": False}]}},
-        "NewImage": {"cancelledAt": {"S": [{"exists": True}]}},
-    }
+def test_the_stream_of_events_wakes_for_cancelled_and_for_sold_out_events_only() -> None:
+    """What happens to an event on sale, where nobody waits, costs no invocation."""
+    exists, absent = {"S": [{"exists": True}]}, {"S": [{"exists": False}]}
+    appears = {"OldImage": {"cancelledAt": absent}, "NewImage": {"cancelledAt": exists}}
     filters = _mapping("FollowFunctionEvents")["FilterCriteria"]["Filters"]
-    assert [json.loads(one["Pattern"]) for one in filters] == [{"dynamodb": appears}, *raised]
+    assert [json.loads(one["Pattern"]) for one in filters] == [
+        {"dynamodb": appears},
+        {"eventName": ["MODIFY"], "dynamodb": {"NewImage": {"soldOutAt": exists}}},
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(MAPPINGS))
@@ -393,10 +409,13 @@ def test_the_sweep_runs_every_few_minutes_and_is_not_repeated() -> None:
 def test_a_functions_privileges_name_actions_and_resources(name: str) -> None:
     """No wildcard: neither for actions nor for tables. What the functions need of it is in tests/artifact."""
     privileges = deployed().privileges(name)
-    assert privileges
+    assert privileges or name == "DescribeFunction"
     for action, resource in privileges:
         assert "*" not in action
-        assert re.split("[/:]", resource)[0] in {*TABLES, *FUNCTIONS, "FailedRecordsBucket"} or resource == DEPLOYMENTS
+        assert (
+            re.split("[/:]", resource)[0] in {*TABLES, *FUNCTIONS, "EventBus", "FailedRecordsBucket"}
+            or resource == DEPLOYMENTS
+        )
         # Objects of the bucket have no names yet, and those of the deployment groups are CloudFormation's to give.
         assert "*" not in resource or resource in {"FailedRecordsBucket/*", DEPLOYMENTS}
 
@@ -456,7 +475,9 @@ def test_snapstart_and_concurrency_are_parameters(name: str) -> None:
     assert _source()["Parameters"][f"{kind}Concurrency"]["Default"] == 0
 
 
-@pytest.mark.parametrize("kind", ["Lambda::Function", "DynamoDB::Table", "S3::Bucket", "Logs::LogGroup"])
+@pytest.mark.parametrize(
+    "kind", ["Lambda::Function", "DynamoDB::Table", "S3::Bucket", "Logs::LogGroup", "Events::EventBus"]
+)
 def test_what_costs_money_says_whose_it_is(kind: str) -> None:
     """The bill can be divided by application and stage."""
     found = deployed().of_type(f"AWS::{kind}")

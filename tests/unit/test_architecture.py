@@ -22,7 +22,9 @@ HANDLER_LINES_MAX = 60  # a screen
 # "protocol" and other rooms.
 MODEL, ITEMS, TELEMETRY, DATABASE = "shared.model", "shared.items", "shared.telemetry", "shared.dynamodb"
 TRACING, WIRE, SIGNING = "shared.tracing", "shared.wire", "shared.signing"
-EDGE = {"shared.api", "shared.caller", "shared.contract"}  # HTTP: what is above the protocol
+CURSOR = "shared.cursor"
+EDGE = {"shared.api", "shared.caller", "shared.contract", "shared.pages"}  # HTTP: what is above the protocol
+DESCRIPTION = "shared.openapi"  # of HTTP; no request is served with it
 ALLOWED = {
     MODEL: set(),
     ITEMS: {MODEL},
@@ -31,7 +33,9 @@ ALLOWED = {
     WIRE: {SIGNING},
     TRACING: {WIRE},
     DATABASE: {MODEL, ITEMS, TELEMETRY, TRACING, WIRE},
-    **{module: {MODEL, TELEMETRY, *EDGE} for module in EDGE},
+    CURSOR: set(),
+    **{module: {MODEL, TELEMETRY, CURSOR, *EDGE} for module in EDGE},
+    DESCRIPTION: {MODEL, *EDGE},
 }
 PROTOCOL = set(SHARED) - set(ALLOWED)
 ALLOWED |= {module: {MODEL, ITEMS, TELEMETRY, DATABASE, *PROTOCOL} for module in PROTOCOL}
@@ -107,7 +111,7 @@ def test_a_handler_fits_on_a_screen(handler: Path) -> None:
         ("boto3", set()),
         ("botocore", {SIGNING}),
         ("httptools", {WIRE}),
-        ("pydantic", EDGE),
+        ("pydantic", {*EDGE, DESCRIPTION}),
     ],
 )
 def test_a_library_has_one_door(library: str, importers: set[str]) -> None:
@@ -134,6 +138,22 @@ def test_the_sdk_is_loaded_by_the_check_only(function: str) -> None:
     loaded = _loaded_by(f"functions.{function}.app")
     assert "shared.telemetry" in loaded
     assert {"boto3", "botocore.session"} & loaded == ({"boto3", "botocore.session"} if function == "check" else set())
+
+
+@pytest.mark.parametrize("function", [path.parent.name for path in HANDLERS])
+def test_no_function_loads_what_describes_it(function: str) -> None:
+    """OpenAPI is for those who write the description: a cold start does not pay for it."""
+    loaded = _loaded_by(f"functions.{function}.app")
+    assert (
+        not {DESCRIPTION, f"functions.{function}.description", "aws_lambda_powertools.event_handler.openapi.params"}
+        & loaded
+    )
+
+
+def test_what_describes_loads_openapi() -> None:
+    """The control of the test above: those are its names."""
+    loaded = _loaded_by("functions.book.description")
+    assert {DESCRIPTION, "aws_lambda_powertools.event_handler.openapi.params"} <= loaded
 
 
 def _loaded_by(module: str) -> set[str]:

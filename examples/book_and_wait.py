@@ -1,0 +1,47 @@
+"""Book a ticket and, if need be, wait for it: OFFICE=https://... TOKEN=... python book_and_wait.py EVENT USER."""
+
+import json
+import os
+import random
+import sys
+import time
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+TRIES_MAX = 8  # over some two minutes
+NOT_NOW = {429, 500, 502, 503, 504}  # the same request again is safe, and may go through
+LOOK_EVERY_S = float(os.environ.get("LOOK_EVERY_S", "15"))
+
+
+def ask(path: str, body: dict[str, str] | None = None) -> Any:
+    """Send a request until it is answered. If it was done and its answer lost, the next answer is the same."""
+    headers = {"Authorization": f"Bearer {os.environ.get('TOKEN', '')}"}
+    request = Request(os.environ["OFFICE"] + path, json.dumps(body).encode() if body else None, headers)
+    for tries in range(TRIES_MAX):
+        pause_s = 0.0
+        try:
+            with urlopen(request, timeout=15) as answer:  # the office gives up before
+                return json.load(answer)
+        except HTTPError as error:
+            if error.code not in NOT_NOW:
+                sys.exit(error.read().decode())
+            pause_s = float(error.headers.get("Retry-After", 0))
+        except OSError:
+            pass  # no connection, or no answer
+        time.sleep(pause_s + random.uniform(0, 2**tries))  # longer each time, and not all clients at once
+    sys.exit("The ticket office does not answer.")
+
+
+def main(event_id: str, user_id: str) -> None:
+    """Book, and look from time to time until nobody waits any more."""
+    claim = ask("/book", {"userId": user_id, "eventId": event_id})
+    while claim["status"] == "WAITING":
+        print("waiting at", claim["position"], flush=True)
+        time.sleep(LOOK_EVERY_S * random.uniform(0.5, 1.5))
+        [claim] = ask(f"/bookings?userId={quote(user_id, safe='')}&eventId={event_id}")["bookings"]
+    print(claim["status"], claim["bookingId"])
+
+
+main(*sys.argv[1:])

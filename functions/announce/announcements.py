@@ -1,0 +1,149 @@
+"""What a record of a stream has to tell: worked out from the item's two images alone, so a repeat tells the same.
+
+    Bookings    before                 after        type
+                none, or CANCELLED     CONFIRMED    booking.confirmed    (who comes back makes another claim)
+                none, or CANCELLED     WAITING      waiting.joined
+                WAITING                CONFIRMED    booking.promoted
+                CONFIRMED              CANCELLED    booking.cancelled
+                WAITING                CANCELLED    waiting.left
+    Events      none                   the event    event.opened
+                another revision                    event.changed
+                no soldOutAt           soldOutAt    event.sold-out
+                no cancelledAt         cancelledAt  event.cancelled
+
+A claim keeps its bookingId, goes each of these ways once at the most, and never back: so the type and the bookingId
+together are an id to deduplicate by. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from shared import items
+from shared.items import Item
+from shared.model import Status
+from shared.telemetry import STACK
+
+SCHEMA_VERSION: Final = (
+    1  # of every type's data: another one when a field goes or changes its meaning, not when one is added
+)
+
+Record = dict[str, Any]  # as it is in the payload of a function
+Values = Mapping[str, str | int]  # of an item's attributes
+
+
+class Type(StrEnum):
+    """What can be announced."""
+
+    BOOKING_CONFIRMED = "booking.confirmed"
+    WAITING_JOINED = "waiting.joined"
+    BOOKING_PROMOTED = "booking.promoted"
+    BOOKING_CANCELLED = "booking.cancelled"
+    WAITING_LEFT = "waiting.left"
+    EVENT_OPENED = "event.opened"
+    EVENT_CHANGED = "event.changed"
+    EVENT_SOLD_OUT = "event.sold-out"
+    EVENT_CANCELLED = "event.cancelled"
+
+
+class _Content(NamedTuple):
+    """The attributes that an announcement is made of: when it happened, and what its data holds."""
+
+    moment: str | None  # None: when the stream took the record
+    needed: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+
+_CLAIM: Final = ("eventId", "userId", "bookingId", "claim")
+_EVENT: Final = ("eventId", "name", "totalTickets")
+_CONTENTS: Final = {
+    Type.BOOKING_CONFIRMED: _Content("bookedAt", (*_CLAIM, "bookedAt")),
+    Type.WAITING_JOINED: _Content("joinedAt", (*_CLAIM, "joinedAt")),
+    Type.BOOKING_PROMOTED: _Content("promotedAt", (*_CLAIM, "joinedAt", "promotedAt")),
+    Type.BOOKING_CANCELLED: _Content("cancelledAt", (*_CLAIM, "bookedAt", "cancelledAt")),
+    Type.WAITING_LEFT: _Content("cancelledAt", (*_CLAIM, "joinedAt", "cancelledAt")),
+    Type.EVENT_OPENED: _Content("createdAt", (*_EVENT, "createdAt"), ("opensAt", "closesAt", "waitingListLimit")),
+    Type.EVENT_CHANGED: _Content(None, (*_EVENT, "revision"), ("opensAt", "closesAt", "waitingListLimit")),
+    Type.EVENT_SOLD_OUT: _Content("soldOutAt", (*_EVENT, "soldOutAt")),
+    Type.EVENT_CANCELLED: _Content("cancelledAt", (*_EVENT, "cancelledAt")),
+}
+_OF_NEW_CLAIM: Final = {Status.CONFIRMED: Type.BOOKING_CONFIRMED, Status.WAITING: Type.WAITING_JOINED}
+_OF_SAME_CLAIM: Final = {
+    (Status.WAITING, Status.CONFIRMED): Type.BOOKING_PROMOTED,
+    (Status.CONFIRMED, Status.CANCELLED): Type.BOOKING_CANCELLED,
+    (Status.WAITING, Status.CANCELLED): Type.WAITING_LEFT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """One thing that happened. `subject` is a bookingId, or an eventId; `time` is ISO 8601 in UTC."""
+
+    type: Type
+    id: str
+    subject: str
+    time: str
+    data: Values
+
+    def cloud_event(self) -> dict[str, Any]:
+        """Write it as a CloudEvent, in the JSON format."""
+        return {
+            "specversion": "1.0",
+            "id": self.id,
+            "source": f"/ticket-office/{STACK}",
+            "type": self.type,
+            "subject": self.subject,
+            "time": self.time,
+            "datacontenttype": "application/json",
+            "dataschema": f"urn:ticket-office:{self.type}:{SCHEMA_VERSION}",
+            "data": dict(self.data),
+        }
+
+
+def announcements(record: Record) -> list[Announcement]:
+    """Return what a record has to tell, mostly one thing; nothing of one that changes nothing, or deletes.
+
+    Raises: DamagedItem, KeyError, TypeError or ValueError for a record that cannot be read.
+    """
+    change = record["dynamodb"]
+    if "NewImage" not in change:
+        return []
+    old, new = change.get("OldImage", {}), change["NewImage"]
+    types = _of_booking(old, new) if "laneId" in change["Keys"] else _of_event(old, new)
+    return [_announcement(type_, items.values(new), change) for type_ in types]
+
+
+def _of_booking(old: Item, new: Item) -> Iterator[Type]:
+    was, booking = items.to_booking(old) if old else None, items.to_booking(new)
+    if was is None or was.booking_id != booking.booking_id:
+        found = _OF_NEW_CLAIM.get(booking.status)
+    else:
+        found = _OF_SAME_CLAIM.get((was.status, booking.status))
+    if found:
+        yield found
+
+
+def _of_event(old: Item, new: Item) -> Iterator[Type]:
+    items.to_event(new)
+    if not old:
+        yield Type.EVENT_OPENED
+    elif old.get("revision") != new.get("revision"):
+        yield Type.EVENT_CHANGED
+    for attribute, type_ in (("soldOutAt", Type.EVENT_SOLD_OUT), ("cancelledAt", Type.EVENT_CANCELLED)):
+        if attribute in new and attribute not in old:
+            yield type_
+
+
+def _announcement(type_: Type, new: Values, change: Mapping[str, Any]) -> Announcement:
+    moment, needed, optional = _CONTENTS[type_]
+    data = {name: new[name] for name in needed} | {name: new[name] for name in optional if name in new}
+    subject = str(new["bookingId"] if "bookingId" in data else new["eventId"])
+    which = f"{subject}:{new['revision']}" if type_ is Type.EVENT_CHANGED else subject
+    written = str(new[moment]) if moment else _iso(change["ApproximateCreationDateTime"])
+    return Announcement(type_, f"{type_}:{which}", subject, written, data)
+
+
+def _iso(since_1970_s: float) -> str:
+    return datetime.fromtimestamp(since_1970_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,38 @@
+"""How POST /book is described."""
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+from aws_lambda_powertools.event_handler.openapi.params import Body
+
+from shared import contract, openapi
+from shared.caller import NotYourBooking
+from shared.model import EventNotFound
+
+app = APIGatewayHttpResolver()
+
+ANNA = {"userId": "anna", "eventId": openapi.EVENT_ID}
+
+
+@openapi.describes(
+    app,
+    "POST /book",
+    tag="buyers",
+    answers={
+        200: openapi.Answer(
+            "The user has an active claim already: that one, as it is now.",
+            contract.BookingAnswer,
+            {"confirmed": openapi.CONFIRMED, "waiting": openapi.WAITING},
+        ),
+        201: openapi.Answer("A ticket.", contract.ConfirmedAnswer, {"confirmed": openapi.CONFIRMED}),
+        202: openapi.Answer(
+            "Sold out: a place in the waiting list.", contract.WaitingAnswer, {"waiting": openapi.WAITING}
+        ),
+    },
+    errors=[*openapi.BODY, NotYourBooking, EventNotFound],
+)
+def book(body: Annotated[contract.BookRequest, Body(openapi_examples={"anna": {"value": ANNA}})]) -> None:
+    """Book a ticket, or a place in the waiting list.
+
+    For the user themself. Safe to repeat: whoever has an active claim is answered with it.
+    """

@@ -1,0 +1,38 @@
+"""How POST /initialize is described."""
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+from aws_lambda_powertools.event_handler.openapi.params import Body
+
+from shared import contract, openapi
+from shared.caller import OrganisersOnly
+from shared.model import IdempotencyKeyReused
+
+app = APIGatewayHttpResolver()
+
+CONCERT = {"name": "The concert", "totalTickets": 500}
+
+
+@openapi.describes(
+    app,
+    "POST /initialize",
+    tag="organisers",
+    answers={
+        201: openapi.Answer(
+            "The event is open. Again for the same `Idempotency-Key` and body.",
+            contract.EventAnswer,
+            {"opened": openapi.OPENED},
+            headers={"Location": "Where its status is: `/status/{eventId}`."},
+        ),
+    },
+    errors=[*openapi.BODY, OrganisersOnly, IdempotencyKeyReused],
+)
+def initialize(
+    body: Annotated[contract.InitializeRequest, Body(openapi_examples={"concert": {"value": CONCERT}})],
+    key: openapi.IdempotencyKey = None,
+) -> None:
+    """Open an event with its tickets.
+
+    For organisers. All tickets are on sale at once. With an `Idempotency-Key` a repetition opens nothing more.
+    """

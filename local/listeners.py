@@ -1,0 +1,75 @@
+"""GET /local/events: what is put on the event bus, as server-sent events. On AWS it is a rule that one listens by.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html: the id of an event is its place in what is kept, and a
+client that comes back says in Last-Event-ID how far it had come. With 0 it gets all that is kept, without it what comes
+from now on. Nothing is done where nobody listens.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from local import announcements
+
+PATH = "/local/events"
+LISTENERS_MAX = 16  # of one worker
+LOOK_S = 0.2  # between two looks at what is kept, where nothing was new
+KEEP_ALIVE_S = 15.0  # after so long without an event a comment is sent
+_DIGITS_MAX = 20
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Listeners:
+    """Those who listen at this worker."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read what is kept in this folder."""
+        self._folder = folder
+        self._count = 0
+        self.closing = False  # the worker stops: let go of all
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether nobody else may come."""
+        return self._count >= LISTENERS_MAX
+
+    async def stream(self, place: int, receive: Receive, send: Send) -> None:
+        """Send what is kept from a place on, and what comes, until the client leaves; the headers were sent."""
+        self._count += 1
+        gone = asyncio.ensure_future(_gone(receive))
+        try:
+            await self._stream(place, gone, send)
+        finally:
+            self._count -= 1
+            gone.cancel()
+
+    async def _stream(self, place: int, gone: asyncio.Future[None], send: Send) -> None:
+        sent_s = time.monotonic()
+        while not (gone.done() or self.closing):
+            lines = announcements.read(self._folder, place)
+            if lines:
+                place = lines[-1][0]
+                text = b"".join(b"id: %d\ndata: %b\n\n" % line for line in lines)
+            elif time.monotonic() - sent_s >= KEEP_ALIVE_S:
+                text = b": nothing new\n\n"
+            else:
+                await asyncio.wait((gone,), timeout=LOOK_S)
+                continue
+            await send({"type": "http.response.body", "body": text, "more_body": True})
+            sent_s = time.monotonic()
+        await send({"type": "http.response.body", "body": b""})
+
+    def place(self, headers: Iterable[tuple[bytes, bytes]]) -> int:
+        """Read from Last-Event-ID where to begin; what is not a place of ours stands for the end."""
+        said = next((value for name, value in headers if name == b"last-event-id"), b"")
+        return int(said) if said.isdigit() and len(said) <= _DIGITS_MAX else announcements.end(self._folder)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,194 @@
+"""From records to the bus: batches, order, failures, and that a real EventBridge's rules find what they look for."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+import functions.announce.app
+from functions.announce import bus
+from functions.announce.announcements import announcements
+from shared.model import ID_LENGTH_MAX, NAME_LENGTH_MAX, DamagedItem
+from tests.announce import schemas
+from tests.announce.test_announcements import Image, booking, event, record
+from tests.artifact import emulator
+from tests.conftest import LogLines
+from tests.gateway import Context
+
+NO_TIME_S = 2.0
+
+Entry = dict[str, Any]
+Refuse = Callable[[Entry], str | None]
+
+
+class FakeBus:
+    """EventBridge as it answers PutEvents, with errors as a test wants them."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[Entry]] = []
+        self.refuse: Refuse = lambda _: None
+        self.away = False
+
+    def put_events(self, Entries: list[Entry]) -> Any:  # noqa: N803 - AWS's name
+        """Take entries."""
+        self.calls.append(Entries)
+        if self.away:
+            raise EndpointConnectionError(endpoint_url="http://nowhere")
+        codes = [self.refuse(entry) for entry in Entries]
+        answers = [{"ErrorCode": code} if code else {"EventId": "x"} for code in codes]
+        return {"FailedEntryCount": sum(map(bool, codes)), "Entries": answers}
+
+    @property
+    def taken(self) -> list[str]:
+        """Return the ids of what was taken, in the order of the calls."""
+        entries = [] if self.away else [entry for call in self.calls for entry in call if not self.refuse(entry)]
+        return [json.loads(entry["Detail"])["id"] for entry in entries]
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeBus:
+    """Put a fake in the bus's place; nobody waits between its tries."""
+    found = FakeBus()
+    monkeypatch.setattr(bus, "_client", lambda: found)
+    monkeypatch.setattr(bus, "PAUSE_S_MAX", 0.0)
+    return found
+
+
+def numbered(number: int, new: Image) -> dict[str, Any]:
+    """Return a record with a sequence number."""
+    found = record(None, new)
+    found["dynamodb"]["SequenceNumber"] = str(number)
+    return found
+
+
+def confirmed(count: int) -> list[dict[str, Any]]:
+    """Return the records of so many claims, numbered from 1."""
+    return [numbered(number, booking("CONFIRMED", claim=number)) for number in range(1, count + 1)]
+
+
+def announce(records: list[dict[str, Any]], time_left_s: float = 60) -> list[str]:
+    """Call the function; return the sequence numbers that it gives back."""
+    answer = functions.announce.app.handler({"Records": records}, Context(time_left_s))
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+def ids(count: int) -> list[str]:
+    """Return the ids of so many announcements."""
+    return [f"booking.confirmed:b-{number}" for number in range(1, count + 1)]
+
+
+def test_a_batch_is_announced_in_order_ten_at_a_time(fake: FakeBus, log_lines: LogLines) -> None:
+    """PutEvents takes no more; records that tell nothing take no place."""
+    records = confirmed(23)
+    records.insert(4, record(booking("CANCELLED"), booking("CANCELLED")))
+    assert announce(records) == []
+    assert [len(call) for call in fake.calls] == [10, 10, 3]
+    assert fake.taken == ids(23)
+    assert [line["Announced"] for line in log_lines() if "Announced" in line] == [23]
+
+
+def test_what_the_bus_refuses_once_is_sent_again_by_itself(fake: FakeBus) -> None:
+    """A moment's throttling does not make the others come twice."""
+    refused = iter(["ThrottlingException"])
+    fake.refuse = lambda entry: next(refused, None) if "b-3" in entry["Detail"] else None
+    assert announce(confirmed(12)) == []
+    assert [len(call) for call in fake.calls] == [10, 1, 2]
+
+
+def test_from_the_first_that_stays_refused_on_all_comes_again(fake: FakeBus, log_lines: LogLines) -> None:
+    """In order: nothing behind it is sent that was not sent with it, and what comes again has the same ids."""
+    fake.refuse = lambda entry: "InternalFailure" if "b-3" in entry["Detail"] else None
+    records = confirmed(15)
+    assert announce(records) == ["3"]
+    assert len(fake.calls) == bus.TRIES_MAX
+    assert fake.taken == [*ids(10)[:2], *ids(10)[3:]]
+    assert [line["AnnouncementsFailed"] for line in log_lines() if "AnnouncementsFailed" in line] == [13]
+
+    fake.refuse, fake.calls = lambda _: None, []
+    assert announce(records[2:]) == []
+    assert fake.taken == ids(15)[2:]
+
+
+def test_a_bus_that_is_away_gives_everything_back(fake: FakeBus) -> None:
+    """After bounded tries."""
+    fake.away = True
+    assert announce(confirmed(12)) == ["1"]
+    assert len(fake.calls) == bus.TRIES_MAX
+
+
+def test_without_time_nothing_is_begun(fake: FakeBus) -> None:
+    """A call that cannot end in time would be made twice."""
+    assert announce(confirmed(2), time_left_s=NO_TIME_S + bus.CALL_S_MAX - 0.5) == ["1"]
+    assert fake.calls == []
+    assert announce(confirmed(2), time_left_s=NO_TIME_S + bus.CALL_S_MAX + 0.5) == []
+
+
+def test_a_record_that_cannot_be_read_comes_to_stand_first_and_then_fails(fake: FakeBus) -> None:
+    """Those before it are announced; then Lambda halves the batch, until it is given up alone."""
+    poison = numbered(3, {"laneId": {"S": "e#0"}, "userId": {"S": "anna"}})
+    records = [*confirmed(2), poison, numbered(4, booking("WAITING"))]
+    assert announce(records) == ["3"]
+    assert fake.taken == ids(2)
+    with pytest.raises(DamagedItem):
+        announce(records[2:])
+    assert fake.taken == ids(2)
+    assert announce(records[3:]) == []
+
+
+def test_ten_of_the_largest_are_one_call() -> None:
+    """EventBridge takes 256 KB: a name and ids that are all of four bytes each, and are written as escapes."""
+    large = event() | {"name": {"S": "\N{PERFORMING ARTS}" * NAME_LENGTH_MAX}}
+    user = {"userId": {"S": "\N{PERFORMING ARTS}" * ID_LENGTH_MAX}, "bookingId": {"S": "b" * 36}}
+    for told in (record(None, large, "Events"), record(None, booking("CONFIRMED") | user)):
+        [one] = announcements(told)
+        entry = bus.entry(one)
+        assert bus.ENTRIES_MAX * (len(entry["Detail"]) + len(entry["DetailType"]) + 100) < bus.BYTES_MAX
+
+
+@pytest.fixture
+def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[emulator.Emulator]:
+    """Yield an AWS whose EventBridge has our bus, and which the function speaks to."""
+    with emulator.running(tmp_path) as found:
+        found.client("events").create_event_bus(Name=bus.BUS)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_EVENTBRIDGE", found.url)
+        bus._client.cache_clear()  # noqa: SLF001  # the next one finds this endpoint
+        yield found
+    bus._client.cache_clear()  # noqa: SLF001
+
+
+def test_a_rule_on_the_type_gets_these_and_no_others(aws: emulator.Emulator) -> None:
+    """Over HTTP, as mail or a webhook would follow promotions."""
+    sqs, eventbridge = aws.client("sqs"), aws.client("events")
+    queue = sqs.create_queue(QueueName="promotions")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"source": [bus.SOURCE], "detail-type": ["booking.promoted"]}
+    eventbridge.put_rule(Name="promotions", EventBusName=bus.BUS, EventPattern=json.dumps(pattern))
+    eventbridge.put_targets(Rule="promotions", EventBusName=bus.BUS, Targets=[{"Id": "1", "Arn": arn}])
+
+    records = confirmed(12)
+    records[11]["dynamodb"]["OldImage"] = booking("WAITING", claim=12)
+    assert announce(records) == []
+
+    [message] = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=5)["Messages"]
+    delivered = json.loads(message["Body"])
+    assert (delivered["source"], delivered["detail-type"]) == (bus.SOURCE, "booking.promoted")
+    assert delivered["detail"]["id"] == "booking.promoted:b-12"
+    schemas.check(delivered["detail"])
+
+
+def test_a_bus_that_is_silent_is_waited_for_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both tries of a call, and the room they need within the invocation."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_EVENTBRIDGE", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setattr(bus, "TRIES_MAX", 1)
+        bus._client.cache_clear()  # noqa: SLF001  # it is to find this endpoint
+        begun_s = time.monotonic()
+        assert announce(confirmed(1)) == ["1"]
+        assert 2 < time.monotonic() - begun_s < bus.CALL_S_MAX
+        bus._client.cache_clear()  # noqa: SLF001

@@ -1,0 +1,271 @@
+"""Each kind of answer that a route is described to have is got once from a running office, and is as described.
+
+What every route has in common (no token, a body that is none, a database that denies or throttles) is asked of every
+route by itself, with the examples of its description; the rest stands in _ask_for_the_rest. A kind of answer that is
+described and never got fails, and so does an answer that is not described.
+"""
+
+import http.client
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import functions.describe.app
+from local import engine, issuer
+from local.gateway import BODY_BYTES_MAX as GATEWAY_BODY_BYTES_MAX
+from scripts.describe import operations
+from shared.model import BODY_BYTES_MAX
+from tests.description.reading import Kind, NotDescribed, check, document, kinds
+from tests.gateway import call
+from tests.operations import proxy
+from tests.running import RunningOffice, running
+
+ROUTES = sorted(operations(document()))
+JSON, PAGE = "application/json", "text/html"
+REQUEST_S_MAX = 30.0
+# API Gateway's own answers that one machine does not give: it protects nobody from the rest, and its functions answer.
+NOT_HERE = {Kind(route, status, JSON) for route in ROUTES for status in (429, 500, 503)}
+KINDS = sorted({kind for route in ROUTES for kind in kinds(route)} - NOT_HERE)
+
+pytestmark = pytest.mark.timeout(300)  # the first test waits for all requests, some of which try for five seconds
+
+
+@dataclass
+class Visitor:
+    """Asks an office, holds each answer against the description, and notes which kind it was."""
+
+    office: RunningOffice
+    issuer: Path
+    got: set[Kind] = field(default_factory=set)
+
+    def ask(
+        self,
+        route: str,
+        *,
+        by: str | None = "anna",
+        body: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        **path: str,
+    ) -> httpx.Response:
+        """Send a request, as a user ("olga" is an organiser, None is nobody)."""
+        method, template = route.split(" ")
+        answer = httpx.request(
+            method,
+            f"{self.office.url}{template.format(**path)}",
+            json=body,
+            content=content,
+            params=query,
+            headers={**self._token(by), **(headers or {})},
+            timeout=REQUEST_S_MAX,
+        )
+        return self.note(route, answer)
+
+    def example(self, route: str, by: str, event_id: str, **more: Any) -> httpx.Response:
+        """Send the first example of a route, about an event; `more` goes instead of the example's body or query."""
+        operation = operations(document())[route]
+        if more:
+            pass
+        elif "requestBody" in operation:
+            shown = _first(operation["requestBody"]["content"][JSON])
+            more = {"body": shown | ({"eventId": event_id} if "eventId" in shown else {})}
+        else:
+            needed = [one for one in operation.get("parameters", ()) if one["in"] == "query" and one["required"]]
+            more = {"query": {one["name"]: _first(one) for one in needed}}
+        return self.ask(route, by=by, eventId=event_id, **more)
+
+    def too_large_for_the_gateway(self, route: str, by: str) -> None:
+        """Announce a body that API Gateway does not take, and send none of it."""
+        method, path = route.split(" ")
+        connection = http.client.HTTPConnection("127.0.0.1", self.office.port, timeout=REQUEST_S_MAX)
+        try:
+            connection.putrequest(method, path.format(eventId="any"))
+            for name, value in {**self._token(by), "content-length": str(GATEWAY_BODY_BYTES_MAX + 1)}.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            answer = connection.getresponse()
+            self.note(route, httpx.Response(answer.status, headers=dict(answer.headers), content=answer.read()))
+        finally:
+            connection.close()
+
+    def note(self, route: str, answer: httpx.Response) -> httpx.Response:
+        """Hold an answer against the description."""
+        self.got.add(check(route, answer))
+        return answer
+
+    def _token(self, by: str | None) -> dict[str, str]:
+        if by is None:
+            return {}
+        groups = {"cognito:groups": ["organiser"]} if by == "olga" else {}
+        return {"authorization": f"Bearer {issuer.token(self.issuer, {'sub': by, **groups})}"}
+
+
+def _first(part: Any) -> Any:
+    (example, *_) = part["examples"].values()
+    return example["value"]
+
+
+def _ask_for_the_rest(visitor: Visitor) -> None:
+    """Get the answers that routes have of their own."""
+    concert = {"name": "The concert", "totalTickets": 1}
+    key = {"idempotency-key": "opening night"}
+    event_id = visitor.ask("POST /initialize", by="olga", body=concert, headers=key).json()["eventId"]
+    visitor.ask("POST /initialize", by="olga", body={**concert, "totalTickets": 2}, headers=key)
+    visitor.ask("POST /initialize", body=concert)
+    annas, bens = {"userId": "anna", "eventId": event_id}, {"userId": "ben", "eventId": event_id}
+    nowhere = {"userId": "anna", "eventId": "nowhere"}
+
+    visitor.ask("POST /book", body=annas)
+    visitor.ask("POST /book", body=annas)
+    visitor.ask("POST /book", by="ben", body=bens)
+    visitor.ask("POST /book", by="ben", body=annas)
+    visitor.ask("POST /book", body=nowhere)
+
+    visitor.ask("GET /status/{eventId}", eventId=event_id)
+    for user in ("anna", "ben", "nobody"):
+        visitor.ask("GET /status/{eventId}", by="olga", eventId=event_id, query={"userId": user})
+    visitor.ask("GET /status/{eventId}", by="ben", eventId=event_id, query={"userId": "anna"})
+    visitor.ask("GET /status/{eventId}", eventId="nowhere")
+
+    visitor.ask("POST /cancel", body={**annas, "bookingId": "another"})
+    visitor.ask("POST /cancel", body=annas)
+    visitor.ask("POST /cancel", by="ben", body=annas)
+    visitor.ask("POST /cancel", by="nobody", body={**annas, "userId": "nobody"})
+    visitor.ask("POST /cancel", body=nowhere)
+    visitor.ask("GET /status/{eventId}", eventId=event_id, query={"userId": "anna"})
+
+    visitor.ask("GET /openapi.json", by=None)
+    visitor.ask("GET /docs", by=None)
+
+
+def _ask_every_route(visitor: Visitor, way: proxy.Proxy) -> None:
+    """Get the answers that routes have in common."""
+    secured = [route for route in ROUTES if "security" not in operations(document())[route]]
+    event_id = visitor.ask("POST /initialize", by="olga", body={"name": "x", "totalTickets": 1}).json()["eventId"]
+    # An organiser may open and change events, a buyer book for themself; the examples are anna's.
+    callers = {route: "olga" if "organisers" in operations(document())[route]["tags"] else "anna" for route in secured}
+    for route, by in callers.items():
+        visitor.ask(route, by=None, eventId=event_id)
+        if "requestBody" in operations(document())[route]:
+            for content in (b"{", b" " * (BODY_BYTES_MAX + 1), b'{"unknown": 1}'):
+                visitor.example(route, by, event_id, content=content)
+            visitor.too_large_for_the_gateway(route, by)
+        else:
+            visitor.example(route, by, event_id, query={"unknown": "1"})
+    for trouble in (proxy.denied, proxy.throttling):
+        way.refuse = trouble
+        with ThreadPoolExecutor(len(callers)) as crowd:
+            list(crowd.map(lambda route: visitor.example(route, callers[route], event_id), callers))
+    way.heal()
+
+
+def _ask_what_describes(visitor: Visitor) -> None:
+    """Let the description and the page be broken, which no request can do to them."""
+    with pytest.MonkeyPatch.context() as broken:
+        for name in ("description", "html"):
+            broken.setattr(functions.describe.page, name, lambda: 1 / 0)
+        for path in ("/openapi.json", "/docs"):
+            answer = call(functions.describe.app, path=path)
+            visitor.note(f"GET {path}", httpx.Response(answer.status, headers=answer.headers, text=answer.text))
+
+
+@pytest.fixture(scope="module")
+def got(tmp_path_factory: pytest.TempPathFactory) -> set[Kind]:
+    """Return all kinds of answers that offices gave."""
+    secured, shown = tmp_path_factory.mktemp("secured"), tmp_path_factory.mktemp("shown")
+    with engine.running(None) as endpoint, proxy.before(endpoint) as way:
+        with running(secured, 4, "--auth", "--endpoint", way.endpoint) as office:
+            visitor = Visitor(office, secured / issuer.FILE)
+            _ask_for_the_rest(visitor)
+            _ask_every_route(visitor, way)
+            _ask_what_describes(visitor)
+        with running(shown, 1, "--auth", "--parameter", "PublicStatus=true", "--endpoint", way.endpoint) as office:
+            public = Visitor(office, shown / issuer.FILE)
+            public.ask("GET /status/{eventId}", eventId="any", query={"userId": "anna"})
+    return visitor.got | public.got
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.route} {kind.status} {kind.said}")
+def test_it_is_got_and_as_described(kind: Kind, got: set[Kind]) -> None:
+    """Whatever is described happens; that it is as described was asserted when it was got."""
+    assert kind in got, "ask for it in _ask_for_the_rest"
+
+
+# ---------------------------------------------------------------- the control of what is above
+
+
+EVENT = {
+    "eventId": "e",
+    "name": "The concert",
+    "totalTickets": 1,
+    "availableTickets": 1,
+    "bookedTickets": 0,
+    "waitingListCount": 0,
+    "createdAt": "2026-05-01T18:00:00.000Z",
+}
+PROBLEM = {
+    "type": "urn:ticket-office:problem:event-not-found",
+    "title": "Event not found",
+    "status": 404,
+    "detail": "There is no event with this id.",
+    "instance": "/status/e",
+    "code": "event-not-found",
+    "requestId": "r",
+}
+AS_PROBLEM = {"content-type": "application/problem+json"}
+STATUS = "GET /status/{eventId}"
+
+
+def _answer(status: int, shown: Any, **headers: str) -> httpx.Response:
+    return httpx.Response(status, headers={"content-type": JSON} | headers, text=json.dumps(shown))
+
+
+def test_what_is_described_passes() -> None:
+    """As the answers below but for what is wrong with them."""
+    assert check(STATUS, _answer(200, EVENT)) == Kind(STATUS, 200, JSON)
+    assert check(STATUS, _answer(404, PROBLEM, **AS_PROBLEM)) == Kind(STATUS, 404, "event-not-found")
+    assert check("POST /initialize", _answer(201, EVENT, location="/status/e")).status == 201
+    busy = {**PROBLEM, "status": 503, "code": "try-again"}
+    assert check(STATUS, _answer(503, busy, **AS_PROBLEM, **{"retry-after": "1"})).said == "try-again"
+
+
+@pytest.mark.parametrize(
+    ("route", "answer"),
+    [
+        (STATUS, _answer(418, EVENT)),
+        (STATUS, _answer(200, EVENT, **{"content-type": "text/plain"})),
+        (STATUS, _answer(200, {**EVENT, "secret": 1})),
+        (STATUS, _answer(200, {name: value for name, value in EVENT.items() if name != "name"})),
+        (STATUS, _answer(200, {**EVENT, "totalTickets": "1"})),
+        (STATUS, _answer(200, {**EVENT, "createdAt": "yesterday"})),
+        (STATUS, _answer(200, {**EVENT, "booking": {"status": "CONFIRMED"}})),
+        (STATUS, _answer(404, {**PROBLEM, "code": "booking-not-found"}, **AS_PROBLEM)),
+        (STATUS, _answer(404, {**PROBLEM, "stack": "inside"}, **AS_PROBLEM)),
+        (STATUS, _answer(503, {**PROBLEM, "status": 503, "code": "try-again"}, **AS_PROBLEM)),
+        ("POST /initialize", _answer(201, EVENT)),
+    ],
+    ids=[
+        "status",
+        "content type",
+        "another field",
+        "no field",
+        "type of a field",
+        "time",
+        "part of an answer",
+        "another route's code",
+        "another member",
+        "no Retry-After",
+        "no Location",
+    ],
+)
+def test_what_is_not_described_fails(route: str, answer: httpx.Response) -> None:
+    """Each is one step from what is described."""
+    with pytest.raises(NotDescribed):
+        check(route, answer)

@@ -1,0 +1,116 @@
+"""Requests that Schemathesis makes up from the description: whatever is sent, the answer is one that is described.
+
+What is as described is taken, what is not is refused, and nothing is answered with 500. The seed is fixed: a failure
+is found again, and a run never waits for luck.
+"""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import issuer
+from scripts.describe import operations
+from tests.description.reading import document
+from tests.running import PROJECT, RunningOffice, running
+
+SEED, EXAMPLES_MAX = "1", "50"
+RUN_S_MAX = 100
+# API Gateway answers 404 where a path has no such method; Schemathesis wants 405.
+NOT_CHECKED = ["unsupported_method"]
+# No schema says that a key was used with another body before, or what a cursor is that another answer gave.
+NOT_MADE_UP = {"idempotency-key", "cursor"}
+
+
+def _run(office: RunningOffice, folder: Path, description: Any, *options: str) -> subprocess.CompletedProcess[str]:
+    """Let Schemathesis loose on an office, by a description that may not be its own."""
+    file = folder / "openapi.json"
+    file.write_text(json.dumps(description), encoding="utf-8")
+    command = [str(Path(sys.executable).with_name("schemathesis")), "run", str(file), "--url", office.url]
+    command += ["--seed", SEED, "--max-examples", EXAMPLES_MAX, "--phases", "examples,coverage,fuzzing"]
+    command += ["--checks", "all", "--exclude-checks", ",".join(NOT_CHECKED), "--request-timeout", "20", "--no-color"]
+    environment = os.environ | {"SCHEMATHESIS_HOOKS": "tests.description.hooks", "PYTHONPATH": str(PROJECT)}
+    return subprocess.run(
+        [*command, *options],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=RUN_S_MAX,
+        check=False,
+    )
+
+
+def _open() -> Any:
+    """Return the description as it is for an office that asks for no tokens.
+
+    It is without the parameters that nobody makes up, too.
+    """
+    description = copy.deepcopy(document())
+    del description["security"], description["components"]["securitySchemes"]
+    for operation in operations(description).values():
+        operation.pop("security", None)
+        operation["parameters"] = [one for one in operation.get("parameters", ()) if one["name"] not in NOT_MADE_UP]
+    return description
+
+
+def _what_came(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stdout[-8000:] + done.stderr[-2000:]
+
+
+def test_an_open_office_does_what_is_described(tmp_path: Path) -> None:
+    """It opens events, books, cancels and looks, as anybody."""
+    with running(None, 2) as office:
+        done = _run(office, tmp_path, _open())
+    assert done.returncode == 0, _what_came(done)
+    assert f"Tested: {len(operations(document()))}" in done.stdout
+
+
+def test_an_office_that_asks_for_tokens_does_what_is_described(tmp_path: Path) -> None:
+    """As an organiser, and without a token or with a bad one, which is refused."""
+    with running(tmp_path / "data", 2, "--auth") as office:
+        token = issuer.token(tmp_path / "data" / issuer.FILE, {"sub": "anna", "cognito:groups": ["organiser"]})
+        description = {**_open(), "security": document()["security"]}
+        description["components"]["securitySchemes"] = document()["components"]["securitySchemes"]
+        for route, operation in operations(description).items():
+            operation |= {name: its for name, its in operations(document())[route].items() if name == "security"}
+        done = _run(office, tmp_path, description, "--header", f"Authorization: Bearer {token}")
+    assert done.returncode == 0, _what_came(done)
+
+
+def _longer_names(description: Any) -> None:
+    description["components"]["schemas"]["InitializeRequest"]["properties"]["name"]["maxLength"] += 100
+
+
+def _fewer_tickets(description: Any) -> None:
+    description["components"]["schemas"]["InitializeRequest"]["properties"]["totalTickets"]["maximum"] -= 1
+
+
+def _no_422(description: Any) -> None:
+    del operations(description)["POST /initialize"]["responses"]["422"]
+
+
+def _count_as_text(description: Any) -> None:
+    description["components"]["schemas"]["EventAnswer"]["properties"]["bookedTickets"]["type"] = "string"
+
+
+@pytest.fixture(scope="module")
+def office() -> Any:
+    """Yield an open office."""
+    with running(None, 1) as office:
+        yield office
+
+
+@pytest.mark.parametrize("drift", [_longer_names, _fewer_tickets, _no_422, _count_as_text])
+def test_a_description_that_drifts_is_found_out(office: RunningOffice, drift: Any, tmp_path: Path) -> None:
+    """The control of the tests above: with these bounds, answers and types it is not the office's."""
+    description = _open()
+    drift(description)
+    done = _run(office, tmp_path, description, "--include-path", "/initialize")
+    assert done.returncode == 1, _what_came(done)
+    assert "FAILURES" in done.stdout

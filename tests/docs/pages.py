@@ -1,0 +1,85 @@
+"""The pages of the documentation as tests read them: their code blocks, tables, headings and links."""
+
+import re
+import subprocess
+
+from tests.running import PROJECT
+
+PAGES = sorted(str(page.relative_to(PROJECT)) for page in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
+MASKS = (
+    (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "ID"),
+    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d[:.]\d\d[:.]\d\d([.,]\d{3}Z?)?"), "TIME"),
+)
+COMMAND_S_MAX = 60
+_CODE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+
+
+def text(page: str) -> str:
+    """Return the text of a page, which is named from the project's root."""
+    return (PROJECT / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Return the code blocks of a language."""
+    found = _CODE.findall(text(page))
+    return [re.sub(rf"^{indent}", "", body, flags=re.MULTILINE) for indent, name, body in found if name == language]
+
+
+def shown(page: str) -> list[tuple[str, str]]:
+    """Return each command of the console blocks, with the output shown below it."""
+    found: list[tuple[str, str]] = []
+    for body in blocks(page, "console"):
+        for line in body.splitlines(keepends=True):
+            if line.startswith("$ "):
+                found.append((line.removeprefix("$ ").strip(), ""))
+            else:
+                found[-1] = (found[-1][0], found[-1][1] + line)
+    return found
+
+
+def masked(output: str) -> str:
+    """Return an output without what differs from run to run."""
+    for pattern, name in MASKS:
+        output = pattern.sub(name, output)
+    return output
+
+
+def run(command: str) -> str:
+    """Run a command of a page in the project's root, as a reader would; return what it printed."""
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=COMMAND_S_MAX,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}"
+    return done.stdout
+
+
+def tables(page: str) -> list[list[list[str]]]:
+    """Return the tables: of each its head, then its rows, as cells."""
+    found: list[list[list[str]]] = []
+    for body in re.findall(r"(?:^\|.*\|\n)+", text(page), re.MULTILINE):
+        head, _, *rows = body.splitlines()
+        found.append([[cell.strip() for cell in line.strip("|").split("|")] for line in (head, *rows)])
+    return found
+
+
+def anchors(page: str) -> set[str]:
+    """Return what a link may point to on a page, as GitHub makes it of the headings."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#{1,6} (.+?)\s*$", _CODE.sub("", text(page)), re.MULTILINE):
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        slug = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        number = next(n for n in range(100) if (f"{slug}-{n}" if n else slug) not in found)
+        found.add(f"{slug}-{number}" if number else slug)
+    return found
+
+
+def links(page: str) -> list[tuple[str, str]]:
+    """Return each link within the project: the file it names, empty for this page, and the anchor, empty for none."""
+    found = re.findall(r"\]\(([^)\s]+)\)", _CODE.sub("", text(page)))
+    return [(link.partition("#")[0], link.partition("#")[2]) for link in found if not re.match(r"\w+:", link)]

@@ -1,0 +1,195 @@
+"""docs/clients.md: its client books, tries again and waits; its table has every error of the office."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+
+from local import issuer
+from shared.api import PROBLEMS
+from tests.crowd import open_event
+from tests.docs import pages
+from tests.running import PROJECT, RunningOffice, running
+
+PAGE = "docs/clients.md"
+CLIENT = PROJECT / "examples" / "book_and_wait.py"
+WAIT_S_MAX = 60
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the data folder of the office."""
+    return tmp_path_factory.mktemp("office")
+
+
+@pytest.fixture(scope="module")
+def office(data: Path) -> Iterator[RunningOffice]:
+    """Yield an office that takes whoever comes."""
+    with running(data, 1) as office:
+        yield office
+
+
+@contextmanager
+def client(url: str, event_id: str, user: str, token: str = "") -> Iterator[subprocess.Popen[str]]:
+    """Start the client of the page; it is ended at the end."""
+    environment = {**os.environ, "OFFICE": url, "TOKEN": token, "LOOK_EVERY_S": "0.2"}
+    command = [sys.executable, str(CLIENT), event_id, user]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as one:
+        try:
+            yield one
+        finally:
+            one.kill()
+
+
+def ended(one: subprocess.Popen[str]) -> tuple[str, str, int]:
+    """Return what a client printed until its end, the second what it complained of, and its exit code."""
+    out, err = one.communicate(timeout=WAIT_S_MAX)
+    return out, err, one.returncode
+
+
+def ask(office: RunningOffice, path: str, event_id: str, user: str) -> httpx.Response:
+    """Send a request for a user."""
+    return httpx.post(f"{office.url}{path}", json={"eventId": event_id, "userId": user})
+
+
+def test_the_page_shows_the_client_as_it_is() -> None:
+    """Who copies it from the page has what is tested here."""
+    assert pages.blocks(PAGE, "python") == [CLIENT.read_text(encoding="utf-8")]
+
+
+def test_the_client_waits_until_a_cancellation_promotes_it(office: RunningOffice) -> None:
+    """The command of the page, with its output, but for the moments between its looks."""
+    [(command, output)] = pages.shown(PAGE)
+    event_id = open_event(office.url, tickets=1)
+    assert ask(office, "/book", event_id, "anna").status_code == 201
+    command = command.replace("http://localhost:3000", office.url).replace("$EVENT", event_id)
+    with subprocess.Popen(
+        ["bash", "-c", f"exec env LOOK_EVERY_S=0.2 {command}"], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    ) as one:
+        try:
+            assert one.stdout
+            first = one.stdout.readline() + one.stdout.readline()  # it looks again and again
+            assert ask(office, "/cancel", event_id, "anna").status_code == 200
+            rest, _ = one.communicate(timeout=WAIT_S_MAX)
+        finally:
+            one.kill()
+    told = pages.masked(first + rest).splitlines(keepends=True)
+    assert "".join(line for n, line in enumerate(told) if line not in told[:n]) == pages.masked(output)
+    assert ask(office, "/book", event_id, "ben").json()["bookingId"] in rest
+
+
+def test_the_client_sends_its_token_which_the_page_says_how_to_get(tmp_path: Path) -> None:
+    """With --auth: Ben's token is good for Ben, and for nobody else."""
+    [block] = pages.blocks(PAGE, "sh")
+    with running(tmp_path, 1, "--auth") as office:
+        token = pages.run(f"{block.strip().replace('--user', f'--data {tmp_path} --user')}; echo $TOKEN").strip()
+        organiser = issuer.token(tmp_path / issuer.FILE, {"sub": "olga", "groups": ["organiser"]})
+        opened = httpx.post(
+            f"{office.url}/initialize",
+            json={"name": "The concert", "totalTickets": 1},
+            headers={"authorization": f"Bearer {organiser}"},
+        )
+        event_id = opened.json()["eventId"]
+        with client(office.url, event_id, "ben", token) as one:
+            assert ended(one)[0].startswith("CONFIRMED ")
+        with client(office.url, event_id, "anna", token) as one:
+            out, err, code = ended(one)
+    assert (out, json.loads(err)["code"], code) == ("", "not-your-booking", 1)
+
+
+def test_the_client_shows_why_it_was_refused(office: RunningOffice) -> None:
+    """What is no use to send again it does not send again."""
+    with client(office.url, "nowhere", "ben") as one:
+        out, err, code = ended(one)
+    assert (out, json.loads(err)["code"], code) == ("", "event-not-found", 1)
+
+
+@contextmanager
+def losing(office: RunningOffice, answers: int) -> Iterator[tuple[str, list[str]]]:
+    """Yield the address of a network that loses the first answers of an office, and what went through it."""
+    asked: list[str] = []
+
+    class Network(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            asked.append(self.path)
+            connection = HTTPConnection("127.0.0.1", office.port, timeout=WAIT_S_MAX)
+            connection.request("POST", self.path, body)
+            answer = connection.getresponse()
+            text = answer.read()
+            connection.close()
+            if len(asked) > answers:
+                self.send_response(answer.status)
+                self.end_headers()
+                self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Network) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_an_answer_that_is_lost_is_asked_for_again_and_books_once(office: RunningOffice) -> None:
+    """P7, as a client sees it: two answers were lost, and of two tickets one is sold."""
+    event_id = open_event(office.url, tickets=2)
+    with losing(office, answers=2) as (url, asked), client(url, event_id, "ben") as one:
+        assert ended(one)[0].startswith("CONFIRMED ")
+    assert asked == ["/book"] * 3
+    assert office.check_drained(event_id, within_s=5).event["totalTickets"] == 2
+    assert httpx.get(f"{office.url}/status/{event_id}").json()["bookedTickets"] == 1
+
+
+def test_a_client_that_is_told_to_try_again_does(office: RunningOffice, data: Path) -> None:
+    """The database stands still until the office has answered with 503."""
+    event_id = open_event(office.url, tickets=1)
+    [engine] = office.pids("dynoxide serve")
+    os.kill(engine, signal.SIGSTOP)
+    try:
+        with client(office.url, event_id, "ben") as one:
+            _until(lambda: '"TryAgain"' in (data / "logs" / "worker-1.log").read_text())
+            os.kill(engine, signal.SIGCONT)
+            assert ended(one)[0].startswith("CONFIRMED ")
+    finally:
+        os.kill(engine, signal.SIGCONT)
+
+
+def _until(happened: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + WAIT_S_MAX
+    while not happened():
+        assert time.monotonic() < until_s
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(("page", "columns"), [(PAGE, 4), ("docs/api.md", 3)])
+def test_every_error_is_in_the_table_with_its_status(page: str, columns: int) -> None:
+    """No code is missing, and none is there that the office does not know."""
+    [table] = [table for table in pages.tables(page) if table[0][:2] == ["status", "code"]]
+    assert {len(row) for row in table} == {columns}
+    listed = [(int(row[0]), code.strip("` ")) for row in table[1:] for code in row[1].split(",")]
+    assert sorted(listed) == sorted({(status, code) for status, code, _ in PROBLEMS.values()})
+
+
+def test_what_may_be_sent_again_is_what_the_client_sends_again() -> None:
+    """The column of the table and the client's set say the same, and so does the page's rule."""
+    [table] = [table for table in pages.tables(PAGE) if table[0][:2] == ["status", "code"]]
+    again = {int(row[0]) for row in table[1:] if row[2].startswith("yes")}
+    assert {int(row[0]) for row in table[1:] if row[2] == "no"}.isdisjoint(again)
+    assert f"NOT_NOW = {{{', '.join(map(str, sorted(again | {429, 502, 504})))}}}" in CLIENT.read_text()

@@ -1,0 +1,52 @@
+"""Every page leads where it says, and every page is found."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs import pages
+from tests.running import PROJECT
+
+FIRST_SCREEN_LINES = 30  # of the README, with its picture
+READERS = ["docs/clients.md", "docs/organisers.md", "docs/operations.md", "docs/contributing.md"]
+
+
+def _from(page: str, link: str) -> Path:
+    return (PROJECT / page).parent.joinpath(link).resolve() if link else PROJECT / page
+
+
+@pytest.mark.parametrize("page", pages.PAGES)
+def test_links_within_the_project_lead_somewhere(page: str) -> None:
+    """No page points to a file that is not there."""
+    assert [link for link, _ in pages.links(page) if not _from(page, link).exists()] == []
+
+
+@pytest.mark.parametrize("page", pages.PAGES)
+def test_anchors_are_headings_of_their_page(page: str) -> None:
+    """No link ends at the top of a page because its heading has another name now."""
+    named = [(_from(page, link), anchor) for link, anchor in pages.links(page) if anchor]
+    assert [
+        f"{file.name}#{anchor}" for file, anchor in named if anchor not in pages.anchors(str(file.relative_to(PROJECT)))
+    ] == []
+
+
+def test_anchors_are_made_as_github_makes_them() -> None:
+    """Lower case, without what is neither letter nor space nor dash; a second one of the same name is numbered."""
+    assert {"the-http-api", "who-may-ask", "repeating-requests"} <= pages.anchors("docs/api.md")
+    assert "10000-bookings-offered-a-second-by-warm-throughput-of-each-table" in pages.anchors("docs/scale.md")
+
+
+def test_every_page_is_listed_for_its_readers() -> None:
+    """docs/README.md leads to each page of docs/, and to the folder of decisions."""
+    listed = {str(_from("docs/README.md", link).relative_to(PROJECT)) for link, _ in pages.links("docs/README.md")}
+    there = {page for page in pages.PAGES if page.startswith("docs/") and "/decisions/" not in page}
+    assert {*there, "docs/decisions"} - {"docs/README.md"} <= listed
+
+
+def test_the_first_screen_says_where_to_go() -> None:
+    """What it is for, a picture of it running, the two commands, and a page for each kind of reader."""
+    screen = "\n".join(pages.text("README.md").splitlines()[:FIRST_SCREEN_LINES])
+    assert "(docs/recording.svg)" in screen
+    assert "make run " in screen
+    assert "make test " in screen
+    assert [page for page in READERS if f"({page})" not in screen] == []

@@ -1,0 +1,54 @@
+"""docs/organisers.md: its commands are run, its answers compared, its numbers held against the code's."""
+
+import json
+import re
+from pathlib import Path
+
+import httpx
+
+from local.template import TEMPLATE, load
+from shared.model import lanes_for
+from tests.docs import pages
+from tests.running import running
+
+PAGE = "docs/organisers.md"
+
+
+def test_every_answer_of_the_page_is_the_real_one(tmp_path: Path) -> None:
+    """The commands run in their order, that which opens an event twice; before the last of them Anna books."""
+    answered = []
+    with running(tmp_path, 1) as office:
+        event_id = ""
+        for command, expected in pages.shown(PAGE):
+            here = command.replace("localhost:3000", f"127.0.0.1:{office.port}")
+            here = here.replace("--local", f"--local --data {tmp_path}")
+            if "export" in command:
+                httpx.post(f"{office.url}/book", json={"userId": "anna", "eventId": event_id}).raise_for_status()
+            output = pages.run(f"EVENT={event_id}; {here}")
+            if "Idempotency-Key" in command:
+                assert pages.run(here) == output, "a key opens one event"
+                event_id = json.loads(output)["eventId"]
+            answered.append((command, pages.masked(output).strip()))
+            assert answered[-1] == (command, pages.masked(expected).strip())
+    assert len(answered) == 6
+
+
+def test_an_event_has_the_lanes_of_the_table() -> None:
+    """At both ends of each row."""
+    [table] = [table for table in pages.tables(PAGE) if table[0][:2] == ["tickets", "lanes"]]
+    for tickets, lanes, *_ in table[1:]:
+        for number in tickets.split(" to "):
+            assert lanes_for(int(number.replace(",", ""))) == int(lanes)
+
+
+def test_the_deployment_before_an_on_sale_is_by_parameters_of_the_template() -> None:
+    """Their names and values are taken, and the tables are as warm as the rule and the largest event want them."""
+    [block] = pages.blocks(PAGE, "sh")
+    chosen = dict(re.findall(r"(\w+)=(\w+)", block))
+    assert load(TEMPLATE, chosen).parameters == chosen
+    [table] = [table for table in pages.tables(PAGE) if table[0][:2] == ["tickets", "lanes"]]
+    _, _, rate, warm = table[-1]
+    assert f"for {rate} bookings a second" in pages.text(PAGE)
+    assert int(chosen["WarmWriteUnits"]) == int(warm.replace(",", ""))
+    assert int(chosen["WarmReadUnits"]) == 3 * int(chosen["WarmWriteUnits"])
+    assert int(chosen["RouteRate"]) >= int(rate.replace(",", ""))

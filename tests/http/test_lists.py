@@ -1,0 +1,505 @@
+"""The lists: a user's claims, the events, an event's bookings and waiting list, page by page."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from types import ModuleType
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+import functions.bookings.app
+import functions.event_bookings.app
+import functions.events.app
+import functions.waiting_list.app
+from shared import dynamodb, items, listing, pages
+from shared.pages import LIMIT, LIMIT_MAX
+from tests import promises
+from tests.gateway import Answer, call
+from tests.http.test_contract import assert_problem
+from tests.meter import metered
+from tests.office import Event, Office
+
+BOOKINGS, EVENTS, EVENT_BOOKINGS, WAITING_LIST = (
+    functions.bookings.app,
+    functions.events.app,
+    functions.event_bookings.app,
+    functions.waiting_list.app,
+)
+OF_EVENTS = [EVENT_BOOKINGS, WAITING_LIST]
+Row = dict[str, Any]
+
+
+def rows_of(answer: Answer) -> list[Row]:
+    """Return what stands on a page."""
+    assert answer.status == 200, answer.text
+    [name] = answer.json.keys() - {"nextCursor"}
+    rows: list[Row] = answer.json[name]
+    return rows
+
+
+def walk(ask: Callable[..., Answer], **query: str) -> Iterator[list[Row]]:
+    """Yield the rows of each page until there is no other."""
+    answer = ask(**query)
+    yield rows_of(answer)
+    while answer.json["nextCursor"] is not None:
+        answer = ask(**query, cursor=answer.json["nextCursor"])
+        yield rows_of(answer)
+
+
+def flat(pages: Iterable[list[Row]]) -> list[Row]:
+    """Return the rows of pages."""
+    return list(chain.from_iterable(pages))
+
+
+def every(ask: Callable[..., Answer], **query: str) -> list[Row]:
+    """Return the rows of all pages."""
+    return flat(walk(ask, **query))
+
+
+def of(office: Office, user: str) -> Callable[..., Answer]:
+    """Ask for a user's claims."""
+    return lambda **query: office.bookings_of(user, **query)
+
+
+def ids(rows: list[Row]) -> list[str]:
+    """Return which events these are, or are of."""
+    return [row["eventId"] for row in rows]
+
+
+# ---------------------------------------------------------------- a user's claims
+
+
+def test_a_users_claims_are_as_elsewhere_with_the_name_of_the_event(office: Office) -> None:
+    """The newest first; a claim that waits has its position, so nobody needs the status for it."""
+    opera, play, film = (office.opens(tickets=1, name=name) for name in ("Opera", "Play", "Film"))
+    for event, first in ((opera, "mona"), (play, "ben"), (film, "mona")):
+        event.books(first)
+        event.books("mona")
+    play.books("cleo")
+    film.cancels("mona")
+    answer = office.bookings_of("mona")
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json["nextCursor"] is None
+    found = rows_of(answer)
+    assert [row.pop("eventName") for row in found] == ["Film", "Play", "Opera"]
+    assert found == [event.status("mona").json["booking"] for event in (film, play, opera)]
+    assert [row["status"] for row in found] == ["CANCELLED", "WAITING", "CONFIRMED"]
+    assert found[1]["position"] == 1
+
+
+def test_who_never_booked_has_no_claims(office: Office) -> None:
+    """An empty list, not an error; another's claims are not on it."""
+    office.opens(tickets=1).books("nina")
+    assert office.bookings_of("nin").json == {"bookings": [], "nextCursor": None}
+    assert office.bookings_of("nina ").json["bookings"] == []
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
+def test_pages_of_any_length_are_the_whole_list(office: Office, limit: int) -> None:
+    """Each claim once, in one order; the last page has no cursor, and only it may be short."""
+    user = f"olaf-{limit}"
+    opened = [office.opens(tickets=1) for _ in range(7)]
+    for event in opened:
+        event.books(user)
+    found = list(walk(of(office, user), limit=str(limit)))
+    assert ids(flat(found)) == [event.event_id for event in reversed(opened)]
+    assert {len(page) for page in found[:-1]} <= {limit}
+    assert len(found) == -(-7 // limit)
+
+
+def test_a_claim_keeps_its_place_until_its_user_comes_back(office: Office) -> None:
+    """The index has one row for each, by the time of the claim: promotion and cancellation leave it alone."""
+    first, second = office.opens(tickets=1), office.opens(tickets=1)
+    for event in (first, second):
+        event.books("holder")
+        event.books("pia")
+    first.cancels("holder")
+    first.promotes()
+    second.cancels("pia")
+    assert [row["status"] for row in every(of(office, "pia"))] == ["CANCELLED", "CONFIRMED"]
+    assert ids(every(of(office, "pia"))) == [second.event_id, first.event_id]
+    [promoted] = [item for item in _stored(office, first) if item["userId"]["S"] == "pia"]
+    assert items.to_booking(promoted).claimed_at == promoted["claimedAt"]["S"] < promoted["bookedAt"]["S"]
+    first.cancels("pia")
+    assert ids(every(of(office, "pia"))) == [second.event_id, first.event_id]
+    for _ in range(3):
+        assert first.books("pia") == 201
+        first.cancels("pia")
+    assert ids(every(of(office, "pia"), limit="1")) == [first.event_id, second.event_id]
+    for event in (first, second):
+        assert promises.unlisted(office.database, event.check()) == []
+
+
+def _stored(office: Office, event: Event) -> list[dict[str, Any]]:
+    lane = items.partition(items.BOOKINGS, "laneId", items.lane_id(event.event_id, 0))
+    found: list[dict[str, Any]] = office.database.query(**lane)["Items"]
+    return found
+
+
+def test_a_page_ends_before_it_would_count_too_many_positions(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each position reads a part of a waiting list; the next page goes on, and none is left out."""
+    monkeypatch.setattr(listing, "POSITIONS_MAX", 2)
+    opened = [office.opens(tickets=1) for _ in range(7)]
+    waits = (True, False, True, True, True, True, False)
+    for event, waiting in zip(opened, waits, strict=True):
+        if waiting:
+            event.books("holder")
+        event.books("quin")
+    found = list(walk(of(office, "quin")))
+    assert [[row["status"] == "WAITING" for row in page] for page in found] == [
+        [False, True, True],
+        [True, True, False],
+        [True],
+    ]
+    assert ids(flat(found)) == [event.event_id for event in reversed(opened)]
+    assert {row["position"] for row in flat(found) if row["status"] == "WAITING"} == {1}
+
+
+def test_who_came_back_is_not_twice_on_a_page_while_the_index_is_late(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have the row of the earlier claim still: both lead to the one booking there is."""
+    event = office.opens(tickets=1)
+    event.books("rosa")
+    index = {"TableName": items.BOOKINGS, "IndexName": items.BY_USER_INDEX}
+    query = dynamodb.query
+
+    def late(*deadline: Any, **request: Any) -> dict[str, Any]:
+        page = query(*deadline, **request)
+        if request.items() >= index.items():
+            page["Items"] += [row | {"claimedAt": items.text("2026-01-01T00:00:00.000Z")} for row in page["Items"]]
+        return page
+
+    monkeypatch.setattr(dynamodb, "query", late)
+    assert [row["bookingId"] for row in rows_of(office.bookings_of("rosa"))] == [
+        event.status("rosa").json["booking"]["bookingId"]
+    ]
+
+
+@pytest.mark.parametrize("user", ["sven", "ü & ö", "a+b", "a/b?c=d#e", "100 %", "'; --", 7])
+def test_booking_says_where_the_claim_is(office: Office, user: str | int) -> None:
+    """As soon as it is made, by no index; whoever asks again is told the same."""
+    event = office.opens(tickets=1)
+    first, again = event.book(user), event.book(user)
+    waiting = event.book(f"{user} 2")
+    assert [first.status, again.status, waiting.status] == [201, 200, 202]
+    assert first.headers["location"] == again.headers["location"]
+    for booked in (first, waiting):
+        where = urlsplit(booked.headers["location"])
+        assert where.path == "/bookings"
+        query = dict(parse_qsl(where.query, strict_parsing=True))
+        assert query == {"userId": booked.json["userId"], "eventId": event.event_id}
+        found = call(BOOKINGS, query=query).json
+        assert found == {"bookings": [booked.json | {"eventName": "The concert"}], "nextCursor": None}
+
+
+def test_a_claim_on_an_event_is_read_where_it_is_not_in_the_index(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index learns late; the link of a booking must not."""
+    event = office.opens(tickets=1)
+    event.books("tina")
+    monkeypatch.setattr(dynamodb, "query", lambda *_, **__: {"Items": []})
+    assert rows_of(office.bookings_of("tina")) == []
+    assert [row["status"] for row in rows_of(office.bookings_of("tina", eventId=event.event_id))] == ["CONFIRMED"]
+
+
+def test_who_has_no_claim_on_an_event_is_told_so(office: Office) -> None:
+    """An event that nobody opened is another matter."""
+    event = office.opens(tickets=1)
+    assert office.bookings_of("nobody", eventId=event.event_id).json == {"bookings": [], "nextCursor": None}
+    assert_problem(office.bookings_of("nobody", eventId="nowhere"), 404, "event-not-found")
+
+
+def test_more_than_a_request_to_the_database_takes_fits_on_a_page(office: Office) -> None:
+    """A hundred claims and their events are two hundred items."""
+    opened = [office.opens(tickets=1) for _ in range(LIMIT_MAX + 1)]
+    for event in opened:
+        event.books("uma")
+    first, last = walk(of(office, "uma"), limit=str(LIMIT_MAX))
+    assert ids(first + last) == [event.event_id for event in reversed(opened)]
+    assert len(rows_of(office.bookings_of("uma"))) == LIMIT
+
+
+# ---------------------------------------------------------------- the events
+
+
+def test_the_events_are_listed_the_newest_first(office: Office) -> None:
+    """Facts and links; no counts, which would have to be read from the lanes of each."""
+    older, newer = office.opens(tickets=1, name="Older"), office.opens(tickets=200, name="Newer")
+    older.books("anna")
+    older.books("ben")
+    found = rows_of(office.lists_events(limit="2"))
+    for row, event, name, tickets in zip(found, (newer, older), ("Newer", "Older"), (200, 1), strict=True):
+        status = event.status().json
+        below = f"/events/{event.event_id}"
+        assert row == {
+            "eventId": event.event_id,
+            "name": name,
+            "totalTickets": tickets,
+            "createdAt": status["createdAt"],
+            "soldOutAt": row["soldOutAt"],
+            "links": {
+                "status": f"/status/{event.event_id}",
+                "bookings": f"{below}/bookings",
+                "waitingList": f"{below}/waiting-list",
+            },
+        }
+    assert found[0]["soldOutAt"] is None
+    assert found[1]["soldOutAt"] == older.check().event["soldOutAt"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_every_event_is_listed_once(office: Office, limit: int) -> None:
+    """Page by page, those of the same millisecond too."""
+    opened = {office.opens(tickets=1).event_id for _ in range(6)}
+    listed: list[str] = []
+    for page in walk(office.lists_events, limit=str(limit)):
+        listed += ids(page)
+        if opened <= set(listed):
+            break
+    assert len(listed) == len(set(listed))
+    assert set(listed) >= opened
+
+
+def test_the_list_of_events_has_an_end(office: Office) -> None:
+    """Its last page has no cursor; all events that there are were on it."""
+    office.opens(tickets=1)
+    scan = office.database.get_paginator("scan").paginate(TableName=items.EVENTS)
+    there_are = {item["eventId"]["S"] for page in scan for item in page["Items"]}
+    assert sorted(ids(every(office.lists_events, limit="100"))) == sorted(there_are)
+
+
+def test_an_office_without_events_lists_none(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new one, for instance: the index is empty, and no table is asked for nothing."""
+    monkeypatch.setattr(dynamodb, "query", lambda *_, **__: {"Items": []})
+    assert office.lists_events().json == {"events": [], "nextCursor": None}
+
+
+@pytest.mark.parametrize("place", [("", ""), ("", "x"), ("2026", ""), ("\0", "\0"), ("x" * 90, "\U0010ffff" * 90)])
+def test_a_place_that_somebody_made_up_is_some_place_in_the_same_list(office: Office, place: tuple[str, str]) -> None:
+    """A part of what they may see anyway, or nothing of it."""
+    office.opens(tickets=1).books("yves")
+    request = pages.BookingsRequest.model_validate({"userId": "yves"})
+    made_up = str(pages.BookingsPage.of(request, [], place).next_cursor)
+    assert {row["userId"] for row in rows_of(office.bookings_of("yves", cursor=made_up))} <= {"yves"}
+    made_up = str(pages.EventsPage.of(pages.EventsRequest(), [], place).next_cursor)
+    assert len(rows_of(office.lists_events(cursor=made_up))) <= LIMIT
+
+
+# ---------------------------------------------------------------- an event's bookings
+
+
+def _sold(office: Office) -> Event:
+    """Return an event of three lanes, with 120 bookings of each status: people booked, waited, and some gave up."""
+    event = office.opens(tickets=120)
+    for n in range(130):
+        event.books(f"user-{n}")
+    for n in (*range(5), *range(120, 123)):
+        event.cancels(f"user-{n}")
+    event.promotes()
+    return event
+
+
+TIMES = ("joinedAt", "bookedAt", "promotedAt", "cancelledAt")
+
+
+def _as_stored(found: promises.Snapshot) -> list[Row]:
+    names = ("status", "bookingId", "userId", *TIMES)
+    return [{name: booking.get(name) for name in names} for booking in found.bookings]
+
+
+def test_an_events_bookings_are_listed_with_their_times(office: Office) -> None:
+    """Each once, whatever the pages; those that were cancelled too, and who was promoted when."""
+    event = _sold(office)
+    stored = _as_stored(event.check())
+    assert {row["status"] for row in stored} == {"CONFIRMED", "WAITING", "CANCELLED"}
+    assert [sum(row[time] is not None for row in stored) for time in TIMES] == [10, 125, 5, 8]
+    for limit in (1, 7, 43, 100):
+        found = list(walk(event.bookings, limit=str(limit)))
+        assert flat(found) == stored, "lane by lane, by user"
+        assert all(len(page) <= limit for page in found)
+        assert {len(page) for page in found[:-1]} <= {limit}, "only the last page of an unfiltered list is short"
+
+
+@pytest.mark.parametrize("status", ["CONFIRMED", "WAITING", "CANCELLED"])
+def test_the_bookings_of_one_status_are_listed(office: Office, status: str) -> None:
+    """The door's list, for instance: those who hold a ticket."""
+    event = _sold(office)
+    stored = [row for row in _as_stored(event.check()) if row["status"] == status]
+    for limit in (1, 4, 100):
+        found = list(walk(event.bookings, limit=str(limit), status=status))
+        assert flat(found) == stored
+        assert all(len(page) <= limit for page in found)
+
+
+def test_a_page_asks_the_database_so_many_times_and_no_more(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where most rows are left out it may be empty, and the list goes on."""
+    monkeypatch.setattr(listing, "QUERIES_MAX", 2)
+    event = _sold(office)
+    stored = [row for row in _as_stored(event.check()) if row["status"] == "CANCELLED"]
+    found = list(walk(event.bookings, limit="3", status="CANCELLED"))
+    assert flat(found) == stored
+    assert [] in found
+
+
+def test_an_event_without_bookings_has_an_empty_list(office: Office) -> None:
+    """Of 96 lanes, in one page."""
+    event = office.opens(tickets=1_000_000)
+    assert event.bookings().json == {"bookings": [], "nextCursor": None}
+    assert event.waiting_list().json == {"entries": [], "nextCursor": None}
+
+
+def test_a_place_beyond_the_lanes_is_the_end(office: Office) -> None:
+    """Somebody made it up: there is nothing, and nothing is asked for."""
+    event = office.opens(tickets=1)
+    request = pages.EventBookingsRequest.model_validate({"eventId": event.event_id})
+    made_up = pages.EventBookingsPage.of(request, [], (10**12, "")).next_cursor
+    with metered() as meter:
+        assert event.bookings(cursor=str(made_up)).json == {"bookings": [], "nextCursor": None}
+    assert "Query" not in meter.requests
+
+
+# ---------------------------------------------------------------- who waits
+
+
+@pytest.mark.parametrize("tickets", [1, 300])
+def test_the_waiting_list_is_listed_in_its_order(office: Office, tickets: int) -> None:
+    """From one stripe and from two: as each of them is told."""
+    event = office.opens(tickets=tickets)
+    for n in range(tickets + 12):
+        event.books(f"user-{n}")
+    event.cancels(f"user-{tickets + 3}")
+    waiting = [n for n in range(tickets, tickets + 12) if n != tickets + 3]
+    shown = rows_of(event.waiting_list())
+    assert shown == [event.status(f"user-{n}").json["booking"] for n in waiting]
+    assert [row["position"] for row in shown] == list(range(1, 12))
+    for limit in (1, 5, 11, 12):
+        found = list(walk(event.waiting_list, limit=str(limit)))
+        assert [row["userId"] for row in flat(found)] == [f"user-{n}" for n in waiting]
+        assert [row["position"] for row in flat(found)] == list(range(1, 12))
+        assert not any("positionIsEstimate" in row for row in found[0])
+        assert all(row["positionIsEstimate"] for page in found[1:] for row in page), "pages are no snapshot"
+        assert {len(page) for page in found[:-1]} <= {limit}
+
+
+def test_who_leaves_between_two_pages_shifts_nobody_out_of_the_list(office: Office) -> None:
+    """The next page goes on behind the last that was shown; its positions count who was there before."""
+    event = office.opens(tickets=1)
+    for n in range(7):
+        event.books(f"user-{n}")
+    found = walk(event.waiting_list, limit="2")
+    assert [row["userId"] for row in next(found)] == ["user-1", "user-2"]
+    event.cancels("user-0")  # and user-1 gets the ticket
+    event.promotes()
+    event.cancels("user-2")
+    event.cancels("user-3")
+    assert [(row["userId"], row["position"]) for row in next(found)] == [("user-4", 3), ("user-5", 4)]
+    assert [(row["userId"], row["position"]) for row in next(found)] == [("user-6", 5)]
+    assert rows_of(event.waiting_list())[0]["position"] == 1
+
+
+# ---------------------------------------------------------------- wrong requests
+
+
+@pytest.mark.parametrize("function", OF_EVENTS)
+@pytest.mark.parametrize("event_id", ["no-such-event", "a#0", "a/b", "é"])
+def test_the_lists_of_an_unknown_event_are_404(function: ModuleType, event_id: str) -> None:
+    """As its status is."""
+    assert_problem(call(function, event_id=event_id), 404, "event-not-found")
+
+
+@pytest.mark.parametrize("function", OF_EVENTS)
+@pytest.mark.parametrize("event_id", ["x" * 129, "a\nb"])
+def test_an_event_id_that_is_none_is_422(function: ModuleType, event_id: str) -> None:
+    """As in its status."""
+    assert_problem(call(function, event_id=event_id), 422, "invalid-request")
+
+
+def _ask(office: Office, function: ModuleType, query: dict[str, str]) -> Answer:
+    """Ask for a page of a list that there is."""
+    if function in OF_EVENTS:
+        return call(function, event_id=office.opens(tickets=1).event_id, query=query)
+    return call(function, query=query if function is EVENTS else {"userId": "anna", **query})
+
+
+LISTS = [BOOKINGS, EVENTS, *OF_EVENTS]
+
+
+@pytest.mark.parametrize("function", LISTS)
+@pytest.mark.parametrize(
+    "limit", ["0", "101", "-1", "1.5", "", " 5", "5 ", "+5", "1_0", "\u0665", "ten", "1,2", "9" * 5000]
+)
+def test_a_limit_is_an_integer_from_1_to_100(office: Office, function: ModuleType, limit: str) -> None:
+    """And nothing that only looks like one."""
+    problem = assert_problem(_ask(office, function, {"limit": limit}), 422, "invalid-request")
+    assert [error["field"] for error in problem["errors"]] == ["limit"]
+
+
+@pytest.mark.parametrize("function", LISTS)
+@pytest.mark.parametrize("limit", ["1", "100", "007"])
+def test_the_bounds_of_a_limit_are_inside(office: Office, function: ModuleType, limit: str) -> None:
+    """Both."""
+    assert len(rows_of(_ask(office, function, {"limit": limit}))) <= int(limit)
+
+
+@pytest.mark.parametrize("function", LISTS)
+@pytest.mark.parametrize("text", ["", "x", "null", "W10", "W10=", "%", "ü", "[1]", "eyJhIjogMX0", "A" * 5000])
+def test_a_cursor_that_no_list_has_given_is_422(office: Office, function: ModuleType, text: str) -> None:
+    """The client is told which field; the database is not asked."""
+    problem = assert_problem(_ask(office, function, {"cursor": text}), 422, "invalid-request")
+    assert [error["field"] for error in problem["errors"]] == ["cursor"]
+
+
+def test_a_cursor_is_of_its_list_only(office: Office) -> None:
+    """Another user's, another event's, another status's: each is another list. The limit may change."""
+    events = [office.opens(tickets=1) for _ in range(2)]
+    for event in events:
+        for user in ("vera", "will", "xena"):
+            event.books(user)
+    mine = office.bookings_of("vera", limit="1").json["nextCursor"]
+    booked = events[0].bookings(limit="1").json["nextCursor"]
+    waiting = events[0].waiting_list(limit="1").json["nextCursor"]
+    opened = office.lists_events(limit="1").json["nextCursor"]
+    taken = [
+        office.bookings_of("vera", cursor=mine),
+        events[0].bookings(cursor=booked),
+        events[0].waiting_list(cursor=waiting),
+        office.lists_events(cursor=opened),
+    ]
+    assert [answer.status for answer in taken] == [200] * 4
+    refused = [
+        office.bookings_of("will", cursor=mine),
+        office.bookings_of("vera", cursor=mine, eventId=events[0].event_id),
+        office.bookings_of("vera", cursor=opened),
+        events[1].bookings(cursor=booked),
+        events[0].bookings(cursor=booked, status="WAITING"),
+        events[0].bookings(cursor=waiting),
+        events[1].waiting_list(cursor=waiting),
+        events[0].waiting_list(cursor=booked),
+        office.lists_events(cursor=mine),
+    ]
+    for answer in refused:
+        problem = assert_problem(answer, 422, "invalid-request")
+        assert [error["field"] for error in problem["errors"]] == ["cursor"]
+
+
+@pytest.mark.parametrize("status", ["", "confirmed", "BOOKED", "CONFIRMED,WAITING"])
+def test_a_status_is_one_of_three(office: Office, status: str) -> None:
+    """To the letter."""
+    problem = assert_problem(_ask(office, EVENT_BOOKINGS, {"status": status}), 422, "invalid-request")
+    assert [error["field"] for error in problem["errors"]] == ["status"]
+
+
+@pytest.mark.parametrize("function", LISTS)
+@pytest.mark.parametrize("name", ["user_id", "page", "event_id", "Limit", "sort"])
+def test_an_unknown_parameter_is_422(office: Office, function: ModuleType, name: str) -> None:
+    """Who misspells one is not given another list than they wanted."""
+    assert_problem(_ask(office, function, {name: "1"}), 422, "invalid-request")
+
+
+def test_a_list_of_bookings_is_somebodys() -> None:
+    """Without a user there is none."""
+    problem = assert_problem(call(BOOKINGS), 422, "invalid-request")
+    assert [error["field"] for error in problem["errors"]] == ["userId"]

@@ -1,0 +1,162 @@
+"""What was put on the event bus: kept as lines, read from any place, and never more than so much of it."""
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from local import announcements, bus
+from local.announcements import Writer
+
+LINES = [b'{"n": %d}' % n for n in range(10)]
+
+
+def everything(folder: Path, place: int = 0) -> list[bytes]:
+    """Read to the end."""
+    found: list[bytes] = []
+    while lines := announcements.read(folder, place):
+        found += [line for _, line in lines]
+        place = lines[-1][0]
+    assert place == announcements.end(folder)
+    return found
+
+
+def test_lines_are_read_in_order_from_any_place(tmp_path: Path) -> None:
+    """A place is that after a line; who has it goes on behind it."""
+    assert announcements.end(tmp_path) == 0
+    assert announcements.read(tmp_path, 0) == []
+    writer = Writer(tmp_path)
+    writer.append(LINES[:3])
+    writer.append(LINES[3:4])
+    found = announcements.read(tmp_path, 0)
+    assert [line for _, line in found] == LINES[:4]
+    assert everything(tmp_path, found[1][0]) == LINES[2:4]
+    assert announcements.read(tmp_path, found[-1][0]) == []
+    assert announcements.read(tmp_path, 10**15) == []
+
+
+def test_the_oldest_are_removed_and_places_stay_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk does not fill up; a reader that was away for too long goes on with what there is."""
+    monkeypatch.setattr(announcements, "FILE_BYTES_MAX", 2 * len(LINES[0]))
+    monkeypatch.setattr(announcements, "FILES_MAX", 2)
+    writer, places = Writer(tmp_path), []
+    for line in LINES[:7]:
+        writer.append([line])
+        places.append(announcements.end(tmp_path))
+    assert everything(tmp_path, places[5]) == LINES[6:7]
+    assert everything(tmp_path, places[4]) == LINES[5:7]
+    assert everything(tmp_path) == LINES[4:7]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_writer_goes_on_after_the_last_whole_line(tmp_path: Path) -> None:
+    """A line that was begun when its writer was killed was never answered for: it comes again."""
+    Writer(tmp_path).append(LINES[:2])
+    [file] = tmp_path.iterdir()
+    with file.open("ab") as torn:
+        torn.write(LINES[2][:5])
+    assert [line for _, line in announcements.read(tmp_path, 0)] == LINES[:2]
+    writer = Writer(tmp_path)
+    writer.append(LINES[3:4])
+    assert everything(tmp_path) == [*LINES[:2], LINES[3]]
+
+
+def test_a_long_history_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole lines only."""
+    monkeypatch.setattr(announcements, "READ_BYTES_MAX", 3 * len(LINES[0]))
+    Writer(tmp_path).append(LINES)
+    assert len(announcements.read(tmp_path, 0)) == 2
+    assert everything(tmp_path) == LINES
+
+
+def test_what_is_kept_is_for_its_owner_only(tmp_path: Path) -> None:
+    """It names users."""
+    Writer(tmp_path).append(LINES)
+    [file] = tmp_path.iterdir()
+    assert file.stat().st_mode & 0o077 == 0
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[Any]:
+    """Yield an SDK's client of a bus that keeps its lines in tmp_path/kept."""
+    (tmp_path / "kept").mkdir()
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = bus.server(listening, tmp_path / "kept")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    make: Any = boto3.client
+    config = Config(retries={"total_max_attempts": 1})
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    try:
+        client = make("events", endpoint_url=url, config=config)
+        yield client
+        client.close()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def entry(**more: Any) -> dict[str, Any]:
+    """Return an entry as the office puts it."""
+    detail = '{"id": "1", "name": "Zoë\\n"}'
+    return {"EventBusName": "EventBus", "Source": "s", "DetailType": "t", "Time": 1777658402.9, "Detail": detail} | more
+
+
+def test_an_event_is_kept_as_the_target_of_a_rule_gets_it(client: Any, tmp_path: Path) -> None:
+    """In EventBridge's envelope, with its own id, on one line."""
+    answer = client.put_events(Entries=[entry()])
+    [line] = everything(tmp_path / "kept")
+    assert json.loads(line) == {
+        "version": "0",
+        "id": answer["Entries"][0]["EventId"],
+        "detail-type": "t",
+        "source": "s",
+        "account": "000000000000",
+        "time": "2026-05-01T18:00:02Z",
+        "region": os.environ["AWS_REGION"],
+        "resources": [],
+        "detail": {"id": "1", "name": "Zoë\n"},
+    }
+
+
+def test_bad_entries_are_refused_each_by_itself(client: Any, tmp_path: Path) -> None:
+    """In their places, as EventBridge does it; the good ones are taken."""
+    entries = [entry(), entry(Detail="{"), entry(Detail="[]"), entry(DetailType=""), entry(Source="last")]
+    answer = client.put_events(Entries=entries)
+    codes = [one.get("ErrorCode") for one in answer["Entries"]]
+    assert codes == [None, "MalformedDetail", "MalformedDetail", "InvalidArgument", None]
+    assert answer["FailedEntryCount"] == 3
+    assert [json.loads(line)["source"] for line in everything(tmp_path / "kept")] == ["s", "last"]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [[entry()] * 11, [entry(Detail=json.dumps({"long": "x" * 30_000}))] * 9],
+    ids=["eleven", "more than 256 KB"],
+)
+def test_more_than_eventbridge_takes_is_refused_as_a_whole(client: Any, tmp_path: Path, entries: Any) -> None:
+    """So that what works here works there."""
+    with pytest.raises(ClientError, match="ValidationException"):
+        client.put_events(Entries=entries)
+    assert everything(tmp_path / "kept") == []
+
+
+def test_nothing_else_of_eventbridge_is_here(client: Any) -> None:
+    """No rules, no targets: that is said, not ignored. Nor is what is no request of an SDK's."""
+    with pytest.raises(ClientError, match="PutEvents is answered here"):
+        client.list_rules(EventBusName="EventBus")
+    headers = {"x-amz-target": "AWSEvents.PutEvents"}
+    for body in ("{", "[]", '{"Entries": []}', '{"Entries": [1]}', '{"Entries": [{"Time": "x"}]}'):
+        answer = httpx.post(client.meta.endpoint_url, content=body, headers=headers)
+        assert answer.status_code in (200, 400)
+        assert answer.is_client_error or answer.json()["FailedEntryCount"] == 1

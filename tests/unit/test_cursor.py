@@ -1,0 +1,128 @@
+"""Cursors: what was written is read, and nothing else is."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import cursor
+from shared.cursor import NUMBER_MAX, Place
+
+LISTED = "the list"
+
+places = st.lists(st.text(max_size=60) | st.integers(0, NUMBER_MAX), min_size=1, max_size=3).map(tuple)
+
+
+def _kinds(place: Place) -> list[type]:
+    return [type(part) for part in place]
+
+
+def _text(content: Any, between: str = ",") -> str:
+    written = json.dumps(content, separators=(between, ":"))
+    return base64.urlsafe_b64encode(written.encode()).decode().rstrip("=")
+
+
+def _content(place: Place = (1, "anna")) -> list[Any]:
+    """Return what a cursor holds."""
+    written = cursor.write(LISTED, place)
+    content: list[Any] = json.loads(base64.urlsafe_b64decode(written + "=="))
+    return content
+
+
+@given(place=places)
+def test_a_place_that_was_written_is_read(place: Place) -> None:
+    """Whatever characters it has; in characters that need no quoting in a URL."""
+    written = cursor.write(LISTED, place)
+    assert cursor.read(written, LISTED, _kinds(place)) == place
+    assert set(written) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+@pytest.mark.parametrize("user", ["\U0010ffff" * 128, '"' * 128, "ü" * 128])
+def test_the_longest_place_is_short_enough(user: str) -> None:
+    """An id of 128 characters, each of four bytes, or one that JSON escapes."""
+    written = cursor.write(LISTED, (95, user))
+    assert cursor.read(written, LISTED, (int, str)) == (95, user)
+
+
+@given(text=st.text(max_size=80) | st.binary(max_size=60).map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
+def test_any_text_is_refused(text: str) -> None:
+    """With a ValueError, and nothing else."""
+    with pytest.raises(ValueError):  # noqa: PT011  # many libraries' words
+        cursor.read(text, LISTED, (int, str))
+
+
+@given(place=places, at=st.integers(0, 200), put=st.characters())
+def test_a_cursor_with_another_character_is_refused_or_another_place(place: Place, at: int, put: str) -> None:
+    """There are no two ways to write a place."""
+    written = cursor.write(LISTED, place)
+    at %= len(written)
+    altered = written[:at] + put + written[at + 1 :]
+    try:
+        read = cursor.read(altered, LISTED, _kinds(place))
+    except ValueError:
+        return
+    assert (read == place) == (altered == written)
+    assert cursor.write(LISTED, read) == altered
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        (0, 2),  # a version to come
+        (0, True),
+        (1, "0" * 12),
+        (1, None),
+        (2, "1"),
+        (2, True),
+        (2, 1.0),
+        (2, None),
+        (2, -1),
+        (2, NUMBER_MAX + 1),
+        (2, 10**400),
+        (2, [1]),
+        (3, 1),
+        (3, None),
+    ],
+)
+def test_a_cursor_that_was_made_up_holds_a_place_or_is_refused(part: int, value: Any) -> None:
+    """Of the right parts, and none out of bounds: a lane of -1, or of many digits, would be asked for."""
+    content = _content()
+    assert cursor.read(_text(content), LISTED, (int, str)) == (1, "anna")
+    content[part] = value
+    with pytest.raises(ValueError):  # noqa: PT011  # many libraries' words
+        cursor.read(_text(content), LISTED, (int, str))
+
+
+@pytest.mark.parametrize("content", [[], {}, None, 1, "text", _content()[:3], [*_content(), 1]])
+def test_a_cursor_of_another_shape_is_refused(content: Any) -> None:
+    """Too little, too much, or something else."""
+    with pytest.raises(ValueError):  # noqa: PT011  # many libraries' words
+        cursor.read(_text(content), LISTED, (int, str))
+
+
+def test_a_cursor_of_another_list_is_refused() -> None:
+    """It would lead to no place of this one."""
+    with pytest.raises(ValueError, match="of another list"):
+        cursor.read(cursor.write("another list", (1, "anna")), LISTED, (int, str))
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 10_000, _text(["[" * 2_000]), "A" * 2_000, cursor.write(LISTED, (1, "u" * 1_024))]
+)
+def test_a_cursor_that_is_long_or_deep_is_refused(text: str) -> None:
+    """Before anything is made of it: no key of DynamoDB's is that long."""
+    with pytest.raises(ValueError):  # noqa: PT011  # many libraries' words
+        cursor.read(text, LISTED, (int, str))
+
+
+def test_another_way_to_write_the_same_is_refused() -> None:
+    """Spaces, padding, other characters for the same bits: the text is the place's own."""
+    written = cursor.write(LISTED, (1, "anna"))
+    content = json.loads(base64.urlsafe_b64decode(written + "=="))
+    assert _text(content) == written
+    for other in (f"{written}====", f" {written}", f"{written}\n", _text(content, between=", "), f"{written}!"):
+        with pytest.raises(ValueError, match="written otherwise"):
+            cursor.read(other, LISTED, (int, str))
