@@ -256,9 +256,9 @@ ABANDON_LANES = Scenario(
     lanes=2,
 )
 ABANDON_AND_LATE_TAKE = Scenario(
-    "The event is cancelled while a booking is on its way, and the ticket comes and goes",
-    (_ABANDONS, cancels("cat")),
-    begun=((books("ann"), "Bookings"), (books("cat"), None)),
+    "The event is cancelled while a booking is on its way, and the ticket comes back",
+    (cancels("cat"),),
+    begun=((books("ann"), "Bookings"), (books("cat"), None), (_ABANDONS, "Lanes")),
 )
 ABANDON_AND_RENAME = Scenario("The event is cancelled while it gets another name", (_ABANDONS, changes(name="A")))
 ABANDON_AND_RAISE = Scenario(
@@ -466,7 +466,7 @@ PLANS = (
     Plan(ABANDON_AND_JOIN, whole=(CRASH, FAULT)),
     Plan(ABANDON_AND_COME_BACK, short=(), whole=(CALM,)),
     Plan(ABANDON_LANES, whole=(CRASH, FAULT)),
-    Plan(ABANDON_AND_LATE_TAKE, short=(), whole=(CALM,)),
+    Plan(ABANDON_AND_LATE_TAKE, short=(), whole=(CALM, FAULT)),
     Plan(ABANDON_AND_RENAME, short=_ALL),
     Plan(ABANDON_AND_RAISE, whole=(CRASH, FAULT)),
     Plan(ABANDON_AND_SWEEP, short=(), whole=(CALM,)),
