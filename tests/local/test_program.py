@@ -186,8 +186,8 @@ def test_a_cancellation_made_just_before_a_stop_is_promoted_after_the_next_start
         happens(lambda: status_of_bob(program, event_id) == "CONFIRMED")
 
 
-def test_a_change_of_a_sold_out_event_wakes_the_promoter_and_who_joins_does_not(tmp_path: Path) -> None:
-    """The filter of the Events table's stream: of the event's own changes, those of its organiser only."""
+def test_a_change_of_a_sold_out_event_gives_its_tickets_to_who_waits_and_nothing_else_does(tmp_path: Path) -> None:
+    """By the Events table's stream: a ticket that just lies in a lane wakes nobody."""
 
     def changes(event_id: str, expression: str, **values: dict[str, str]) -> None:
         database.update_item(
