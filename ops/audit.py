@@ -81,6 +81,13 @@ def judge(counted: Count, stranded_at: int | None) -> Iterator[Finding]:
     numbers = f"{tally.entries} wait beside {counted.available} free tickets"
     yield Finding("P6", _stranded(counted, stranded_at), numbers)
 
+    if event.cancelled_at:
+        claims, ignorant = tally.confirmed + tally.waiting, sum(lane.cancelled_at is None for lane in lanes)
+        numbers = f"{claims} claims, {ignorant} lanes that know nothing of it; cancelled at {event.cancelled_at}, "
+        numbers += f"emptied at {event.emptied_at}" if event.emptied_at else "not emptied"
+        is_broken = event.emptied_at is not None and (claims > moved or ignorant > 0)
+        yield Finding("O3", Verdict.BROKEN if is_broken else Verdict.HOLDS, numbers)
+
 
 def _counted(out: int, moved: int) -> Verdict:
     """Judge a count that is out by so much while so much moved."""
@@ -90,7 +97,8 @@ def _counted(out: int, moved: int) -> Verdict:
 
 
 def _is_stranded(counted: Count) -> bool:
-    return counted.moved == 0 and counted.available > 0 and counted.tally.entries > 0
+    free = counted.available if counted.event.cancelled_at is None else 0  # of a cancelled event nobody gets one
+    return counted.moved == 0 and free > 0 and counted.tally.entries > 0
 
 
 def _stranded(counted: Count, stranded_at: int | None) -> Verdict:

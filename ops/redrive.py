@@ -63,7 +63,10 @@ def _settled(event_id: str, dry_run: bool) -> str | None:
     """Settle an event; its failure is its own. Return what went wrong."""
     try:
         event = rows.event(event_id)
-        said = f"{settling.promotable(event)} to promote" if dry_run else f"{settling.settle_all(event)} promoted"
+        if event.cancelled_at:
+            said = f"{settling.claims(event)} to cancel" if dry_run else f"{settling.empty_all(event)} cancelled"
+        else:
+            said = f"{settling.promotable(event)} to promote" if dry_run else f"{settling.settle_all(event)} promoted"
     except EventNotFound:
         _tell(f"event {event_id}: there is no such event, so nobody waits for it")
         return None

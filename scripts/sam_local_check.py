@@ -46,7 +46,7 @@ NO_PYTHON = ("test", "tests", "site-packages", "__pycache__", "idlelib", "tkinte
 # In the order of a booking's life, so that each finds what the one before has left.
 PAYLOADS = (
     "describe", "initialize", "book", "status", "bookings", "events", "event_bookings", "waiting_list", "cancel",
-    "promote", "announce", "sweep", "check",
+    "promote", "announce", "sweep", "change", "abandon", "follow", "check",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ Request = Mapping[str, Any]
 
 _ARGUMENTS = {table.name: table.arguments for table in load().tables}
 KEYS = {name: tuple(part["AttributeName"] for part in table["KeySchema"]) for name, table in _ARGUMENTS.items()}
-STREAMED = next(name for name, table in _ARGUMENTS.items() if "StreamSpecification" in table)
+STREAMED = load().stream("PromoteFunctionBookings").table
 _INDEXES = {
     index["IndexName"]: tuple(part["AttributeName"] for part in index["KeySchema"])
     for table in _ARGUMENTS.values()

@@ -114,6 +114,12 @@ def test_a_record_that_lacks_what_is_to_be_told_cannot_be_read(damage: Image) ->
         announcements(record(None, new))
 
 
+def test_an_event_that_lacks_what_is_to_be_told_cannot_be_read() -> None:
+    """Nor one whose number is a text."""
+    with pytest.raises(DamagedItem):
+        announcements(record(None, event() | {"totalTickets": {"S": "5"}}, "Events"))
+
+
 def test_every_type_has_a_schema_that_its_data_keep_to() -> None:
     """And there is no schema that nothing is announced by. A change of the data is a change of the schema."""
     told = [

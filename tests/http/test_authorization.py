@@ -348,6 +348,16 @@ def test_an_organiser_changes_an_event(secured: Secured) -> None:
     assert (answer.status_code, answer.json()["name"]) == (200, "The encore")
 
 
+def test_only_an_organiser_cancels_an_event(secured: Secured) -> None:
+    """A buyer may cancel their booking, not the concert."""
+    organiser = secured.token(**ORGANISER)
+    event_id = secured.ask("POST", "/initialize", organiser, CONCERT).json()["eventId"]
+    refused = secured.ask("POST", f"/events/{event_id}/cancel", secured.token(sub="anna"))
+    assert problem(refused) == (403, "organisers-only")
+    assert "cancelledAt" not in secured.ask("GET", f"/status/{event_id}", organiser).json()
+    assert secured.ask("POST", f"/events/{event_id}/cancel", organiser).status_code == 202
+
+
 def test_an_organiser_looks_at_any_booking_and_books_for_nobody_else(secured: Secured) -> None:
     """A ticket is its buyer's."""
     event_id, olga = secured.opens(), secured.token(**ORGANISER)

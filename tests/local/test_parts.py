@@ -75,7 +75,7 @@ def test_tables_that_are_there_are_not_made_again(tmp_path: Path) -> None:
     assert found["Item"] == item
 
 
-@pytest.mark.parametrize("module", ["local.worker", "local.scheduler"])
+@pytest.mark.parametrize("module", ["local.worker", "local.scheduler", "local.bus"])
 def test_a_part_ends_when_its_lifeline_is_cut(tmp_path: Path, module: str) -> None:
     """Also on systems where the kernel does not see to it."""
     ours, theirs = socket.socketpair()
@@ -84,6 +84,7 @@ def test_a_part_ends_when_its_lifeline_is_cut(tmp_path: Path, module: str) -> No
         "template": echo_template(tmp_path),
         "parameters": {},
         "issuer": None,
+        "announcements": str(tmp_path),
         "parent": os.getpid(),
         "lifeline": theirs.fileno(),
         "socket": listening.fileno(),

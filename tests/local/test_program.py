@@ -186,8 +186,8 @@ def test_a_cancellation_made_just_before_a_stop_is_promoted_after_the_next_start
         happens(lambda: status_of_bob(program, event_id) == "CONFIRMED")
 
 
-def test_a_change_of_a_sold_out_event_gives_its_tickets_to_who_waits_and_nothing_else_does(tmp_path: Path) -> None:
-    """By the Events table's stream: a ticket that just lies in a lane wakes nobody."""
+def test_a_change_of_a_sold_out_event_hands_out_its_tickets(tmp_path: Path) -> None:
+    """By the filter of the Events table's stream; another event, of which nothing was changed, stays as it is."""
 
     def changes(event_id: str, expression: str, **values: dict[str, str]) -> None:
         database.update_item(
@@ -206,13 +206,30 @@ def test_a_change_of_a_sold_out_event_gives_its_tickets_to_who_waits_and_nothing
         )
 
     with opened("--data", str(tmp_path), "--workers", "1") as program:
-        other, event_id = sold_out(program), sold_out(program)
+        other, event_id, last = (sold_out(program) for _ in range(3))
+        post(program, "/cancel", userId="ada", eventId=last)
+        happens(lambda: status_of_bob(program, last) == "CONFIRMED")  # so those who joined before are done with
         database = Database.announced((tmp_path / "lock").read_text().splitlines()[1]).client()
         for one in (other, event_id):
             ticket_for(one)
         changes(event_id, "SET revision = :next", next={"N": "1"})
         happens(lambda: status_of_bob(program, event_id) == "CONFIRMED")
         assert status_of_bob(program, other) == "WAITING"
+
+
+def test_a_cancelled_event_is_emptied_by_itself_though_its_feeder_is_killed(tmp_path: Path) -> None:
+    """O3: the Events table's stream goes on where it was, in another process."""
+    with opened("--data", str(tmp_path), "--workers", "1") as program:
+        event_id = sold_out(program)
+        [feeder] = program.pids('"function": "FollowFunction"')
+        os.kill(feeder, signal.SIGSTOP)
+        answer = post(program, f"/events/{event_id}/cancel")
+        assert (answer.status_code, answer.json()["bookedTickets"]) == (202, 1)
+        assert post(program, "/book", userId="eve", eventId=event_id).json()["code"] == "event-cancelled"
+        assert status_of_bob(program, event_id) == "WAITING"
+        os.kill(feeder, signal.SIGKILL)
+        happens(lambda: status_of_bob(program, event_id) == "CANCELLED")
+        happens(lambda: post(program, f"/events/{event_id}/cancel").status_code == 200)
 
 
 SLOW_PROMOTER_TEMPLATE = """

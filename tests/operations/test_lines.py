@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import functions.announce.bus
 import functions.book.app
 import functions.follow.app
 import functions.initialize.app
@@ -17,6 +18,7 @@ from shared import audit, items
 from shared.model import now
 from shared.promotion import RESERVE_S
 from shared.telemetry import Metric
+from tests.announce.test_bus import FakeBus, announce, confirmed
 from tests.conftest import LogLines
 from tests.gateway import Context, call, organiser
 from tests.network import error, network
@@ -64,13 +66,28 @@ FACTS: dict[str, set[str]] = {
     Metric.AUDIT_INCONCLUSIVE: {"event_id"},
     "not done": {"event_id", *AN_EXCEPTION},
     "not done yet": {"event_id"},
+    Metric.ANNOUNCED: set(),
+    Metric.ANNOUNCEMENTS_FAILED: set(),
+    "not announced": {"codes", *AN_EXCEPTION},
+    "no time left to announce": set(),
+    "unreadable record": AN_EXCEPTION,
     "not settled": {"event_id", *AN_EXCEPTION},
     "not audited": {"event_id", *AN_EXCEPTION},
     "sweep ends early": {"segment"},
 }
 
 PRIVATE = "anna@example.com"  # what a token, a header or a query may hold of a user
-ABOUT_NO_ONE_EVENT = {Metric.RECORDS_FAILED, Metric.FAILED_RECORDS_KEPT, Metric.EVENTS_SWEPT, "sweep ends early"}
+ABOUT_NO_ONE_EVENT = {
+    Metric.RECORDS_FAILED,
+    Metric.FAILED_RECORDS_KEPT,
+    Metric.EVENTS_SWEPT,
+    Metric.ANNOUNCED,
+    Metric.ANNOUNCEMENTS_FAILED,
+    "not announced",
+    "no time left to announce",
+    "unreadable record",
+    "sweep ends early",
+}
 
 _WORDS_OF_A_QUERY = {"filter", "and", "stats", "display", "sort", "count", "max", "by", "ispresent"}
 
@@ -121,6 +138,7 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
         hurried.setattr("shared.promotion.EMPTYING_S_MAX", 0)
         sweeps()
     sweeps()
+    _announces(monkeypatch)
     # To read the index is about no one event. Whether it meets a time-out here depends on how busy the machine is.
     return [line for line in log_lines() if line.get("operation") != "Scan"]
 
@@ -211,6 +229,24 @@ def _follows(event: Event) -> None:
     """Let the background have a record of the event, which it cannot read."""
     record = {"dynamodb": {"Keys": {"eventId": {"S": event.event_id}}, "SequenceNumber": "1"}}
     functions.follow.app.handler({"Records": [record]}, Context())
+
+
+def _announces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let records be announced: well, refused, to nobody, without time, and one that cannot be read."""
+    bus = FakeBus()
+    monkeypatch.setattr(functions.announce.bus, "_client", lambda: bus)
+    monkeypatch.setattr(functions.announce.bus, "PAUSE_S_MAX", 0.0)
+    records = confirmed(2)
+    for record in records:
+        record["dynamodb"]["NewImage"]["email"] = {"S": PRIVATE}
+    assert announce(records) == []
+    assert announce(records, time_left_s=1) == ["1"]
+    bus.refuse = lambda _: "InternalFailure"
+    assert announce(records) == ["1"]
+    bus.away = True
+    assert announce(records) == ["1"]
+    del records[1]["dynamodb"]["NewImage"]["status"]
+    assert announce(records) == ["1"]
 
 
 def _forges(office: Office, event: Event, tickets: int) -> None:

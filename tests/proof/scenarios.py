@@ -435,7 +435,7 @@ PLANS = (
     Plan(SWEEP_AND_RELEASES, short=(), whole=(CALM,)),
     Plan(SWEEP_AND_JOINS, short=(), whole=(CALM,)),
     Plan(SWEEP_AND_LANES, short=(), whole=(CALM,)),
-    Plan(RAISED_FOR_WAITING, whole=(CRASH, FAULT)),
+    Plan(RAISED_FOR_WAITING, short=(), whole=(CALM,)),
     Plan(RAISED_AND_RELEASED, whole=(CRASH, FAULT)),
     Plan(RAISED_AT_LAST_TICKET, short=(), whole=(CALM,)),
     Plan(RAISED_ON_LANES, short=_ALL, whole=(BOTH,)),

@@ -390,7 +390,7 @@ def test_the_stream_of_events_wakes_for_cancelled_and_for_sold_out_events_only()
     filters = _mapping("FollowFunctionEvents")["FilterCriteria"]["Filters"]
     assert [json.loads(one["Pattern"]) for one in filters] == [
         {"dynamodb": appears},
-        {"eventName": ["MODIFY"], "dynamodb": {"NewImage": {"soldOutAt": exists}}},
+        {"dynamodb": {"OldImage": {"soldOutAt": exists}, "NewImage": {"cancelledAt": absent}}},
     ]
 
 

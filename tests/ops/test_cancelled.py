@@ -1,0 +1,91 @@
+"""What the tools say of a cancelled event, and do with it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import ops.audit
+from shared import items
+from tests.office import Event
+from tests.ops.commands import Commands, read_only
+
+BROKEN = 1
+
+
+@pytest.fixture
+def cancelled(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> Event:
+    """Return an event that was cancelled when a ticket was free and people waited; nobody has emptied it."""
+    monkeypatch.setattr(ops.audit, "PATIENCE_S", 0.0)
+    sold_out.cancels("user-0")
+    sold_out.abandons()
+    return sold_out
+
+
+def test_settle_cancels_the_claims_of_a_cancelled_event(cancelled: Event, local: Commands) -> None:
+    """O3: the background's work by hand; once more does nothing (P7)."""
+    with read_only():
+        planned = local("settle", cancelled.event_id, "--dry-run")
+    assert (planned.code, planned.out) == (0, "would cancel 64 claims; now 1 tickets free, 5 waiting\n")
+    assert cancelled.check().waiting
+    done = local("settle", cancelled.event_id)
+    assert (done.code, done.out) == (0, "cancelled 64 claims; now 60 tickets free, 0 waiting\n")
+    cancelled.check(drained=True)
+    assert local("settle", cancelled.event_id).out == "cancelled 0 claims; now 60 tickets free, 0 waiting\n"
+
+
+def test_an_audit_knows_that_nobody_waits_for_a_cancelled_event(cancelled: Event, local: Commands) -> None:
+    """P6 holds beside a free ticket; and O3 is told with its numbers, before it is emptied and after."""
+    audited = local("audit", cancelled.event_id)
+    assert (audited.code, audited.lines[6].split()[:2]) == (0, ["P6", "holds"])
+    assert audited.lines[7].startswith("O3 holds   64 claims, 0 lanes that know nothing of it; cancelled at 20")
+    assert audited.lines[7].endswith(", not emptied")
+    cancelled.follows()
+    audited = local("audit", cancelled.event_id)
+    assert (audited.code, audited.lines[7].split()[:4]) == (0, ["O3", "holds", "0", "claims,"])
+
+
+@pytest.mark.parametrize("what", ["a claim", "a lane"])
+def test_an_audit_finds_what_an_emptied_event_must_not_have(
+    cancelled: Event, damaged: Event, local: Commands, what: str
+) -> None:
+    """O3: somebody wrote to the tables."""
+    cancelled.follows()
+    if what == "a lane":
+        key = items.lane_key(cancelled.event_id, 0)
+        cancelled.database.update_item(TableName=items.LANES, Key=key, UpdateExpression="REMOVE cancelledAt")
+    else:
+        [one] = [booking for booking in cancelled.check().bookings if booking["userId"] == "user-7"]
+        cancelled.database.update_item(
+            TableName=items.BOOKINGS,
+            Key={name: items.text(one[name]) for name in ("laneId", "userId")},
+            UpdateExpression="SET #status = :confirmed REMOVE cancelledAt",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={":confirmed": items.text("CONFIRMED")},
+        )
+    audited = local("audit", damaged.event_id)
+    assert audited.code == BROKEN
+    assert [line.split()[0] for line in audited.lines if "BROKEN" in line] == (["P1"] if what == "a claim" else []) + [
+        "O3"
+    ]
+
+
+def test_a_failed_record_of_a_cancellation_is_replayed(cancelled: Event, local: Commands, data: Path) -> None:
+    """O3: of the record only the event is used, and its claims are cancelled."""
+    record = {"dynamodb": {"Keys": {"eventId": {"S": cancelled.event_id}}, "SequenceNumber": "1"}}
+    folder = data / "failed-records"
+    folder.mkdir(exist_ok=True)
+    (folder / "one.json").write_text(json.dumps({"payload": json.dumps({"Records": [record]})}))
+    with read_only():
+        assert local("redrive", "--dry-run").lines[0] == f"event {cancelled.event_id}: 64 to cancel"
+    done = local("redrive")
+    assert done.lines == [f"event {cancelled.event_id}: 64 cancelled", "removed one.json", "1 removed, 0 kept"]
+    cancelled.check(drained=True)
+
+
+def test_a_users_history_says_that_the_event_was_cancelled(cancelled: Event, local: Commands) -> None:
+    """Else nobody knows why a user who never cancelled has no ticket."""
+    cancelled.follows()
+    lines = local("history", cancelled.event_id, "user-7").lines
+    assert lines[1] == f"         cancelled at {cancelled.status().json['cancelledAt']}"
+    assert "status   CANCELLED" in lines
