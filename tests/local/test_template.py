@@ -98,14 +98,20 @@ def test_the_projects_template_is_understood_as_a_whole() -> None:
         "GET /events/{eventId}/waiting-list",
         "GET /openapi.json",
         "GET /docs",
+        "PATCH /events/{eventId}",
+        "POST /events/{eventId}/cancel",
     }
     assert {route.path for route in system.routes if not route.takes_token} == {"/openapi.json", "/docs"}
     assert all(
         (template.PROJECT / function.handler.replace(".handler", "").replace(".", "/")).with_suffix(".py").is_file()
         for function in system.functions.values()
     )
-    promoter = system.stream("PromoteFunctionBookings")
-    assert system.functions[promoter.function].handler == "functions.promote.app.handler"
+    assert {(stream.function, stream.table) for stream in system.streams} == {
+        ("PromoteFunction", "BookingsTable"),
+        ("FollowFunction", "EventsTable"),
+        ("AnnounceFunction", "BookingsTable"),
+        ("AnnounceFunction", "EventsTable"),
+    }
     assert all(stream.patterns and stream.reports_failures for stream in system.streams)
     assert [system.functions[schedule.function].handler for schedule in system.schedules] == [
         "functions.sweep.app.handler"
