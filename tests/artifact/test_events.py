@@ -202,7 +202,7 @@ def lived() -> Iterator[Lived]:
 def _flat(answer: dict[str, Any]) -> dict[str, Any]:
     """Put the fields of an HTTP answer's body beside its status, those of a booking as booking.x; say who is listed."""
     body = json.loads(answer.get("body", "{}"))
-    rows = next((rows for rows in body.values() if isinstance(rows, list)), [])
+    rows = next((rows for rows in body.values() if isinstance(rows, list) and "openapi" not in body), [])
     body["listed"] = [row.get("name") or f"{row['userId']} {row['status']}" for row in rows]
     booking = {f"booking.{name}": value for name, value in (body.get("booking") or {}).items()}
     flat: dict[str, Any] = answer | body | booking

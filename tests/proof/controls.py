@@ -11,6 +11,7 @@ from tests.proof.rules import RULES, Rule
 from tests.proof.scenarios import (
     ABANDON_AND_BOOK,
     ABANDON_AND_JOIN,
+    ABANDON_AND_LIMIT,
     ABANDON_AND_PROMOTE,
     ABANDON_AND_RENAME,
     ABANDON_SOLD_OUT,
@@ -111,7 +112,7 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         CHANGED_TWICE,
         ABANDON_AND_RENAME,
     ),
-    "change limit": (LIMITED, UNLIMITED, CHANGED_TWICE, ABANDON_AND_RENAME),
+    "change limit": (LIMITED, UNLIMITED, CHANGED_TWICE, ABANDON_AND_LIMIT),
 }
 
 # What no search can miss, and why it is there nevertheless.
