@@ -19,7 +19,7 @@ from botocore.config import Config
 from tests import promises
 
 PROJECT = Path(__file__).parent.parent
-START_S_MAX = 20
+START_S_MAX = 60
 STOP_S_MAX = 10
 
 

@@ -164,6 +164,7 @@ LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
     # There is a second ticket, for ada, who waits; then all is off: nobody gets one, and the background cancels all.
     ("BookFunction", BOOK, {"statusCode": 202, "status": "WAITING"}),
     ("ChangeFunction", CHANGE, {"statusCode": 200, "totalTickets": 2}),
+    ("ChangeFunction", CHANGE | {"body": '{"waitingListLimit": 9}'}, {"statusCode": 200, "waitingListLimit": 9}),
     ("FollowFunction", FOLLOW, {"batchItemFailures": []}),
     ("StatusFunction", STATUS, {"booking.status": "CONFIRMED", "availableTickets": 0}),
     ("AbandonFunction", ABANDON, {"statusCode": 202, "bookedTickets": 2}),

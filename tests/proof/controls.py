@@ -11,7 +11,6 @@ from tests.proof.rules import RULES, Rule
 from tests.proof.scenarios import (
     ABANDON_AND_BOOK,
     ABANDON_AND_JOIN,
-    ABANDON_AND_LIMIT,
     ABANDON_AND_PROMOTE,
     ABANDON_AND_RENAME,
     ABANDON_SOLD_OUT,
@@ -112,7 +111,6 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         CHANGED_TWICE,
         ABANDON_AND_RENAME,
     ),
-    "change limit": (LIMITED, UNLIMITED, CHANGED_TWICE, ABANDON_AND_LIMIT),
 }
 
 # What no search can miss, and why it is there nevertheless.
