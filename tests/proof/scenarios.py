@@ -261,6 +261,9 @@ ABANDON_AND_LATE_TAKE = Scenario(
     begun=((books("ann"), "Bookings"), (books("cat"), None), (_ABANDONS, "Lanes")),
 )
 ABANDON_AND_RENAME = Scenario("The event is cancelled while it gets another name", (_ABANDONS, changes(name="A")))
+ABANDON_AND_LIMIT = Scenario(
+    "The event is cancelled while its waiting list gets a limit", (_ABANDONS, changes(waiting_list_limit=1))
+)
 ABANDON_AND_RAISE = Scenario(
     "The event is cancelled while it gets another ticket, for which somebody waits",
     (_ABANDONS, changes(total_tickets=2)),
@@ -468,6 +471,7 @@ PLANS = (
     Plan(ABANDON_LANES, whole=(CRASH, FAULT)),
     Plan(ABANDON_AND_LATE_TAKE, short=(), whole=(CALM, FAULT)),
     Plan(ABANDON_AND_RENAME, short=_ALL),
+    Plan(ABANDON_AND_LIMIT),
     Plan(ABANDON_AND_RAISE, whole=(CRASH, FAULT)),
     Plan(ABANDON_AND_SWEEP, short=(), whole=(CALM,)),
     Plan(SWEEP_AND_RAISES, short=(), whole=(CALM,)),
