@@ -44,8 +44,9 @@ def opened(lanes: int, total_tickets: int) -> Event:
 
 
 def on_sale(event: Event, left_in_each_lane: int) -> Iterator[Put]:
-    """Yield an event and its lanes, with all other tickets sold."""
+    """Yield an event, its list's tail and its lanes, with all other tickets sold."""
     yield items.EVENTS, items.event_item(event)
+    yield items.WAITING_LIST, items.tail_item(event)
     share, rest = divmod(event.total_tickets, event.lanes)
     for number in range(event.lanes):
         tickets = share + (number < rest)

@@ -72,11 +72,14 @@ def empty(event_id: str, deadline: Deadline) -> bool:
 
 
 def _mark(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
-    """Let no lane give a ticket or a place any more, whatever is on its way; and tell those who settle."""
+    """Let no lane give a ticket or a place any more, whatever is on its way.
+
+    The tail of the list comes first: whoever settles reads it before the lanes, and need not try what they refuse.
+    """
+    _set_cancelled(event, items.WAITING_LIST, items.tail_key(event), deadline)
     for lane in lanes:
         if lane.cancelled_at is None:
             _set_cancelled(event, items.LANES, items.lane_key(event.event_id, lane.number), deadline)
-    _set_cancelled(event, items.WAITING_LIST, items.tail_key(event), deadline)
 
 
 def _set_cancelled(event: Event, table: str, key: Item, deadline: Deadline) -> None:

@@ -22,14 +22,14 @@ class Snapshot:
     lanes: list[Item]
     bookings: list[Item]
     entries: list[Item]
-    last_drawn: int  # the last place in the waiting list that was handed out; 0 if none was
+    tail: Item  # of the waiting list: the last place that was handed out, and how many may wait
 
     @classmethod
     def of(cls, event: Item, lanes: list[Item], bookings: list[Item], waiting_list: list[Item]) -> "Snapshot":
         """Tell the entries of the waiting list from its tail, which hands out the places."""
         entries = [one for one in waiting_list if "bookingId" in one]
-        last_drawn = sum(one["lastSequence"] for one in waiting_list if "lastSequence" in one)
-        return cls(event, lanes, bookings, sorted(entries, key=lambda one: int(one["sequence"])), last_drawn)
+        [tail] = [one for one in waiting_list if "bookingId" not in one]
+        return cls(event, lanes, bookings, sorted(entries, key=lambda one: int(one["sequence"])), tail)
 
     @property
     def confirmed(self) -> set[str]:
@@ -140,8 +140,8 @@ def _p3(found: Snapshot) -> Iterable[str]:
     for one in found.entries:
         if one["stripeId"] != f"{found.event['eventId']}#{one['sequence'] % found.event['stripes']}":
             yield f"P3: entry {one['sequence']} lies in {one['stripeId']}"
-        if not 1 <= one["sequence"] <= found.last_drawn:
-            yield f"P3: entry {one['sequence']} beyond the last number drawn, {found.last_drawn}"
+        if not 1 <= one["sequence"] <= found.tail["lastSequence"]:
+            yield f"P3: entry {one['sequence']} beyond the last number drawn, {found.tail['lastSequence']}"
 
 
 def _p4(found: Snapshot) -> Iterable[str]:
@@ -167,6 +167,9 @@ def _o2(found: Snapshot) -> Iterable[str]:
         return  # a change that was under way is not gone on with
     if total != event["totalTickets"]:
         yield f"O2: {total} tickets on the lanes, {event['totalTickets']} of the event"
+    limits = event.get("waitingListLimit"), found.tail.get("waitingListLimit")
+    if len(set(limits)) > 1:
+        yield f"O2: {limits[0]} may wait by the event, {limits[1]} by its list"
     for lane in found.lanes:
         for name in ("opensAt", "closesAt"):
             if lane.get(name) != event.get(name):

@@ -1,6 +1,6 @@
-"""Promote: when a ticket was released or added, or somebody joined, hand free tickets to the head of the waiting list.
+"""Promote: when a ticket was released, or somebody joined, hand free tickets to the head of the waiting list.
 
-A record of a stream is a hint, not state: of its content only the event's id is used, and settle reads
+A record of the Bookings stream is a hint, not state: of its content only the event's id is used, and settle reads
 everything afresh. So repeats, gaps and reordering do no harm.
 """
 

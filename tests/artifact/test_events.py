@@ -164,6 +164,7 @@ LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
     # There is a second ticket, for ada, who waits; then all is off: nobody gets one, and the background cancels all.
     ("BookFunction", BOOK, {"statusCode": 202, "status": "WAITING"}),
     ("ChangeFunction", CHANGE, {"statusCode": 200, "totalTickets": 2}),
+    ("ChangeFunction", CHANGE | {"body": '{"waitingListLimit": 9}'}, {"statusCode": 200, "waitingListLimit": 9}),
     ("FollowFunction", FOLLOW, {"batchItemFailures": []}),
     ("StatusFunction", STATUS, {"booking.status": "CONFIRMED", "availableTickets": 0}),
     ("AbandonFunction", ABANDON, {"statusCode": 202, "bookedTickets": 2}),
@@ -202,7 +203,7 @@ def lived() -> Iterator[Lived]:
 def _flat(answer: dict[str, Any]) -> dict[str, Any]:
     """Put the fields of an HTTP answer's body beside its status, those of a booking as booking.x; say who is listed."""
     body = json.loads(answer.get("body", "{}"))
-    rows = next((rows for rows in body.values() if isinstance(rows, list)), [])
+    rows = next((rows for rows in body.values() if isinstance(rows, list) and "openapi" not in body), [])
     body["listed"] = [row.get("name") or f"{row['userId']} {row['status']}" for row in rows]
     booking = {f"booking.{name}": value for name, value in (body.get("booking") or {}).items()}
     flat: dict[str, Any] = answer | body | booking

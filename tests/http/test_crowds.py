@@ -71,10 +71,21 @@ def test_one_user_who_joins_twenty_times_at_once_waits_once(office: RunningOffic
     assert len(office.check_drained(event_id, within_s=1).waiting) == 2
 
 
+def test_new_tickets_reach_those_who_wait_by_the_stream_of_events(office: RunningOffice) -> None:
+    """P6: nothing else happens that could wake the promoter, time and again."""
+    event_id = open_event(office.url, tickets=1)
+    in_flight(office.url, event_id, Crowd.book, [f"user-{n}" for n in range(4)])
+    office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
+    for total in (2, 3, 4):
+        answer = httpx.patch(f"{office.url}/events/{event_id}", json={"totalTickets": total})
+        assert (answer.status_code, answer.json()["totalTickets"]) == (200, total)
+        assert len(office.check_drained(event_id, within_s=PROMOTED_WITHIN_S).confirmed) == total
+
+
 def test_an_organiser_changes_the_tickets_while_a_crowd_comes_and_goes(office: RunningOffice) -> None:
     """P1 to P6, O2: more and fewer, some of them too few; in the end there are as many as was acknowledged last."""
-    event_id = open_event(office.url, tickets=120)
-    totals = [150, 110, 60, 200, 80, 180, 20, 130]
+    event_id = open_event(office.url, tickets=60)
+    totals = [80, 50, 30, 120, 40, 90, 10, 450]
     acknowledged: list[int] = []
 
     async def act(crowd: Crowd, user: str) -> int:

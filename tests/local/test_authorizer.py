@@ -130,9 +130,9 @@ def test_the_office_asks_for_the_tokens_that_the_program_prints(tmp_path: Path) 
     """As somebody does it who follows what is printed; a worker that died knows them still, another start does not."""
     with opened("--data", str(tmp_path), "--workers", "1", "--auth") as program:
         assert program.process.stdout
-        printed = [program.process.stdout.readline() for _ in range(4)]
-        assert [line.count(f"token --data {tmp_path} --user") for line in printed] == [0, 1, 1, 0]
-        assert "Who asks must say so" in printed[3]
+        printed = [program.process.stdout.readline() for _ in range(5)]
+        assert [line.count(f"token --data {tmp_path} --user") for line in printed] == [0, 1, 1, 0, 0]
+        assert "Who asks must say so" in printed[4]
         olga = {"authorization": f"Bearer {_token(tmp_path, '--user', 'olga', '--organiser').stdout.strip()}"}
         concert = {"name": "The concert", "totalTickets": 1}
         event_id = httpx.post(f"{program.url}/initialize", json=concert, headers=olga).json()["eventId"]
@@ -151,8 +151,8 @@ def test_without_auth_it_says_in_one_line_that_it_is_open(tmp_path: Path) -> Non
     """And it is: whoever asks may do anything, a token or none."""
     with opened("--data", str(tmp_path), "--workers", "1") as program:
         assert program.process.stdout
-        printed = [program.process.stdout.readline() for _ in range(4)]
-        assert printed[3].startswith("It is open: whoever asks may do anything")
+        printed = [program.process.stdout.readline() for _ in range(5)]
+        assert printed[4].startswith("It is open: whoever asks may do anything")
         assert post(program, "/initialize", name="The concert", totalTickets=1).status_code == 201
     refused = _token(tmp_path, "--user", "ada")
     assert refused.returncode == 1

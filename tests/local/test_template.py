@@ -90,6 +90,8 @@ def test_the_projects_template_is_understood_as_a_whole() -> None:
         "POST /book",
         "POST /cancel",
         "GET /status/{eventId}",
+        "PATCH /events/{eventId}",
+        "POST /events/{eventId}/cancel",
         "GET /bookings",
         "GET /events",
         "GET /events/{eventId}/bookings",
@@ -102,8 +104,12 @@ def test_the_projects_template_is_understood_as_a_whole() -> None:
         (template.PROJECT / function.handler.replace(".handler", "").replace(".", "/")).with_suffix(".py").is_file()
         for function in system.functions.values()
     )
-    promoter = system.stream("PromoteFunctionBookings")
-    assert system.functions[promoter.function].handler == "functions.promote.app.handler"
+    assert {(stream.function, stream.table) for stream in system.streams} == {
+        ("PromoteFunction", "BookingsTable"),
+        ("FollowFunction", "EventsTable"),
+        ("AnnounceFunction", "BookingsTable"),
+        ("AnnounceFunction", "EventsTable"),
+    }
     assert all(stream.patterns and stream.reports_failures for stream in system.streams)
     assert [system.functions[schedule.function].handler for schedule in system.schedules] == [
         "functions.sweep.app.handler"

@@ -43,16 +43,22 @@ def of_functions(lines: Iterable[Line]) -> Iterator[Datum]:
             yield Datum("AWS/Lambda", "Duration", function, line["duration_ms"])
 
 
-def of_concurrency(answers: Sequence[Answer], environments: int) -> Iterator[Datum]:
+def of_concurrency(
+    answers: Sequence[Answer], lines: Iterable[Line], environments: int, system: System
+) -> Iterator[Datum]:
     """Throttles: "when all function instances are processing requests and no concurrency is available to scale up".
 
-    Here such requests wait in line where Lambda refuses them. So those count that found as many others in hand as there
-    are environments, which are the worker processes.
+    Here such requests wait in line where Lambda refuses them, and what works in the background has processes of its own
+    where Lambda has one pool for an account. So those count that found as many requests in hand as there are
+    environments, which are the worker processes.
     """
-    for one in answers:
-        in_hand = sum(other.asked_s < one.asked_s < other.answered_s for other in answers)
+    of_routes = {route.function for route in system.routes}
+    asked = [(one.function, one.asked_s) for one in answers]
+    asked += [(one["invoked"], one["asked_s"]) for one in lines if "invoked" in one and one["invoked"] not in of_routes]
+    for function, asked_s in asked:
+        in_hand = sum(other.asked_s < asked_s < other.answered_s for other in answers)
         if in_hand >= environments:
-            yield Datum("AWS/Lambda", "Throttles", {"FunctionName": one.function}, 1)
+            yield Datum("AWS/Lambda", "Throttles", {"FunctionName": function}, 1)
 
 
 def of_api(answers: Iterable[Answer]) -> Iterator[Datum]:

@@ -169,7 +169,7 @@ class Stage:
         return [
             *cloudwatch.of_lines(lines),
             *aws_metrics.of_functions(lines),
-            *aws_metrics.of_concurrency(answers, self._environments),
+            *aws_metrics.of_concurrency(answers, lines, self._environments, self._system),
             *aws_metrics.of_api(answers),
             *aws_metrics.of_tables(exchanges),
             *aws_metrics.of_streams(exchanges, self._system),

@@ -7,6 +7,7 @@ and by stopping its parts.
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from tests.template.stack import room_of
 STALLED_S = 5.5  # over the threshold of PromotionLatencyAlarm
 BEHIND_S = 90.0  # over that of IteratorAgeAlarm
 TRIES_S_MAX = 120.0  # as many tries as fit into 15 minutes, with no pauses between them
-HANGS_S = 1.6  # each request to DynamoDB: four of them are over the threshold of RequestDurationAlarm
+HANGS_S = 1.6  # each request to DynamoDB: four of them are over the thresholds of Buyers- and OrganisersDurationAlarm
 SLOW_S = 0.8  # four of them are over that of ApiLatencyAlarm
 CONFLICTS = 6_000  # the threshold of ConflictsAlarm
 HOLDS_S = 0.1  # how long a transaction takes, for others to meet it
@@ -256,7 +257,7 @@ def test_a_sweep_without_its_privileges_fails_until_it_has_them_again(stage: Sta
     drill.ends_when(stage.sweeps)
 
 
-@drills("RequestDurationAlarm")
+@drills("BuyersDurationAlarm")
 def test_requests_whose_every_look_at_dynamodb_hangs_run_nearly_into_their_time_out(stage: Stage, drill: Drill) -> None:
     """No time-out of the client's is over, and the last begins just before our own 5 seconds are."""
     event_id = stage.sold_out("ben")
@@ -268,6 +269,26 @@ def test_requests_whose_every_look_at_dynamodb_hangs_run_nearly_into_their_time_
 
     drill.rings_when_this_goes_on(hangs)
     drill.ends_when(lambda: stage.books(event_id, "anna"))
+    promises.check(stage.database, event_id)
+
+
+@drills("OrganisersDurationAlarm")
+def test_a_change_whose_every_look_at_dynamodb_hangs_is_late_and_done_when_it_is_sent_again(
+    stage: Stage, drill: Drill
+) -> None:
+    """O2: it reads, changes a lane, reads again; the last step is for the next try, which finds the lane changed."""
+    event_id = stage.opens(tickets=1)
+
+    def asks() -> int:
+        return stage.asks("change", event_id, totalTickets=2).status_code
+
+    def hangs() -> None:
+        stage.proxy.delay_s = HANGS_S
+        assert asks() == 503
+        stage.proxy.heal()
+
+    drill.rings_when_this_goes_on(hangs)
+    drill.ends_when(lambda: asks() == 200)
     promises.check(stage.database, event_id)
 
 
@@ -317,20 +338,55 @@ def test_the_api_is_slow_while_dynamodb_is(stage: Stage, drill: Drill) -> None:
     promises.check(stage.database, event_id)
 
 
-@drills("ThrottlesAlarm")
+@drills("BuyersThrottlesAlarm", "OrganisersThrottlesAlarm")
 def test_a_crowd_finds_no_environment_until_the_limit_is_raised(stage: Stage, drill: Drill) -> None:
     """Two at once may be answered, four come; when four may, none is refused."""
+    stage.start(workers=2)
     event_id = stage.sold_out()
+    room = {"BuyersThrottlesAlarm": "status", "OrganisersThrottlesAlarm": "waiting_list"}[drill.alarm.name]
     stage.proxy.delay_s = 0.1
 
     def crowd() -> None:
-        stage.at_once(4, lambda _: stage.asks("status", event_id))
+        stage.at_once(4, lambda _: stage.asks(room, event_id))
 
     drill.rings_when(crowd)
     stage.start(workers=4)
     drill.ends_when(crowd)
     stage.proxy.heal()
     promises.check(stage.database, event_id)
+
+
+@drills("BackgroundThrottlesAlarm")
+def test_the_promoter_finds_no_environment_beside_a_crowd_until_the_limit_is_raised(stage: Stage, drill: Drill) -> None:
+    """Three ask all the time while the promoter is to run: two at once may, and then five."""
+    stage.start(workers=2)
+    event_id, users = stage.sold_out(), iter(range(100))
+    stage.proxy.delay_s = 0.1
+
+    def crowd() -> None:
+        over = threading.Event()
+
+        def asks(number: int) -> None:
+            if number:
+                while not over.is_set():
+                    stage.asks("status", event_id)
+                return
+            try:
+                before = stage.invoked()
+                stage.books(event_id, f"user-{next(users)}")
+                happens(lambda: stage.invoked() > before)
+            finally:
+                over.set()
+
+        stage.at_once(4, asks)
+
+    drill.rings_when(crowd)
+    stage.start(workers=5)
+    drill.ends_when(crowd)
+    stage.proxy.heal()
+    stage.cancels(event_id, "anna")
+    happens(lambda: stage.status_of(event_id, "user-0") == "CONFIRMED")
+    promises.check(stage.database, event_id, drained=True)
 
 
 @drills("DatabaseThrottlesAlarm")

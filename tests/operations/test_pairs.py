@@ -6,8 +6,9 @@ import pytest
 
 from shared import telemetry
 from shared.telemetry import NAMESPACE, UNITS, Metric
-from tests.operations.watching import RUNBOOK, alarms, own_alarms, sections, template, watched, widgets
+from tests.operations.watching import ROOT, RUNBOOK, alarms, own_alarms, sections, template, watched, widgets
 
+METRICS_MAX = 10  # of an alarm, by CloudWatch; and as many expressions
 ALARMS = sorted(alarms())
 METRICS = {str(metric) for metric in Metric}
 RESOURCES = template()["Resources"]
@@ -17,6 +18,18 @@ FUNCTIONS = {
     for name, one in RESOURCES.items()
     if one["Type"] == "AWS::Serverless::Function" and one["Properties"].get("Events")
 }
+# By whom they serve. What answers anybody counts among the buyers'.
+BACKGROUND = {
+    name
+    for name in FUNCTIONS
+    if all(trigger["Type"] != "HttpApi" for trigger in RESOURCES[name]["Properties"]["Events"].values())
+}
+ORGANISERS = {
+    name
+    for name in FUNCTIONS - BACKGROUND
+    if "must_organise()" in (ROOT / RESOURCES[name]["Properties"]["CodeUri"] / "app.py").read_text()
+}
+BUYERS = FUNCTIONS - BACKGROUND - ORGANISERS
 TABLES = {name for name, one in RESOURCES.items() if one["Type"] == "AWS::DynamoDB::Table"}
 LINK = re.compile(r" What to do: docs/operations\.md#([\w-]+)$")
 
@@ -123,20 +136,32 @@ def test_an_alarm_tells_the_topic_and_says_what_silence_means(alarm: str) -> Non
 
 @pytest.mark.parametrize("alarm", [name for name in ALARMS if "Metrics" in alarms()[name]])
 def test_an_alarm_on_an_expression_returns_one_series(alarm: str) -> None:
-    """CloudWatch takes at most ten metrics and wants to know which of the series is meant."""
+    """CloudWatch wants to know which of the series is meant, and takes ten metrics and ten expressions at the most.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html: Metrics
+    """
     metrics = alarms()[alarm]["Metrics"]
     assert len([one for one in metrics if one.get("ReturnData", True)]) == 1
-    assert len([one for one in metrics if "MetricStat" in one]) <= 10
+    assert len([one for one in metrics if "MetricStat" in one]) <= METRICS_MAX
+    assert len([one for one in metrics if "Expression" in one]) <= METRICS_MAX
 
 
 def test_every_function_is_watched() -> None:
-    """Errors one by one, throttles together, and the duration in proportion to each one's own time-out."""
+    """Errors one by one, throttles by whom they serve, and the duration in proportion to each one's own time-out."""
     errors = _watch("Errors", "FunctionName")
     assert sorted(map(sorted, errors.values())) == sorted([name] for name in FUNCTIONS)
-    assert _watch("Throttles", "FunctionName") == {"ThrottlesAlarm": FUNCTIONS}
+    assert _watch("Throttles", "FunctionName") == {
+        "BuyersThrottlesAlarm": BUYERS,
+        "OrganisersThrottlesAlarm": ORGANISERS,
+        "BackgroundThrottlesAlarm": BACKGROUND,
+    }
     own_time_out = {name: RESOURCES[name]["Properties"].get("Timeout") for name in FUNCTIONS}
     durations = _watch("Duration", "FunctionName")
-    assert set().union(*durations.values()) == FUNCTIONS
+    assert durations == {
+        "BuyersDurationAlarm": BUYERS,
+        "OrganisersDurationAlarm": ORGANISERS,
+        **{f"{name.removesuffix('Function')}DurationAlarm": {name} for name in BACKGROUND},
+    }
     for alarm, functions in durations.items():
         for function in functions:
             time_out_s = own_time_out[function] or template()["Globals"]["Function"]["Timeout"]
@@ -161,14 +186,14 @@ def test_records_that_were_given_up_are_counted_by_the_mapping() -> None:
         if trigger["Type"] == "DynamoDB"
     }
     assert all(mapping["MetricsConfig"] == {"Metrics": ["EventCount"]} for mapping in mappings.values())
-    alarms_of = {"FailedRecordsAlarm": "Promote", "AnnouncementsGivenUpAlarm": "Announce"}
-    by_alarm = {
-        alarm: {name for name in mappings if name.startswith(function)} for alarm, function in alarms_of.items()
+    functions = {
+        "FailedRecordsAlarm": {"PromoteFunction", "FollowFunction"},
+        "AnnouncementsGivenUpAlarm": {"AnnounceFunction"},
     }
+    by_alarm = {alarm: {name for name in mappings if name.startswith(tuple(its))} for alarm, its in functions.items()}
     assert set().union(*by_alarm.values()) == mappings.keys()
     for metric in ("OnFailureDestinationDeliveredEventCount", "DroppedEventCount"):
         assert _watch(metric, "EventSourceMappingUUID") == by_alarm
-    functions = {alarm: {f"{function}Function"} for alarm, function in alarms_of.items()}
     assert _watch("DestinationDeliveryFailures", "FunctionName") == functions
 
 

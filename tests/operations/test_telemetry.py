@@ -12,6 +12,7 @@ from shared import telemetry
 from shared.telemetry import UNITS, Metric
 from tests.conftest import LogLines
 from tests.office import Event, Office
+from tests.operations.test_drill import hide_others, sweeps
 
 LINE_MS_MAX = 0.5  # of CPU; a line takes 0.05 ms on a quiet machine
 EMF_METRICS_MAX = 100  # of one line, CloudWatch's limit
@@ -116,13 +117,7 @@ def test_a_promotion_without_a_record_has_no_latency(life: Event, log_lines: Log
 
 def test_a_sweep_adds_up_what_is_left_and_who_waits(office: Office, log_lines: LogLines) -> None:
     """One line a sweep, over all sold-out events and no others; the line of each event has its own numbers."""
-    import functions.sweep.app
-    from shared import items
-    from tests.gateway import Context
-
-    for item in office.database.scan(TableName=items.EVENTS, IndexName=items.SOLD_OUT_INDEX)["Items"]:
-        key = {"eventId": item["eventId"]}
-        office.database.update_item(TableName=items.EVENTS, Key=key, UpdateExpression="REMOVE soldOutAt")
+    hide_others(office)
     event, given_back, on_sale = office.opens(tickets=1), office.opens(tickets=3), office.opens(tickets=7)
     for user in ("anna", "ben", "cleo"):
         event.books(user)
@@ -131,10 +126,11 @@ def test_a_sweep_adds_up_what_is_left_and_who_waits(office: Office, log_lines: L
     for user in ("dora", "cleo", "ben"):  # dora waited; two tickets are free, and nobody wants them
         given_back.cancels(user)
     on_sale.books("anna")
-    functions.sweep.app.handler({}, Context())
+    sweeps()
     [sweep] = [line for line in log_lines() if "EventsSwept" in line]
-    assert _told(sweep).keys() == {"EventsSwept", "EventsNotSwept", "AvailableTickets", "WaitingListCount"}
-    assert (sweep["EventsSwept"], sweep["EventsNotSwept"]) == (2, 0)
+    told = {"EventsSwept", "EventsNotSwept", "AvailableTickets", "WaitingListCount", "EmptyingAge"}
+    assert _told(sweep).keys() == told
+    assert (sweep["EventsSwept"], sweep["EventsNotSwept"], sweep["EmptyingAge"]) == (2, 0, 0)
     assert (sweep["AvailableTickets"], sweep["WaitingListCount"]) == (2, 2)
     sound = [line for line in log_lines() if line.get("PromiseViolations") == 0]
     numbers = {line["event_id"]: (line["available"], line["waiting"]) for line in sound}

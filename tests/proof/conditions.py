@@ -22,7 +22,7 @@ _TRANSACTIONS: Mapping[tuple[str, ...], tuple[str, str]] = {
     ("Update Bookings", "Update Lanes"): ("release", "shared/cancellation.py"),
     ("Update Lanes",): ("change lane", "shared/change.py"),
     ("Update Events",): ("change event", "shared/change.py"),
-    ("Update Events", "Update WaitingList"): ("change limit", "shared/change.py"),
+    ("Update Events", "Update WaitingList"): ("change event", "shared/change.py"),
 }
 _PROMOTE = ("promote", "shared/settle.py")
 _LEAVE = ("leave", "shared/cancellation.py")

@@ -111,7 +111,6 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         CHANGED_TWICE,
         ABANDON_AND_RENAME,
     ),
-    "change limit": (LIMITED, UNLIMITED, CHANGED_TWICE, ABANDON_AND_RENAME),
 }
 
 # What no search can miss, and why it is there nevertheless.

@@ -125,7 +125,7 @@ def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
                 found.add(EventCancelled.__name__)
             if not all(_is_on_sale(lane, operation.at) for lane in lanes):
                 found.add(NotOnSale.__name__)
-            if limit is not None and len(tables.of(items.WAITING_LIST)) - free >= limit:
+            if limit is not None and len(in_list(tables)) - free >= limit:
                 found.add(WaitingListFull.__name__)
     if isinstance(operation, Patch):
         booked = sum(item["status"]["S"] == Status.CONFIRMED for item in tables.of(items.BOOKINGS))

@@ -256,11 +256,14 @@ ABANDON_LANES = Scenario(
     lanes=2,
 )
 ABANDON_AND_LATE_TAKE = Scenario(
-    "The event is cancelled while a booking is on its way, and the ticket comes and goes",
-    (_ABANDONS, cancels("cat")),
-    begun=((books("ann"), "Bookings"), (books("cat"), None)),
+    "The event is cancelled while a booking is on its way, and the ticket comes back",
+    (cancels("cat"),),
+    begun=((books("ann"), "Bookings"), (books("cat"), None), (_ABANDONS, "Lanes")),
 )
 ABANDON_AND_RENAME = Scenario("The event is cancelled while it gets another name", (_ABANDONS, changes(name="A")))
+ABANDON_AND_LIMIT = Scenario(
+    "The event is cancelled while its waiting list gets a limit", (_ABANDONS, changes(waiting_list_limit=1))
+)
 ABANDON_AND_RAISE = Scenario(
     "The event is cancelled while it gets another ticket, for which somebody waits",
     (_ABANDONS, changes(total_tickets=2)),
@@ -441,10 +444,10 @@ PLANS = (
     Plan(RAISED_ON_LANES, short=_ALL, whole=(BOTH,)),
     Plan(LOWERED_AND_BOOKED, whole=(CRASH, FAULT)),
     Plan(LOWERED_AND_RELEASED, short=_ALL, whole=(BOTH,)),
-    Plan(LOWERED_AND_WAITING, short=_ALL, whole=(BOTH,)),
-    Plan(LOWERED_AND_PUT_BACK, whole=(CRASH, FAULT)),
+    Plan(LOWERED_AND_WAITING, short=(CALM, CRASH), whole=(FAULT, BOTH)),
+    Plan(LOWERED_AND_PUT_BACK, short=(), whole=_ALL),
     Plan(CHANGED_TWICE, whole=(CRASH, FAULT)),
-    Plan(CHANGED_TWICE_AND_BOOKED, whole=(CRASH, FAULT)),
+    Plan(CHANGED_TWICE_AND_BOOKED, short=(), whole=_ALL),
     Plan(RENAMED, short=_ALL, whole=(BOTH,)),
     Plan(RENAMED_TWICE, short=_ALL, whole=(BOTH,)),
     Plan(CLOSED_AND_BOOKED, whole=(CRASH, FAULT)),
@@ -456,19 +459,20 @@ PLANS = (
     Plan(LIMITED, short=_ALL, whole=(BOTH,)),
     Plan(LIMITED_TO_NOBODY, whole=(CRASH, FAULT)),
     Plan(UNLIMITED, whole=(CRASH, FAULT)),
-    Plan(ABANDON_AND_BOOK, short=_ALL),
+    Plan(ABANDON_AND_BOOK, short=(CALM, CRASH), whole=(FAULT,)),
     Plan(ABANDON_LAST_TICKET, short=(), whole=(CALM,)),
     Plan(ABANDON_SOLD_OUT, short=_ALL, whole=(BOTH,)),
-    Plan(ABANDON_TWICE, short=(CALM, CRASH), whole=(FAULT,)),
+    Plan(ABANDON_TWICE, whole=(CRASH, FAULT)),
     Plan(ABANDON_AND_RELEASE, whole=(CRASH, FAULT)),
     Plan(ABANDON_AND_PROMOTE, whole=(CRASH, FAULT)),
     Plan(ABANDON_AND_LEAVE, whole=(CRASH, FAULT)),
     Plan(ABANDON_AND_JOIN, whole=(CRASH, FAULT)),
     Plan(ABANDON_AND_COME_BACK, short=(), whole=(CALM,)),
     Plan(ABANDON_LANES, whole=(CRASH, FAULT)),
-    Plan(ABANDON_AND_LATE_TAKE, short=(), whole=(CALM,)),
-    Plan(ABANDON_AND_RENAME, short=_ALL),
-    Plan(ABANDON_AND_RAISE, whole=(CRASH, FAULT)),
+    Plan(ABANDON_AND_LATE_TAKE, short=(), whole=(CALM, FAULT)),
+    Plan(ABANDON_AND_RENAME, whole=(CRASH, FAULT)),
+    Plan(ABANDON_AND_LIMIT),
+    Plan(ABANDON_AND_RAISE, short=(), whole=_ALL),
     Plan(ABANDON_AND_SWEEP, short=(), whole=(CALM,)),
     Plan(SWEEP_AND_RAISES, short=(), whole=(CALM,)),
     Plan(CROWD, short=()),  # far too many schedules: only walks go through it

@@ -60,6 +60,30 @@ def test_the_system_has_these_functions_and_tables() -> None:
     assert deployed().of_type("AWS::DynamoDB::Table").keys() == TABLES
 
 
+def test_the_stack_is_within_the_limits_that_aws_does_not_lift() -> None:
+    """Each of these a deployment would find out, and no linter does. What alarms watch: tests/operations/test_pairs.py.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html
+    https://docs.aws.amazon.com/codedeploy/latest/APIReference/API_AlarmConfiguration.html
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    stack = deployed()
+    assert len(stack.resources) <= 500
+    assert len(json.dumps(stack.resources)) <= 1_000_000  # characters of the template
+    assert max(len(_source()[part]) for part in ("Parameters", "Outputs")) <= 200
+    for group in stack.of_type("AWS::CodeDeploy::DeploymentGroup").values():
+        assert 1 <= len(group["AlarmConfiguration"]["Alarms"]) <= 10
+    for alarm in stack.of_type("AWS::CloudWatch::Alarm").values():
+        assert len(alarm["AlarmDescription"]) <= 1024
+    (dashboard,) = stack.of_type("AWS::CloudWatch::Dashboard").values()
+    shown = [len(one["properties"]["metrics"]) for one in json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"]]
+    assert max(shown) <= 500
+    assert sum(shown) <= 2500
+    for name in FUNCTIONS:
+        assert len(json.dumps(stack.statements(name))) <= 10_240
+
+
 def test_every_route_of_the_contract_has_a_function_of_its_own() -> None:
     """One function per route, so that each has its own privileges, logs and limits; one describes them."""
     assert deployed().routes == {

@@ -31,7 +31,7 @@ def _sound() -> Snapshot:
             {"laneId": "e#1", "userId": BEN, "status": "WAITING", "sequence": 1, "joinedAt": "t", **booking},
         ],
         entries=[{"stripeId": "e#1", "sequence": 1, "userId": BEN, "bookingId": "b", "joinedAt": "t"}],
-        last_drawn=1,
+        tail={"stripeId": "e#tail", "sequence": 0, "lastSequence": 1},
     )
 
 
@@ -51,7 +51,8 @@ FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
     "an entry in another place": ("P3", lambda found: found.entries[0].update(sequence=2)),
     "an entry in a strange stripe": ("P3", lambda found: found.entries[0].update(stripeId="e#0")),
     "a count that is out": ("P3", lambda found: found.lanes[0].update(waiting=1)),
-    "a number nobody drew": ("P3", lambda found: vars(found).update(last_drawn=0)),
+    "a number nobody drew": ("P3", lambda found: found.tail.update(lastSequence=0)),
+    "another limit for those who join": ("O2", lambda found: found.tail.update(waitingListLimit=1)),
     "an open lane beside a list": ("P4", lambda found: found.lanes[0].pop("closedAt")),
     "a list that no sweep finds": ("P4", lambda found: found.event.pop("soldOutAt")),
     "a change that is half done": ("O2", lambda found: found.event.update(totalTickets=2)),
