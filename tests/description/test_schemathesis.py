@@ -99,6 +99,24 @@ def _count_as_text(description: Any) -> None:
     description["components"]["schemas"]["EventAnswer"]["properties"]["bookedTickets"]["type"] = "string"
 
 
+def _no_need_to_name_anything(description: Any) -> None:
+    del description["components"]["schemas"]["ChangeRequest"]["minProperties"]
+
+
+def _any_time(description: Any) -> None:
+    for kind in description["components"]["schemas"]["ChangeRequest"]["properties"]["opensAt"]["anyOf"]:
+        kind.pop("pattern", None)
+
+
+def _longer_pages(description: Any) -> None:
+    [limit] = [one for one in operations(description)["GET /bookings"]["parameters"] if one["name"] == "limit"]
+    limit["schema"]["maximum"] += 1
+
+
+def _one_more_status(description: Any) -> None:
+    description["components"]["schemas"]["Status"]["enum"].append("BOOKED")
+
+
 @pytest.fixture(scope="module")
 def office() -> Any:
     """Yield an open office."""
@@ -106,11 +124,23 @@ def office() -> Any:
         yield office
 
 
-@pytest.mark.parametrize("drift", [_longer_names, _fewer_tickets, _no_422, _count_as_text])
-def test_a_description_that_drifts_is_found_out(office: RunningOffice, drift: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("drift", "path"),
+    [
+        (_longer_names, "/initialize"),
+        (_fewer_tickets, "/initialize"),
+        (_no_422, "/initialize"),
+        (_count_as_text, "/initialize"),
+        (_no_need_to_name_anything, "/events/{eventId}"),
+        (_any_time, "/events/{eventId}"),
+        (_longer_pages, "/bookings"),
+        (_one_more_status, "/events/{eventId}/bookings"),
+    ],
+)
+def test_a_description_that_drifts_is_found_out(office: RunningOffice, drift: Any, path: str, tmp_path: Path) -> None:
     """The control of the tests above: with these bounds, answers and types it is not the office's."""
     description = _open()
     drift(description)
-    done = _run(office, tmp_path, description, "--include-path", "/initialize")
+    done = _run(office, tmp_path, description, "--include-path", path)
     assert done.returncode == 1, _what_came(done)
     assert "FAILURES" in done.stdout
