@@ -52,7 +52,14 @@ def tidied(document: Json) -> Json:
             parameter["schema"].pop("description", None)  # it is the parameter's
     components["responses"] = _share_refusals(document)
     _drop_titles(document["paths"], components["schemas"])
-    for schema in components["schemas"].values():
+    bodies = {
+        operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        for operation in operations(document).values()
+        if "requestBody" in operation
+    }
+    for name, schema in components["schemas"].items():
+        if name not in bodies:
+            _leave_out_null(schema)
         _require_what_is_fixed(schema)
         _tell_times(schema)
     used = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(_reachable(document))))
@@ -121,10 +128,17 @@ def _name(status: str, answer: Json) -> str:
 
 
 def _without_null(schema: Json) -> Json:
-    """Return the schema of a parameter that may be left out: it never is null."""
+    """Return the schema of what may be left out: it never is null."""
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     rest = {name: value for name, value in schema.items() if name != "anyOf"}
     return {**rest, **kinds[0]} if len(kinds) == 1 else schema
+
+
+def _leave_out_null(schema: Json) -> None:
+    """Say of an answer that what may be left out is left out, and never null; null is what is always there."""
+    for name, its in schema.get("properties", {}).items():
+        if name not in schema.get("required", ()):
+            schema["properties"][name] = _without_null(its)
 
 
 def _require_what_is_fixed(schema: Json) -> None:

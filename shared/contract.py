@@ -27,7 +27,9 @@ from shared.model import (
     as_moment,
 )
 
-_RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+# RFC 3339, of the years that are written everywhere alike, and without its leap seconds, which no clock of ours has.
+_DAY, _TIME = "[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?"
+_MOMENT: Final = f"^{_DAY}T{_TIME}(Z|[+-][0-9]{{2}}:[0-9]{{2}})$"
 
 
 def _printable(value: str) -> str:
@@ -60,10 +62,10 @@ def _to_moment(value: object) -> object:
     if not isinstance(value, str):
         return value  # for pydantic to refuse
     try:
-        if _RFC_3339.fullmatch(value):
+        if re.fullmatch(_MOMENT, value):
             return as_moment(datetime.fromisoformat(value))
     except (ValueError, OverflowError):
-        pass  # no such day, or one before the first year or after the last
+        pass  # no such day, or one after the last year
     raise PydanticCustomError("moment", "must be a moment with its offset, such as 2026-05-01T20:00:00+02:00")
 
 
@@ -83,7 +85,8 @@ Tickets = Annotated[int, Field(strict=True, ge=1, le=TICKETS_MAX, description="W
 Moment = Annotated[
     str,
     BeforeValidator(
-        _to_moment, json_schema_input_type=Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+        _to_moment,
+        json_schema_input_type=Annotated[str, Field(pattern=_MOMENT, json_schema_extra={"format": "date-time"})],
     ),
 ]
 Limit = Annotated[int, Field(strict=True, ge=0, le=WAITING_LIST_LIMIT_MAX)]
@@ -102,7 +105,7 @@ class Answer(Wire):
 
 
 Value = TypeVar("Value")
-_Optional = Annotated[
+Optional = Annotated[
     Value | None, Field(exclude_if=lambda value: value is None)
 ]  # left out of an answer where it is None
 
@@ -138,8 +141,17 @@ class EventPath(Wire):
     event_id: Id
 
 
+def _describe_change(schema: dict[str, Any]) -> None:
+    """Say that something must be named, and nothing of values for what is not: that stays as it is."""
+    schema["minProperties"] = 1
+    for its in schema["properties"].values():
+        del its["default"]
+
+
 class ChangeRequest(Wire):
     """PATCH /events/{eventId}: what is not named stays, and null takes a bound away."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_change)
 
     name: Name = ""
     total_tickets: Tickets = 1
@@ -175,12 +187,12 @@ class EventAnswer(Answer):
     booked_tickets: int
     waiting_list_count: int
     created_at: str
-    opens_at: _Optional[str] = None
-    closes_at: _Optional[str] = None
-    waiting_list_limit: _Optional[int] = None
-    sold_out_at: _Optional[str] = None
-    cancelled_at: _Optional[str] = None
-    emptied_at: _Optional[str] = None
+    opens_at: Optional[str] = None
+    closes_at: Optional[str] = None
+    waiting_list_limit: Optional[int] = None
+    sold_out_at: Optional[str] = None
+    cancelled_at: Optional[str] = None
+    emptied_at: Optional[str] = None
 
     @classmethod
     def of(cls, availability: Availability, **more: Any) -> Self:
@@ -227,7 +239,7 @@ class WaitingAnswer(Answer):
     event_id: str
     user_id: str
     position: int
-    position_is_estimate: _Optional[Literal[True]] = None
+    position_is_estimate: Optional[Literal[True]] = None
     joined_at: str
 
 

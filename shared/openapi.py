@@ -6,7 +6,7 @@ The bodies and answers are the models of shared/contract.py, the errors are thos
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
@@ -17,8 +17,9 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Que
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from shared import pages
 from shared.api import PROBLEM_TYPE, PROBLEMS, BodyTooLarge, InvalidRequest, MalformedJson
-from shared.contract import PRINTABLE, EventAnswer, booking_answer
+from shared.contract import PRINTABLE, EventAnswer, booking_answer, location_of
 from shared.model import (
     ID_LENGTH_MAX,
     IDEMPOTENCY_KEY_LENGTH_MAX,
@@ -26,10 +27,14 @@ from shared.model import (
     Availability,
     Booking,
     Event,
+    EventCancelled,
+    NotOnSale,
     Position,
     Status,
     TicketOfficeError,
+    TicketsBooked,
     TryAgain,
+    WaitingListFull,
 )
 
 TOKEN: Final = "Token"  # noqa: S105  # the name of the security scheme
@@ -64,6 +69,12 @@ class Problem(BaseModel):
     code: Literal[tuple(code for _, code, _ in PROBLEMS.values())]  # type: ignore[valid-type]  # the table is the truth
     request_id: Annotated[str, Field(description="Tell it to the operator: the log has the rest under it.")]
     errors: Annotated[list[FieldError] | None, Field(description="With `invalid-request`.")] = None
+    opens_at: Annotated[str | None, Field(description="With `not-on-sale`, if it is set.")] = None
+    closes_at: Annotated[str | None, Field(description="With `not-on-sale`, if it is set.")] = None
+    waiting_list_limit: Annotated[int | None, Field(description="With `waiting-list-full`.")] = None
+    cancelled_at: Annotated[str | None, Field(description="With `event-cancelled`.")] = None
+    total_tickets: Annotated[int | None, Field(description="With `tickets-booked`: as many as there are now.")] = None
+    booked_tickets: Annotated[int | None, Field(description="With `tickets-booked`: the fewest there can be.")] = None
 
 
 class GatewayAnswer(BaseModel):
@@ -87,25 +98,43 @@ _ANY: Final = (Exception,)  # of every route
 _WITH_DATABASE: Final = (TryAgain,)  # of every route that takes a token
 
 
+EVENT_ID: Final = "8c1f3b9e-3f0b-4f5c-9a58-0d8a4f0f6d11"
+MOMENT: Final = "2026-05-01T18:00:00.000Z"
+OPENS_AT, CLOSES_AT = "2026-05-02T08:00:00.000Z", "2026-06-01T18:00:00.000Z"
+
+# Of each error that tells more than its kind, one that tells all it may.
+_TELLING: Final[Mapping[type[Exception], TicketOfficeError]] = {
+    InvalidRequest: InvalidRequest([{"field": "userId", "detail": "Field required"}]),
+    NotOnSale: NotOnSale(EVENT_ID, OPENS_AT, CLOSES_AT),
+    WaitingListFull: WaitingListFull(EVENT_ID, limit=200),
+    EventCancelled: EventCancelled(EVENT_ID, MOMENT),
+    TicketsBooked: TicketsBooked(EVENT_ID, total=500, booked=380),
+}
+
+
 def problem(kind: type[Exception]) -> dict[str, Any]:
-    """Return an example of an error."""
+    """Return an example of an error, with all that it may tell."""
     status, code, title = PROBLEMS[kind]
-    shown = Problem(
-        type=PROBLEM_TYPE + code,
-        title=title,
-        status=status,
-        detail=kind.detail if issubclass(kind, TicketOfficeError) else "Something went wrong on our side.",
-        instance="/book",
-        code=code,
-        request_id="5f0c7a54-61f2-4f0e-8a57-b1a1f0c0de05",
-        errors=[FieldError(field="userId", detail="Field required")] if kind is InvalidRequest else None,
-    )
-    return shown.model_dump(by_alias=True, exclude_none=True)
+    shown = {
+        "type": PROBLEM_TYPE + code,
+        "title": title,
+        "status": status,
+        "detail": kind.detail if issubclass(kind, TicketOfficeError) else "Something went wrong on our side.",
+        "instance": "/book",
+        "code": code,
+        "requestId": "5f0c7a54-61f2-4f0e-8a57-b1a1f0c0de05",
+        **(_TELLING[kind].facts if kind in _TELLING else {}),
+    }
+    return Problem.model_validate(shown).model_dump(by_alias=True, exclude_none=True)
 
 
 # ---------------------------------------------------------------- parameters
 
 EventId = Annotated[str, Path(description="The event's id.", min_length=1, max_length=ID_LENGTH_MAX, pattern=PRINTABLE)]
+OptionalEventId = Annotated[
+    str | None,
+    Query(description="The event, if only one is meant.", min_length=1, max_length=ID_LENGTH_MAX, pattern=PRINTABLE),
+]
 OptionalUserId = Annotated[
     str | None,
     Query(description="The user whose claim is shown, too.", min_length=1, max_length=ID_LENGTH_MAX, pattern=PRINTABLE),
@@ -120,6 +149,8 @@ UserId = Annotated[
         openapi_examples={"anna": Example(value="anna")},
     ),
 ]
+Limit = Annotated[int, Query(description="How many rows a page has at the most.", ge=1, le=pages.LIMIT_MAX)]
+Cursor = Annotated[str | None, Query(description="Where the page begins: `nextCursor` of the one before it.")]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -134,24 +165,21 @@ IdempotencyKey = Annotated[
 
 # ---------------------------------------------------------------- answers
 
-EVENT_ID: Final = "8c1f3b9e-3f0b-4f5c-9a58-0d8a4f0f6d11"
-MOMENT: Final = "2026-05-01T18:00:00.000Z"
 BOOKING_ID: Final = "f3d4f0a4-0c3e-4e0a-8b0c-5d2d2a1b7e01"
-_event = Event(
+CONCERT: Final = Event(
     EVENT_ID, "The concert", total_tickets=500, lanes=10, stripes=2, created_at=MOMENT, request_fingerprint=""
 )
+BOUNDED: Final = replace(CONCERT, opens_at=OPENS_AT, closes_at=CLOSES_AT, waiting_list_limit=200)
+ANNAS: Final = Booking(EVENT_ID, "anna", BOOKING_ID, claim=1, status=Status.CONFIRMED, booked_at=MOMENT)
+ANNA_WAITS: Final = replace(ANNAS, status=Status.WAITING, booked_at=None, joined_at=MOMENT)
 
+OPENED: Final = EventAnswer.of_new(CONCERT)
+EVENT: Final = EventAnswer.of(Availability(CONCERT, 500, available_tickets=120, waiting_list_count=0))
+CONFIRMED: Final = booking_answer(ANNAS)
+WAITING: Final = booking_answer(ANNA_WAITS, Position(3))
+CANCELLED: Final = booking_answer(replace(ANNAS, status=Status.CANCELLED, cancelled_at=MOMENT))
 
-def _claim(status: Status, **times: str) -> Booking:
-    return Booking(EVENT_ID, "anna", BOOKING_ID, claim=1, status=status, sequence=None, **times)
-
-
-OPENED: Final = EventAnswer.of_new(_event)
-EVENT: Final = EventAnswer.of(Availability(_event, total_tickets=500, available_tickets=120, waiting_list_count=0))
-CONFIRMED: Final = booking_answer(_claim(Status.CONFIRMED, booked_at=MOMENT))
-WAITING: Final = booking_answer(_claim(Status.WAITING, joined_at=MOMENT), Position(3))
-CANCELLED: Final = booking_answer(_claim(Status.CANCELLED, booked_at=MOMENT, cancelled_at=MOMENT))
-
+CLAIM: Final = {"Location": f"Where the claim is: `{location_of(ANNAS)}`."}
 KEPT: Final = {"Cache-Control": "How long it may be kept."}  # of what is the same for everybody
 
 

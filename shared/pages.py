@@ -12,7 +12,17 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from shared import cursor
-from shared.contract import Answer, CancelledAnswer, ConfirmedAnswer, EventPath, Id, WaitingAnswer, Wire, booking_answer
+from shared.contract import (
+    Answer,
+    CancelledAnswer,
+    ConfirmedAnswer,
+    EventPath,
+    Id,
+    Optional,
+    WaitingAnswer,
+    Wire,
+    booking_answer,
+)
 from shared.model import Booking, Claim, Entry, Event, Position, Status
 
 LIMIT_MAX = 100  # rows of a page
@@ -85,22 +95,23 @@ class WaitingListRequest(EventPath):
     cursor: Annotated[tuple[int, int] | None, _cursor_of(int, int)] = None
 
 
-class ConfirmedClaim(ConfirmedAnswer):
+class OfEvent(Answer):
+    """What a claim in a list tells of its event. While a cancelled event is being emptied, claims on it stand still."""
+
+    event_name: str
+    event_cancelled_at: Optional[str] = None
+
+
+class ConfirmedClaim(ConfirmedAnswer, OfEvent):
     """A claim that holds a ticket, and for what."""
 
-    event_name: str
 
-
-class WaitingClaim(WaitingAnswer):
+class WaitingClaim(WaitingAnswer, OfEvent):
     """A claim that holds a place in the waiting list, and for what."""
 
-    event_name: str
 
-
-class CancelledClaim(CancelledAnswer):
-    """A claim that was given up, and for what."""
-
-    event_name: str
+class CancelledClaim(CancelledAnswer, OfEvent):
+    """A claim that was given up, by its user or with the event, and for what."""
 
 
 UserClaim = ConfirmedClaim | WaitingClaim | CancelledClaim
@@ -142,7 +153,12 @@ class EventFacts(Answer):
     name: str
     total_tickets: int
     created_at: str
+    opens_at: str | None
+    closes_at: str | None
+    waiting_list_limit: int | None
     sold_out_at: str | None
+    cancelled_at: str | None
+    emptied_at: str | None
     links: EventLinks
 
 
@@ -196,7 +212,7 @@ class WaitingListPage(Answer):
 
 def _user_claim(event: Event, claim: Claim) -> UserClaim:
     answer = booking_answer(claim.booking, claim.position)
-    return _CLAIMS[claim.booking.status](**dict(answer), event_name=event.name)
+    return _CLAIMS[claim.booking.status](**dict(answer), event_name=event.name, event_cancelled_at=event.cancelled_at)
 
 
 def _event_facts(event: Event) -> EventFacts:
@@ -206,7 +222,12 @@ def _event_facts(event: Event) -> EventFacts:
         name=event.name,
         total_tickets=event.total_tickets,
         created_at=event.created_at,
+        opens_at=event.opens_at,
+        closes_at=event.closes_at,
+        waiting_list_limit=event.waiting_list_limit,
         sold_out_at=event.sold_out_at,
+        cancelled_at=event.cancelled_at,
+        emptied_at=event.emptied_at,
         links=EventLinks(
             status=f"/status/{event.event_id}", bookings=f"{below}/bookings", waiting_list=f"{below}/waiting-list"
         ),

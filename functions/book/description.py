@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from shared import contract, openapi
 from shared.caller import NotYourBooking
-from shared.model import EventNotFound
+from shared.model import EventCancelled, EventNotFound, NotOnSale, WaitingListFull
 
 app = APIGatewayHttpResolver()
 
@@ -23,16 +23,23 @@ ANNA = {"userId": "anna", "eventId": openapi.EVENT_ID}
             "The user has an active claim already: that one, as it is now.",
             contract.BookingAnswer,
             {"confirmed": openapi.CONFIRMED, "waiting": openapi.WAITING},
+            headers=openapi.CLAIM,
         ),
-        201: openapi.Answer("A ticket.", contract.ConfirmedAnswer, {"confirmed": openapi.CONFIRMED}),
+        201: openapi.Answer(
+            "A ticket.", contract.ConfirmedAnswer, {"confirmed": openapi.CONFIRMED}, headers=openapi.CLAIM
+        ),
         202: openapi.Answer(
-            "Sold out: a place in the waiting list.", contract.WaitingAnswer, {"waiting": openapi.WAITING}
+            "Sold out: a place in the waiting list.",
+            contract.WaitingAnswer,
+            {"waiting": openapi.WAITING},
+            headers=openapi.CLAIM,
         ),
     },
-    errors=[*openapi.BODY, NotYourBooking, EventNotFound],
+    errors=[*openapi.BODY, NotYourBooking, EventNotFound, EventCancelled, NotOnSale, WaitingListFull],
 )
 def book(body: Annotated[contract.BookRequest, Body(openapi_examples={"anna": {"value": ANNA}})]) -> None:
     """Book a ticket, or a place in the waiting list.
 
-    For the user themself. Safe to repeat: whoever has an active claim is answered with it.
+    For the user themself. Safe to repeat: whoever has an active claim is answered with it, also when the event is no
+    more on sale, or cancelled.
     """

@@ -1,5 +1,7 @@
 """How GET /status/{eventId} is described."""
 
+from dataclasses import replace
+
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 
 from shared import contract, openapi
@@ -9,6 +11,7 @@ from shared.model import EventNotFound
 
 app = APIGatewayHttpResolver()
 
+CANCELLED = replace(openapi.BOUNDED, cancelled_at=openapi.CLOSES_AT)
 WITH_BOOKING = contract.StatusAnswer(**openapi.EVENT.model_dump(), booking=openapi.CONFIRMED)
 
 
@@ -20,7 +23,7 @@ WITH_BOOKING = contract.StatusAnswer(**openapi.EVENT.model_dump(), booking=opena
         200: openapi.Answer(
             "The event as it is now; with `userId` also `booking`, null for who never booked.",
             contract.StatusAnswer | contract.EventAnswer,
-            {"event": openapi.EVENT, "with userId": WITH_BOOKING},
+            {"event": openapi.EVENT, "with userId": WITH_BOOKING, "cancelled": contract.EventAnswer.of_new(CANCELLED)},
         ),
     },
     errors=[InvalidRequest, NotSignedIn, NotYourBooking, EventNotFound],

@@ -7,9 +7,11 @@ described and never got fails, and so does an answer that is not described.
 
 import http.client
 import json
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from tests.running import RunningOffice, running
 ROUTES = sorted(operations(document()))
 JSON, PAGE = "application/json", "text/html"
 REQUEST_S_MAX = 30.0
+EMPTIED_S_MAX = 60.0  # a cancelled event, by its stream
 # API Gateway's own answers that one machine does not give: it protects nobody from the rest, and its functions answer.
 NOT_HERE = {Kind(route, status, JSON) for route in ROUTES for status in (429, 500, 503)}
 KINDS = sorted({kind for route in ROUTES for kind in kinds(route)} - NOT_HERE)
@@ -128,6 +131,8 @@ def _ask_for_the_rest(visitor: Visitor) -> None:
     visitor.ask("POST /book", by="ben", body=annas)
     visitor.ask("POST /book", body=nowhere)
 
+    _ask_for_lists(visitor, event_id)
+
     visitor.ask("GET /status/{eventId}", eventId=event_id)
     for user in ("anna", "ben", "nobody"):
         visitor.ask("GET /status/{eventId}", by="olga", eventId=event_id, query={"userId": user})
@@ -141,8 +146,59 @@ def _ask_for_the_rest(visitor: Visitor) -> None:
     visitor.ask("POST /cancel", body=nowhere)
     visitor.ask("GET /status/{eventId}", eventId=event_id, query={"userId": "anna"})
 
+    _ask_for_changes(visitor)
     visitor.ask("GET /openapi.json", by=None)
     visitor.ask("GET /docs", by=None)
+
+
+def _ask_for_lists(visitor: Visitor, event_id: str) -> None:
+    """Get pages of lists, with rows and without; a waiting list of one waits for the ticket of another."""
+    for user in ("anna", "ben", "nobody"):
+        visitor.ask("GET /bookings", by=user, query={"userId": user})
+    visitor.ask("GET /bookings", query={"userId": "anna", "eventId": event_id})
+    visitor.ask("GET /bookings", query={"userId": "anna", "eventId": "nowhere"})
+    visitor.ask("GET /bookings", by="ben", query={"userId": "anna"})
+    visitor.ask("GET /events", by="olga")
+    visitor.ask("GET /events")
+    for route in ("GET /events/{eventId}/bookings", "GET /events/{eventId}/waiting-list"):
+        visitor.ask(route, by="olga", eventId=event_id, query={"limit": "1"})
+        visitor.ask(route, by="olga", eventId="nowhere")
+        visitor.ask(route, eventId=event_id)
+
+
+def _ask_for_changes(visitor: Visitor) -> None:
+    """Get what changes of an event and its cancellation answer, and what buyers are answered after them."""
+    concert = {"name": "The concert", "totalTickets": 1}
+    event_id = visitor.ask("POST /initialize", by="olga", body=concert).json()["eventId"]
+    change, cancel = "PATCH /events/{eventId}", "POST /events/{eventId}/cancel"
+    visitor.ask("POST /book", body={"userId": "anna", "eventId": event_id})
+
+    soon, later = "2999-05-02T10:00:00+02:00", "2999-06-01T20:00:00+02:00"
+    wanted = {"totalTickets": 3, "waitingListLimit": 0, "opensAt": soon, "closesAt": later}
+    visitor.ask(change, by="olga", eventId=event_id, body=wanted)
+    answer = visitor.ask("POST /book", by="ben", body={"userId": "ben", "eventId": event_id})
+    assert answer.json()["opensAt"] == "2999-05-02T08:00:00.000Z"
+    visitor.ask("GET /events", by="olga")
+    visitor.ask(change, by="olga", eventId=event_id, body={"opensAt": None, "totalTickets": 2})
+    for user in ("ben", "cleo"):
+        answer = visitor.ask("POST /book", by=user, body={"userId": user, "eventId": event_id})
+    assert answer.json()["waitingListLimit"] == 0
+    visitor.ask(change, by="olga", eventId=event_id, body={"totalTickets": 1})
+    visitor.ask(change, eventId=event_id, body={"totalTickets": 9})
+    visitor.ask(change, by="olga", eventId="nowhere", body={"totalTickets": 9})
+
+    visitor.ask(cancel, eventId=event_id)
+    visitor.ask(cancel, by="olga", eventId="nowhere")
+    answer = visitor.ask(cancel, by="olga", eventId=event_id)
+    until_s = time.monotonic() + EMPTIED_S_MAX
+    while answer.status_code != HTTPStatus.OK:
+        assert time.monotonic() < until_s, "it is never emptied"
+        time.sleep(0.2)
+        answer = visitor.ask(cancel, by="olga", eventId=event_id)
+    visitor.ask("GET /status/{eventId}", eventId=event_id, query={"userId": "anna"})
+    visitor.ask("GET /bookings", query={"userId": "anna"})
+    visitor.ask(change, by="olga", eventId=event_id, body={"totalTickets": 9})
+    visitor.ask("POST /book", by="dora", body={"userId": "dora", "eventId": event_id})
 
 
 def _ask_every_route(visitor: Visitor, way: proxy.Proxy) -> None:
@@ -248,6 +304,7 @@ def test_what_is_described_passes() -> None:
         (STATUS, _answer(200, {**EVENT, "booking": {"status": "CONFIRMED"}})),
         (STATUS, _answer(404, {**PROBLEM, "code": "booking-not-found"}, **AS_PROBLEM)),
         (STATUS, _answer(404, {**PROBLEM, "stack": "inside"}, **AS_PROBLEM)),
+        (STATUS, _answer(404, {**PROBLEM, "totalTickets": 1}, **AS_PROBLEM)),
         (STATUS, _answer(503, {**PROBLEM, "status": 503, "code": "try-again"}, **AS_PROBLEM)),
         ("POST /initialize", _answer(201, EVENT)),
     ],
@@ -261,6 +318,7 @@ def test_what_is_described_passes() -> None:
         "part of an answer",
         "another route's code",
         "another member",
+        "another error's member",
         "no Retry-After",
         "no Location",
     ],

@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from local.template import load
 from scripts import describe
 from scripts.describe import operations
-from shared import contract
+from shared import contract, pages
 from shared.api import PROBLEMS
 from tests.description import reading
 from tests.template.stack import ROOT, deployed
@@ -64,7 +64,7 @@ def _models_read(handler: str) -> dict[str, set[str]]:
 
 def _fields(model: str) -> dict[str, bool]:
     """Return the fields of a model as the wire has them, and whether they must be there."""
-    fields = getattr(contract, model).model_fields
+    fields = getattr(contract if hasattr(contract, model) else pages, model).model_fields
     return {its.alias or name: its.is_required() for name, its in fields.items()}
 
 
@@ -143,7 +143,9 @@ def _document() -> dict[str, Any]:
     answer = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Thing", "title": "Return"}}}}
     parameter = {"schema": {"anyOf": [{"type": "string"}, {"type": "null"}], "description": "what the parameter says"}}
     get = {"parameters": [parameter], "responses": {"200": answer, "404": refusal}}
-    post = {"responses": {"200": answer, "404": json.loads(json.dumps(refusal)), "409": own}}
+    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewThing"}}}}
+    responses = {"200": answer, "404": json.loads(json.dumps(refusal)), "409": own}
+    post = {"requestBody": body, "responses": responses}
     thing = {
         "title": "Thing",
         "properties": {
@@ -151,18 +153,26 @@ def _document() -> dict[str, Any]:
             "title": {"type": "string"},
             "part": {"$ref": "#/components/schemas/Part"},
             "endsAt": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "goneAt": {"anyOf": [{"type": "string"}, {"type": "null"}]},
             "madeAt": {"type": "string"},
         },
-        "required": ["title"],
+        "required": ["title", "goneAt"],
     }
-    schemas = {"Thing": thing, "Unused": {"$ref": "#/components/schemas/Unused"}, "Part": {"type": "object"}}
+    new = {"properties": {"endsAt": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}
+    schemas = {
+        "Thing": thing,
+        "NewThing": new,
+        "Unused": {"$ref": "#/components/schemas/Unused"},
+        "Part": {"type": "object"},
+    }
     return {"paths": {"/things": {"get": get, "post": post}}, "components": {"schemas": schemas}}
 
 
 def test_what_the_merge_leaves_is_made_shorter() -> None:
     """Refusals in common once; no null that no client sends, no made-up title, nothing that is not referred to.
 
-    What has one value only is required, and times are said to be such.
+    What has one value only is required, and times are said to be such. Null is said of bodies, and of what an answer
+    always has.
     """
     tidied = describe.tidied(_document())
     get, post = tidied["paths"]["/things"]["get"], tidied["paths"]["/things"]["post"]
@@ -171,16 +181,20 @@ def test_what_the_merge_leaves_is_made_shorter() -> None:
     assert post["responses"]["409"]["description"] == "other"
     assert tidied["components"]["responses"]["404-gone"]["description"] == "no"
     assert tidied["components"]["schemas"] == {
+        "NewThing": {
+            "properties": {"endsAt": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}}
+        },
         "Part": {"type": "object"},
         "Thing": {
             "properties": {
                 "kind": {"const": "THING"},
                 "title": {"type": "string"},
                 "part": {"$ref": "#/components/schemas/Part"},
-                "endsAt": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
+                "endsAt": {"type": "string", "format": "date-time"},
+                "goneAt": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
                 "madeAt": {"type": "string", "format": "date-time"},
             },
-            "required": ["kind", "title"],
+            "required": ["kind", "title", "goneAt"],
         },
     }
     assert get["responses"]["200"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Thing"}

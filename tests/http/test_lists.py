@@ -222,6 +222,33 @@ def test_more_than_a_request_to_the_database_takes_fits_on_a_page(office: Office
     assert len(rows_of(office.bookings_of("uma"))) == LIMIT
 
 
+def test_a_users_claims_on_a_cancelled_event_say_that_it_is(office: Office) -> None:
+    """At once; each stands until it is cancelled in its turn, as it would be by its user."""
+    event, other = office.opens(tickets=1, name="Opera"), office.opens(tickets=1)
+    other.books("zoe")
+    for user in ("zoe", "abel", "bea"):
+        event.books(user)
+    event.cancels("bea")
+    event.changes(name="Operetta")
+    event.abandons()
+    cancelled_at = event.status().json["cancelledAt"]
+    users = ("zoe", "abel", "bea")
+    before = [rows_of(office.bookings_of(user))[0] for user in users]
+    assert [row["status"] for row in before] == ["CONFIRMED", "WAITING", "CANCELLED"]
+    assert before[1]["position"] == 1
+    event.follows()
+    after = [rows_of(office.bookings_of(user, eventId=event.event_id))[0] for user in users]
+    assert [(row["status"], row["was"]) for row in after] == [
+        ("CANCELLED", "CONFIRMED"),
+        ("CANCELLED", "WAITING"),
+        ("CANCELLED", "WAITING"),
+    ]
+    assert {(row["eventName"], row["eventCancelledAt"]) for row in before + after} == {("Operetta", cancelled_at)}
+    assert [row["cancelledAt"] >= cancelled_at for row in after] == [True, True, False]
+    assert ids(every(of(office, "zoe"))) == [event.event_id, other.event_id]
+    assert "eventCancelledAt" not in rows_of(office.bookings_of("zoe"))[1]
+
+
 # ---------------------------------------------------------------- the events
 
 
@@ -239,7 +266,12 @@ def test_the_events_are_listed_the_newest_first(office: Office) -> None:
             "name": name,
             "totalTickets": tickets,
             "createdAt": status["createdAt"],
+            "opensAt": None,
+            "closesAt": None,
+            "waitingListLimit": None,
             "soldOutAt": row["soldOutAt"],
+            "cancelledAt": None,
+            "emptiedAt": None,
             "links": {
                 "status": f"/status/{event.event_id}",
                 "bookings": f"{below}/bookings",
@@ -248,6 +280,31 @@ def test_the_events_are_listed_the_newest_first(office: Office) -> None:
         }
     assert found[0]["soldOutAt"] is None
     assert found[1]["soldOutAt"] == older.check().event["soldOutAt"]
+
+
+FACTS = ("name", "totalTickets", "opensAt", "closesAt", "waitingListLimit", "soldOutAt", "cancelledAt", "emptiedAt")
+
+
+def _facts(office: Office) -> Row:
+    """Return what the list says of the newest event; what is not set is null."""
+    [row] = rows_of(office.lists_events(limit="1"))
+    return {name: row[name] for name in FACTS}
+
+
+def test_the_list_of_events_shows_what_their_organiser_last_set(office: Office) -> None:
+    """As their status does, at once; what was taken away is null again."""
+    bounds = {"opensAt": "2031-01-01T00:00:00.000Z", "closesAt": "2031-02-01T00:00:00.000Z", "waitingListLimit": 9}
+    event = office.opens(tickets=60, **bounds)
+    assert _facts(office).items() >= bounds.items()
+    event.changes(name="Encore", totalTickets=70, opensAt=None, closesAt="2031-03-01T00:00:00Z")
+    changed = {"name": "Encore", "totalTickets": 70, "opensAt": None, "closesAt": "2031-03-01T00:00:00.000Z"}
+    assert _facts(office).items() >= changed.items()
+    event.abandons()
+    assert (_facts(office)["cancelledAt"] is None, _facts(office)["emptiedAt"]) == (False, None)
+    event.follows()
+    shown = event.status().json
+    assert _facts(office) == {name: shown.get(name) for name in FACTS}
+    assert shown["cancelledAt"] < shown["emptiedAt"]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])
@@ -323,7 +380,10 @@ def test_an_events_bookings_are_listed_with_their_times(office: Office) -> None:
         assert {len(page) for page in found[:-1]} <= {limit}, "only the last page of an unfiltered list is short"
 
 
-@pytest.mark.parametrize("status", ["CONFIRMED", "WAITING", "CANCELLED"])
+STATUSES = ("CONFIRMED", "WAITING", "CANCELLED")
+
+
+@pytest.mark.parametrize("status", STATUSES)
 def test_the_bookings_of_one_status_are_listed(office: Office, status: str) -> None:
     """The door's list, for instance: those who hold a ticket."""
     event = _sold(office)
@@ -398,6 +458,18 @@ def test_who_leaves_between_two_pages_shifts_nobody_out_of_the_list(office: Offi
     assert [(row["userId"], row["position"]) for row in next(found)] == [("user-4", 3), ("user-5", 4)]
     assert [(row["userId"], row["position"]) for row in next(found)] == [("user-6", 5)]
     assert rows_of(event.waiting_list())[0]["position"] == 1
+
+
+def test_the_lists_of_a_cancelled_event_empty_with_it(office: Office) -> None:
+    """Who had booked stays on the list of bookings, with the moment; the waiting list ends."""
+    event = _sold(office)
+    event.abandons()
+    assert [len(flat(walk(event.bookings, limit="100", status=status))) for status in STATUSES] == [120, 2, 8]
+    assert len(rows_of(event.waiting_list())) == 2
+    event.follows()
+    assert [len(flat(walk(event.bookings, limit="100", status=status))) for status in STATUSES] == [0, 0, 130]
+    assert flat(walk(event.bookings, limit="100")) == _as_stored(event.check(drained=True))
+    assert event.waiting_list().json == {"entries": [], "nextCursor": None}
 
 
 # ---------------------------------------------------------------- wrong requests

@@ -219,11 +219,16 @@ def _not_on_sale_is_empty(*_: Any) -> None:
 
 
 def _filters_without_changes() -> Filters:
-    return FILTERS._replace(events=tuple(one for one in FILTERS.events if "cancelledAt" in str(one)))
+    return FILTERS._replace(events=tuple(one for one in FILTERS.events if not _is_of_changes(one)))
 
 
 def _filters_without_cancellations() -> Filters:
-    return FILTERS._replace(events=tuple(one for one in FILTERS.events if "cancelledAt" not in str(one)))
+    return FILTERS._replace(events=tuple(one for one in FILTERS.events if _is_of_changes(one)))
+
+
+def _is_of_changes(pattern: Mapping[str, Any]) -> bool:
+    """Tell the filter of changes, which are of sold-out events, from that of cancellations."""
+    return "soldOutAt" in pattern["dynamodb"]["OldImage"]
 
 
 def _mark_nothing(_event: Event, _lanes: list[Lane], _deadline: Deadline) -> None:
