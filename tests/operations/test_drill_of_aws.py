@@ -535,7 +535,7 @@ def _empty(stage: Stage) -> None:
 def _damaged(stage: Stage, event_id: str) -> Iterator[None]:
     """Let the list of an event begin with a place that is nobody's."""
     key = {"stripeId": items.text(items.stripe_id(event_id, 0)), "sequence": items.number(0)}
-    stage.database.put_item(TableName="WaitingListTable", Item=key)
+    stage.database.put_item(TableName="WaitingListTable", Item=key | {"bookingId": items.text("nobody's")})
     yield
     stage.database.delete_item(TableName="WaitingListTable", Key=key)
 
