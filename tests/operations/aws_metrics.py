@@ -75,17 +75,21 @@ def of_api(answers: Iterable[Answer]) -> Iterator[Datum]:
 def of_tables(exchanges: Iterable[Exchange]) -> Iterator[Datum]:
     """ReadThrottleEvents, WriteThrottleEvents, SystemErrors, TransactionConflict; nothing where there is nothing.
 
-    Throttle events count by table, each table of a request that was refused. SystemErrors are "requests that generate
+    Throttle events count by table, each table of a request that was refused; or, where the answer says that it was an
+    index, by table and index: "the TableName dimension returns the WriteThrottleEvents for the table, but not for any
+    global secondary indexes". SystemErrors are "requests that generate
     an HTTP 500 status code", by table and operation. TransactionConflict counts "rejected item-level requests due to
     transactional conflicts".
     """
     for one in exchanges:
         code = one.answer.get("__type", "").rpartition("#")[2]
-        for table in sorted(set(_tables(one.request))):
-            where = {"TableName": table}
-            if code in THROTTLED:
-                kind = "ReadThrottleEvents" if one.operation in READS else "WriteThrottleEvents"
+        indexes = [_index(reason["resource"]) for reason in one.answer.get("ThrottlingReasons", ())]
+        tables = [{"TableName": table} for table in sorted(set(_tables(one.request)))]
+        if code in THROTTLED:
+            kind = "ReadThrottleEvents" if one.operation in READS else "WriteThrottleEvents"
+            for where in indexes or tables:
                 yield Datum("AWS/DynamoDB", kind, where, 1)
+        for where in tables:
             if one.status >= SERVER_FAULT:
                 yield Datum("AWS/DynamoDB", "SystemErrors", where | {"Operation": one.operation}, 1)
         for item, reason in zip(
@@ -124,6 +128,12 @@ def of_destination(files: Iterable[Body]) -> Iterator[Datum]:
         mapping = {"EventSourceMappingUUID": function + table.removesuffix("Table")}
         count = info["batchSize"]
         yield Datum("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", mapping, count)
+
+
+def _index(arn: str) -> dict[str, str]:
+    """Return the dimensions of an index: its ARN ends with table/TABLE/index/NAME."""
+    _, table, _, name = arn.split("/")
+    return {"TableName": table, "GlobalSecondaryIndexName": name}
 
 
 def _tables(request: Body) -> Iterator[str]:

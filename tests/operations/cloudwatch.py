@@ -128,7 +128,12 @@ def _statistic(stat: Mapping[str, Any], period: Iterable[Datum]) -> float | None
 
 
 def _id(value: Any) -> str:
-    """Return what a !Ref stands for: the stack's name, or a resource's logical id (SAM adds some of its own)."""
+    """Return what a !Ref stands for: the stack's name, or a resource's logical id (SAM adds some of its own).
+
+    What is no !Ref, as the name of an index, stands for itself.
+    """
+    if isinstance(value, str):
+        return value
     return "local" if value["Ref"] == "AWS::StackName" else str(value["Ref"])
 
 

@@ -166,6 +166,16 @@ def throttling(_operation: str, _request: Body) -> Refusal:
     return _refusal(400, "ProvisionedThroughputExceededException")
 
 
+def index_throttling(operation: str, request: Body) -> Refusal | None:
+    """Be an index by user over its limits: it takes no claim."""
+    if operation != "TransactWriteItems" or "BookingsTable" not in {table for table, _ in _items(request)}:
+        return None
+    status, answer = throttling(operation, request)
+    index = "arn:aws:dynamodb:us-east-1:000000000000:table/BookingsTable/index/byUser"
+    reasons = [{"reason": "IndexWriteKeyRangeThroughputExceeded", "resource": index}]
+    return status, answer | {"ThrottlingReasons": reasons}
+
+
 def fault(_operation: str, _request: Body) -> Refusal:
     """Be a DynamoDB that has a fault of its own."""
     return _refusal(500, "InternalServerError")

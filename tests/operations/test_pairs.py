@@ -8,6 +8,7 @@ from shared import telemetry
 from shared.telemetry import NAMESPACE, UNITS, Metric
 from tests.operations.watching import ROOT, RUNBOOK, alarms, own_alarms, sections, template, watched, widgets
 
+INDEX_DIMENSIONS = ["TableName", "GlobalSecondaryIndexName"]
 METRICS_MAX = 10  # of an alarm, by CloudWatch; and as many expressions
 ALARMS = sorted(alarms())
 METRICS = {str(metric) for metric in Metric}
@@ -170,8 +171,18 @@ def test_every_function_is_watched() -> None:
 
 def test_every_table_is_watched() -> None:
     """Throttling both ways, conflicts, and DynamoDB's own faults."""
-    assert _watch("ReadThrottleEvents", "TableName") == {"DatabaseThrottlesAlarm": TABLES}
-    assert _watch("WriteThrottleEvents", "TableName") == {"DatabaseThrottlesAlarm": TABLES}
+    indexes = {
+        (name, index["IndexName"])
+        for name in TABLES
+        for index in RESOURCES[name]["Properties"].get("GlobalSecondaryIndexes", [])
+    }
+    for metric in ("ReadThrottleEvents", "WriteThrottleEvents"):
+        of_tables = [one for one in watched("DatabaseThrottlesAlarm") if one["MetricName"] == metric]
+        assert [len(one["Dimensions"]) for one in of_tables] == [1] * len(TABLES)
+        assert _watch(metric, "TableName")["DatabaseThrottlesAlarm"] == TABLES
+        of_indexes = [one["Dimensions"] for one in watched("IndexThrottlesAlarm") if one["MetricName"] == metric]
+        assert [[one["Name"] for one in each] for each in of_indexes] == [INDEX_DIMENSIONS] * len(indexes)
+        assert {(table["Value"]["Ref"], index["Value"]) for table, index in of_indexes} == indexes
     assert _watch("TransactionConflict", "TableName") == {"ConflictsAlarm": TABLES}
     _filled, query = alarms()["DatabaseFaultsAlarm"]["Metrics"]
     assert set(re.findall(r"'\$\{(\w+)\}'", query["Expression"]["Fn::Sub"])) == TABLES
