@@ -1,5 +1,6 @@
 """Every page leads where it says, and every page is found."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,14 @@ def test_every_page_is_listed_for_its_readers() -> None:
     listed = {str(_from("docs/README.md", link).relative_to(PROJECT)) for link, _ in pages.links("docs/README.md")}
     there = {page for page in pages.PAGES if page.startswith("docs/") and "/decisions/" not in page}
     assert {*there, "docs/decisions"} - {"docs/README.md"} <= listed
+
+
+def test_the_picture_of_the_readme_has_every_function() -> None:
+    """But that which checks a deployment."""
+    [picture] = pages.blocks("README.md", "mermaid")
+    shown = {name.strip() for box in re.findall(r"\w\[([^\[\]]+)\]", picture) for name in re.split(r",|<br/>", box)}
+    rooms = {path.parent.name.replace("_", " ") for path in (PROJECT / "functions").glob("*/app.py")}
+    assert rooms - shown == {"check"}
 
 
 def test_the_first_screen_says_where_to_go() -> None:
