@@ -152,7 +152,8 @@ def _key(value: Mapping[str, str]) -> str:
     ((kind, text),) = value.items()
     if kind == "S":
         return f"S:{text}"
-    return f"N:2{5000 + len(text)}{text:0<{_DIGITS}}"  # whole numbers from 1 on
+    sign, exponent = (2, 5000 + len(text)) if text != "0" else (1, "0000")
+    return f"N:{sign}{exponent}{text:0<{_DIGITS}}"  # whole numbers from 0 on
 
 
 def _bytes(item: Item) -> int:
