@@ -30,8 +30,10 @@ run: .venv/.run node_modules/.engine ## run the ticket office on this machine; A
 	@exec .venv/bin/python -m local $(ARGS)
 
 test: .venv/.dev .venv/.chromium .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator node_modules/.engine ## run all tests; ARGS="-k oversell" chooses
-	@$(if $(ARGS),exec .venv/bin/python -m pytest $(ARGS),:)
-	# In two halves at once, which take about as long: most tests wait more than they compute.
+ifneq ($(ARGS),)
+	@.venv/bin/python -m pytest $(ARGS)
+else
+	@# In two halves at once, which take about as long: most tests wait more than they compute.
 	found=$$(mktemp)
 	.venv/bin/python -m pytest $(BESIDE) >"$$found" 2>&1 & beside=$$!
 	trap 'kill $$beside 2>/dev/null || :; rm -f "$$found"' EXIT
@@ -40,6 +42,7 @@ test: .venv/.dev .venv/.chromium .venv-sam/.sam .venv-lambda/.lambda .venv-emula
 	wait $$beside || failed=1
 	cat "$$found"
 	exit $$failed
+endif
 
 times: .venv/.dev .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator node_modules/.engine ## time the tests, folder by folder, and write it into docs/contributing.md
 	@.venv/bin/python scripts/time_tests.py $(ARGS)
