@@ -213,8 +213,8 @@ def test_an_emptied_event_is_audited_for_a_while(
     for table, item in booking:
         office.database.put_item(TableName=table, Item=item)
     functions.sweep.app.handler({}, Context())
-    found = {(line["event_id"], line["promise"]) for line in log_lines() if line.get("promise")}
-    assert found == {(event.event_id, "P1"), (event.event_id, "O3")}
+    found = {line["promise"] for line in log_lines() if line.get("promise") and line["event_id"] == event.event_id}
+    assert found == {"P1", "O3"}  # other tests may have left what breaks promises
     assert older.event_id not in {line["event_id"] for line in log_lines() if line["message"] == "PromiseViolations"}
     office.events.remove(event)  # its promises are broken
 
