@@ -21,7 +21,6 @@ from itertools import islice
 from shared import dynamodb, events, items, telemetry
 from shared.cancellation import CLAIMS_MAX, cancel_all
 from shared.dynamodb import Deadline
-from shared.items import Item
 from shared.model import Availability, Booking, Event, Lane, now
 from shared.telemetry import Metric
 
@@ -37,16 +36,8 @@ def cancel_event(event_id: str, deadline: Deadline) -> Availability:
     Raises EventNotFound; TryAgain.
     """
     event = events.read_event(event_id, deadline)
-    moment = items.text(now())
-    cancelled = dynamodb.update(
-        deadline,
-        TableName=items.EVENTS,
-        Key=items.event_key(event_id),
-        UpdateExpression="SET cancelledAt = if_not_exists(cancelledAt, :now)",
-        ExpressionAttributeValues={":now": moment},
-        ReturnValues="UPDATED_NEW",
-    )
-    if cancelled["cancelledAt"] == moment:
+    moment = now()
+    if dynamodb.set_once(deadline, items.EVENTS, items.event_key(event_id), "cancelledAt", moment) == moment:
         telemetry.outcome(Metric.EVENT_CANCELLED, event_id=event_id)
     event, lanes = events.read_with_lanes(event, deadline)
     _mark(event, lanes, deadline)
@@ -76,21 +67,12 @@ def _mark(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
 
     The tail of the list comes first: whoever settles reads it before the lanes, and need not try what they refuse.
     """
-    _set_cancelled(event, items.WAITING_LIST, items.tail_key(event), deadline)
+    assert event.cancelled_at is not None, "the event is marked before its parts"
+    dynamodb.set_once(deadline, items.WAITING_LIST, items.tail_key(event), "cancelledAt", event.cancelled_at)
     for lane in lanes:
         if lane.cancelled_at is None:
-            _set_cancelled(event, items.LANES, items.lane_key(event.event_id, lane.number), deadline)
-
-
-def _set_cancelled(event: Event, table: str, key: Item, deadline: Deadline) -> None:
-    assert event.cancelled_at is not None, "the event is marked before its parts"
-    dynamodb.update(
-        deadline,
-        TableName=table,
-        Key=key,
-        UpdateExpression="SET cancelledAt = if_not_exists(cancelledAt, :then)",
-        ExpressionAttributeValues={":then": items.text(event.cancelled_at)},
-    )
+            key = items.lane_key(event.event_id, lane.number)
+            dynamodb.set_once(deadline, items.LANES, key, "cancelledAt", event.cancelled_at)
 
 
 def _cancel_claims(event: Event, deadline: Deadline) -> None:
@@ -116,15 +98,8 @@ def _active_claims(event: Event, lane: int, deadline: Deadline) -> Iterator[Book
 
 
 def _mark_emptied(event: Event, deadline: Deadline) -> None:
-    moment = items.text(now())
-    emptied = dynamodb.update(
-        deadline,
-        TableName=items.EVENTS,
-        Key=items.event_key(event.event_id),
-        UpdateExpression="SET emptiedAt = if_not_exists(emptiedAt, :now)",
-        ExpressionAttributeValues={":now": moment},
-        ReturnValues="UPDATED_NEW",
-    )
-    events.remember(replace(event, emptied_at=str(emptied["emptiedAt"]["S"])))
-    if emptied["emptiedAt"] == moment:
+    moment = now()
+    emptied_at = dynamodb.set_once(deadline, items.EVENTS, items.event_key(event.event_id), "emptiedAt", moment)
+    events.remember(replace(event, emptied_at=emptied_at))
+    if emptied_at == moment:
         telemetry.outcome(Metric.EVENT_EMPTIED, event_id=event.event_id)

@@ -47,6 +47,7 @@ class Inspection:
     available: int  # tickets, and those waiting, when it was done
     waiting: int
     stranded_s: float  # somebody had waited beside a free ticket for so long at least, before it settled
+    is_cancelled: bool  # the event, when it was done: nobody waits for its tickets
     is_changing: bool  # lanes and event differ in tickets or moments of sale: a change is under way, or was given up
 
 
@@ -128,6 +129,7 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
         available=sum(lane.available for lane in after),
         waiting=sum(lane.waiting for lane in after),
         stranded_s=0.0 if event.cancelled_at else stranded_s,
+        is_cancelled=event.cancelled_at is not None,
         is_changing=is_changing(event, after),
     )
 

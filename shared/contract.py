@@ -206,12 +206,7 @@ class EventAnswer(Answer):
             booked_tickets=availability.booked_tickets,
             waiting_list_count=availability.waiting_list_count,
             created_at=event.created_at,
-            opens_at=event.opens_at,
-            closes_at=event.closes_at,
-            waiting_list_limit=event.waiting_list_limit,
-            sold_out_at=event.sold_out_at,
-            cancelled_at=event.cancelled_at,
-            emptied_at=event.emptied_at,
+            **life_of(event),
             **more,
         )
 
@@ -266,6 +261,18 @@ class StatusAnswer(EventAnswer):
     def with_booking(cls, availability: Availability, claim: Claim | None) -> Self:
         """Show an event as it is now, and the claim."""
         return cls.of(availability, booking=booking_answer(claim.booking, claim.position) if claim else None)
+
+
+def life_of(event: Event) -> dict[str, Any]:
+    """Return the bounds of an event's sale, and what has become of the event; None for what is not."""
+    return {
+        "opens_at": event.opens_at,
+        "closes_at": event.closes_at,
+        "waiting_list_limit": event.waiting_list_limit,
+        "sold_out_at": event.sold_out_at,
+        "cancelled_at": event.cancelled_at,
+        "emptied_at": event.emptied_at,
+    }
 
 
 def location_of(booking: Booking) -> str:

@@ -20,7 +20,7 @@ from itertools import count
 from typing import Any, Final, cast
 
 from shared import telemetry
-from shared.items import Item
+from shared.items import Item, text
 from shared.model import TryAgain
 from shared.wire import Client, NoAnswer, RequestFailed
 
@@ -130,6 +130,19 @@ def commit(items: Sequence[TransactItem], deadline: Deadline, *, yields: bool = 
 def update(deadline: Deadline, **request: Any) -> Item:
     """Run an UpdateItem that is safe to repeat; return the attributes that its ReturnValues asks for."""
     return cast(Item, _call("UpdateItem", deadline, request).get("Attributes", {}))
+
+
+def set_once(deadline: Deadline, table: str, key: Item, attribute: str, moment: str) -> str:
+    """Set a moment that is set once, for good; return it, which is an earlier one where it was set already."""
+    there = update(
+        deadline,
+        TableName=table,
+        Key=key,
+        UpdateExpression=f"SET {attribute} = if_not_exists({attribute}, :moment)",
+        ExpressionAttributeValues={":moment": text(moment)},
+        ReturnValues="UPDATED_NEW",
+    )
+    return str(there[attribute]["S"])
 
 
 def get(deadline: Deadline, table: str, key: Item) -> Item | None:

@@ -183,7 +183,7 @@ def to_tail(item: Item) -> Tail:
     """Read the end of a waiting list."""
     return Tail(
         last_sequence=_number(item, "lastSequence"),
-        limit=_number(item, "waitingListLimit") if "waitingListLimit" in item else None,
+        limit=_optional_number(item, "waitingListLimit"),
         cancelled_at=_optional_text(item, "cancelledAt"),
     )
 

@@ -152,8 +152,7 @@ def _claims(keys: list[Item], deadline: Deadline) -> list[tuple[Item, Event, Boo
 
 
 def _named(event: Event, booking: Booking, deadline: Deadline) -> NamedClaim:
-    position = waiting_list.position_of(event, booking, deadline) if booking.status is Status.WAITING else None
-    return NamedClaim(event, Claim(booking, position))
+    return NamedClaim(event, waiting_list.standing(event, booking, deadline))
 
 
 def _on_lane(event: Event, lane: int, last_user: str, status: Status | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from shared import cancellation as cancelling
 from shared import claims, events, items, sale, telemetry, waiting_list
 from shared.claims import NewClaim
 from shared.dynamodb import Deadline, get_all
-from shared.model import Availability, Booking, Claim, Event, EventCancelled, Status, TryAgain
+from shared.model import Availability, Booking, Claim, EventCancelled, TryAgain
 from shared.settle import settle
 from shared.telemetry import Metric
 
@@ -28,7 +28,7 @@ def book(event_id: str, user_id: str, deadline: Deadline) -> Claim:
         events.remember(replace(event, cancelled_at=refusal.cancelled_at))  # for good: whoever asks next costs one read
         raise
     if not claim.is_mine(booking):
-        return _standing(event, booking, deadline)
+        return waiting_list.standing(event, booking, deadline)
     _report(booking)
     return _first_answer(claim, booking, deadline)
 
@@ -51,7 +51,7 @@ def status(event_id: str, user_id: str | None, deadline: Deadline) -> tuple[Avai
     event, lanes = events.found_with_lanes(found)
     availability = events.availability(event, lanes)
     bookings = found.get(items.BOOKINGS, [])
-    return availability, _standing(event, items.to_booking(bookings[0]), deadline) if bookings else None
+    return availability, waiting_list.standing(event, items.to_booking(bookings[0]), deadline) if bookings else None
 
 
 def _claimed(claim: NewClaim, deadline: Deadline) -> Booking:
@@ -69,18 +69,13 @@ def _first_answer(claim: NewClaim, booking: Booking, deadline: Deadline) -> Clai
     That way a ticket which came back while nobody waited is booked in one request. (Right after a long list was emptied
     its front may be taken for what it was, and the stream's hint does it.)
     """
-    answer = _standing(claim.event, booking, deadline, is_new=True)
+    answer = waiting_list.standing(claim.event, booking, deadline, is_new=True)
     if answer.position is None or answer.position.value > 1:
         return answer
     with suppress(TryAgain):  # the stream has the hint, too
         settle(claim.event, deadline, promotions_max=1, fruitless_max=FRUITLESS_MAX)
     booking = claims.read_booking(claim.event, claim.user_id, deadline) or booking
-    return _standing(claim.event, booking, deadline, is_new=True)
-
-
-def _standing(event: Event, booking: Booking, deadline: Deadline, is_new: bool = False) -> Claim:
-    position = waiting_list.position_of(event, booking, deadline) if booking.status is Status.WAITING else None
-    return Claim(booking, position, is_new)
+    return waiting_list.standing(claim.event, booking, deadline, is_new=True)
 
 
 def _report(booking: Booking) -> None:

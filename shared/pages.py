@@ -22,6 +22,7 @@ from shared.contract import (
     WaitingAnswer,
     Wire,
     booking_answer,
+    life_of,
 )
 from shared.model import Booking, Claim, Entry, Event, Position, Status
 
@@ -222,12 +223,7 @@ def _event_facts(event: Event) -> EventFacts:
         name=event.name,
         total_tickets=event.total_tickets,
         created_at=event.created_at,
-        opens_at=event.opens_at,
-        closes_at=event.closes_at,
-        waiting_list_limit=event.waiting_list_limit,
-        sold_out_at=event.sold_out_at,
-        cancelled_at=event.cancelled_at,
-        emptied_at=event.emptied_at,
+        **life_of(event),
         links=EventLinks(
             status=f"/status/{event.event_id}", bookings=f"{below}/bookings", waiting_list=f"{below}/waiting-list"
         ),

@@ -115,12 +115,11 @@ def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
             event = events.read_event(event_id, deadline)
             seen = audit.audit(event, deadline)
             audit.report(event, seen)
-            is_cancelled = events.read_event(event_id, deadline).cancelled_at  # as the audit has left it in mind
         except Exception:  # noqa: BLE001  # as above
             logger.exception("not audited")
             return {Metric.EVENTS_NOT_SWEPT: 1}
-    if is_cancelled:
-        return {Metric.EVENTS_SWEPT: 1}  # nobody waits for its tickets
+    if seen.is_cancelled:
+        return {Metric.EVENTS_SWEPT: 1}
     return {
         Metric.EVENTS_SWEPT: 1,
         Metric.AVAILABLE_TICKETS: seen.available,

@@ -51,26 +51,14 @@ def close(event: Event, lanes: list[Lane], deadline: Deadline) -> Event:
     The order matters: who reads that the event is sold out joins the waiting list, so no lane may sell then.
     It is safe to repeat and to stop anywhere, by anyone: every step sets what is not set.
     """
-    moment = {":now": items.text(now())}
+    moment = now()
     for lane in lanes:
         if lane.is_open:
-            dynamodb.update(
-                deadline,
-                TableName=items.LANES,
-                Key=items.lane_key(event.event_id, lane.number),
-                UpdateExpression="SET closedAt = if_not_exists(closedAt, :now)",
-                ExpressionAttributeValues=moment,
-            )
-    sold_out = dynamodb.update(
-        deadline,
-        TableName=items.EVENTS,
-        Key=items.event_key(event.event_id),
-        UpdateExpression="SET soldOutAt = if_not_exists(soldOutAt, :now)",
-        ExpressionAttributeValues=moment,
-        ReturnValues="UPDATED_NEW",
-    )
-    sold_out_at = str(sold_out["soldOutAt"]["S"])
-    if sold_out["soldOutAt"] == moment[":now"]:
+            key = items.lane_key(event.event_id, lane.number)
+            dynamodb.set_once(deadline, items.LANES, key, "closedAt", moment)
+    key = items.event_key(event.event_id)
+    sold_out_at = dynamodb.set_once(deadline, items.EVENTS, key, "soldOutAt", moment)
+    if sold_out_at == moment:
         telemetry.outcome(telemetry.Metric.SOLD_OUT, event_id=event.event_id)
     return events.remember(replace(event, sold_out_at=sold_out_at))
 

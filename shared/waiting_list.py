@@ -16,7 +16,7 @@ from shared import dynamodb, items, limit, window
 from shared.claims import NewClaim, read_booking, standing_or_raise
 from shared.dynamodb import Deadline, TransactItem
 from shared.memory import keep
-from shared.model import POSITION_EXACT_MAX, Booking, Entry, Event, Position, Tail
+from shared.model import POSITION_EXACT_MAX, Booking, Claim, Entry, Event, Position, Status, Tail
 
 FRONT_AGE_MAX_S = 1.0  # for so long a warm function takes the front of a list for what it was
 FRONTS_MAX = 1_000  # lists whose front a warm function keeps in mind
@@ -76,6 +76,12 @@ def position_of(event: Event, booking: Booking, deadline: Deadline) -> Position:
         front = _Front(ahead[0].sequence, ahead[-1].sequence, time.monotonic())
         keep(_fronts, event.event_id, front, FRONTS_MAX)
     return Position(mine - front.first + 1, is_estimate=True)
+
+
+def standing(event: Event, booking: Booking, deadline: Deadline, is_new: bool = False) -> Claim:
+    """Return where a booking stands, which of one that waits is its position. Raises TryAgain."""
+    position = position_of(event, booking, deadline) if booking.status is Status.WAITING else None
+    return Claim(booking, position, is_new)
 
 
 def last_drawn(event: Event, deadline: Deadline) -> int:

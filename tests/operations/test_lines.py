@@ -128,7 +128,9 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
     _forges(office, event, 1)
     sweeps()  # hands out the ticket to nobody: it is one too many
     _forges(office, event, -1)
-    monkeypatch.setattr(audit, "audit", lambda *_: audit.Inspection(None, 0, 0, stranded_s=0.0, is_changing=True))
+    monkeypatch.setattr(
+        audit, "audit", lambda *_: audit.Inspection(None, 0, 0, stranded_s=0.0, is_cancelled=False, is_changing=True)
+    )
     sweeps()
     event.abandons()
     set_lanes(office, event, "many")

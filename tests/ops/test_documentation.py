@@ -10,11 +10,12 @@ import pytest
 import ops.audit
 from local import batches
 from tests.conftest import LogLines
+from tests.docs import pages
 from tests.office import Office
-from tests.ops.commands import PROJECT, Commands
+from tests.ops.commands import Commands
 from tests.ops.test_redrive import record
 
-PAGE = (PROJECT / "docs" / "operations-tools.md").read_text("utf-8")
+PAGE = "docs/operations-tools.md"
 COMMAND = ".venv/bin/python -m ops "
 MASKS = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "ID"),
@@ -23,23 +24,15 @@ MASKS = (
 
 
 def shown() -> list[tuple[str, str]]:
-    """Return each command of the page, with the output shown below it."""
-    found: list[tuple[str, str]] = []
-    for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL):
-        for line in block.splitlines(keepends=True):
-            if line.startswith("$ "):
-                assert line.startswith(f"$ {COMMAND}")
-                found.append((line.strip().removeprefix(f"$ {COMMAND}"), ""))
-            else:
-                found[-1] = (found[-1][0], found[-1][1] + line)
-    return found
+    """Return each command of the page, without what all begin with, and the output shown below it."""
+    found = pages.shown(PAGE)
+    assert all(line.startswith(COMMAND) for line, _ in found)
+    return [(line.removeprefix(COMMAND), output) for line, output in found]
 
 
 def masked(text: str) -> str:
     """Return an output without what differs from run to run."""
-    for pattern, name in MASKS:
-        text = pattern.sub(name, text)
-    return text
+    return pages.masked(text, MASKS)
 
 
 def test_every_example_of_the_page_is_the_real_output(
