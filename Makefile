@@ -8,7 +8,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-PYTHON ?= python3
+PYTHON ?= $(shell scripts/python)
 ARGS ?=
 # Folders of tests that run beside all others, so that two processors have the same to do.
 BESIDE := tests/proof tests/operations tests/ops tests/protocol
@@ -103,7 +103,7 @@ clean: ## remove what the other targets made, but not the data in .local
 # $(call new-environment,DIR): with the Python at hand, which must be new enough.
 define new-environment
 @$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "python3 is " + sys.version.split()[0] + ", 3.11 or newer is needed: make PYTHON=...")'
-echo "Making $(1)"
+echo "Making $(1) with $$($(PYTHON) --version)"
 $(PYTHON) -m venv --clear $(1)
 endef
 

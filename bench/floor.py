@@ -1,8 +1,11 @@
-"""The floor: bare boto3 clients against an engine alone, with the same requests and nothing around them.
+"""The floor and the ceiling: what an engine alone does, with the same requests and no web around them.
 
-As many processes as the office has workers. What the office does per second, divided by this, is what the HTTP
-server and the handlers leave of it. It may be more than 1: the office does not use boto3's client
-(docs/decisions/0006).
+The floor is what bare boto3 clients reach, in as many processes as the office has workers. What the office does per
+second, divided by this, is what the HTTP server and the handlers leave of it. It may be more than 1: the office does
+not use boto3's client (docs/decisions/0006).
+
+The ceiling is what the functions' own code reaches, called in enough processes to keep the engine busy. No server that
+puts HTTP before them can do more on this engine.
 """
 
 import multiprocessing
@@ -17,7 +20,13 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.handlers import generate_idempotent_uuid
 
+from shared import dynamodb, office
+from shared.dynamodb import Deadline
+from shared.model import REQUEST_BUDGET_S
+from shared.wire import Client
+
 USERS_MAX = 100_000  # of one process: more than it can serve
+CEILING_PROCESSES = 6  # while some wait for the engine, others prepare what they ask next
 
 Act = Callable[[Any, str, int, str], object]  # with a client: event, lanes, user
 
@@ -28,7 +37,7 @@ _ON_SALE = "(attribute_not_exists(opensAt) OR opensAt <= :now) AND (attribute_no
 
 def per_second(act: Act, endpoint: str, event_id: str, users: Sequence[Iterable[str]], seconds: float) -> float:
     """Do this with bare clients, each in a process for its users, one after the other; return the rate."""
-    with multiprocessing.get_context("fork").Pool(len(users)) as pool:
+    with multiprocessing.get_context("fork").Pool(len(users), _with_own_connection) as pool:
         arguments = [(act, endpoint, event_id, own, seconds) for own in users]
         return sum(pool.starmap(_for_a_while, arguments, chunksize=1))
 
@@ -113,6 +122,20 @@ def status(client: Any, event_id: str, lanes: int, _user: str) -> None:
     _lanes(client, event_id, lanes, {"EventsTable": {"Keys": [_event(event_id)], "ConsistentRead": True}})
 
 
+def office_book(_client: Any, event_id: str, _lanes: int, user: str) -> None:
+    """Book, or join, as functions/book does."""
+    office.book(event_id, user, Deadline.after(REQUEST_BUDGET_S))
+
+
+def office_status(_client: Any, event_id: str, _lanes: int, _user: str) -> None:
+    """Count what is left, as functions/status does."""
+    office.status(event_id, None, Deadline.after(REQUEST_BUDGET_S))
+
+
+def _with_own_connection() -> None:
+    dynamodb.client = Client.of_environment()
+
+
 def _for_a_while(act: Act, endpoint: str, event_id: str, users: Iterable[str], seconds: float) -> float:
     client = _client(endpoint)
     lanes = int(client.get_item(TableName="EventsTable", Key=_event(event_id))["Item"]["lanes"]["N"])
@@ -189,6 +212,7 @@ def _booking(event_id: str, lanes: int, user: str, status: str, facts: Any) -> A
         "bookingId": {"S": str(uuid.uuid4())},
         "claim": _ONE,
         "status": {"S": status},
+        "claimedAt": _MOMENT,
         **facts,
     }
     return {

@@ -5,7 +5,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -49,7 +49,7 @@ def book(run: Run) -> Iterator[Row]:
         found = run.office.check_drained(event_id, PROMOTED_WITHIN_S)
         assert len(found.confirmed) == measured.statuses[201]
         rows.append(row)
-    yield from _with_floor(run, rows, floor.book, partial(_floors_event, ONE_TICKET_EACH))
+    yield from _with_floor(run, rows, floor.book, partial(_floors_event, ONE_TICKET_EACH), floor.office_book)
 
 
 def join(run: Run) -> Iterator[Row]:
@@ -58,7 +58,7 @@ def join(run: Run) -> Iterator[Row]:
     row, measured = _loaded(run, "join, 64 in flight", 64, partial(_bookings, event_id))
     found = run.office.check_drained(event_id, PROMOTED_WITHIN_S)
     assert len(found.waiting) == measured.statuses[202]
-    yield from _with_floor(run, [row], floor.join, _floors_empty_list)
+    yield from _with_floor(run, [row], floor.join, _floors_empty_list, floor.office_book)
 
 
 def cancel(run: Run) -> Iterator[Row]:
@@ -89,7 +89,7 @@ def status(run: Run) -> Iterator[Row]:
         reads = partial(_forever, load.get(f"/status/{event_id}"))
         row, _ = _loaded(run, f"status of {lanes} lane{'s' * (lanes > 1)}, 64 in flight", 64, reads)
         promises.check(run.office.database(), event_id)
-        yield from _with_floor(run, [row], floor.status, partial(_floors_event, tickets))
+        yield from _with_floor(run, [row], floor.status, partial(_floors_event, tickets), floor.office_status)
 
 
 def mix(run: Run) -> Iterator[Row]:
@@ -123,20 +123,31 @@ def _loaded(run: Run, section: str, in_flight: int, requests: Requests) -> tuple
     return row, measured
 
 
-def _with_floor(run: Run, rows: list[Row], act: floor.Act, opened: Callable[[], str]) -> Iterator[Row]:
-    """Yield the rows with their ratio to the floor, and the floor, whose traces keep the promises, too.
+def _with_floor(
+    run: Run, rows: list[Row], act: floor.Act, opened: Callable[[], str], own: floor.Act | None = None
+) -> Iterator[Row]:
+    """Yield the rows with their ratio to the floor, the floor, and for what has one the ceiling.
 
-    It has an engine of its own, with its data on disk as the office has: no feeder reads along.
+    Both have an engine of their own, with its data on disk as the office has: no feeder reads along. Their traces keep
+    the promises, too.
     """
-    with tempfile.TemporaryDirectory() as data, around.office_on(Path(data)) as client:
-        event_id = opened()
-        holders = [f"user-{n}" for n in range(STORM_USERS)] if act is floor.cancel else None
-        users = [holders[n :: run.workers] if holders else floor.new_users(n) for n in range(run.workers)]
-        rate = floor.per_second(act, client.meta.endpoint_url, event_id, users, run.seconds)
-        promises.check(client, event_id)
+    holders = [f"user-{n}" for n in range(STORM_USERS)] if act is floor.cancel else None
+    users = [holders[n :: run.workers] if holders else floor.new_users(n) for n in range(run.workers)]
+    rate = _alone(run, act, opened, users)
     for row in rows:
         yield row | {"ratio": row["per_second"] / rate}
     yield {"section": f"floor of {rows[-1]['section']}", "per_second": rate, "note": "bare boto3, engine alone"}
+    if own:
+        rate = _alone(run, own, opened, [floor.new_users(n) for n in range(floor.CEILING_PROCESSES)])
+        yield {"section": f"ceiling of {rows[-1]['section']}", "per_second": rate, "note": "no HTTP, engine alone"}
+
+
+def _alone(run: Run, act: floor.Act, opened: Callable[[], str], users: list[Iterable[str]]) -> float:
+    with tempfile.TemporaryDirectory() as data, around.office_on(Path(data)) as client:
+        event_id = opened()
+        rate = floor.per_second(act, client.meta.endpoint_url, event_id, users, run.seconds)
+        promises.check(client, event_id)
+    return rate
 
 
 def _floors_event(tickets: int, bookers: int = 0) -> str:

@@ -5,7 +5,7 @@ condition names the number, a request that arrives late finds its number gone by
 """
 
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from shared import dynamodb, items
 from shared.dynamodb import Deadline, Refused, TransactItem
@@ -91,9 +91,11 @@ class NewClaim:
         """Tell whether this request made that booking."""
         return booking.booking_id == self.booking_id
 
-    def _booking(self, status: Status, **facts: object) -> Booking:
-        booking = Booking(self.event.event_id, self.user_id, self.booking_id, self.number, status)
-        return replace(booking, **facts)  # type: ignore[arg-type]  # facts are fields of Booking
+    def _booking(
+        self, status: Status, sequence: int | None = None, booked_at: str | None = None, joined_at: str | None = None
+    ) -> Booking:
+        event_id = self.event.event_id
+        return Booking(event_id, self.user_id, self.booking_id, self.number, status, sequence, booked_at, joined_at)
 
 
 def standing_or_raise(claim: NewClaim, refusal: TicketOfficeError, deadline: Deadline) -> Booking:

@@ -4,7 +4,6 @@ Nothing below the functions knows them; the promoter and the sweep never import 
 """
 
 import re
-import unicodedata
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from urllib.parse import quote, urlencode
@@ -30,10 +29,11 @@ from shared.model import (
 # RFC 3339, of the years that are written everywhere alike, and without its leap seconds, which no clock of ours has.
 _DAY, _TIME = "[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?"
 _MOMENT: Final = f"^{_DAY}T{_TIME}(Z|[+-][0-9]{{2}}:[0-9]{{2}})$"
+_CONTROL: Final = re.compile(r"[\u0000-\u001f\u007f-\u009f]")  # Unicode's category Cc
 
 
 def _printable(value: str) -> str:
-    if any(unicodedata.category(character) == "Cc" for character in value):
+    if _CONTROL.search(value):
         raise PydanticCustomError("control_character", "must not contain control characters")
     return value
 

@@ -5,18 +5,39 @@ from it, so that outcome and count can never differ.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
+import json
 import os
 import time
 from collections.abc import Mapping
 from enum import StrEnum
+from logging import LogRecord
 from typing import Any, Final
 
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.logging.formatter import RESERVED_LOG_ATTRS, LambdaPowertoolsFormatter
 
 NAMESPACE = "TicketOffice"
 STACK = os.environ.get("STACK", "none")  # whose metrics these are, where several stacks live in one account
 
-logger = Logger(location=None)  # every line comes from this file; the message tells more
+
+class Formatter(LambdaPowertoolsFormatter):
+    """Powertools' own, with a shorter way to the same line for nearly all of them: those without an exception."""
+
+    _RESERVED: Final = frozenset(RESERVED_LOG_ATTRS)
+    _encode = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":")).encode
+
+    def format(self, record: LogRecord) -> str:
+        """Write a line: its own keys, those of the invocation, and what came with it, which goes before them."""
+        if record.exc_info or record.args:
+            return super().format(record)
+        own = {"level": record.levelname, "message": record.msg, "timestamp": self.formatTime(record)}
+        facts = {name: value for name, value in vars(record).items() if name not in self._RESERVED}
+        trace_id = {"xray_trace_id": self._get_latest_trace_id()}
+        line = self.log_format | own | facts | trace_id
+        return self._encode({name: value for name, value in line.items() if value is not None})
+
+
+logger = Logger(location=None, logger_formatter=Formatter())
 
 
 class Metric(StrEnum):
