@@ -1,0 +1,49 @@
+"""A log line that takes the shorter way says what powertools' own formatter would say of it, in the same order."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
+
+from shared.telemetry import Formatter
+
+KEYS: dict[str, Any] = {"service": "ticket-office", "sampling_rate": None, "cold_start": False, "event_id": "e-1"}
+FACTS: dict[str, Any] = {"user_id": "Zoë", "booking_id": None, "_aws": {"Timestamp": 1}, "BookingConfirmed": 1}
+
+
+def lines(record: logging.LogRecord) -> tuple[str, str]:
+    """Write a record both ways."""
+    ours, theirs = Formatter(), LambdaPowertoolsFormatter()
+    for formatter in (ours, theirs):
+        formatter.append_keys(location=None, **KEYS)
+    return ours.format(record), theirs.format(record)
+
+
+def record_of(message: str, facts: dict[str, Any], **more: Any) -> logging.LogRecord:
+    """Make a record as a logger makes it."""
+    return logging.getLogger("any").makeRecord(
+        "any", logging.INFO, "a.py", 1, message, more.get("args", ()), more.get("exc_info"), "f", facts
+    )
+
+
+@pytest.mark.parametrize("facts", [{}, FACTS, {"event_id": "another"}])
+@pytest.mark.parametrize("trace", ["", "Root=1-5f;Parent=a;Sampled=1"])
+def test_a_line_is_powertools_own(facts: dict[str, Any], trace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the letter: with keys of the invocation, facts that go before them, and what is not there left out."""
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
+    ours, theirs = lines(record_of("BookingConfirmed", facts))
+    assert ours == theirs
+    assert json.loads(ours)["event_id"] == facts.get("event_id", "e-1")
+
+
+def test_an_exception_and_arguments_go_powertools_way() -> None:
+    """With the stack, and with what the message leaves open filled in."""
+    ours, theirs = lines(record_of("%s of %d", {}, args=("one", 2)))
+    assert ours == theirs
+    assert json.loads(ours)["message"] == "one of 2"
+    error = ValueError("no such ticket")
+    ours, theirs = lines(record_of("InternalError", FACTS, exc_info=(ValueError, error, None)))
+    assert ours == theirs
+    assert json.loads(ours)["exception_name"] == "ValueError"
