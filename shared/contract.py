@@ -6,7 +6,7 @@ Nothing below the functions knows them; the promoter and the sweep never import 
 import re
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
@@ -277,7 +277,7 @@ def life_of(event: Event) -> dict[str, Any]:
 
 def location_of(booking: Booking) -> str:
     """Return where a user's claim on an event is."""
-    return "/bookings?" + urlencode({"userId": booking.user_id, "eventId": booking.event_id}, quote_via=quote)
+    return f"/bookings?userId={quote(booking.user_id, safe='')}&eventId={quote(booking.event_id, safe='')}"
 
 
 def booking_answer(booking: Booking, position: Position | None = None) -> BookingAnswer:
