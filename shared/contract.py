@@ -4,10 +4,9 @@ Nothing below the functions knows them; the promoter and the sweep never import 
 """
 
 import re
-import unicodedata
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
@@ -31,9 +30,12 @@ from shared.model import (
 _DAY, _TIME = "[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?"
 _MOMENT: Final = f"^{_DAY}T{_TIME}(Z|[+-][0-9]{{2}}:[0-9]{{2}})$"
 
+_CONTROLS: Final = r"\u0000-\u001f\u007f-\u009f"  # control characters: Unicode's category Cc
+_CONTROL: Final = re.compile(f"[{_CONTROLS}]")
+
 
 def _printable(value: str) -> str:
-    if any(unicodedata.category(character) == "Cc" for character in value):
+    if _CONTROL.search(value):
         raise PydanticCustomError("control_character", "must not contain control characters")
     return value
 
@@ -70,8 +72,8 @@ def _to_moment(value: object) -> object:
 
 
 # As the description has them; what holds them is above, for a pattern tells nobody what is wrong.
-PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]+$"  # no control characters: Unicode's category Cc
-_NOT_BLANK = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+PRINTABLE = f"^[^{_CONTROLS}]+$"
+_NOT_BLANK = rf"^[^{_CONTROLS}]*[^\s{_CONTROLS}][^{_CONTROLS}]*$"
 _Text = Annotated[str, Field(min_length=1, max_length=ID_LENGTH_MAX, pattern=PRINTABLE)]
 
 Id = Annotated[str, BeforeValidator(_to_id, json_schema_input_type=_Text | int)]
@@ -277,7 +279,7 @@ def life_of(event: Event) -> dict[str, Any]:
 
 def location_of(booking: Booking) -> str:
     """Return where a user's claim on an event is."""
-    return "/bookings?" + urlencode({"userId": booking.user_id, "eventId": booking.event_id}, quote_via=quote)
+    return f"/bookings?userId={quote(booking.user_id, safe='')}&eventId={quote(booking.event_id, safe='')}"
 
 
 def booking_answer(booking: Booking, position: Position | None = None) -> BookingAnswer:
