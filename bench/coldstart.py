@@ -63,7 +63,6 @@ IMPORTS = {
     "httptools": "import httptools",
     "powertools' Logger": "import aws_lambda_powertools",
     "the certificates to trust, and shared/dynamodb.py": "import shared.dynamodb",
-    "powertools' resolver": "import aws_lambda_powertools.event_handler",
     "pydantic": "from pydantic import BaseModel, Field",
     "the models of requests and answers": "import shared.contract",
     "the rest": "import functions.book.app",
