@@ -127,7 +127,7 @@ class Request:
         return key
 
     def header(self, name: str) -> str | None:
-        """Return a header. API Gateway writes names in lower case, `sam local` as they please it."""
+        """Return a header; `name` is in lower case, as API Gateway writes it, which `sam local` does not."""
         headers = self._payload.get("headers") or {}
         return next((value for key, value in headers.items() if key.lower() == name), None)
 
