@@ -1,21 +1,20 @@
 """The edge of the office: HTTP requests in, answers out, and the one table of errors.
 
-Bodies are read and validated here. The resolver's own validation is not used: it looks at the content type, which
-the contract does not.
+A function has one route, and API Gateway has found it: no router stands behind the router (docs/decisions/0013). Both
+sides are of format 2.0:
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
 
 import base64
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
-from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
+from pydantic_core import ValidationError, from_json
 
 from shared import telemetry
 from shared.caller import Caller, NotSignedIn, NotYourBooking, OrganisersOnly
-from shared.contract import EventPath
 from shared.model import (
     BODY_BYTES_MAX,
     IDEMPOTENCY_KEY_LENGTH_MAX,
@@ -33,7 +32,10 @@ from shared.model import (
     WaitingListFull,
 )
 
-Model = TypeVar("Model", bound=BaseModel)
+if TYPE_CHECKING:  # who reads and answers with models has loaded it: what describes the office has not
+    from pydantic import BaseModel
+
+Model = TypeVar("Model", bound="BaseModel")
 
 PROBLEM_TYPE = "urn:ticket-office:problem:"
 
@@ -87,120 +89,126 @@ PROBLEMS: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
 }
 
 
-def resolver() -> APIGatewayHttpResolver:
-    """Return a resolver that answers every error as problem+json."""
-    app = APIGatewayHttpResolver()
+class Answer(TypedDict):
+    """What API Gateway takes for an answer."""
 
-    @app.exception_handler(Exception)  # type: ignore[untyped-decorator]  # powertools leaves it untyped
-    def on_error(error: Exception) -> Response[str]:
-        return _problem(app, error)
+    statusCode: int
+    headers: Mapping[str, str]
+    body: str
+    isBase64Encoded: bool
 
-    @app.not_found
-    def on_not_found(_error: Exception) -> Response[str]:
-        # A function has one route, and API Gateway sends it nothing else. What does not match the resolver's idea
-        # of it is an {eventId} with characters that no event's id has, or that no id may have.
+
+class Request:
+    """What API Gateway hands over of a request."""
+
+    __slots__ = ("_payload",)
+
+    def __init__(self, payload: Mapping[str, Any]) -> None:
+        self._payload = payload
+
+    @property
+    def route(self) -> str:
+        """Return the route as the template has it: "GET /docs"."""
+        route: str = self._payload["routeKey"]
+        return route
+
+    @property
+    def caller(self) -> Caller:
+        """Return who asks."""
+        return Caller.of(self._payload["requestContext"])
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """Read the Idempotency-Key header: 1 to IDEMPOTENCY_KEY_LENGTH_MAX characters. Raises InvalidRequest."""
+        key = self.header("idempotency-key")
+        if key is not None and not 1 <= len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX:
+            detail = f"must have 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} characters"
+            raise InvalidRequest([{"field": "Idempotency-Key", "detail": detail}])
+        return key
+
+    def header(self, name: str) -> str | None:
+        """Return a header; `name` is in lower case, as API Gateway writes it, which `sam local` does not."""
+        headers = self._payload.get("headers") or {}
+        return next((value for key, value in headers.items() if key.lower() == name), None)
+
+    def body_as(self, model: type[Model]) -> Model:
+        """Read the body, whatever type it says it has. Raises MalformedJson; BodyTooLarge; InvalidRequest."""
         try:
-            _validated(app.current_event.path_parameters, EventPath)
-        except InvalidRequest as error:
-            return _problem(app, error)
-        return _problem(app, EventNotFound(app.current_event.path))
-
-    return app
-
-
-def handler_of(app: APIGatewayHttpResolver) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """Return the Lambda handler of a resolver; its logs carry the request id that errors show."""
-
-    @telemetry.logger.inject_lambda_context(correlation_id_path="requestContext.requestId", clear_state=True)
-    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        return app.resolve(event, context)
-
-    return handler
-
-
-def body_as(app: APIGatewayHttpResolver, model: type[Model]) -> Model:
-    """Read the body. Raises MalformedJson; BodyTooLarge; InvalidRequest."""
-    try:
-        fields = from_json(_body(app), allow_inf_nan=False)
-    except ValueError:
-        raise MalformedJson from None
-    if not isinstance(fields, dict):
-        raise MalformedJson
-    return _validated(fields, model)
-
-
-def parameters_as(app: APIGatewayHttpResolver, model: type[Model]) -> Model:
-    """Read the parameters of path and query together; no name may be in both. Raises InvalidRequest."""
-    path, query = app.current_event.path_parameters, app.current_event.query_string_parameters
-    if twice := sorted(path.keys() & query.keys()):
-        raise InvalidRequest([{"field": name, "detail": "is in the path already"} for name in twice])
-    return _validated(path | query, model)
-
-
-def idempotency_key(app: APIGatewayHttpResolver) -> str | None:
-    """Read the Idempotency-Key header: 1 to IDEMPOTENCY_KEY_LENGTH_MAX characters. Raises InvalidRequest."""
-    key = app.current_event.headers.get("idempotency-key")
-    if key is not None and not 1 <= len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX:
-        detail = f"must have 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} characters"
-        raise InvalidRequest([{"field": "Idempotency-Key", "detail": detail}])
-    return key
-
-
-def caller(app: APIGatewayHttpResolver) -> Caller:
-    """Return who asks."""
-    return Caller.of(app.current_event.raw_event["requestContext"])
-
-
-def answer(status_code: int, model: BaseModel, headers: Mapping[str, str] | None = None) -> Response[str]:
-    """Return a JSON answer. What is left changes all the time, so nobody may keep it."""
-    return Response(
-        status_code=status_code,
-        content_type="application/json",
-        body=model.model_dump_json(by_alias=True),
-        headers={"Cache-Control": "no-store", **(headers or {})},
-    )
-
-
-def _body(app: APIGatewayHttpResolver) -> bytes:
-    """Return the body's bytes; the size is that of what the client sent, before base64."""
-    payload = app.current_event.raw_event
-    body: str = payload.get("body") or ""
-    if payload.get("isBase64Encoded"):
-        if len(body) > 2 * BODY_BYTES_MAX:
-            raise BodyTooLarge
-        try:
-            raw = base64.b64decode(body, validate=True)
-        except ValueError:  # binascii.Error is one; text that is not ASCII is another
+            fields = from_json(self._body(), allow_inf_nan=False)
+        except ValueError:  # no JSON, no base64, or no UTF-8: a lone surrogate
             raise MalformedJson from None
-    else:
-        raw = body.encode("utf-8", "surrogatepass")  # lone surrogates are then refused as the invalid UTF-8 they are
-    if len(raw) > BODY_BYTES_MAX:
-        raise BodyTooLarge
-    return raw
+        if not isinstance(fields, dict):
+            raise MalformedJson
+        return _validated(fields, model)
+
+    def parameters_as(self, model: type[Model]) -> Model:
+        """Read the parameters of path and query together; no name may be in both. Raises InvalidRequest."""
+        path = self._payload.get("pathParameters") or {}
+        query = self._payload.get("queryStringParameters") or {}
+        if twice := sorted(path.keys() & query.keys()):
+            raise InvalidRequest([{"field": name, "detail": "is in the path already"} for name in twice])
+        return _validated(path | query, model)
+
+    def _body(self) -> bytes:
+        """Return the body's bytes; their number is that of what the client sent. Raises BodyTooLarge; ValueError."""
+        body: str = self._payload.get("body") or ""
+        if self._payload.get("isBase64Encoded"):
+            if len(body) > 2 * BODY_BYTES_MAX:
+                raise BodyTooLarge
+            raw = base64.b64decode(body, validate=True)
+        else:
+            raw = body.encode()
+        if len(raw) > BODY_BYTES_MAX:
+            raise BodyTooLarge
+        return raw
+
+
+def handler(function: Callable[[Request], Answer]) -> Callable[[dict[str, Any], Any], Answer]:
+    """Make a Lambda handler of a function: what it raises is answered, and its logs carry the id that errors show."""
+
+    @telemetry.logger.inject_lambda_context(clear_state=True)
+    @wraps(function)
+    def handle(payload: dict[str, Any], _context: Any) -> Answer:
+        telemetry.logger.set_correlation_id(payload["requestContext"]["requestId"])
+        try:
+            return function(Request(payload))
+        except Exception as error:  # noqa: BLE001  # the last of PROBLEMS is for what nobody expected
+            return _problem(error, payload)
+
+    return handle
+
+
+def answer(status: int, model: "BaseModel", headers: Mapping[str, str] | None = None) -> Answer:
+    """Return a JSON answer. What is left changes all the time, so nobody may keep it."""
+    return {
+        "statusCode": status,
+        "headers": {"Cache-Control": "no-store", **(headers or {}), "Content-Type": "application/json"},
+        "body": model.model_dump_json(by_alias=True),
+        "isBase64Encoded": False,
+    }
 
 
 def _validated(fields: Mapping[str, Any], model: type[Model]) -> Model:
     """Read fields; what is logged from here on says which event the request is about, if it names one."""
     try:
-        request = model.model_validate(fields)
+        asked = model.model_validate(fields)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_context=False, include_input=False)
         raise InvalidRequest(
             [{"field": ".".join(map(str, one["loc"])), "detail": one["msg"]} for one in wrong]
         ) from None
-    if event_id := getattr(request, "event_id", None):
+    if event_id := getattr(asked, "event_id", None):
         telemetry.logger.append_keys(event_id=event_id)  # the handler's clear_state takes it off again
-    return request
+    return asked
 
 
-def _problem(app: APIGatewayHttpResolver, error: Exception) -> Response[str]:
+def _problem(error: Exception, payload: Mapping[str, Any]) -> Answer:
     """Answer an error as RFC 9457 has it; what nobody expected shows no detail, the log has it."""
-    status_code, code, title = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
-    payload = app.current_event.raw_event
+    status, code, title = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
     problem = {
         "type": PROBLEM_TYPE + code,
         "title": title,
-        "status": status_code,
+        "status": status,
         "detail": error.detail if isinstance(error, TicketOfficeError) else "Something went wrong on our side.",
         "instance": payload["rawPath"],
         "code": code,
@@ -208,14 +216,12 @@ def _problem(app: APIGatewayHttpResolver, error: Exception) -> Response[str]:
     }
     if isinstance(error, TicketOfficeError):
         problem |= error.facts
-    headers = {"Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store", "Content-Type": "application/problem+json"}
     if isinstance(error, NotSignedIn):
         headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 wants it with every 401
     if isinstance(error, TryAgain):
         headers["Retry-After"] = str(RETRY_AFTER_S)
         telemetry.outcome(telemetry.Metric.TRY_AGAIN, cause=error.cause)
-    if status_code == PROBLEMS[Exception][0]:
+    if status == PROBLEMS[Exception][0]:
         telemetry.internal_error(error)
-    return Response(
-        status_code=status_code, content_type="application/problem+json", body=json.dumps(problem), headers=headers
-    )
+    return {"statusCode": status, "headers": headers, "body": json.dumps(problem), "isBase64Encoded": False}

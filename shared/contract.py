@@ -31,6 +31,9 @@ _DAY, _TIME = "[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-5][0-9](
 _MOMENT: Final = f"^{_DAY}T{_TIME}(Z|[+-][0-9]{{2}}:[0-9]{{2}})$"
 _CONTROL: Final = re.compile(r"[\u0000-\u001f\u007f-\u009f]")  # Unicode's category Cc
 
+_CONTROLS: Final = r"\u0000-\u001f\u007f-\u009f"  # control characters: Unicode's category Cc
+_CONTROL: Final = re.compile(f"[{_CONTROLS}]")
+
 
 def _printable(value: str) -> str:
     if _CONTROL.search(value):
@@ -70,8 +73,8 @@ def _to_moment(value: object) -> object:
 
 
 # As the description has them; what holds them is above, for a pattern tells nobody what is wrong.
-PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]+$"  # no control characters: Unicode's category Cc
-_NOT_BLANK = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+PRINTABLE = f"^[^{_CONTROLS}]+$"
+_NOT_BLANK = rf"^[^{_CONTROLS}]*[^\s{_CONTROLS}][^{_CONTROLS}]*$"
 _Text = Annotated[str, Field(min_length=1, max_length=ID_LENGTH_MAX, pattern=PRINTABLE)]
 
 Id = Annotated[str, BeforeValidator(_to_id, json_schema_input_type=_Text | int)]

@@ -26,6 +26,9 @@ _OK = 200
 _RECEIVE_BYTES = 65_536
 _CONTENT_TYPE: Final = "application/x-amz-json-1.0"
 
+# Requests are made here, and hold no circles to look for: that and an encoder for each take a quarter more.
+to_json: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
 
 class RequestFailed(Exception):
     """DynamoDB's answer is an error.
@@ -78,7 +81,7 @@ class Client:
 
         Raises RequestFailed; NoAnswer.
         """
-        body = json.dumps(request, separators=(",", ":")).encode()
+        body = to_json(request).encode()
         own = {"content-type": _CONTENT_TYPE, "x-amz-target": f"DynamoDB_20120810.{operation}"}
         headers = self._signer.headers(body, own)
         try:

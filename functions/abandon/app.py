@@ -1,24 +1,18 @@
 """POST /events/{eventId}/cancel: cancel an event, for good."""
 
-from aws_lambda_powertools.event_handler import Response
-
 from shared import abandonment, api, contract
+from shared.api import Answer, Request
 from shared.dynamodb import Deadline
 from shared.model import REQUEST_BUDGET_S
 
-app = api.resolver()
 
-
-@app.post("/events/<event_id>/cancel")
-def cancel(**_path: str) -> Response[str]:
+@api.handler
+def handler(request: Request) -> Answer:
     """Cancel the event and answer with it; repeating it gets the same `cancelledAt`.
 
     200 when every claim on it is cancelled, 202 while that is being done.
     """
-    api.caller(app).must_organise()
-    path = api.parameters_as(app, contract.EventPath)
-    availability = abandonment.cancel_event(path.event_id, Deadline.after(REQUEST_BUDGET_S))
+    request.caller.must_organise()
+    event_id = request.parameters_as(contract.EventPath).event_id
+    availability = abandonment.cancel_event(event_id, Deadline.after(REQUEST_BUDGET_S))
     return api.answer(200 if availability.event.emptied_at else 202, contract.EventAnswer.of(availability))
-
-
-handler = api.handler_of(app)

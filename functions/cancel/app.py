@@ -1,21 +1,15 @@
 """POST /cancel: give a ticket back, or leave the waiting list."""
 
-from aws_lambda_powertools.event_handler import Response
-
 from shared import api, contract, office
+from shared.api import Answer, Request
 from shared.dynamodb import Deadline
 from shared.model import REQUEST_BUDGET_S
 
-app = api.resolver()
 
-
-@app.post("/cancel")
-def cancel() -> Response[str]:
+@api.handler
+def handler(request: Request) -> Answer:
     """Cancel the user's booking; repeating it gets the same answer."""
-    request = api.body_as(app, contract.CancelRequest)
-    api.caller(app).must_be(request.user_id)
-    booking = office.cancel(request.event_id, request.user_id, request.booking_id, Deadline.after(REQUEST_BUDGET_S))
+    asked = request.body_as(contract.CancelRequest)
+    request.caller.must_be(asked.user_id)
+    booking = office.cancel(asked.event_id, asked.user_id, asked.booking_id, Deadline.after(REQUEST_BUDGET_S))
     return api.answer(200, contract.booking_answer(booking))
-
-
-handler = api.handler_of(app)

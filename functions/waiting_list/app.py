@@ -1,24 +1,18 @@
 """GET /events/{eventId}/waiting-list: who waits, for organisers."""
 
-from aws_lambda_powertools.event_handler import Response
-
 from shared import api, listing, pages
+from shared.api import Answer, Request
 from shared.dynamodb import Deadline
 from shared.events import read_event
 from shared.model import REQUEST_BUDGET_S
 
-app = api.resolver()
 
-
-@app.get("/events/<event_id>/waiting-list")
-def waiting_list(**_path: str) -> Response[str]:
+@api.handler
+def handler(request: Request) -> Answer:
     """Answer with a page of the waiting list, in its order."""
-    api.caller(app).must_organise()
-    request = api.parameters_as(app, pages.WaitingListRequest)
+    request.caller.must_organise()
+    asked = request.parameters_as(pages.WaitingListRequest)
     deadline = Deadline.after(REQUEST_BUDGET_S)
-    event = read_event(request.event_id, deadline)
-    page = listing.waiting_for(event, request.limit, request.cursor, deadline)
-    return api.answer(200, pages.WaitingListPage.of(request, *page))
-
-
-handler = api.handler_of(app)
+    event = read_event(asked.event_id, deadline)
+    page = listing.waiting_for(event, asked.limit, asked.cursor, deadline)
+    return api.answer(200, pages.WaitingListPage.of(asked, *page))

@@ -1,5 +1,6 @@
 """How long the built functions take to start, beside what most functions do: make boto3's client."""
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +34,14 @@ def test_a_function_that_does_not_start_is_no_figure(build: Path, tmp_path: Path
     broken = Artifact.of("BookFunction", build)
     with pytest.raises(RuntimeError, match="did not start"):
         coldstart.start(replace(broken, layer=tmp_path), tmp_path / "log")
+
+
+def test_what_is_imported_is_the_artifacts(build: Path, tmp_path: Path) -> None:
+    """And not what the repository holds under the same names."""
+    book = Artifact.of("BookFunction", build)
+    assert min(coldstart.import_times_ms(book).values()) > 0
+    with pytest.raises(subprocess.CalledProcessError):
+        coldstart.import_times_ms(replace(book, layer=tmp_path))
 
 
 def test_the_sizes_are_those_of_the_artifacts(build: Path) -> None:

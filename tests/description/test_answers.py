@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 import functions.describe.app
+from functions.describe.page import DOCUMENTS
 from local import engine, issuer
 from local.gateway import BODY_BYTES_MAX as GATEWAY_BODY_BYTES_MAX
 from scripts.describe import operations
@@ -225,11 +226,10 @@ def _ask_every_route(visitor: Visitor, way: proxy.Proxy) -> None:
 def _ask_what_describes(visitor: Visitor) -> None:
     """Let the description and the page be broken, which no request can do to them."""
     with pytest.MonkeyPatch.context() as broken:
-        for name in ("description", "html"):
-            broken.setattr(functions.describe.page, name, lambda: 1 / 0)
-        for path in ("/openapi.json", "/docs"):
-            answer = call(functions.describe.app, path=path)
-            visitor.note(f"GET {path}", httpx.Response(answer.status, headers=answer.headers, text=answer.text))
+        for route in DOCUMENTS:
+            broken.setitem(DOCUMENTS, route, lambda: 1 / 0)
+            answer = call(functions.describe.app, path=route.removeprefix("GET "))
+            visitor.note(route, httpx.Response(answer.status, headers=answer.headers, text=answer.text))
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ def _models_read(handler: str) -> dict[str, set[str]]:
     source = (ROOT / f"{handler.rpartition('.')[0].replace('.', '/')}.py").read_text(encoding="utf-8")
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in found:
-            model = node.args[1]
+            (model,) = node.args
             assert isinstance(model, ast.Attribute)
             found[node.func.attr].add(model.attr)
     return found

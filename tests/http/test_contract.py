@@ -2,19 +2,26 @@
 
 import base64
 import json
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+import functions.abandon.app
 import functions.book.app
+import functions.bookings.app
 import functions.cancel.app
+import functions.change.app
+import functions.event_bookings.app
+import functions.events.app
 import functions.initialize.app
 import functions.status.app
+import functions.waiting_list.app
 from shared import dynamodb, model
 from shared.model import BODY_BYTES_MAX, TryAgain
 from tests.conftest import LogLines
-from tests.gateway import Answer, call, organiser
+from tests.gateway import Answer, Context, call, organiser
 from tests.office import Office
 
 BOOK, CANCEL, INITIALIZE, STATUS = (
@@ -24,6 +31,8 @@ BOOK, CANCEL, INITIALIZE, STATUS = (
     functions.status.app,
 )
 POSTS = [INITIALIZE, BOOK, CANCEL]
+ORGANISERS = [functions.abandon.app, functions.change.app, functions.event_bookings.app, functions.waiting_list.app]
+ROOT = Path(__file__).resolve().parents[2]
 CONCERT = {"name": "The concert", "totalTickets": 5}
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
@@ -284,6 +293,19 @@ def test_an_unknown_event_is_404(event_id: str) -> None:
     assert_problem(call(CANCEL, {"userId": "anna", "eventId": event_id}), 404, "event-not-found")
 
 
+@pytest.mark.parametrize("event_id", ["no-such-event", "a#0", 'a"b', "a/b", "\\", "𝄞", "\ufffd", "a\nb", "x" * 129])
+@pytest.mark.parametrize("function", ORGANISERS)
+def test_an_odd_id_opens_no_door(function: ModuleType, event_id: str) -> None:
+    """Who may ask comes first, then what an organiser asks for is not there, or is no id: whatever it looks like."""
+    body = {"name": "Other"} if function is functions.change.app else None
+    assert_problem(call(function, body, event_id=event_id, claims={"sub": "anna"}), 403, "organisers-only")
+    answer = call(function, body, event_id=event_id, claims=organiser("olga"))
+    if event_id in {"a\nb", "x" * 129}:
+        assert_problem(answer, 422, "invalid-request")
+    else:
+        assert_problem(answer, 404, "event-not-found")
+
+
 @pytest.mark.parametrize(
     "query", [{"userId": ""}, {"userId": "x" * 129}, {"userId": "a\u0000b"}, {"user": "anna"}, {"user_id": "anna"}]
 )
@@ -329,7 +351,7 @@ def test_no_body_is_400(function: ModuleType) -> None:
     assert_problem(call(function), 400, "malformed-json")
 
 
-@pytest.mark.parametrize("raw", ["%%%", "YQ", "ü", base64.b64encode(b"\xff\xfe{}").decode(), ""])
+@pytest.mark.parametrize("raw", ["%%%", "YQ", "ü", base64.b64encode(b"\xff\xfe{}").decode(), "", "e30=%", "\ud800"])
 def test_a_base64_body_that_is_no_utf8_json_is_400(raw: str) -> None:
     """API Gateway encodes what is not text."""
     assert_problem(call(BOOK, raw=raw, base64=True), 400, "malformed-json")
@@ -349,6 +371,31 @@ def test_the_content_type_is_not_looked_at(office: Office, content_type: str) ->
     assert call(BOOK, body, headers={"content-type": content_type}).status == 201
 
 
+@pytest.mark.parametrize("name", ["Idempotency-Key", "idempotency-key", "IDEMPOTENCY-KEY"])
+def test_a_header_has_its_name_in_any_case(name: str) -> None:
+    """API Gateway writes them small, `sam local` does not."""
+    assert_problem(call(INITIALIZE, CONCERT, headers={name: ""}), 422, "invalid-request")
+
+
+@pytest.mark.parametrize("left_out", ["headers", "queryStringParameters", "pathParameters", "body", "isBase64Encoded"])
+@pytest.mark.parametrize("is_null", [False, True])
+def test_a_payload_leaves_out_what_a_request_does_not_have(left_out: str, is_null: bool) -> None:
+    """Or says null: both are a request without it."""
+    for function, status in (
+        (functions.events.app, 200),
+        (functions.bookings.app, 422 if left_out == "queryStringParameters" else 200),
+        (INITIALIZE, 400 if left_out == "body" else 201),
+        (functions.waiting_list.app, 422 if left_out == "pathParameters" else 404),
+    ):
+        room = function.__name__.split(".")[1]
+        payload = json.loads((ROOT / "events" / f"{room}.json").read_text())
+        payload["requestContext"]["authorizer"]["jwt"]["claims"] |= organiser("ada")
+        if "pathParameters" in payload:
+            payload["pathParameters"] = {"eventId": "nowhere"}
+        payload.pop(left_out, None)
+        assert function.handler(payload | ({left_out: None} if is_null else {}), Context())["statusCode"] == status
+
+
 @pytest.mark.parametrize("encoded", [False, True])
 @pytest.mark.parametrize("function", POSTS)
 def test_a_body_over_10_kb_is_413(function: ModuleType, encoded: bool) -> None:
@@ -356,6 +403,7 @@ def test_a_body_over_10_kb_is_413(function: ModuleType, encoded: bool) -> None:
     for size in (BODY_BYTES_MAX + 1, 50 * BODY_BYTES_MAX):
         raw = base64.b64encode(b" " * size).decode() if encoded else " " * size
         assert_problem(call(function, raw=raw, base64=encoded), 413, "body-too-large")
+    assert_problem(call(function, raw="%" * 50 * BODY_BYTES_MAX, base64=encoded), 413, "body-too-large")
 
 
 @pytest.mark.parametrize("encoded", [False, True])

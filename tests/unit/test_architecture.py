@@ -25,6 +25,7 @@ TRACING, WIRE, SIGNING = "shared.tracing", "shared.wire", "shared.signing"
 CURSOR = "shared.cursor"
 EDGE = {"shared.api", "shared.caller", "shared.contract", "shared.pages"}  # HTTP: what is above the protocol
 DESCRIPTION = "shared.openapi"  # of HTTP; no request is served with it
+ROUTER = "aws_lambda_powertools.event_handler"
 ALLOWED = {
     MODEL: set(),
     ITEMS: {MODEL},
@@ -119,17 +120,25 @@ def test_a_library_has_one_door(library: str, importers: set[str]) -> None:
     assert {module for module in SHARED if library in map(_package, _imports(_file(module)))} <= importers
 
 
-@pytest.mark.parametrize("function", ["promote", "sweep"])
+@pytest.mark.parametrize("function", ["announce", "follow", "promote", "sweep"])
 def test_what_needs_no_http_does_not_load_it(function: str) -> None:
-    """The promoter and the sweep start without pydantic (150 ms) and the resolver (130 ms)."""
+    """Those who read streams, and the sweep, start without pydantic (150 ms)."""
     loaded = _loaded_by(f"functions.{function}.app")
-    assert "shared.promotion" in loaded
-    assert not {"pydantic", "pydantic_core", "aws_lambda_powertools.event_handler", *EDGE} & loaded
+    assert "shared.telemetry" in loaded
+    assert not {"pydantic", "pydantic_core", *EDGE} & loaded
+
+
+def test_what_needs_no_models_does_not_load_them() -> None:
+    """What describes the office answers requests, and has read its answers from files."""
+    loaded = _loaded_by("functions.describe.app")
+    assert "shared.api" in loaded
+    assert not {"pydantic", "shared.contract", "shared.pages"} & loaded
 
 
 def test_what_needs_http_loads_it() -> None:
-    """The control of the test above: what is looked for is found where it is."""
-    assert {"pydantic", "aws_lambda_powertools.event_handler", "shared.api"} <= _loaded_by("functions.book.app")
+    """The control of the tests above: what is looked for is found where it is."""
+    assert {"pydantic", "pydantic_core", "shared.api", "shared.contract"} <= _loaded_by("functions.book.app")
+    assert "shared.pages" in _loaded_by("functions.events.app")
 
 
 @pytest.mark.parametrize("function", [path.parent.name for path in HANDLERS])
@@ -141,19 +150,16 @@ def test_the_sdk_is_loaded_by_the_check_only(function: str) -> None:
 
 
 @pytest.mark.parametrize("function", [path.parent.name for path in HANDLERS])
-def test_no_function_loads_what_describes_it(function: str) -> None:
-    """OpenAPI is for those who write the description: a cold start does not pay for it."""
+def test_no_function_loads_a_router_or_what_describes_it(function: str) -> None:
+    """API Gateway is the router, and OpenAPI is for those who write the description: no cold start pays for them."""
     loaded = _loaded_by(f"functions.{function}.app")
-    assert (
-        not {DESCRIPTION, f"functions.{function}.description", "aws_lambda_powertools.event_handler.openapi.params"}
-        & loaded
-    )
+    assert "aws_lambda_powertools" in loaded
+    assert not {DESCRIPTION, f"functions.{function}.description", ROUTER} & loaded
 
 
 def test_what_describes_loads_openapi() -> None:
     """The control of the test above: those are its names."""
-    loaded = _loaded_by("functions.book.description")
-    assert {DESCRIPTION, "aws_lambda_powertools.event_handler.openapi.params"} <= loaded
+    assert {DESCRIPTION, "functions.book.description", ROUTER} <= _loaded_by("functions.book.description")
 
 
 def _loaded_by(module: str) -> set[str]:
