@@ -29,7 +29,6 @@ from shared.model import (
 # RFC 3339, of the years that are written everywhere alike, and without its leap seconds, which no clock of ours has.
 _DAY, _TIME = "[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?"
 _MOMENT: Final = f"^{_DAY}T{_TIME}(Z|[+-][0-9]{{2}}:[0-9]{{2}})$"
-_CONTROL: Final = re.compile(r"[\u0000-\u001f\u007f-\u009f]")  # Unicode's category Cc
 
 _CONTROLS: Final = r"\u0000-\u001f\u007f-\u009f"  # control characters: Unicode's category Cc
 _CONTROL: Final = re.compile(f"[{_CONTROLS}]")
