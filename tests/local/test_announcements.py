@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,21 +88,12 @@ def test_what_is_kept_is_for_its_owner_only(tmp_path: Path) -> None:
 def client(tmp_path: Path) -> Iterator[Any]:
     """Yield an SDK's client of a bus that keeps its lines in tmp_path/kept."""
     (tmp_path / "kept").mkdir()
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = bus.server(listening, tmp_path / "kept")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
     make: Any = boto3.client
     config = Config(retries={"total_max_attempts": 1})
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    try:
+    with bus.running(tmp_path / "kept") as url:
         client = make("events", endpoint_url=url, config=config)
         yield client
         client.close()
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def entry(**more: Any) -> dict[str, Any]:
@@ -149,6 +139,38 @@ def test_more_than_eventbridge_takes_is_refused_as_a_whole(client: Any, tmp_path
     with pytest.raises(ClientError, match="ValidationException"):
         client.put_events(Entries=entries)
     assert everything(tmp_path / "kept") == []
+
+
+def test_an_answer_comes_in_one_piece(tmp_path: Path) -> None:
+    """The second of two would wait until the client's kernel has acknowledged the first, 40 ms later."""
+    body = json.dumps({"Entries": [entry()]}).encode()
+    head = b"POST / HTTP/1.1\r\nx-amz-target: AWSEvents.PutEvents\r\ncontent-length: %d\r\n\r\n" % len(body)
+    with bus.running(tmp_path) as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
+        for _ in range(2):  # on one connection
+            client.sendall(head)
+            client.sendall(body)
+            answer_head, _, answer = client.recv(65_536).partition(b"\r\n\r\n")
+            assert answer_head.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert json.loads(answer)["FailedEntryCount"] == 0
+        client.sendall(head.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n") + body)
+        assert client.recv(65_536)
+        assert not client.recv(65_536)
+    assert len(everything(tmp_path)) == 3
+
+
+def test_nobody_waits_for_a_request_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that is silent, sends more than any request has, or what is no HTTP, is left."""
+    monkeypatch.setattr(bus, "_IDLE_S_MAX", 0.2)
+    head = b"POST / HTTP/1.1\r\nx-amz-target: AWSEvents.PutEvents\r\ncontent-length: 9999999\r\n\r\n"
+    with bus.running(tmp_path) as url:
+        for sent in (b"", head, head + b" " * 600_000, b"garbage\r\n\r\n"):
+            with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=5) as client:
+                client.sendall(sent)
+                try:
+                    assert not client.recv(1)
+                except ConnectionResetError:  # it was left with something unread
+                    assert len(sent) > len(head)
+    assert everything(tmp_path) == []
 
 
 def test_nothing_else_of_eventbridge_is_here(client: Any) -> None:
