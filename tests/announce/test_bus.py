@@ -94,6 +94,7 @@ def test_a_batch_is_announced_in_order_ten_at_a_time(fake: FakeBus, log_lines: L
     assert announce(records) == []
     assert [len(call) for call in fake.calls] == [10, 10, 3]
     assert fake.taken == ids(23)
+    assert fake.calls[0][0]["Time"] == 1777658400  # the moment of the booking, in the seconds that the SDK sends
     assert [line["Announced"] for line in log_lines() if "Announced" in line] == [23]
 
 

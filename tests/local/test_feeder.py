@@ -16,10 +16,10 @@ from local.checkpoint import Checkpoint
 from local.database import Database
 from local.engine import Engine
 from local.errors import StartError
-from local.feeder import AWAY_S_MAX, AWAY_S_MIN, IDLE_S_AWS, STREAMS, Feeder
+from local.feeder import AWAY_S_MAX, AWAY_S_MIN, IDLE_S_AWS, IDLE_S_LOCAL, STREAMS, Feeder
 from local.runtime import Runtime
 from local.template import Function, Stream, System, Table
-from shared.wire import DYNAMODB, NoAnswer, RequestFailed, Service
+from shared.wire import DYNAMODB, READ_TIMEOUT_S, NoAnswer, RequestFailed, Service
 
 TABLE = Table(
     "Things",
@@ -424,10 +424,25 @@ def test_a_function_that_changes_its_records_changes_its_copy_only(bench: Bench)
 def test_streams_have_a_host_of_their_own_on_aws(
     monkeypatch: pytest.MonkeyPatch, endpoint: str, service: Service, host: str
 ) -> None:
-    """Another database has all at one address."""
+    """Another database has all at one address. Both have more time for an answer than a request of a user's has."""
     for name, value in Database.at(endpoint).environment.items():
         monkeypatch.setenv(name, value)
-    assert Database.at(endpoint).wire(service).connection._host == host  # noqa: SLF001
+    connection = Database.at(endpoint).wire(service).connection
+    assert connection._host == host  # noqa: SLF001
+    assert connection.read_timeout_s > READ_TIMEOUT_S
+
+
+@pytest.mark.parametrize(
+    ("window_s", "is_real", "idle_s"),
+    [(0, False, IDLE_S_LOCAL), (0, True, IDLE_S_AWS), (1, False, IDLE_S_AWS)],
+)
+def test_an_idle_stream_is_read_so_often(tmp_path: Path, window_s: int, is_real: bool, idle_s: float) -> None:
+    """On AWS as Lambda does; on one machine sooner, but for a mapping that waits for fuller batches anyway."""
+    stream = FakeStream()
+    stream.is_real = is_real
+    stream.add("shard-1", None, open_=True)
+    feeder = Bench(cast("Database", stream), tmp_path).feeder(Promoter(), replace(STREAM, window_s=window_s))
+    assert feeder.turn() == pytest.approx(idle_s, abs=0.04)
 
 
 @pytest.mark.parametrize(
