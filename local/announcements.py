@@ -22,20 +22,21 @@ class Writer:
     def __init__(self, folder: Path) -> None:
         """Go on after the last whole line: a writer that was killed may have left half of one."""
         self._folder = folder
-        self._start, path = (_files(folder) or [(0, _path(folder, 0))])[-1]
-        if path.exists():
-            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+        self._start, self._path = (_files(folder) or [(0, _path(folder, 0))])[-1]
+        self._size = self._path.read_bytes().rfind(b"\n") + 1 if self._path.exists() else 0
+        if self._path.exists():
+            os.truncate(self._path, self._size)
 
     def append(self, lines: Sequence[bytes]) -> None:
         """Write lines, each without its end; when this returns they are read, also after this process was killed."""
-        path = _path(self._folder, self._start)
-        if path.exists() and path.stat().st_size >= FILE_BYTES_MAX:
-            self._start += path.stat().st_size
-            path = _path(self._folder, self._start)
-        with open(path, "ab", opener=_private) as file:
+        if self._size >= FILE_BYTES_MAX:
+            for _, old in _files(self._folder)[: 1 - FILES_MAX]:
+                old.unlink()
+            self._start += self._size
+            self._path = _path(self._folder, self._start)
+        with open(self._path, "ab", opener=_private) as file:
             file.write(b"".join(line + b"\n" for line in lines))
-        for _, old in _files(self._folder)[:-FILES_MAX]:
-            old.unlink()
+            self._size = file.tell()
 
 
 def end(folder: Path) -> int:

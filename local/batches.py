@@ -3,7 +3,8 @@
 https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html and
 https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
 
-    read -> filter -> [ batch | batch | ... ]   the first is invoked until it is done or given up
+    read -> filter -> [ batch | batch | ... ]   the first is invoked until it is done or given up; the last one waits
+                        |                       for more until it is full or its window is over
                         |
                         +- all succeeded: next batch
                         +- failed from record n on: those before n are done; n and later are tried again
@@ -12,6 +13,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
 """
 
 import json
+import math
 import time
 import uuid
 from collections import deque
@@ -35,6 +37,7 @@ Invoke = Callable[[list[Record]], Any]  # raises what the function raises
 class _Batch:
     records: list[Record]
     through: str  # the position after it: later than its last record where filtered ones follow
+    due_s: float = 0.0  # on the monotonic clock: when it is invoked, full or not
     invocations: int = 0
     raised: bool = False
 
@@ -62,18 +65,31 @@ class Batches:
 
     @property
     def empty(self) -> bool:
-        """Say that nothing waits: more may be read."""
+        """Say that nothing waits."""
         return not self._pending
+
+    @property
+    def due_s(self) -> float:
+        """The moment on the monotonic clock to `advance`; until then more may be read."""
+        if not self._pending:
+            return math.inf
+        first = self._pending[0]
+        return 0.0 if len(first.records) >= self.stream.batch_size else first.due_s
 
     def add(self, records: Sequence[Record]) -> None:
         """Take records that were read, in order; those that no filter passes are done with at once."""
         if not records:
             return
         wanted = [record for record in records if patterns.matches(self.stream.patterns, record)]
-        size = self.stream.batch_size
+        size, due_s = self.stream.batch_size, time.monotonic() + self.stream.window_s
+        if self._pending:  # what waits is one batch that is not full, and was not invoked yet
+            there = self._pending[0].records
+            missing = size - len(there)
+            there += wanted[:missing]
+            wanted = wanted[missing:]
         for start in range(0, len(wanted), size):
             batch = wanted[start : start + size]
-            self._pending.append(_Batch(batch, sequence(batch[-1])))
+            self._pending.append(_Batch(batch, sequence(batch[-1]), due_s))
         last = sequence(records[-1])
         if self._pending:
             self._pending[-1].through = last
@@ -86,6 +102,7 @@ class Batches:
         if self._give_up_old(batch):
             return 0.0
         batch.invocations += 1
+        batch.due_s = 0.0  # if it fails, what is left of it waits for nothing more
         try:
             answer = self.invoke(batch.records)
         except Exception:  # noqa: BLE001 - whatever the function raises fails the batch

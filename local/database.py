@@ -3,11 +3,15 @@
 import os
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from local.errors import StartError
 
+if TYPE_CHECKING:
+    from shared.wire import Client, Service
+
+_READ_TIMEOUT_S = 10.0  # a thousand records are 1 MB, and the region may be far away
 _DUMMY_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 _DUMMY_REGION = "us-east-1"
 _EMBEDDED = "embedded"
@@ -77,24 +81,12 @@ class Database:
         os.environ.update(self.environment)
 
     def client(self) -> Any:
-        """Make a client for the tables."""
-        return self._client("dynamodb", self.endpoint)
-
-    def streams_client(self) -> Any:
-        """Make a client for the streams: on AWS they have an endpoint of their own."""
-        return self._client("dynamodbstreams", None if self.is_real else self.endpoint)
-
-    def _client(self, service: str, endpoint: str | None) -> Any:
+        """Make boto3's client for the tables."""
         import boto3  # noqa: PLC0415 - 200 ms that a wrong argument need not wait for
         from botocore.config import Config  # noqa: PLC0415
 
-        config = Config(
-            connect_timeout=2,
-            read_timeout=10,
-            retries={"mode": "standard", "total_max_attempts": 2},
-            parameter_validation=False,  # the engine's shard ids are shorter than botocore thinks possible
-        )
-        credentials = (
+        config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
+        keys = (
             {
                 "aws_access_key_id": self.environment["AWS_ACCESS_KEY_ID"],
                 "aws_secret_access_key": self.environment["AWS_SECRET_ACCESS_KEY"],
@@ -104,5 +96,24 @@ class Database:
         )
         make: Any = boto3.client  # its type stubs have one overload per service
         return make(
-            service, endpoint_url=endpoint, region_name=self.environment["AWS_REGION"], config=config, **credentials
+            "dynamodb",
+            endpoint_url=self.endpoint,
+            region_name=self.environment["AWS_REGION"],
+            config=config,
+            **keys,
         )
+
+    def wire(self, service: "Service") -> "Client":
+        """Make a client for the tables or their streams, which tries nothing again; the environment was adopted.
+
+        Raises: botocore's errors for want of credentials.
+        """
+        from shared.signing import credentials  # noqa: PLC0415 - what starts the program does without shared/
+        from shared.wire import DYNAMODB, Client  # noqa: PLC0415
+
+        if self.is_real and service is not DYNAMODB:  # which has another endpoint there
+            client = Client.of_environment(service)
+        else:
+            client = Client(self.endpoint, self.environment["AWS_REGION"], credentials(), service)
+        client.connection.read_timeout_s = _READ_TIMEOUT_S
+        return client

@@ -43,7 +43,7 @@ _STREAM_PROPERTIES = {
     "MaximumRecordAgeInSeconds",
     "DestinationConfig",
     "FilterCriteria",
-    "MaximumBatchingWindowInSeconds",  # waits for fuller batches; a batch that is sent sooner is as right
+    "MaximumBatchingWindowInSeconds",
     "ParallelizationFactor",  # order holds per item only; one batch at a time per shard is stricter
     "MetricsConfig",
 }
@@ -96,6 +96,7 @@ class Stream:
     function: str
     patterns: tuple[Mapping[str, Any], ...]
     batch_size: int
+    window_s: int  # a batch that is not full waits so long for more
     retries: int
     max_age_s: int
     bisect: bool
@@ -253,6 +254,7 @@ def _stream(function: str, event: str, properties: Mapping[str, Any], values: in
         function=function,
         patterns=_patterns(rest.get("FilterCriteria") or {}, f"{where}.FilterCriteria"),
         batch_size=_integer(rest.get("BatchSize", 100), 1, 10_000, f"{where}.BatchSize"),
+        window_s=_integer(rest.get("MaximumBatchingWindowInSeconds", 0), 0, 300, f"{where}.MaximumBatchingWindow"),
         retries=_integer(rest.get("MaximumRetryAttempts", -1), -1, 10_000, f"{where}.MaximumRetryAttempts"),
         max_age_s=_integer(rest.get("MaximumRecordAgeInSeconds", -1), -1, 604_800, f"{where}.MaximumRecordAge"),
         bisect=rest.get("BisectBatchOnFunctionError", False) is True,

@@ -1,4 +1,4 @@
-"""Signs requests to DynamoDB with Signature Version 4, and finds the credentials to do it with.
+"""Signs requests to AWS with Signature Version 4, and finds the credentials to do it with.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
-_SERVICE = "dynamodb"
 
 
 class Credentials(NamedTuple):
@@ -50,10 +49,11 @@ def credentials() -> Callable[[], Credentials]:
 
 
 class Signer:
-    """Signs POST requests to one host in one region."""
+    """Signs POST requests to one host of a service, such as "dynamodb", in one region."""
 
-    def __init__(self, host: str, region: str, present: Callable[[], Credentials]) -> None:
+    def __init__(self, service: str, host: str, region: str, present: Callable[[], Credentials]) -> None:
         """Sign with the credentials that `present` gives at each request."""
+        self._service = service
         self._host = host
         self._region = region
         self._credentials = present
@@ -71,7 +71,7 @@ class Signer:
         signed = ";".join(names)
         lines = "".join(f"{name}:{headers[name]}\n" for name in names)
         canonical = f"POST\n/\n\n{lines}\n{signed}\n{hashlib.sha256(body).hexdigest()}"
-        scope = f"{now[:8]}/{self._region}/{_SERVICE}/aws4_request"
+        scope = f"{now[:8]}/{self._region}/{self._service}/aws4_request"
         request = hashlib.sha256(canonical.encode()).hexdigest()
         key = self._signing_key(now[:8], credentials.secret_key)
         signature = hmac.digest(key, f"{_ALGORITHM}\n{now}\n{scope}\n{request}".encode(), "sha256").hex()
@@ -84,7 +84,7 @@ class Signer:
         """Derive the day's key; it is the same for all of a day's requests."""
         if self._key_of != (day, secret):
             key = f"AWS4{secret}".encode()
-            for part in (day, self._region, _SERVICE, "aws4_request"):
+            for part in (day, self._region, self._service, "aws4_request"):
                 key = hmac.digest(key, part.encode(), "sha256")
             self._key_of, self._key = (day, secret), key
         return self._key

@@ -1,7 +1,7 @@
-"""The wire to DynamoDB: one connection that is kept, and on it one signed request at a time.
+"""The wire to a service of AWS: one connection that is kept, and on it one signed request at a time.
 
 It takes the place of boto3's client, which costs more than all the rest of a booking (docs/benchmark.md), and does
-what this system needs of it: no retries, which are the business of shared/dynamodb.py, and no types but DynamoDB's.
+what this system needs of it: no retries, which are the business of who calls, and no types but those of JSON.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
 """
 
@@ -12,7 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import httptools
@@ -20,18 +20,30 @@ import httptools
 from shared.signing import Credentials, Signer, credentials
 
 CONNECT_TIMEOUT_S = 1.0
-READ_TIMEOUT_S = 2.0  # of a whole answer: DynamoDB takes milliseconds, what takes this long is lost
+READ_TIMEOUT_S = 2.0  # of a whole answer: it takes milliseconds, what takes this long is lost
 IDLE_S_MAX = 60.0  # then the other end may be gone without a word, as after a function was frozen: a new one is made
 _OK = 200
 _RECEIVE_BYTES = 65_536
-_CONTENT_TYPE: Final = "application/x-amz-json-1.0"
+
+
+class Service(NamedTuple):
+    """One of the services that take JSON: what they call themselves, and where they are."""
+
+    signing_name: str
+    target: str  # of its operations
+    json_version: str
+    host: str  # before .REGION.amazonaws.com
+    endpoint_variable: str  # https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+
+
+DYNAMODB: Final = Service("dynamodb", "DynamoDB_20120810", "1.0", "dynamodb", "AWS_ENDPOINT_URL_DYNAMODB")
 
 # Requests are made here, and hold no circles to look for: that and an encoder for each take a quarter more.
 to_json: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 class RequestFailed(Exception):
-    """DynamoDB's answer is an error.
+    """The service's answer is an error.
 
     `code` is the short name of the exception; `reasons` are the CancellationReasons of a transaction, one for each of
     its items, as they came. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
@@ -60,29 +72,30 @@ class NoAnswer(Exception):
 class Client:
     """A client of one endpoint. Not for threads: a function has one request in hand at a time."""
 
-    def __init__(self, endpoint: str, region: str, present: Callable[[], Credentials]) -> None:
+    def __init__(
+        self, endpoint: str, region: str, present: Callable[[], Credentials], service: Service = DYNAMODB
+    ) -> None:
         """Prepare for the endpoint, such as https://dynamodb.eu-central-1.amazonaws.com; nothing is sent yet."""
         self.connection = _Connection(endpoint)
-        self._signer = Signer(urlsplit(endpoint).netloc, region, present)
+        self._signer = Signer(service.signing_name, urlsplit(endpoint).netloc, region, present)
+        self._content_type = f"application/x-amz-json-{service.json_version}"
+        self._target = service.target
 
     @classmethod
-    def of_environment(cls) -> Self:
-        """Return a client as the variables of the AWS SDKs say: region, credentials, and endpoint if it is another.
-
-        https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
-        """
+    def of_environment(cls, service: Service = DYNAMODB) -> Self:
+        """Return a client as the variables of the AWS SDKs say: region, credentials, and endpoint if it is another."""
         region = os.environ.get("AWS_REGION") or os.environ["AWS_DEFAULT_REGION"]
-        own = os.environ.get("AWS_ENDPOINT_URL_DYNAMODB") or os.environ.get("AWS_ENDPOINT_URL")
+        own = os.environ.get(service.endpoint_variable) or os.environ.get("AWS_ENDPOINT_URL")
         domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-        return cls(own or f"https://dynamodb.{region}.{domain}", region, credentials())
+        return cls(own or f"https://{service.host}.{region}.{domain}", region, credentials(), service)
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Send a request, such as "GetItem", and return its answer, both in DynamoDB's own JSON.
+        """Send a request, such as "GetItem", and return its answer, both in the service's own JSON.
 
         Raises RequestFailed; NoAnswer.
         """
         body = to_json(request).encode()
-        own = {"content-type": _CONTENT_TYPE, "x-amz-target": f"DynamoDB_20120810.{operation}"}
+        own = {"content-type": self._content_type, "x-amz-target": f"{self._target}.{operation}"}
         headers = self._signer.headers(body, own)
         try:
             status, answer = self.connection.post(headers, body)
@@ -92,7 +105,7 @@ class Client:
             raise _failure(operation, status, answer)
         try:
             answered: dict[str, Any] = json.loads(answer)
-        except ValueError as error:  # not DynamoDB's: nobody knows what became of the request
+        except ValueError as error:  # not the service's: nobody knows what became of the request
             raise NoAnswer(operation, type(error).__name__) from error
         return answered
 
@@ -109,6 +122,7 @@ class _Connection:
             self._tls = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE"))
         self._host = parts.hostname
         self._port = parts.port or (443 if self._tls else 80)
+        self.read_timeout_s = READ_TIMEOUT_S
         self._socket: socket.socket | None = None
         self._used_at_s = 0.0
 
@@ -125,8 +139,8 @@ class _Connection:
         self._used_at_s = time.time()  # not the monotonic clock, which may stand still while a function is frozen
         is_kept = False
         try:
-            until_s = time.monotonic() + READ_TIMEOUT_S
-            self._socket.settimeout(READ_TIMEOUT_S)
+            until_s = time.monotonic() + self.read_timeout_s
+            self._socket.settimeout(self.read_timeout_s)
             self._socket.sendall(request)
             answer = _Answer(self._socket, until_s)
             is_kept = answer.keeps_alive
@@ -183,7 +197,7 @@ def _has_ended(connected: socket.socket) -> bool:
 
 
 def _failure(operation: str, status: int, answer: bytes) -> RequestFailed:
-    """Read an error; what is none of DynamoDB's, such as a proxy's page, has its status for a code."""
+    """Read an error; what is none of the service's, such as a proxy's page, has its status for a code."""
     try:
         error = json.loads(answer)
         code = error["__type"].rpartition("#")[2]  # com.amazonaws.dynamodb.v20120810#ThrottlingException

@@ -1,4 +1,4 @@
-"""The event bus: EventBridge's PutEvents, in batches and with bounds.
+"""The event bus: EventBridge's PutEvents over our own wire, in batches and with bounds.
 
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
 """
@@ -14,14 +14,16 @@ from typing import Any, Final
 
 from functions.announce.announcements import Announcement
 from shared.telemetry import logger
+from shared.wire import Client, NoAnswer, RequestFailed, Service
 
 BUS: Final = os.environ["EVENT_BUS"]
 SOURCE: Final = "ticket-office"  # for rules; which stack it was, the CloudEvent's own source says
 ENTRIES_MAX = 10  # of one PutEvents, EventBridge's limit
 BYTES_MAX = 256 * 1024  # of one PutEvents; ten of our largest are 50 KB
-TRIES_MAX = 3  # of one batch, within one invocation; after that Lambda brings the records again
-PAUSE_S_MAX = 0.2  # before the second try, twice that before the third
-CALL_S_MAX = 7.0  # both of botocore's tries run into their time-outs
+TRIES_MAX = 6  # of one batch, within one invocation; after that Lambda brings the records again
+PAUSE_S_MAX = 0.2  # before the second try, twice that before the third, and so on
+CALL_S_MAX = 5.0  # the wire waits 1 s for a connection and 2 s for an answer; TLS is between them
+EVENTBRIDGE: Final = Service("events", "AWSEvents", "1.1", "events", "AWS_ENDPOINT_URL_EVENTBRIDGE")
 
 
 def put(announcements: Sequence[Announcement], until_s: float) -> int:
@@ -46,13 +48,13 @@ def entry(announcement: Announcement) -> dict[str, Any]:
         "EventBusName": BUS,
         "Source": SOURCE,
         "DetailType": announcement.type,
-        "Time": datetime.fromisoformat(announcement.time),
+        "Time": int(datetime.fromisoformat(announcement.time).timestamp()),
         "Detail": json.dumps(announcement.cloud_event()),
     }
 
 
 def _put(batch: Sequence[Announcement], until_s: float) -> int:
-    """Put one batch; what was not taken is tried again by itself."""
+    """Put one batch; what was not taken is tried again by itself, whatever the reason."""
     left = list(range(len(batch)))
     for attempt in range(TRIES_MAX):
         if attempt:
@@ -68,11 +70,9 @@ def _put(batch: Sequence[Announcement], until_s: float) -> int:
 
 def _refused(entries: list[dict[str, Any]], places: list[int]) -> list[int]:
     """Send the entries once; return the places of those that were not taken."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # loaded with the client
-
     try:
-        answers = _client().put_events(Entries=entries)["Entries"]
-    except (BotoCoreError, ClientError):
+        answers = _client().call("PutEvents", {"Entries": entries})["Entries"]
+    except (NoAnswer, RequestFailed):
         logger.exception("not announced")
         return places
     codes = [answer.get("ErrorCode") for answer in answers]
@@ -82,10 +82,5 @@ def _refused(entries: list[dict[str, Any]], places: list[int]) -> list[int]:
 
 
 @cache
-def _client() -> Any:
-    import boto3  # noqa: PLC0415  # nobody waits for the import here; elsewhere it is 280 ms of a cold start
-    from botocore.config import Config  # noqa: PLC0415
-
-    config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
-    make: Any = boto3.client
-    return make("events", config=config)
+def _client() -> Client:
+    return Client.of_environment(EVENTBRIDGE)

@@ -8,6 +8,7 @@ import pytest
 
 from functions.announce.announcements import Type, announcements
 from local.database import Database
+from local.feeder import STREAMS
 from shared import items
 from shared.model import DamagedItem
 from tests.announce import schemas
@@ -141,17 +142,17 @@ def test_every_type_has_a_schema_that_its_data_keep_to() -> None:
 
 def records_of(office: Office, table: str, opened: Event) -> Iterator[dict[str, Any]]:
     """Yield what the stream of a table has on an event, in its order."""
-    streams = Database.embedded(office.database.meta.endpoint_url).streams_client()
+    streams = Database.embedded(office.database.meta.endpoint_url).wire(STREAMS)
     arn = office.database.describe_table(TableName=table)["Table"]["LatestStreamArn"]
-    for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+    for shard in streams.call("DescribeStream", {"StreamArn": arn})["StreamDescription"]["Shards"]:
         request = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
-        position = streams.get_shard_iterator(**request)["ShardIterator"]
-        while (page := streams.get_records(ShardIterator=position))["Records"]:
+        position = streams.call("GetShardIterator", request)["ShardIterator"]
+        while (page := streams.call("GetRecords", {"ShardIterator": position}))["Records"]:
             for found in page["Records"]:
                 if items.event_of_key(found["dynamodb"]["Keys"]) == opened.event_id:
-                    found["dynamodb"]["ApproximateCreationDateTime"] = 1.0  # boto3 has made a datetime of it
                     yield found
             position = page["NextShardIterator"]
+    streams.connection.close()
 
 
 def test_a_life_is_told_step_by_step(office: Office) -> None:

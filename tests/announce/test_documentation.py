@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from functions.announce.announcements import Type
+from local.template import load
 from tests.announce import schemas
 from tests.template.stack import ROOT
 
@@ -29,6 +30,14 @@ def test_the_example_keeps_to_its_schema_and_to_the_rules_of_ids() -> None:
     assert example["id"] == f"{example['type']}:{example['subject']}"
     assert example["subject"] == example["data"]["bookingId"]
     assert example["time"] == example["data"]["promotedAt"]
+
+
+def test_the_page_says_how_long_a_batch_waits_for_more() -> None:
+    """A second and a hundred records, of bookings and of events alike, as the template has it."""
+    mappings = [stream for stream in load().streams if stream.function == "AnnounceFunction"]
+    assert {(stream.window_s, stream.batch_size) for stream in mappings} == {(1, 100)}
+    assert "waits a second for what else there is to tell" in PAGE
+    assert "A hundred go at\nonce" in PAGE
 
 
 def test_the_webhooks_template_is_sound(tmp_path: Path) -> None:

@@ -26,13 +26,13 @@ def main(handler_name: str) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     session = boto3.session.Session()
-    for service in ("lambda", "codedeploy", "s3", "events"):
+    for service in ("lambda", "codedeploy", "s3"):
         session.events.register(f"before-parameter-build.{service}", record)
     boto3.DEFAULT_SESSION = session
     sent = wire.Client.call
 
     def call(client: wire.Client, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        requests.extend((f"dynamodb:{action}", resource) for action, resource in privileges(operation, request))
+        requests.extend(privileges(operation, request))
         return sent(client, operation, request)
 
     setattr(wire.Client, "call", call)  # noqa: B010  # of every client, whoever makes it
@@ -51,8 +51,6 @@ def record(params: dict[str, Any], model: Any, **_: Any) -> None:
         requests.append((f"lambda:{model.name}Function", params["FunctionName"]))
     elif (service, model.name) == ("s3", "ListObjectsV2"):
         requests.append(("s3:ListBucket", params["Bucket"]))
-    elif service == "events":
-        requests.extend((f"events:{model.name}", entry["EventBusName"]) for entry in params["Entries"])
     else:  # a deployment's group is known by its id only
         requests.append((f"{service}:{model.name}", "deploymentgroup:${AWS::StackName}-*/*"))
 
@@ -62,16 +60,18 @@ def privileges(operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str,
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
     """
-    if operation == "TransactWriteItems":
+    if operation == "PutEvents":
+        yield from ((f"events:{operation}", entry["EventBusName"]) for entry in params["Entries"])
+    elif operation == "TransactWriteItems":
         for item in params["TransactItems"]:
             ((kind, request),) = item.items()
-            yield f"{kind}Item", request["TableName"]
+            yield f"dynamodb:{kind}Item", request["TableName"]
     elif operation == "BatchGetItem":
-        yield from ((operation, table) for table in params["RequestItems"])
+        yield from ((f"dynamodb:{operation}", table) for table in params["RequestItems"])
     elif "IndexName" in params:
-        yield operation, f"{params['TableName']}/index/{params['IndexName']}"
+        yield f"dynamodb:{operation}", f"{params['TableName']}/index/{params['IndexName']}"
     else:
-        yield operation, params["TableName"]
+        yield f"dynamodb:{operation}", params["TableName"]
 
 
 if __name__ == "__main__":

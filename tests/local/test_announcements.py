@@ -3,8 +3,8 @@
 import json
 import os
 import socket
-import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,21 +89,12 @@ def test_what_is_kept_is_for_its_owner_only(tmp_path: Path) -> None:
 def client(tmp_path: Path) -> Iterator[Any]:
     """Yield an SDK's client of a bus that keeps its lines in tmp_path/kept."""
     (tmp_path / "kept").mkdir()
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = bus.server(listening, tmp_path / "kept")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
     make: Any = boto3.client
     config = Config(retries={"total_max_attempts": 1})
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    try:
+    with bus.running(tmp_path / "kept") as url:
         client = make("events", endpoint_url=url, config=config)
         yield client
         client.close()
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def entry(**more: Any) -> dict[str, Any]:
@@ -149,6 +140,45 @@ def test_more_than_eventbridge_takes_is_refused_as_a_whole(client: Any, tmp_path
     with pytest.raises(ClientError, match="ValidationException"):
         client.put_events(Entries=entries)
     assert everything(tmp_path / "kept") == []
+
+
+def test_an_answer_comes_in_one_piece(tmp_path: Path) -> None:
+    """The second of two would wait until the client's kernel has acknowledged the first, 40 ms later."""
+    body = json.dumps({"Entries": [entry()]}).encode()
+    head = b"POST / HTTP/1.1\r\nx-amz-target: AWSEvents.PutEvents\r\ncontent-length: %d\r\n\r\n" % len(body)
+    with bus.running(tmp_path) as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
+        for _ in range(2):  # on one connection
+            client.sendall(head)
+            client.sendall(body)
+            answer_head, _, answer = client.recv(65_536).partition(b"\r\n\r\n")
+            assert answer_head.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert json.loads(answer)["FailedEntryCount"] == 0
+        client.sendall(head.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n") + body)
+        assert client.recv(65_536)
+        assert not client.recv(65_536)
+    assert len(everything(tmp_path)) == 3
+
+
+HEAD = b"POST / HTTP/1.1\r\nx-amz-target: AWSEvents.PutEvents\r\ncontent-length: 9999999\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "idle_s_max"),
+    [(b"", 0.2), (HEAD, 0.2), (HEAD + b" " * 600_000, 60.0), (b"garbage\r\n\r\n", 60.0)],
+    ids=["nothing", "half", "too much", "garbage"],
+)
+def test_nobody_waits_for_the_end_of_what_is_no_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], sent: bytes, idle_s_max: float
+) -> None:
+    """Such a client is left, and no more is said of it."""
+    monkeypatch.setattr(bus, "_IDLE_S_MAX", idle_s_max)
+    with bus.running(tmp_path) as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
+        client.settimeout(5)
+        client.sendall(sent)
+        with suppress(ConnectionResetError):  # as it ends when something was left unread
+            assert not client.recv(1)
+    assert everything(tmp_path) == []
+    assert capfd.readouterr().err == ""
 
 
 def test_nothing_else_of_eventbridge_is_here(client: Any) -> None:

@@ -1,7 +1,7 @@
 """What happens to a shard's records: batches, retries, halves, giving up. The clock is the test's."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ STREAM = Stream(
     "F",
     patterns=({"dynamodb": {"keep": [True]}},),
     batch_size=4,
+    window_s=0,
     retries=2,
     max_age_s=100,
     bisect=False,
@@ -25,9 +26,20 @@ STREAM = Stream(
 NOW_S = 1_000_000.0
 
 
+@dataclass
+class Clock:
+    """The monotonic clock; a test turns it on."""
+
+    now_s: float = 1000.0
+
+
 @pytest.fixture(autouse=True)
-def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Put both clocks of the module into the test's hands."""
     monkeypatch.setattr("local.batches.time.time", lambda: NOW_S)
+    clock = Clock()
+    monkeypatch.setattr("local.batches.time.monotonic", lambda: clock.now_s)
+    return clock
 
 
 def records(*numbers: int, keep: bool = True, age_s: float = 0.0) -> list[Record]:
@@ -87,6 +99,51 @@ def test_records_that_no_filter_passes_are_done_at_once() -> None:
     shard.batches.add(records(1, 2, keep=False))
     assert shard.batches.empty
     assert shard.batches.done == "2"
+
+
+def test_without_a_window_a_batch_is_invoked_at_once(clock: Clock) -> None:
+    """However few records it has."""
+    shard = Shard()
+    assert shard.batches.due_s > 1e9
+    shard.batches.add(records(1))
+    assert shard.batches.due_s <= clock.now_s
+
+
+def test_a_batch_waits_for_more_until_its_window_is_over(clock: Clock) -> None:
+    """Counted from its first record; those that come meanwhile go with it, and the place after it is theirs."""
+    shard = Shard(replace(STREAM, window_s=2))
+    shard.batches.add(records(1) + records(2, keep=False))
+    clock.now_s += 1.5
+    shard.batches.add(records(3) + records(4, keep=False))
+    assert clock.now_s < shard.batches.due_s <= clock.now_s + 0.5
+    assert shard.batches.done is None
+    shard.batches.advance()
+    assert shard.calls == [[1, 3]]
+    assert shard.batches.done == "4"
+
+
+def test_a_full_batch_waits_for_nobody(clock: Clock) -> None:
+    """What is over its size is another batch, with a window of its own."""
+    shard = Shard(replace(STREAM, window_s=2))
+    shard.batches.add(records(1, 2, 3))
+    assert shard.batches.due_s > clock.now_s
+    clock.now_s += 1
+    shard.batches.add(records(4, 5, 6, 7, 8, 9))
+    for _ in range(2):
+        assert shard.batches.due_s <= clock.now_s
+        shard.batches.advance()
+    assert shard.calls == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    assert shard.batches.due_s == clock.now_s + 2
+
+
+def test_what_failed_waits_for_nothing_more(clock: Clock) -> None:
+    """Neither the rest of a batch nor its halves are filled up: they are tried again as they are."""
+    reported = Shard(replace(STREAM, window_s=2), poison={3})
+    halved = Shard(replace(STREAM, window_s=2, bisect=True, reports_failures=False), poison={3})
+    for shard in (reported, halved):
+        shard.batches.add(records(1, 2, 3, 4))
+        shard.batches.advance()
+        assert shard.batches.due_s <= clock.now_s
 
 
 def test_a_reported_failure_is_tried_again_from_the_lowest_on() -> None:

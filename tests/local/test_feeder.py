@@ -3,21 +3,23 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, NoCredentialsError
 
 from local import engine, template
 from local.checkpoint import Checkpoint
 from local.database import Database
 from local.engine import Engine
 from local.errors import StartError
-from local.feeder import Feeder
+from local.feeder import AWAY_S_MAX, AWAY_S_MIN, IDLE_S_AWS, IDLE_S_LOCAL, STREAMS, Feeder
 from local.runtime import Runtime
 from local.template import Function, Stream, System, Table
+from shared.wire import DYNAMODB, READ_TIMEOUT_S, NoAnswer, RequestFailed, Service
 
 TABLE = Table(
     "Things",
@@ -31,7 +33,16 @@ TABLE = Table(
 )
 SYSTEM = System(functions={}, routes=(), tables=(TABLE,), streams=(), schedules=(), cors=None)
 STREAM = Stream(
-    "FThings", "Things", "F", patterns=(), batch_size=100, retries=1, max_age_s=3600, bisect=True, reports_failures=True
+    "FThings",
+    "Things",
+    "F",
+    patterns=(),
+    batch_size=100,
+    window_s=0,
+    retries=1,
+    max_age_s=3600,
+    bisect=True,
+    reports_failures=True,
 )
 WITHIN_S = 10.0
 
@@ -66,6 +77,7 @@ class Bench:
 
     database: Database
     folder: Path
+    feeders: list[Feeder] = field(default_factory=list)
 
     def put(self, *ids: str, **more: Any) -> None:
         """Write items, one after the other."""
@@ -73,10 +85,17 @@ class Bench:
         for one in ids:
             client.put_item(TableName="Things", Item={"id": {"S": one}, **more})
 
-    def feeder(self, promoter: Promoter, stream: Stream = STREAM) -> Feeder:
+    def feeder(self, promoter: Promoter, stream: Stream = STREAM, checkpoint: Checkpoint | None = None) -> Feeder:
         """Make a feeder that goes on where the last one was."""
-        checkpoint = Checkpoint(self.folder / "checkpoint.json")
-        return Feeder(stream, cast("Runtime", promoter), self.database, checkpoint, self.folder)
+        checkpoint = checkpoint or Checkpoint(self.folder / "checkpoint.json")
+        self.feeders.append(Feeder(stream, cast("Runtime", promoter), self.database, checkpoint, self.folder))
+        return self.feeders[-1]
+
+    def close(self) -> None:
+        """End the feeders' connections, as the end of their process does."""
+        for feeder in self.feeders:
+            for client in (feeder._tables, feeder._streams):  # noqa: SLF001
+                client.connection.close()
 
     def failed(self) -> list[dict[str, Any]]:
         """Give what was given up."""
@@ -87,8 +106,8 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """Start an engine of our own: it keeps a stream's records even when the table is deleted."""
-    with engine.running(None, SYSTEM) as endpoint:
-        yield Bench(Database.embedded(endpoint), tmp_path)
+    with engine.running(None, SYSTEM) as endpoint, closing(Bench(Database.embedded(endpoint), tmp_path)) as made:
+        yield made
 
 
 def run(feeder: Feeder, until: Callable[[], bool]) -> None:
@@ -130,6 +149,24 @@ def test_only_records_that_a_filter_passes_reach_the_function(bench: Bench) -> N
     again = Promoter()
     run(bench.feeder(again, stream), lambda: len(again.payloads) == 1)
     assert again.seen() == [["g"]]
+
+
+def test_a_mapping_with_a_window_gets_fewer_and_fuller_batches(bench: Bench) -> None:
+    """Read after read fills one batch; a full one goes at once, the rest when the window is over."""
+    promoter = Promoter()
+    stream = replace(STREAM, batch_size=3, window_s=1)
+    feeder = bench.feeder(promoter, stream)
+    for one in "abc":
+        assert promoter.seen() == []
+        bench.put(one)
+        until_s = time.monotonic() + IDLE_S_AWS
+        run(feeder, lambda until_s=until_s: time.monotonic() > until_s)  # type: ignore[misc]
+    run(feeder, lambda: promoter.seen() == [["a", "b", "c"]])
+    bench.put("d")
+    begun_s = time.monotonic()
+    run(feeder, lambda: len(promoter.seen()) == 2)
+    assert promoter.seen()[1] == ["d"]
+    assert time.monotonic() - begun_s > stream.window_s
 
 
 def test_a_feeder_goes_on_after_the_last_record_that_is_done(bench: Bench) -> None:
@@ -178,10 +215,7 @@ def test_two_mappings_of_one_stream_go_each_its_own_way(bench: Bench) -> None:
 
     def feeders(*promoters: Promoter) -> list[Feeder]:
         mappings = zip((good, replace(STREAM, name="FAll")), promoters, strict=True)
-        return [
-            Feeder(stream, cast("Runtime", promoter), bench.database, checkpoint, bench.folder)
-            for stream, promoter in mappings
-        ]
+        return [bench.feeder(promoter, stream, checkpoint) for stream, promoter in mappings]
 
     bench.put("a", kind={"S": "bad"})
     bench.put("b", kind={"S": "good"})
@@ -203,8 +237,8 @@ def test_feeding_goes_on_when_the_engine_is_back(tmp_path: Path) -> None:
     """While it is away the feeder waits, however long that takes."""
     away = Engine(tmp_path / "tickets.db", tmp_path / "engine.log")
     away.start()
+    bench = Bench(Database.embedded(away.endpoint), tmp_path)
     try:
-        bench = Bench(Database.embedded(away.endpoint), tmp_path)
         engine.create_tables(bench.database.client(), SYSTEM)
         promoter = Promoter()
         feeder = bench.feeder(promoter)
@@ -218,6 +252,7 @@ def test_feeding_goes_on_when_the_engine_is_back(tmp_path: Path) -> None:
         bench.put("b")
         run(feeder, lambda: promoter.seen() == [["a"], ["b"]])
     finally:
+        bench.close()
         away.stop()
 
 
@@ -240,33 +275,28 @@ class FakeStream:
         self.listed = 0
         self.arn = "arn:aws:dynamodb:eu-west-1:1:table/Things/stream/1"
 
-    @property
-    def meta(self) -> Any:
-        """Stand in for a client's event hooks: nothing has to be hooked here."""
-        return self
-
-    events = meta
-
-    def register(self, *_: Any) -> None:
-        """Take a hook."""
-
     def add(self, shard: str, parent: str | None, *numbers: int, open_: bool = False) -> None:
         """Add a shard with its records."""
         self.shards[shard] = {"parent": parent, "numbers": list(numbers), "open": open_}
 
-    def client(self) -> "FakeStream":
+    is_real = False
+
+    def wire(self, _: Service) -> "FakeStream":
         """Be the database."""
         return self
 
-    streams_client = client
-    is_real = False
+    def call(self, operation: str, request: dict[str, Any]) -> Any:
+        """Answer a request."""
+        return getattr(self, operation)(**request)
 
-    def describe_table(self, **_: Any) -> Any:
+    def DescribeTable(self, TableName: str) -> Any:  # noqa: N802, N803 - AWS's names, here and below
         """Name the stream."""
+        assert TableName == "Things"
         return {"Table": {"LatestStreamArn": self.arn}}
 
-    def describe_stream(self, ExclusiveStartShardId: str = "", **_: Any) -> Any:  # noqa: N803 - AWS's names
+    def DescribeStream(self, StreamArn: str, ExclusiveStartShardId: str = "") -> Any:  # noqa: N802, N803
         """List one shard a page."""
+        assert StreamArn == self.arn
         self.listed += 1
         names = sorted(self.shards)
         place = names.index(ExclusiveStartShardId) + 1 if ExclusiveStartShardId else 0
@@ -277,19 +307,25 @@ class FakeStream:
             page["LastEvaluatedShardId"] = name
         return {"StreamDescription": page}
 
-    def get_shard_iterator(self, ShardId: str, ShardIteratorType: str, SequenceNumber: str = "0", **_: Any) -> Any:  # noqa: N803
+    def GetShardIterator(  # noqa: N802
+        self,
+        StreamArn: str,  # noqa: N803
+        ShardId: str,  # noqa: N803
+        ShardIteratorType: str,  # noqa: N803
+        SequenceNumber: str = "0",  # noqa: N803
+    ) -> Any:
         """Make an iterator that says where it stands."""
-        assert ShardIteratorType in ("TRIM_HORIZON", "AFTER_SEQUENCE_NUMBER")
+        assert (StreamArn, ShardIteratorType) in ((self.arn, "TRIM_HORIZON"), (self.arn, "AFTER_SEQUENCE_NUMBER"))
         if ShardIteratorType == "AFTER_SEQUENCE_NUMBER" and ShardId in self.trimmed:
-            raise ClientError({"Error": {"Code": "TrimmedDataAccessException"}}, "GetShardIterator")
+            raise RequestFailed("GetShardIterator", 400, "TrimmedDataAccessException")
         return {"ShardIterator": f"{ShardId}|{SequenceNumber}|{self.generation}"}
 
-    def get_records(self, ShardIterator: str, Limit: int) -> Any:  # noqa: N803
+    def GetRecords(self, ShardIterator: str, Limit: int) -> Any:  # noqa: N802, N803
         """Read two records at most."""
         assert Limit == 1000
         name, after, generation = ShardIterator.split("|")
         if int(generation) < self.generation:
-            raise ClientError({"Error": {"Code": "ExpiredIteratorException"}}, "GetRecords")
+            raise RequestFailed("GetRecords", 400, "ExpiredIteratorException")
         shard = self.shards[name]
         numbers = [number for number in shard["numbers"] if number > int(after)][:2]
         made = [
@@ -346,6 +382,98 @@ def test_an_expired_iterator_is_made_anew_where_reading_stood(tmp_path: Path) ->
     stream.generation += 1
     run(feeder, lambda: len(order(promoter)) == 4)
     assert order(promoter) == ["1", "2", "3", "4"]
+
+
+def test_an_iterator_that_expires_while_a_batch_waits_brings_none_twice(tmp_path: Path) -> None:
+    """What was read and waits for a fuller batch is not done, but it is not read again."""
+    stream = FakeStream()
+    stream.add("shard-1", None, 1, 2, 3, 4, open_=True)
+    promoter = Promoter()
+    feeder = Bench(cast("Database", stream), tmp_path).feeder(promoter, replace(STREAM, window_s=1))
+    feeder.turn()
+    assert promoter.seen() == []
+    stream.generation += 1
+    run(feeder, lambda: bool(promoter.seen()))
+    assert order(promoter) == ["1", "2", "3", "4"]
+
+
+def test_a_function_that_changes_its_records_changes_its_copy_only(bench: Bench) -> None:
+    """As over the wire: what is tried again, or given up, is what the stream has."""
+
+    def spoil(_ids: list[str]) -> None:
+        promoter.payloads[-1]["Records"][0]["dynamodb"]["Keys"].clear()
+        raise RuntimeError("spoilt")
+
+    promoter = Promoter(spoil)
+    bench.put("a")
+    run(bench.feeder(promoter), lambda: bool(bench.failed()))
+    assert len(promoter.payloads) == 2
+    assert Promoter.ids(json.loads(bench.failed()[0]["payload"])) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "service", "host"),
+    [
+        ("https://dynamodb.eu-west-1.amazonaws.com", DYNAMODB, "dynamodb.eu-west-1.amazonaws.com"),
+        ("https://dynamodb.eu-west-1.amazonaws.com", STREAMS, "streams.dynamodb.eu-west-1.amazonaws.com"),
+        ("https://dynamodb.cn-north-1.amazonaws.com.cn", STREAMS, "streams.dynamodb.cn-north-1.amazonaws.com.cn"),
+        ("http://127.0.0.1:8000", DYNAMODB, "127.0.0.1"),
+        ("http://127.0.0.1:8000", STREAMS, "127.0.0.1"),
+    ],
+)
+def test_streams_have_a_host_of_their_own_on_aws(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str, service: Service, host: str
+) -> None:
+    """Another database has all at one address. Both have more time for an answer than a request of a user's has."""
+    for name, value in Database.at(endpoint).environment.items():
+        monkeypatch.setenv(name, value)
+    connection = Database.at(endpoint).wire(service).connection
+    assert connection._host == host  # noqa: SLF001
+    assert connection.read_timeout_s > READ_TIMEOUT_S
+
+
+@pytest.mark.parametrize(
+    ("window_s", "is_real", "idle_s"),
+    [(0, False, IDLE_S_LOCAL), (0, True, IDLE_S_AWS), (1, False, IDLE_S_AWS)],
+)
+def test_an_idle_stream_is_read_so_often(tmp_path: Path, window_s: int, is_real: bool, idle_s: float) -> None:
+    """On AWS as Lambda does; on one machine sooner, but for a mapping that waits for fuller batches anyway."""
+    stream = FakeStream()
+    stream.is_real = is_real
+    stream.add("shard-1", None, open_=True)
+    feeder = Bench(cast("Database", stream), tmp_path).feeder(Promoter(), replace(STREAM, window_s=window_s))
+    assert feeder.turn() == pytest.approx(idle_s, abs=0.04)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        NoAnswer("GetRecords", "TimeoutError"),
+        RequestFailed("GetRecords", 400, "LimitExceededException"),
+        RequestFailed("GetRecords", 500, "InternalServerError"),
+        NoCredentialsError(),
+        ClientError({"Error": {"Code": "ExpiredToken"}}, "AssumeRole"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_read_now_is_read_later(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Exception
+) -> None:
+    """Whatever the reason: the last two are those of renewing a profile's credentials, on AWS."""
+    stream = FakeStream()
+    stream.add("shard-1", None, 1, 2, open_=True)
+    promoter = Promoter()
+    feeder = Bench(cast("Database", stream), tmp_path).feeder(promoter)
+
+    def away(*_: Any) -> Any:
+        raise trouble
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stream, "call", away)
+        pauses = [feeder.turn() for _ in range(10)]
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (AWAY_S_MIN, AWAY_S_MAX)
+    run(feeder, lambda: order(promoter) == ["1", "2"])
 
 
 def test_a_table_made_anew_is_read_from_its_start(tmp_path: Path) -> None:

@@ -111,6 +111,12 @@ def test_the_projects_template_is_understood_as_a_whole() -> None:
         ("AnnounceFunction", "EventsTable"),
     }
     assert all(stream.patterns and stream.reports_failures for stream in system.streams)
+    # A ticket or a cancellation waits for no fuller batch; what is announced may.
+    assert {(stream.function, stream.window_s) for stream in system.streams} == {
+        ("PromoteFunction", 0),
+        ("FollowFunction", 0),
+        ("AnnounceFunction", 1),
+    }
     assert [system.functions[schedule.function].handler for schedule in system.schedules] == [
         "functions.sweep.app.handler"
     ]
@@ -152,6 +158,7 @@ def test_triggers_are_read_with_lambdas_defaults(tmp_path: Path) -> None:
             function="Worker",
             patterns=({"eventName": ["INSERT"]},),
             batch_size=100,
+            window_s=0,
             retries=-1,
             max_age_s=-1,
             bisect=False,
@@ -218,6 +225,7 @@ def test_a_wrong_parameter_is_refused(tmp_path: Path, parameters: dict[str, str]
         ("Worker.Properties.Events.Things.Properties.Stream", "arn:aws:dynamodb:x", "!GetAtt Table.StreamArn"),
         ("Worker.Properties.Events.Things.Properties.BatchSize", 0, "BatchSize: 0 is not between"),
         ("Worker.Properties.Events.Things.Properties.BatchSize", "many", "many is not a whole number"),
+        ("Worker.Properties.Events.Things.Properties.MaximumBatchingWindowInSeconds", 301, "301 is not between 0 and"),
         ("Worker.Properties.Events.Things.Properties.Enabled", False, "switched off"),
         ("Worker.Properties.Events.Things.Properties.FilterCriteria.Filters", [{"Pattern": "{"}], "that is JSON"),
         ("Worker.Properties.Events.Things.Properties.FunctionResponseTypes", ["Other"], "Other"),

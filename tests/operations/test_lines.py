@@ -3,6 +3,7 @@
 import json
 import re
 from collections import defaultdict
+from itertools import repeat
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from shared import audit, items
 from shared.model import now
 from shared.promotion import RESERVE_S
 from shared.telemetry import Metric
+from shared.wire import NoAnswer
 from tests.announce.test_bus import FakeBus, announce, confirmed
 from tests.conftest import LogLines
 from tests.gateway import Context, call, organiser
@@ -245,7 +247,7 @@ def _announces(monkeypatch: pytest.MonkeyPatch) -> None:
     assert announce(records, time_left_s=1) == ["1"]
     bus.refuse = lambda _: "InternalFailure"
     assert announce(records) == ["1"]
-    bus.away = True
+    bus.troubles = repeat(NoAnswer("PutEvents", "ConnectionRefusedError"))
     assert announce(records) == ["1"]
     del records[1]["dynamodb"]["NewImage"]["status"]
     assert announce(records) == ["1"]

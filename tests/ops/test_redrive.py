@@ -116,6 +116,7 @@ def new_client() -> Iterator[None]:
 
     bus._client.cache_clear()  # noqa: SLF001
     yield
+    bus._client().connection.close()  # noqa: SLF001
     bus._client.cache_clear()  # noqa: SLF001
 
 

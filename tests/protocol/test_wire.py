@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import boto3
+import botocore.session
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -22,9 +24,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from functions.announce.bus import EVENTBRIDGE
+from local.feeder import STREAMS
 from shared import items, wire
 from shared.signing import Credentials, Signer, credentials
-from shared.wire import Client, NoAnswer, RequestFailed
+from shared.wire import DYNAMODB, Client, NoAnswer, RequestFailed, Service
 
 MOMENT = datetime(2026, 5, 1, 18, 0, 0, tzinfo=UTC)
 HOST = "dynamodb.eu-central-1.amazonaws.com"
@@ -38,11 +42,14 @@ Serve = Callable[[socket.socket, int], None]  # one connection, and its number f
 # ------------------------------------------------------------------ signing
 
 
+@pytest.mark.parametrize("service", ["dynamodb", "events"])
 @pytest.mark.parametrize("token", [None, "session/token=="])
 @pytest.mark.parametrize("body", [b"{}", '{"name":"Käse, 東京"}'.encode(), b""])
-def test_a_signature_is_botocores_own(monkeypatch: pytest.MonkeyPatch, body: bytes, token: str | None) -> None:
+def test_a_signature_is_botocores_own(
+    monkeypatch: pytest.MonkeyPatch, body: bytes, token: str | None, service: str
+) -> None:
     """Byte by byte, for the same request at the same moment."""
-    signer = Signer(HOST, "eu-central-1", lambda: Credentials("AKID", "secret/+", token))
+    signer = Signer(service, HOST, "eu-central-1", lambda: Credentials("AKID", "secret/+", token))
     own = {"content-type": "application/x-amz-json-1.0", "x-amz-target": "DynamoDB_20120810.GetItem"}
     for moment in (MOMENT, MOMENT + timedelta(seconds=1), MOMENT + timedelta(days=1)):  # the key is kept for a day
         headers = signer.headers(body, own, moment)
@@ -50,7 +57,7 @@ def test_a_signature_is_botocores_own(monkeypatch: pytest.MonkeyPatch, body: byt
         monkeypatch.setattr(
             "botocore.auth.get_current_datetime", lambda remove_tzinfo=True, at=moment: at.replace(tzinfo=None)
         )
-        SigV4Auth(BotocoreCredentials("AKID", "secret/+", token), "dynamodb", "eu-central-1").add_auth(request)
+        SigV4Auth(BotocoreCredentials("AKID", "secret/+", token), service, "eu-central-1").add_auth(request)
         assert headers["authorization"] == request.headers["Authorization"]
         assert headers["x-amz-date"] == request.headers["X-Amz-Date"]
         assert headers.get("x-amz-security-token") == request.headers.get("X-Amz-Security-Token")
@@ -59,10 +66,10 @@ def test_a_signature_is_botocores_own(monkeypatch: pytest.MonkeyPatch, body: byt
 def test_other_credentials_sign_at_once() -> None:
     """Those of an operator's role are renewed while a command runs."""
     present = [Credentials("AKID", "one", None)]
-    signer = Signer(HOST, "eu-central-1", lambda: present[0])
+    signer = Signer("dynamodb", HOST, "eu-central-1", lambda: present[0])
     before = signer.headers(b"{}", {}, MOMENT)["authorization"]
     present[0] = Credentials("AKID", "two", None)
-    fresh = Signer(HOST, "eu-central-1", lambda: present[0])
+    fresh = Signer("dynamodb", HOST, "eu-central-1", lambda: present[0])
     assert (
         before
         != signer.headers(b"{}", {}, MOMENT)["authorization"]
@@ -172,6 +179,58 @@ def test_the_endpoint_is_where_the_sdks_would_look(
     assert (connection._host, connection._port, connection._tls is not None) == endpoint  # noqa: SLF001
 
 
+@pytest.mark.parametrize(
+    ("service", "name", "variable", "prefix"),
+    [
+        (DYNAMODB, "dynamodb", "AWS_ENDPOINT_URL_DYNAMODB", "dynamodb"),
+        (
+            STREAMS,
+            "dynamodbstreams",
+            "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
+            "streams.dynamodb",
+        ),
+        (EVENTBRIDGE, "events", "AWS_ENDPOINT_URL_EVENTBRIDGE", "events"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_a_service_is_what_boto3_says_of_it(
+    monkeypatch: pytest.MonkeyPatch, service: Service, name: str, variable: str, prefix: str
+) -> None:
+    """How it is addressed, named in a signature, and where it is, with no endpoint given and with one."""
+    model = botocore.session.get_session().get_service_model(name)
+    assert service.signing_name == model.signing_name
+    assert service.target == model.metadata["targetPrefix"]
+    assert service.json_version == model.metadata["jsonVersion"]
+    assert service.endpoint_variable == variable
+    assert variable == f"AWS_ENDPOINT_URL_{model.service_id.upper().replace(' ', '_')}"
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    for other in ("", "_DYNAMODB", "_DYNAMODB_STREAMS", "_EVENTBRIDGE"):
+        monkeypatch.delenv(f"AWS_ENDPOINT_URL{other}", raising=False)
+    host = f"{prefix}.eu-central-1.amazonaws.com"
+    make: Any = boto3.client
+    assert make(name, region_name="eu-central-1").meta.endpoint_url == f"https://{host}"
+    assert Client.of_environment(service).connection._host == host  # noqa: SLF001
+    monkeypatch.setenv(variable, "http://127.0.0.1:8000")
+    assert Client.of_environment(service).connection._host == "127.0.0.1"  # noqa: SLF001
+
+
+@pytest.mark.parametrize("service", [DYNAMODB, EVENTBRIDGE], ids=lambda service: service.target)
+def test_a_request_says_whom_it_is_for(service: Service) -> None:
+    """In its target, its content type and the scope of its signature."""
+    requests = []
+
+    def serve(connected: socket.socket, _: int) -> None:
+        requests.append(_receive(connected))
+        connected.sendall(_ok(b"{}"))
+
+    with _server(serve, service=service) as client:
+        client.call("DoSomething", {})
+    [request] = requests
+    assert f"\r\nx-amz-target: {service.target}.DoSomething\r\n".encode() in request
+    assert f"\r\ncontent-type: application/x-amz-json-{service.json_version}\r\n".encode() in request
+    assert f"/x/{service.signing_name}/aws4_request".encode() in request
+
+
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:8000", "ftp://127.0.0.1", "http://127.0.0.1/path", "http://"])
 def test_what_is_no_endpoint_is_told(endpoint: str) -> None:
     """At the start, not at the first request."""
@@ -272,7 +331,7 @@ def test_errors_are_those_that_boto3_gives(
 
 
 @contextmanager
-def _server(serve: Serve, tls: ssl.SSLContext | None = None) -> Iterator[Client]:
+def _server(serve: Serve, tls: ssl.SSLContext | None = None, service: Service = DYNAMODB) -> Iterator[Client]:
     """Serve each connection by a function; yield a client of it."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(5)
@@ -293,7 +352,8 @@ def _server(serve: Serve, tls: ssl.SSLContext | None = None) -> Iterator[Client]
         thread = threading.Thread(target=accept, daemon=True)
         thread.start()
         scheme = "https" if tls else "http"
-        client = Client(f"{scheme}://localhost:{listening.getsockname()[1]}", "x", lambda: Credentials("a", "s", None))
+        url = f"{scheme}://localhost:{listening.getsockname()[1]}"
+        client = Client(url, "x", lambda: Credentials("a", "s", None), service)
         yield client
         client.connection.close()
         listening.shutdown(socket.SHUT_RDWR)
