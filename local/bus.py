@@ -23,7 +23,7 @@ import httptools
 
 from local import runtime
 from local.announcements import Writer
-from local.child import child
+from local.child import GIVES_WAY, child
 from local.listening import listen
 
 BUS_VARIABLE = "AWS_ENDPOINT_URL_EVENTBRIDGE"  # where the SDK looks for the address of a bus
@@ -165,7 +165,7 @@ class _Connection(socketserver.BaseRequestHandler):
 @contextmanager
 def running(folder: Path) -> Iterator[str]:
     """Give the URL of a bus in this process, which keeps its lines in that folder; the folder must be ours alone."""
-    server = Server(listen("127.0.0.1", 0, 1)[0], folder)
+    server = Server(listen("127.0.0.1", 0), folder)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -179,6 +179,7 @@ def running(folder: Path) -> Iterator[str]:
 def main() -> None:
     """Serve on the listening socket that the supervisor made, until it says stop."""
     with child() as (arguments, lifeline, _):
+        os.nice(GIVES_WAY)
         server = Server(socket.socket(fileno=arguments["socket"]), Path(arguments["announcements"]))
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": None}, daemon=True).start()
         runtime.log("the event bus is open")

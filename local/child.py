@@ -13,6 +13,8 @@ from local.errors import LocalError
 from local.lifeline import Lifeline
 from local.template import System
 
+GIVES_WAY = 10  # the niceness of a part for which nobody waits: those go first whom a client waits for
+
 
 @contextmanager
 def child() -> Iterator[tuple[dict[str, Any], Lifeline, System]]:

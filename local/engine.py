@@ -63,6 +63,8 @@ class Engine:
                 stdout=log,
                 stderr=log,
                 process_group=0,  # Ctrl-C is for the program that started it
+                # It does one request at a time, under a lock: more threads would wait for each other. tokio reads it.
+                env=os.environ | {"TOKIO_WORKER_THREADS": "1"},
             )
         deadline = time.monotonic() + _START_S_MAX
         while not _answers(self._port):

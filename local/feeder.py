@@ -9,6 +9,7 @@ gives up on that by itself.
 
 import marshal
 import math
+import os
 import time
 import traceback
 import uuid
@@ -21,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local import runtime
 from local.batches import Batches, GivenUp, Record, sequence, write_failed
 from local.checkpoint import Checkpoint, Position
-from local.child import child
+from local.child import GIVES_WAY, child
 from local.database import Database
 from local.errors import StartError
 from local.runtime import Runtime
@@ -217,6 +218,8 @@ def main() -> None:
         checkpoint, failed = Checkpoint(Path(arguments["checkpoint"])), Path(arguments["failed_records"])
         streams = [stream for stream in system.streams if stream.function == name]
         feeders = [Feeder(stream, function, database, checkpoint, failed) for stream in streams]
+        if all(stream.window_s for stream in streams):
+            os.nice(GIVES_WAY)
         lifeline.ready()
         while not lifeline.stop.wait(min(feeder.turn() for feeder in feeders)):
             pass

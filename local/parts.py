@@ -31,15 +31,15 @@ class Part:
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline: socket.socket | None = None
 
-    def start(self, listening: socket.socket | None = None) -> None:
-        """Start the process; a worker gets its listening socket."""
+    def start(self, given: socket.socket | None = None) -> None:
+        """Start the process; it is given a socket that outlives it."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         arguments = {**self._arguments, "parent": os.getpid(), "lifeline": theirs.fileno()}
         inherited = [theirs.fileno()]
-        if listening is not None:
-            arguments["socket"] = listening.fileno()
-            inherited.append(listening.fileno())
+        if given is not None:
+            arguments["socket"] = given.fileno()
+            inherited.append(given.fileno())
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", self._module, json.dumps(arguments)],

@@ -5,13 +5,13 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from local import STOP_SIGNALS, folder, template
 from local.errors import LocalError
 from local.folder import Folder
-from local.listening import listen
+from local.listening import Handout, listen
 from local.supervisor import Supervisor, default_workers
 
 HOST = "127.0.0.1"
@@ -37,12 +37,16 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     system = template.load(options.template, dict(options.parameter))
-    with folder.opened(None if options.memory else options.data) as data, _issuer(data, options.auth) as issuer:
-        listening = listen(HOST, options.port, options.workers or default_workers())
-        supervisor = Supervisor(system, data, listening, options.endpoint, issuer)
+    workers = options.workers or default_workers()
+    with (
+        folder.opened(None if options.memory else options.data) as data,
+        _issuer(data, options.auth) as issuer,
+        closing(Handout(listen(HOST, options.port), workers)) as handout,
+    ):
+        supervisor = Supervisor(system, data, handout, options.endpoint, issuer)
         try:
             supervisor.start()
-            url = f"http://{HOST}:{listening[0].getsockname()[1]}"
+            url = f"http://{HOST}:{handout.port}"
             _greet(supervisor, data, url)
             _suggest(system, data, url, issuer)
             supervisor.keep(_tell)
@@ -76,7 +80,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--port", type=_number(0, _PORT_MAX), default=3000, help="port of 127.0.0.1 (3000); 0 takes a free one"
     )
     parser.add_argument(
-        "--workers", type=_number(1, WORKERS_MAX), help="processes that answer requests (one per processor)"
+        "--workers", type=_number(1, WORKERS_MAX), help="processes that answer requests (one more than processors)"
     )
     parser.add_argument(
         "--endpoint",

@@ -6,7 +6,6 @@ stop    workers -> feeders, scheduler -> event bus -> engine: nobody is left wit
 """
 
 import os
-import socket
 import sys
 import time
 from collections import deque
@@ -23,7 +22,7 @@ from local.database import Database
 from local.engine import Engine, last_line
 from local.errors import EngineError, StartError
 from local.folder import Folder
-from local.listening import listen
+from local.listening import Handout, listen
 from local.parts import Part, bound_log, count_death
 from local.template import System
 
@@ -44,7 +43,7 @@ class Supervisor:
         self,
         system: System,
         folder: Folder,
-        listening: list[socket.socket],
+        handout: Handout,
         endpoint: str | None,
         issuer: str | None,
     ) -> None:
@@ -54,18 +53,18 @@ class Supervisor:
         """
         self._system = system
         self._folder = folder
-        self._listening = listening
+        self._handout = handout
         self._engine = Engine(folder.database, _fresh(folder.logs / "engine.log")) if endpoint is None else None
         self.database = Database.embedded(self._engine.endpoint) if self._engine else Database.at(endpoint or "")
         self.made: list[str] = []  # tables
-        self.workers = len(listening)
+        self.workers = len(handout.ends)
         common = {"template": str(system.path), "parameters": dict(system.parameters)}
         kept = {"failed_records": str(folder.failed_records.absolute())}
         announced = {"announcements": str(folder.announcements)}
         fed = kept | {"database": asdict(self.database)}
         self._workers = [
             Part(f"worker-{number}", "local.worker", common | announced | {"issuer": issuer}, folder.logs)
-            for number in range(1, len(listening) + 1)
+            for number in range(1, self.workers + 1)
         ]
         self._others = []
         for function in dict.fromkeys(stream.function for stream in system.streams):
@@ -76,7 +75,7 @@ class Supervisor:
         if system.schedules:
             self._others.append(Part("scheduler", "local.scheduler", common | kept, folder.logs))
         self._bus = Part("bus", "local.bus", common | announced, folder.logs) if system.has_bus else None
-        self._bus_socket = listen(engines.HOST, 0, 1)[0] if self._bus else None
+        self._bus_socket = listen(engines.HOST, 0) if self._bus else None
         self._deaths: dict[str, deque[float]] = {}
 
     def start(self) -> None:
@@ -129,7 +128,7 @@ class Supervisor:
                 look_at_logs_s = time.monotonic() + _LOOK_AT_LOGS_S
                 for log in logs:
                     bound_log(log)
-            time.sleep(_LOOK_S)
+            self._handout.serve(_LOOK_S, self._is_up)
 
     def stop(self) -> None:
         """Stop everything that runs, in order; what does not stop in its time is killed, which is safe too (P8)."""
@@ -148,8 +147,11 @@ class Supervisor:
         return [*self._workers, *self._others, *([self._bus] if self._bus else [])]
 
     def _start(self, part: Part) -> None:
-        listening = self._listening[self._workers.index(part)] if part in self._workers else None
-        part.start(self._bus_socket if part is self._bus else listening)
+        end = self._handout.ends[self._workers.index(part)] if part in self._workers else None
+        part.start(self._bus_socket if part is self._bus else end)
+
+    def _is_up(self, worker: int) -> bool:
+        return self._workers[worker].is_ready() and self._workers[worker].death() is None
 
     def _count(self, name: str, death: str, log: Path, tell: Callable[[str], None]) -> None:
         count = count_death(self._deaths.setdefault(name, deque()), DEATHS_S)
@@ -164,5 +166,5 @@ def _fresh(log: Path) -> Path:
 
 
 def default_workers() -> int:
-    """Give the number of processors that this program may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    """Give one more than the processors that this program may use: while some wait for the engine, another computes."""
+    return 1 + (len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)

@@ -16,12 +16,14 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from local import cors, gateway, listeners, runtime, template
 from local.child import child
 from local.gateway import Response
 from local.lifeline import Lifeline
 from local.listeners import Listeners
+from local.listening import take
 
 _KEEP_ALIVE_S = 75  # longer than a client pauses: it never meets a connection that is just being closed
 _GRACE_S = 1
@@ -125,13 +127,38 @@ def open_to_all(function: template.Function) -> template.Function:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn that stops on SIGTERM only, after the request in hand."""
+    """Uvicorn on connections that the supervisor hands over; it stops on SIGTERM only, after the request in hand."""
 
-    def __init__(self, config: uvicorn.Config, lifeline: Lifeline, listening: Listeners | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, handed: socket.socket, lifeline: Lifeline, listening: Listeners | None
+    ) -> None:
         """Serve until the program says stop, which those who listen hear, too."""
         super().__init__(config)
+        self._handed = handed
         self._lifeline = lifeline
         self._listeners = listening
+        self._opening: set[asyncio.Task[Any]] = set()  # the loop itself would let go of them
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections from here on."""
+        await super().startup(sockets=sockets)
+        asyncio.get_running_loop().add_reader(self._handed, self._open)
+        self._lifeline.ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more."""
+        asyncio.get_running_loop().remove_reader(self._handed)
+        await super().shutdown(sockets=sockets)
+
+    def _open(self) -> None:
+        if connection := take(self._handed):
+            loop = asyncio.get_running_loop()
+            opening = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
+            self._opening.add(opening)
+            opening.add_done_callback(self._opening.discard)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return HttpToolsProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -171,10 +198,9 @@ async def _read(scope: Message, receive: Receive) -> bytes | None:
             return body
 
 
-async def _serve(application: Application, listening: socket.socket, lifeline: Lifeline) -> None:
+async def _serve(application: Application, handed: socket.socket, lifeline: Lifeline) -> None:
     config = uvicorn.Config(
         application,
-        http="httptools",
         lifespan="off",
         ws="none",
         interface="asgi3",
@@ -185,17 +211,16 @@ async def _serve(application: Application, listening: socket.socket, lifeline: L
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    lifeline.ready()  # from here on connections that wait at the socket are answered
-    await Server(config, lifeline, application.listeners).serve(sockets=[listening])
+    await Server(config, handed, lifeline, application.listeners).serve(sockets=[])
 
 
 def main() -> None:
-    """Serve on the listening socket that the supervisor made."""
+    """Serve the connections that the supervisor hands over."""
     with child() as (arguments, lifeline, system):
-        listening = socket.socket(fileno=arguments["socket"])
+        handed = socket.socket(fileno=arguments["socket"])
         application = Application(system, arguments["issuer"], Path(arguments["announcements"]))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(application, listening, lifeline))
+            runner.run(_serve(application, handed, lifeline))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

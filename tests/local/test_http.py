@@ -5,8 +5,10 @@ import os
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -149,12 +151,20 @@ def test_many_clients_that_stay_connected_are_all_answered_one_at_a_time_per_wor
     assert len({one["pid"] for one in seen}) == WORKERS
 
 
+def test_clients_are_shared_out_evenly(program: Program) -> None:
+    """Each keeps its connection, and so its worker."""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(httpx.Client(base_url=program.url)) for _ in range(4 * WORKERS)]
+        workers = Counter(client.get("/do/nothing").json()["pid"] for client in clients)
+    assert list(workers.values()) == [4] * WORKERS
+
+
 def test_a_worker_that_dies_is_replaced_and_nobody_waits_for_ever(program: Program) -> None:
-    """Connections to its socket wait for its successor."""
+    """Others take the connections that come meanwhile."""
     before = set(program.pids("local.worker"))
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{program.url}/do/die")
-    for _ in range(10):  # some of these meet the dead worker's socket
+    for _ in range(10):
         assert httpx.get(f"{program.url}/do/nothing", timeout=20).status_code == 200
     after = set(program.pids("local.worker"))
     assert len(after) == WORKERS

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from local import engine, folder, parts
+from local.child import GIVES_WAY
 from local.database import Database
 from local.listening import listen
 from tests.local.programs import (
@@ -114,10 +115,9 @@ def test_a_port_that_is_just_being_let_go_of_is_waited_for() -> None:
     port = other.getsockname()[1]
     letting_go = threading.Timer(0.3, other.close)
     letting_go.start()
-    sockets = listen("127.0.0.1", port, 2)
+    listening = listen("127.0.0.1", port)
     letting_go.join()
-    for each in sockets:
-        each.close()
+    listening.close()
 
 
 def test_a_port_that_was_in_use_a_moment_ago_is_taken_again(echo: str) -> None:
@@ -158,6 +158,17 @@ def test_whatever_is_killed_is_started_again_and_the_office_goes_on(tmp_path: Pa
         assert post(program, "/cancel", userId="ada", eventId=event_id).json()["was"] == "CONFIRMED"
         happens(lambda: status_of_bob(program, event_id) == "CONFIRMED")
         happens(lambda: len(after := program.pids()) == PARTS and not before & set(after))
+
+
+def test_what_nobody_waits_for_gives_way(tmp_path: Path) -> None:
+    """Announcing goes after answers and promotions. The engine does one request at a time, so it has one thread."""
+    with opened("--data", str(tmp_path), "--workers", "1") as program:
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        pids = [program.pids(part)[0] for part in ("local.worker", *FEEDERS, "local.bus")]
+        niceness = [os.getpriority(os.PRIO_PROCESS, pid) for pid in pids]
+        assert niceness == [own, own, own, own + GIVES_WAY, own + GIVES_WAY]
+        [engine] = program.pids("dynoxide")
+        assert len(list(Path(f"/proc/{engine}/task").iterdir())) == 2  # the first waits for the other
 
 
 def test_kill_9_leaves_no_orphan_and_the_next_start_has_the_data(tmp_path: Path) -> None:
