@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import record
 from bench.sections import SECTIONS, Row, Run
+from local.supervisor import default_workers
 from tests.running import running
 
 _MEDIANS = ("per_second", "p50_ms", "p99_ms", "ratio")
@@ -24,7 +25,7 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help=f"which ({', '.join(SECTIONS)})")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each load (8)")
     parser.add_argument("--rounds", type=int, default=1, help="of all; the figures are the medians (1)")
-    parser.add_argument("--workers", type=int, default=3, help="of the office (3: one more than the processors)")
+    parser.add_argument("--workers", type=int, default=default_workers(), help="of the office (its own choice)")
     parser.add_argument("--write", action="store_true", help="keep the figures in bench/results/load.json")
     options = parser.parse_args()
     os.environ.update(AWS_DEFAULT_REGION="us-east-1", AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench")

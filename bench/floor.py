@@ -4,8 +4,8 @@ The floor is what bare boto3 clients reach, in as many processes as the office h
 second, divided by this, is what the HTTP server and the handlers leave of it. It may be more than 1: the office does
 not use boto3's client (docs/decisions/0006).
 
-The ceiling is what the functions' own code reaches, called in enough processes to keep the engine busy. No server that
-puts HTTP before them can do more on this engine.
+The ceiling is what the functions' own code and the engine reach together on this machine's processors, called in enough
+processes to keep the engine busy, without HTTP and without log lines.
 """
 
 import multiprocessing

@@ -56,10 +56,10 @@ or there would be no figures.
 {table}
 
 The floor is what bare boto3 clients do, in as many processes, against an engine alone with the same requests; the mix
-has none, being made of the loads above it. The ceiling is what the functions' own code reaches there from
-{CEILING_PROCESSES} processes, without HTTP: whatever stands before it, this engine gives no more. The goal is twice the
-fastest public service that was found for this task (Express and PostgreSQL, on such a machine; it breaks under races),
-and 40 ms.
+has none, being made of the loads above it. The ceiling is what the functions' own code and this
+engine reach together on these processors, from {CEILING_PROCESSES} processes, without HTTP and log lines. The goal is
+twice the fastest public service that was found for this task (Express and PostgreSQL, on such a machine; it breaks
+under races), and 40 ms.
 
 {_verdict(rows)}
 
@@ -67,7 +67,7 @@ and 40 ms.
 
 ![Latencies](benchmark-latencies.png)
 
-Processor time of a request by process, in ms (two cores have 2,000 ms a second to give):
+Processor time of a request by process, in ms, until all is announced (two cores have 2,000 ms a second to give):
 
 {_cpu(rows)}
 
@@ -101,7 +101,7 @@ def _verdict(rows: Sequence[Mapping[str, Any]]) -> str:
     for name, fastest in FASTEST.items():
         times = by_name[name]["per_second"] / fastest
         ceiling = by_name[f"ceiling of {name}"]["per_second"] / fastest
-        short = "" if times >= TIMES_THE_FASTEST else f", short of the goal; the engine's ceiling is {ceiling:.2f}"
+        short = "" if times >= TIMES_THE_FASTEST else f", short of the goal; the ceiling is {ceiling:.2f}"
         lines.append(f"- {name}: {times:.2f} times the fastest{short}.")
     for name, goal_ms in P99_MS.items():
         p99 = by_name[name]["p99_ms"]

@@ -12,6 +12,7 @@ import socket
 import socketserver
 import threading
 import time
+import traceback
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -126,6 +127,9 @@ class Server(socketserver.ThreadingTCPServer):
         except RefusedError as error:
             code, message = error.args
             return 400, {"__type": code, "message": message}
+        except Exception as error:  # noqa: BLE001  # a disk that is full, say: who asked asks again, the log tells why
+            runtime.log("the event bus failed", exception=traceback.format_exc())
+            return 500, {"__type": "InternalException", "message": type(error).__name__}
 
 
 class _Connection(socketserver.BaseRequestHandler):

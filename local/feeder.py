@@ -34,7 +34,7 @@ STREAMS: Final = Service(
 )
 READ_RECORDS_MAX = 1000  # of one GetRecords, DynamoDB's limit
 IDLE_S_LOCAL = 0.1
-IDLE_S_AWS = 0.25  # what Lambda does; a shard takes five reads a second. So are those read for whom batches wait
+IDLE_S_AWS = 0.25  # what Lambda does; a shard takes five reads a second. A mapping with a window is read so, too
 DISCOVERY_S = 2.0  # after a shard ended, until its children are listed
 AWAY_S_MIN = 0.1
 AWAY_S_MAX = 5.0

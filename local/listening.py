@@ -69,7 +69,7 @@ class Handout:
             if is_up(worker):
                 try:
                     socket.send_fds(self._ways[worker], [b"1"], [self._waiting.fileno()])
-                except BlockingIOError:
+                except OSError:  # no room: Linux says EAGAIN or ETOOMANYREFS, macOS ENOBUFS
                     continue
                 self._waiting.close()  # it is the worker's now
                 return True
@@ -77,12 +77,17 @@ class Handout:
 
 
 def take(end: socket.socket) -> socket.socket | None:
-    """Take a connection at a worker's end; None when there is none."""
+    """Take a connection at a worker's end; None when there is none.
+
+    Raises: OSError when this process has too many open files: the kernel has closed that connection.
+    """
     try:
         _, descriptors, _, _ = socket.recv_fds(end, 1, 1)
     except BlockingIOError:
         return None
-    return socket.socket(fileno=descriptors[0]) if descriptors else None
+    if not descriptors:
+        raise OSError(errno.EMFILE, "a connection was lost: too many open files")
+    return socket.socket(fileno=descriptors[0])
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -148,10 +148,16 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more."""
         asyncio.get_running_loop().remove_reader(self._handed)
+        await asyncio.gather(*self._opening, return_exceptions=True)
         await super().shutdown(sockets=sockets)
 
     def _open(self) -> None:
-        if connection := take(self._handed):
+        try:
+            connection = take(self._handed)
+        except OSError as error:
+            runtime.log("a connection was not taken", error=str(error))
+            return
+        if connection:
             loop = asyncio.get_running_loop()
             opening = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
             self._opening.add(opening)

@@ -35,7 +35,7 @@ _LINES: Final[dict[type[Exception], str]] = {
     NoRegionError: "no AWS region: set AWS_DEFAULT_REGION, or say --local",
     BotoCoreError: "AWS cannot be asked: {0}",
     ClientError: "AWS refused: {0}",
-    RequestFailed: "DynamoDB refused: {0}",
+    RequestFailed: "AWS refused: {0}",
     OpsError: "{0}",
     LocalError: "{0}",
     OSError: "{0.filename}: {0.strerror}",

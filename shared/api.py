@@ -89,7 +89,7 @@ PROBLEMS: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
 }
 
 
-class Answer(TypedDict):
+class Response(TypedDict):
     """What API Gateway takes for an answer."""
 
     statusCode: int
@@ -163,12 +163,12 @@ class Request:
         return raw
 
 
-def handler(function: Callable[[Request], Answer]) -> Callable[[dict[str, Any], Any], Answer]:
+def handler(function: Callable[[Request], Response]) -> Callable[[dict[str, Any], Any], Response]:
     """Make a Lambda handler of a function: what it raises is answered, and its logs carry the id that errors show."""
 
     @telemetry.logger.inject_lambda_context(clear_state=True)
     @wraps(function)
-    def handle(payload: dict[str, Any], _context: Any) -> Answer:
+    def handle(payload: dict[str, Any], _context: Any) -> Response:
         telemetry.logger.set_correlation_id(payload["requestContext"]["requestId"])
         try:
             return function(Request(payload))
@@ -178,7 +178,7 @@ def handler(function: Callable[[Request], Answer]) -> Callable[[dict[str, Any], 
     return handle
 
 
-def answer(status: int, model: "BaseModel", headers: Mapping[str, str] | None = None) -> Answer:
+def answer(status: int, model: "BaseModel", headers: Mapping[str, str] | None = None) -> Response:
     """Return a JSON answer. What is left changes all the time, so nobody may keep it."""
     return {
         "statusCode": status,
@@ -202,8 +202,8 @@ def _validated(fields: Mapping[str, Any], model: type[Model]) -> Model:
     return asked
 
 
-def _problem(error: Exception, payload: Mapping[str, Any]) -> Answer:
-    """Answer an error as RFC 9457 has it; what nobody expected shows no detail, the log has it."""
+def _problem(error: Exception, payload: Mapping[str, Any]) -> Response:
+    """Response an error as RFC 9457 has it; what nobody expected shows no detail, the log has it."""
     status, code, title = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
     problem = {
         "type": PROBLEM_TYPE + code,

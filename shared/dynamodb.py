@@ -133,7 +133,10 @@ def update(deadline: Deadline, **request: Any) -> Item:
 
 
 def set_once(deadline: Deadline, table: str, key: Item, attribute: str, moment: str) -> str:
-    """Set a moment that is set once, for good; return it, which is an earlier one where it was set already."""
+    """Set a moment, ISO 8601, that is set once, for good; return it, an earlier one where it was set already.
+
+    Raises TryAgain.
+    """
     there = update(
         deadline,
         TableName=table,

@@ -37,7 +37,8 @@ class Formatter(LambdaPowertoolsFormatter):
         return self._encode({name: value for name, value in line.items() if value is not None})
 
 
-logger = Logger(location=None, logger_formatter=Formatter())
+# No location: every line comes from this file; the message tells more.
+logger = Logger(logger_formatter=Formatter(location=None))
 
 
 class Metric(StrEnum):

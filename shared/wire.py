@@ -171,8 +171,10 @@ class _Answer:
         self._is_whole = False
         self._parser = httptools.HttpResponseParser(self)
         while not self._is_whole:
-            if time.monotonic() > until_s:
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
                 raise TimeoutError("the answer did not end in time")
+            connected.settimeout(left_s)
             received = connected.recv(_RECEIVE_BYTES)
             if not received:
                 raise ConnectionResetError("the connection ended before the answer")

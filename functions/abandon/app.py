@@ -1,13 +1,13 @@
 """POST /events/{eventId}/cancel: cancel an event, for good."""
 
 from shared import abandonment, api, contract
-from shared.api import Answer, Request
+from shared.api import Request, Response
 from shared.dynamodb import Deadline
 from shared.model import REQUEST_BUDGET_S
 
 
 @api.handler
-def handler(request: Request) -> Answer:
+def handler(request: Request) -> Response:
     """Cancel the event and answer with it; repeating it gets the same `cancelledAt`.
 
     200 when every claim on it is cancelled, 202 while that is being done.

@@ -1,13 +1,13 @@
 """POST /book: a ticket, or a place in the waiting list."""
 
 from shared import api, contract, office
-from shared.api import Answer, Request
+from shared.api import Request, Response
 from shared.dynamodb import Deadline
 from shared.model import REQUEST_BUDGET_S, Claim, Status
 
 
 @api.handler
-def handler(request: Request) -> Answer:
+def handler(request: Request) -> Response:
     """Book for the user; who has an active claim already is answered with it.
 
     So is who cancelled by another request before this one was answered: with the claim as it is now.

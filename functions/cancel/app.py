@@ -1,13 +1,13 @@
 """POST /cancel: give a ticket back, or leave the waiting list."""
 
 from shared import api, contract, office
-from shared.api import Answer, Request
+from shared.api import Request, Response
 from shared.dynamodb import Deadline
 from shared.model import REQUEST_BUDGET_S
 
 
 @api.handler
-def handler(request: Request) -> Answer:
+def handler(request: Request) -> Response:
     """Cancel the user's booking; repeating it gets the same answer."""
     asked = request.body_as(contract.CancelRequest)
     request.caller.must_be(asked.user_id)

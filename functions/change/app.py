@@ -1,13 +1,13 @@
 """PATCH /events/{eventId}: change an event's name, tickets, moments of sale, or the limit of its waiting list."""
 
 from shared import api, change, contract
-from shared.api import Answer, Request
+from shared.api import Request, Response
 from shared.dynamodb import Deadline
 from shared.model import REQUEST_BUDGET_S
 
 
 @api.handler
-def handler(request: Request) -> Answer:
+def handler(request: Request) -> Response:
     """Change what the body names; repeating it changes nothing more."""
     request.caller.must_organise()
     event_id = request.parameters_as(contract.EventPath).event_id

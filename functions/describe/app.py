@@ -2,11 +2,11 @@
 
 from functions.describe.page import DOCUMENTS
 from shared import api
-from shared.api import Answer, Request
+from shared.api import Request, Response
 
 
 @api.handler
-def handler(request: Request) -> Answer:
+def handler(request: Request) -> Response:
     """Answer with the description, OpenAPI 3.1, or with a page that shows it; packed for who understands that."""
     document = DOCUMENTS[request.route]()
     return document.packed if "gzip" in (request.header("accept-encoding") or "") else document.plain

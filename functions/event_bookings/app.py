@@ -1,14 +1,14 @@
 """GET /events/{eventId}/bookings: who has booked, for organisers."""
 
 from shared import api, listing, pages
-from shared.api import Answer, Request
+from shared.api import Request, Response
 from shared.dynamodb import Deadline
 from shared.events import read_event
 from shared.model import REQUEST_BUDGET_S
 
 
 @api.handler
-def handler(request: Request) -> Answer:
+def handler(request: Request) -> Response:
     """Answer with a page of the event's bookings, of one status if the request names it."""
     request.caller.must_organise()
     asked = request.parameters_as(pages.EventBookingsRequest)

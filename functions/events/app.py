@@ -1,13 +1,13 @@
 """GET /events: the events, for organisers."""
 
 from shared import api, listing, pages
-from shared.api import Answer, Request
+from shared.api import Request, Response
 from shared.dynamodb import Deadline
 from shared.model import REQUEST_BUDGET_S
 
 
 @api.handler
-def handler(request: Request) -> Answer:
+def handler(request: Request) -> Response:
     """Answer with a page of events, the newest first."""
     request.caller.must_organise()
     asked = request.parameters_as(pages.EventsRequest)

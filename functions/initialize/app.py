@@ -1,13 +1,13 @@
 """POST /initialize: open an event with its tickets."""
 
 from shared import api, contract, events
-from shared.api import Answer, Request
+from shared.api import Request, Response
 from shared.dynamodb import Deadline
 from shared.model import REQUEST_BUDGET_S, Terms
 
 
 @api.handler
-def handler(request: Request) -> Answer:
+def handler(request: Request) -> Response:
     """Open the event; with an Idempotency-Key that was used before, answer with the event it opened."""
     caller = request.caller
     caller.must_organise()

@@ -1,13 +1,13 @@
 """GET /status/{eventId}: what is left, how many wait, and where one user stands."""
 
 from shared import api, contract, office
-from shared.api import Answer, Request
+from shared.api import Request, Response
 from shared.dynamodb import Deadline
 from shared.model import REQUEST_BUDGET_S
 
 
 @api.handler
-def handler(request: Request) -> Answer:
+def handler(request: Request) -> Response:
     """Answer with the event and, where ?userId= names one, with that user's claim, null if there is none.
 
     What is left is nobody's secret: whether that takes a token, API Gateway alone decides.

@@ -1,14 +1,14 @@
 """GET /events/{eventId}/waiting-list: who waits, for organisers."""
 
 from shared import api, listing, pages
-from shared.api import Answer, Request
+from shared.api import Request, Response
 from shared.dynamodb import Deadline
 from shared.events import read_event
 from shared.model import REQUEST_BUDGET_S
 
 
 @api.handler
-def handler(request: Request) -> Answer:
+def handler(request: Request) -> Response:
     """Answer with a page of the waiting list, in its order."""
     request.caller.must_organise()
     asked = request.parameters_as(pages.WaitingListRequest)

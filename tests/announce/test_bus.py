@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import NoCredentialsError
 
 import functions.announce.app
 from functions.announce import bus
@@ -135,11 +136,12 @@ def test_a_bus_that_is_away_gives_everything_back(fake: FakeBus) -> None:
         RequestFailed("PutEvents", 400, "ThrottlingException"),
         RequestFailed("PutEvents", 500, "InternalException"),
         RequestFailed("PutEvents", 503, "503"),
+        NoCredentialsError(),
     ],
     ids=str,
 )
 def test_what_fails_for_a_moment_is_sent_again(fake: FakeBus, log_lines: LogLines, trouble: Exception) -> None:
-    """What the SDK would send again, in one invocation: a time-out, throttling, and what is the service's fault."""
+    """What the SDK would send again, a time-out, throttling, a fault of the service's, and no keys."""
     fake.troubles = iter([trouble] * (bus.TRIES_MAX - 1))
     assert announce(confirmed(12)) == []
     assert fake.taken == ids(12)

@@ -1,5 +1,6 @@
 """What was put on the event bus: kept as lines, read from any place, and never more than so much of it."""
 
+import errno
 import json
 import os
 import socket
@@ -140,6 +141,20 @@ def test_more_than_eventbridge_takes_is_refused_as_a_whole(client: Any, tmp_path
     with pytest.raises(ClientError, match="ValidationException"):
         client.put_events(Entries=entries)
     assert everything(tmp_path / "kept") == []
+
+
+def test_a_bus_that_cannot_keep_says_why(
+    client: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The announcer asks again; whoever wonders finds the cause in the log."""
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Writer, "append", full)
+    with pytest.raises(ClientError, match="InternalException"):
+        client.put_events(Entries=[entry()])
+    assert "No space left on device" in capfd.readouterr().out
 
 
 def test_an_answer_comes_in_one_piece(tmp_path: Path) -> None:

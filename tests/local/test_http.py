@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -15,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.local.programs import Program, echo_template, opened
+from tests.local.programs import Program, echo_template, happens, opened
 
 WORKERS = 2
 CLIENTS = 64
@@ -169,6 +170,19 @@ def test_a_worker_that_dies_is_replaced_and_nobody_waits_for_ever(program: Progr
     after = set(program.pids("local.worker"))
     assert len(after) == WORKERS
     assert len(before & after) == WORKERS - 1
+
+
+def test_while_a_worker_is_away_the_others_take_the_connections(tmp_path: Path) -> None:
+    """Nobody waits for one that needs seconds to come back."""
+    template = Path(echo_template(tmp_path))
+    with opened("--template", str(template), "--memory", "--workers", "2") as program:
+        [first, second] = program.pids("local.worker")
+        for handler in template.parent.rglob("*.py"):
+            handler.write_text("import time; time.sleep(20)\n" + handler.read_text())
+        os.kill(first, signal.SIGKILL)
+        happens(lambda: program.pids("local.worker") != [first, second])  # its successor is importing
+        answers = [httpx.get(f"{program.url}/do/nothing", timeout=10) for _ in range(6)]
+        assert {answer.json()["pid"] for answer in answers} == {second}
 
 
 def test_the_engine_is_not_asked_as_the_users_profile(program: Program) -> None:

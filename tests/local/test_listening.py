@@ -1,5 +1,6 @@
 """Connections go to the workers in turn, and none is lost while one of them is away."""
 
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
@@ -60,6 +61,35 @@ def test_a_worker_that_takes_nothing_does_not_keep_the_others_from_it(clients: E
     ports = connected(clients, handout, 3)
     handout.serve(SERVE_S, lambda _: True)
     assert taken(handout.ends[1]) == ports
+
+
+def test_too_many_descriptors_under_way_are_no_room(clients: ExitStack) -> None:
+    """The kernel bounds them, and says so in words of its own."""
+
+    class Full:
+        def close(self) -> None: ...
+
+        @property
+        def send_fds(self) -> None:
+            raise OSError(errno.ETOOMANYREFS, "too many references")
+
+        sendmsg = send_fds
+
+    handout = clients.enter_context(closing(Handout(listen("127.0.0.1", 0), 2)))
+    ways = vars(handout)["_ways"]
+    ways[0].close()
+    ways[0] = Full()
+    ports = connected(clients, handout, 2)
+    handout.serve(SERVE_S, lambda _: True)
+    assert taken(handout.ends[1]) == ports
+
+
+def test_a_worker_without_descriptors_says_so(clients: ExitStack) -> None:
+    """What it was handed is lost: the kernel has closed it."""
+    handout = clients.enter_context(closing(Handout(listen("127.0.0.1", 0), 1)))
+    vars(handout)["_ways"][0].send(b"1")
+    with pytest.raises(OSError, match="too many open files"):
+        take(handout.ends[0])
 
 
 def test_what_a_worker_did_not_take_waits_for_its_successor(clients: ExitStack) -> None:

@@ -7,7 +7,7 @@ with the name SLOW_BUS or REFUSING_BUS, an event bus that is slow, or takes noth
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +59,14 @@ vars(dynamodb)["time"] = vars(bus)["time"] = vars(announcing)["time"] = clock
 class TroubledBus:
     """The client of the bus, in trouble while it is told to be."""
 
-    def put_events(self, Entries: list[Any]) -> Any:  # noqa: N803 - AWS's name
+    def call(self, operation: str, request: Mapping[str, Any]) -> Any:
         """Put entries, or refuse them, or put them after nearly as long as the client waits."""
         if (FOLDER / REFUSING_BUS).exists():
-            return {"FailedEntryCount": len(Entries), "Entries": [{"ErrorCode": "InternalFailure"} for _ in Entries]}
+            entries = request["Entries"]
+            return {"FailedEntryCount": len(entries), "Entries": [{"ErrorCode": "InternalFailure"} for _ in entries]}
         if (FOLDER / SLOW_BUS).exists():
             clock.sleep(SLOW_S)
-        return _client().put_events(Entries=Entries)
+        return _client().call(operation, request)
 
 
 _client = vars(bus)["_client"]

@@ -272,11 +272,14 @@ IMPOSSIBLE = {
 
 @pytest.fixture
 def client(database: Any) -> Iterator[Client]:
-    """Yield a client of the engine, in which there is an entry to be read."""
+    """Yield a client of the engine, in which there are an entry and a name to be read until the test is over."""
     database.put_item(TableName=items.WAITING_LIST, Item=ENTRY)
+    database.update_item(**NAMED)
     client = Client.of_environment()
     yield client
     client.connection.close()
+    database.delete_item(TableName=items.EVENTS, Key=NAMED["Key"])  # no event: lists of them would show it
+    database.delete_item(TableName=items.WAITING_LIST, Key={name: ENTRY[name] for name in ("stripeId", "sequence")})
 
 
 @pytest.mark.parametrize(
@@ -314,7 +317,6 @@ def test_errors_are_those_that_boto3_gives(
     database: Any, client: Client, operation: str, request_: dict[str, Any], reasons: int
 ) -> None:
     """Code, status, message, and what each item of a transaction says."""
-    database.update_item(**NAMED)  # for the reason to show
     with pytest.raises(ClientError) as refused:
         getattr(database, METHODS[operation])(**request_)
     with pytest.raises(RequestFailed) as failed:
@@ -447,6 +449,25 @@ def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
     with _server(serve) as client, pytest.raises(NoAnswer, match="TimeoutError"):
         client.call("GetItem", READ)
     assert time.monotonic() < begun_s + 2
+
+
+def test_an_answer_that_stops_in_its_middle_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came late leaves less time for the rest."""
+    monkeypatch.setattr(wire, "READ_TIMEOUT_S", 1.0)
+    gave_up = threading.Event()
+
+    def serve(connected: socket.socket, _: int) -> None:
+        _receive(connected)
+        time.sleep(0.9)
+        connected.sendall(_ok(b'{"n": 1}')[:10])
+        gave_up.wait(5)
+
+    begun_s = time.monotonic()
+    with _server(serve) as client:
+        with pytest.raises(NoAnswer, match="TimeoutError"):
+            client.call("GetItem", READ)
+        assert time.monotonic() < begun_s + 1.5
+        gave_up.set()
 
 
 def test_a_connection_is_waited_for_as_long_as_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

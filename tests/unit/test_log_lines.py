@@ -2,22 +2,39 @@
 
 import json
 import logging
+import sys
 from typing import Any
 
 import pytest
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
+from shared import telemetry
 from shared.telemetry import Formatter
+from tests.gateway import Context
 
 KEYS: dict[str, Any] = {"service": "ticket-office", "sampling_rate": None, "cold_start": False, "event_id": "e-1"}
 FACTS: dict[str, Any] = {"user_id": "Zoë", "booking_id": None, "_aws": {"Timestamp": 1}, "BookingConfirmed": 1}
 
 
+def test_the_offices_lines_have_no_location_however_often_it_is_invoked(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each invocation clears what the one before has left, and begins with what the formatter was made with."""
+
+    @telemetry.logger.inject_lambda_context(clear_state=True)
+    def handler(_event: dict[str, Any], _context: Any) -> None:
+        telemetry.outcome(telemetry.Metric.SOLD_OUT, event_id="e-1")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(telemetry.logger.registered_handler, "stream", sys.stdout)
+        for _ in range(2):
+            handler({}, Context())
+    written = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["message"] for line in written] == ["SoldOut"] * 2
+    assert all("location" not in line and "%" not in json.dumps(line) for line in written)
+
+
 def lines(record: logging.LogRecord) -> tuple[str, str]:
     """Write a record both ways."""
-    ours, theirs = Formatter(), LambdaPowertoolsFormatter()
-    for formatter in (ours, theirs):
-        formatter.append_keys(location=None, **KEYS)
+    ours, theirs = Formatter(location=None, **KEYS), LambdaPowertoolsFormatter(location=None, **KEYS)
     return ours.format(record), theirs.format(record)
 
 
