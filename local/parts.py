@@ -9,12 +9,14 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from local.lifeline import READY
 from local.template import PROJECT
 
+_KILL_S_MAX = 1.0  # until a process that was killed is gone
 LOG_BYTES_MAX = 50 * 1024 * 1024
 
 
@@ -85,7 +87,8 @@ class Part:
             self._process.wait(max(0.0, deadline_s - time.monotonic()))
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_KILL_S_MAX)
         if self._lifeline:
             self._lifeline.close()
 

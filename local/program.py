@@ -45,12 +45,12 @@ def _run(options: argparse.Namespace) -> None:
     ):
         supervisor = Supervisor(system, data, handout, options.endpoint, issuer)
         try:
-            supervisor.start()
-            url = f"http://{HOST}:{handout.port}"
-            _greet(supervisor, data, url)
-            _suggest(system, data, url, issuer)
-            supervisor.keep(_tell)
-        except KeyboardInterrupt:
+            with suppress(KeyboardInterrupt):  # while it starts
+                supervisor.start()
+                url = f"http://{HOST}:{handout.port}"
+                _greet(supervisor, data, url)
+                _suggest(system, data, url, issuer)
+                supervisor.keep(_tell)
             _tell("\nStopping.")
         finally:
             for number in STOP_SIGNALS:  # it stops already, and bounded

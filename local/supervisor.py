@@ -6,6 +6,7 @@ stop    workers -> feeders, scheduler -> event bus -> engine: nobody is left wit
 """
 
 import os
+import signal
 import sys
 import time
 from collections import deque
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local import STOP_SIGNALS
 from local import engine as engines
 from local.bus import BUS_VARIABLE
 from local.checkpoint import Checkpoint
@@ -109,13 +111,18 @@ class Supervisor:
             time.sleep(0.02)
 
     def keep(self, tell: Callable[[str], None]) -> None:
-        """Start again what dies, for ever; `tell` gets a line for each time.
+        """Start again what dies, until a signal asks to stop; `tell` gets a line for each time.
+
+        The signal is noted here, and raises nothing: an exception within Popen.poll could leave its lock taken.
 
         Raises: LocalError when a part keeps dying.
         """
+        asked: list[int] = []
+        for number in STOP_SIGNALS:
+            signal.signal(number, lambda number, _frame: asked.append(number))
         logs = [self._folder.logs / "engine.log", *(part.log for part in self._parts())]
         look_at_logs_s = 0.0
-        while True:
+        while not asked:
             if self._engine and self._engine.process and (code := self._engine.process.poll()) is not None:
                 self._count("engine", f"exit code {code}", logs[0], tell)
                 self._engine.start()

@@ -8,16 +8,18 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
-from local import engine, folder, parts
+from local import STOP_SIGNALS, engine, folder, parts
 from local.child import GIVES_WAY
 from local.database import Database
-from local.listening import listen
+from local.listening import Handout, listen
+from local.supervisor import Supervisor
+from local.template import load
 from tests.local.programs import (
     ECHO_TEMPLATE,
     PROJECT,
@@ -80,6 +82,28 @@ def test_a_request_in_hand_is_answered_before_the_stop(echo: str) -> None:
             seconds, _ = program.interrupt()
             assert client.recv(1000).startswith(b"HTTP/1.1 200")
         assert seconds < STOP_S_MAX
+
+
+def test_a_signal_to_stop_is_noted_and_interrupts_nothing(
+    tmp_path: Path, echo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception in the midst of looking after a process could leave its lock taken, and then nobody could stop it."""
+    looked: list[str] = []
+
+    def death(part: parts.Part) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        looked.append(part.name)
+
+    monkeypatch.setattr(parts.Part, "death", death)
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    system = load(Path(echo))
+    try:
+        with folder.opened(tmp_path / "data") as data, closing(Handout(listen("127.0.0.1", 0), 3)) as handout:
+            Supervisor(system, data, handout, "http://127.0.0.1:1", None).keep(print)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert [name for name in looked if "worker" in name] == ["worker-1", "worker-2", "worker-3"]
 
 
 def test_a_handler_that_does_not_end_does_not_hold_the_stop(tmp_path: Path, echo: str) -> None:
