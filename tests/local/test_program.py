@@ -87,7 +87,7 @@ def test_a_request_in_hand_is_answered_before_the_stop(echo: str) -> None:
 def test_a_signal_to_stop_is_noted_and_interrupts_nothing(
     tmp_path: Path, echo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An exception in the midst of looking after a process could leave its lock taken, for which the stop would wait."""
+    """An exception in the midst of looking after a process could leave its lock taken; the stop would wait for it."""
     looked: list[str] = []
 
     def death(part: parts.Part) -> None:
