@@ -119,7 +119,7 @@ class Stage:
         """Invoke SweepFunction with {}, by hand."""
         environment = os.environ | {"AWS_ENDPOINT_URL_DYNAMODB": self.proxy.endpoint}
         command = [sys.executable, "-c", SWEEP, str(self._template), str(self.failed_records)]
-        done = subprocess.run(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, check=False, text=True)
+        done = subprocess.run(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, check=False)
         self._swept += _lines(done.stdout)
 
     @contextmanager
@@ -146,7 +146,7 @@ class Stage:
     def invoked(self, function: str = "PromoteFunction") -> int:
         """Return how many invocations a function that reads a stream has finished."""
         feeder = self.data / "logs" / f"feeder-{function}.log"
-        return sum("invoked" in line for line in _lines(feeder.read_text()))
+        return sum("invoked" in line for line in _lines(_whole(feeder.read_bytes())))
 
     def announced(self) -> list[str]:
         """Return the ids of what was put on the event bus."""
@@ -180,9 +180,9 @@ class Stage:
         for log in sorted((self.data / "logs").glob("*.log")):
             with log.open("rb") as file:
                 file.seek(self._read.get(log, 0))
-                whole, _, _ = file.read().rpartition(b"\n")  # its writer may be in the middle of a line
+                whole = _whole(file.read())
             self._read[log] = self._read.get(log, 0) + len(whole)
-            yield from _lines(whole.decode())
+            yield from _lines(whole)
 
     def _new_files(self) -> list[Any]:
         new = set(self.failed_records.glob("*.json")) - self._given_up
@@ -220,5 +220,10 @@ def _written(path: Path) -> template.System:
     return template.load(path)
 
 
-def _lines(text: str) -> list[Line]:
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+def _whole(written: bytes) -> bytes:
+    """Return the whole lines of a log: its writer may be in the middle of the last."""
+    return written[: written.rfind(b"\n") + 1]
+
+
+def _lines(log: bytes) -> list[Line]:
+    return [json.loads(line) for line in log.splitlines() if line.startswith(b"{")]
