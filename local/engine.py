@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from local import guard
 from local.database import Database
 from local.errors import EngineError
 from local.folder import opened
+from local.parts import wait_or_kill
 from local.template import PROJECT, System, load
 
 HOST = "127.0.0.1"
@@ -80,12 +81,7 @@ class Engine:
         if self.process is None:
             return
         self.process.terminate()
-        try:
-            self.process.wait(_STOP_S_MAX)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(_STOP_S_MAX)
+        wait_or_kill(self.process, _STOP_S_MAX)
         if self.process.stdin:
             self.process.stdin.close()
 

@@ -9,7 +9,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
-from itertools import cycle
+from itertools import cycle, islice
 
 from local.errors import StartError
 
@@ -65,7 +65,7 @@ class Handout:
     def _hand_on(self, is_up: Callable[[int], bool]) -> bool:
         """Give the connection to the next worker that is up and has room; say whether there was one."""
         assert self._waiting is not None
-        for _, worker in zip(self._ways, self._turns, strict=False):
+        for worker in islice(self._turns, len(self._ways)):
             if is_up(worker):
                 try:
                     socket.send_fds(self._ways[worker], [b"1"], [self._waiting.fileno()])

@@ -83,14 +83,19 @@ class Part:
         """Wait for the end until a moment of the monotonic clock, then kill."""
         if self._process is None:
             return
-        try:
-            self._process.wait(max(0.0, deadline_s - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_KILL_S_MAX)
+        wait_or_kill(self._process, max(0.0, deadline_s - time.monotonic()))
         if self._lifeline:
             self._lifeline.close()
+
+
+def wait_or_kill(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Wait so long for a process to end, then kill it. Bounded: an interrupted Popen.poll leaves its lock taken."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_KILL_S_MAX)
 
 
 def count_death(deaths: deque[float], within_s: float) -> int:

@@ -203,7 +203,7 @@ def _validated(fields: Mapping[str, Any], model: type[Model]) -> Model:
 
 
 def _problem(error: Exception, payload: Mapping[str, Any]) -> Response:
-    """Response an error as RFC 9457 has it; what nobody expected shows no detail, the log has it."""
+    """Answer an error as RFC 9457 has it; what nobody expected shows no detail, the log has it."""
     status, code, title = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
     problem = {
         "type": PROBLEM_TYPE + code,
