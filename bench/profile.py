@@ -2,6 +2,7 @@
 
 One process books with the real handler and the real engine. A part is measured by doing it alone, over and over, or
 as the difference of two that are; each is the median of ROUNDS rounds, in turns, so that all meet the same machine.
+The server, which is before the handler on one machine, is measured as a worker that no function is asked of.
 """
 
 import json
@@ -12,24 +13,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
-from itertools import count
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from bench import cpu, record
+from bench import cpu, load, record
 from local import engine, gateway, template
 from local.database import Database
 from tests.gateway import Context
-from tests.running import below
+from tests.running import below, running
 
 ROUNDS = 5
 TIMES = 400  # in each round
+SERVER_S = 2.0  # of each round with the server; processor time of other processes is told in steps of 0.01 s
+SERVER_IN_FLIGHT = 16
 HEADERS = [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"user-agent", b"bench")]
 
 
 def main() -> None:
     """Measure, print, and keep the figures."""
+    server_ms = _server_ms()
     with tempfile.TemporaryDirectory() as folder, engine.running(Path(folder)) as endpoint:
         Database.embedded(endpoint).adopt()
         for function in template.load().functions.values():
@@ -37,7 +41,7 @@ def main() -> None:
         os.environ["OPEN_TO_ALL"] = "true"  # as python -m local has it without --auth
         with Path(os.devnull).open("w", encoding="utf-8") as devnull:  # the log lines are written, to nowhere
             figures = _measured(_engine_pid(folder), devnull)
-    result = {"machine": record.machine(), "ms": figures}
+    result = {"machine": record.machine(), "ms": figures | {"server": server_ms}}
     record.write("profile", result)
     print(section(result))  # noqa: T201  # this is the product
 
@@ -64,7 +68,8 @@ def section(result: dict[str, Any]) -> str:
     rows.append([boto3, f"{ms['boto3']:.3f}", "0"])
     without = sum(after.values()) - ms["wire"]
     rows.append(["**all in the function**", f"**{without + ms['boto3']:.3f}**", f"**{without + ms['wire']:.3f}**"])
-    rows.append(["the engine, a process of its own", f"{ms['engine']:.3f}", f"{ms['engine']:.3f}"])
+    beside = {"the server around it (uvicorn), on one machine": "server", "the engine, a process of its own": "engine"}
+    rows += [[name, f"{ms[part]:.3f}", f"{ms[part]:.3f}"] for name, part in beside.items()]
     handler = ms["edge"] + ms["protocol"]
     return "\n".join([
         "## Where the time goes",
@@ -160,6 +165,20 @@ def _measured(engine_pid: int, devnull: Any) -> dict[str, float]:
             if name == "wire":
                 rounds["engine"].append(1000 * engine_s / TIMES)
     return {name: statistics.median(found) for name, found in rounds.items()}
+
+
+def _server_ms() -> float:
+    """Measure what a worker takes for a request with a booking's body that no function answers."""
+    request = load.post("/nowhere", json.dumps({"userId": "user-1", "eventId": "0" * 36}))
+    rounds = []
+    with running(workers=1) as office:
+        [worker] = office.pids("local.worker")
+        for _ in range(ROUNDS):
+            before_s = cpu.of_process(worker)
+            measured = load.run(office.port, SERVER_IN_FLIGHT, SERVER_S, lambda _: repeat(request))
+            assert measured.statuses.keys() == {404}, measured.statuses
+            rounds.append(1000 * (cpu.of_process(worker) - before_s) / len(measured.latencies_s))
+    return statistics.median(rounds)
 
 
 def _engine_pid(folder: str) -> int:
