@@ -190,7 +190,7 @@ def call_api(local: SamLocal) -> int:
             good = answer.status_code == expected
             failures += not good
             took_ms = 1000 * (time.monotonic() - began_s)
-            shown = f"{method} {path.format('...')}  {answer.status_code}  {took_ms:.0f} ms  {answer.text[:100]}"
+            shown = f"{method} {path.format('...')}  {answer.status_code}  {took_ms:.0f} ms  {_beginning(answer.text)}"
             say(f"{verdict(good)} {shown}")
     return failures
 
@@ -389,7 +389,12 @@ def short(answer: Any) -> str:
         return str(answer["errorMessage"])
     text = answer.get("body")
     status = f"{answer['statusCode']} " if text else ""
-    return status + (text or json.dumps(answer))[:100]
+    return status + _beginning(text or json.dumps(answer))
+
+
+def _beginning(text: str) -> str:
+    """Return what fits on the line."""
+    return " ".join(text[:200].split())[:100]
 
 
 def say(line: str) -> None:
