@@ -36,8 +36,7 @@ def cancel_event(event_id: str, deadline: Deadline) -> Availability:
     Raises EventNotFound; TryAgain.
     """
     event = events.read_event(event_id, deadline)
-    moment = now()
-    if dynamodb.set_once(deadline, items.EVENTS, items.event_key(event_id), "cancelledAt", moment) == moment:
+    if dynamodb.set_once(deadline, items.EVENTS, items.event_key(event_id), "cancelledAt", now()) is None:
         telemetry.outcome(Metric.EVENT_CANCELLED, event_id=event_id)
     event, lanes = events.read_with_lanes(event, deadline)
     _mark(event, lanes, deadline)
@@ -99,7 +98,7 @@ def _active_claims(event: Event, lane: int, deadline: Deadline) -> Iterator[Book
 
 def _mark_emptied(event: Event, deadline: Deadline) -> None:
     moment = now()
-    emptied_at = dynamodb.set_once(deadline, items.EVENTS, items.event_key(event.event_id), "emptiedAt", moment)
-    events.remember(replace(event, emptied_at=emptied_at))
-    if emptied_at == moment:
+    earlier = dynamodb.set_once(deadline, items.EVENTS, items.event_key(event.event_id), "emptiedAt", moment)
+    events.remember(replace(event, emptied_at=earlier or moment))
+    if earlier is None:
         telemetry.outcome(Metric.EVENT_EMPTIED, event_id=event.event_id)

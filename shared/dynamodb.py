@@ -132,20 +132,22 @@ def update(deadline: Deadline, **request: Any) -> Item:
     return cast(Item, _call("UpdateItem", deadline, request).get("Attributes", {}))
 
 
-def set_once(deadline: Deadline, table: str, key: Item, attribute: str, moment: str) -> str:
-    """Set a moment, ISO 8601, that is set once, for good; return it, an earlier one where it was set already.
+def set_once(deadline: Deadline, table: str, key: Item, attribute: str, moment: str) -> str | None:
+    """Set a moment, ISO 8601, that is set once, for good; return what it was set to before, None if it was not.
+
+    So only one of many who do it within a millisecond is told None; none of them, if that answer was lost.
 
     Raises TryAgain.
     """
-    there = update(
+    before = update(
         deadline,
         TableName=table,
         Key=key,
         UpdateExpression=f"SET {attribute} = if_not_exists({attribute}, :moment)",
         ExpressionAttributeValues={":moment": text(moment)},
-        ReturnValues="UPDATED_NEW",
+        ReturnValues="UPDATED_OLD",
     )
-    return str(there[attribute]["S"])
+    return str(before[attribute]["S"]) if before else None
 
 
 def get(deadline: Deadline, table: str, key: Item) -> Item | None:

@@ -57,10 +57,10 @@ def close(event: Event, lanes: list[Lane], deadline: Deadline) -> Event:
             key = items.lane_key(event.event_id, lane.number)
             dynamodb.set_once(deadline, items.LANES, key, "closedAt", moment)
     key = items.event_key(event.event_id)
-    sold_out_at = dynamodb.set_once(deadline, items.EVENTS, key, "soldOutAt", moment)
-    if sold_out_at == moment:
+    earlier = dynamodb.set_once(deadline, items.EVENTS, key, "soldOutAt", moment)
+    if earlier is None:
         telemetry.outcome(telemetry.Metric.SOLD_OUT, event_id=event.event_id)
-    return events.remember(replace(event, sold_out_at=sold_out_at))
+    return events.remember(replace(event, sold_out_at=earlier or moment))
 
 
 def _buy_from(lane: int, claim: NewClaim, deadline: Deadline) -> Booking | None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from bench.scale.capacity import hash_of
 from local.template import load
-from tests.proof.expressions import CLAUSE, Item, Names, NotUnderstoodError, holds, plain, returned, updated
+from tests.proof.expressions import CLAUSE, Item, Names, NotUnderstoodError, answered, holds, plain, updated
 
 Request = Mapping[str, Any]
 
@@ -100,9 +100,7 @@ class Store:
         old = self.get(place)
         new, touched = updated(request["UpdateExpression"], names, old or request["Key"])
         names.check_all_used()
-        wanted = request.get("ReturnValues")
-        answer = {"Attributes": returned(wanted, new, touched)} if wanted else {}
-        return Write(place, old, new, allowed=True, shown=False), answer
+        return Write(place, old, new, allowed=True, shown=False), answered(request, old, new, touched)
 
     def written(self, verb: str, write: Request) -> Write:
         """Work out one item of a TransactWriteItems."""

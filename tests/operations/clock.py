@@ -12,6 +12,6 @@ def at(monkeypatch: pytest.MonkeyPatch, seconds_ago: float) -> Iterator[None]:
     """Let claims and cancellations in the block bear a time that is past."""
     moment = (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat(timespec="milliseconds")
     with monkeypatch.context() as earlier:
-        for room in ("abandonment", "claims", "cancellation", "settle"):
+        for room in ("abandonment", "claims", "cancellation", "sale", "settle"):
             earlier.setattr(f"shared.{room}.now", lambda: moment.replace("+00:00", "Z"))
         yield

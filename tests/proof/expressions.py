@@ -87,12 +87,16 @@ def updated(expression: str, names: Names, item: Item) -> tuple[Item, set[str]]:
     return new, touched
 
 
-def returned(wanted: str, new: Item, touched: set[str]) -> Item:
-    """Return the attributes that an update answers with, as its ReturnValues wants."""
+def answered(request: Mapping[str, Any], old: Item | None, new: Item, touched: set[str]) -> dict[str, Item]:
+    """Return what an update answers, as its ReturnValues wants."""
+    wanted = request.get("ReturnValues", "NONE")
+    if wanted == "NONE":
+        return {}
     if wanted == "ALL_NEW":
-        return new
-    if wanted == "UPDATED_NEW":
-        return {name: new[name] for name in touched}
+        return {"Attributes": new}
+    if wanted == "UPDATED_OLD":
+        before = {name: old[name] for name in touched if old and name in old}
+        return {"Attributes": before} if before else {}
     raise NotUnderstoodError(wanted)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from local.template import load
 from shared.wire import RequestFailed
-from tests.proof.expressions import Item, Names, NotUnderstoodError, holds, plain, returned, updated
+from tests.proof.expressions import Item, Names, NotUnderstoodError, answered, holds, plain, updated
 
 Key = tuple[str, tuple[str | int, ...]]  # table, values of its key attributes
 Change = tuple[Item | None, Item | None]  # of a booking or an event: before, after
@@ -142,10 +142,7 @@ def _update_item(tables: Tables, request: Mapping[str, Any]) -> Effect:
         "ExpressionAttributeNames", "ExpressionAttributeValues",
     )  # fmt: skip
     names.check_all_used()
-    answer = {}
-    if "ReturnValues" in request:
-        answer["Attributes"] = returned(request["ReturnValues"], new, touched)
-    return _changed(tables, answer, [(key, old, new)])
+    return _changed(tables, answered(request, old, new, touched), [(key, old, new)])
 
 
 def _transact_write_items(tables: Tables, request: Mapping[str, Any]) -> Effect:

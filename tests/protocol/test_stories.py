@@ -3,8 +3,12 @@
 import pytest
 
 import functions.sweep.app
+from shared import abandonment, events, sale
+from shared.dynamodb import Deadline
+from tests.conftest import LogLines
 from tests.gateway import Context
 from tests.office import Office
+from tests.operations.clock import at
 
 
 def test_last_ticket_goes_to_the_first_of_two(office: Office) -> None:
@@ -194,3 +198,21 @@ def test_a_position_far_back_is_an_estimate_and_says_so(office: Office, monkeypa
     assert (near["position"], near.get("positionIsEstimate")) == (4, None)
     assert (far["position"], far["positionIsEstimate"]) == (6, True)
     event.check()
+
+
+def test_what_several_do_within_a_millisecond_is_counted_once(
+    office: Office, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many find the last lane empty at once, and bear one moment; so may those who cancel an event, or empty it."""
+    event_id, deadline = office.opens(tickets=1).event_id, Deadline.after(30)
+    event, lanes = events.read_with_lanes(events.read_event(event_id, deadline), deadline)
+    with at(monkeypatch, seconds_ago=0):
+        closed = [sale.close(event, lanes, deadline) for _ in range(3)]
+        for _ in range(3):
+            abandonment.cancel_event(event_id, deadline)
+        assert abandonment.empty(event_id, deadline)
+        for _ in range(3):
+            vars(abandonment)["_mark_emptied"](event, deadline)
+    assert len({one.sold_out_at for one in closed}) == 1
+    messages = [line["message"] for line in log_lines() if line.get("event_id") == event_id]
+    assert messages == ["EventOpened", "SoldOut", "EventCancelled", "EventEmptied"]
