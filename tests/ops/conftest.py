@@ -55,3 +55,14 @@ def damaged(office: Office, sold_out: Event) -> Iterator[Event]:
     """Yield such an event; what a test forges in it is not checked again."""
     yield sold_out
     office.events.clear()
+
+
+@pytest.fixture
+def new_client() -> Iterator[None]:
+    """Let the bus's client be made anew, where the command says that the bus is; and the next one's, too."""
+    from functions.announce import bus
+
+    bus._client.cache_clear()  # noqa: SLF001
+    yield
+    bus._client().connection.close()  # noqa: SLF001
+    bus._client.cache_clear()  # noqa: SLF001

@@ -109,17 +109,6 @@ def told(*users: str) -> str:
     return json.dumps({"requestContext": {"functionArn": arn}, "payload": json.dumps({"Records": records})})
 
 
-@pytest.fixture
-def new_client() -> Iterator[None]:
-    """Let the bus's client be made anew, where the command says that the bus is; and the next one's, too."""
-    from functions.announce import bus
-
-    bus._client.cache_clear()  # noqa: SLF001
-    yield
-    bus._client().connection.close()  # noqa: SLF001
-    bus._client.cache_clear()  # noqa: SLF001
-
-
 def test_what_was_not_announced_is_announced_and_its_file_removed(
     data: Path, local: Commands, new_client: None
 ) -> None:

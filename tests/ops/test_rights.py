@@ -1,0 +1,119 @@
+"""docs/operations-tools.md says what each command must be allowed to do on AWS: all that it does, and nothing more."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import ops.audit
+from local import bus
+from local.template import TEMPLATE
+from tests.docs import pages
+from tests.office import Event, Office
+from tests.ops.aws import BUCKET, STACK, stack
+from tests.ops.commands import Commands
+from tests.ops.test_redrive import document, record, told
+from tests.privileges import Privilege, noted
+
+PAGE = "docs/operations-tools.md"
+NAMES = {STACK: "the stack", BUCKET: "FailedRecordsBucket", f"{BUCKET}/*": "FailedRecordsBucket/*"}
+
+# Of each row what is run, and what is printed when that did all it may do. On the event STRANDED a ticket is free while
+# people wait; OFF was cancelled and is not emptied.
+ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "audit": {"audit STRANDED": ("5 wait beside 1 free",), "audit OFF": ("O3 holds   2 claims",)},
+    "settle": {"settle STRANDED": ("promoted 1;",), "settle OFF": ("cancelled 2 claims;",)},
+    "settle --dry-run": {
+        "settle STRANDED --dry-run": ("would promote 1;",),
+        "settle OFF --dry-run": ("would cancel 2 claims;",),
+    },
+    "redrive": {"redrive": (": 1 promoted", ": 2 cancelled", ": 1 records announced", "3 removed, 0 kept")},
+    "redrive --dry-run": {
+        "redrive --dry-run": (": 1 to promote", ": 2 to cancel", ": 1 records to announce", "3 to remove, 0 kept")
+    },
+    "history": {
+        "history STRANDED user-1": ("got a ticket directly",),
+        "history STRANDED user-60": ("position 1",),
+        "history OFF ada": ("cancelled at",),
+    },
+    "export": {
+        "export STRANDED": ("\nbooking,user-1,", "\nwaiting-list,user-60,"),
+        "export OFF": ("\nbooking,ada,", "\nwaiting-list,bob,"),
+    },
+}
+
+
+@pytest.fixture
+def events(office: Office, sold_out: Event) -> dict[str, str]:
+    """Return the ids of the two events, by their names in ROWS."""
+    sold_out.cancels("user-0")
+    off = office.opens(tickets=1)
+    for user in ("ada", "bob"):
+        off.books(user)
+    off.abandons()
+    return {"STRANDED": sold_out.event_id, "OFF": off.event_id}
+
+
+@pytest.fixture
+def on_aws(
+    events: dict[str, str],
+    new_client: None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Commands]:
+    """Yield commands on a stack on which each function gave up records; its bus answers on this machine."""
+    monkeypatch.setattr(ops.audit, "PATIENCE_S", 0.0)
+    change = {"dynamodb": {"Keys": {"eventId": {"S": events["OFF"]}}, "SequenceNumber": "1"}}
+    failed = {"promote": document(record(events["STRANDED"])), "follow": document(change), "announce": told("anna")}
+    with stack() as s3, bus.running(tmp_path) as url:
+        monkeypatch.setenv(bus.BUS_VARIABLE, url)
+        for name, content in failed.items():
+            s3.put_object(Bucket=BUCKET, Key=name, Body=content.encode())
+        yield Commands(("--stack", STACK), capsys)
+
+
+def listed() -> dict[str, set[Privilege]]:
+    """Return the page's table: what each command needs, by the names of the resources in the template."""
+    [table] = [table for table in pages.tables(PAGE) if table[0][0] == "command"]
+    head, *rows = [[cell.replace("`", "") for cell in row] for row in table]
+    found: dict[str, set[Privilege]] = {}
+    for command, *cells in rows:
+        assert command not in found
+        assert len(cells) == len(head) - 1
+        found[command] = {
+            (f"{service}:{action}", resource)
+            for (service, _, resource), cell in zip((name.partition(": ") for name in head[1:]), cells, strict=True)
+            for action in filter(None, cell.split(", "))
+        }
+    return found
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_command_needs_what_the_page_lists_and_nothing_more(
+    row: str, on_aws: Commands, events: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One too few stops an operator in the middle of an incident; one too many is a hole."""
+    needed: set[Privilege] = set()
+    for arguments, said in ROWS[row].items():
+        monkeypatch.setattr("shared.events._known", {})  # a program knows nothing when it begins
+        with noted() as requests:
+            done = on_aws(*(events.get(word, word) for word in arguments.split()))
+        assert [text for text in said if text not in done.out] == [], done
+        needed |= requests
+    assert {(action, NAMES.get(resource, resource)) for action, resource in needed} == listed()[row]
+
+
+def test_every_command_has_a_row(capsys: pytest.CaptureFixture[str]) -> None:
+    """And another where it can be asked what it would do."""
+    command = Commands((), capsys)
+    names = re.findall(r"^    (\w+) ", command("--help").out, re.MULTILINE)
+    asked = [f"{name} --dry-run" for name in names if "--dry-run" in command(name, "--help").out]
+    assert set(listed()) == set(ROWS) == {*names, *asked}
+
+
+def test_a_key_of_the_stacks_own_would_ask_for_more() -> None:
+    """What AWS's keys encrypt needs no privilege but that for the table or the bucket; there are no others."""
+    assert re.findall(r"AWS::KMS::\w+|kms\w*key\w*", TEMPLATE.read_text(), re.IGNORECASE) == []
