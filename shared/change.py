@@ -75,27 +75,25 @@ def _read(event_id: str, deadline: Deadline) -> Event:
 def _bring_or_put_back(event: Event, wanted: Event, tickets: int | None, deadline: Deadline) -> TicketsBooked | None:
     """Bring the lanes to what is wanted; or, where that cannot be, back to what the event has, and return why.
 
-    Raises TicketsBooked if no lane was touched yet, so that there is nothing to put back; TryAgain.
+    Back also where this request has changed none: an earlier try of it may have, or may yet, and its refusal ends both.
+
+    Raises TryAgain.
     """
-    touched: set[int] = set()
     try:
-        _bring(wanted, tickets, touched, deadline)
+        _bring(wanted, tickets, deadline)
     except TicketsBooked as refusal:
-        if not touched:
-            raise
         with suppress(TicketsBooked):  # another change is at work or was given up: what it did is not ours to mend
-            _bring(event, event.total_tickets, set(), deadline)
+            _bring(event, event.total_tickets, deadline)
         return TicketsBooked(event.event_id, event.total_tickets, refusal.booked)
     return None
 
 
-def _bring(wanted: Event, tickets: int | None, touched: set[int], deadline: Deadline) -> None:
+def _bring(wanted: Event, tickets: int | None, deadline: Deadline) -> None:
     """Change the lanes until all have the window of the event that is wanted, and together so many tickets.
 
-    With None they keep the tickets they have. `touched` gets the number of each lane that was changed.
-
-    Raises TicketsBooked; TryAgain.
+    With None they keep the tickets they have. Raises TicketsBooked; TryAgain.
     """
+    touched: set[int] = set()
     seen: list[Lane] = []
     for turn in range(ROUNDS_MAX):
         if turn > 1:  # somebody else is at work on the same lanes

@@ -98,7 +98,7 @@ def test_new_tickets_are_spread_and_taken_from_where_they_are_free(office: Offic
 
 
 def test_fewer_tickets_than_are_booked_is_409_with_the_numbers_and_changes_nothing(office: Office) -> None:
-    """P1: nobody loses a ticket."""
+    """P1: nobody loses a ticket. Only what counts changes moves on, for what may be on its way still (P7)."""
     event = office.opens(tickets=60)
     for n in range(31):
         event.books(f"user-{n}")
@@ -106,6 +106,10 @@ def test_fewer_tickets_than_are_booked_is_409_with_the_numbers_and_changes_nothi
     told = _refused(event.change(totalTickets=30, name="Smaller", closesAt=_in(1)), 409, "tickets-booked")
     assert told == {"totalTickets": 60, "bookedTickets": 31}
     found = event.check()
+    for item in (found.event, *found.lanes):
+        item["revision"] -= 1
+    for lane in found.lanes:
+        lane["changes"] -= 1
     assert (found.event, found.lanes) == (before.event, before.lanes)
     assert _counts(event.change(totalTickets=31)) == (31, 0, 31, 0)
 
@@ -132,6 +136,32 @@ def test_tickets_taken_before_another_booking_came_are_put_back(
     assert told == {"totalTickets": 100, "bookedTickets": 55}
     event.promotes()
     assert _counts(event.status()) == (100, 40, 60, 0)
+    event.check(drained=True)
+
+
+def test_a_change_that_died_half_way_and_is_refused_when_it_is_repeated_is_put_back(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """O2: what the earlier try took is no less lost than what this one takes."""
+    event = office.opens(tickets=100)
+    commit = dynamodb.commit
+    lanes: list[Any] = []
+
+    def dies_at_the_second(transaction: Any, deadline: Any, **more: Any) -> Any:
+        lanes.append(transaction)
+        assert len(lanes) == 1, "it dies here"
+        return commit(transaction, deadline, **more)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(dynamodb, "commit", dies_at_the_second)
+        assert event.change(totalTickets=10).status == 500
+    total, left, *_ = _counts(event.status())
+    assert total == left < 100
+    for n in range(11):
+        event.books(f"user-{n}")
+    told = _refused(event.change(totalTickets=10), 409, "tickets-booked")
+    assert told == {"totalTickets": 100, "bookedTickets": 11}
+    assert _counts(event.status()) == (100, 89, 11, 0)
     event.check(drained=True)
 
 

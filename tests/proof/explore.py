@@ -29,7 +29,8 @@ class Scenario:
     name: str
     meanwhile: tuple[Operation, ...]
     before: tuple[Operation, ...] = ()
-    begun: tuple[tuple[Operation, str | None], ...] = ()  # up to such as "Put WaitingList"; None: to the end
+    # Up to such as "Put WaitingList"; "Update Lanes, Update Lanes" is up to the second of these; "" to the end.
+    begun: tuple[tuple[Operation, str], ...] = ()
     tickets: int = 1
     lanes: int = 1
     stripes: int = 1  # of the waiting list
@@ -218,17 +219,20 @@ def _with_changes_done(world: World, ground: Ground) -> World:
     return world
 
 
-def _alone(world: World, operation: Operation, ground: Ground, until: str | None = None) -> World:
+def _alone(world: World, operation: Operation, ground: Ground, until: str = "") -> World:
     """Let one operation run while nothing else moves, to its end or up to a write; it is client 0 then."""
     idle: tuple[Client | None, ...] = (None,) * len(world.queues)
     world = world._replace(clients=(Client(Node.of(operation)), *idle), is_faulty=False, crashes=0, faults=0)
     return _to_its_end(begun(world, 0), 0, ground, until)
 
 
-def _to_its_end(world: World, number: int, ground: Ground, until: str | None = None) -> World:
+def _to_its_end(world: World, number: int, ground: Ground, until: str = "") -> World:
+    write, _, later = until.partition(", ")
     while (client := world.clients[number]) and isinstance(request := client.node.following, Request):
-        if until and any(until in shown for shown in request.written):
-            break
+        if write and any(write in shown for shown in request.written):
+            if not later:
+                break
+            write, _, later = later.partition(", ")
         effect = ground.apply(world.tables, request)
         world = changed(world, client.node.operation.name, effect, ground.filters)
         world = answered(world, number, Answer(effect.answer, effect.error))

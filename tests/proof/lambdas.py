@@ -267,7 +267,7 @@ def simulated() -> Iterator[None]:
         "now": lambda: _current.operation.at,
         "logger": log,
         "SWEEP_SEGMENTS": 1,
-        "ROUNDS_MAX": 3,
+        "ROUNDS_MAX": 4,
         "outcome": lambda *_, **__: None,
         "contention": lambda *_, **__: None,
         "alarm": lambda metric, **facts: _current.alarms.append(f"{metric} {facts}"),

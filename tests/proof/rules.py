@@ -53,6 +53,8 @@ from tests.proof.scenarios import (
     LATE_JOINER,
     LIMITED,
     LOWERED_AND_PUT_BACK,
+    LOWERED_HALF,
+    LOWERED_LATE,
     POSTPONED,
     RAISED_ON_LANES,
     RELEASE,
@@ -197,17 +199,38 @@ _commit = dynamodb.commit
 
 def _bring_and_leave(event: Event, wanted: Event, tickets: int | None, deadline: Deadline) -> None:
     with suppress(TicketsBooked):
-        _bring(wanted, tickets, set(), deadline)
+        _bring(wanted, tickets, deadline)
         return
     raise TicketsBooked(event.event_id, event.total_tickets, event.total_tickets)
+
+
+def _bring_or_put_back_own(
+    event: Event, wanted: Event, tickets: int | None, deadline: Deadline
+) -> TicketsBooked | None:
+    own: list[Lane] = []
+
+    def noted(lane: Lane, *how: Any) -> TransactItem:
+        own.append(lane)
+        return _change_lane(lane, *how)
+
+    with patch.object(change, "_change", noted), suppress(TicketsBooked):
+        _bring(wanted, tickets, deadline)
+        return None
+    if own:
+        return _bring_or_put_back(event, wanted, tickets, deadline)
+    raise TicketsBooked(event.event_id, event.total_tickets, event.total_tickets)
+
+
+_bring_or_put_back = change._bring_or_put_back  # noqa: SLF001  # as above
+_change_lane = change._change  # noqa: SLF001
 
 
 _bring = change._bring  # noqa: SLF001  # as above
 
 
-def _bring_once(wanted: Event, tickets: int | None, touched: set[int], deadline: Deadline) -> None:
+def _bring_once(wanted: Event, tickets: int | None, deadline: Deadline) -> None:
     with patch.object(change, "ROUNDS_MAX", 1), suppress(TryAgain):
-        _bring(wanted, tickets, touched, deadline)
+        _bring(wanted, tickets, deadline)
 
 
 def _raise_at_once(_claim: NewClaim, refusal: TicketOfficeError, _deadline: Deadline) -> Booking:
@@ -371,7 +394,11 @@ RULES = (
     ),
     Rule(
         "tickets that were taken in vain are put back", "shared/change.py",
-        LOWERED_AND_PUT_BACK, change, "_bring_or_put_back", _bring_and_leave,
+        LOWERED_HALF, change, "_bring_or_put_back", _bring_and_leave,
+    ),
+    Rule(
+        "so are those that an earlier try took, or may take yet", "shared/change.py",
+        _bounded(LOWERED_LATE, FAULT), change, "_bring_or_put_back", _bring_or_put_back_own,
     ),
     Rule(
         "lanes are read again after they were changed", "shared/change.py",
