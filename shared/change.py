@@ -25,7 +25,17 @@ from typing import Any
 
 from shared import dynamodb, events, items, telemetry, window
 from shared.dynamodb import Deadline, TransactItem
-from shared.model import Availability, Event, EventCancelled, EventNotFound, Lane, TicketsBooked, TryAgain
+from shared.model import (
+    Availability,
+    Event,
+    EventCancelled,
+    EventNotFound,
+    ImpossibleWindow,
+    Lane,
+    TicketOfficeError,
+    TicketsBooked,
+    TryAgain,
+)
 
 ROUNDS_MAX = 8  # tries of one request, and looks at the lanes in each
 _HELD_BY_LANES = {"total_tickets", "opens_at", "closes_at"}
@@ -45,8 +55,7 @@ def change(event_id: str, wanted: Mapping[str, Any], deadline: Deadline) -> Avai
         if event.cancelled_at:
             raise EventCancelled(event_id, event.cancelled_at)
         changed = replace(event, **wanted, revision=event.revision + 1)
-        window.check(changed.opens_at, changed.closes_at)
-        refusal = None
+        refusal: TicketOfficeError | None = None
         if wanted.keys() & _HELD_BY_LANES:
             tickets = changed.total_tickets if "total_tickets" in wanted else None
             refusal = _bring_or_put_back(event, changed, tickets, deadline)
@@ -72,20 +81,28 @@ def _read(event_id: str, deadline: Deadline) -> Event:
     return items.to_event(item)
 
 
-def _bring_or_put_back(event: Event, wanted: Event, tickets: int | None, deadline: Deadline) -> TicketsBooked | None:
+def _bring_or_put_back(
+    event: Event, wanted: Event, tickets: int | None, deadline: Deadline
+) -> TicketsBooked | ImpossibleWindow | None:
     """Bring the lanes to what is wanted; or, where that cannot be, back to what the event has, and return why.
 
     Back also where this request has changed none: an earlier try of it may have, or may yet, and its refusal ends both.
 
     Raises TryAgain.
     """
+    refusal: TicketsBooked | ImpossibleWindow
     try:
+        window.check(wanted.opens_at, wanted.closes_at)
         _bring(wanted, tickets, deadline)
-    except TicketsBooked as refusal:
-        with suppress(TicketsBooked):  # another change is at work or was given up: what it did is not ours to mend
-            _bring(event, event.total_tickets, deadline)
-        return TicketsBooked(event.event_id, event.total_tickets, refusal.booked)
-    return None
+    except TicketsBooked as refused:
+        refusal = TicketsBooked(event.event_id, event.total_tickets, refused.booked)
+    except ImpossibleWindow as refused:
+        refusal = refused
+    else:
+        return None
+    with suppress(TicketsBooked):  # another change is at work or was given up: what it did is not ours to mend
+        _bring(event, None if tickets is None else event.total_tickets, deadline)
+    return refusal
 
 
 def _bring(wanted: Event, tickets: int | None, deadline: Deadline) -> None:

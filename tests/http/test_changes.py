@@ -9,7 +9,7 @@ import pytest
 import functions.book.app
 import functions.change.app
 import functions.initialize.app
-from shared import dynamodb, events, limit
+from shared import dynamodb, events, items, limit
 from shared.model import as_moment
 from shared.wire import NoAnswer, RequestFailed
 from tests.gateway import Answer, call, organiser
@@ -163,6 +163,25 @@ def test_a_change_that_died_half_way_and_is_refused_when_it_is_repeated_is_put_b
     assert told == {"totalTickets": 100, "bookedTickets": 11}
     assert _counts(event.status()) == (100, 89, 11, 0)
     event.check(drained=True)
+
+
+def test_moments_that_another_change_makes_impossible_are_refused_and_put_back(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """O2: the lanes sell by what the event says, and by nothing that was refused."""
+    event = office.opens(tickets=100)
+    opens_at, commit = _in(2), dynamodb.commit
+
+    def after_another(transaction: Any, deadline: Any, **more: Any) -> Any:
+        if transaction[0]["Update"]["TableName"] == items.EVENTS:
+            monkeypatch.setattr(dynamodb, "commit", commit)
+            event.changes(opensAt=opens_at)
+        return commit(transaction, deadline, **more)
+
+    monkeypatch.setattr(dynamodb, "commit", after_another)
+    assert event.change(closesAt=_in(1)).status == 422
+    found = event.check()
+    assert {(lane.get("opensAt"), lane.get("closesAt")) for lane in found.lanes} == {(opens_at, None)}
 
 
 def test_lanes_that_were_read_at_two_moments_are_read_again(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from shared.model import (
     Claim,
     Event,
     EventCancelled,
+    ImpossibleWindow,
     NotOnSale,
     Status,
     TicketsBooked,
@@ -133,6 +134,10 @@ def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
             found.add(TicketsBooked.__name__)
         if event_of(tables).cancelled_at:
             found.add(EventCancelled.__name__)
+        event, wanted = event_of(tables), dict(operation.wanted)
+        opens_at, closes_at = wanted.get("opens_at", event.opens_at), wanted.get("closes_at", event.closes_at)
+        if opens_at and closes_at and closes_at <= opens_at:
+            found.add(ImpossibleWindow.__name__)
     return frozenset(found)
 
 

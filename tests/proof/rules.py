@@ -28,6 +28,7 @@ from shared.model import (
     BookingChanged,
     Entry,
     Event,
+    ImpossibleWindow,
     Lane,
     TicketOfficeError,
     TicketsBooked,
@@ -61,6 +62,7 @@ from tests.proof.scenarios import (
     RELEASE_TO_FIRST,
     RELEASE_TO_FIRST_OF_STRIPES,
     SWEEP_AND_RELEASE,
+    WINDOWS_CROSS,
 )
 from tests.proof.world import FILTERS, Filters
 
@@ -204,9 +206,16 @@ def _bring_and_leave(event: Event, wanted: Event, tickets: int | None, deadline:
     raise TicketsBooked(event.event_id, event.total_tickets, event.total_tickets)
 
 
+def _refuse_or_bring(
+    event: Event, wanted: Event, tickets: int | None, deadline: Deadline
+) -> TicketsBooked | ImpossibleWindow | None:
+    window.check(wanted.opens_at, wanted.closes_at)
+    return _bring_or_put_back(event, wanted, tickets, deadline)
+
+
 def _bring_or_put_back_own(
     event: Event, wanted: Event, tickets: int | None, deadline: Deadline
-) -> TicketsBooked | None:
+) -> TicketsBooked | ImpossibleWindow | None:
     own: list[Lane] = []
 
     def noted(lane: Lane, *how: Any) -> TransactItem:
@@ -223,9 +232,7 @@ def _bring_or_put_back_own(
 
 _bring_or_put_back = change._bring_or_put_back  # noqa: SLF001  # as above
 _change_lane = change._change  # noqa: SLF001
-
-
-_bring = change._bring  # noqa: SLF001  # as above
+_bring = change._bring  # noqa: SLF001
 
 
 def _bring_once(wanted: Event, tickets: int | None, deadline: Deadline) -> None:
@@ -399,6 +406,10 @@ RULES = (
     Rule(
         "so are those that an earlier try took, or may take yet", "shared/change.py",
         _bounded(LOWERED_LATE, FAULT), change, "_bring_or_put_back", _bring_or_put_back_own,
+    ),
+    Rule(
+        "so are moments of sale that came to be impossible", "shared/change.py",
+        WINDOWS_CROSS, change, "_bring_or_put_back", _refuse_or_bring,
     ),
     Rule(
         "lanes are read again after they were changed", "shared/change.py",

@@ -380,6 +380,10 @@ PROLONGED = Scenario(
 POSTPONED_FOR_WAITING = Scenario(
     "The beginning of the sale is postponed while one joins", (changes(opens_at=LATER), books("cat")), before=_SOLD_OUT
 )
+WINDOWS_CROSS = Scenario(
+    "The sale is to begin later and to end earlier at once, which cannot be",
+    (changes(opens_at=LATER), changes(closes_at=EARLIER)),
+)
 LIMITED = Scenario(
     "The waiting list is full while one leaves and another comes",
     (cancels("bob"), books("cat")),
@@ -474,6 +478,7 @@ PLANS = (
     Plan(POSTPONED_FOR_WAITING, whole=(CRASH, FAULT)),
     Plan(ADVANCED, whole=(CRASH, FAULT)),
     Plan(PROLONGED, short=_ALL, whole=(BOTH,)),
+    Plan(WINDOWS_CROSS, whole=(CRASH, FAULT)),
     Plan(LIMITED, short=_ALL, whole=(BOTH,)),
     Plan(LIMITED_TO_NOBODY, whole=(CRASH, FAULT)),
     Plan(UNLIMITED, whole=(CRASH, FAULT)),
