@@ -83,14 +83,15 @@ def _read(event_id: str, deadline: Deadline) -> Event:
 
 def _bring_or_put_back(
     event: Event, wanted: Event, tickets: int | None, deadline: Deadline
-) -> TicketsBooked | ImpossibleWindow | None:
+) -> TicketOfficeError | None:
     """Bring the lanes to what is wanted; or, where that cannot be, back to what the event has, and return why.
 
-    Back also where this request has changed none: an earlier try of it may have, or may yet, and its refusal ends both.
+    That is TicketsBooked or ImpossibleWindow. Back also where this request has changed none: an earlier try of it may
+    have, or may yet, and its refusal ends both.
 
     Raises TryAgain.
     """
-    refusal: TicketsBooked | ImpossibleWindow
+    refusal: TicketOfficeError
     try:
         window.check(wanted.opens_at, wanted.closes_at)
         _bring(wanted, tickets, deadline)

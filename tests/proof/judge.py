@@ -129,12 +129,12 @@ def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
             if limit is not None and len(in_list(tables)) - free >= limit:
                 found.add(WaitingListFull.__name__)
     if isinstance(operation, Patch):
-        booked = sum(item["status"]["S"] == Status.CONFIRMED for item in tables.of(items.BOOKINGS))
-        if booked > dict(operation.wanted).get("total_tickets", booked):
-            found.add(TicketsBooked.__name__)
-        if event_of(tables).cancelled_at:
-            found.add(EventCancelled.__name__)
         event, wanted = event_of(tables), dict(operation.wanted)
+        booked = sum(item["status"]["S"] == Status.CONFIRMED for item in tables.of(items.BOOKINGS))
+        if booked > wanted.get("total_tickets", booked):
+            found.add(TicketsBooked.__name__)
+        if event.cancelled_at:
+            found.add(EventCancelled.__name__)
         opens_at, closes_at = wanted.get("opens_at", event.opens_at), wanted.get("closes_at", event.closes_at)
         if opens_at and closes_at and closes_at <= opens_at:
             found.add(ImpossibleWindow.__name__)

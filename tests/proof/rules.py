@@ -28,7 +28,6 @@ from shared.model import (
     BookingChanged,
     Entry,
     Event,
-    ImpossibleWindow,
     Lane,
     TicketOfficeError,
     TicketsBooked,
@@ -206,16 +205,14 @@ def _bring_and_leave(event: Event, wanted: Event, tickets: int | None, deadline:
     raise TicketsBooked(event.event_id, event.total_tickets, event.total_tickets)
 
 
-def _refuse_or_bring(
-    event: Event, wanted: Event, tickets: int | None, deadline: Deadline
-) -> TicketsBooked | ImpossibleWindow | None:
+def _refuse_or_bring(event: Event, wanted: Event, tickets: int | None, deadline: Deadline) -> TicketOfficeError | None:
     window.check(wanted.opens_at, wanted.closes_at)
     return _bring_or_put_back(event, wanted, tickets, deadline)
 
 
 def _bring_or_put_back_own(
     event: Event, wanted: Event, tickets: int | None, deadline: Deadline
-) -> TicketsBooked | ImpossibleWindow | None:
+) -> TicketOfficeError | None:
     own: list[Lane] = []
 
     def noted(lane: Lane, *how: Any) -> TransactItem:

@@ -324,21 +324,16 @@ LOWERED_AND_PUT_BACK = Scenario(
     tickets=3,
     lanes=2,
 )
-LOWERED_HALF = Scenario(
-    "An event that lost a ticket of one lane is to lose another, which is booked meanwhile",
-    (),
-    before=(books(_ANN),),
+LOWERED_HALF = replace(
+    LOWERED_AND_PUT_BACK,
+    name="An event that lost a ticket of one lane is to lose another, which is booked meanwhile",
+    meanwhile=(),
     begun=((changes(total_tickets=1), "Update Lanes, Update Lanes"), (books(_CAT), "")),
-    tickets=3,
-    lanes=2,
 )
-LOWERED_LATE = Scenario(
-    "An event is to lose tickets of two lanes, of which one was booked meanwhile",
-    (),
-    before=(books(_ANN),),
+LOWERED_LATE = replace(
+    LOWERED_HALF,
+    name="An event is to lose tickets of two lanes, of which one was booked meanwhile",
     begun=((changes(total_tickets=1), "Update Lanes"), (books(_DAN), "")),
-    tickets=3,
-    lanes=2,
 )
 CHANGED_TWICE = Scenario(
     "An event gets more tickets and fewer at once",
