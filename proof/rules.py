@@ -476,6 +476,7 @@ RULES = (
     ),
     Rule(
         "nobody is refused whose booking may be on its way", "shared/booking/attempt.py",
-        _bounded(CANCEL_EVENT_AND_LATE_TAKE, FAULT), sale, "active_booking_or_raise", _refused_in_no_doubt, is_slow=True,
+        _bounded(CANCEL_EVENT_AND_LATE_TAKE, FAULT),
+        sale, "active_booking_or_raise", _refused_in_no_doubt, is_slow=True,
     ),
 )  # fmt: skip
