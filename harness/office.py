@@ -57,9 +57,10 @@ class Event:
         """Ask for a page of its waiting list."""
         return call(functions.waiting_list.app, event_id=self.event_id, query=query)
 
-    def change(self, **wanted: Any) -> Answer:
+    def change(self, if_match: str | None = None, **wanted: Any) -> Answer:
         """Change the event, by the names of the request."""
-        return call(functions.change.app, wanted, event_id=self.event_id)
+        headers = {} if if_match is None else {"if-match": if_match}
+        return call(functions.change.app, wanted, event_id=self.event_id, headers=headers)
 
     def changes(self, **wanted: Any) -> None:
         """Change the event, which goes well."""
@@ -83,9 +84,9 @@ class Event:
         record = {"dynamodb": {"Keys": {"laneId": {"S": f"{self.event_id}#0"}}, "SequenceNumber": "1"}}
         assert functions.promote.app.handler({"Records": [record]}, Context()) == {"batchItemFailures": []}
 
-    def check(self, *, drained: bool = False, changed: bool = True) -> promises.Snapshot:
+    def check(self, *, drained: bool = False) -> promises.Snapshot:
         """Assert that every promise holds; return what the tables hold."""
-        return promises.check(self.database, self.event_id, drained=drained, changed=changed)
+        return promises.check(self.database, self.event_id, drained=drained)
 
 
 @dataclass

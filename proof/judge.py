@@ -6,12 +6,12 @@ true when they were given (P7).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from harness import promises
 from proof.expressions import Item
-from proof.lambdas import Result
+from proof.lambdas import Node, Result
 from proof.operations import EVENT, Book, Cancel, CancelEvent, Operation, Patch
 from proof.stand_in import Change, Tables
 from shared.model import (
@@ -21,6 +21,7 @@ from shared.model import (
     BookingNotFound,
     Event,
     EventCancelled,
+    EventChanged,
     ImpossibleWindow,
     NotOnSale,
     Standing,
@@ -84,14 +85,14 @@ class Made:
 NOTHING_MADE = Made()
 
 
-def check_tables(tables: Tables, *, drained: bool = False, changed: bool = False) -> None:
-    """Check P1 to P4 and O3, with `drained` P6, and with `changed` O2: no change of the event is half done.
+def check_tables(tables: Tables, *, drained: bool = False) -> None:
+    """Check P1 to P4, O2 and O3; with `drained` also P6, and that no change or cancellation is half done.
 
     Raises Violation.
     """
-    if tables.identity in _checked and not (drained or changed):
+    if tables.identity in _checked and not drained:
         return
-    if broken := promises.violations(snapshot(tables), drained=drained, changed=changed):
+    if broken := promises.violations(snapshot(tables), drained=drained):
         raise Violation("; ".join(broken))
     _checked.add(tables.identity)
 
@@ -108,10 +109,21 @@ def check_window(before: Tables, after: Tables, changes: Iterable[Change]) -> No
             raise Violation(f"O1: {new['bookingId']['S']} was made at {moment['S']}, on {touched}")
 
 
-def is_change_of_organiser(change: Change) -> bool:
-    """Tell whether a change of an event's item is its organiser's."""
+def check_event_change(change: Change, *, cancelled: bool) -> None:
+    """Check what happens to the event: O3, nothing after its cancellation, which the organiser was told, and O2.
+
+    O2: terms and revision change together, so every change that is done is announced once, and no other.
+
+    Raises Violation.
+    """
     old, new = change
-    return bool(old and new and old["revision"] != new["revision"])
+    if old is None or new is None:
+        return
+    before, after = items.to_event(old), items.to_event(new)
+    if cancelled and after.steps != before.steps:
+        raise Violation("O3: the event was changed after it was cancelled")
+    if after.revision != before.revision + (after.terms != before.terms):
+        raise Violation(f"O2: revision {before.revision} of {before.terms}, then {after.revision} of {after.terms}")
 
 
 def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
@@ -135,6 +147,8 @@ def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
             found.add(TicketsBooked.__name__)
         if event.cancelled_at:
             found.add(EventCancelled.__name__)
+        if operation.revision not in {None, event.revision}:
+            found.add(EventChanged.__name__)
         opens_at, closes_at = wanted.get("opens_at", event.opens_at), wanted.get("closes_at", event.closes_at)
         if opens_at and closes_at and closes_at <= opens_at:
             found.add(ImpossibleWindow.__name__)
@@ -253,10 +267,21 @@ def check_repeated_change(operation: Patch, result: Result, again: Result) -> No
     told, repeated = result.value, again.value
     if isinstance(again.error, EventCancelled):
         return  # the world has moved on
-    if isinstance(told, Availability) and items.event_item(told.event) != items.event_item(
-        replace(repeated.event, revision=told.event.revision)
-    ):
-        raise Violation(f"P7: {operation.name} repeated was told {repeated}, and before it {told}")
+    if isinstance(told, Availability) and (again.error or told.event.terms != repeated.event.terms):
+        raise Violation(f"P7: {operation.name} repeated was told {again}, and before it {told}")
+
+
+def check_revisions(nodes: Iterable[Node]) -> None:
+    """Check that of several changes of the same revision one was done at most. Raises Violation."""
+    changed: set[int] = set()
+    for node in nodes:
+        operation, result = node.operation, node.following
+        if not isinstance(operation, Patch) or operation.revision is None:
+            continue
+        if isinstance(result, Result) and isinstance(result.value, Availability):
+            if operation.revision in changed:
+                raise Violation(f"O2: two changes of revision {operation.revision} were done")
+            changed.add(operation.revision)
 
 
 def told_to_wait(result: Result) -> Iterable[str]:

@@ -266,7 +266,7 @@ def simulated() -> Iterator[None]:
         "now": lambda: _current.operation.at,
         "logger": log,
         "SWEEP_SEGMENTS": 1,
-        "ROUNDS_MAX": 4,
+        "LANES_PER_STEP": 1,  # as many steps as there can be
         "outcome": lambda *_, **__: None,
         "contention": lambda *_, **__: None,
         "alarm": lambda metric, **facts: _current.alarms.append(f"{metric} {facts}"),

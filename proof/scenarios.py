@@ -275,6 +275,7 @@ CANCEL_EVENT_AND_RAISE = Scenario(
     "The event is cancelled while it gets another ticket, for which somebody waits",
     (_CANCEL_EVENTS, changes(total_tickets=2)),
     before=_SOLD_OUT,
+    prompt=False,
 )
 CANCEL_EVENT_AND_SWEEP = Scenario(
     "The sweep comes while the event is cancelled, and a ticket is free",
@@ -283,20 +284,27 @@ CANCEL_EVENT_AND_SWEEP = Scenario(
     begun=_RELEASED,
 )
 EARLIER, LATER = "2026-05-01T17:00:00.000Z", "2026-05-01T19:00:00.000Z"  # than MOMENT, when all others ask
+
+# Changes of the total take several requests. In most of these scenarios the background comes after the organisers, who
+# are otherwise the ones to meet each other: it does the same.
+
 RAISED_FOR_WAITING = Scenario(
     "A sold-out event gets another ticket while one waits and another books",
     (changes(total_tickets=2), books("cat")),
     before=_SOLD_OUT,
+    prompt=False,
 )
 RAISED_AND_RELEASED = Scenario(
     "A sold-out event gets another ticket while one is released",
     (changes(total_tickets=2), cancels("ann")),
     before=(*_SOLD_OUT, books("cat")),
+    prompt=False,
 )
 RAISED_AT_LAST_TICKET = Scenario(
     "An event gets another ticket while one looks for the last",
     (changes(total_tickets=2), books("bob")),
     before=(books("ann"),),
+    prompt=False,
 )
 RAISED_ON_LANES = Scenario(
     "A sold-out event gets tickets on two lanes while one waits",
@@ -310,12 +318,14 @@ LOWERED_AND_BOOKED = Scenario(
     (changes(total_tickets=1), books("bob")),
     before=(books("ann"),),
     tickets=2,
+    prompt=False,
 )
 LOWERED_AND_RELEASED = Scenario(
     "An event is to lose a ticket while one is released",
     (changes(total_tickets=1), cancels("ann")),
     before=(books("ann"), books("bob")),
     tickets=2,
+    prompt=False,
 )
 LOWERED_AND_WAITING = Scenario(
     "A released ticket is taken away while somebody waits for it",
@@ -323,6 +333,7 @@ LOWERED_AND_WAITING = Scenario(
     before=(books("ann"), books("bob"), books("cat")),
     begun=((cancels("ann"), ""),),
     tickets=2,
+    prompt=False,
 )
 LOWERED_AND_PUT_BACK = Scenario(
     "An event is to lose tickets of two lanes, of which one is booked meanwhile",
@@ -330,6 +341,7 @@ LOWERED_AND_PUT_BACK = Scenario(
     before=(books(_ANN),),
     tickets=3,
     lanes=2,
+    prompt=False,
 )
 LOWERED_HALF = replace(
     LOWERED_AND_PUT_BACK,
@@ -342,16 +354,77 @@ LOWERED_LATE = replace(
     name="An event is to lose tickets of two lanes, of which one was booked meanwhile",
     begun=((changes(total_tickets=1), "Update Lanes"), (books(_DAN), "")),
 )
+RAISED_TWICE = Scenario(
+    "A sold-out event gets the same tickets twice, while the promoter hands them out",
+    (changes(total_tickets=4), changes(" too", total_tickets=4)),
+    before=(books(_ANN), books(_BEN), books(_CAT), books(_DAN)),
+    tickets=2,
+    lanes=2,
+    prompt=False,
+)
+RAISED_AND_LEFT = Scenario(
+    "A sold-out event gets another ticket while its heir leaves and comes back",
+    (changes(total_tickets=2), cancels("bob"), books("bob", " again")),
+    before=_SOLD_OUT,
+    prompt=False,
+)
+RAISED_TWICE_AND_LEFT = replace(
+    RAISED_TWICE,
+    name="A sold-out event gets the same tickets twice, while one who waits leaves and comes back",
+    meanwhile=(*RAISED_TWICE.meanwhile, cancels(_CAT), books(_CAT, " again")),
+)
+CUT_SHORT = Scenario(
+    "An organiser does not insist on more tickets, for which one waits",
+    (replace(changes(total_tickets=4), insists=False),),
+    before=(books(_ANN), books(_BEN), books(_CAT)),
+    tickets=2,
+    lanes=2,
+)
+LOWERED_TWICE = Scenario(
+    "An event is to lose the same ticket twice, while one books",
+    (changes(total_tickets=1), changes(" too", total_tickets=1), books("bob")),
+    before=(books("ann"),),
+    tickets=2,
+    prompt=False,
+)
+LOWERED_ON_LANES = Scenario(
+    "An event is to lose one of two tickets, of which one is released and another booked",
+    (changes(total_tickets=1), cancels(_ANN), books(_DAN)),
+    before=(books(_ANN),),
+    tickets=2,
+    lanes=2,
+    prompt=False,
+)
+LOWERED_THEN_CLOSED = Scenario(
+    "An event is to lose a ticket, and to close, while one books",
+    (changes(total_tickets=1, closes_at=EARLIER), books("bob")),
+    before=(books("ann"),),
+    tickets=2,
+    prompt=False,
+)
+SAME_REVISION = Scenario(
+    "Two organisers change the same revision",
+    (replace(changes(name="A"), revision=0), replace(changes(total_tickets=2), revision=0)),
+    prompt=False,
+)
+RENAMED_AND_RAISED = Scenario(
+    "An event gets all terms anew, twice, while one joins",
+    (changes(name="A", total_tickets=2, opens_at=EARLIER, closes_at=LATER, waiting_list_limit=3), books("cat")),
+    before=(*_SOLD_OUT, changes(waiting_list_limit=2, opens_at=None)),
+    prompt=False,
+)
 CHANGED_TWICE = Scenario(
     "An event gets more tickets and fewer at once",
     (changes(total_tickets=3), changes(total_tickets=1)),
     tickets=2,
     lanes=2,
+    prompt=False,
 )
 CHANGED_TWICE_AND_BOOKED = Scenario(
     "An event gets more tickets and fewer while one books",
     (changes(total_tickets=3), changes(total_tickets=1), books("ann")),
     tickets=2,
+    prompt=False,
 )
 RENAMED = Scenario("An event gets another name while one books", (changes(name="A"), books("ann")))
 RENAMED_TWICE = Scenario("An event gets two names at once", (changes(name="A"), changes(name="B")))
@@ -366,18 +439,21 @@ POSTPONED = Scenario(
     (changes(opens_at=LATER), books(_ANN), books(_BEN)),
     tickets=2,
     lanes=2,
+    prompt=False,
 )
 ADVANCED = Scenario(
     "The sale begins at once while one books, and another again",
     (changes(opens_at=None), books("ann"), books("bob", " again")),
     before=(books("bob"), changes(opens_at=LATER)),
     tickets=2,
+    prompt=False,
 )
 PROLONGED = Scenario(
     "The sale goes on while one who was booked comes back",
     (changes(closes_at=None), books("ann", " again")),
     before=(books("ann"), cancels("ann"), changes(closes_at=MOMENT)),
     tickets=2,
+    prompt=False,
 )
 POSTPONED_FOR_WAITING = Scenario(
     "The beginning of the sale is postponed while one joins", (changes(opens_at=LATER), books("cat")), before=_SOLD_OUT
@@ -407,6 +483,7 @@ SWEEP_AND_RAISES = Scenario(
     before=(books(_ANN), books(_BEN), books(_CAT), books(_DAN)),
     tickets=2,
     lanes=2,
+    prompt=False,
 )
 
 CROWD = Scenario(

@@ -205,8 +205,13 @@ def _key(table: str, item: Item) -> Key:
 
 def _intern(item: Item) -> Item:
     """Return the one object that stands for all equal items, so that tables compare by identity."""
-    canonical = tuple(sorted((name, *next(iter(value.items()))) for name, value in item.items()))
-    return _interned.setdefault(canonical, item)
+    return _interned.setdefault(_canonical(item), item)
+
+
+def _canonical(item: Item) -> tuple[Any, ...]:
+    """Return the same value for equal items."""
+    kinds = ((name, *next(iter(value.items()))) for name, value in item.items())
+    return tuple(sorted((name, kind, _canonical(value) if kind == "M" else value) for name, kind, value in kinds))
 
 
 def _consistent(request: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@
                 CONFIRMED              CANCELLED    booking.cancelled
                 WAITING                CANCELLED    waiting.left
     Events      none                   the event    event.opened
-                another revision                    event.changed
+                another revision                    event.changed    (a change that is done: a refused one makes none)
                 no soldOutAt           soldOutAt    event.sold-out
                 no cancelledAt         cancelledAt  event.cancelled
 
@@ -112,7 +112,7 @@ def announcements(record: Record) -> list[Announcement]:
         return []
     old, new = change.get("OldImage", {}), change["NewImage"]
     types = _of_booking(old, new) if "laneId" in change["Keys"] else _of_event(old, new)
-    return [_announcement(type_, items.values(new), change) for type_ in types]
+    return [_announcement(type_, new, change) for type_ in types]
 
 
 def _of_booking(old: Item, new: Item) -> Iterator[Type]:
@@ -136,12 +136,13 @@ def _of_event(old: Item, new: Item) -> Iterator[Type]:
             yield type_
 
 
-def _announcement(type_: Type, new: Values, change: Mapping[str, Any]) -> Announcement:
+def _announcement(type_: Type, new: Item, change: Mapping[str, Any]) -> Announcement:
     moment, needed, optional = _CONTENTS[type_]
-    data = {name: new[name] for name in needed} | {name: new[name] for name in optional if name in new}
-    subject = str(new["bookingId"] if "bookingId" in data else new["eventId"])
-    which = f"{subject}:{new['revision']}" if type_ is Type.EVENT_CHANGED else subject
-    written = str(new[moment]) if moment else _iso(change["ApproximateCreationDateTime"])
+    told = {name: new[name] for name in needed} | {name: new[name] for name in optional if name in new}
+    data = items.values(told)
+    subject = str(data["bookingId"] if "bookingId" in data else data["eventId"])
+    which = f"{subject}:{data['revision']}" if type_ is Type.EVENT_CHANGED else subject
+    written = str(data[moment]) if moment else _iso(change["ApproximateCreationDateTime"])
     return Announcement(type_, f"{type_}:{which}", subject, written, data)
 
 

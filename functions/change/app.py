@@ -1,4 +1,4 @@
-"""PATCH /events/{eventId}: change an event's name, tickets, moments of sale, or the limit of its waiting list."""
+"""PATCH /events/{eventId}: change an event's name, tickets, sale window, or the limit of its waiting list."""
 
 from shared.booking import event_change
 from shared.edge import api, contract
@@ -13,5 +13,5 @@ def handler(request: Request) -> Response:
     request.caller.must_organise()
     event_id = request.parameters_as(contract.EventPath).event_id
     wanted = request.body_as(contract.ChangeRequest).wanted
-    availability = event_change.change(event_id, wanted, Deadline.after(REQUEST_BUDGET_S))
-    return api.answer(200, contract.EventAnswer.of(availability))
+    availability = event_change.change(event_id, wanted, Deadline.after(REQUEST_BUDGET_S), request.revisions)
+    return api.answer(200, contract.EventAnswer.of(availability), api.etag(availability.event))

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from shared.edge import contract, openapi
 from shared.edge.caller import OrganisersOnly
-from shared.model import Availability, EventCancelled, EventNotFound, TicketsBooked
+from shared.model import Availability, EventCancelled, EventChanged, EventNotFound, TicketsBooked
 
 app = APIGatewayHttpResolver()
 
@@ -26,9 +26,10 @@ CHANGED = replace(openapi.BOUNDED, total_tickets=600)
             "The event as it is now.",
             contract.EventAnswer,
             {"changed": contract.EventAnswer.of(Availability(CHANGED, 600, 220, 0))},
+            headers=openapi.ETAG,
         ),
     },
-    errors=[*openapi.BODY, OrganisersOnly, EventNotFound, EventCancelled, TicketsBooked],
+    errors=[*openapi.BODY, OrganisersOnly, EventNotFound, EventCancelled, EventChanged, TicketsBooked],
 )
 def change(
     eventId: openapi.EventId,
@@ -36,6 +37,7 @@ def change(
         contract.ChangeRequest,
         Body(openapi_examples={"more tickets": {"value": MORE}, "bounds": {"value": BOUNDS}}),
     ],
+    if_match: openapi.IfMatch = None,
 ) -> None:
     """Change an event.
 

@@ -19,5 +19,5 @@ def handler(request: Request) -> Response:
         caller=caller.subject or "",
         idempotency_key=request.idempotency_key,
     )
-    headers = {"Location": f"/status/{event.event_id}"}
+    headers = {"Location": f"/status/{event.event_id}", **api.etag(event)}
     return api.answer(201, contract.EventAnswer.of_new(event), headers)

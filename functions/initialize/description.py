@@ -29,7 +29,7 @@ BOUNDED = {
             "The event is open. Again for the same `Idempotency-Key` and body.",
             contract.EventAnswer,
             {"opened": openapi.OPENED, "with bounds": contract.EventAnswer.of_new(openapi.BOUNDED)},
-            headers={"Location": "Where its status is: `/status/{eventId}`."},
+            headers={"Location": "Where its status is: `/status/{eventId}`.", **openapi.ETAG},
         ),
     },
     errors=[*openapi.BODY, OrganisersOnly, IdempotencyKeyReused],

@@ -17,6 +17,7 @@ def handler(request: Request) -> Response:
     if asked.user_id is not None:
         request.caller.must_be_or_organise(asked.user_id)
     availability, standing = office.status(asked.event_id, asked.user_id, Deadline.after(REQUEST_BUDGET_S))
+    etag = api.etag(availability.event)
     if asked.user_id is None:
-        return api.answer(200, contract.EventAnswer.of(availability))
-    return api.answer(200, contract.StatusAnswer.with_booking(availability, standing))
+        return api.answer(200, contract.EventAnswer.of(availability), etag)
+    return api.answer(200, contract.StatusAnswer.with_booking(availability, standing), etag)

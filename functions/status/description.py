@@ -24,6 +24,7 @@ WITH_BOOKING = contract.StatusAnswer(**openapi.EVENT.model_dump(), booking=opena
             "The event as it is now; with `userId` also `booking`, null for who never booked.",
             contract.StatusAnswer | contract.EventAnswer,
             {"event": openapi.EVENT, "with userId": WITH_BOOKING, "cancelled": contract.EventAnswer.of_new(CANCELLED)},
+            headers=openapi.ETAG,
         ),
     },
     errors=[InvalidRequest, NotSignedIn, NotYourBooking, EventNotFound],

@@ -50,6 +50,7 @@ def open_event(terms: Terms, deadline: Deadline, *, caller: str = "", idempotenc
         stripes=stripes_for(lanes),
         created_at=now(),
         request_fingerprint=_fingerprint(terms),
+        tickets_in_lanes=terms.total_tickets,
         **asdict(terms),
     )
     refused = dynamodb.commit(list(_open(event)), deadline)
@@ -69,8 +70,11 @@ def read_event(event_id: str, deadline: Deadline) -> Event:
 
     Raises EventNotFound; TryAgain.
     """
-    if known := _known.get(event_id):
-        return known
+    return _known.get(event_id) or read_anew(event_id, deadline)
+
+
+def read_anew(event_id: str, deadline: Deadline) -> Event:
+    """Read the event as it is now. Raises EventNotFound; TryAgain."""
     item = dynamodb.get(deadline, items.EVENTS, items.event_key(event_id))
     if item is None:
         raise EventNotFound(event_id)

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
@@ -21,7 +22,9 @@ from shared.model import (
     RETRY_AFTER_S,
     BookingChanged,
     BookingNotFound,
+    Event,
     EventCancelled,
+    EventChanged,
     EventNotFound,
     IdempotencyKeyReused,
     ImpossibleWindow,
@@ -80,6 +83,7 @@ PROBLEMS: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     NotOnSale: (409, "not-on-sale", "Not on sale"),
     WaitingListFull: (409, "waiting-list-full", "Waiting list full"),
     TicketsBooked: (409, "tickets-booked", "Tickets booked"),
+    EventChanged: (412, "event-changed", "Event changed"),
     BodyTooLarge: (413, "body-too-large", "Body too large"),
     InvalidRequest: (422, "invalid-request", "Invalid request"),
     ImpossibleWindow: (422, "invalid-request", "Invalid request"),
@@ -125,6 +129,15 @@ class Request:
             detail = f"must have 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} characters"
             raise InvalidRequest([{"field": "Idempotency-Key", "detail": detail}])
         return key
+
+    @property
+    def revisions(self) -> frozenset[int] | None:
+        """Read the revisions that the If-Match header names; None for any, none at all if it names something else."""
+        tags = self.header("if-match")
+        if tags is None or tags.strip() == "*":
+            return None
+        found = (re.fullmatch(r'"([0-9]{1,18})"', tag.strip()) for tag in tags.split(","))
+        return frozenset(int(tag[1]) for tag in found if tag)
 
     def header(self, name: str) -> str | None:
         """Return a header; `name` is in lower case, as API Gateway writes it, which `sam local` does not."""
@@ -186,6 +199,11 @@ def answer(status: int, model: "BaseModel", headers: Mapping[str, str] | None = 
         "body": model.model_dump_json(by_alias=True),
         "isBase64Encoded": False,
     }
+
+
+def etag(event: Event) -> dict[str, str]:
+    """Return the header that names an event's revision, for If-Match: it counts changes, not bookings."""
+    return {"ETag": f'"{event.revision}"'}
 
 
 def _validated(fields: Mapping[str, Any], model: type[Model]) -> Model:

@@ -163,6 +163,15 @@ IdempotencyKey = Annotated[
         pattern="^[!-~]+$",
     ),
 ]
+IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description="The `ETag` of the event as you read it. If it was changed since, the answer is 412.",
+        openapi_examples={"revision": Example(value='"2"')},
+        pattern='^(\\*|"[0-9]+")$',
+    ),
+]
 
 
 # ---------------------------------------------------------------- answers
@@ -181,6 +190,7 @@ CONFIRMED: Final = booking_answer(ANNAS)
 WAITING: Final = booking_answer(ANNA_WAITS, Position(3))
 CANCELLED: Final = booking_answer(replace(ANNAS, status=Status.CANCELLED, cancelled_at=MOMENT))
 
+ETAG: Final = {"ETag": "The event's revision, for `If-Match`. Bookings do not change it."}
 BOOKING: Final = {"Location": f"Where the booking is: `{location_of(ANNAS)}`."}
 KEPT: Final = {"Cache-Control": "How long it may be kept."}  # of what is the same for everybody
 

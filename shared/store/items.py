@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from shared.model import Booking, DamagedItem, Entry, Event, Lane, Status, Tail
+from shared.model import Booking, Change, DamagedItem, Entry, Event, Lane, Refusal, Status, Tail, Terms
 
 Item = Mapping[str, Any]  # attribute name -> {"S": text} or {"N": digits}
 
@@ -21,6 +21,7 @@ SOLD_OUT_INDEX: Final = os.environ["SOLD_OUT_INDEX"]
 BY_CREATION_INDEX: Final = os.environ["BY_CREATION_INDEX"]
 BY_USER_INDEX: Final = os.environ["BY_USER_INDEX"]
 CANCELLED_INDEX: Final = os.environ["CANCELLED_INDEX"]
+CHANGING_INDEX: Final = os.environ["CHANGING_INDEX"]
 
 KIND: Final = "event"  # of every event: the one partition of the index by creation
 
@@ -122,23 +123,38 @@ def event_item(event: Event) -> Item:
         "createdAt": text(event.created_at),
         "requestFingerprint": text(event.request_fingerprint),
     }
-    return {**event_key(event.event_id), **fixed, **_present(changeable(event))}
-
-
-def changeable(event: Event) -> dict[str, Any]:
-    """Return what an organiser may change, None for what is not there, and how often that was done."""
-    return {
-        "name": text(event.name),
-        "totalTickets": number(event.total_tickets),
-        **window(event),
-        **waiting_list_limit(event),
+    counts = {
         "revision": number(event.revision),
+        "ticketsInLanes": number(event.tickets_in_lanes),
+        "steps": number(event.steps),
+    }
+    return {**event_key(event.event_id), **fixed, **_present(terms(event.terms)), **counts}
+
+
+def terms(of: Terms) -> dict[str, Any]:
+    """Return what an organiser may change, None for what is not there."""
+    return {
+        "name": text(of.name),
+        "totalTickets": number(of.total_tickets),
+        **window(of),
+        **waiting_list_limit(of),
     }
 
 
-def waiting_list_limit(event: Event) -> dict[str, Any]:
+def request(change: Change) -> dict[str, Any]:
+    """Return the attributes of an event that say that a change is under way."""
+    wanted = {"number": number(change.number), **_present(terms(change.terms))}
+    return {"requestedAt": text(change.requested_at), "change": {"M": wanted}}
+
+
+def refusal(of: Refusal) -> dict[str, Any]:
+    """Return the attribute of an event that says which change was refused last."""
+    return {"refusal": {"M": {"number": number(of.number), "bookedTickets": number(of.booked)}}}
+
+
+def waiting_list_limit(of: Event | Terms) -> dict[str, Any]:
     """Return how many may wait, None without a limit: the event shows it, its list's tail decides by it."""
-    limit = event.waiting_list_limit
+    limit = of.waiting_list_limit
     return {"waitingListLimit": None if limit is None else number(limit)}
 
 
@@ -171,7 +187,36 @@ def to_event(item: Item) -> Event:
         closes_at=_optional_text(item, "closesAt"),
         waiting_list_limit=_optional_number(item, "waitingListLimit"),
         revision=_number(item, "revision"),
+        tickets_in_lanes=_number(item, "ticketsInLanes"),
+        steps=_number(item, "steps"),
+        change=_change(item),
+        refusal=_refusal(item),
     )
+
+
+def _change(item: Item) -> Change | None:
+    """Read the change that is under way; an event keeps its last one when it is over."""
+    if "requestedAt" not in item:
+        return None
+    wanted = _map(item, "change")
+    return Change(
+        _number(wanted, "number"),
+        _text(item, "requestedAt"),
+        Terms(
+            _text(wanted, "name"),
+            _number(wanted, "totalTickets"),
+            _optional_text(wanted, "opensAt"),
+            _optional_text(wanted, "closesAt"),
+            _optional_number(wanted, "waitingListLimit"),
+        ),
+    )
+
+
+def _refusal(item: Item) -> Refusal | None:
+    if "refusal" not in item:
+        return None
+    found = _map(item, "refusal")
+    return Refusal(_number(found, "number"), _number(found, "bookedTickets"))
 
 
 def tail_item(event: Event) -> Item:
@@ -200,8 +245,8 @@ def lane_item(lane: Lane) -> Item:
     }
 
 
-def window(of: Event | Lane) -> dict[str, Any]:
-    """Return the moments between which an event or a lane is on sale, None for what is not there."""
+def window(of: Event | Terms | Lane) -> dict[str, Any]:
+    """Return the moments between which an event or a lane is on sale, None for no bound."""
     moments = {"opensAt": of.opens_at, "closesAt": of.closes_at}
     return {name: moment and text(moment) for name, moment in moments.items()}
 
@@ -293,6 +338,14 @@ def _text(item: Item, name: str) -> str:
 
 def _optional_text(item: Item, name: str) -> str | None:
     return _text(item, name) if name in item else None
+
+
+def _map(item: Item, name: str) -> Item:
+    """Return an attribute that is a map, with the item's key so that a damaged one can be named."""
+    try:
+        return {**event_key(_text(item, "eventId")), **item[name]["M"]}
+    except (KeyError, TypeError):
+        raise _damaged(item, name) from None
 
 
 def _number(item: Item, name: str) -> int:
