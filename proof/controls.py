@@ -14,10 +14,10 @@ from proof.scenarios import (
     CANCEL_EVENT_AND_BOOK,
     CANCEL_EVENT_AND_JOIN,
     CANCEL_EVENT_AND_PROMOTE,
+    CANCEL_EVENT_AND_RAISE,
     CANCEL_EVENT_AND_RENAME,
     CANCEL_EVENT_SOLD_OUT,
     CANCELS_TWICE,
-    CHANGED_TWICE,
     CLOSED_AND_BOOKED,
     CLOSED_AND_JOINED,
     COMES_BACK,
@@ -32,19 +32,25 @@ from proof.scenarios import (
     LEFT_AND_BOOKS_TWICE,
     LIMITED,
     LOWERED_AND_BOOKED,
+    LOWERED_AND_PUT_BACK,
+    LOWERED_TWICE,
     OPENED_TWICE,
     PLANS,
     POSTPONED,
     POSTPONED_FOR_WAITING,
     PROLONGED,
     RAISED_ON_LANES,
+    RAISED_TWICE,
     RELEASE_AND_JOIN,
     RENAMED,
+    RENAMED_AND_RAISED,
+    RENAMED_TWICE,
     SWEEP_AND_JOINS,
     SWEEP_AND_LEAVES,
     SWEEP_AND_RELEASES,
     TWO_LANES,
     UNLIMITED,
+    WINDOWS_CROSS,
 )
 from proof.steps import Ground
 
@@ -62,7 +68,7 @@ class Caught:
 # What sends every request of the protocol at least once.
 _ALL_REQUESTS = (
     LAST_TICKET, BOOKS_TWICE, HEIR_LEAVES, HEIR_COMES_BACK,
-    LOWERED_AND_BOOKED, RAISED_ON_LANES, ADVANCED, PROLONGED, UNLIMITED, CANCEL_EVENT_SOLD_OUT,
+    LOWERED_AND_BOOKED, LOWERED_AND_PUT_BACK, RAISED_ON_LANES, ADVANCED, PROLONGED, UNLIMITED, CANCEL_EVENT_SOLD_OUT,
 )  # fmt: skip
 
 # Where to look for what a transaction's conditions are for, in this order.
@@ -101,28 +107,25 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         SWEEP_AND_RELEASES,
     ),
     "leave": (HEIR_LEAVES, CANCEL_EVENT_SOLD_OUT, HEIR_LEAVES_TWICE, SWEEP_AND_LEAVES),
-    "change lane": (
-        LOWERED_AND_BOOKED,
-        RAISED_ON_LANES,
-        ADVANCED,
-        PROLONGED,
-        replace(RAISED_ON_LANES, crashes=CRASH[0]),
-    ),
+    "step": (LOWERED_AND_BOOKED, RAISED_TWICE, RAISED_ON_LANES, CANCEL_EVENT_AND_RAISE),
+    "window": (ADVANCED, PROLONGED, POSTPONED, WINDOWS_CROSS),
     "change event": (
         RENAMED,
         ADVANCED,
         PROLONGED,
         LIMITED,
         UNLIMITED,
-        RAISED_ON_LANES,
-        CHANGED_TWICE,
+        LOWERED_AND_PUT_BACK,
+        LOWERED_TWICE,
+        RENAMED_TWICE,
         CANCEL_EVENT_AND_RENAME,
+        RENAMED_AND_RAISED,
     ),
 }
 
 # What no search can miss, and why it is there nevertheless.
 NEEDLESS: Mapping[str, str] = {
-    "change lane: Update Lanes without `changes :one`": (
+    "step: Update Lanes without `changes :one`": (
         "no search is large enough for changes during two counts of an audit; tests/protocol/test_audit.py has them"
     ),
     "take: Update Lanes without `changes :one`": "the audit counts sold-out events only, which sell nothing",

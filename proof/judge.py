@@ -51,7 +51,7 @@ class Asked:
     operation: Operation
     since: Progress = None
     refusals: frozenset[str] = frozenset()
-    has_rivals: bool = False  # there are other changes of the event: what it was told may be theirs
+    has_rivals: bool = False  # other changes of the event want something else: what it was told may be theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +141,21 @@ def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
             if limit is not None and len(in_list(tables)) - free >= limit:
                 found.add(WaitingListFull.__name__)
     if isinstance(operation, Patch):
-        event, wanted = event_of(tables), dict(operation.wanted)
-        booked = sum(item["status"]["S"] == Status.CONFIRMED for item in tables.of(items.BOOKINGS))
-        if booked > wanted.get("total_tickets", booked):
-            found.add(TicketsBooked.__name__)
-        if event.cancelled_at:
-            found.add(EventCancelled.__name__)
-        if operation.revision not in {None, event.revision}:
-            found.add(EventChanged.__name__)
-        opens_at, closes_at = wanted.get("opens_at", event.opens_at), wanted.get("closes_at", event.closes_at)
-        if opens_at and closes_at and closes_at <= opens_at:
-            found.add(ImpossibleWindow.__name__)
+        found |= _true_refusals_of_change(operation, tables)
     return frozenset(found)
+
+
+def _true_refusals_of_change(operation: Patch, tables: Tables) -> set[str]:
+    event, wanted = event_of(tables), dict(operation.wanted)
+    booked = sum(item["status"]["S"] == Status.CONFIRMED for item in tables.of(items.BOOKINGS))
+    opens_at, closes_at = wanted.get("opens_at", event.opens_at), wanted.get("closes_at", event.closes_at)
+    refusals = {
+        TicketsBooked: booked > wanted.get("total_tickets", booked),
+        EventCancelled: event.cancelled_at is not None,
+        EventChanged: operation.revision not in {None, event.revision},
+        ImpossibleWindow: bool(opens_at and closes_at and closes_at <= opens_at),
+    }
+    return {error.__name__ for error, is_true in refusals.items() if is_true}
 
 
 def _is_on_sale(lane: Item, moment: str) -> bool:

@@ -223,6 +223,9 @@ SWEEP_AND_LANES = Scenario(
 
 _CANCEL_EVENTS = CancelEvent()
 CANCEL_EVENT_AND_BOOK = Scenario("The event is cancelled while a user books", (_CANCEL_EVENTS, books("ann")))
+CANCEL_EVENT_AND_BOOK_TWICE = Scenario(
+    "The event is cancelled while a user books twice", (_CANCEL_EVENTS, books("ann"), books("ann", " too")), tickets=2
+)
 CANCEL_EVENT_LAST_TICKET = Scenario(
     "The event is cancelled while two users want the last ticket", (_CANCEL_EVENTS, books("ann"), books("bob"))
 )
@@ -357,9 +360,17 @@ LOWERED_LATE = replace(
 RAISED_TWICE = Scenario(
     "A sold-out event gets the same tickets twice, while the promoter hands them out",
     (changes(total_tickets=4), changes(" too", total_tickets=4)),
-    before=(books(_ANN), books(_BEN), books(_CAT), books(_DAN)),
+    before=(books(_ANN), books(_BEN), books(_CAT)),
     tickets=2,
     lanes=2,
+    drained=False,
+    prompt=False,
+)
+RAISED_AND_LEAVES = Scenario(
+    "A sold-out event gets another ticket while its heir leaves",
+    (changes(total_tickets=2), cancels("bob")),
+    before=_SOLD_OUT,
+    drained=False,
     prompt=False,
 )
 RAISED_AND_LEFT = Scenario(
@@ -381,11 +392,16 @@ CUT_SHORT = Scenario(
     lanes=2,
 )
 LOWERED_TWICE = Scenario(
-    "An event is to lose the same ticket twice, while one books",
-    (changes(total_tickets=1), changes(" too", total_tickets=1), books("bob")),
-    before=(books("ann"),),
+    "An event that is booked up is to lose the same ticket twice",
+    (changes(total_tickets=1), changes(" too", total_tickets=1)),
+    before=(books("ann"), books("bob")),
     tickets=2,
     prompt=False,
+)
+LOWERED_TWICE_AND_RELEASED = replace(
+    LOWERED_TWICE,
+    name="An event is to lose the same ticket twice, while one is released",
+    meanwhile=(*LOWERED_TWICE.meanwhile, cancels("ann")),
 )
 LOWERED_ON_LANES = Scenario(
     "An event is to lose one of two tickets, of which one is released and another booked",

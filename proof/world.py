@@ -174,8 +174,8 @@ def answered(world: World, number: int, answer: Answer) -> World:
         world = world._replace(cancelled=True)
     if isinstance(node.following.error, EventCancelled):
         world = world._replace(made=world.made.nothing_by(node.operation.name))
-    patches = sum(one is not None and isinstance(one.node.operation, Patch) for one in world.clients)
-    asked = Asked(node.operation, client.since, client.refusals, has_rivals=patches > 1)
+    wanted = {one.node.operation.wanted for one in world.clients if one and isinstance(one.node.operation, Patch)}
+    asked = Asked(node.operation, client.since, client.refusals, has_rivals=len(wanted) > 1)
     check_answer(asked, node.following, world.tables, faults=world.is_faulty)
     waiting = in_list(world.tables)
     told = waiting & set(told_to_wait(node.following))

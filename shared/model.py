@@ -40,6 +40,8 @@ STRIPES_MAX = 4  # twice what the one counter of an event's places can hand out
 
 POSITION_EXACT_MAX = 100  # waiting users ahead that are counted one by one; further back it is an estimate
 
+REFUSALS_KEPT = 8  # refused changes that an event remembers, for requesters that were slower than others since
+
 REQUEST_BUDGET_S = 5.0  # of retries in one HTTP request; the functions' own timeout is 10 s
 RETRY_AFTER_S = 1  # what a client is told to wait after 503
 
@@ -72,9 +74,9 @@ class Change:
     terms: Terms
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Refusal:
-    """The last change that was refused: its number, and how many tickets were booked then."""
+    """A change that was refused: its number, and how many tickets were booked then."""
 
     number: int
     booked: int
@@ -84,13 +86,14 @@ class Refusal:
 class Event:
     """What people attend.
 
-    Fixed when it is opened: its id, lanes, stripes, created_at and request_fingerprint. Set once:
-    `sold_out_at`; `cancelled_at`; `emptied_at`, when every booking on a cancelled event was cancelled, too. The rest are
-    the terms, which the organiser may change: each change that is done makes `revision` 1 more. Lanes decide by their own
-    copy of the tickets and of the sale window. `waiting_list_limit` is None for no limit.
+    Fixed when it is opened: its id, lanes, stripes, created_at and request_fingerprint. Set once: `sold_out_at`;
+    `cancelled_at`; `emptied_at`, when every booking on a cancelled event was cancelled, too. The rest are the terms,
+    which the organiser may change: each change that is done makes `revision` 1 more. Lanes decide by their own copy of
+    the tickets and of the sale window. `waiting_list_limit` is None for no limit.
 
     `tickets_in_lanes` is the exact sum of the lanes' tickets. It differs from `total_tickets` only while a change is
-    under way. `steps` counts every write that a change makes to the event, and each is conditional on it.
+    under way. `steps` counts every write that a change makes to the event, and each is conditional on it. `refusals` are the
+    last changes that were refused, REFUSALS_KEPT at most.
     """
 
     event_id: str
@@ -110,7 +113,7 @@ class Event:
     tickets_in_lanes: int = 0
     steps: int = 0
     change: Change | None = None
-    refusal: Refusal | None = None
+    refusals: tuple[Refusal, ...] = ()
 
     @property
     def terms(self) -> Terms:
@@ -120,7 +123,11 @@ class Event:
     @property
     def is_stepping_back(self) -> bool:
         """Tell whether the change that is under way was refused, so that the lanes go back to the total in force."""
-        return self.change is not None and self.refusal is not None and self.change.number == self.refusal.number
+        return self.change is not None and self.refusal_of(self.change) is not None
+
+    def refusal_of(self, change: Change) -> Refusal | None:
+        """Return the refusal of this change, if it is one of the last REFUSALS_KEPT."""
+        return next((one for one in self.refusals if one.number == change.number), None)
 
     @property
     def tickets_to_add(self) -> int:

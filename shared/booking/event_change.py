@@ -27,6 +27,7 @@ from typing import Any
 from shared import telemetry
 from shared.booking import catalog, sale_window
 from shared.model import (
+    REFUSALS_KEPT,
     Availability,
     Change,
     Event,
@@ -116,10 +117,10 @@ def finish(event_id: str, deadline: Deadline, known: Event | None = None) -> Eve
 
 def _outcome(requested: Change, event: Event) -> Event:
     """Return the event if this change was done, whatever has changed since. Raises TicketsBooked; TryAgain."""
-    if event.refusal and event.refusal.number == requested.number:
-        raise TicketsBooked(event.event_id, event.total_tickets, event.refusal.booked)
-    if event.refusal and event.refusal.number > requested.number:
-        raise TryAgain("uncertain")  # the event remembers one refusal only
+    if refusal := event.refusal_of(requested):
+        raise TicketsBooked(event.event_id, event.total_tickets, refusal.booked)
+    if len(event.refusals) == REFUSALS_KEPT and requested.number < event.refusals[0].number:
+        raise TryAgain("uncertain")  # it may have been refused before those that the event remembers
     return event
 
 
@@ -186,9 +187,10 @@ def _refused(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | Non
     """Note that too few tickets are free, so that the lanes step back; return the event, None if others were faster."""
     assert event.change is not None, "there is a change to refuse"
     refusal = Refusal(event.change.number, booked=sum(lane.tickets - lane.available for lane in lanes))
-    if dynamodb.commit([_write(event, items.refusal(refusal))], deadline):
+    refusals = (*event.refusals, refusal)[-REFUSALS_KEPT:]
+    if dynamodb.commit([_write(event, items.refusals(refusals))], deadline):
         return None
-    return replace(_stepped(event), refusal=refusal)
+    return replace(_stepped(event), refusals=refusals)
 
 
 def _set_window(event: Event, lanes: list[Lane], deadline: Deadline) -> None:

@@ -5,7 +5,7 @@ Attributes that are None are left out. What reads an item raises DamagedItem whe
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shared.model import Booking, Change, DamagedItem, Entry, Event, Lane, Refusal, Status, Tail, Terms
@@ -147,9 +147,9 @@ def request(change: Change) -> dict[str, Any]:
     return {"requestedAt": text(change.requested_at), "change": {"M": wanted}}
 
 
-def refusal(of: Refusal) -> dict[str, Any]:
-    """Return the attribute of an event that says which change was refused last."""
-    return {"refusal": {"M": {"number": number(of.number), "bookedTickets": number(of.booked)}}}
+def refusals(of: Sequence[Refusal]) -> dict[str, Any]:
+    """Return the attribute of an event that says which changes were refused: each by its number, with the bookings."""
+    return {"refusals": {"M": {str(one.number): number(one.booked) for one in of}}}
 
 
 def waiting_list_limit(of: Event | Terms) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def to_event(item: Item) -> Event:
         tickets_in_lanes=_number(item, "ticketsInLanes"),
         steps=_number(item, "steps"),
         change=_change(item),
-        refusal=_refusal(item),
+        refusals=_refusals(item),
     )
 
 
@@ -212,11 +212,13 @@ def _change(item: Item) -> Change | None:
     )
 
 
-def _refusal(item: Item) -> Refusal | None:
-    if "refusal" not in item:
-        return None
-    found = _map(item, "refusal")
-    return Refusal(_number(found, "number"), _number(found, "bookedTickets"))
+def _refusals(item: Item) -> tuple[Refusal, ...]:
+    if "refusals" not in item:
+        return ()
+    try:
+        return tuple(sorted(Refusal(int(name), int(booked["N"])) for name, booked in item["refusals"]["M"].items()))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise _damaged(item, "refusals") from None
 
 
 def tail_item(event: Event) -> Item:

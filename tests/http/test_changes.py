@@ -109,7 +109,7 @@ def test_fewer_tickets_than_are_booked_is_409_with_the_numbers_and_changes_nothi
     told = _refused(event.change(totalTickets=30, name="Smaller", closesAt=_in(1)), 409, "tickets-booked")
     assert told == {"totalTickets": 60, "bookedTickets": 31}
     found = event.check(drained=True)
-    for name in ("steps", "change", "refusal"):
+    for name in ("steps", "change", "refusals"):
         found.event.pop(name)
     del before.event["steps"]
     assert (found.event, found.lanes) == (before.event, before.lanes)
