@@ -346,17 +346,6 @@ LOWERED_AND_PUT_BACK = Scenario(
     lanes=2,
     prompt=False,
 )
-LOWERED_HALF = replace(
-    LOWERED_AND_PUT_BACK,
-    name="An event that lost a ticket of one lane is to lose another, which is booked meanwhile",
-    meanwhile=(),
-    begun=((changes(total_tickets=1), "Update Lanes, Update Lanes"), (books(_CAT), "")),
-)
-LOWERED_LATE = replace(
-    LOWERED_HALF,
-    name="An event is to lose tickets of two lanes, of which one was booked meanwhile",
-    begun=((changes(total_tickets=1), "Update Lanes"), (books(_DAN), "")),
-)
 RAISED_TWICE = Scenario(
     "A sold-out event gets the same tickets twice, while the promoter hands them out",
     (changes(total_tickets=4), changes(" too", total_tickets=4)),
@@ -365,6 +354,12 @@ RAISED_TWICE = Scenario(
     lanes=2,
     drained=False,
     prompt=False,
+)
+RAISED_TWICE_HALF = replace(
+    RAISED_TWICE,
+    name="Two requests are about to give a sold-out event the same ticket, while the promoter hands it out",
+    meanwhile=(),
+    begun=((changes(total_tickets=3), "Update Lanes"), (changes(" too", total_tickets=3), "Update Lanes")),
 )
 RAISED_AND_LEAVES = Scenario(
     "A sold-out event gets another ticket while its heir leaves",
@@ -418,6 +413,12 @@ LOWERED_THEN_CLOSED = Scenario(
     tickets=2,
     prompt=False,
 )
+WINDOW_TWICE = Scenario(
+    "An end of the sale is about to reach a lane while another is set, and one books",
+    (changes(closes_at=LATER), books("ann")),
+    begun=((changes(closes_at=EARLIER), "Update Lanes"),),
+    prompt=False,
+)
 SAME_REVISION = Scenario(
     "Two organisers change the same revision",
     (replace(changes(name="A"), revision=0), replace(changes(total_tickets=2), revision=0)),
@@ -445,10 +446,13 @@ CHANGED_TWICE_AND_BOOKED = Scenario(
 RENAMED = Scenario("An event gets another name while one books", (changes(name="A"), books("ann")))
 RENAMED_TWICE = Scenario("An event gets two names at once", (changes(name="A"), changes(name="B")))
 CLOSED_AND_BOOKED = Scenario(
-    "The sale ends while two book", (changes(closes_at=EARLIER), books("ann"), books("bob")), tickets=2
+    "The sale ends while two book", (changes(closes_at=EARLIER), books("ann"), books("bob")), tickets=2, prompt=False
 )
 CLOSED_AND_JOINED = Scenario(
-    "The sale of a sold-out event ends while one joins", (changes(closes_at=EARLIER), books("cat")), before=_SOLD_OUT
+    "The sale of a sold-out event ends while one joins",
+    (changes(closes_at=EARLIER), books("cat")),
+    before=_SOLD_OUT,
+    prompt=False,
 )
 POSTPONED = Scenario(
     "The beginning of the sale is postponed on two lanes while two book",
@@ -472,7 +476,10 @@ PROLONGED = Scenario(
     prompt=False,
 )
 POSTPONED_FOR_WAITING = Scenario(
-    "The beginning of the sale is postponed while one joins", (changes(opens_at=LATER), books("cat")), before=_SOLD_OUT
+    "The beginning of the sale is postponed while one joins",
+    (changes(opens_at=LATER), books("cat")),
+    before=_SOLD_OUT,
+    prompt=False,
 )
 WINDOWS_CROSS = Scenario(
     "The sale is to begin later and to end earlier at once, which cannot be",
@@ -553,31 +560,43 @@ PLANS = (
     Plan(SWEEP_AND_RELEASES, short=(), whole=(CALM,)),
     Plan(SWEEP_AND_JOINS, short=(), whole=(CALM,)),
     Plan(SWEEP_AND_LANES, short=(), whole=(CALM,)),
-    Plan(RAISED_FOR_WAITING, short=(), whole=(CALM,)),
+    Plan(RAISED_FOR_WAITING),
     Plan(RAISED_AND_RELEASED, whole=(CRASH, FAULT)),
+    Plan(RAISED_AND_LEAVES, whole=(CRASH, FAULT)),
+    Plan(RAISED_AND_LEFT, short=(), whole=(CALM,)),
     Plan(RAISED_AT_LAST_TICKET, short=(), whole=(CALM,)),
-    Plan(RAISED_ON_LANES, short=_ALL, whole=(BOTH,)),
+    Plan(RAISED_ON_LANES, whole=(CRASH, FAULT)),
+    Plan(RAISED_TWICE, short=(), whole=(CALM,)),
+    Plan(RAISED_TWICE_HALF, whole=(CRASH,)),
+    Plan(RAISED_TWICE_AND_LEFT, short=()),  # far too many schedules: only walks go through it
+    Plan(CUT_SHORT, short=(CRASH,), whole=(BOTH,)),
     Plan(LOWERED_AND_BOOKED, whole=(CRASH, FAULT)),
-    Plan(LOWERED_AND_RELEASED, short=_ALL, whole=(BOTH,)),
-    Plan(LOWERED_AND_WAITING, short=(CALM, CRASH), whole=(FAULT, BOTH)),
-    Plan(LOWERED_AND_PUT_BACK),  # with a crash there are too many schedules: the two below begin in the midst of it
-    Plan(LOWERED_HALF, short=_ALL, whole=(BOTH,)),
-    Plan(LOWERED_LATE, short=_ALL, whole=(BOTH,)),
+    Plan(LOWERED_AND_RELEASED, short=(CALM, CRASH), whole=(FAULT,)),
+    Plan(LOWERED_AND_WAITING, short=(CALM, CRASH), whole=(FAULT,)),
+    Plan(LOWERED_AND_PUT_BACK),
+    Plan(LOWERED_TWICE, whole=(CRASH, FAULT)),
+    Plan(LOWERED_TWICE_AND_RELEASED, short=(), whole=(CALM,)),
+    Plan(LOWERED_ON_LANES, short=(), whole=(CALM,)),
+    Plan(LOWERED_THEN_CLOSED, short=_ALL),
     Plan(CHANGED_TWICE),  # with a crash or a fault there are too many schedules: walks go through it
-    Plan(CHANGED_TWICE_AND_BOOKED, short=(), whole=(CALM,)),
+    Plan(CHANGED_TWICE_AND_BOOKED, short=()),
+    Plan(SAME_REVISION, whole=(CRASH, FAULT)),
     Plan(RENAMED, short=_ALL, whole=(BOTH,)),
     Plan(RENAMED_TWICE, short=_ALL, whole=(BOTH,)),
+    Plan(RENAMED_AND_RAISED, short=(), whole=(CALM,)),
     Plan(CLOSED_AND_BOOKED, whole=(CRASH, FAULT)),
     Plan(CLOSED_AND_JOINED, whole=(CRASH, FAULT)),
     Plan(POSTPONED, whole=(CRASH, FAULT)),
     Plan(POSTPONED_FOR_WAITING, whole=(CRASH, FAULT)),
     Plan(ADVANCED, whole=(CRASH, FAULT)),
     Plan(PROLONGED, short=_ALL, whole=(BOTH,)),
-    Plan(WINDOWS_CROSS, whole=(CRASH, FAULT)),
+    Plan(WINDOWS_CROSS, whole=(CRASH,)),
+    Plan(WINDOW_TWICE, whole=(CRASH, FAULT)),
     Plan(LIMITED, short=_ALL, whole=(BOTH,)),
     Plan(LIMITED_TO_NOBODY, whole=(CRASH, FAULT)),
     Plan(UNLIMITED, whole=(CRASH, FAULT)),
     Plan(CANCEL_EVENT_AND_BOOK, short=(CALM, CRASH), whole=(FAULT,)),
+    Plan(CANCEL_EVENT_AND_BOOK_TWICE, whole=(CRASH,)),
     Plan(CANCEL_EVENT_LAST_TICKET, short=(), whole=(CALM,)),
     Plan(CANCEL_EVENT_SOLD_OUT, short=_ALL, whole=(BOTH,)),
     Plan(CANCEL_EVENT_TWICE, whole=(CRASH, FAULT)),
@@ -590,7 +609,7 @@ PLANS = (
     Plan(CANCEL_EVENT_AND_LATE_TAKE, short=(), whole=(CALM, FAULT)),
     Plan(CANCEL_EVENT_AND_RENAME, whole=(CRASH, FAULT)),
     Plan(CANCEL_EVENT_AND_LIMIT),
-    Plan(CANCEL_EVENT_AND_RAISE, short=(), whole=_ALL),
+    Plan(CANCEL_EVENT_AND_RAISE, whole=(CRASH, FAULT)),
     Plan(CANCEL_EVENT_AND_SWEEP, short=(), whole=(CALM,)),
     Plan(SWEEP_AND_RAISES, short=(), whole=(CALM,)),
     Plan(CROWD, short=()),  # far too many schedules: only walks go through it
