@@ -69,7 +69,7 @@ def read(client: Any, event_id: str) -> Snapshot:
 
 
 def violations(found: Snapshot, *, drained: bool) -> list[str]:
-    """List every promise that the tables break. P6, and half of O2 and O3, count only once the streams are `drained`."""
+    """List every promise that the tables break; P6, and parts of O2 and O3, only once the streams are `drained`."""
     always = [*_p1(found), *_p2(found), *_p3(found), *_p4(found), *_o2(found), *_o3(found, drained=drained)]
     return [*always, *([*_p6(found), *_unfinished(found)] if drained else [])]
 
@@ -167,10 +167,9 @@ def _o2(found: Snapshot) -> Iterable[str]:
     if total != event["ticketsInLanes"]:
         yield f"O2: {total} tickets on the lanes, which the event counts as {event['ticketsInLanes']}"
     wanted = event["change"] if "requestedAt" in event else event
-    if not min(event["totalTickets"], wanted["totalTickets"]) <= total <= max(
-        event["totalTickets"], wanted["totalTickets"]
-    ):
-        yield f"O2: {total} tickets on the lanes, between {event['totalTickets']} and {wanted['totalTickets']} of the event"
+    least, most = sorted((event["totalTickets"], wanted["totalTickets"]))
+    if not least <= total <= most:
+        yield f"O2: {total} tickets on the lanes, and {least} to {most} by the event's terms"
     limits = event.get("waitingListLimit"), found.tail.get("waitingListLimit")
     if len(set(limits)) > 1:
         yield f"O2: {limits[0]} may wait by the event, {limits[1]} by its list"

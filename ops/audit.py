@@ -45,7 +45,9 @@ def run(event_id: str) -> int:
         counted = count(event_id)
         findings = list(judge(counted, stranded_at))
         seen_first = _is_stranded(counted) and stranded_at != counted.changes_before
-        clear = (counted.moved == 0 and counted.is_at_rest) or Verdict.BROKEN in {finding.verdict for finding in findings}
+        clear = (counted.moved == 0 and counted.is_at_rest) or Verdict.BROKEN in {
+            finding.verdict for finding in findings
+        }
         if turn == RECOUNTS_MAX or (clear and not seen_first):
             return _report(counted, findings)
         if seen_first:

@@ -92,8 +92,8 @@ class Event:
     the tickets and of the sale window. `waiting_list_limit` is None for no limit.
 
     `tickets_in_lanes` is the exact sum of the lanes' tickets. It differs from `total_tickets` only while a change is
-    under way. `steps` counts every write that a change makes to the event, and each is conditional on it. `refusals` are the
-    last changes that were refused, REFUSALS_KEPT at most.
+    under way. `steps` counts every write that a change makes to the event, and each is conditional on it. `refusals`
+    are the last changes that were refused, REFUSALS_KEPT at most.
     """
 
     event_id: str

@@ -1,21 +1,21 @@
 """Changing an event: its name, tickets, sale window, and the limit of its waiting list.
 
-    organiser                    event                                   lanes
-      │── read ───────────────▶ │
-      │── request ────────────▶ │   the terms wanted, beside those in force
-      │── read ──────────────────────────────────────────────────────────▶ │
-      │── step ───────────────▶ │   tickets in lanes + k                  ▶ │ + k tickets (several transactions)
-      │── sale window ───────────────────────────────────────────────────▶ │ one lane after the other
-      │── done ───────────────▶ │   the wanted terms are in force: revision + 1
+    organiser                 event                                      lanes
+      │── read ────────────▶ │
+      │── request ─────────▶ │  the terms wanted, beside those in force
+      │── read ───────────────────────────────────────────────────────▶ │
+      │── steps ───────────▶ │  ticketsInLanes + k                  ──▶ │  tickets + k, a few lanes each
+      │── sale window ────────────────────────────────────────────────▶ │  one lane after the other
+      │── done ────────────▶ │  the terms wanted are in force; revision + 1
 
 One change at a time: a request that finds another one under way finishes that first. Every write of the event is
 conditional on the number of `steps` before it, and every change of a lane's tickets is in one transaction with such a
-write. So `tickets_in_lanes` is the exact sum over the lanes, whoever repeats, helps, crashes or arrives late, and it lies
-between the old and the new total at every moment.
+write. So `ticketsInLanes` is the exact sum over the lanes, and lies between the old and the new total at every moment,
+whoever repeats, helps, crashes or arrives late.
 
-If too few tickets are free, the change is refused: the lanes step back to the total in force, and nothing else has been
-touched, for the sale window reaches the lanes only after their tickets are right. Stepping back adds tickets, which
-always succeeds.
+If too few tickets are free, the change is refused: the lanes step back to the total in force. Nothing else has been
+touched, because the sale window reaches the lanes only after their tickets are right. Stepping back adds tickets,
+which always succeeds.
 
 A change that is cut short is finished in the background: docs/decisions/0015.
 """
@@ -60,8 +60,8 @@ def change(
     New tickets of a sold-out event go to those who wait, by the hint of the event's own stream. Tickets are taken away
     only where they are free; if there are too few of them, nothing is changed.
 
-    Raises EventNotFound; EventCancelled; EventChanged; ImpossibleWindow; TicketsBooked; TryAgain, after which the change
-    may be done, or be finished or refused by the background.
+    Raises EventNotFound; EventCancelled; EventChanged; ImpossibleWindow; TicketsBooked; TryAgain, after which the
+    change may be done, or be finished or refused by the background.
     """
     uncertain = False  # whether an earlier try may have been the next change
     for _ in range(REQUESTS_MAX):
@@ -90,7 +90,7 @@ def change(
 def finish(event_id: str, deadline: Deadline, known: Event | None = None) -> Event:
     """Finish the change that is under way, whoever requested it, and return the event without one.
 
-    `known` is the event, if it was just written. Safe to repeat, to stop anywhere, and to do at the same time as others.
+    `known` is the event, if it was just written. Safe to repeat, to stop anywhere, and to do while others do it.
 
     Raises EventNotFound; EventCancelled, which leaves the change undone; TryAgain.
     """

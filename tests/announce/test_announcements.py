@@ -29,10 +29,17 @@ def booking(status: str, generation: int = 1) -> Image:
 
 def event(**more: str) -> Image:
     """Return the image of an event."""
-    numbers = {"totalTickets": 5, "lanes": 1, "stripes": 1, "revision": 0}
+    numbers = {"totalTickets": 5, "ticketsInLanes": 5, "lanes": 1, "stripes": 1, "revision": 0, "steps": 0}
     texts = {"eventId": "e", "name": "Concert", "createdAt": "2026-05-01T17:00:00.000Z", "requestFingerprint": "f"}
     item = {name: {"S": value} for name, value in (texts | more).items()}
     return item | {name: {"N": str(value)} for name, value in numbers.items()}
+
+
+REQUESTED = {
+    "requestedAt": {"S": "2026-05-01T18:00:00.000Z"},
+    "change": {"M": {"number": {"N": "0"}, "name": {"S": "Concert"}, "totalTickets": {"N": "4"}}},
+    "steps": {"N": "1"},
+}
 
 
 def record(old: Image | None, new: Image | None, table: str = "Bookings") -> dict[str, Any]:
@@ -73,6 +80,8 @@ def test_a_change_of_a_booking_is_one_step_or_none(old: Image | None, new: Image
         (event(), event(soldOutAt="t"), ["event.sold-out:e"]),
         (event(soldOutAt="t"), event(soldOutAt="t", cancelledAt="t"), ["event.cancelled:e"]),
         (event(), event() | {"revision": {"N": "1"}}, ["event.changed:e:1"]),
+        (event(), event() | REQUESTED, []),
+        (event() | REQUESTED, event() | REQUESTED | {"steps": {"N": "2"}, "refusals": {"M": {"0": {"N": "5"}}}}, []),
         (event() | {"revision": {"N": "1"}}, event() | {"revision": {"N": "2"}}, ["event.changed:e:2"]),
         (event(), event(emptiedAt="t"), []),
         (event(), None, []),

@@ -170,7 +170,7 @@ def test_tickets_taken_before_another_booking_came_are_put_back(
 def test_a_change_that_dies_is_finished_by_the_background(
     office: Office, monkeypatch: pytest.MonkeyPatch, total: int, writes: int
 ) -> None:
-    """O2, P8: after the request, after one lane's step, after all steps; and when it was done, there is nothing left."""
+    """O2, P8: after the request, one step or all steps; nothing is left to do when it was done."""
     event = office.opens(tickets=100)
     monkeypatch.setattr(event_change, "LANES_PER_STEP", 1)
     with monkeypatch.context() as dying:
@@ -553,7 +553,7 @@ def test_only_organisers_may_change_an_event(office: Office) -> None:
 
 @pytest.mark.parametrize(("tickets", "lanes"), [(10, 1), (1_000_000, 96)])
 def test_what_a_change_costs(office: Office, tickets: int, lanes: int) -> None:
-    """Two write units for each lane and write of the event, two for the index; lanes are read before, and for the answer."""
+    """Two write units for each lane and write of the event, two for the index; lanes are read twice."""
     event = office.opens(tickets=tickets)
     steps = -(-lanes // event_change.LANES_PER_STEP)
     with metered() as meter:

@@ -66,8 +66,10 @@ def test_a_sound_event_is_shown_with_its_numbers(sold_out: Event, local: Command
         f"P4 holds   0 of 2 lanes open, 5 entries; sold out at {sold_out_at}",
         "P5 holds   0 wait who joined well before somebody who was promoted",
         "P6 holds   5 wait beside 0 free tickets",
-        "O2 holds   60 tickets on the lanes, 60 by the event's count, 60 in its terms; 0 lanes with another sale window; "
-        "no change is under way",
+        (
+            "O2 holds   60 tickets on the lanes, 60 by the event's count, 60 in its terms; "
+            "0 lanes with another sale window; no change is under way"
+        ),
         "All promises hold.",
     ]
 

@@ -206,7 +206,7 @@ def test_pages_of_other_origins_are_on_a_list_that_is_empty_by_default() -> None
     assert (condition, otherwise) == ("HasCorsOrigins", NO_VALUE)
     assert cors["allowOrigins"] == {"Fn::Split": [",", two]}
     assert "allowCredentials" not in cors
-    assert {"authorization", "content-type", "idempotency-key"} == set(cors["allowHeaders"])
+    assert {"authorization", "content-type", "idempotency-key", "if-match"} == set(cors["allowHeaders"])
     assert {route.split()[0] for route in deployed().routes} == set(cors["allowMethods"])
     parameter = _source()["Parameters"]["CorsOrigins"]
     assert parameter["Default"] == ""
@@ -383,15 +383,12 @@ def test_a_long_emptying_has_the_time_that_it_needs_and_holds_up_no_other() -> N
     assert (mapping["BatchSize"], mapping["ParallelizationFactor"]) == (1, 10)
 
 
-def test_the_stream_of_events_wakes_for_cancelled_and_for_sold_out_events_only() -> None:
-    """What happens to an event on sale, where nobody waits, costs no invocation."""
+def test_the_stream_of_events_wakes_for_cancelled_events_and_for_requested_changes_only() -> None:
+    """The steps of a change, and that an event is sold out, cost no invocation."""
     exists, absent = {"S": [{"exists": True}]}, {"S": [{"exists": False}]}
-    appears = {"OldImage": {"cancelledAt": absent}, "NewImage": {"cancelledAt": exists}}
+    appear = [{"OldImage": {name: absent}, "NewImage": {name: exists}} for name in ("cancelledAt", "requestedAt")]
     filters = _mapping("FollowFunctionEvents")["FilterCriteria"]["Filters"]
-    assert [json.loads(one["Pattern"]) for one in filters] == [
-        {"dynamodb": appears},
-        {"dynamodb": {"OldImage": {"soldOutAt": exists}, "NewImage": {"cancelledAt": absent}}},
-    ]
+    assert [json.loads(one["Pattern"]) for one in filters] == [{"dynamodb": one} for one in appear]
 
 
 @pytest.mark.parametrize("name", sorted(MAPPINGS))

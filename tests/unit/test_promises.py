@@ -21,7 +21,7 @@ def _sound() -> Snapshot:
     closed = {"closedAt": "t", "changes": 1}
     booking = {"eventId": "e", "bookingId": "b", "generation": 1}
     return Snapshot(
-        event={"eventId": "e", "totalTickets": 1, "lanes": 2, "stripes": 2, "soldOutAt": "t"},
+        event={"eventId": "e", "totalTickets": 1, "ticketsInLanes": 1, "lanes": 2, "stripes": 2, "soldOutAt": "t"},
         lanes=[
             {"laneId": "e#0", "tickets": 1, "available": 0, "waiting": 0, **closed},
             {"laneId": "e#1", "tickets": 0, "available": 0, "waiting": 1, **closed},
@@ -33,6 +33,11 @@ def _sound() -> Snapshot:
         entries=[{"stripeId": "e#1", "sequence": 1, "userId": BEN, "bookingId": "b", "joinedAt": "t"}],
         tail={"stripeId": "e#tail", "sequence": 0, "lastSequence": 1},
     )
+
+
+def _raised(found: Snapshot, to: int, **more: str) -> None:
+    """Let a change be under way."""
+    found.event.update(requestedAt="t", change={"number": 1, "name": "x", "totalTickets": to, **more})
 
 
 FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
@@ -56,6 +61,20 @@ FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
     "an open lane beside a list": ("P4", lambda found: found.lanes[0].pop("closedAt")),
     "a list that no sweep finds": ("P4", lambda found: found.event.pop("soldOutAt")),
     "a change that is half done": ("O2", lambda found: found.event.update(totalTickets=2)),
+    "tickets that the event does not count": ("O2", lambda found: found.event.update(ticketsInLanes=0)),
+    "a lane that has more than a change wants": (
+        "O2",
+        lambda found: (
+            _raised(found, to=2),
+            found.lanes[1].update(tickets=2, available=2),
+            found.event.update(ticketsInLanes=3),
+        ),
+    ),
+    "a change that nobody finishes": ("O2", lambda found: _raised(found, to=2)),
+    "a window that comes before its tickets": (
+        "O2",
+        lambda found: (_raised(found, to=2, closesAt="t"), found.lanes[0].update(closesAt="t")),
+    ),
     "a lane that sells for longer": ("O2", lambda found: found.event.update(closesAt="t")),
     "a lane that sells later": ("O2", lambda found: found.lanes[1].update(opensAt="t")),
     "a booking on a cancelled event": ("O3", lambda found: found.event.update(cancelledAt="t")),
@@ -82,6 +101,18 @@ def test_a_forged_violation_is_noticed(forgery: str) -> None:
     found = copy.deepcopy(_sound())
     forge(found)
     assert promise in {line.partition(":")[0] for line in violations(found, drained=True)}
+
+
+@pytest.mark.parametrize("tickets", [1, 2, 3])
+def test_a_change_under_way_breaks_nothing(tickets: int) -> None:
+    """O2: the lanes have the old total, the new one, or one between, and then a lane may have the new window."""
+    found = _sound()
+    _raised(found, to=3, closesAt="t")
+    found.lanes[1].update(tickets=tickets - 1, available=tickets - 1)
+    found.event.update(ticketsInLanes=tickets)
+    if tickets == 3:
+        found.lanes[0].update(closesAt="t")
+    assert violations(found, drained=False) == []
 
 
 def test_nobody_is_stranded_by_a_cancelled_event() -> None:
