@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -212,8 +213,6 @@ def test_a_rule_on_the_type_gets_these_and_no_others(aws: emulator.Emulator) -> 
 
 def test_a_bus_that_is_silent_is_waited_for_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call, and the room it needs within the invocation."""
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AWS_ENDPOINT_URL_EVENTBRIDGE", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setattr(bus, "TRIES_MAX", 1)

@@ -5,6 +5,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import jsonschema
+
 from functions.announce.announcements import Type
 from local.template import load
 from tests.announce import schemas
@@ -52,8 +54,6 @@ def test_the_webhooks_template_is_sound(tmp_path: Path) -> None:
 
 def test_every_schema_is_a_schema_under_its_own_name() -> None:
     """As the page says where to find them."""
-    import jsonschema
-
     for path in schemas.FOLDER.iterdir():
         schema = json.loads(path.read_text())
         jsonschema.Draft202012Validator.check_schema(schema)
