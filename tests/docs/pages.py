@@ -6,7 +6,11 @@ from collections.abc import Sequence
 
 from harness.running import PROJECT
 
-PAGES = sorted(str(page.relative_to(PROJECT)) for page in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
+PAGES = sorted(
+    str(page.relative_to(PROJECT))
+    for pattern in ("*.md", "docs/**/*.md", "events/*.md")
+    for page in PROJECT.glob(pattern)
+)
 MASKS = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "ID"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d[:.]\d\d[:.]\d\d([.,]\d{3}Z?)?"), "TIME"),
