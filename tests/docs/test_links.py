@@ -9,7 +9,7 @@ from harness.running import PROJECT
 from tests.docs import pages
 
 FIRST_SCREEN_LINES = 30  # of the README, with its picture
-READERS = ["docs/clients.md", "docs/organisers.md", "docs/operations.md", "docs/contributing.md"]
+READERS = ["docs/comparison.md", "docs/clients.md", "docs/organisers.md", "docs/operations.md", "docs/contributing.md"]
 
 
 def _from(page: str, link: str) -> Path:
@@ -44,12 +44,12 @@ def test_every_page_is_listed_for_its_readers() -> None:
     assert {*there, "docs/decisions"} - {"docs/README.md"} <= listed
 
 
-def test_the_picture_of_the_readme_has_every_function() -> None:
-    """But that which checks a deployment."""
-    [picture] = pages.blocks("README.md", "mermaid")
+def test_the_diagram_has_every_function() -> None:
+    """Except `check`, which runs only during a deployment."""
+    [picture] = pages.blocks("docs/architecture.md", "mermaid")
     shown = {name.strip() for box in re.findall(r"\w\[([^\[\]]+)\]", picture) for name in re.split(r",|<br/>", box)}
-    rooms = {path.parent.name.replace("_", " ") for path in (PROJECT / "functions").glob("*/app.py")}
-    assert rooms - shown == {"check"}
+    functions = {path.parent.name.replace("_", " ") for path in (PROJECT / "functions").glob("*/app.py")}
+    assert functions - shown == {"check"}
 
 
 def test_the_first_screen_says_where_to_go() -> None:
