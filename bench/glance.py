@@ -52,9 +52,13 @@ def first_look() -> str:
         [
             "bookings on one machine, over HTTP, synced to disk",
             _rate(book),
-            f"[a run](docs/benchmark.md#on-one-machine) on {load['machine']['cores']} cores, shared with the load generator",
+            f"[a run](docs/benchmark.md#on-one-machine) on {load['machine']['cores']} cores, load generator included",
         ],
-        ["cold start of the booking function", f"{start_ms:.0f} ms", "[Lambda's runtime](docs/benchmark.md#cold-start), locally"],
+        [
+            "cold start of the booking function",
+            f"{start_ms:.0f} ms",
+            "[Lambda's runtime](docs/benchmark.md#cold-start), locally",
+        ],
         [
             "a million bookings",
             f"${booking['totalUsd']:.2f}, plus ${GB_SECONDS_USD / 1000:.4f} for each ms that a booking takes",
