@@ -169,6 +169,39 @@ def test_an_active_booking_is_answered_200_as_it_is_now(office: Office) -> None:
     assert (answer.status, answer.json["status"]) == (200, "CONFIRMED")
 
 
+def test_only_one_response_says_that_a_booking_was_created(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P7: a user cancels and books again while an earlier request of theirs settles; the earlier one returns 200."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben"):
+        event.books(user)
+    for user in ("ben", "anna"):
+        event.cancels(user)  # a ticket is free, and nobody waits
+    settle = functions.book.app.office.settle
+    later = []
+
+    def cancel_and_book_again(*how: Any, **more: Any) -> int:
+        monkeypatch.setattr(functions.book.app.office, "settle", settle)
+        event.cancels("cleo")
+        later.append(event.book("cleo"))
+        return settle(*how, **more)
+
+    monkeypatch.setattr(functions.book.app.office, "settle", cancel_and_book_again)
+    earlier = event.book("cleo")
+    [second] = later
+    assert (earlier.status, second.status) == (200, 201)
+    assert earlier.json == second.json
+
+
+def test_a_booking_is_new_to_the_request_that_made_it(office: Office) -> None:
+    """A free ticket in a closed lane: the request joins, is promoted, and returns 201."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben"):
+        event.books(user)
+    for user in ("ben", "anna"):
+        event.cancels(user)
+    assert event.book("cleo").status == 201
+
+
 def test_cancelling_answers_what_was_given_up(office: Office) -> None:
     """CANCELLED, with exactly these fields."""
     event = office.opens(tickets=1)
