@@ -17,7 +17,7 @@ from local import guard
 from local.database import Database
 from local.errors import EngineError
 from local.folder import opened
-from local.parts import wait_or_kill
+from local.parts import Process, wait_until_ready
 from local.template import PROJECT, System, load
 
 HOST = "127.0.0.1"
@@ -30,19 +30,19 @@ _PORTS = range(20_000, 32_000)  # below the ports that systems give to clients: 
 _PORT_TRIES = 50
 
 
-class Engine:
-    """One engine process on one file and one port: it can be started again after it died."""
+class Engine(Process):
+    """One engine process on one file and one port; it keeps both when it is started again."""
 
     def __init__(self, database: Path, log: Path) -> None:
-        """Find the engine.
+        """Find the engine, and refuse a file that it could not use.
 
-        Raises: EngineError when there is none on this machine.
+        Raises: EngineError.
         """
         self._binary = find()
+        super().__init__("engine", log)
+        _check_file(database)
         self._database = database
-        self._log = log
         self._port = _free_port()
-        self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
@@ -50,15 +50,11 @@ class Engine:
         return f"http://{HOST}:{self._port}"
 
     def start(self) -> None:
-        """Start it and wait until it answers.
-
-        Raises: EngineError when the file is not its own, or it does not answer in time.
-        """
-        self.stop()  # what is left of one that died
-        _check_file(self._database)
+        """Start the process without waiting for it. Raises: OSError."""
+        self._close_lifeline()
         command = [self._binary, "serve", "--host", HOST, "--port", str(self._port), "--db-path", str(self._database)]
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *command],
                 stdin=subprocess.PIPE,  # the guard's lifeline
                 stdout=log,
@@ -67,23 +63,24 @@ class Engine:
                 # It does one request at a time, under a lock: more threads would wait for each other. tokio reads it.
                 env=os.environ | {"TOKIO_WORKER_THREADS": "1"},
             )
-        deadline = time.monotonic() + _START_S_MAX
-        while not _answers(self._port):
-            if self.process.poll() is not None:
-                raise EngineError(f"the engine does not start: {last_line(self._log)}")
-            if time.monotonic() > deadline:
-                self.stop()
-                raise EngineError(f"the engine does not answer within {_START_S_MAX:.0f} s: see {self._log}")
-            time.sleep(0.005)
+
+    def is_ready(self) -> bool:
+        """Return whether it accepts connections."""
+        try:
+            socket.create_connection((HOST, self._port), timeout=1.0).close()
+        except OSError:
+            return False
+        return True
 
     def stop(self) -> None:
         """Stop it; SQLite keeps what was acknowledged, however it ends."""
-        if self.process is None:
-            return
-        self.process.terminate()
-        wait_or_kill(self.process, _STOP_S_MAX)
-        if self.process.stdin:
-            self.process.stdin.close()
+        self.terminate()
+        self.wait(time.monotonic() + _STOP_S_MAX)
+        self._close_lifeline()
+
+    def _close_lifeline(self) -> None:
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
 
 
 @contextmanager
@@ -98,6 +95,7 @@ def running(data_dir: Path | None = None, system: System | None = None) -> Itera
         engine = Engine(folder.database, folder.logs / "engine.log")
         engine.start()
         try:
+            wait_until_ready([engine], time.monotonic() + _START_S_MAX)
             create_tables(Database.embedded(engine.endpoint).client(), system or load())
             index_stream(folder.database)
             yield engine.endpoint
@@ -156,15 +154,6 @@ def index_stream(database: Path) -> None:
         connection.commit()
 
 
-def last_line(log: Path) -> str:
-    """Give the last line of a log, which mostly says why its writer died."""
-    try:
-        lines = log.read_bytes()[-4096:].decode("utf-8", "replace").split("\n")
-    except OSError:
-        lines = []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it left no message")
-
-
 def _check_file(database: Path) -> None:
     """Refuse a file that is no sound database, before the engine answers every request with an error."""
     if not database.exists():
@@ -216,11 +205,3 @@ def _free_port() -> int:
                 continue
             return port
     raise EngineError(f"no free port for the engine between {_PORTS.start} and {_PORTS.stop}")
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection((HOST, port), timeout=1.0).close()
-    except OSError:
-        return False
-    return True

@@ -32,6 +32,9 @@ def run(arguments: Sequence[str]) -> int:
     except LocalError as error:
         _tell(str(error))
         return 1
+    except OSError as error:  # too many processes, a full disk
+        _tell(f"the ticket office cannot start: {error}")
+        return 1
     return 0
 
 
@@ -46,7 +49,7 @@ def _run(options: argparse.Namespace) -> None:
         supervisor = Supervisor(system, data, handout, options.endpoint, issuer)
         try:
             with suppress(KeyboardInterrupt):  # while it starts
-                supervisor.start()
+                supervisor.start(_tell)
                 url = f"http://{HOST}:{handout.port}"
                 _greet(supervisor, data, url)
                 _suggest(system, data, url, issuer)

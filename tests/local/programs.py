@@ -194,7 +194,7 @@ def happens(what: Callable[[], Any], within_s: float = HAPPEN_S_MAX) -> Any:
     deadline = time.monotonic() + within_s
     while not (found := what()):
         assert time.monotonic() < deadline, "it does not happen"
-        time.sleep(0.05)
+        time.sleep(0.01)
     return found
 
 

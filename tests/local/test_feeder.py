@@ -17,6 +17,7 @@ from local.database import Database
 from local.engine import Engine
 from local.errors import StartError
 from local.feeder import AWAY_S_MAX, AWAY_S_MIN, IDLE_S_AWS, IDLE_S_LOCAL, STREAMS, Feeder
+from local.parts import wait_until_ready
 from local.runtime import Runtime
 from local.template import Function, Stream, System, Table
 from shared.wire import DYNAMODB, READ_TIMEOUT_S, NoAnswer, RequestFailed, Service
@@ -237,6 +238,7 @@ def test_feeding_goes_on_when_the_engine_is_back(tmp_path: Path) -> None:
     """While it is away the feeder waits, however long that takes."""
     away = Engine(tmp_path / "tickets.db", tmp_path / "engine.log")
     away.start()
+    wait_until_ready([away], time.monotonic() + WITHIN_S)
     bench = Bench(Database.embedded(away.endpoint), tmp_path)
     try:
         engine.create_tables(bench.database.client(), SYSTEM)
@@ -244,11 +246,11 @@ def test_feeding_goes_on_when_the_engine_is_back(tmp_path: Path) -> None:
         feeder = bench.feeder(promoter)
         bench.put("a")
         run(feeder, lambda: promoter.seen() == [["a"]])
-        assert away.process
-        away.process.kill()
+        away.wait(0.0)  # kills it
         for _ in range(3):
             time.sleep(min(feeder.turn(), 0.1))
         away.start()
+        wait_until_ready([away], time.monotonic() + WITHIN_S)
         bench.put("b")
         run(feeder, lambda: promoter.seen() == [["a"], ["b"]])
     finally:

@@ -1,5 +1,7 @@
 """Starting, stopping, failing: what the user of `python -m local` sees, and what must never be left behind."""
 
+import errno
+import itertools
 import os
 import signal
 import socket
@@ -154,31 +156,84 @@ def test_a_port_that_was_in_use_a_moment_ago_is_taken_again(echo: str) -> None:
             program.interrupt()
 
 
-def test_a_part_that_keeps_dying_stops_everything_with_the_reason(tmp_path: Path, echo: str) -> None:
-    """After five deaths within a minute it would only go round in circles."""
-    with opened("--template", echo, "--data", str(tmp_path / "data"), "--workers", "1") as program:
-        children = program.pids()
-
-        def ended() -> bool:
-            with pytest.raises(httpx.TransportError):
-                httpx.get(f"{program.url}/do/die")
-            return program.process.poll() is not None
-
-        happens(ended, within_s=30)
-        printed, _ = program.process.communicate(timeout=10)
-        assert program.process.returncode == 1
-        assert printed.count("is started again") == 4
-        assert "the worker-1 died 5 times within 60 s (signal 9)" in printed.splitlines()[-1]
-        assert alive(children) == []
+def kill_each(program: Program, part: str, times: int) -> None:
+    """Kill every process of a part as soon as it appears, so many of them."""
+    killed: set[int] = set()
+    while len(killed) < times:
+        pid = happens(lambda: set(program.pids(part)) - killed).pop()
+        os.kill(pid, signal.SIGKILL)
+        killed.add(pid)
 
 
-def test_whatever_is_killed_is_started_again_and_the_office_goes_on(tmp_path: Path) -> None:
-    """The engine with what it had acknowledged, feeders from their checkpoints, and all the others (P8)."""
+@pytest.mark.parametrize("part", ["dynoxide", "local.worker"])
+def test_a_part_that_is_killed_during_the_first_start_is_started_again(tmp_path: Path, part: str) -> None:
+    """Only a part that ends by itself has a reason to tell, and ends the start."""
+    with started("--port", "0", "--data", str(tmp_path), "--workers", "1") as program:
+        kill_each(program, part, times=3)
+        program.wait_until_open()
+        assert sold_out(program)
+
+
+def test_a_part_that_keeps_dying_is_started_again_after_longer_and_longer_pauses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever kills it may end, so the office never gives up; it does not burn the processor meanwhile."""
+    now_s = 1000.0
+    monkeypatch.setattr("local.parts.time.monotonic", lambda: now_s)
+    starts: list[float] = []
+
+    class Dying(parts.Process):
+        def start(self) -> None:
+            starts.append(now_s)
+
+        def is_ready(self) -> bool:
+            return False
+
+        def death(self) -> str:
+            return "exit code 1"
+
+    dying = Dying("worker", tmp_path / "worker.log")
+    for _ in range(4000):
+        dying.revive()
+        now_s += 0.01
+    pauses = [later - earlier for earlier, later in itertools.pairwise(starts)]
+    assert pauses[:6] == [pytest.approx(pause_s, abs=0.03) for pause_s in (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)]
+    assert pauses[6:] == [pytest.approx(parts.PAUSE_S_MAX, abs=0.03)] * len(pauses[6:])
+    assert len(pauses) > 10
+
+    now_s += parts.DEATHS_S + 1
+    dying.revive()
+    assert starts[-1] == now_s  # older deaths are forgotten
+
+
+def test_a_process_that_cannot_be_started_now_is_started_later(tmp_path: Path) -> None:
+    """The machine may be out of processes for a moment."""
+
+    class Refused(parts.Process):
+        tries = 0
+
+        def start(self) -> None:
+            self.tries += 1
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+        def is_ready(self) -> bool:
+            return False
+
+        def death(self) -> str:
+            return "exit code 1"
+
+    refused = Refused("worker", tmp_path / "worker.log")
+    assert "cannot be started" in str(refused.revive())
+    happens(lambda: refused.revive() is None and refused.tries > 1)
+
+
+def test_whatever_is_killed_even_while_it_starts_again_is_started_again(tmp_path: Path) -> None:
+    """A death during a restart is a death like any other; nothing that was acknowledged is lost (P8)."""
     with opened("--data", str(tmp_path), "--workers", "1") as program:
         event_id = sold_out(program)
         before = set(program.pids())
         for part in ("dynoxide", "local.worker", *FEEDERS, "local.scheduler", "local.bus"):
-            program.kill(part)
+            kill_each(program, part, times=5)
         assert post(program, "/cancel", userId="ada", eventId=event_id).json()["was"] == "CONFIRMED"
         happens(lambda: status_of_bob(program, event_id) == "CONFIRMED")
         happens(lambda: len(after := program.pids()) == PARTS and not before & set(after))
@@ -401,14 +456,15 @@ def test_a_guarded_program_is_stopped_by_stopping_its_guard(guarded: tuple[subpr
 def test_a_log_that_is_too_long_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its writer goes on at the new start; the old text is kept once."""
     monkeypatch.setattr(parts, "LOG_BYTES_MAX", 100)
-    log = tmp_path / "worker-1.log"
+    part = parts.Part("worker-1", "local.worker", {}, tmp_path)
+    log = part.log
     with log.open("ab", buffering=0) as writer:
         for _ in range(3):
             writer.write(b"x" * 101)
-            parts.bound_log(log)
+            part.bound_log()
             assert log.read_bytes() == b""
         writer.write(b"y")
-    parts.bound_log(log)
+    part.bound_log()
     assert log.read_bytes() == b"y"
     assert log.with_suffix(".log.1").read_bytes() == b"x" * 101
     assert len(list(tmp_path.iterdir())) == 2
