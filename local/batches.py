@@ -185,7 +185,10 @@ def _failed_from(records: Sequence[Record], answer: Any) -> int | None:
 
 
 def write_failed(folder: Path, given_up: GivenUp, shard: str, stream_arn: str, function_arn: str) -> Path:
-    """Write records that were given up as Lambda writes them to S3, with the whole payload."""
+    """Write records that were given up as Lambda writes them to S3, with the whole payload; all of it or nothing.
+
+    Raises: OSError.
+    """
     now = datetime.now(UTC)
     records = given_up.records
     document = {
@@ -214,8 +217,13 @@ def write_failed(folder: Path, given_up: GivenUp, shard: str, stream_arn: str, f
         "payload": json.dumps({"Records": records}),
     }
     path = folder / f"{now:%Y-%m-%dT%H.%M.%S}-{uuid.uuid4()}.json"
-    path.write_text(json.dumps(document, indent=1), "utf-8")
-    return path
+    temporary = path.with_suffix(".new")
+    try:
+        temporary.write_text(json.dumps(document, indent=1), "utf-8")
+    except OSError:
+        temporary.unlink(missing_ok=True)  # the disk is full: leave it no fuller
+        raise
+    return temporary.rename(path)
 
 
 def _arrival(record: Record) -> str:

@@ -47,7 +47,7 @@ class Checkpoint:
         return self._streams.setdefault(f"{mapping} {stream}", {})
 
     def save(self) -> None:
-        """Write all positions; a reader, and a crash, finds the old file or the new one."""
+        """Write all positions; a reader, and a crash, finds the old file or the new one. Raises: OSError."""
         text = json.dumps(
             {
                 stream: {shard: asdict(position) for shard, position in shards.items()}

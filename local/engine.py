@@ -163,12 +163,12 @@ def _check_file(database: Path) -> None:
             deadline = time.monotonic() + _CHECK_S_MAX
             connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.OperationalError as error:
-        if "interrupted" in str(error):
-            return
-        raise EngineError(f"the data folder is corrupt: {database}: {error}") from None
     except sqlite3.DatabaseError as error:
-        raise EngineError(f"the data folder is corrupt: {database}: {error}") from None
+        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+            return
+        is_corrupt = error.sqlite_errorcode in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        state = "is corrupt" if is_corrupt else "cannot be used"
+        raise EngineError(f"the data folder {state}: {database}: {error}") from None
     if found != "ok":
         raise EngineError(f"the data folder is corrupt: {database}: {found}")
 

@@ -3,8 +3,8 @@
 python -m local.feeder ARGUMENTS (JSON, from the supervisor)
 
 Each function has a feeder of its own, so that none waits for another. Shards are read in turn, a parent to its end
-before its children. What cannot be read now (the database is away, a limit of AWS's) is read later: the feeder never
-gives up on that by itself.
+before its children. A feeder never gives up: whatever stops it (the database is away, a limit of AWS, a full disk), it
+tries again later.
 """
 
 import marshal
@@ -25,6 +25,7 @@ from local.checkpoint import Checkpoint, Position
 from local.child import GIVES_WAY, child
 from local.database import Database
 from local.errors import StartError
+from local.folder import check_space
 from local.runtime import Runtime
 from local.template import Stream
 from shared.wire import DYNAMODB, NoAnswer, RequestFailed, Service
@@ -73,21 +74,24 @@ class Feeder:
         self._shards: dict[str, Shard] = {}
         self._discovery_due_s = 0.0
         self._away_s = AWAY_S_MIN
+        self._is_saved = True  # the checkpoint says how far everything is done
 
     def turn(self) -> float:
         """Do what is due, at most one batch or one read per shard; give the seconds until there is more."""
         now = time.monotonic()
         try:
+            check_space(self._failed)  # no function can do its work then: its tries would be used up for nothing
+            self._save()
             if now >= self._discovery_due_s:
                 self._discover()
             for shard in self._ready():
                 if shard.due_s <= now:
                     self._advance(shard)
             self._away_s = AWAY_S_MIN
-        except (NoAnswer, RequestFailed, BotoCoreError, ClientError) as error:  # botocore's: of renewing credentials
-            runtime.log(
-                "the stream cannot be read now", mapping=self._stream.name, error=str(error), again_after_s=self._away_s
-            )
+        except (NoAnswer, RequestFailed, BotoCoreError, ClientError, OSError) as error:
+            # botocore's errors come from renewing credentials, an OSError from a full disk.
+            facts = {"mapping": self._stream.name, "error": str(error), "again_after_s": self._away_s}
+            runtime.log("the stream cannot be fed now", **facts)
             pause_s, self._away_s = self._away_s, min(AWAY_S_MAX, self._away_s * 2)
             return pause_s
         due = [shard.due_s for shard in self._ready()] + [self._discovery_due_s]
@@ -108,12 +112,18 @@ class Feeder:
         shard.due_s = max(shard.due_s, min(shard.batches.due_s, shard.read_due_s))
         if shard.batches.done != shard.position.sequence:
             shard.position.sequence = shard.batches.done
-            self._checkpoint.save()
+            self._is_saved = False
         if shard.ended and shard.batches.empty:
             shard.position.finished = True
-            self._checkpoint.save()
+            self._is_saved = False
             del self._shards[shard.shard_id]
             self._discovery_due_s = 0.0
+        self._save()
+
+    def _save(self) -> None:
+        if not self._is_saved:
+            self._checkpoint.save()
+            self._is_saved = True
 
     def _read(self, shard: Shard) -> bool:
         """Read once; say whether there may be more at once."""

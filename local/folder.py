@@ -12,6 +12,7 @@ DATA/
     logs/            one log per part, begun anew at each start
 """
 
+import errno
 import fcntl
 import os
 import shutil
@@ -26,6 +27,7 @@ from local.errors import FolderInUse, StartError
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a tmpfs on Linux; what is made in it is private, by mkdtemp
 _THROW_AWAY_PREFIX = "ticket-office-"
 _THROW_AWAY_AGE_S_MIN = 60  # younger ones may be about to be locked
+_FREE_BYTES_MIN = 256 * 1024
 _LOCK_BYTES_MAX = 1024  # of what the lock says
 
 
@@ -50,6 +52,7 @@ class Folder:
             self.failed_records.mkdir(exist_ok=True)
             self.checkpoints.mkdir(exist_ok=True)
             self.announcements.mkdir(exist_ok=True)
+            check_space(path)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StartError(f"the data folder {path} cannot be used: {error.strerror}") from None
@@ -76,6 +79,16 @@ class Folder:
     def close(self) -> None:
         """Let others use the folder."""
         os.close(self._lock)
+
+
+def check_space(path: Path) -> None:
+    """Refuse to write to a disk that is full, or so nearly full that a write may be cut short.
+
+    Raises: OSError.
+    """
+    disk = os.statvfs(path)
+    if disk.f_blocks and disk.f_bavail * disk.f_frsize < _FREE_BYTES_MIN:  # some file systems count no blocks
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 @contextmanager

@@ -4,12 +4,14 @@ Each child holds one end of a socket pair. It says over it that it is ready; whe
 program, and the child ends. On Linux the kernel kills it even sooner.
 """
 
+import io
 import os
 import signal
 import socket
 import sys
 import threading
 from types import FrameType
+from typing import Any, TextIO
 
 from local import guard
 
@@ -23,8 +25,7 @@ class Lifeline:
         """Tie this process to the program `parent`; from here on only that one decides when to stop."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the program's to handle, in its order
         guard.die_with_parent(parent)
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a log that is complete when we are killed
+        sys.stdout, sys.stderr = Log.text(1), Log.text(2)
         self._socket = socket.socket(fileno=descriptor)
         self.stop = threading.Event()
         signal.signal(signal.SIGTERM, self._on_term)
@@ -44,3 +45,25 @@ class Lifeline:
         except OSError:
             pass
         os._exit(1)
+
+
+class Log(io.FileIO):
+    """A log that drops the lines for which the disk has no space: no log is worth a request."""
+
+    _may_be_torn = False
+
+    @classmethod
+    def text(cls, descriptor: int) -> TextIO:
+        """Return a stream for print: what it wrote is complete at the end of each line, whenever we are killed."""
+        return io.TextIOWrapper(io.BufferedWriter(cls(descriptor, "w", closefd=False)), "utf-8", line_buffering=True)
+
+    def write(self, data: Any) -> int:
+        """Write what fits; claim to have written the rest."""
+        try:
+            if self._may_be_torn:
+                super().write(b"\n")
+                self._may_be_torn = False
+            return super().write(data)
+        except OSError:
+            self._may_be_torn = True
+            return len(data)

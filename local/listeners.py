@@ -65,9 +65,10 @@ class Listeners:
         await send({"type": "http.response.body", "body": b""})
 
     def place(self, headers: Iterable[tuple[bytes, bytes]]) -> int:
-        """Read from Last-Event-ID where to begin; what is not a place of ours stands for the end."""
+        """Return where to begin, by Last-Event-ID; anything that is no place stands for the end."""
         said = next((value for name, value in headers if name == b"last-event-id"), b"")
-        return int(said) if said.isdigit() and len(said) <= _DIGITS_MAX else announcements.end(self._folder)
+        end = announcements.end(self._folder)
+        return min(int(said), end) if said.isdigit() and len(said) <= _DIGITS_MAX else end
 
 
 async def _gone(receive: Receive) -> None:

@@ -21,6 +21,8 @@ from tests.running import below
 PROJECT = Path(__file__).resolve().parents[2]
 OPEN_S_MAX = 30.0
 HAPPEN_S_MAX = 15.0
+FEEDERS = [f'"function": "{name}Function"' for name in ("Promote", "Follow", "Announce")]
+PARTS = 4 + len(FEEDERS)  # engine, one worker, scheduler, event bus
 
 ECHO_TEMPLATE = """
 Resources:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from local import issuer, listeners
+from local.announcements import Writer
 from tests.announce import schemas
 from tests.local.programs import Program, happens, opened, post, sold_out, status_of_bob
 from tests.local.test_announcements import everything
@@ -174,6 +175,7 @@ def test_where_nothing_happens_a_comment_says_that_somebody_is_there(
     asyncio.run(listen())
     assert sent == [b": nothing new\n\n"] * 3 + [b""]
     assert time.monotonic() - begun_s > 0.15
-    assert here.place([(b"last-event-id", b"7")]) == 7
-    for strange in (b"", b"-1", b"x", b"1" * 50):
-        assert here.place([(b"last-event-id", strange)]) == 0
+    Writer(tmp_path).append([b"{}"] * 10)
+    assert here.place([(b"last-event-id", b"6")]) == 6
+    for strange in (b"", b"-1", b"x", b"31", b"1" * 50):
+        assert here.place([(b"last-event-id", strange)]) == 30

@@ -24,6 +24,8 @@ from local.supervisor import Supervisor
 from local.template import load
 from tests.local.programs import (
     ECHO_TEMPLATE,
+    FEEDERS,
+    PARTS,
     PROJECT,
     Program,
     alive,
@@ -39,8 +41,6 @@ from tests.local.programs import (
 from tests.running import below
 
 STOP_S_MAX = 5.0
-FEEDERS = [f'"function": "{name}Function"' for name in ("Promote", "Follow", "Announce")]
-PARTS = 4 + len(FEEDERS)  # engine, worker, scheduler, event bus
 
 
 def test_it_says_where_it_is_and_what_to_try_and_stops_with_ctrl_c(tmp_path: Path) -> None:
