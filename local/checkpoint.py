@@ -46,6 +46,13 @@ class Checkpoint:
         """Give the positions of one event source mapping in one stream, by shard: change them, then `save`."""
         return self._streams.setdefault(f"{mapping} {stream}", {})
 
+    def passed(self, mapping: str, label: str) -> int:
+        """Return the sequence number up to which a mapping has read the stream with this label; 0 for none yet."""
+        for stream, shards in self._streams.items():
+            if stream.startswith(f"{mapping} ") and stream.endswith(f"/stream/{label}"):
+                return min((int(position.sequence or 0) for position in shards.values()), default=0)
+        return 0
+
     def save(self) -> None:
         """Write all positions; a reader, and a crash, finds the old file or the new one. Raises: OSError."""
         text = json.dumps(

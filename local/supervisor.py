@@ -10,8 +10,10 @@ import os
 import signal
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -22,16 +24,19 @@ from local.bus import BUS_VARIABLE
 from local.checkpoint import Checkpoint
 from local.database import Database
 from local.engine import Engine
-from local.errors import EngineError
+from local.errors import EngineError, StartError
 from local.folder import Folder
 from local.listening import Handout, listen
 from local.parts import Part, Process, wait_until_ready
 from local.template import System
+from local.trim import trim
 
 START_S_MAX = 60.0  # of everything; it takes 2 s
 WORKERS_STOP_S_MAX = 2.0
 OTHERS_STOP_S_MAX = 1.0
 BUS_STOP_S_MAX = 0.5
+TRIM_S = 2.0  # between two looks for records to delete
+_TRIM_PAUSE_S = 0.05  # between two batches, for the engine
 _LOOK_S = 0.2
 _LOOK_AT_LOGS_S = 2.0
 _DYING_S = 0.3  # after the engine's connections broke, until its end is known
@@ -78,6 +83,8 @@ class Supervisor:
             listening = listen(engines.HOST, 0)
             self._bus_url = f"http://{engines.HOST}:{listening.getsockname()[1]}"
             self._bus.append(Part("bus", "local.bus", common | announced, folder.logs, listening))
+        self._stopping = threading.Event()
+        self._trimming = threading.Thread(target=self._trim)
         self._parts = [*self._workers, *self._others, *self._bus]
         self._processes: list[Process] = [*([self._engine] if self._engine else []), *self._parts]
 
@@ -98,6 +105,8 @@ class Supervisor:
         for part in self._parts:
             part.start()
         wait_until_ready(self._processes, deadline_s, tell)
+        if self._engine:
+            self._trimming.start()
 
     def _make_tables(self, deadline_s: float, tell: Tell) -> bool:
         """Make the tables that are missing; return False if the engine was killed meanwhile. Raises: LocalError."""
@@ -135,6 +144,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop everything in order; what does not stop in its time is killed, which is safe too (P8)."""
+        self._stopping.set()
         stops = (
             (self._workers, WORKERS_STOP_S_MAX),
             (self._others, OTHERS_STOP_S_MAX),
@@ -146,8 +156,18 @@ class Supervisor:
             deadline_s = time.monotonic() + seconds
             for part in parts:
                 part.wait(deadline_s)
+        if self._trimming.is_alive():
+            self._trimming.join()
         if self._engine:
             self._engine.stop()
+
+    def _trim(self) -> None:
+        pause_s = TRIM_S
+        while not self._stopping.wait(pause_s):
+            pause_s = TRIM_S
+            with suppress(sqlite3.OperationalError, StartError):  # busy, or a full disk: later
+                if trim(self._system, self._folder):
+                    pause_s = _TRIM_PAUSE_S
 
     def _is_up(self, worker: int) -> bool:
         return self._workers[worker].is_ready() and self._workers[worker].death() is None

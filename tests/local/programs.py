@@ -19,6 +19,7 @@ import httpx
 from tests.running import below
 
 PROJECT = Path(__file__).resolve().parents[2]
+MODULE = ("-m", "local")
 OPEN_S_MAX = 30.0
 HAPPEN_S_MAX = 15.0
 FEEDERS = [f'"function": "{name}Function"' for name in ("Promote", "Follow", "Announce")]
@@ -131,11 +132,15 @@ class Program:
 
 @contextmanager
 def started(
-    *arguments: str, cwd: Path = PROJECT, options: tuple[str, ...] = (), **environment: str
+    *arguments: str,
+    cwd: Path = PROJECT,
+    options: tuple[str, ...] = (),
+    program: tuple[str, ...] = MODULE,
+    **environment: str,
 ) -> Iterator[Program]:
     """Start the program without waiting; whatever a test does, nothing of it is left behind."""
     process = subprocess.Popen(
-        [sys.executable, *options, "-m", "local", *arguments],
+        [sys.executable, *options, *program, *arguments],
         cwd=cwd,
         env={**os.environ, **environment},
         text=True,
@@ -160,7 +165,7 @@ def started(
 @contextmanager
 def opened(*arguments: str, **environment: str) -> Iterator[Program]:
     """Start the program on a free port and wait until it is open."""
-    with started("--port", "0", *arguments, cwd=PROJECT, options=(), **environment) as program:
+    with started("--port", "0", *arguments, cwd=PROJECT, options=(), program=MODULE, **environment) as program:
         program.wait_until_open()
         yield program
 
@@ -174,7 +179,7 @@ def echo_template(folder: Path, handler: str = ECHO_HANDLER, template: str = ECH
 
 def refused(*arguments: str, cwd: Path = PROJECT, options: tuple[str, ...] = (), **environment: str) -> str:
     """Start the program where it must refuse: give its one line, after exit code 1."""
-    with started(*arguments, cwd=cwd, options=options, **environment) as program:
+    with started(*arguments, cwd=cwd, options=options, program=MODULE, **environment) as program:
         output, _ = program.process.communicate(timeout=OPEN_S_MAX)
         assert program.process.returncode == 1, output
         assert output.count("\n") == 1, output
