@@ -1,4 +1,4 @@
-"""The embedded database: dynoxide, a DynamoDB-compatible engine in one binary, on one SQLite file."""
+"""The embedded database: dynoxide, a DynamoDB-compatible engine in one binary that uses one SQLite file."""
 
 import os
 import random
@@ -22,22 +22,19 @@ from local.template import PROJECT, System, load
 
 HOST = "127.0.0.1"
 _PACKAGES = PROJECT / "node_modules" / "@dynoxide"
-_START_S_MAX = 10.0  # it takes 35 ms; a machine under load takes longer
+_START_S_MAX = 10.0  # it takes 35 ms, and longer under load
 _STOP_S_MAX = 1.0
-_ACTIVE_S_MAX = 60.0  # of a new table in a real region: it takes some 10 s
-_CHECK_S_MAX = 2.0  # of a large file: what is not seen in that time is not looked for
-_PORTS = range(20_000, 32_000)  # below the ports that systems give to clients: one of those could sit on ours
+_ACTIVE_S_MAX = 10.0  # until a new table can be used
+_CHECK_S_MAX = 1.0  # a large file is checked only in part
+_PORTS = range(20_000, 32_000)  # below the ports that the system gives to clients
 _PORT_TRIES = 50
 
 
 class Engine(Process):
-    """One engine process on one file and one port; it keeps both when it is started again."""
+    """One engine process with its file and port, which it keeps when it is started again."""
 
     def __init__(self, database: Path, log: Path) -> None:
-        """Find the engine, and refuse a file that it could not use.
-
-        Raises: EngineError.
-        """
+        """Find the engine, and refuse a damaged file. Raises: EngineError."""
         self._binary = find()
         super().__init__("engine", log)
         _check_file(database)
@@ -56,11 +53,11 @@ class Engine(Process):
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *command],
-                stdin=subprocess.PIPE,  # the guard's lifeline
+                stdin=subprocess.PIPE,  # tells the guard that this process lives
                 stdout=log,
                 stderr=log,
-                process_group=0,  # Ctrl-C is for the program that started it
-                # It does one request at a time, under a lock: more threads would wait for each other. tokio reads it.
+                process_group=0,  # Ctrl-C reaches only the program, which stops its parts in order
+                # The engine serves one request at a time, so more threads would wait for each other. tokio reads this.
                 env=os.environ | {"TOKIO_WORKER_THREADS": "1"},
             )
 
@@ -73,7 +70,7 @@ class Engine(Process):
         return True
 
     def stop(self) -> None:
-        """Stop it; SQLite keeps what was acknowledged, however it ends."""
+        """Stop it; SQLite keeps every acknowledged write, however the process ends."""
         self.terminate()
         self.wait(time.monotonic() + _STOP_S_MAX)
         self._close_lifeline()
@@ -85,11 +82,9 @@ class Engine(Process):
 
 @contextmanager
 def running(data_dir: Path | None = None, system: System | None = None) -> Iterator[str]:
-    """Give the endpoint of an engine with the template's tables; None for a throw-away one in memory.
+    """Run an engine with the template's tables, on a temporary folder for None; yield its endpoint.
 
-    It ends with the thread that entered (Linux), or with the process.
-
-    Raises: LocalError.
+    It ends at the latest with the thread that entered (Linux) or with the process. Raises: LocalError.
     """
     with opened(data_dir) as folder:
         engine = Engine(folder.database, folder.logs / "engine.log")
@@ -104,9 +99,9 @@ def running(data_dir: Path | None = None, system: System | None = None) -> Itera
 
 
 def find() -> str:
-    """Find the engine's binary: the npm package of the project, else what PATH has.
+    """Return the engine's binary: from the project's npm package, otherwise from PATH.
 
-    Raises: EngineError, saying how to get it.
+    Raises: EngineError, which says how to get it.
     """
     for candidate in sorted(_PACKAGES.glob("*/dynoxide")):
         if os.access(candidate, os.X_OK):
@@ -114,15 +109,15 @@ def find() -> str:
     if on_path := shutil.which("dynoxide"):
         return on_path
     raise EngineError(
-        "the database engine is missing: `make run` gets it where npm has it for this machine, else put `dynoxide` "
-        "(https://github.com/nubo-db/dynoxide) on PATH, or give --endpoint URL of another DynamoDB"
+        "the database engine is missing: `make run` installs it if npm has it for this machine; otherwise put "
+        "`dynoxide` (https://github.com/nubo-db/dynoxide) on PATH, or use another DynamoDB with --endpoint URL"
     )
 
 
 def create_tables(client: Any, system: System) -> list[str]:
-    """Make the template's tables that are missing, wait for them, and give their names; safe to repeat.
+    """Make the template's missing tables, wait for them, and return their names; safe to repeat.
 
-    Raises: EngineError for a table that is there in another form.
+    Raises: EngineError for an existing table that differs from the template.
     """
     made = []
     for table in system.tables:
@@ -142,9 +137,9 @@ def create_tables(client: Any, system: System) -> list[str]:
 
 
 def index_stream(database: Path) -> None:
-    """Give the engine's stream the index it lacks: without it each write reads the whole stream.
+    """Add the index that the engine's stream lacks: without it each write reads the whole stream.
 
-    Seen in dynoxide 1.2.1 (`next_stream_sequence_number`): 3.2 ms at 12,000 records without, 0.007 ms with it.
+    In dynoxide 1.2.1 `next_stream_sequence_number` takes 3.2 ms at 12,000 records without it, 0.007 ms with it.
     """
     with closing(sqlite3.connect(database, timeout=5.0)) as connection:
         connection.execute(
@@ -155,7 +150,7 @@ def index_stream(database: Path) -> None:
 
 
 def _check_file(database: Path) -> None:
-    """Refuse a file that is no sound database, before the engine answers every request with an error."""
+    """Refuse a damaged database, with which the engine would answer every request with an error."""
     if not database.exists():
         return
     try:
@@ -193,7 +188,7 @@ def _check_table(name: str, wanted: Mapping[str, Any], found: Mapping[str, Any])
         )
 
     if form(wanted) != form(found):
-        raise EngineError(f"the table {name} is there already, in another form than template.yaml gives it")
+        raise EngineError(f"the table {name} exists, but differs from template.yaml: use another data folder")
 
 
 def _free_port() -> int:

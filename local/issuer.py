@@ -1,8 +1,7 @@
-"""A small OpenID issuer for one machine: whoever can read the data folder can have a token for anybody.
+"""A small OpenID issuer for one machine: anyone who can read the data folder can get a token for any user.
 
-Its key is made at each start and kept, beside its address, in a file of the data folder that only its owner can read;
-that is how `python -m local token` finds it. On 127.0.0.1 it publishes what API Gateway asks an issuer for: where its
-public keys are, and the keys.
+Each start makes a new key and keeps it, with the issuer's address, in a file of the data folder that only the owner can
+read; `python -m local token` finds it there. The issuer publishes its public keys on 127.0.0.1 as API Gateway expects.
 """
 
 import argparse
@@ -36,16 +35,14 @@ TOKEN_S = 3600
 FETCH_S_MAX = 2
 FETCH_BYTES_MAX = 64 * 1024
 _KEY_BITS = 2048
-_opener = urllib.request.build_opener(
-    urllib.request.ProxyHandler({})
-)  # no proxy stands between this machine and itself
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy for this machine
 
 
 @contextmanager
 def running(file: Path) -> Iterator[str]:
-    """Make a key, publish it as long as the context lasts, and give the issuer's URL.
+    """Make a key, publish it while the context lasts, and yield the issuer's URL.
 
-    Raises: StartError when the file cannot be written.
+    Raises: StartError if the file cannot be written.
     """
     key = RSAKey.generate_key(_KEY_BITS, {"alg": ALGORITHM, "use": "sig"}, auto_kid=True)
     documents: dict[str, Any] = {KEYS: KeySet([key]).as_dict(private=False)}
@@ -70,21 +67,21 @@ def running(file: Path) -> Iterator[str]:
 
 
 def public_keys(issuer: str) -> KeySet:
-    """Fetch an issuer's keys as API Gateway does, by its discovery document.
+    """Fetch an issuer's keys through its discovery document, as API Gateway does.
 
-    Raises: StartError when it does not answer.
+    Raises: StartError if it does not answer.
     """
     try:
         keys: Any = _fetch(_fetch(f"{issuer}{DISCOVERY}")["jwks_uri"])
         return KeySet.import_key_set(keys)
     except (OSError, ValueError, KeyError) as error:
-        raise StartError(f"the issuer {issuer} does not give its keys: {error}") from None
+        raise StartError(f"the keys of the issuer {issuer} cannot be fetched: {error}") from None
 
 
 def token(file: Path, claims: Mapping[str, Any]) -> str:
-    """Sign claims with the key of the issuer that runs; they may override iss, aud, iat and exp (it lasts TOKEN_S).
+    """Sign claims with the key of the running issuer; they may override iss, aud, iat and exp.
 
-    Raises: StartError when none runs.
+    Raises: StartError if none runs.
     """
     issuer, key = _kept(file)
     now = int(time.time())
@@ -93,14 +90,14 @@ def token(file: Path, claims: Mapping[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print a token for a user; give the exit code."""
+    """Print a token for a user; return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m local token", description="Print a token of the ticket office that runs with --auth."
+        prog="python -m local token", description="Print a token for the ticket office that runs with --auth."
     )
-    parser.add_argument("--user", required=True, metavar="U", help="whose token it is: the userId of their requests")
-    parser.add_argument("--organiser", action="store_true", help="in the group of the organisers")
+    parser.add_argument("--user", required=True, metavar="U", help="the user: userId in requests")
+    parser.add_argument("--organiser", action="store_true", help="make the user an organiser")
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", default=PROJECT / ".local", help="the data folder of the office (.local)"
+        "--data", type=Path, metavar="DIR", default=PROJECT / ".local", help="the office's data folder (.local)"
     )
     options = parser.parse_args(arguments)
     claims = {"sub": options.user, **({"cognito:groups": [GROUP]} if options.organiser else {})}
@@ -128,19 +125,19 @@ def _publisher(documents: Mapping[str, Any]) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     return Publisher
 
 
 def _kept(file: Path) -> tuple[str, RSAKey]:
-    """Read the issuer's URL and key, which a program that was killed has left, too."""
+    """Read the issuer's URL and key. A killed program leaves the file, so check that the key is still published."""
     with suppress(OSError, ValueError, KeyError, StartError):
         kept = json.loads(file.read_text("utf-8"))
         issuer, key = str(kept["issuer"]), RSAKey.import_key(kept["key"])
         if key.kid in {published.kid for published in public_keys(issuer)}:
             return issuer, key
-    raise StartError(f"no ticket office runs with --auth on the data folder {file.parent}")
+    raise StartError(f"no ticket office with --auth uses the data folder {file.parent}")
 
 
 def _fetch(url: str) -> Any:
@@ -149,7 +146,7 @@ def _fetch(url: str) -> Any:
 
 
 def _write(file: Path, text: str) -> None:
-    """Write a file that nobody else has ever been able to read."""
+    """Write a file that only its owner can read, from the first byte on."""
     try:
         file.unlink(missing_ok=True)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

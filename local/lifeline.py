@@ -1,7 +1,7 @@
-"""The tie between the program and the processes that it starts: when the one dies, the others do.
+"""The tie between the program and its child processes: when the program dies, they end.
 
-Each child holds one end of a socket pair. It says over it that it is ready; when the other end is gone, so is the
-program, and the child ends. On Linux the kernel kills it even sooner.
+Each child holds one end of a socket pair. It reports over it that it is ready; when the other end closes, the program
+is gone and the child ends. On Linux the kernel kills the child even sooner.
 """
 
 import io
@@ -19,11 +19,11 @@ READY = b"1"
 
 
 class Lifeline:
-    """A child's end."""
+    """The child's end."""
 
     def __init__(self, descriptor: int, parent: int) -> None:
-        """Tie this process to the program `parent`; from here on only that one decides when to stop."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the program's to handle, in its order
+        """Tie this process to the program `parent`, which alone decides when to stop."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program handles Ctrl-C, and stops its parts in order
         guard.die_with_parent(parent)
         sys.stdout, sys.stderr = Log.text(1), Log.text(2)
         self._socket = socket.socket(fileno=descriptor)
@@ -32,7 +32,7 @@ class Lifeline:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def ready(self) -> None:
-        """Tell the program that this process does its work from now on."""
+        """Tell the program that this process is ready for work."""
         self._socket.sendall(READY)
 
     def _on_term(self, _signal: int, _frame: FrameType | None) -> None:
@@ -54,7 +54,7 @@ class Log(io.FileIO):
 
     @classmethod
     def text(cls, descriptor: int) -> TextIO:
-        """Return a stream for print: what it wrote is complete at the end of each line, whenever we are killed."""
+        """Return a text stream that writes each line at once: the process may be killed."""
         return io.TextIOWrapper(io.BufferedWriter(cls(descriptor, "w", closefd=False)), "utf-8", line_buffering=True)
 
     def write(self, data: Any) -> int:
