@@ -9,9 +9,10 @@ from typing import Any
 
 from joserfc import jwt
 from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
 from joserfc.jwt import JWTClaimsRegistry
 
-from local.issuer import ALGORITHM, AUDIENCE, public_keys
+from local.issuer import ALGORITHM, AUDIENCE, ISSUER
 
 _BEARER = b"bearer "
 
@@ -19,11 +20,11 @@ _BEARER = b"bearer "
 class Authorizer:
     """Verifies the tokens of one issuer, for one audience."""
 
-    def __init__(self, issuer: str) -> None:
-        """Fetch the keys, which do not change while the issuer runs. Raises: StartError."""
-        self._keys = public_keys(issuer)
+    def __init__(self, keys: Any) -> None:
+        """Take the issuer's public keys, a JSON Web Key Set."""
+        self._keys = KeySet.import_key_set(keys)
         self._rules = JWTClaimsRegistry(
-            iss={"essential": True, "value": issuer},
+            iss={"essential": True, "value": ISSUER},
             exp={"essential": True},
             aud={"values": [AUDIENCE]},
             client_id={"values": [AUDIENCE]},

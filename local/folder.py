@@ -5,7 +5,7 @@ DATA/
                      process id and, after the start, the addresses of database and event bus (for `python -m ops`)
     tickets.db       the tables (SQLite)
     checkpoints/     how far each function has read its streams, one file each
-    issuer.json      with --auth: the issuer's address and private key, while it runs
+    issuer.json      the private key that signs tokens, while the program runs with --auth
     announcements/   the events on the event bus, as JSON lines (local/announcements.py)
     failed-records/  stream records that were given up, as Lambda writes them to S3
     logs/            one log for each part, emptied at each start

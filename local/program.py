@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from local import STOP_SIGNALS, folder, template
 from local.errors import LocalError
@@ -43,16 +44,16 @@ def _run(options: argparse.Namespace) -> None:
     workers = options.workers or default_workers()
     with (
         folder.opened(None if options.memory else options.data) as data,
-        _issuer(data, options.auth) as issuer,
+        _keys(data, options.auth) as keys,
         closing(Handout(listen(HOST, options.port), workers)) as handout,
     ):
-        supervisor = Supervisor(system, data, handout, options.endpoint, issuer)
+        supervisor = Supervisor(system, data, handout, options.endpoint, keys)
         try:
             with suppress(KeyboardInterrupt):  # raised only during the start
                 supervisor.start(_tell)
                 url = f"http://{HOST}:{handout.port}"
                 _greet(supervisor, data, url)
-                _suggest(system, data, url, issuer)
+                _suggest(system, data, url, needs_token=options.auth)
                 supervisor.keep(_tell)
             _tell("\nStopping.")
         finally:
@@ -62,14 +63,16 @@ def _run(options: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _issuer(data: Folder, wanted: bool) -> Iterator[str | None]:
+def _keys(data: Folder, wanted: bool) -> Iterator[Any]:
+    """Yield the public keys that verify tokens; None if no token is needed."""
     if not wanted:
+        data.issuer.unlink(missing_ok=True)  # a killed program may have left it
         yield None
         return
     from local import issuer  # noqa: PLC0415 - as above
 
-    with issuer.running(data.issuer) as url:
-        yield url
+    with issuer.running(data.issuer) as keys:
+        yield keys
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -146,13 +149,13 @@ def _greet(supervisor: Supervisor, data: Folder, url: str) -> None:
     sys.stdout.flush()
 
 
-def _suggest(system: template.System, data: Folder, url: str, issuer: str | None) -> None:
+def _suggest(system: template.System, data: Folder, url: str, *, needs_token: bool) -> None:
     """Print what to try, and who may do it."""
     token = f"{sys.executable} -m local token" + (
         "" if data.path == _DATA else f" --data {shlex.quote(str(data.path))}"
     )
     organiser, ada = (
-        f'-H "Authorization: Bearer $({token} --user {user})" ' if issuer else ""
+        f'-H "Authorization: Bearer $({token} --user {user})" ' if needs_token else ""
         for user in ("olga --organiser", "ada")
     )
     if any(route.path == "/initialize" for route in system.routes):
@@ -163,8 +166,8 @@ def _suggest(system: template.System, data: Folder, url: str, issuer: str | None
         )
     if any(route.path == "/docs" for route in system.routes):
         sys.stdout.write(f"Or in a browser: {url}/docs\n")
-    if issuer:
-        sys.stdout.write(f"Every request needs a token, as on AWS; {issuer} issues them.\n")
+    if needs_token:
+        sys.stdout.write(f"Every request needs a token, as on AWS; `{token} --user U [--organiser]` prints one.\n")
     elif any(route.takes_token for route in system.routes):
         sys.stdout.write("No token is needed: anyone may do anything as any user. --auth requires tokens, as on AWS.\n")
     sys.stdout.flush()

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -48,9 +49,9 @@ class Supervisor:
     """All processes of one ticket office."""
 
     def __init__(
-        self, system: System, folder: Folder, handout: Handout, endpoint: str | None, issuer: str | None
+        self, system: System, folder: Folder, handout: Handout, endpoint: str | None, keys: Any = None
     ) -> None:
-        """Prepare the parts; without an endpoint the embedded engine runs, without an issuer no token is needed.
+        """Prepare the parts; without an endpoint the embedded engine runs, without an issuer's keys no token is needed.
 
         Raises: LocalError; OSError.
         """
@@ -66,7 +67,7 @@ class Supervisor:
         announced = {"announcements": str(folder.announcements)}
         fed = kept | {"database": asdict(self.database)}
         self._workers = [
-            Part(f"worker-{number}", "local.worker", common | announced | {"issuer": issuer}, folder.logs, end)
+            Part(f"worker-{number}", "local.worker", common | announced | {"keys": keys}, folder.logs, end)
             for number, end in enumerate(handout.ends, 1)
         ]
         self._others = []

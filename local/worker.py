@@ -37,8 +37,8 @@ Send = Callable[[Message], Awaitable[None]]
 class Application:
     """The ASGI application: API Gateway in front of the handlers."""
 
-    def __init__(self, system: template.System, issuer: str | None, announcements: Path | None = None) -> None:
-        """Load the functions that have a route; without an issuer they are open to all.
+    def __init__(self, system: template.System, keys: Any = None, announcements: Path | None = None) -> None:
+        """Load the functions that have a route; without an issuer's public keys they are open to all.
 
         `announcements` is the folder of the event bus, None if there is none. Raises: StartError.
         """
@@ -46,13 +46,13 @@ class Application:
         self._router = gateway.Router(system.routes)
         self._cors = system.cors
         self._authorizer = None
-        if issuer:
+        if keys:
             from local.authorizer import Authorizer  # noqa: PLC0415 - cryptography takes 150 ms
 
-            self._authorizer = Authorizer(issuer)
+            self._authorizer = Authorizer(keys)
         names = {route.function: None for route in system.routes}  # each once, in order
         functions = [system.functions[name] for name in names]
-        self._functions = runtime.load(functions if issuer else [open_to_all(function) for function in functions])
+        self._functions = runtime.load(functions if keys else [open_to_all(function) for function in functions])
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -222,7 +222,7 @@ def main() -> None:
     """Serve the connections that the supervisor passes on."""
     with child() as (arguments, lifeline, system):
         handed = socket.socket(fileno=arguments["socket"])
-        application = Application(system, arguments["issuer"], Path(arguments["announcements"]))
+        application = Application(system, arguments["keys"], Path(arguments["announcements"]))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(application, handed, lifeline))
 

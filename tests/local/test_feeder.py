@@ -371,18 +371,6 @@ def test_shards_are_read_to_their_end_before_their_children(tmp_path: Path) -> N
     run(bench.feeder(again), lambda: order(again) == ["9"])  # finished shards stay finished
 
 
-def test_reading_goes_on_after_an_iterator_expired(tmp_path: Path) -> None:
-    """No record is lost or read twice."""
-    stream = FakeStream()
-    stream.add("shard-1", None, 1, 2, 3, 4, open_=True)
-    promoter = Promoter()
-    feeder = Bench(cast("Database", stream), tmp_path).feeder(promoter)
-    run(feeder, lambda: order(promoter) == ["1", "2"])
-    stream.generation += 1
-    run(feeder, lambda: len(order(promoter)) == 4)
-    assert order(promoter) == ["1", "2", "3", "4"]
-
-
 def test_records_that_wait_in_a_batch_are_not_read_again(tmp_path: Path) -> None:
     """Even if the iterator expires meanwhile."""
     stream = FakeStream()

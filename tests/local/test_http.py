@@ -6,10 +6,8 @@ import signal
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -150,26 +148,6 @@ def test_a_worker_answers_many_clients_one_at_a_time(program: Program) -> None:
     assert len(seen) == CLIENTS * 5
     assert {one["busy"] for one in seen} == {1}
     assert len({one["pid"] for one in seen}) == WORKERS
-
-
-def test_connections_are_distributed_evenly(program: Program) -> None:
-    """A client keeps its connection, and so its worker."""
-    with ExitStack() as stack:
-        clients = [stack.enter_context(httpx.Client(base_url=program.url)) for _ in range(4 * WORKERS)]
-        workers = Counter(client.get("/do/nothing").json()["pid"] for client in clients)
-    assert list(workers.values()) == [4] * WORKERS
-
-
-def test_a_worker_that_dies_is_replaced(program: Program) -> None:
-    """The other workers take new connections meanwhile."""
-    before = set(program.pids("local.worker"))
-    with pytest.raises(httpx.TransportError):
-        httpx.get(f"{program.url}/do/die")
-    for _ in range(10):
-        assert httpx.get(f"{program.url}/do/nothing", timeout=20).status_code == 200
-    after = set(program.pids("local.worker"))
-    assert len(after) == WORKERS
-    assert len(before & after) == WORKERS - 1
 
 
 def test_no_connection_waits_for_a_worker_that_starts(tmp_path: Path) -> None:

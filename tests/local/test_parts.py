@@ -65,16 +65,6 @@ def test_the_engine_finds_the_last_stream_record_by_an_index(tmp_path: Path) -> 
     assert "_stream_records_by_sequence" in str(plan)
 
 
-def test_tables_survive_a_restart(tmp_path: Path) -> None:
-    """Their items are kept from one run to the next."""
-    item = {"eventId": {"S": "1"}}
-    with engine.running(tmp_path) as endpoint:
-        Database.embedded(endpoint).client().put_item(TableName="EventsTable", Item=item)
-    with engine.running(tmp_path) as endpoint:
-        found = Database.embedded(endpoint).client().get_item(TableName="EventsTable", Key=item)
-    assert found["Item"] == item
-
-
 @pytest.mark.parametrize("module", ["local.worker", "local.scheduler", "local.bus"])
 def test_a_part_ends_when_its_lifeline_is_cut(tmp_path: Path, module: str) -> None:
     """On some systems the kernel does not end it."""
@@ -83,7 +73,7 @@ def test_a_part_ends_when_its_lifeline_is_cut(tmp_path: Path, module: str) -> No
     arguments: dict[str, Any] = {
         "template": echo_template(tmp_path),
         "parameters": {},
-        "issuer": None,
+        "keys": None,
         "announcements": str(tmp_path),
         "parent": os.getpid(),
         "lifeline": theirs.fileno(),
