@@ -10,7 +10,7 @@ from local.errors import StartError
 if TYPE_CHECKING:
     from shared.store.aws_client import Client, Service
 
-_READ_TIMEOUT_S = 10.0  # a thousand records are 1 MB
+_CALL_TIMEOUT_S = 10.0  # a thousand records are 1 MB
 _REGION = "us-east-1"
 _EMBEDDED = "embedded"
 _USERS_OWN = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_USE_FIPS_ENDPOINT")
@@ -92,5 +92,5 @@ class Database:
         from shared.store.signing import credentials  # noqa: PLC0415
 
         client = Client(self.endpoint, _REGION, credentials(), service)
-        client.connection.read_timeout_s = _READ_TIMEOUT_S
+        client.connection.call_timeout_s = _CALL_TIMEOUT_S
         return client

@@ -141,7 +141,7 @@ def _greet(supervisor: Supervisor, data: Folder, url: str) -> None:
     database = supervisor.database
     if database.is_embedded:
         kept = "deleted at the end" if data.is_throw_away else f"kept in {data.path}"
-        tables = f"Data is {kept}; the database listens at {database.endpoint}."
+        tables = f"Data is {kept}; its database listens at {database.endpoint}."
     else:
         made = f"; made {', '.join(supervisor.made)}" if supervisor.made else ""
         tables = f"Tables are at {database.endpoint}{made}."

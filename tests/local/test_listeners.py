@@ -1,5 +1,6 @@
 """GET /local/events, end to end: stream, function, bus and listeners."""
 
+import asyncio
 import json
 import time
 from collections import Counter
@@ -152,8 +153,6 @@ def test_no_announcement_is_lost_when_a_part_is_killed(tmp_path: Path, part: str
 
 def test_a_comment_keeps_an_idle_stream_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No proxy closes the connection."""
-    import asyncio
-
     monkeypatch.setattr(listeners, "KEEP_ALIVE_S", 0.05)
     monkeypatch.setattr(listeners, "LOOK_S", 0.01)
     sent: list[bytes] = []

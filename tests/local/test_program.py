@@ -48,7 +48,7 @@ def test_it_prints_its_addresses_and_what_to_try_and_stops_with_ctrl_c(tmp_path:
     """It stops within 5 s, without a traceback, and leaves no process."""
     with opened("--data", str(tmp_path / "data"), "--workers", "1") as program:
         assert sum("curl" in program.process.stdout.readline() for _ in range(3)) == 2  # type: ignore[union-attr]
-        database = re.search(r"the database listens at (http://127\.0\.0\.1:\d+)\.", program.greeting)
+        database = re.search(r"its database listens at (http://127\.0\.0\.1:\d+)\.", program.greeting)
         assert database
         assert "BookingsTable" in Database.embedded(database[1]).client().list_tables()["TableNames"]
         event_id = sold_out(program)
