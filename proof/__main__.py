@@ -77,7 +77,7 @@ def _timed_search(scenario: Scenario) -> tuple[float, Found]:
 
 
 def _on_all_processors(work: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
-    """Yield the outcome of each task, in order. Each runs in a process of its own, which frees its memory at the end."""
+    """Yield the outcome of each task, in order. Each runs in a process of its own, which frees its memory."""
     _jobs[:] = [partial(work, task) for task in tasks]
     with get_context("fork").Pool(maxtasksperchild=1) as pool:
         yield from pool.imap(_run_job, range(len(_jobs)))
