@@ -24,7 +24,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from shared import telemetry
+from shared import runtime, telemetry
 from shared.booking import catalog, sale_window
 from shared.model import (
     REFUSALS_KEPT,
@@ -38,7 +38,6 @@ from shared.model import (
     Terms,
     TicketsBooked,
     TryAgain,
-    now,
 )
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline, TransactItem
@@ -111,7 +110,7 @@ def finish(event_id: str, deadline: Deadline, known: Event | None = None) -> Eve
         else:
             known = _refused(event, lanes, deadline)
         if known is None:  # others are at work on the same event or lanes
-            dynamodb.pause(turn, dynamodb.BACKOFF_CONFLICT_S)
+            dynamodb.pause(turn, dynamodb.BACKOFF_CONFLICT_S, deadline)
     raise TryAgain("change")
 
 
@@ -134,7 +133,7 @@ def _request(event: Event, terms: Terms) -> tuple[Event, list[TransactItem]]:
         return _stepped(event), [_write(event)]
     if _known_to_lanes(terms) == _known_to_lanes(event.terms):
         return _done(event, terms)
-    change = Change(event.steps, now(), terms)
+    change = Change(event.steps, runtime.current.now(), terms)
     return replace(_stepped(event), change=change), [_write(event, items.request(change))]
 
 

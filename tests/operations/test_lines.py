@@ -19,9 +19,10 @@ from harness.gateway import Context, call, organiser
 from harness.network import error, network
 from harness.office import Event, Office
 from harness.watching import RUNBOOK
+from shared import runtime
 from shared.booking import audit, event_change
 from shared.booking.background import RESERVE_S
-from shared.model import TryAgain, now
+from shared.model import TryAgain
 from shared.store import items
 from shared.store.aws_client import NoAnswer
 from shared.telemetry import Metric
@@ -222,7 +223,7 @@ def _assert_finds_its_fields(query: str, lines: list[Line]) -> None:
 
 def _asks(event: Event) -> list[int]:
     """Book and ask for the status, with a token and headers that say more of the user; return the answers' status."""
-    who: dict[str, Any] = {"bookings": organiser("anna") | {"email": PRIVATE}, "headers": {"user-agent": PRIVATE}}
+    who: dict[str, Any] = {"claims": organiser("anna") | {"email": PRIVATE}, "headers": {"user-agent": PRIVATE}}
     booked = call(functions.book.app, {"userId": "anna", "eventId": event.event_id}, **who)
     asked = call(functions.status.app, event_id=event.event_id, query={"userId": "anna"}, **who)
     return [booked.status, asked.status]
@@ -230,7 +231,7 @@ def _asks(event: Event) -> list[int]:
 
 def _promotes(event: Event, context: Context) -> None:
     """Let the promoter have a record that says when a ticket was released."""
-    image = {"cancelledAt": {"S": now()}, "email": {"S": PRIVATE}}
+    image = {"cancelledAt": {"S": runtime.current.now()}, "email": {"S": PRIVATE}}
     keys = {"laneId": {"S": f"{event.event_id}#0"}}
     record = {"dynamodb": {"Keys": keys, "NewImage": image, "SequenceNumber": "1"}}
     functions.promote.app.handler({"Records": [record]}, context)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,10 +13,11 @@ from harness.office import Event, Office
 from shared.booking import audit, catalog, event_change
 from shared.booking.background import CHANGE_S_MAX
 from shared.booking.settle import settle
-from shared.model import TryAgain, as_moment
+from shared.model import TryAgain
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline
 from tests.conftest import LogLines
+from tests.operations.clock import at
 
 
 def _audited(event: Event) -> list[audit.Finding] | None:
@@ -222,11 +222,10 @@ def test_a_change_that_cannot_be_finished_is_told_once_it_is_old(
     def not_now(*_: object) -> None:
         raise TryAgain("busy")
 
-    requested_at = as_moment(datetime.now(UTC) - timedelta(seconds=age_s))
     with monkeypatch.context() as busy:
         busy.setattr(event_change, "_advanced", not_now)
-        busy.setattr(event_change, "now", lambda: requested_at)
-        assert sold_out.change(totalTickets=62).status == 503
+        with at(monkeypatch, seconds_ago=age_s):
+            assert sold_out.change(totalTickets=62).status == 503
         functions.sweep.app.handler({}, Context())
     told = [line["message"] for line in log_lines() if line.get("event_id") == sold_out.event_id]
     assert ("ChangeUnfinished" in told) == (age_s > CHANGE_S_MAX)
