@@ -85,9 +85,9 @@ def judge(counted: Count, stranded_at: int | None) -> Iterator[Finding]:
     numbers = f"{tally.entries} wait beside {counted.available} free tickets"
     yield Finding("P6", _stranded(counted, stranded_at), numbers)
 
-    others = sum(items.window(lane) != items.window(event) for lane in lanes)
+    strange = sum(items.window(lane) != items.window(event) for lane in lanes)
     numbers = f"{counted.tickets} tickets on the lanes, {event.tickets_in_lanes} by the event's count, "
-    numbers += f"{event.total_tickets} in its terms; {others} lanes with another sale window; {_under_way(event)}"
+    numbers += f"{event.total_tickets} in its terms; {strange} lanes with another sale window; {_under_way(event)}"
     broken = Verdict.BROKEN if changes_lost(event, lanes) else Verdict.HOLDS
     yield Finding("O2", broken if counted.is_at_rest else Verdict.UNCLEAR, numbers)
 

@@ -148,7 +148,8 @@ def _changes(lanes: list[Lane]) -> list[int]:
 
 def _advanced(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | None:
     """Take all steps that are left, and end the change; return the event, None if others were faster."""
-    assert event.change is not None, "there is a change to finish"
+    change = event.change
+    assert change is not None, "there is a change to finish"
     shares = list(_shares(lanes, event.tickets_to_add))
     for first in range(0, len(shares), LANES_PER_STEP):
         some = shares[first : first + LANES_PER_STEP]
@@ -162,7 +163,7 @@ def _advanced(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | No
         ended, transaction = replace(_stepped(event), change=None), [_write(event, {"requestedAt": None})]
     else:
         _set_window(event, lanes, deadline)
-        ended, transaction = _done(event, event.change.terms)
+        ended, transaction = _done(event, change.terms)
     if dynamodb.commit(transaction, deadline):
         return None
     if ended.revision != event.revision:

@@ -63,7 +63,7 @@ def test_what_is_named_is_changed_and_the_answer_is_the_event(office: Office) ->
 def test_the_same_change_again_changes_nothing_more(office: Office) -> None:
     """P7: a lost answer is asked for again."""
     event = office.opens(tickets=2)
-    wanted = {"totalTickets": 60, "closesAt": _in(1)}
+    wanted: dict[str, Any] = {"totalTickets": 60, "closesAt": _in(1)}
     first, again = event.change(**wanted), event.change(**wanted)
     assert (first.status, first.json) == (200, again.json)
     event.check()

@@ -134,9 +134,10 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
     _forges(office, event, -1)
     monkeypatch.setattr(audit, "audit", lambda *_: audit.Inspection(None, 0, 0, stranded_s=0.0, is_cancelled=False))
     sweeps()
-    with monkeypatch.context() as busy, at(monkeypatch, seconds_ago=90):
+    with monkeypatch.context() as busy:
         busy.setattr(event_change, "_advanced", _raises_try_again)
-        assert event.change(totalTickets=2).status == 503
+        with at(monkeypatch, seconds_ago=90):
+            assert event.change(totalTickets=2).status == 503
         sweeps()
     event.cancels_event()
     set_lanes(office, event, "many")

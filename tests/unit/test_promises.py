@@ -35,9 +35,10 @@ def _sound() -> Snapshot:
     )
 
 
-def _raised(found: Snapshot, to: int, **more: str) -> None:
+def _raised(found: Snapshot, to: int, **more: str) -> Snapshot:
     """Let a change be under way."""
     found.event.update(requestedAt="t", change={"number": 1, "name": "x", "totalTickets": to, **more})
+    return found
 
 
 FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
