@@ -29,6 +29,7 @@ Outcome = TypeVar("Outcome")
 
 WALKS = 1_000  # through each scenario
 HISTORIES = 200  # of the office against its model
+CHANGES = 1_000  # each sent twice at once
 SOAK_S = 120
 
 
@@ -103,9 +104,11 @@ def _walks(seed: int) -> int:
 
 
 def _histories() -> int:
-    """Hold the office against the model for long; Hypothesis prints what replays a failure."""
-    command = [sys.executable, "-m", "pytest", "-q", "-o", "timeout=1800", "tests/proof/test_machine.py"]
-    return subprocess.run(command, env={**os.environ, "PROOF_EXAMPLES": str(HISTORIES)}, check=False).returncode
+    """Hold the office against the model for long, and send many changes twice; pytest prints what replays a failure."""
+    tests = ("tests/proof/test_machine.py", "tests/proof/test_doubled_changes.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-o", "timeout=1800", *tests]
+    bounds = {"PROOF_EXAMPLES": str(HISTORIES), "PROOF_CHANGES": str(CHANGES)}
+    return subprocess.run(command, env={**os.environ, **bounds}, check=False).returncode
 
 
 def _crowds(seed: int) -> int:
