@@ -82,8 +82,8 @@ scale: .venv/.dev .venv-docs/.docs ## simulate on-sales at AWS's limits, for 15 
 	.venv/bin/python -m bench.glance
 	.venv-docs/bin/python -m bench.scale.charts
 
-describe: .venv/.dev ## write functions/describe/openapi.json from the descriptions beside the handlers
-	@.venv/bin/python scripts/describe.py
+describe: .venv/.dev ## write the API description into functions/describe/ from openapi/ and the models
+	@.venv/bin/python -m openapi
 
 dashboard: .venv-docs/.docs node_modules/.engine ## draw docs/dashboard.png from three minutes of a local run
 	@.venv-docs/bin/python scripts/draw_dashboard.py

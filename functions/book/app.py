@@ -17,7 +17,7 @@ def handler(request: Request) -> Response:
     request.caller.must_be(asked.user_id)
     standing = office.book(asked.event_id, asked.user_id, Deadline.after(REQUEST_BUDGET_S))
     headers = {"Location": contract.location_of(standing.booking)}
-    return api.answer(_status(standing), contract.booking_answer(standing.booking, standing.position), headers)
+    return api.respond(_status(standing), contract.booking_response(standing), headers)
 
 
 def _status(standing: Standing) -> int:

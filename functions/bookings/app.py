@@ -17,4 +17,4 @@ def handler(request: Request) -> Response:
         page = listing.booking_of_user(asked.user_id, asked.event_id, deadline)
     else:
         page = listing.bookings_of_user(asked.user_id, asked.limit, asked.cursor, deadline)
-    return api.answer(200, pages.BookingsPage.of(asked, *page))
+    return api.respond(200, pages.BookingsPage.of(asked, *page))

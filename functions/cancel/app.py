@@ -3,7 +3,7 @@
 from shared.booking import office
 from shared.edge import api, contract
 from shared.edge.api import Request, Response
-from shared.model import REQUEST_BUDGET_S
+from shared.model import REQUEST_BUDGET_S, Standing
 from shared.store.dynamodb import Deadline
 
 
@@ -13,4 +13,4 @@ def handler(request: Request) -> Response:
     asked = request.body_as(contract.CancelRequest)
     request.caller.must_be(asked.user_id)
     booking = office.cancel(asked.event_id, asked.user_id, asked.booking_id, Deadline.after(REQUEST_BUDGET_S))
-    return api.answer(200, contract.booking_answer(booking))
+    return api.respond(200, contract.booking_response(Standing(booking)))

@@ -16,4 +16,4 @@ def handler(request: Request) -> Response:
     request.caller.must_organise()
     event_id = request.parameters_as(contract.EventPath).event_id
     availability = event_cancellation.cancel_event(event_id, Deadline.after(REQUEST_BUDGET_S))
-    return api.answer(200 if availability.event.emptied_at else 202, contract.EventAnswer.of(availability))
+    return api.respond(200 if availability.event.emptied_at else 202, contract.EventResponse.of(availability))

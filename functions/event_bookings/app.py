@@ -16,4 +16,4 @@ def handler(request: Request) -> Response:
     deadline = Deadline.after(REQUEST_BUDGET_S)
     event = read_event(asked.event_id, deadline)
     page = listing.bookings_of_event(event, asked.status, asked.limit, asked.cursor, deadline)
-    return api.answer(200, pages.EventBookingsPage.of(asked, *page))
+    return api.respond(200, pages.EventBookingsPage.of(asked, *page))

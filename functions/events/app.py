@@ -13,4 +13,4 @@ def handler(request: Request) -> Response:
     request.caller.must_organise()
     asked = request.parameters_as(pages.EventsRequest)
     page = listing.events_opened(asked.limit, asked.cursor, Deadline.after(REQUEST_BUDGET_S))
-    return api.answer(200, pages.EventsPage.of(asked, *page))
+    return api.respond(200, pages.EventsPage.of(asked, *page))

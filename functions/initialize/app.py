@@ -20,4 +20,4 @@ def handler(request: Request) -> Response:
         idempotency_key=request.idempotency_key,
     )
     headers = {"Location": f"/status/{event.event_id}"}
-    return api.answer(201, contract.EventAnswer.of_new(event), headers)
+    return api.respond(201, contract.EventResponse.of_new(event), headers)

@@ -18,5 +18,5 @@ def handler(request: Request) -> Response:
         request.caller.must_be_or_organise(asked.user_id)
     availability, standing = office.status(asked.event_id, asked.user_id, Deadline.after(REQUEST_BUDGET_S))
     if asked.user_id is None:
-        return api.answer(200, contract.EventAnswer.of(availability))
-    return api.answer(200, contract.StatusAnswer.with_booking(availability, standing))
+        return api.respond(200, contract.EventResponse.of(availability))
+    return api.respond(200, contract.StatusResponse.with_booking(availability, standing))

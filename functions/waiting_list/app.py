@@ -16,4 +16,4 @@ def handler(request: Request) -> Response:
     deadline = Deadline.after(REQUEST_BUDGET_S)
     event = read_event(asked.event_id, deadline)
     page = listing.waiting_for(event, asked.limit, asked.cursor, deadline)
-    return api.answer(200, pages.WaitingListPage.of(asked, *page))
+    return api.respond(200, pages.WaitingListPage.of(asked, *page))

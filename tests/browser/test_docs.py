@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_play
 
 from harness.running import RunningOffice, running
 from local import issuer
-from scripts.describe import operations
+from openapi.document import operations
 from tests.description.reading import document
 
 WAIT_MS_MAX = 20_000
