@@ -15,7 +15,7 @@ from typing import Final
 import aws_lambda_powertools
 
 from shared.edge.api import Response
-from shared.edge.caller import OPEN_TO_ALL
+from shared.edge.caller import is_open
 
 _HERE: Final = Path(__file__).parent
 _SWAGGER_UI: Final = Path(aws_lambda_powertools.__file__).parent / "event_handler" / "openapi" / "swagger_ui"
@@ -57,7 +57,7 @@ class Document:
 @cache
 def _description() -> Document:
     """Return the description that `python -m openapi` has written for an office like this."""
-    name = "openapi-open.json" if OPEN_TO_ALL else "openapi.json"
+    name = "openapi-open.json" if is_open() else "openapi.json"
     return Document((_HERE / name).read_text(encoding="utf-8"), {"Content-Type": "application/json"})
 
 

@@ -5,15 +5,12 @@ claims on, each written as a string. This module decides what they allow, which 
 A caller without claims is anonymous and may do nothing that needs a user.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from shared import runtime
 from shared.model import TicketOfficeError
-
-USER_CLAIM: Final = os.environ.get("USER_CLAIM", "sub")
-OPEN_TO_ALL: Final = os.environ.get("OPEN_TO_ALL") == "true"  # no token is verified: every caller may do everything
 
 ORGANISER_GROUP: Final = "organiser"
 ORGANISER_SCOPES: Final = {"organiser", "ticket-office/organiser"}  # the second is how Cognito writes it
@@ -39,6 +36,11 @@ class OrganisersOnly(TicketOfficeError):
     detail = "Only organisers may do this."
 
 
+def is_open() -> bool:
+    """Tell whether the office verifies no tokens, so that every caller may do everything."""
+    return runtime.current.environment.get("OPEN_TO_ALL") == "true"
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """A caller: `subject` is the issuer's name for them, `user_id` the office's. Both are None for an anonymous one."""
@@ -56,7 +58,9 @@ class Caller:
         groups = {name for claim in GROUP_CLAIMS for name in _names(claims.get(claim, ""))}
         scopes = {name for claim in SCOPE_CLAIMS for name in _names(claims.get(claim, ""))}
         is_organiser = ORGANISER_GROUP in groups or not scopes.isdisjoint(ORGANISER_SCOPES)
-        return cls(claims.get("sub", ""), claims.get(USER_CLAIM), is_organiser)
+        return cls(
+            claims.get("sub", ""), claims.get(runtime.current.environment.get("USER_CLAIM", "sub")), is_organiser
+        )
 
     def must_be(self, user_id: str) -> None:
         """Allow this user only. Raises NotSignedIn; NotYourBooking."""
@@ -71,7 +75,7 @@ class Caller:
         self._require(self.is_organiser, OrganisersOnly)
 
     def _require(self, allowed: bool, otherwise: type[TicketOfficeError]) -> None:
-        if OPEN_TO_ALL:
+        if is_open():
             return
         if self.subject is None:
             raise NotSignedIn

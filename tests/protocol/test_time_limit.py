@@ -23,6 +23,7 @@ import functions.status.app
 import functions.waiting_list.app
 from harness.gateway import Answer, call
 from harness.office import Event, Office
+from shared import runtime
 from shared.model import REQUEST_BUDGET_S
 from shared.store import aws_client, dynamodb
 from shared.store.aws_client import CALL_TIMEOUT_S, Client, NoAnswer, RequestFailed
@@ -39,23 +40,27 @@ class Clock:
     def __init__(self) -> None:
         self.now_s = 1_000.0
 
-    def monotonic(self) -> float:
+    def monotonic_s(self) -> float:
         """Return the moment."""
         return self.now_s
 
-    time = monotonic
+    time_s = monotonic_s
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
         self.now_s += seconds
+
+    def uniform(self, _low: float, high: float) -> float:
+        """Draw the longest pause."""
+        return high
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Give the client and the retries a simulated clock, and draw the longest pause each time."""
     clock = Clock()
-    monkeypatch.setattr(dynamodb, "time", clock)
-    monkeypatch.setattr(dynamodb._random, "uniform", lambda _low, high: high)  # noqa: SLF001
+    for name in ("monotonic_s", "time_s", "sleep", "uniform"):
+        monkeypatch.setattr(runtime.current, name, getattr(clock, name))
     return clock
 
 
@@ -108,7 +113,6 @@ def test_one_call_ends_within_its_time(clock: Clock, monkeypatch: pytest.MonkeyP
     )  # fmt: skip
     client = Client(f"{scheme}://dynamodb.example", "x", lambda: Credentials("a", "s", None))
     monkeypatch.setattr(aws_client, "socket", network)
-    monkeypatch.setattr(aws_client, "time", clock)
     if scheme == "https":
         monkeypatch.setattr(client.connection, "_tls", one)
     began_s = clock.now_s
@@ -172,7 +176,7 @@ def test_a_response_comes_in_time(
     event = office.opens(tickets=151)  # on several lanes
     event.books("anna")
     with monkeypatch.context() as patch:
-        patch.setattr(dynamodb, "client", Slow(clock, dynamodb.client, call_s, what))
+        patch.setattr(runtime.current, "client", Slow(clock, runtime.current.client, call_s, what))
         began_s = clock.now_s
         answer = REQUESTS[name](event)
         took_s = clock.now_s - began_s
