@@ -9,7 +9,7 @@ from shared.store.dynamodb import Deadline
 
 @api.handler
 def handler(request: Request) -> Response:
-    """Open the event; with an Idempotency-Key that was used before, answer with the event it opened."""
+    """Open the event. With an Idempotency-Key that was used before, return the event that it opened."""
     caller = request.caller
     caller.must_organise()
     asked = request.body_as(contract.InitializeRequest)

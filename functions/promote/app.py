@@ -1,4 +1,4 @@
-"""Promote: when a ticket was released, or somebody joined, hand free tickets to the head of the waiting list.
+"""Promote: give free tickets to the head of the waiting list, after a ticket is returned or a user joins.
 
 A record of the Bookings stream is a hint, not state: of its content only the event's id is used, and settle reads
 everything afresh. So repeats, gaps and reordering do no harm.

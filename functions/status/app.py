@@ -1,4 +1,4 @@
-"""GET /status/{eventId}: what is left, how many wait, and where one user stands."""
+"""GET /status/{eventId}: an event's counts and, if asked for, a user's booking."""
 
 from shared.booking import office
 from shared.edge import api, contract
@@ -9,9 +9,9 @@ from shared.store.dynamodb import Deadline
 
 @api.handler
 def handler(request: Request) -> Response:
-    """Answer with the event and, where ?userId= names one, with that user's booking, null if there is none.
+    """Return the event and, with ?userId=, that user's booking: null if there is none.
 
-    What is left is nobody's secret: whether that takes a token, API Gateway alone decides.
+    The counts are not secret: whether they take a token, API Gateway alone decides.
     """
     asked = request.parameters_as(contract.StatusRequest)
     if asked.user_id is not None:
