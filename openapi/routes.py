@@ -86,7 +86,6 @@ _IDEMPOTENCY_KEY: Final = {
         "type": "string",
         "minLength": 1,
         "maxLength": IDEMPOTENCY_KEY_LENGTH_MAX,
-        "pattern": "^[!-~]+$",
     },
 }
 
