@@ -127,8 +127,9 @@ def _measured(engine_pid: int, devnull: Any) -> dict[str, float]:
     request = contract.BookRequest.model_validate({"userId": "anna", "eventId": event.event_id})
 
     def transaction() -> Any:
-        standing = BookingAttempt.of(event, next(users))
-        return sale._take(standing.home_lane, standing, standing.confirmed())  # noqa: SLF001  # the transaction itself
+        attempt = BookingAttempt.of(event, next(users))
+        booking = attempt.confirmed()
+        return [sale._take(attempt.home_lane, attempt, booking), attempt.put(booking)]  # noqa: SLF001
 
     signer = dynamodb.client()._signer  # noqa: SLF001
     sent = aws_client.to_json({"TransactItems": transaction()}).encode()
