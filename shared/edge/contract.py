@@ -185,12 +185,24 @@ class StatusRequest(EventPath):
 # ---------------------------------------------------------------- responses
 
 
-class EventFields(ResponseModel):
-    """An event without counts. Fields that are not set are left out."""
-
+class _EventHeading(ResponseModel):
     event_id: str
     name: str
     total_tickets: int
+
+
+class _EventCounts(_EventHeading):
+    available_tickets: int
+    booked_tickets: int
+    waiting_list_count: int
+
+
+_COUNTS: Final = ("total_tickets", "available_tickets", "booked_tickets", "waiting_list_count")
+
+
+class EventFields(_EventHeading):
+    """An event without counts. Fields that are not set are left out."""
+
     created_at: Time
     opens_at: Optional[Time] = None
     closes_at: Optional[Time] = None
@@ -200,22 +212,13 @@ class EventFields(ResponseModel):
     emptied_at: Annotated[Optional[Time], Field(description="When the last booking of a cancelled event ended.")] = None
 
 
-class EventResponse(EventFields):
+class EventResponse(EventFields, _EventCounts):
     """An event with its counts: tickets and waiting users."""
-
-    available_tickets: int
-    booked_tickets: int
-    waiting_list_count: int
 
     @classmethod
     def of(cls, availability: Availability, **more: Any) -> Self:
         """Show an event as it is now."""
-        counts = {
-            "total_tickets": availability.total_tickets,
-            "available_tickets": availability.available_tickets,
-            "booked_tickets": availability.booked_tickets,
-            "waiting_list_count": availability.waiting_list_count,
-        }
+        counts = {name: getattr(availability, name) for name in _COUNTS}
         return cls(**dict(EventFields.model_validate(availability.event)) | counts | more)
 
     @classmethod
