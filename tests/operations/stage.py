@@ -27,7 +27,7 @@ from tests.operations import aws_metrics, cloudwatch, proxy
 from tests.operations.aws_metrics import Answer
 from tests.operations.cloudwatch import Datum, Line
 from tests.operations.proxy import Proxy
-from tests.template.stack import room_of
+from tests.template.stack import folder_of
 
 HAPPEN_S_MAX = 20.0
 REQUEST_S_MAX = 30.0
@@ -53,7 +53,7 @@ class Stage:
         self._folder = folder
         self._template = folder / "template.yaml"
         self._system = _written(self._template)
-        self._routes = {room_of(route.function): route for route in self._system.routes}
+        self._routes = {folder_of(route.function): route for route in self._system.routes}
         self._running = ExitStack()
         self._office: RunningOffice | None = None
         self._environments = 0

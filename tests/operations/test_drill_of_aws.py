@@ -25,7 +25,7 @@ from tests.operations.cloudwatch import State
 from tests.operations.drilling import Drill, drilled, drills
 from tests.operations.stage import Stage, happens, staged
 from tests.operations.troubles import REFUSING_BUS, SLOW_BUS
-from tests.template.stack import room_of
+from tests.template.stack import folder_of
 
 STALLED_S = 5.5  # over the threshold of PromotionLatencyAlarm
 BEHIND_S = 90.0  # over that of IteratorAgeAlarm
@@ -82,7 +82,7 @@ def test_a_function_that_does_not_start_fails_until_it_is_rolled_back(stage: Sta
         asked = {}  # the path says all
 
     def visit() -> int:
-        return stage.asks(room_of(name), event_id, **asked).status_code
+        return stage.asks(folder_of(name), event_id, **asked).status_code
 
     with stage.bad(f"{name}Function"):
         drill.rings_when(visit)

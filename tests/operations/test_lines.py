@@ -92,7 +92,7 @@ ABOUT_NO_ONE_EVENT = {
     "sweep ends early",
 }
 
-_WORDS_OF_A_QUERY = {"filter", "and", "stats", "display", "sort", "count", "max", "by", "ispresent"}
+_WORDS_OF_A_QUERY = {"filter", "and", "stats", "display", "sort", "count", "max", "by", "ispresent", "like"}
 
 
 @pytest.fixture
@@ -205,8 +205,8 @@ def test_each_query_of_the_runbook_finds_its_fields(lines: list[Line]) -> None:
 
 
 def _assert_finds_its_fields(query: str, lines: list[Line]) -> None:
-    fields = set(re.findall(r"(?<![@\w])[A-Za-z_]\w*", re.sub(r'"[^"]*"', "", query))) - _WORDS_OF_A_QUERY
-    wanted = dict(re.findall(r'(message|level) = "(\w+)"', query))
+    fields = set(re.findall(r"(?<![@\w])[A-Za-z_]\w*", re.sub(r'"[^"]*"|/[^/]*/', "", query))) - _WORDS_OF_A_QUERY
+    wanted = dict(re.findall(r'(message|level) = "([\w ]+)"', query))
     present = set(re.findall(r"ispresent\((\w+)\)", query)) or (fields if not wanted else set())
     selected = [line for line in lines if line.items() >= wanted.items() and line.keys() >= present]
     assert selected, query
