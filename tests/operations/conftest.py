@@ -10,7 +10,7 @@ from tests.conftest import LogLines
 
 @pytest.fixture
 def drill(request: pytest.FixtureRequest, log_lines: LogLines) -> Iterator[Any]:
-    """Yield the drill of an alarm: it sees the lines that the functions write in this process."""
+    """Yield the drill of an alarm that sees the lines that the functions write in this process."""
     from tests.operations.cloudwatch import of_lines
     from tests.operations.drilling import drilled
 

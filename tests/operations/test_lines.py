@@ -29,7 +29,7 @@ from tests.announce.test_bus import FakeBus, announce, confirmed
 from tests.conftest import LogLines
 from tests.operations.clock import at
 from tests.operations.test_drill import hide_others, set_lanes, sweeps
-from tests.operations.throttling import throttled
+from tests.operations.troubles import throttled
 
 Line = dict[str, Any]
 
@@ -216,7 +216,7 @@ def _assert_finds_its_fields(query: str, lines: list[Line]) -> None:
 
 def _asks(event: Event) -> list[int]:
     """Book and ask for the status, with a token and headers that say more of the user; return the answers' status."""
-    who: dict[str, Any] = {"bookings": organiser("anna") | {"email": PRIVATE}, "headers": {"user-agent": PRIVATE}}
+    who: dict[str, Any] = {"claims": organiser("anna") | {"email": PRIVATE}, "headers": {"user-agent": PRIVATE}}
     booked = call(functions.book.app, {"userId": "anna", "eventId": event.event_id}, **who)
     asked = call(functions.status.app, event_id=event.event_id, query={"userId": "anna"}, **who)
     return [booked.status, asked.status]
