@@ -1,7 +1,7 @@
 """export EVENT: write bookings and waiting list as CSV, page by page, so that memory does not grow with the rows.
 
-Each row is as of its own moment: while users book, the whole is no snapshot. A row that cannot be read is reported and left
-out, and the others follow.
+Each row is as of its own moment: while users book, the whole is no snapshot. A row that cannot be read is reported and
+left out.
 """
 
 import csv

@@ -1,7 +1,7 @@
 """history EVENT USER: show what happened to a user's booking, as far as it is known.
 
-The tables keep the current booking only: a new booking replaces a cancelled one. Of earlier bookings they keep the number,
-and the logs keep what happened.
+The tables keep only the current booking: a new booking replaces a cancelled one. Of earlier bookings they keep the
+number, and the logs keep what happened.
 """
 
 import sys

@@ -1,8 +1,8 @@
 """Find the ticket office: a CloudFormation stack, or a data folder on this machine.
 
-The environment is set as template.yaml sets it for the functions; shared/ may be imported after that. If the local office
-runs, the command uses its engine, whose address is in the folder's lock. Otherwise the command starts the engine for
-itself, under the same lock.
+The environment is set as template.yaml sets it for the functions; shared/ may be imported after that. If the local
+office runs, the command uses its engine, whose address is in the folder's lock. Otherwise the command starts the engine
+for itself, under the same lock.
 """
 
 import os

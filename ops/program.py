@@ -1,8 +1,8 @@
 """Parse the arguments, run a command, and turn errors into one line and an exit code.
 
 0   done, or all is well
-1   something is wrong with the tickets: a promise is broken, records were kept, rows were left out, an event does not settle
-2   the command could not do its work: wrong use, unknown event, damaged item, no credentials, no answer from the database
+1   something is wrong with the tickets: a broken promise, records kept, rows left out, an event that does not settle
+2   the command failed: wrong use, unknown event, damaged item, no credentials, no answer from the database
 3   inconclusive: too many changes during an audit
 """
 
@@ -107,7 +107,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
     audit = command("audit", "Recount an event and check promises P1 to P6. Changes nothing.")
     settle = command("settle", "Give the free tickets of an event to the head of its waiting list.")
-    redrive = command("redrive", "Process failed records: settle their events or announce them, then remove their files.")
+    redrive = command(
+        "redrive", "Process failed records: settle their events or announce them, then remove their files."
+    )
     history = command("history", "Show what happened to a user's booking of an event.")
     export = command("export", "Write the bookings and the waiting list of an event as CSV.")
     for each in (audit, settle, history, export):

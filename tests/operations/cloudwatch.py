@@ -1,4 +1,4 @@
-"""Compute what an alarm of template.yaml compares with its threshold, from the values that its metrics had in one period.
+"""Compute what an alarm of template.yaml compares with its threshold, from what was measured in one period.
 
 How many periods an alarm waits, and how it treats missing data, is CloudWatch's part and not computed here:
 tests/operations/test_pairs.py checks that the template configures it.

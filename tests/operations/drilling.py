@@ -10,7 +10,7 @@ import pytest
 
 from tests.operations.cloudwatch import Alarm, Datum
 
-PERIODS_MAX = 5  # after the remedy
+PERIODS_MAX = 5  # in which work that began before the remedy ends
 
 
 class Drill:
@@ -33,7 +33,7 @@ class Drill:
         self.rang = True
 
     def ends_when(self, happens: Callable[[], object] = lambda: None) -> None:
-        """Assert that after the remedy, this soon no longer counts towards the alarm: what began before it may still end."""
+        """Assert that after the remedy, this soon stops counting towards the alarm."""
         self.ended = any(not self._is_breaching(happens) for _ in range(PERIODS_MAX))
         assert self.ended, f"{self.alarm.name} does not end"
 

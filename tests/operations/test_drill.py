@@ -1,4 +1,4 @@
-"""Drill the alarms on our own metrics: cause the trouble, see the metric cross the threshold, apply the runbook's remedy.
+"""Drill the alarms on our own metrics: trouble, a metric that crosses the threshold, the runbook's remedy.
 
 Through the real functions on the real engine. Alarms on AWS's metrics: test_drill_of_aws.py.
 """

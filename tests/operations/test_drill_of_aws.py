@@ -1,7 +1,7 @@
 """Drill the alarms on AWS's own metrics: trouble in a local run, what AWS would measure of it, and the remedy.
 
-The whole office runs, as processes over HTTP. The trouble comes from a proxy in front of its database, from bad deployments,
-and from stopped processes.
+The whole office runs, as processes over HTTP. The trouble comes from a proxy in front of its database, from bad
+deployments, and from stopped processes.
 """
 
 import re
