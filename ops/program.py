@@ -7,6 +7,7 @@
 """
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -140,6 +141,10 @@ def _where() -> _Parser:
 
 
 def _id(text: str) -> str:
+    try:
+        text = os.fsencode(text).decode()  # UTF-8, whatever the locale
+    except UnicodeError:
+        raise argparse.ArgumentTypeError("an id is text in UTF-8") from None
     if not 1 <= len(text) <= ID_LENGTH_MAX:
         raise argparse.ArgumentTypeError(f"an id has 1 to {ID_LENGTH_MAX} characters")
     return text

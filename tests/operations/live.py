@@ -1,8 +1,8 @@
-"""The functions of an office that is drilled: the project's own, each invocation noted in the log of its process.
+"""The functions of a drilled office: the project's own, with a log line for each invocation.
 
-Between two tries of a request no time is slept; it counts as if it had been, so that a function which tries until its
-time is up is done in moments. A file in the folder DRILL_FOLDER with the name of a function is a bad deployment of it;
-with the name SLOW_BUS or REFUSING_BUS, an event bus that is slow, or takes nothing.
+Pauses between retries are not slept but counted, so a function that retries until its time is up takes a moment. A file
+in the folder DRILL_FOLDER with the name of a function is a bad deployment of it; files named SLOW_BUS and REFUSING_BUS
+make the event bus slow or unavailable.
 """
 
 import os
@@ -32,23 +32,23 @@ from shared.store import dynamodb
 from tests.operations.troubles import REFUSING_BUS, SLOW_BUS
 
 FOLDER = Path(os.environ["DRILL_FOLDER"])
-SLOW_S = 1.9  # below the time-out of its client
+SLOW_S = 1.9  # below its client's time-out
 
 Handler = Callable[[Any, Any], Any]
 
 
 class Clock:
-    """The clock of shared/store/dynamodb.py, which skips what would be slept."""
+    """A clock for shared/store/dynamodb.py that skips sleeps."""
 
     def __init__(self) -> None:
         self._skipped_s = 0.0
 
     def monotonic(self) -> float:
-        """Return the time that has passed, or would have."""
+        """Return the time, including what was skipped."""
         return time.monotonic() + self._skipped_s
 
     def sleep(self, seconds: float) -> None:
-        """Skip so much time."""
+        """Skip this time."""
         self._skipped_s += seconds
 
 
@@ -57,10 +57,10 @@ vars(dynamodb)["time"] = vars(bus)["time"] = vars(announcing)["time"] = clock
 
 
 class TroubledBus:
-    """The client of the bus, in trouble while it is told to be."""
+    """A client of the event bus whose troubles can be switched on."""
 
     def call(self, operation: str, request: Mapping[str, Any]) -> Any:
-        """Put entries, or refuse them, or put them after nearly as long as the client waits."""
+        """Put entries, refuse them, or put them just before the client's time-out."""
         if (FOLDER / REFUSING_BUS).exists():
             entries = request["Entries"]
             return {"FailedEntryCount": len(entries), "Entries": [{"ErrorCode": "InternalFailure"} for _ in entries]}

@@ -87,5 +87,5 @@ def test_a_users_history_shows_that_the_event_was_cancelled(cancelled: Event, lo
     """It explains why a user who did not cancel has no ticket."""
     cancelled.follows()
     lines = local("history", cancelled.event_id, "user-7").lines
-    assert lines[1] == f"         cancelled at {cancelled.status().json['cancelledAt']}"
-    assert "status   CANCELLED" in lines
+    assert lines[1] == f"           cancelled at {cancelled.status().json['cancelledAt']}"
+    assert "status     CANCELLED" in lines
