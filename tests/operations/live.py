@@ -8,24 +8,10 @@ make the event bus slow or unavailable.
 import os
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import functions.announce.app
-import functions.book.app
-import functions.bookings.app
-import functions.cancel.app
-import functions.cancel_event.app
-import functions.change.app
-import functions.describe.app
-import functions.event_bookings.app
-import functions.events.app
-import functions.follow.app
-import functions.initialize.app
-import functions.promote.app
-import functions.status.app
-import functions.sweep.app
-import functions.waiting_list.app
 from functions.announce import announcing, bus
 from local import runtime
 from shared.store import dynamodb
@@ -89,18 +75,9 @@ def _noted(function: str, handler: Handler) -> Handler:
     return invoke
 
 
-cancel_event = _noted("CancelEventFunction", functions.cancel_event.app.handler)
-follow = _noted("FollowFunction", functions.follow.app.handler)
-initialize = _noted("InitializeFunction", functions.initialize.app.handler)
-book = _noted("BookFunction", functions.book.app.handler)
-cancel = _noted("CancelFunction", functions.cancel.app.handler)
-change = _noted("ChangeFunction", functions.change.app.handler)
-status = _noted("StatusFunction", functions.status.app.handler)
-bookings = _noted("BookingsFunction", functions.bookings.app.handler)
-events = _noted("EventsFunction", functions.events.app.handler)
-event_bookings = _noted("EventBookingsFunction", functions.event_bookings.app.handler)
-waiting_list = _noted("WaitingListFunction", functions.waiting_list.app.handler)
-announce = _noted("AnnounceFunction", functions.announce.app.handler)
-describe = _noted("DescribeFunction", functions.describe.app.handler)
-promote = _noted("PromoteFunction", functions.promote.app.handler)
-sweep = _noted("SweepFunction", functions.sweep.app.handler)
+def __getattr__(folder: str) -> Handler:
+    """Return the handler of functions/<folder>, which the stage's template names as an attribute of this module."""
+    if folder.startswith("_"):
+        raise AttributeError(folder)
+    function = "".join(word.capitalize() for word in folder.split("_")) + "Function"
+    return _noted(function, import_module(f"functions.{folder}.app").handler)

@@ -14,15 +14,11 @@ from threading import Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
-from local.template import load
-
 ENGINE_S_MAX = 10.0
 _TABLES = "DynamoDB_20120810."  # prefix of the operation; the streams have another
 
 Body = dict[str, Any]
 Refusal = tuple[int, Body]  # status and body of DynamoDB's response
-_Item = tuple[str, str]  # table and key
-KEYS = {one.name: [key["AttributeName"] for key in one.arguments["KeySchema"]] for one in load().tables}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +39,7 @@ class Proxy:
     endpoint: str
     refuse: Callable[[str, Body], Refusal | None] = lambda _operation, _request: None
     delay_s: float = 0.0  # of every response about tables
-    holds_s: float = 0.0  # how long a transaction takes; others on its items conflict meanwhile. 0: no conflicts
-    conflicts: int = 0  # items that were refused because of them
     records_older_s: float = 0.0  # added to the age of stream records
-    _in_hand: set[_Item] = field(default_factory=set)
     _exchanges: list[Exchange] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
@@ -71,7 +64,7 @@ class Proxy:
 
     def heal(self) -> None:
         """Stop causing trouble."""
-        self.refuse, self.delay_s, self.holds_s, self.records_older_s = Proxy.refuse, 0.0, 0.0, 0.0
+        self.refuse, self.delay_s, self.records_older_s = Proxy.refuse, 0.0, 0.0
 
     def meet(self, target: str, headers: dict[str, str], body: bytes, connection: HTTPConnection) -> tuple[int, bytes]:
         """Answer a request, or let the engine answer it."""
@@ -79,13 +72,12 @@ class Proxy:
         is_table = target.startswith(_TABLES) and operation not in {"DescribeTable", "CreateTable"}
         request = json.loads(body)
         refusal = self.refuse(operation, request) if is_table else None
-        with self._held(operation, request) as conflict:
-            if refusal := refusal or conflict:
-                status, text = refusal[0], json.dumps(refusal[1]).encode()
-            else:
-                connection.request("POST", "/", body, headers)
-                response = connection.getresponse()
-                status, text = response.status, response.read()
+        if refusal:
+            status, text = refusal[0], json.dumps(refusal[1]).encode()
+        else:
+            connection.request("POST", "/", body, headers)
+            response = connection.getresponse()
+            status, text = response.status, response.read()
         if is_table and self.delay_s:
             time.sleep(self.delay_s)
         answer = json.loads(text)
@@ -96,26 +88,6 @@ class Proxy:
         with self._lock:
             self._exchanges.append(Exchange(operation, request, status, answer, time.time()))
         return status, text
-
-    @contextmanager
-    def _held(self, operation: str, request: Body) -> Iterator[Refusal | None]:
-        """Hold a transaction's items for `holds_s`, or yield its conflict with another transaction."""
-        holds_s = self.holds_s
-        if operation != "TransactWriteItems" or not holds_s:
-            yield None
-            return
-        wanted = set(_items(request))
-        with self._lock:
-            conflict = _conflict(request, self._in_hand)
-            if conflict:
-                self.conflicts += len(wanted & self._in_hand)
-            else:
-                self._in_hand |= wanted
-        yield conflict
-        if not conflict:
-            time.sleep(holds_s)
-            with self._lock:
-                self._in_hand -= wanted
 
 
 @contextmanager
@@ -167,7 +139,7 @@ def throttling(_operation: str, _request: Body) -> Refusal:
 
 def index_throttling(operation: str, request: Body) -> Refusal | None:
     """Refuse bookings as the index by user does over its limits."""
-    if operation != "TransactWriteItems" or "BookingsTable" not in {table for table, _ in _items(request)}:
+    if operation != "TransactWriteItems" or "BookingsTable" not in json.dumps(request):
         return None
     status, answer = throttling(operation, request)
     index = "arn:aws:dynamodb:us-east-1:000000000000:table/BookingsTable/index/byUser"
@@ -180,23 +152,13 @@ def fault(_operation: str, _request: Body) -> Refusal:
     return _refusal(500, "InternalServerError")
 
 
-def _conflict(request: Body, taken: set[_Item]) -> Refusal | None:
-    """Refuse a transaction if another one holds one of its items."""
-    codes = ["TransactionConflict" if item in taken else "None" for item in _items(request)]
-    if "TransactionConflict" not in codes:
+def conflict(operation: str, request: Body) -> Refusal | None:
+    """Refuse anna's transactions as DynamoDB does if others hold all of their items."""
+    if operation != "TransactWriteItems" or '"anna"' not in json.dumps(request):
         return None
+    reasons = [{"Code": "TransactionConflict", "Message": "as the drill wants it"} for _ in request["TransactItems"]]
     status, answer = _refusal(400, "TransactionCanceledException")
-    return status, answer | {"CancellationReasons": [{"Code": code, "Message": code} for code in codes]}
-
-
-def _items(request: Body) -> list[_Item]:
-    """Return table and key of each item of a transaction."""
-    found = []
-    for one in request["TransactItems"]:
-        [action] = one.values()
-        table, values = action["TableName"], action.get("Key") or action["Item"]
-        found.append((table, json.dumps([values[name] for name in KEYS[table]])))
-    return found
+    return status, answer | {"CancellationReasons": reasons}
 
 
 def denied(_operation: str, _request: Body) -> Refusal:
