@@ -63,7 +63,7 @@ class Alarm:
     def is_breaching(self, period: Sequence[Datum]) -> bool:
         """Say whether what was measured in a period counts towards the alarm."""
         value = self.value(period)
-        return self._missing_is_breaching if value is None else self._compare(value, self._threshold)
+        return self._missing_is_breaching if value is None else bool(self._compare(value, self._threshold))
 
     def value(self, period: Sequence[Datum]) -> float | None:
         """Return what is compared with the threshold; None if there is no data."""
@@ -72,7 +72,7 @@ class Alarm:
         if "MetricStat" in watched:
             return _measured(watched, period)
         present = [value for value in known.values() if value is not None]
-        functions = {"METRICS": lambda: present, "FILL": _filled, "SUM": sum, "MAX": max}
+        functions: dict[str, Any] = {"METRICS": lambda: present, "FILL": _filled, "SUM": sum, "MAX": max}
         try:
             return float(eval(watched["Expression"], {"__builtins__": {}}, functions | known))  # noqa: S307 - template.yaml is ours
         except (TypeError, ValueError, ZeroDivisionError):  # of a value that is missing, of no values, by 0

@@ -1,5 +1,7 @@
 """Names and ids that the terminal cannot show do not stop a command."""
 
+from typing import Any
+
 import pytest
 
 from harness.office import Office
@@ -7,7 +9,7 @@ from tests.ops.commands import Commands
 from tests.ops.commands import ops as program
 
 NAMES = ("Bühne", "🎟", "Кино", "日本語", "a\u0301")
-ENCODINGS = (
+ENCODINGS: tuple[dict[str, Any], ...] = (
     {"PYTHONIOENCODING": "ascii"},
     {"PYTHONIOENCODING": "latin-1"},
     {"PYTHONIOENCODING": "utf-8"},
@@ -16,7 +18,7 @@ ENCODINGS = (
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=str)
-def test_names_are_shown_as_far_as_the_terminal_can(office: Office, local: Commands, encoding: dict[str, str]) -> None:
+def test_names_are_shown_as_far_as_the_terminal_can(office: Office, local: Commands, encoding: dict[str, Any]) -> None:
     """Each character is shown or escaped. A traceback would end with exit code 1, which means a broken promise."""
     event = office.opens(name=" ".join(NAMES), tickets=1)
     user = "Zoë 🎟"

@@ -94,7 +94,7 @@ def test_ids_are_exported_as_they_are_or_neutralised_for_excel(
     event = office.opens(tickets=1)
     joined = [user for user in (*HARMLESS, *FORMULAS) if event.books(user) in {201, 202}]  # the API may refuse a tab
     assert {"=1+1", "-1", *HARMLESS} <= set(joined)
-    encoding = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
+    encoding: dict[str, Any] = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
     done = program("export", event.event_id, *local.where, *(["--for-excel"] if for_excel else []), **encoding)
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("\ufeff") is for_excel
