@@ -27,6 +27,7 @@ def _told(printed: Printed, port: int, folder: Path) -> str:
     """Return what a session shows, without what differs from run to run."""
     text = pages.masked("".join(shown for _, shown in printed)).replace(str(folder), str(FOLDER))
     text = text.replace(f"--port {port} ", "").replace(f":{port}", f":{PORT}")
+    text = re.sub(r"listens at http://127\.0\.0\.1:\d+", "listens at URL", text)
     return re.sub(r"\(\d+ workers\)", "(N workers)", text)
 
 

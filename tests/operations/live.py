@@ -12,9 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from functions.announce import announcing, bus
+import shared.runtime
+from functions.announce import bus
 from local import runtime
-from shared.store import dynamodb
 from tests.operations.troubles import REFUSING_BUS, SLOW_BUS
 
 FOLDER = Path(os.environ["DRILL_FOLDER"])
@@ -23,23 +23,21 @@ SLOW_S = 1.9  # below its client's time-out
 Handler = Callable[[Any, Any], Any]
 
 
-class Clock:
-    """A clock for shared/store/dynamodb.py that skips sleeps."""
+class SkippingSleeps(shared.runtime.Runtime):
+    """A process whose clock goes forward instead of waiting."""
 
-    def __init__(self) -> None:
-        self._skipped_s = 0.0
+    skipped_s = 0.0
 
-    def monotonic(self) -> float:
+    def monotonic_s(self) -> float:
         """Return the time, including what was skipped."""
-        return time.monotonic() + self._skipped_s
+        return time.monotonic() + self.skipped_s
 
     def sleep(self, seconds: float) -> None:
         """Skip this time."""
-        self._skipped_s += seconds
+        self.skipped_s += seconds
 
 
-clock = Clock()
-vars(dynamodb)["time"] = vars(bus)["time"] = vars(announcing)["time"] = clock
+clock = shared.runtime.current = SkippingSleeps()
 
 
 class TroubledBus:
@@ -61,7 +59,7 @@ vars(bus)["_client"] = TroubledBus
 
 def _noted(function: str, handler: Handler) -> Handler:
     def invoke(event: Any, context: Any) -> Any:
-        asked_s, begun_s, is_error = time.monotonic(), clock.monotonic(), True
+        asked_s, begun_s, is_error = time.monotonic(), clock.monotonic_s(), True
         try:
             if (FOLDER / function).exists():
                 raise ModuleNotFoundError("the layer was built without its libraries")
@@ -69,7 +67,7 @@ def _noted(function: str, handler: Handler) -> Handler:
             is_error = False
             return answer
         finally:
-            duration_ms = 1000 * (clock.monotonic() - begun_s)
+            duration_ms = 1000 * (clock.monotonic_s() - begun_s)
             runtime.log("invoked", invoked=function, is_error=is_error, asked_s=asked_s, duration_ms=duration_ms)
 
     return invoke

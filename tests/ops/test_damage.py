@@ -14,6 +14,7 @@ import ops.settling
 from harness.office import Event, Office
 from local import template
 from ops.program import UNEXPECTED
+from shared import runtime
 from shared.booking import catalog
 from shared.model import LANES_MAX, STRIPES_MAX, Stuck
 from shared.store import items
@@ -82,7 +83,7 @@ def damage(event: Event, kind: str, attribute: str, value: Any) -> None:
     item = event.database.get_item(TableName=table, Key=key)["Item"]
     item.pop(attribute, None)
     event.database.put_item(TableName=table, Item=item if value is REMOVED else item | {attribute: value})
-    vars(catalog)["_known"].clear()
+    runtime.current.memory.clear()
 
 
 def run(command: str, event: Event, commands: Callable[..., Any]) -> Any:
@@ -108,7 +109,7 @@ def test_no_value_of_any_attribute_causes_a_traceback(
                 )
             except ClientError:
                 continue  # DynamoDB itself refuses this type, in the key of an index
-            vars(catalog)["_known"].clear()
+            runtime.current.memory.clear()
             for command in READING:
                 done = run(command, small, local)
                 assert UNEXPECTED not in done.err, (command, attribute, value, done.err)
