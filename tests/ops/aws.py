@@ -16,6 +16,7 @@ from local.template import load
 
 STACK = "tickets"
 BUCKET = "failed-records-of-the-stack"
+BUS = "announcements-of-the-stack"
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def stack(tables: Mapping[str, str] | None = None) -> Iterator[Any]:
     with mock_aws(config={"core": {"passthrough": {"urls": [engine], "services": ["dynamodb"]}}}):
         names = {table.name: table.name for table in load().tables} | dict(tables or {})
         outputs = {name: {"Value": value} for name, value in names.items()}
-        others = {"FailedRecordsBucket": {"Value": BUCKET}, "EventBus": {"Value": STACK}}
+        others = {"FailedRecordsBucket": {"Value": BUCKET}, "EventBus": {"Value": BUS}}
         bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": BUCKET}}
         document = {"Resources": {"Bucket": bucket}, "Outputs": outputs | others}
         make: Any = boto3.client

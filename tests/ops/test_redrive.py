@@ -17,7 +17,7 @@ from local.bus import BUS_VARIABLE
 from shared.booking.settle import settle
 from shared.model import TryAgain
 from tests.local.test_announcements import everything
-from tests.ops.aws import BUCKET, STACK, stack
+from tests.ops.aws import BUCKET, BUS, STACK, stack
 from tests.ops.commands import Commands, read_only
 
 KEPT = 1
@@ -147,7 +147,7 @@ def test_a_stack_announces_on_its_own_bus(capsys: pytest.CaptureFixture[str], mo
         s3.put_object(Bucket=BUCKET, Key="a.json", Body=told("anna").encode())
         assert Commands(("--stack", STACK), capsys)("redrive").code == 0
         assert "Contents" not in s3.list_objects_v2(Bucket=BUCKET)
-    assert asked == [(STACK, "https://events.us-east-1.amazonaws.com", 1)]
+    assert asked == [(BUS, "https://events.us-east-1.amazonaws.com", 1)]
 
 
 def test_a_refused_or_unreadable_announcement_is_kept(

@@ -14,12 +14,12 @@ from local import bus
 from local.template import TEMPLATE
 from shared import runtime
 from tests.docs import pages
-from tests.ops.aws import BUCKET, STACK, stack
+from tests.ops.aws import BUCKET, BUS, STACK, stack
 from tests.ops.commands import Commands
 from tests.ops.test_redrive import document, record, told
 
 PAGE = "docs/operations-tools.md"
-NAMES = {STACK: "the stack", BUCKET: "FailedRecordsBucket", f"{BUCKET}/*": "FailedRecordsBucket/*"}
+NAMES = {STACK: "the stack", BUS: "EventBus", BUCKET: "FailedRecordsBucket", f"{BUCKET}/*": "FailedRecordsBucket/*"}
 
 # By row of the page: the commands to run, and what they print if they did all they can. On the event STRANDED a ticket
 # is free while users wait; OFF is cancelled and not emptied.
