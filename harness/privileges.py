@@ -70,5 +70,5 @@ def of_boto3(service: str, operation: str, params: Mapping[str, Any]) -> Privile
         case "cloudformation", "DescribeStacks":
             return f"{service}:{operation}", params["StackName"]
         case "codedeploy", _:  # a deployment's group is known by its id only
-            return f"{service}:{operation}", "deploymentgroup:${AWS::StackName}-*/*"
+            return f"{service}:{operation}", "deploymentgroup:${AWS::StackName}-ServerlessDeploymentApplication-*/*"
     return f"{service}:{operation}", "?"
