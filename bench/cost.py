@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from bench import around, filling, one_counter, record
+from bench import around, filling, record
+from bench.one_counter import OneCounter
 from functions.bookings import app as bookings
 from functions.event_bookings import app as event_bookings
 from functions.events import app as events_listed
@@ -91,7 +92,7 @@ def measure(client: Any) -> dict[str, Any]:
         _status(office, office_bill)
         _lists(client, office, office_bill)
         _audits(client, office, office_bill)
-    _one_counter(client, counter_bill)
+    _one_counter(counter_bill)
     return {"command": "python -m bench.cost", "office": office_bill.rows, "oneCounter": counter_bill.rows}
 
 
@@ -238,22 +239,22 @@ def _audits(client: Any, office: Office, bill: Bill) -> None:
             office.events[-1].promotes()
 
 
-def _one_counter(client: Any, bill: Bill) -> None:
-    one_counter.create_tables(client)
-    event = one_counter.OneCounter(client, tickets=1)
+def _one_counter(bill: Bill) -> None:
+    event, deadline = OneCounter("the-event"), Deadline.after(60)
+    event.open(1, deadline)
     with bill.item("book, on sale"):
-        assert event.book("anna") == "CONFIRMED"
+        assert event.book("anna", deadline) == "CONFIRMED"
     with bill.item("book, sold out: join the queue"):
-        assert event.book("ben") == "WAITING"
-    event.book("cleo")
+        assert event.book("ben", deadline) == "WAITING"
+    event.book("cleo", deadline)
     with bill.item("cancel, waiting"):
-        event.cancel("cleo")
+        event.cancel("cleo", deadline)
     with bill.item("cancel, sold out"):
-        event.cancel("anna")
+        event.cancel("anna", deadline)
     with bill.item("promoter, one who waits gets the ticket", http=False):
-        event.promote()
+        event.promote(deadline)
     with bill.item("status"):
-        assert event.status() == 0
+        assert event.status(deadline) == 0
 
 
 _OK, _CREATED, _ACCEPTED = 200, 201, 202

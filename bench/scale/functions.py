@@ -52,10 +52,9 @@ class Account:
 class Function:
     """One Lambda function."""
 
-    def __init__(self, clock: Clock, chance: Random, account: Account, reserved: int | None = None) -> None:
-        """Begin with no environment; with a reserved concurrency it never has more than that at work."""
-        self._clock, self._chance, self._account, self._reserved = clock, chance, account, reserved
-        self._at_work = 0
+    def __init__(self, clock: Clock, chance: Random, account: Account) -> None:
+        """Begin with no environment."""
+        self._clock, self._chance, self._account = clock, chance, account
         self._idle: list[Environment] = []
         self._growth = Bucket(ENVIRONMENTS_S, ENVIRONMENTS_BURST / ENVIRONMENTS_S)
         self.cold_starts = 0
@@ -66,7 +65,7 @@ class Function:
 
     def invoke(self, work: Callable[[], T]) -> T:
         """Do the work in an environment. Raises ThrottledError, and what the work raises."""
-        if self._account.at_work >= self._account.quota or self._at_work == self._reserved:
+        if self._account.at_work >= self._account.quota:
             raise ThrottledError
         is_cold = not self._idle
         if is_cold:
@@ -74,7 +73,6 @@ class Function:
                 raise ThrottledError
             self._growth.take(1)
         environment = Environment() if is_cold else self._idle.pop()
-        self._at_work += 1
         self._account.at_work += 1
         self._account.at_work_max = max(self._account.at_work, self._account.at_work_max)
         self._account.environments[getcurrent()] = environment
@@ -86,6 +84,5 @@ class Function:
             return work()
         finally:
             del self._account.environments[getcurrent()]
-            self._at_work -= 1
             self._account.at_work -= 1
             self._idle.append(environment)

@@ -2,16 +2,16 @@
 
 Partitions, and items, since an item is on one partition:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
-New tables, and how they grow:
+New tables:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
 https://repost.aws/knowledge-center/on-demand-table-throttling-dynamodb
 Warm throughput:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput.html
 Bursts: up to 300 s of what was not used may be kept, "these details might change", and DynamoDB may use it up itself;
-so a burst may let more through for a while and must not be relied on. Here a bucket holds BURST_S of its rate unless a
-run asks for more.
+so a burst may let more through for a while and must not be relied on. Here a bucket holds BURST_S of its rate.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/burst-adaptive-capacity.html
-Hot partitions are split ("split for heat"), in minutes; how many is not published:
+Not simulated, because no run lasts that long: hot partitions are split within minutes, and an on-demand table takes
+twice its peak half an hour later:
 https://aws.amazon.com/blogs/database/part-3-scaling-dynamodb-how-partitions-hot-keys-and-split-for-heat-impact-performance/
 Transactions prepare and then commit each item, which costs one unit more; what meets one between the two is refused:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling
@@ -28,14 +28,10 @@ from typing import Final
 PARTITION_WRITES_S: Final = 1_000  # write units per second
 PARTITION_READS_S: Final = 3_000  # read units per second
 BURST_S: Final = 0.1  # of a partition's rate, saved while it is idle
-BURST_MAX_S: Final = 300.0  # what DynamoDB may keep
-SPLIT_AFTER_S: Final = 300.0  # of throttling, until a hot partition is two
-HEAT_FORGOTTEN_AFTER_S: Final = 60.0  # without throttling
 
 NEW_TABLE_WRITES_S: Final = 4_000
 NEW_TABLE_READS_S: Final = 12_000
 TABLE_QUOTA_S: Final = 40_000  # units of either kind, for one table; a quota that AWS raises on request
-DOUBLING_S: Final = 1_800.0  # an on-demand table takes twice the peak of the half hours before this one
 
 WRITE_UNIT_BYTES: Final = 1_024
 READ_UNIT_BYTES: Final = 4_096

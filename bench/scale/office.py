@@ -14,11 +14,11 @@ from unittest.mock import patch
 
 from bench.scale.capacity import Throughput
 from bench.scale.clock import Clock
-from bench.scale.database import Database, Latency
+from bench.scale.database import STREAMED, Database, Latency
 from bench.scale.functions import Account, Function, ThrottledError
-from bench.scale.store import KEYS, STREAMED
 from bench.scale.stream import Stream
 from harness import promises
+from proof.requests import KEYS
 from shared import telemetry
 from shared.booking import (
     attempt,
@@ -71,26 +71,20 @@ class Office:
         *,
         throughput: Mapping[str, Throughput] | None = None,
         latency: Latency | None = None,
-        concurrency: int | None = None,
-        promoters: int | None = None,
     ) -> None:
-        """Begin with empty tables; those whose throughput is not given are as new.
-
-        `concurrency` is the account's quota; `promoters` the concurrency reserved for the promoter.
-        """
+        """Begin with empty tables; those whose throughput is not given are as new."""
         self.clock = Clock()
         self.chance = Random(seed)
-        self.account = Account(concurrency) if concurrency else Account()
+        self.account = Account()
         self.throughput = {table: Throughput() for table in KEYS} | dict(throughput or {})
         self.database = Database(self.clock, self.chance, self.throughput, latency or Latency())
         self.functions = {
-            name: Function(self.clock, self.chance, self.account, reserved)
-            for name, reserved in (("book", None), ("cancel", None), ("status", None), ("promote", promoters))
+            name: Function(self.clock, self.chance, self.account) for name in ("book", "cancel", "promote")
         }
         self.stream = Stream(
             self.clock, self.chance, self.throughput[STREAMED], self.functions["promote"], _settle_batch
         )
-        self.database.on_change = self._changed
+        self.database.on_change = self.stream.change
         self.outcomes: Counter[str] = Counter()  # what the office told its operators
         self.answers: list[Answer] = []
 
@@ -190,7 +184,7 @@ class Office:
     def snapshot(self, event: Event) -> promises.Snapshot:
         """Return what the tables hold of an event."""
         found = {
-            table: [item for item in map(_plain, self.database.store.all_of(table)) if _is_of(event, item)]
+            table: [item for item in map(_plain, self.database.store.of(table)) if _is_of(event, item)]
             for table in KEYS
         }
         [event_item] = found[items.EVENTS]
@@ -228,9 +222,6 @@ class Office:
         if environment is not None:
             for room, name in MEMORIES:
                 vars(room)[name] = environment.memory[name]
-
-    def _changed(self, hashed: int, item: Any, old: Any, new: Any) -> None:
-        self.stream.change(hashed, {name: item[name] for name in KEYS[STREAMED]}, old, new)
 
     def _new_id(self) -> str:
         return f"{self.chance.getrandbits(144):036x}"

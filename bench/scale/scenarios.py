@@ -12,13 +12,13 @@ from itertools import count, takewhile
 from typing import Any
 from unittest.mock import patch
 
-from bench.scale import counter
-from bench.scale.capacity import Throughput, hash_of
+from bench.one_counter import OneCounter
+from bench.scale.capacity import Throughput
 from bench.scale.database import Latency
-from bench.scale.limits import BURST_S, PARTITION_READS_S, PARTITION_WRITES_S, TABLE_QUOTA_S
+from bench.scale.limits import PARTITION_READS_S, PARTITION_WRITES_S, TABLE_QUOTA_S
 from bench.scale.office import THROTTLED, TRY_AGAIN, Answer, Office
-from bench.scale.store import KEYS
 from harness import promises
+from proof.requests import KEYS
 from shared.model import Event
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline
@@ -39,30 +39,17 @@ class World:
     seed: int = 1
     writes_s: int = AMPLE_WRITES_S  # warm throughput of each table; reads are three times that
     latency: Latency = field(default_factory=Latency)
-    burst_s: float = BURST_S
     backoffs_s: Pauses | None = None  # after a conflict, and after anything else; as in shared/ if None
-    concurrency: int | None = None  # the account's quota; Lambda's default if None
-    promoters: int | None = None  # the concurrency reserved for the promoter
     warm: bool = True  # there are environments ready for the load
 
     def office(self) -> Office:
         """Make the office."""
-        throughput = {table: self._throughput() for table in KEYS}
-        return Office(
-            self.seed,
-            throughput=throughput,
-            latency=self.latency,
-            concurrency=self.concurrency,
-            promoters=self.promoters,
-        )
+        return Office(self.seed, throughput={table: self.throughput() for table in KEYS}, latency=self.latency)
 
-    def _throughput(self) -> Throughput:
-        return Throughput(
-            self.writes_s,
-            self.writes_s * PARTITION_READS_S // PARTITION_WRITES_S,
-            burst_s=self.burst_s,
-            quota_s=max(TABLE_QUOTA_S, self.writes_s),
-        )
+    def throughput(self) -> Throughput:
+        """Make what a table takes."""
+        reads_s = self.writes_s * PARTITION_READS_S // PARTITION_WRITES_S
+        return Throughput(self.writes_s, reads_s, quota_s=max(TABLE_QUOTA_S, self.writes_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +82,19 @@ def on_sale(world: World, lanes: int | None, offered_s: float, seconds: float) -
 
 
 def _on_sale_of_one_counter(office: Office, offered_s: float, seconds: float) -> Load:
-    event_id = "the-event"
+    event = OneCounter("the-event")
     with office.unhurried():
-        office.clock.start(lambda: counter.open_event(event_id, PLENTY, Deadline.after(1)))
+        office.clock.start(lambda: event.open(PLENTY, Deadline.after(1)))
 
     def book(user: str) -> None:
-        office.ask("book", user, lambda deadline: counter.book(event_id, user, deadline))
+        office.ask("book", user, lambda deadline: event.book(user, deadline))
 
     office.offer(offered_s, _users(office, RAMP_S + seconds), book, RAMP_S)
     office.clock.run()
-    [item] = office.database.store.all_of(items.LANES)
-    sold = sum(1 for _ in office.database.store.all_of(items.BOOKINGS))
+    [item] = office.database.store.of(items.LANES)
+    sold = sum(1 for _ in office.database.store.of(items.BOOKINGS))
     assert int(item["available"]["N"]) + sold == PLENTY, "oversold"
-    return _load(office, offered_s, counter.CONFIRMED, RAMP_S, RAMP_S + seconds)
+    return _load(office, offered_s, "CONFIRMED", RAMP_S, RAMP_S + seconds)
 
 
 def joins(world: World, lanes: int, offered_s: float, seconds: float, waiting: int = 1_100) -> Load:
@@ -145,10 +132,10 @@ def sold_out_turn(world: World, lanes: int, tickets: int, offered_s: float, seco
         sold_at_s: list[float] = []
         streamed = office.database.on_change
 
-        def on_change(hashed: int, key: Any, old: Any, new: Any) -> None:
+        def on_change(key: Any, old: Any, new: Any) -> None:
             if old is None and new["status"]["S"] == "CONFIRMED":
                 sold_at_s.append(office.clock.now_s)
-            streamed(hashed, key, old, new)
+            streamed(key, old, new)
 
         office.database.on_change = on_change
 
@@ -249,9 +236,13 @@ def cost(world: World, lanes: int, events: int, bookings: int) -> Cost:
 
 def lanes_on_the_fullest_partition(lanes: int, writes_s: int, events: int = 1_000) -> tuple[int, int]:
     """Return how many lanes of an event are on one partition at the most: of the median event, and of 1 in 100."""
-    throughput = World(writes_s=writes_s).office().throughput[items.LANES]
+    throughput = World(writes_s=writes_s).throughput()
+
+    def shard_of(lane: str) -> int:
+        return throughput.shard_of((items.LANES, (lane,)))
+
     fullest = sorted(
-        max(Counter(throughput.shard_of(hash_of(items.lane_id(f"event-{n}", lane))) for lane in range(lanes)).values())
+        max(Counter(shard_of(items.lane_id(f"event-{n}", lane)) for lane in range(lanes)).values())
         for n in range(events)
     )
     return fullest[events // 2], fullest[events * 99 // 100]

@@ -16,6 +16,7 @@ from bench.scale.limits import POLL_S
 from local import patterns
 from local.template import load
 from proof.expressions import Item
+from proof.requests import KEYS, Key
 
 Record = dict[str, Any]
 Promoter = Callable[[Sequence[Record]], list[str]]  # returns the sequence numbers of those that failed
@@ -36,14 +37,15 @@ class Stream:
         self._count = 0
         self.batches = 0
 
-    def change(self, hashed: int, key: Item, old: Item | None, new: Item) -> None:
+    def change(self, key: Key, old: Item | None, new: Item) -> None:
         """Take a change of the table; what no filter lets through goes no further."""
         self._count += 1
         images = {"NewImage": new, **({"OldImage": old} if old else {})}
-        record = {"dynamodb": {"Keys": key, **images, "SequenceNumber": str(self._count)}}
+        keys = {name: new[name] for name in KEYS[key[0]]}
+        record = {"dynamodb": {"Keys": keys, **images, "SequenceNumber": str(self._count)}}
         if not patterns.matches(self._filters, record):
             return
-        shard = self._throughput.shard_of(hashed)
+        shard = self._throughput.shard_of(key)
         if shard in self._shards:
             self._shards[shard].append(record)
             return

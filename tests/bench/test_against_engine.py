@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.scale.office import Office
-from bench.scale.store import KEYS
+from proof.requests import KEYS
 from shared.booking.background import sweep
 from shared.model import Event
 from shared.store import dynamodb, items
@@ -55,9 +55,7 @@ def history(seed: int) -> tuple[list[Noted], Event, dict[str, list[Any]]]:
         office.clock.start(lambda: _sweep(office))
         office.clock.run()
         office.check(event)
-        left = {
-            table: sorted(office.database.store.all_of(table), key=lambda item: _key(table, item)) for table in KEYS
-        }
+        left = {table: sorted(office.database.store.of(table), key=lambda item: _key(table, item)) for table in KEYS}
         return [one for one in office.database.log if _counts(one)], event, left
 
 
@@ -131,7 +129,7 @@ def test_a_user_who_cannot_be_served_is_told_so() -> None:
     with Office(seed=1).at_work() as office:
         event = office.open_event(TICKETS, LANES)
         for partition in office.throughput[items.LANES].partitions:
-            partition.writes.take(10**9)
+            partition["writes"].take(10**9)
         office.clock.start(lambda: office.book(event, "anna"))
         office.clock.run()
         [answer] = office.answers

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bench.scale.capacity import Throughput, hash_of
+from bench.scale.capacity import Throughput
 from bench.scale.clock import Clock
 from bench.scale.database import Database, Latency
-from bench.scale.store import KEYS
+from proof.requests import KEYS
 from shared.store import items
 from shared.store.aws_client import RequestFailed
 
@@ -72,7 +72,7 @@ def test_two_transactions_on_one_item_at_once_are_one() -> None:
     trial.clock.run()
     assert trial.got["first"][1] == {}
     assert trial.refusals("second") == ["None", "TransactionConflict"]
-    assert [item["changes"]["N"] for item in trial.database.store.all_of(items.LANES)] == ["1"]
+    assert [item["changes"]["N"] for item in trial.database.store.of(items.LANES)] == ["1"]
 
 
 def test_transactions_one_after_the_other_both_happen() -> None:
@@ -81,7 +81,7 @@ def test_transactions_one_after_the_other_both_happen() -> None:
     trial.send("first", "TransactWriteItems", transaction(LANE))
     trial.send("second", "TransactWriteItems", transaction(LANE), at_s=1)
     trial.clock.run()
-    assert [item["changes"]["N"] for item in trial.database.store.all_of(items.LANES)] == ["2"]
+    assert [item["changes"]["N"] for item in trial.database.store.of(items.LANES)] == ["2"]
 
 
 def test_without_conflicts_one_of_two_at_once_is_lost() -> None:
@@ -90,7 +90,7 @@ def test_without_conflicts_one_of_two_at_once_is_lost() -> None:
     trial.send("first", "TransactWriteItems", transaction(LANE))
     trial.send("second", "TransactWriteItems", transaction(LANE), at_s=0.003)
     trial.clock.run()
-    assert [item["changes"]["N"] for item in trial.database.store.all_of(items.LANES)] == ["1"]
+    assert [item["changes"]["N"] for item in trial.database.store.of(items.LANES)] == ["1"]
 
 
 def test_an_update_that_meets_a_transaction_is_refused() -> None:
@@ -204,18 +204,18 @@ def test_what_is_beyond_the_limit_is_throttled(operation: str, request_: dict[st
     trial.send("let in", operation, request_)
     trial.clock.run()
     assert not isinstance(trial.got["let in"][1], RequestFailed)
-    before = list(trial.database.store.all_of(items.LANES))
+    before = list(trial.database.store.of(items.LANES))
     for table in trial.tables.values():
         for partition in table.partitions:
-            partition.writes.take(5_000)
-            partition.reads.take(15_000)
+            partition["writes"].take(5_000)
+            partition["reads"].take(15_000)
     trial.send("throttled", operation, request_)
     trial.clock.run()
     error = trial.got["throttled"][1]
     assert isinstance(error, RequestFailed)
     assert (error.status, error.code) == (400, code)
     assert [reason["Code"] for reason in error.reasons] in ([], ["ThrottlingError"])
-    assert list(trial.database.store.all_of(items.LANES)) == before
+    assert list(trial.database.store.of(items.LANES)) == before
 
 
 def test_a_batch_returns_what_was_throttled_of_it() -> None:
@@ -225,9 +225,9 @@ def test_a_batch_returns_what_was_throttled_of_it() -> None:
     events = trial.tables[items.EVENTS]
     trial.send("put", "TransactWriteItems", {"TransactItems": [{"Put": {"TableName": items.EVENTS, "Item": here}}]})
     trial.clock.run()
-    hot = events.partitions[events.shard_of(hash_of("e"))]
-    assert hot is not events.partitions[events.shard_of(hash_of("a"))]
-    hot.reads.take(15_000)
+    hot = events.partitions[events.shard_of((items.EVENTS, ("e",)))]
+    assert hot is not events.partitions[events.shard_of((items.EVENTS, ("a",)))]
+    hot["reads"].take(15_000)
     wanted = {"Keys": [here, there], "ConsistentRead": True}
     trial.send("batch", "BatchGetItem", {"RequestItems": {items.EVENTS: wanted}})
     trial.clock.run()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.scale.capacity import Throughput, hash_of
+from bench.scale.capacity import Throughput
 from bench.scale.clock import Clock
 from bench.scale.functions import Account, Function, ThrottledError
 from bench.scale.office import MEMORIES, ROOMS, Office
@@ -14,8 +14,6 @@ from bench.scale.stream import Stream
 from shared.booking import catalog
 from shared.model import Event
 from shared.store import dynamodb, items
-
-LANE = {"laneId": items.text("e#0"), "userId": items.text("anna")}
 
 
 def crowd(function: Function, clock: Clock, rate_s: int, seconds: float, work_s: float) -> int:
@@ -51,13 +49,6 @@ def test_an_account_has_so_many_at_work_at_once() -> None:
     clock.start(lambda: other.invoke(lambda: clock.sleep(100)))
     assert crowd(function, clock, rate_s=100, seconds=4, work_s=60) == 49
     assert (account.at_work, account.at_work_max) == (0, 50)
-
-
-def test_a_function_has_no_more_at_work_than_is_reserved_for_it() -> None:
-    """And that many it has, whatever the others do."""
-    clock = Clock()
-    function = Function(clock, Random(1), Account(), reserved=3)
-    assert crowd(function, clock, rate_s=100, seconds=1, work_s=60) == 3
 
 
 def test_an_environment_serves_one_request_at_a_time_and_starts_cold_once() -> None:
@@ -149,7 +140,7 @@ class Reader:
         """Have a booking change its status, from `old` to `new`."""
         key = {"laneId": items.text(lane), "userId": items.text(user)}
         old, new = ({**key, "status": items.text(statuses[when])} for when in ("old", "new"))
-        self._stream.change(hash_of(lane), key, old, new)
+        self._stream.change((items.BOOKINGS, (lane, user)), old, new)
 
     def _promote(self, records: Any) -> list[str]:
         self.batches.append((self.clock.now_s, [one["dynamodb"]["Keys"]["userId"]["S"] for one in records]))
@@ -162,7 +153,7 @@ class Reader:
 def test_a_shard_has_one_batch_at_a_time_of_what_the_filters_let_through() -> None:
     """Another partition's shard does not wait for it."""
     reader = Reader(work_s=3)
-    lanes = ("e#0", next(f"e#{n}" for n in range(100) if Throughput().shard_of(hash_of(f"e#{n}")) != _shard("e#0")))
+    lanes = ("e#0", next(f"e#{n}" for n in range(100) if _shard(f"e#{n}") != _shard("e#0")))
     for n in range(250):
         reader.change(f"user-{n}", old="CONFIRMED", new="CANCELLED")
     reader.change("nobody", old="WAITING", new="CONFIRMED")
@@ -177,7 +168,7 @@ def test_a_shard_has_one_batch_at_a_time_of_what_the_filters_let_through() -> No
 
 
 def _shard(lane: str) -> int:
-    return Throughput().shard_of(hash_of(lane))
+    return Throughput().shard_of((items.BOOKINGS, (lane,)))
 
 
 def test_what_failed_comes_again_with_what_came_after_it() -> None:
