@@ -1,4 +1,4 @@
-"""docs/contributing.md: folders, imports, modules, commands and times are those of the code."""
+"""docs/contributing.md: folders, imports, modules and commands are those of the code."""
 
 import re
 import subprocess
@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from harness.running import PROJECT
-from scripts import time_tests
 from tests.docs import pages
 
 PAGE = "docs/contributing.md"
@@ -38,7 +37,7 @@ def test_make_knows_every_target_of_the_pages(page: str) -> None:
 
 def test_the_targets_are_found_in_the_pages() -> None:
     """The control of the test above."""
-    assert set(re.findall(r"`make ([a-z]+)", pages.text(PAGE))) >= {"test", "lint", "times", "proof", "scale"}
+    assert set(re.findall(r"`make ([a-z]+)", pages.text(PAGE))) >= {"test", "lint", "proof", "scale"}
 
 
 def test_each_choice_of_tests_chooses_some() -> None:
@@ -58,10 +57,3 @@ def test_files_that_are_named_are_there() -> None:
     named = set(re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", pages.text(PAGE)))
     assert {"proof/scenarios.py", "shared/edge/contract.py"} <= named
     assert [path for path in named if not (PROJECT / path.replace("NAME", "book")).exists()] == []
-
-
-def test_the_times_are_those_of_the_last_run() -> None:
-    """Every folder of tests has its row; whoever adds one measures it: make times ARGS=tests/NAME."""
-    _, rest = pages.text(PAGE).split(time_tests.MARKS[0])
-    assert rest.split(time_tests.MARKS[1])[0].strip() == time_tests.section().strip()
-    assert [row[0].strip("`") for row in _table("folder", "tests", "time")[:-1]] == time_tests.folders()
