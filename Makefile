@@ -59,10 +59,12 @@ benchmark: .venv/.dev node_modules/.engine ## measure speed in five minutes, and
 	@.venv/bin/python -m bench --rounds 3 --write $(ARGS)
 	.venv/bin/python -m bench.profile
 	.venv/bin/python -m bench.report
+	.venv/bin/python -m bench.charts
 
 scale: .venv/.dev ## simulate on-sales at AWS's limits, for 15 minutes, and write docs/scale.md; ARGS="joins turns" chooses
 	@.venv/bin/python -m bench.scale --write $(ARGS)
 	.venv/bin/python -m bench.report
+	.venv/bin/python -m bench.charts
 
 describe: .venv/.dev ## write the description of the API
 	@.venv/bin/python scripts/describe.py

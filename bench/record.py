@@ -44,9 +44,18 @@ def read(name: str) -> dict[str, Any]:
     return found
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """Return a table in Markdown: the first column to the left, figures to the right."""
-    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+def put_between_marks(page: str, name: str, text: str) -> str:
+    """Return a page with this text between the marks of what a module writes there."""
+    begin, end = (f"<!-- written by {name}: {what} -->\n" for what in ("begin", "end"))
+    before, found, rest = page.partition(begin)
+    _, also_found, after = rest.partition(end)
+    assert found and also_found, f"no marks of {name}"  # noqa: PT018  # two marks
+    return f"{before}{begin}{text}{end}{after}"
+
+
+def table(head: list[str], rows: list[list[str]], *, figures: bool = True) -> str:
+    """Return a table in Markdown. Figures, in all columns but the first, stand to the right."""
+    lines = [head, ["---", *["--:" if figures else "---"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -1,15 +1,16 @@
-"""`python -m bench.report`: write docs/benchmark.md from the figures that the measurements have left.
+"""`python -m bench.report`: write all figures in the documentation from bench/results.
 
-Nothing on that page is written by hand that a run could write; a test holds the page against the figures.
+`make benchmark` and `make scale` call it. Tests compare the pages with the figures.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import coldstart, cost, profile, record, size
+from bench import coldstart, cost, glance, profile, record, size
 from bench.floor import CEILING_PROCESSES
 from bench.goals import FASTEST, OF_THE_FLOOR, P99_MS, TIMES_THE_FASTEST
+from bench.scale import report as scale_report
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = DOCS / "benchmark.md"
@@ -23,12 +24,22 @@ What it does at a size that no machine shows is simulated: [scale.md](scale.md).
 
 
 def main() -> None:
-    """Write the page."""
-    PAGE.write_text(page(), encoding="utf-8")
+    """Write the pages."""
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+
+
+def pages() -> dict[Path, str]:
+    """Return every page that shows figures of bench/, as it should be."""
+    found = {PAGE: page(), scale_report.PAGE: scale_report.page()}
+    for name in glance.PAGES:
+        path = glance.ROOT / name
+        found[path] = glance.with_figures(name, path.read_text(encoding="utf-8"))
+    return found
 
 
 def page() -> str:
-    """Return the page."""
+    """Return docs/benchmark.md."""
     parts = [
         _INTRODUCTION,
         load_section(record.read("load")),

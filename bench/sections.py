@@ -5,7 +5,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -52,7 +52,7 @@ def book(run: Run) -> Iterator[Row]:
         found = run.office.check_drained(event_id, PROMOTED_WITHIN_S)
         assert len(found.confirmed) == measured.statuses[201]
         rows.append(row)
-    yield from _with_floor(run, rows, floor.book, partial(_floors_event, ONE_TICKET_EACH), floor.office_book)
+    yield from _with_floor(run, rows, floor.book, partial(_floors_event, ONE_TICKET_EACH))
 
 
 def join(run: Run) -> Iterator[Row]:
@@ -61,7 +61,7 @@ def join(run: Run) -> Iterator[Row]:
     row, measured = _loaded(run, "join, 64 in flight", 64, partial(_bookings, event_id))
     found = run.office.check_drained(event_id, PROMOTED_WITHIN_S)
     assert len(found.waiting) == measured.statuses[202]
-    yield from _with_floor(run, [row], floor.join, _floors_empty_list, floor.office_book)
+    yield from _with_floor(run, [row], floor.book, _floors_empty_list)
 
 
 def cancel(run: Run) -> Iterator[Row]:
@@ -78,7 +78,7 @@ def cancel(run: Run) -> Iterator[Row]:
     waits_ms = sorted(1000 * _between_s(*pair) for pair in zip(cancelled, promoted, strict=True))
     after_s = _between_s(cancelled[-1], promoted[-1])
     p50, p99 = statistics.median(waits_ms), waits_ms[int(0.99 * len(waits_ms))]
-    yield from _with_floor(run, [row], floor.cancel, partial(_floors_event, STORM_USERS, 2 * STORM_USERS))
+    yield from _with_floor(run, [row], floor.cancel, partial(_floors_event, STORM_USERS, 2 * STORM_USERS), STORM_USERS)
     yield {"section": "n-th cancellation to n-th promotion", "p50_ms": p50, "p99_ms": p99,
            "note": f"all promoted {after_s:.2f} s after the last cancellation"}  # fmt: skip
 
@@ -91,7 +91,7 @@ def status(run: Run) -> Iterator[Row]:
         reads = partial(_forever, load.get(f"/status/{event_id}"))
         row, _ = _loaded(run, f"status of {lanes} lane{'s' * (lanes > 1)}, 64 in flight", 64, reads)
         promises.check(run.office.database(), event_id)
-        yield from _with_floor(run, [row], floor.status, partial(_floors_event, tickets), floor.office_status)
+        yield from _with_floor(run, [row], floor.status, partial(_floors_event, tickets))
 
 
 def mix(run: Run) -> Iterator[Row]:
@@ -137,28 +137,30 @@ def _wait_for_rest(office: RunningOffice) -> None:
 
 
 def _with_floor(
-    run: Run, rows: list[Row], act: floor.Act, opened: Callable[[], str], own: floor.Act | None = None
+    run: Run, rows: list[Row], act: floor.Act, opened: Callable[[], str], holders: int = 0
 ) -> Iterator[Row]:
-    """Yield the rows with their ratio to the floor, the floor, and for what has one the ceiling.
+    """Yield the rows with their ratio to the floor, then the floor, and the ceiling.
 
-    Both have an engine of their own, with its data on disk as the office has: no feeder reads along. Their traces keep
-    the promises, too.
+    `holders` have bookings already, user-0, user-1 and so on; else the users are new. What only holders do has no
+    ceiling: it would run out of them.
     """
-    holders = [f"user-{n}" for n in range(STORM_USERS)] if act is floor.cancel else None
-    users = [holders[n :: run.workers] if holders else floor.new_users(n) for n in range(run.workers)]
-    rate = _alone(run, act, opened, users)
+    section = rows[-1]["section"]
+    names = [f"user-{n}" for n in range(holders)]
+    users = [names[n :: run.workers] if names else floor.new_users(n) for n in range(run.workers)]
+    rate = _alone(opened, lambda event_id: floor.floor(act, event_id, users, run.seconds))
     for row in rows:
         yield row | {"ratio": row["per_second"] / rate}
-    yield {"section": f"floor of {rows[-1]['section']}", "per_second": rate, "note": "bare boto3, engine alone"}
-    if own:
-        rate = _alone(run, own, opened, [floor.new_users(n) for n in range(floor.CEILING_PROCESSES)])
-        yield {"section": f"ceiling of {rows[-1]['section']}", "per_second": rate, "note": "no HTTP, engine alone"}
+    yield {"section": f"floor of {section}", "per_second": rate, "note": "boto3, engine alone"}
+    if not holders:
+        rate = _alone(opened, lambda event_id: floor.ceiling(act, event_id, run.seconds))
+        yield {"section": f"ceiling of {section}", "per_second": rate, "note": "no HTTP, engine alone"}
 
 
-def _alone(run: Run, act: floor.Act, opened: Callable[[], str], users: list[Iterable[str]]) -> float:
+def _alone(opened: Callable[[], str], measure: Callable[[str], float]) -> float:
+    """Measure an event on an engine of its own, with its data on disk as the office has; check its promises."""
     with tempfile.TemporaryDirectory() as data, around.office_on(Path(data)) as client:
         event_id = opened()
-        rate = floor.per_second(act, client.meta.endpoint_url, event_id, users, run.seconds)
+        rate = measure(event_id)
         promises.check(client, event_id)
     return rate
 

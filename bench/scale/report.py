@@ -1,4 +1,4 @@
-"""What a run writes: figures as JSON, and the tables of docs/scale.md, so that no number there is written by hand."""
+"""The tables of docs/scale.md, from the figures of a run."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,9 +12,6 @@ Column = tuple[str, Callable[[Row], Any]]
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "scale.md"
 FIGURES = "scale"  # in bench/results
 DESIGNS: Mapping[int | None, str] = {None: "one counter", 1: "1 lane"}
-
-_BEGIN = "<!-- written by bench/scale: begin -->\n"
-_END = "<!-- written by bench/scale: end -->\n"
 
 
 def tables(figures: Mapping[str, Any]) -> Iterator[str]:
@@ -38,12 +35,11 @@ def with_sections(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str
     return {"seed": now["seed"], "rows": sorted(rows, key=lambda row: list(SECTIONS).index(row["section"]))}
 
 
-def write_page(figures: Mapping[str, Any]) -> None:
-    """Put the tables into docs/scale.md, in the place of the last run's."""
-    before, _, rest = PAGE.read_text().partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    seed = f"\nSeed {figures['seed']}.\n"
-    PAGE.write_text(before + _BEGIN + seed + "\n".join(tables(figures)) + _END + after)
+def page() -> str:
+    """Return docs/scale.md with the tables of the last run in place of those it had."""
+    figures = record.read(FIGURES)
+    text = f"\nSeed {figures['seed']}.\n" + "\n".join(tables(figures))
+    return record.put_between_marks(PAGE.read_text(encoding="utf-8"), "bench/scale", text)
 
 
 def _shown(value: Any) -> str:
