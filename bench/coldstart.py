@@ -59,12 +59,12 @@ TIMEOUT_S = 5  # what promoter and sweep keep for their answer
 # What a function that answers requests imports, in this order: each with what those before it have not loaded.
 IMPORTS = {
     "Lambda's runtime client": "import awslambdaric.bootstrap",
-    "Python's own, for the wire": "import json, os, select, socket, ssl",
+    "Python's modules for HTTP and TLS": "import json, os, select, socket, ssl",
     "httptools": "import httptools",
     "powertools' Logger": "import aws_lambda_powertools",
-    "the certificates to trust, and shared/store/dynamodb.py": "import shared.store.dynamodb",
+    "the trusted certificates, and shared/store/dynamodb.py": "import shared.store.dynamodb",
     "pydantic": "from pydantic import BaseModel, Field",
-    "the models of requests and answers": "import shared.edge.contract",
+    "the models of requests and responses": "import shared.edge.contract",
     "the rest": "import functions.book.app",
 }
 IMPORTER = """
@@ -92,37 +92,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.coldstart", description="Measure how the functions start.")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"starts of each function ({RUNS})")
     parser.add_argument("--build", type=Path, default=BUILD, metavar="DIR", help="what `make build` made")
-    parser.add_argument(
-        "--before", type=Path, metavar="DIR", help="what it made of an earlier version, to compare with"
-    )
     options = parser.parse_args()
-    result = measure(options.build.resolve(), options.runs, options.before and options.before.resolve())
+    result = measure(options.build.resolve(), options.runs)
     record.write("coldstart", result)
     print(section(result))  # noqa: T201  # this is the product
 
 
-def measure(build: Path, runs: int, before: Path | None = None) -> dict[str, Any]:
+def measure(build: Path, runs: int) -> dict[str, Any]:
     """Start everything so many times, in turns."""
     names = sorted(load().functions)
     with tempfile.TemporaryDirectory() as folder, baselines(Path(folder), build) as beside:
         functions = [Starts(Artifact.of(name, build)) for name in names]
-        earlier = [Starts(Artifact.of(name, before)) for name in names] if before else []
         machine = record.machine()
         imports_ms: Figures = {part: [] for part in IMPORTS}
         for _ in range(runs):
             for part, spent_ms in import_times_ms(Artifact.of("BookFunction", build)).items():
                 imports_ms[part].append(spent_ms)
-            for starts in (*beside, *functions, *earlier):
+            for starts in (*beside, *functions):
                 init_ms, cpu_ms = start(starts.artifact, Path(folder) / "log")
                 starts.init_ms.append(init_ms)
                 starts.cpu_ms.append(cpu_ms)
     return {
-        "command": "python -m bench.coldstart" + (" --before DIR" if before else ""),
+        "command": "python -m bench.coldstart",
         "machine": machine | {"functionsPython": artifacts.python_version()},
         "runs": runs,
         "baselines": _figures(beside),
         "functions": _figures(functions),
-        "before": _figures(earlier),
         "importsCpuMs": imports_ms,
         "bytes": sizes(build),
     }
@@ -179,30 +174,26 @@ def sizes(build: Path) -> dict[str, int]:
 def section(result: dict[str, Any]) -> str:
     """Render the part of docs/benchmark.md."""
     boto3 = result["baselines"][BOTO3_CLIENT]
-    head = ["function", "init, ms", "least", "of boto3's", "processor, ms", "least", "of boto3's", "goal"]
+    head = ["function", "init, ms", "min", "of boto3's", "processor, ms", "min", "of boto3's", "goal"]
     rows = [_row(name, one, boto3) for name, one in (result["baselines"] | result["functions"]).items()]
-    if result["before"]:
-        head.append("before, processor, ms")
-        for row in rows:
-            before = result["before"].get(row[0])
-            row.append(f"{statistics.median(before['cpuMs']):.0f}" if before else "")
     imports = [[part, f"{min(times):.0f}"] for part, times in result["importsCpuMs"].items()]
     functions = [size for name, size in result["bytes"].items() if name in result["functions"]]
     layer, with_bytecode = result["bytes"]["layer"], result["bytes"]["layer with bytecode"]
     return f"""## Cold start
 
 `{result["command"]}`: {result["runs"]} starts of each built artifact on Lambda's own runtime, in turns;
-medians, and the least. Init is what the runtime reports. The processor time is that of the whole process, until it has
-refused one request. What else the machine does adds to a duration and hardly to processor time, so the goals are about
-the least init and the median of the processor time.
+medians and minima. The runtime reports the init. The processor time is that of the whole process, until it has refused
+one request. Other work on the machine lengthens durations more than processor time, so the goals apply to the shortest
+init and to the median processor time.
 
 {record.described(result["machine"])}; the functions run on Python {result["machine"]["functionsPython"]}.
 
 {record.table(head, rows)}
 
-What a function that answers requests loads; boto3's figure lacks the certificates, which it loads at its first request:
+What a function that answers requests loads. boto3 loads the certificates at its first request, so they are missing from
+its figure above.
 
-{record.table(["part of BookFunction's init", "processor, least, ms"], imports)}
+{record.table(["part of BookFunction's init", "processor, min, ms"], imports)}
 
 A function is {min(functions):,} to {max(functions):,} bytes, bytecode included. The layer is {layer / 1e6:.1f} MB, and
 {with_bytecode / 1e6:.1f} MB with its bytecode.

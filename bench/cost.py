@@ -101,20 +101,21 @@ def section(result: dict[str, Any]) -> str:
     head = ["request", "calls", "write units", "read units", "units, $", "with gateway and function, $"]
     return f"""## Cost
 
-`{result["command"]}`: what a million of each request cost, from the units that the engine reports in a run.
+`{result["command"]}`: the price of a million of each request, from the units that the engine reports in a run.
 On demand, in us-east-1, a million write units are ${WRITE_UNITS_USD}, read units ${READ_UNITS_USD}, requests to the
-HTTP API ${HTTP_REQUESTS_USD:.2f}, and invocations ${INVOCATIONS_USD:.2f}. The functions know the event, as warm
-ones do. In brackets: transactions that a condition refused, counted as if they had happened. The time that functions
-run comes on top, ${GB_SECONDS_USD / 1000:.4f} for each millisecond of a million. Promoter and sweep need no gateway.
+HTTP API ${HTTP_REQUESTS_USD:.2f}, and invocations ${INVOCATIONS_USD:.2f}. Functions are warm: they know the event.
+Units in brackets are those of transactions that a condition refused, counted as if they had happened. Run time costs
+extra: ${GB_SECONDS_USD / 1000:.4f} for a million requests of one millisecond. Promoter and sweep need no gateway.
 
 {record.table(head, [_row(row) for row in result["office"]])}
 
-The usual design, one counter for an event (`bench/one_counter.py`), in the same run:
+The usual design with one counter per event (`bench/one_counter.py`), in the same run:
 
 {record.table(head, [_row(row) for row in result["oneCounter"]])}
 
-A booking costs the same on one lane and on {LANES_MANY}, and one unit more than on one counter: that of the index by
-user, for `GET /bookings`. Lanes are paid for where all are read: in the status, by the promoter, and by the sweep.
+A booking costs the same on one lane and on {LANES_MANY}, and one unit more than with one counter: for the index by
+user, which `GET /bookings` reads. More lanes cost more where all are read: in the status, by the promoter, and by the
+sweep.
 """
 
 

@@ -142,20 +142,20 @@ def sold_out(client: Any, event_id: str, holders: list[str], waiting: list[str],
 def section(result: dict[str, Any]) -> str:
     """Render the part of docs/benchmark.md."""
     small, full = result["sizes"]
-    head = ["request", "calls at the most", "write units", "read units", "ms", "write units ", "read units ", "ms "]
+    head = ["request", "most calls", "write units", "read units", "ms", "write units ", "read units ", "ms "]
     rows = [_row(name, small["requests"][name], full["requests"][name]) for name in small["requests"]]
     return f"""## Size
 
-`{result["command"]}`: the same requests of two events of {result["lanes"]} lanes. To the left one with
-{small["bookings"]} bookings and {small["waiting"]} waiting. To the right one with {full["bookings"]:,} bookings and
-{full["waiting"]:,} waiting, among {full["others"]:,} other events, in a file of {full["fileMegabytes"]:,} MB. The times
-are medians, of warm functions on the engine. {record.described(result["machine"])}.
+`{result["command"]}`: the same requests to two events of {result["lanes"]} lanes. The first has
+{small["bookings"]} bookings and {small["waiting"]} users waiting. The second, on the right, has {full["bookings"]:,}
+bookings and {full["waiting"]:,} users waiting, among {full["others"]:,} other events, in a file of
+{full["fileMegabytes"]:,} MB. Times are medians of warm functions on the engine. {record.described(result["machine"])}.
 
 {record.table(head, rows)}
 
-Far back in a long list a place is an estimate, from the front of the list, which a function reads once a second: mostly
-it costs nothing, and at the most what {POSITION_EXACT_MAX} places take. The sweep's audit reads every booking: of the
-large event that takes {full["auditedSeconds"]:.0f} s, of the small one {small["auditedSeconds"]:.1f} s.
+Positions beyond {POSITION_EXACT_MAX} are estimates from the front of the list, which a function reads once a second:
+most of them cost nothing, and none costs more than reading {POSITION_EXACT_MAX} entries. The sweep's audit reads every
+booking: {full["auditedSeconds"]:.0f} s for the large event, {small["auditedSeconds"]:.1f} s for the small one.
 """
 
 
