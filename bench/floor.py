@@ -17,10 +17,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.handlers import generate_idempotent_uuid
 
+from shared import runtime
 from shared.booking import catalog, office
 from shared.booking.settle import settle
 from shared.model import REQUEST_BUDGET_S
-from shared.store import dynamodb
 from shared.store.aws_client import Client, RequestFailed
 from shared.store.dynamodb import Deadline
 
@@ -96,7 +96,7 @@ def _per_second(
 
 
 def _for_a_while(client: Callable[[], Any], act: Act, event_id: str, users: Iterable[str], seconds: float) -> float:
-    dynamodb.client = client()
+    runtime.current.client = client()
     begun_s = time.perf_counter()
     done = 0
     for user in users:

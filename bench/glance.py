@@ -29,17 +29,21 @@ def first_look() -> str:
     [booking] = [row for row in cost["office"] if row["request"] == "book, on sale"]
     start_ms = statistics.median(starts["functions"]["BookFunction"]["initMs"])
     lanes, counter = (_rate(_calm(design)) for design in (f"{LANES_MAX} lanes", "one counter"))
-    on_disk = f"[a run](docs/benchmark.md#on-one-machine) on {load['machine']['cores']} cores, with the load generator"
-    a_million = f"${booking['totalUsd']:.2f}, and ${GB_SECONDS_USD / 1000:.4f} for each ms that one takes"
+    on_disk = f"[a run](docs/benchmark.md#on-one-machine) on {load['machine']['cores']} cores, load generator included"
+    a_million = f"${booking['totalUsd']:.2f}, plus ${GB_SECONDS_USD / 1000:.4f} for each ms that a booking takes"
     rows = [
-        ["guarantees", _searches(), "[search](docs/guarantees.md)"],
+        ["promises", _searches(), "[search](docs/guarantees.md)"],
         [
-            "bookings of one event within AWS's limits",
+            "bookings of one event at AWS's limits",
             f"{lanes}; one counter: {counter}",
             "[simulation](docs/scale.md)",
         ],
-        ["bookings on one machine, over HTTP, on disk", _rate(book), on_disk],
-        ["cold start", f"{start_ms:.0f} ms", "[Lambda's runtime](docs/benchmark.md#cold-start), locally"],
+        ["bookings on one machine, over HTTP, synced to disk", _rate(book), on_disk],
+        [
+            "cold start of the booking function",
+            f"{start_ms:.0f} ms",
+            "[Lambda's runtime](docs/benchmark.md#cold-start), locally",
+        ],
         ["a million bookings", a_million, "[units of a run](docs/benchmark.md#cost), list prices"],
     ]
     return record.table(["what", "figure", "from"], rows, figures=False)

@@ -19,11 +19,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+import functions.book.app as function
 from bench import cpu, load, record
+from bench.floor import Boto3Client
 from harness.gateway import Context
 from harness.running import below, running
 from local import engine, gateway, template
 from local.database import Database
+from shared import telemetry
+from shared.booking import catalog, office, sale
+from shared.booking.attempt import BookingAttempt
+from shared.edge import api, contract
+from shared.model import Standing, Terms
+from shared.store import aws_client, dynamodb
+from shared.store.dynamodb import Deadline
 
 ROUNDS = 5
 TIMES = 400  # in each round
@@ -96,16 +105,6 @@ The handler without the database takes {ms["edge"] + ms["protocol"]:.2f} ms. The
 
 def _parts(log: Any) -> dict[str, Part]:
     """Return the parts. The log lines go to this file."""
-    import functions.book.app as function
-    from bench.floor import Boto3Client
-    from shared import telemetry
-    from shared.booking import catalog, office, sale
-    from shared.booking.attempt import BookingAttempt
-    from shared.edge import api, contract
-    from shared.model import Standing, Terms
-    from shared.store import aws_client, dynamodb
-    from shared.store.dynamodb import Deadline
-
     handler: Any = telemetry.logger.registered_handler
     handler.stream = log
     deadline = partial(Deadline.after, 60.0)
@@ -114,7 +113,7 @@ def _parts(log: Any) -> dict[str, Part]:
     payload, context = _payloads(), Context()
     booking = BookingAttempt.of(event, "anna").confirmed()
     standing = Standing(booking, is_new=True)
-    boto3, own = Boto3Client(parameter_validation=False), dynamodb.client
+    boto3, own = Boto3Client(parameter_validation=False), dynamodb.client()
     signer = own._signer  # noqa: SLF001  # measured alone
     target = {"content-type": "application/x-amz-json-1.0", "x-amz-target": "DynamoDB_20120810.TransactWriteItems"}
     outcome = partial(telemetry.outcome, telemetry.Metric.BOOKING_CONFIRMED, event_id=event.event_id, user_id="anna")

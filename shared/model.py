@@ -39,7 +39,9 @@ STRIPES_MAX = 4  # twice what the one counter of an event's places can hand out
 
 POSITION_EXACT_MAX = 100  # waiting users ahead that are counted one by one; further back it is an estimate
 
-REQUEST_BUDGET_S = 5.0  # of retries in one HTTP request; the functions' own timeout is 10 s
+# For retries in one HTTP request. A call that began in time may still take CALL_TIMEOUT_S (store/aws_client.py), so a
+# response takes at most 7 s; the functions' own timeout is 10 s.
+REQUEST_BUDGET_S = 5.0
 RETRY_AFTER_S = 1  # what a client is told to wait after 503
 
 
@@ -180,7 +182,7 @@ class Tail:
     """
 
     last_sequence: int
-    limit: int | None = None
+    waiting_list_limit: int | None = None
     cancelled_at: str | None = None
 
 
@@ -381,11 +383,6 @@ def stripes_for(lanes: int) -> int:
 def seconds_between(earlier: str, later: str) -> float:
     """Return the seconds from one moment to another; 0 where the clocks that told them disagree about the order."""
     return max(0.0, (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds())
-
-
-def now() -> str:
-    """Return the present moment, e.g. 2026-05-01T18:00:00.123Z."""
-    return as_moment(datetime.now(UTC))
 
 
 def as_moment(time: datetime) -> str:

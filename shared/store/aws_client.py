@@ -6,21 +6,20 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Low
 """
 
 import json
-import os
 import select
 import socket
 import ssl
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import httptools
 
+from shared import runtime
 from shared.store.signing import Credentials, Signer, credentials
 
-CONNECT_TIMEOUT_S = 1.0
-READ_TIMEOUT_S = 2.0  # of a whole answer: it takes milliseconds, what takes this long is lost
+CONNECT_TIMEOUT_S = 1.0  # for each address of the host
+CALL_TIMEOUT_S = 2.0  # of a whole call, from connecting to the end of the response; one takes milliseconds
 IDLE_S_MAX = 60.0  # then the other end may be gone without a word, as after a function was frozen: a new one is made
 _OK = 200
 _RECEIVE_BYTES = 65_536
@@ -84,8 +83,9 @@ class Client:
     @classmethod
     def of_environment(cls, service: Service = DYNAMODB) -> Self:
         """Return a client as the variables of the AWS SDKs say: region, credentials, and endpoint if it is another."""
-        region = os.environ.get("AWS_REGION") or os.environ["AWS_DEFAULT_REGION"]
-        own = os.environ.get(service.endpoint_variable) or os.environ.get("AWS_ENDPOINT_URL")
+        environment = runtime.current.environment
+        region = environment.get("AWS_REGION") or environment["AWS_DEFAULT_REGION"]
+        own = environment.get(service.endpoint_variable) or environment.get("AWS_ENDPOINT_URL")
         domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
         return cls(own or f"https://{service.host}.{region}.{domain}", region, credentials(), service)
 
@@ -119,10 +119,10 @@ class _Connection:
             raise ValueError(f"an endpoint is a URL such as http://127.0.0.1:8000, not {endpoint}")
         self._tls = None
         if parts.scheme == "https":
-            self._tls = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE"))
+            self._tls = ssl.create_default_context(cafile=runtime.current.environment.get("AWS_CA_BUNDLE"))
         self._host = parts.hostname
         self._port = parts.port or (443 if self._tls else 80)
-        self.read_timeout_s = READ_TIMEOUT_S
+        self.call_timeout_s = CALL_TIMEOUT_S
         self._socket: socket.socket | None = None
         self._used_at_s = 0.0
 
@@ -131,16 +131,18 @@ class _Connection:
 
         Whatever ends it early ends the connection: the rest of an answer must not be taken for that of the next.
         """
+        until_s = runtime.current.monotonic_s() + self.call_timeout_s
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         request = f"POST / HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
-        if self._socket is None or time.time() > self._used_at_s + IDLE_S_MAX or _has_ended(self._socket):
+        if self._socket is None or runtime.current.time_s() > self._used_at_s + IDLE_S_MAX or _has_ended(self._socket):
             self.close()
-            self._socket = self._connected()
-        self._used_at_s = time.time()  # not the monotonic clock, which may stand still while a function is frozen
+            self._socket = self._connected(until_s)
+        self._used_at_s = (
+            runtime.current.time_s()
+        )  # not the monotonic clock, which may stand still while a function is frozen
         is_kept = False
         try:
-            until_s = time.monotonic() + self.read_timeout_s
-            self._socket.settimeout(self.read_timeout_s)
+            self._socket.settimeout(_left_s(until_s))
             self._socket.sendall(request)
             answer = _Answer(self._socket, until_s)
             is_kept = answer.keeps_alive
@@ -149,12 +151,23 @@ class _Connection:
             if not is_kept:
                 self.close()
 
-    def _connected(self) -> socket.socket:
-        connected = socket.create_connection((self._host, self._port), CONNECT_TIMEOUT_S)
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._tls:
-            connected = self._tls.wrap_socket(connected, server_hostname=self._host)
-        return connected
+    def _connected(self, until_s: float) -> socket.socket:
+        """Connect to the first address that accepts. The time limit does not cover looking up the addresses."""
+        refusal: OSError | None = None
+        for family, kind, protocol, _, address in socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM):
+            connected = socket.socket(family, kind, protocol)
+            try:
+                connected.settimeout(min(CONNECT_TIMEOUT_S, _left_s(until_s)))
+                connected.connect(address)
+                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._tls:
+                    connected.settimeout(_left_s(until_s))  # of the whole handshake
+                    connected = self._tls.wrap_socket(connected, server_hostname=self._host)
+                return connected
+            except OSError as error:
+                connected.close()
+                refusal = error
+        raise refusal or OSError("the host has no address")
 
     def close(self) -> None:
         """End it; the next request makes another."""
@@ -171,10 +184,7 @@ class _Answer:
         self._is_whole = False
         self._parser = httptools.HttpResponseParser(self)
         while not self._is_whole:
-            left_s = until_s - time.monotonic()
-            if left_s <= 0:
-                raise TimeoutError("the answer did not end in time")
-            connected.settimeout(left_s)
+            connected.settimeout(_left_s(until_s))
             received = connected.recv(_RECEIVE_BYTES)
             if not received:
                 raise ConnectionResetError("the connection ended before the answer")
@@ -189,6 +199,14 @@ class _Answer:
     def on_message_complete(self) -> None:
         self._is_whole = True
         self.keeps_alive = self._parser.should_keep_alive()  # it is asked for here, or the answer is no
+
+
+def _left_s(until_s: float) -> float:
+    """Return the time left until a moment on the monotonic clock. Raises TimeoutError when there is none."""
+    left_s = until_s - runtime.current.monotonic_s()
+    if left_s <= 0:
+        raise TimeoutError("the call did not end in time")
+    return left_s
 
 
 def _has_ended(connected: socket.socket) -> bool:

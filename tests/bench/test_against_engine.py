@@ -27,7 +27,7 @@ def test_the_engine_answers_every_request_alike(seed: int) -> None:
     for operation, request, answer in history(seed):
         operations.add(operation)
         try:
-            real: Any = dynamodb.client.call(operation, request)
+            real: Any = dynamodb.client().call(operation, request)
         except RequestFailed as error:
             real = error.reasons
         if operation == "TransactWriteItems":

@@ -41,4 +41,4 @@ def test_the_readme_shows_the_most_that_was_sold_calmly() -> None:
 
 def test_the_readme_repeats_what_the_search_found() -> None:
     """In the search's own words."""
-    assert re.search(r"\| guarantees \| no violation in \d\.\d·10\^\d+ schedules \|", glance.first_look())
+    assert re.search(r"\| promises \| no violation in \d\.\d·10\^\d+ schedules \|", glance.first_look())

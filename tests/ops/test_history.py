@@ -32,7 +32,7 @@ def test_a_ticket_that_was_bought_directly(event: Event, local: Commands) -> Non
         "user       ada",
         "generation 1",
         f"booking    {booking['bookingId']}",
-        "status       CONFIRMED",
+        "status     CONFIRMED",
         "This booking:",
         f"  {booking['bookedAt']} got a ticket directly",
         "Earlier bookings: none, this is the first.",
