@@ -1,13 +1,13 @@
-"""`python -m bench.coldstart`: how long the functions take to start, on Lambda's own runtime.
+"""`python -m bench.coldstart`: measure how long the functions take to start on Lambda's own runtime.
 
-Each function's artifact of `make build`, bytecode and layer included, is started anew by the runtime interface client
-and the emulator of the Lambda service, and invoked once, with a request that it refuses before it asks anything of the
-database. Two numbers of each start: the duration that the emulator's INIT REPORT says, and the processor time of the
-process.
+The runtime interface client and the emulator of the Lambda service start each function's artifact of `make build`,
+including bytecode and layer, and invoke it once, with a request that it refuses without using the database. Each start
+yields two numbers: the duration in the emulator's INIT REPORT, and the processor time of the process.
 
-Beside them, in turns, so that all meet the same machine: a function of the same shape that does nothing, and one that
-makes boto3's client of DynamoDB, as most functions do. The endpoint is https, as on AWS, so that the functions load
-the certificates that they trust; boto3 does so at its first request only, so its figure lacks that.
+Two functions of the same shape are started for comparison, in turns with the others, so that other work on the
+machine slows all alike: one does nothing, and one makes boto3's client for DynamoDB, as most functions do. The endpoint
+is https, as on AWS, so that the functions load the trusted certificates. boto3 loads them at its first request, so they
+are not in its figure.
 """
 
 import argparse
@@ -42,21 +42,20 @@ BASELINES = {
     NOTHING: "def handler(event, context):\n    return {}\n",
     BOTO3_CLIENT: "import boto3\n\nclient = boto3.client('dynamodb')\n\ndef handler(event, context):\n    return {}\n",
 }
-# At the most, as a share of what the boto3 client takes: the median of processor time, and the least duration of init,
-# for what else the machine does only adds to that.
+# Limits as a share of boto3's client, for the median of processor times and for the shortest init: other work on the
+# machine can only lengthen it.
 GOALS = {"BookFunction": 1.0, "PromoteFunction": 0.7, "SweepFunction": 0.7}
 
 JUDGED: dict[str, Callable[[list[float]], float]] = {"initMs": min, "cpuMs": statistics.median}
 
-# A port that nobody listens on: the functions are ready for TLS, and nothing is ever sent.
+# A port without a listener: the functions get ready for TLS, and send nothing.
 ENVIRONMENT = Database.embedded("https://127.0.0.1:1").environment | {"FAILED_RECORDS": "./"}  # no bucket
-# What is refused: no body, an id that none can have, and a page of no rows, by those that answer requests (but what
-# describes them, which asks no database); no records, by those that read streams; no deployment, by the check; no time,
-# by the sweep.
+# Functions that answer requests refuse an empty body, an impossible id, and a page of no rows. Stream functions get no
+# records, the check no deployment, and the sweep no time.
 REFUSED = {"body": "", "pathParameters": {"eventId": ""}, "queryStringParameters": {"limit": "0"}, "Records": []}
-TIMEOUT_S = 5  # what promoter and sweep keep for their answer
+TIMEOUT_S = 5  # promoter and sweep reserve this for their answer
 
-# What a function that answers requests imports, in this order: each with what those before it have not loaded.
+# The imports of a function that answers requests, in this order: each without what those before it have loaded.
 IMPORTS = {
     "Lambda's runtime client": "import awslambdaric.bootstrap",
     "Python's modules for HTTP and TLS": "import json, os, select, socket, ssl",
@@ -80,7 +79,7 @@ Figures = dict[str, list[float]]
 
 @dataclass
 class Starts:
-    """What was measured of one artifact, in milliseconds, start by start."""
+    """The measurements of one artifact, in milliseconds, start by start."""
 
     artifact: Artifact
     init_ms: list[float] = field(default_factory=list)
@@ -91,7 +90,7 @@ def main() -> None:
     """Measure, print, and write bench/results/coldstart.json."""
     parser = argparse.ArgumentParser(prog="python -m bench.coldstart", description="Measure how the functions start.")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"starts of each function ({RUNS})")
-    parser.add_argument("--build", type=Path, default=BUILD, metavar="DIR", help="what `make build` made")
+    parser.add_argument("--build", type=Path, default=BUILD, metavar="DIR", help="the folder that `make build` made")
     options = parser.parse_args()
     result = measure(options.build.resolve(), options.runs)
     record.write("coldstart", result)
@@ -136,11 +135,11 @@ def start(artifact: Artifact, log: Path) -> tuple[float, float]:
 
 
 def import_times_ms(book: Artifact) -> dict[str, float]:
-    """Import what the function imports, part by part; return the processor time of each part, in ms."""
+    """Import the parts of a function one after the other; return the processor time of each, in ms."""
     environment = artifacts.environment_of(book) | ENVIRONMENT
     program = [str(artifacts.PYTHON), "-c", IMPORTER]
     lines = "\n".join(IMPORTS.values())
-    found = subprocess.run(  # in its folder, or what is imported is what lies in ours
+    found = subprocess.run(  # in its folder, so that it does not import the repository's modules
         program, input=lines, cwd=book.folder, env=environment, check=True, capture_output=True, text=True
     )
     return dict(zip(IMPORTS, (round(float(line), 1) for line in found.stdout.split()), strict=True))
@@ -148,7 +147,7 @@ def import_times_ms(book: Artifact) -> dict[str, float]:
 
 @contextmanager
 def baselines(folder: Path, build: Path) -> Iterator[list[Starts]]:
-    """Make the functions to compare with: of the layer, the settings and the kind of bytecode of the office's own."""
+    """Make the functions to compare with, with the layer, settings and kind of bytecode of the office's own."""
     model = Artifact.of("BookFunction", build)
     made = []
     for name, source in BASELINES.items():
@@ -216,8 +215,8 @@ def _refused(name: str) -> dict[str, Any]:
     function = load().functions.get(name)
     if function is None or name == "CheckFunction":
         return {}
-    _, room, *_ = function.handler.split(".")
-    path = EVENTS / f"{room}.json"
+    _, folder, *_ = function.handler.split(".")
+    path = EVENTS / f"{folder}.json"
     payload: dict[str, Any] = json.loads(path.read_text())
     return payload | REFUSED
 

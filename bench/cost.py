@@ -1,9 +1,9 @@
-"""`python -m bench.cost`: what each request of the office costs, beside a design with one counter.
+"""`python -m bench.cost`: measure the cost of each request, beside a design with one counter.
 
-Each is made once against the real engine, by warm functions that know the event; the units are those that the engine
-reports (ReturnConsumedCapacity), which tests/bench/test_cost.py holds against the documented rules. What the answer
-does not say is a transaction that a condition refused: it is counted as if it had happened, which is the most that it
-can take. Of AWS's prices these are left out: the time that functions run, storage, logs, and backups.
+Warm functions that know the event make each request once on the real engine, which reports the units
+(ReturnConsumedCapacity); tests/bench/test_cost.py compares these with the documented rules. The engine does not report
+the units of a transaction that a condition refused: it is counted as if it had happened, which is the most it can cost.
+Prices leave out the run time of functions, storage, logs, and backups.
 """
 
 import argparse
@@ -53,7 +53,7 @@ class Bill:
 
     @contextmanager
     def item(self, name: str, *, http: bool = True) -> Iterator[None]:
-        """Note what the block asks of the database: one HTTP request, or else one invocation."""
+        """Add a row with the database requests of the block: one HTTP request, or else one invocation."""
         with metered() as meter:
             yield
         refused = meter.refused_items * REFUSED_ITEM_WRITE_UNITS
@@ -150,7 +150,7 @@ def _on_sale(office: Office, bill: Bill) -> None:
 def _sold_out(office: Office, bill: Bill) -> None:
     event = office.opens(tickets=1)
     event.books("holder")
-    with bill.item("book, the one who finds it sold out: 1 lane"):
+    with bill.item("book, first to find it sold out: 1 lane"):
         assert event.books("first") == _ACCEPTED
     event.books("second")
     with bill.item("book, sold out: join the waiting list"):
@@ -165,7 +165,7 @@ def _sold_out(office: Office, bill: Bill) -> None:
     for user in ("first", "second"):
         event.cancels(user)
         event.promotes()
-    with bill.item("book, sold out, a ticket came back and nobody waits"):
+    with bill.item("book, sold out, a free ticket and an empty list"):
         assert event.books("late") == _CREATED
 
 
@@ -176,7 +176,7 @@ def _promotions(office: Office, bill: Bill) -> None:
         event.books(f"user-{n}")
     for n in range(tickets):
         event.cancels(f"user-{n}")
-    with bill.item(f"promoter, {tickets} who wait get tickets at once", http=False):
+    with bill.item(f"promoter, {tickets} promotions at once", http=False):
         event.promotes()
 
 
@@ -236,7 +236,7 @@ def _audits(client: Any, office: Office, bill: Bill) -> None:
         with bill.item(f"sweep, each sold-out event: {_lanes(lanes)}, {users:,} booked and waiting", http=False):
             assert audit.audit(known, Deadline.after(60)).findings == []
         office.events[-1].cancels("holder-0")
-        with bill.item(f"promoter, one who waits gets the ticket: {_lanes(lanes)}", http=False):
+        with bill.item(f"promoter, one promotion: {_lanes(lanes)}", http=False):
             office.events[-1].promotes()
 
 
@@ -252,7 +252,7 @@ def _one_counter(bill: Bill) -> None:
         event.cancel("cleo", deadline)
     with bill.item("cancel, sold out"):
         event.cancel("anna", deadline)
-    with bill.item("promoter, one who waits gets the ticket", http=False):
+    with bill.item("promoter, one promotion", http=False):
         event.promote(deadline)
     with bill.item("status"):
         assert event.status(deadline) == 0

@@ -1,4 +1,4 @@
-"""The sections of the benchmark: each measures an office of its own, with its data on disk, and checks the promises."""
+"""The sections of the benchmark: each measures its own office, with its data on disk, and checks the promises."""
 
 import json
 import resource
@@ -29,7 +29,7 @@ PROMOTED_WITHIN_S = 60.0
 STORM_S_MAX = 120.0
 REST_S = 1.5  # longer than a batch waits to be fuller
 REST_S_MAX = 20.0
-REST_SHARE = 0.03  # of a processor: what the feeders take when they have nothing to do
+REST_SHARE = 0.03  # of a processor: more than idle feeders use
 
 Row = dict[str, Any]
 
@@ -56,7 +56,7 @@ def book(run: Run) -> Iterator[Row]:
 
 
 def join(run: Run) -> Iterator[Row]:
-    """Joins of one sold-out event, from the first who waits."""
+    """Joins of the empty waiting list of a sold-out event."""
     event_id = _sold_out(run.office)
     row, measured = _loaded(run, "join, 64 in flight", 64, partial(_bookings, event_id))
     found = run.office.check_drained(event_id, PROMOTED_WITHIN_S)
@@ -65,7 +65,7 @@ def join(run: Run) -> Iterator[Row]:
 
 
 def cancel(run: Run) -> Iterator[Row]:
-    """Every holder cancels at once, and as many wait; how long until each of them has the ticket."""
+    """All holders cancel at once while as many users wait: the time until each of these has a ticket."""
     event_id = open_event(run.office.url, STORM_USERS)
     for some in (range(STORM_USERS), range(STORM_USERS, 2 * STORM_USERS)):
         load.run(run.office.port, 16, STORM_S_MAX, partial(_shares, event_id, some, 16))
@@ -84,7 +84,7 @@ def cancel(run: Run) -> Iterator[Row]:
 
 
 def status(run: Run) -> Iterator[Row]:
-    """Reads of one event of one lane, and of one of as many as there can be."""
+    """Reads of an event with one lane, and of one with the most lanes."""
     for tickets in (50, ONE_TICKET_EACH):
         event_id = open_event(run.office.url, tickets)
         lanes = len(promises.check(run.office.database(), event_id).lanes)
@@ -95,7 +95,7 @@ def status(run: Run) -> Iterator[Row]:
 
 
 def mix(run: Run) -> Iterator[Row]:
-    """Users who book, look at the event seven times, and every other of whom cancels; it sells out meanwhile."""
+    """Users book and read the event seven times, and every second one cancels. The event sells out meanwhile."""
     event_id = open_event(run.office.url, MIX_TICKETS)
     row, _ = _loaded(run, "mix, 64 in flight", 64, partial(_visits, event_id))
     run.office.check_drained(event_id, PROMOTED_WITHIN_S)
@@ -127,7 +127,7 @@ def _loaded(run: Run, section: str, in_flight: int, requests: Requests) -> tuple
 
 
 def _wait_for_rest(office: RunningOffice) -> None:
-    """Wait until what the load has left to be announced is announced, so that its processor time counts, too."""
+    """Wait until all is announced, so that the processor time of announcements counts, too."""
     until_s = time.monotonic() + REST_S_MAX
     before_s, rests = cpu.used_s(office)["feeder"], False
     while not rests and time.monotonic() < until_s:
@@ -141,8 +141,8 @@ def _with_floor(
 ) -> Iterator[Row]:
     """Yield the rows with their ratio to the floor, then the floor, and the ceiling.
 
-    `holders` have bookings already, user-0, user-1 and so on; else the users are new. What only holders do has no
-    ceiling: it would run out of them.
+    So many holders, user-0, user-1 and so on, have bookings already; without holders the users are new. There is no
+    ceiling for holders: it would run out of them.
     """
     section = rows[-1]["section"]
     names = [f"user-{n}" for n in range(holders)]
@@ -157,7 +157,7 @@ def _with_floor(
 
 
 def _alone(opened: Callable[[], str], measure: Callable[[str], float]) -> float:
-    """Measure an event on an engine of its own, with its data on disk as the office has; check its promises."""
+    """Measure an event on an engine of its own, with its data on disk; check its promises."""
     with tempfile.TemporaryDirectory() as data, around.office_on(Path(data)) as client:
         event_id = opened()
         rate = measure(event_id)

@@ -22,9 +22,9 @@ from bench.scale.scenarios import AMPLE_WRITES_S, World
 from shared.model import LANES_MAX
 from shared.store import dynamodb
 
-SECONDS = 4.0  # that are measured of each load
+SECONDS = 4.0  # measured of each load
 
-# Offered loads, a second, up to well beyond what each design can take.
+# Offered loads per second, up to well above the limit of each design.
 SALES = {
     None: (25, 50, 100, 150, 200, 300),
     1: (25, 50, 100, 150, 200, 300),
@@ -56,7 +56,7 @@ Cell = tuple[str, dict[str, Any], Callable[[], Any]]
 
 
 def main() -> None:
-    """Run the sections that are asked for."""
+    """Run the chosen sections."""
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description="Simulate the office at scale.")
     parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help=f"which ({', '.join(SECTIONS)}); all")
     parser.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,4 @@
-"""How much a table takes: its partitions with their limits, and how keys hash to them.
+"""The throughput of a table: its partitions with their limits, and how keys hash to them.
 
 A table has as many partitions as its warm throughput needs, and no run lasts long enough for it to get more. They share
 the hashes evenly. Where a key lies depends on its hash, so several of 64 keys share a partition while other partitions
@@ -29,7 +29,7 @@ def hash_of(partition: str) -> int:
 
 
 class Bucket:
-    """Units that come at a rate and are kept up to a depth. A request is let in while there are any."""
+    """A token bucket: units arrive at a rate and are kept up to a depth. A request is let in while there are any."""
 
     def __init__(self, rate_s: float, depth_s: float = BURST_S) -> None:
         """Begin full."""
@@ -39,18 +39,18 @@ class Bucket:
         self._at_s = 0.0
 
     def has_any(self, now_s: float) -> bool:
-        """Tell whether it lets a request in."""
+        """Tell whether there are units left."""
         self._units = min(self._depth, self._units + self._rate_s * (now_s - self._at_s))
         self._at_s = now_s
         return self._units > 0
 
     def take(self, units: int) -> None:
-        """Take what the request cost, known only when it is done, even if that is more than there is."""
+        """Take the units of a request, even if there are fewer: its cost is known only afterwards."""
         self._units -= units
 
 
 class Throughput:
-    """What one table takes."""
+    """The throughput of one table."""
 
     def __init__(
         self, writes_s: int = NEW_TABLE_WRITES_S, reads_s: int = NEW_TABLE_READS_S, *, quota_s: int = TABLE_QUOTA_S
@@ -76,7 +76,7 @@ class Throughput:
         return self._table[kind].has_any(now_s) and self.partitions[self.shard_of(key)][kind].has_any(now_s)
 
     def take(self, kind: str, key: Key, units: int) -> None:
-        """Take what a request cost that was let in."""
+        """Take the units of a request that was let in."""
         if self.limited:
             self.partitions[self.shard_of(key)][kind].take(units)
             self._table[kind].take(units)

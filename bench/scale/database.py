@@ -1,4 +1,4 @@
-"""The simulated DynamoDB: requests take time, meet each other and meet the limits.
+"""The simulated DynamoDB: requests take time, conflict with each other, and are throttled.
 
     TransactWriteItems   ── way ──▶ prepare: throttled? in another transaction? does the condition hold?
                                     │ all items accepted: they are in this transaction from here ...
@@ -6,11 +6,11 @@
                          ◀── way ───┘
     any other            ── half of its time ──▶ throttled? in a transaction? done ── the other half ──▶
 
-The index of bookings by user is left out: it takes one unit where its table takes two, on as many partitions, by keys
-that spread at least as well; so the table is throttled first.
+The index of bookings by user is not simulated. It takes one unit where its table takes two, on as many partitions, and
+its keys spread at least as well, so the table is throttled first.
 
-Latencies: AWS says "single-digit milliseconds" and no more, so medians and spread are assumptions; how long a
-transaction holds its items decides what one item can take, so the report shows other values of it, too.
+Latencies: AWS documents only "single-digit milliseconds", so medians and spread are assumptions. How long a transaction
+holds its items decides how many bookings one item can take, so the report also shows other values.
 """
 
 from collections import Counter
@@ -41,7 +41,7 @@ SLOW_FACTOR = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Medians in milliseconds. Of a hundred, one takes more than twice as long; of SLOW_ONE_IN, one far longer."""
+    """Medians in milliseconds. One in a hundred takes more than twice as long, one in SLOW_ONE_IN far longer."""
 
     read_ms: float = 3.0
     update_ms: float = 4.0
@@ -66,9 +66,9 @@ class Database:
     conflicts: bool = True  # False: as if transactions took no time at all
     store: Store = field(default_factory=Store)
     requests: Counter[str] = field(default_factory=Counter)  # by operation
-    units: Counter[str] = field(default_factory=Counter)  # "EventsTable writes", ...: what was taken
+    units: Counter[str] = field(default_factory=Counter)  # used, by "EventsTable writes", ...
     refused: Counter[str] = field(default_factory=Counter)  # "throttled LanesTable", "conflict LanesTable", ...
-    log: list[tuple[str, Request, Any]] | None = None  # where there is one: each request in the order of its effect
+    log: list[tuple[str, Request, Any]] | None = None  # each request in the order of its effect, unless it is None
     _held: set[Key] = field(default_factory=set)
 
     def call(self, operation: str, request: Request) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""What is measured: an on-sale at a steady load, the sold-out turn, joins, cancellations, and what a booking costs.
+"""The measurements: an on-sale at a steady load, the sold-out turn, joins, cancellations, and the cost of a booking.
 
-Each is a world of its own, made from its arguments and a seed alone, and checked for its promises at its end.
+Each builds its own world from its arguments and a seed, and checks the promises at its end.
 """
 
 from collections import Counter
@@ -27,37 +27,37 @@ Pauses = tuple[tuple[float, float], tuple[float, float]]  # twice the first and 
 
 PLENTY = 1_000_000  # tickets: more than any run sells
 RAMP_S = 2.0
-AMPLE_WRITES_S = 200_000  # of warm throughput, where another limit is looked for
-ORDER_CHECKED = 500  # users whose order is looked at, pair by pair
-WARM_PER_OFFERED, WARM_MIN = 0.05, 20  # environments ready for each request a second; several times what is needed
+AMPLE_WRITES_S = 200_000  # of warm throughput, to measure other limits
+ORDER_CHECKED = 500  # users whose order is checked, pair by pair
+WARM_PER_OFFERED, WARM_MIN = 0.05, 20  # idle environments per request a second; several times as many as needed
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a scenario is made in."""
+    """The settings of a scenario."""
 
     seed: int = 1
     writes_s: int = AMPLE_WRITES_S  # warm throughput of each table; reads are three times that
     latency: Latency = field(default_factory=Latency)
     backoffs_s: Pauses | None = None  # after a conflict, and after anything else; as in shared/ if None
-    warm: bool = True  # there are environments ready for the load
+    warm: bool = True  # idle environments are ready for the load
 
     def office(self) -> Office:
-        """Make the office."""
+        """Return the office."""
         return Office(self.seed, throughput={table: self.throughput() for table in KEYS}, latency=self.latency)
 
     def throughput(self) -> Throughput:
-        """Make what a table takes."""
+        """Return the throughput of a table."""
         reads_s = self.writes_s * PARTITION_READS_S // PARTITION_WRITES_S
         return Throughput(self.writes_s, reads_s, quota_s=max(TABLE_QUOTA_S, self.writes_s))
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of a steady load."""
+    """The outcome of a steady load."""
 
     offered_s: float
-    per_second: float  # answers of the kind that was wanted
+    per_second: float  # responses of the wanted kind
     p50_ms: float | None
     p99_ms: float | None
     failed_s: float  # 503s, of the office and of Lambda
@@ -67,7 +67,7 @@ class Load:
 
 
 def on_sale(world: World, lanes: int | None, offered_s: float, seconds: float) -> Load:
-    """Sell to a steady load for so many seconds; None for lanes is the design with one counter."""
+    """Sell to a steady load for so many seconds. None for lanes is the design with one counter."""
     with _at_work(world) as office:
         office.functions["book"].warm(_environments(world, offered_s))
         if lanes is None:
@@ -77,7 +77,7 @@ def on_sale(world: World, lanes: int | None, offered_s: float, seconds: float) -
         office.clock.run()
         found = office.check(event)
         told = {answer.user for answer in office.answers if answer.outcome == "CONFIRMED"}
-        assert told <= found.confirmed, "somebody was told of a ticket that is not theirs"
+        assert told <= found.confirmed, "a user was told of a ticket that is not theirs"
         return _load(office, offered_s, "CONFIRMED", RAMP_S, RAMP_S + seconds)
 
 
@@ -98,7 +98,7 @@ def _on_sale_of_one_counter(office: Office, offered_s: float, seconds: float) ->
 
 
 def joins(world: World, lanes: int, offered_s: float, seconds: float, waiting: int = 1_100) -> Load:
-    """Let a steady load join the waiting list of a sold-out event, on which so many wait already."""
+    """Have a steady load join the waiting list of a sold-out event with so many entries."""
     with _at_work(world) as office:
         event = office.open_event(lanes, lanes)
         office.fill(event, (f"early-{n}" for n in range(lanes + waiting)))
@@ -119,13 +119,13 @@ class Turn:
     lanes: int
     first_s: float
     hundredth_s: float | None
-    joined: int  # in the seconds that were looked at
+    joined: int  # in the measured seconds
     failed: int  # 503s in them
-    late_ticket_s: float  # the longest that somebody asked for a ticket which they got in the last second
+    late_ticket_s: float  # the longest request for a ticket that was confirmed in the last second
 
 
 def sold_out_turn(world: World, lanes: int, tickets: int, offered_s: float, seconds: float) -> Turn:
-    """Sell all tickets to a steady load that goes on, and look at what happens in the seconds afterwards."""
+    """Sell all tickets to a steady load that goes on, and measure the seconds after the last ticket."""
     with _at_work(world) as office:
         office.functions["book"].warm(_environments(world, offered_s))
         event = office.open_event(tickets, lanes)
@@ -173,7 +173,7 @@ class Promotions:
 
 
 def cancellations(world: World, lanes: int, count_: int, offered_s: float) -> Promotions:
-    """Let holders cancel at a steady load while as many wait."""
+    """Have holders cancel at a steady load while as many users wait."""
     with _at_work(world) as office:
         event = office.open_event(count_, lanes)
         holders = [f"holder-{n}" for n in range(count_)]
@@ -200,7 +200,7 @@ def cancellations(world: World, lanes: int, count_: int, offered_s: float) -> Pr
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one booking asked of the database."""
+    """The database requests of one booking."""
 
     lanes: int
     events: int
@@ -211,14 +211,14 @@ class Cost:
 
 
 def cost(world: World, lanes: int, events: int, bookings: int) -> Cost:
-    """Book once by a warm function, with so many events in the tables and so many bookings of each."""
+    """Book once in a warm function, with so many events in the tables and so many bookings of each."""
     with _at_work(world) as office:
         opened = [office.open_event(PLENTY, lanes) for _ in range(events)]
         for event in opened:
             office.fill(event, (f"early-{n}" for n in range(bookings)))
         event = opened[events // 2]
         office.functions["book"].warm(1)
-        for user in ("anna", "ben"):  # the first makes the environment know the event
+        for user in ("anna", "ben"):  # after the first one the environment knows the event
             for counts in (office.database.requests, office.database.units):
                 counts.clear()
             office.clock.start(lambda user=user: office.book(event, user))  # type: ignore[misc]  # mypy cannot infer it
@@ -235,7 +235,7 @@ def cost(world: World, lanes: int, events: int, bookings: int) -> Cost:
 
 
 def lanes_on_the_fullest_partition(lanes: int, writes_s: int, events: int = 1_000) -> tuple[int, int]:
-    """Return how many lanes of an event are on one partition at the most: of the median event, and of 1 in 100."""
+    """Return how many lanes of an event share the fullest partition: for the median event, and for 1 in 100."""
     throughput = World(writes_s=writes_s).throughput()
 
     def shard_of(lane: str) -> int:
@@ -266,12 +266,12 @@ def _names() -> Iterator[str]:
 
 
 def _users(office: Office, until_s: float) -> Iterator[str]:
-    """Yield users until the time is over."""
+    """Yield users until this time."""
     return takewhile(lambda _: office.clock.now_s < until_s, _names())
 
 
 def _load(office: Office, offered_s: float, wanted: str, begin_s: float, end_s: float) -> Load:
-    """Sum up the answers between two moments."""
+    """Summarise the responses between two moments."""
     seen = [answer for answer in office.answers if begin_s <= answer.answered_s < end_s]
     got = sorted(1000 * (answer.answered_s - answer.asked_s) for answer in seen if answer.outcome == wanted)
     conflicts, throttled = _refused(office)
@@ -288,7 +288,7 @@ def _load(office: Office, offered_s: float, wanted: str, begin_s: float, end_s: 
 
 
 def _refused(office: Office) -> tuple[int, int]:
-    """Return how many items met a transaction, and how many were throttled."""
+    """Return how many items were refused by a conflict, and how many were throttled."""
     refused = office.database.refused
     return tuple(  # type: ignore[return-value]  # two of them
         sum(number for name, number in refused.items() if name.startswith(kind)) for kind in ("conflict", "throttled")

@@ -1,7 +1,7 @@
-"""The stream of Bookings and the event source mapping that reads it, simulated.
+"""Simulates the stream of Bookings and the event source mapping that reads it.
 
-A shard for each partition; of each shard one batch at a time is with the promoter, in order, and what it reports as
-failed comes again. How long a record takes from the table to its shard is not published, and is left out.
+There is a shard for each partition. The promoter gets the batches of a shard in order, one at a time, and again those
+records that it reports as failed. The delay between table and shard is not published, and not simulated.
 """
 
 from collections import deque
@@ -23,7 +23,7 @@ Promoter = Callable[[Sequence[Record]], list[str]]  # returns the sequence numbe
 
 
 class Stream:
-    """Takes changes and hands them to the promoter."""
+    """Passes changes of the table to the promoter."""
 
     def __init__(
         self, clock: Clock, chance: Random, throughput: Throughput, function: Function, promoter: Promoter
@@ -38,7 +38,7 @@ class Stream:
         self.batches = 0
 
     def change(self, key: Key, old: Item | None, new: Item) -> None:
-        """Take a change of the table; what no filter lets through goes no further."""
+        """Pass on a change of the table, if a filter lets it through."""
         self._count += 1
         images = {"NewImage": new, **({"OldImage": old} if old else {})}
         keys = {name: new[name] for name in KEYS[key[0]]}
@@ -50,10 +50,10 @@ class Stream:
             self._shards[shard].append(record)
             return
         self._shards[shard] = deque([record])
-        self._clock.start(lambda: self._read(shard), self._chance.uniform(0, POLL_S))  # the next look into it
+        self._clock.start(lambda: self._read(shard), self._chance.uniform(0, POLL_S))  # the next poll
 
     def _read(self, shard: int) -> None:
-        """Hand batch after batch over, until the shard is empty."""
+        """Pass on batch after batch, until the shard is empty."""
         records = self._shards[shard]
         while records:
             batch = [records.popleft() for _ in range(min(self._batch_size, len(records)))]

@@ -1,4 +1,4 @@
-"""What the last run of bench/coldstart has left; tests/artifact/test_starts.py starts functions itself."""
+"""The figures of the last run of bench/coldstart; tests/artifact/test_starts.py starts functions itself."""
 
 import pytest
 
