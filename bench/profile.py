@@ -123,8 +123,9 @@ def _parts(log: Any) -> dict[str, Part]:
 
     def transaction() -> dict[str, Any]:
         attempt = BookingAttempt.of(event, next(users))
-        taken = sale._take(attempt.home_lane, attempt, attempt.confirmed())  # noqa: SLF001  # the transaction itself
-        return {"TransactItems": taken}
+        booking = attempt.confirmed()
+        taken = sale._take(attempt.home_lane, attempt, booking)  # noqa: SLF001  # the transaction itself
+        return {"TransactItems": [taken, attempt.put(booking)]}
 
     ready = function.handler(payload(body()), context)
     assert ready["statusCode"] == 201, ready  # noqa: PLR2004  # HTTP

@@ -11,16 +11,14 @@ _REQUIRED = ("yaml", "boto3", "uvicorn", "httptools", "joserfc", "pydantic", "aw
 
 
 def main() -> int:
-    """Run until Ctrl-C; give the exit code: 0 after Ctrl-C, 1 with one line that says why."""
-    for number in STOP_SIGNALS:  # Ctrl-C, `kill` and a terminal that is closed stop in the same way
+    """Run until Ctrl-C; return the exit code: 0 after Ctrl-C, 1 after one line that says why."""
+    for number in STOP_SIGNALS:  # Ctrl-C, `kill` and a closed terminal stop it in the same way
         signal.signal(number, _stop)
     if missing := [name for name in _REQUIRED if find_spec(name) is None]:
-        sys.stderr.write(
-            f"{missing[0]} is not installed: `make run` gets what is needed, and starts the ticket office\n"
-        )
+        sys.stderr.write(f"{missing[0]} is not installed: `make run` installs it and starts the ticket office\n")
         return 1
     try:
-        from local import program  # noqa: PLC0415 - only now is it known that all it imports is there
+        from local import program  # noqa: PLC0415 - only now are its imports known to exist
 
         return program.run(sys.argv[1:])
     except KeyboardInterrupt:

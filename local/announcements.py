@@ -1,10 +1,11 @@
-"""What was put on the event bus, kept as JSON lines: one writer, any number of readers.
+"""The announcements: what was put on the event bus, kept as JSON lines. One process writes, any number read.
 
-    DATA/announcements/00000000000000000000.jsonl    the name is where the file begins, counted in bytes
-                       00000000000005242911.jsonl    over all that was ever written
+    DATA/announcements/00000000000000000000.jsonl    the name is the place where the file begins, in bytes of all that
+                       00000000000005242911.jsonl    was ever written
 
-A place in the whole is a number that stays valid: a reader that was away goes on where it was, or with the oldest line
-that is still kept. Each line is an event in the form in which EventBridge hands it to the target of a rule.
+A place is a number that stays valid: a reader that was away goes on where it was, or with the oldest line that is kept.
+Each line is an event in the form in which EventBridge hands it to the target of a rule. Only whole lines are ever read,
+so a writer may be killed, or the disk may fill up, in the middle of one.
 """
 
 import os
@@ -12,62 +13,91 @@ from collections.abc import Sequence
 from pathlib import Path
 
 FILE_BYTES_MAX = 5 * 1024 * 1024
-FILES_MAX = 4  # the oldest is removed when there would be more
-READ_BYTES_MAX = 512 * 1024  # at once; a line has half of it at the most
+FILES_MAX = 4  # then the oldest is removed
+READ_BYTES_MAX = 512 * 1024  # at once; a line has at most half of it
 
 
 class Writer:
     """Appends lines. There is one at a time."""
 
     def __init__(self, folder: Path) -> None:
-        """Go on after the last whole line: a writer that was killed may have left half of one."""
+        """Go on where the last writer stopped."""
         self._folder = folder
         self._start, self._path = (_files(folder) or [(0, _path(folder, 0))])[-1]
-        self._size = self._path.read_bytes().rfind(b"\n") + 1 if self._path.exists() else 0
-        if self._path.exists():
-            os.truncate(self._path, self._size)
+        self._size = 0
+        self._may_be_torn = True  # the last write may have ended within a line
 
     def append(self, lines: Sequence[bytes]) -> None:
-        """Write lines, each without its end; when this returns they are read, also after this process was killed."""
+        """Write lines, given without their ends; on return they can be read, even if this process is killed.
+
+        Raises: OSError, for example when the disk is full. The first few lines may have been written then.
+        """
+        if self._may_be_torn:
+            self._cut_off_half_a_line()
         if self._size >= FILE_BYTES_MAX:
             for _, old in _files(self._folder)[: 1 - FILES_MAX]:
                 old.unlink()
             self._start += self._size
-            self._path = _path(self._folder, self._start)
+            self._path, self._size = _path(self._folder, self._start), 0
+        data = b"".join(line + b"\n" for line in lines)
+        self._may_be_torn = True
         with open(self._path, "ab", opener=_private) as file:
-            file.write(b"".join(line + b"\n" for line in lines))
-            self._size = file.tell()
+            file.write(data)
+        self._may_be_torn = False
+        self._size += len(data)
+
+    def _cut_off_half_a_line(self) -> None:
+        """Keep the whole lines: readers have seen them."""
+        if self._path.exists():
+            self._size = _whole_bytes(self._path)
+            os.truncate(self._path, self._size)
 
 
 def end(folder: Path) -> int:
-    """Give the place after all that was written."""
+    """Return the place after the last whole line."""
     files = _files(folder)
-    return files[-1][0] + files[-1][1].stat().st_size if files else 0
+    return files[-1][0] + _whole_bytes(files[-1][1]) if files else 0
 
 
 def read(folder: Path, place: int) -> list[tuple[int, bytes]]:
-    """Read whole lines from a place on, READ_BYTES_MAX at the most; give each with the place after it.
+    """Read whole lines from a place on, at most READ_BYTES_MAX; return each with the place after it.
 
-    A place that is not kept any more stands for the oldest that is, one that never was for the end.
+    A place that is no longer kept stands for the oldest that is; one within a line for the end of that line.
     """
     files = _files(folder)
-    if not files or place >= end(folder):
-        return []
-    start, path = next((file for file in reversed(files) if file[0] <= place), files[0])
-    place = max(place, start)
+    while files:
+        start, path = next((file for file in reversed(files) if file[0] <= place), files[0])
+        if found := _read_file(path, start, max(place, start)):
+            return found
+        files = [file for file in files if file[0] > start]  # this one is read to its end
+    return []
+
+
+def _read_file(path: Path, start: int, place: int) -> list[tuple[int, bytes]]:
+    before = min(1, place - start)  # one byte more, which is the end of a line
     try:
+        if place - start >= path.stat().st_size:
+            return []
         with path.open("rb") as file:
-            file.seek(place - start)
+            file.seek(place - before - start)
             data = file.read(READ_BYTES_MAX)
-    except FileNotFoundError:  # removed in this moment: the next look finds what is kept
+    except FileNotFoundError:  # removed in this moment
         return []
-    if not data:  # all of this file was read, and there is another
-        return read(folder, next(following for following, _ in files if following > start))
+    lines = data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
+    if lines and before:
+        place += len(lines.pop(0)) - 1
     found = []
-    for line in data[: data.rfind(b"\n") + 1].splitlines():
-        place += len(line) + 1
-        found.append((place, line))
+    for line in lines:
+        place += len(line)
+        found.append((place, line[:-1]))
     return found
+
+
+def _whole_bytes(path: Path) -> int:
+    """Return where the last whole line of a file ends."""
+    with path.open("rb") as file:
+        skipped = file.seek(max(0, path.stat().st_size - READ_BYTES_MAX))
+        return skipped + file.read().rfind(b"\n") + 1
 
 
 def _files(folder: Path) -> list[tuple[int, Path]]:

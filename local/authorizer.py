@@ -1,4 +1,4 @@
-"""API Gateway's JWT authorizer: who a request's token says that it is from, or a refusal.
+"""API Gateway's JWT authorizer: verifies the token of a request.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html
 """
@@ -9,9 +9,10 @@ from typing import Any
 
 from joserfc import jwt
 from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
 from joserfc.jwt import JWTClaimsRegistry
 
-from local.issuer import ALGORITHM, AUDIENCE, public_keys
+from local.issuer import ALGORITHM, AUDIENCE, ISSUER
 
 _BEARER = b"bearer "
 
@@ -19,21 +20,18 @@ _BEARER = b"bearer "
 class Authorizer:
     """Verifies the tokens of one issuer, for one audience."""
 
-    def __init__(self, issuer: str) -> None:
-        """Fetch the keys, which stay as they are as long as the issuer runs.
-
-        Raises: StartError.
-        """
-        self._keys = public_keys(issuer)
+    def __init__(self, keys: Any) -> None:
+        """Take the issuer's public keys, a JSON Web Key Set."""
+        self._keys = KeySet.import_key_set(keys)
         self._rules = JWTClaimsRegistry(
-            iss={"essential": True, "value": issuer},
+            iss={"essential": True, "value": ISSUER},
             exp={"essential": True},
             aud={"values": [AUDIENCE]},
             client_id={"values": [AUDIENCE]},
         )
 
     def claims(self, headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str] | None:
-        """Give the claims of the token in the header Authorization, as a function gets them; None: refused."""
+        """Return the claims of the token in the Authorization header as a function gets them, or None to refuse."""
         found = [value for name, value in headers if name == b"authorization"]
         if len(found) != 1:
             return None
@@ -41,10 +39,10 @@ class Authorizer:
         try:
             verified = jwt.decode(token, self._keys, algorithms=[ALGORITHM])
             claims = verified.claims
-            if "aud" in claims:  # client_id counts only where it is missing
+            if "aud" in claims:  # client_id matters only without aud
                 claims = {name: value for name, value in claims.items() if name != "client_id"}
             self._rules.validate(claims)
-        except (JoseError, TypeError, ValueError):  # the last two: a header that the library stumbles over
+        except (JoseError, TypeError, ValueError):  # the last two: a malformed header that the library does not handle
             return None
         if "kid" not in verified.header or claims.keys().isdisjoint({"aud", "client_id"}):
             return None
@@ -52,7 +50,7 @@ class Authorizer:
 
 
 def as_text(claim: Any) -> str:
-    """Write a claim as API Gateway hands it over: a list as its items in brackets, [a b]."""
+    """Write a claim as API Gateway does; a list becomes its items in brackets, [a b]."""
     if isinstance(claim, str):
         return claim
     if isinstance(claim, list):

@@ -1,14 +1,14 @@
-"""What Lambda does with a shard's records: batches, retries, bisecting, giving up.
+"""Lambda's handling of a shard's records: batches, retries, bisecting, giving up.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html and
 https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
 
-    read -> filter -> [ batch | batch | ... ]   the first is invoked until it is done or given up; the last one waits
-                        |                       for more until it is full or its window is over
+    read -> filter -> [ batch | batch | ... ]   the first is invoked until it is done or given up; the last waits for
+                        |                       more records until it is full or its window ends
                         |
                         +- all succeeded: next batch
-                        +- failed from record n on: those before n are done; n and later are tried again
-                        +- raised: tried again, in two halves where the template says so (that is not counted)
+                        +- record n failed: the records before n are done; n and later are tried again
+                        +- raised: tried again, in two halves if the template says so (halving is not a retry)
                         +- no retry left, or too old: to the failed records, next batch
 """
 
@@ -29,22 +29,22 @@ from local.template import Stream
 BACKOFF_S_MIN = 0.1
 BACKOFF_S_MAX = 10.0
 
-Record = dict[str, Any]  # as it is in the payload of a function
-Invoke = Callable[[list[Record]], Any]  # raises what the function raises
+Record = dict[str, Any]  # as in a function's payload
+Invoke = Callable[[list[Record]], Any]  # raises the function's exception
 
 
 @dataclass(slots=True)
 class _Batch:
     records: list[Record]
-    through: str  # the position after it: later than its last record where filtered ones follow
-    due_s: float = 0.0  # on the monotonic clock: when it is invoked, full or not
+    through: str  # the position after the batch, which includes filtered records behind it
+    due_s: float = 0.0  # when it is invoked even if it is not full, on the monotonic clock
     invocations: int = 0
     raised: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """Records that failed for good, and why, in Lambda's words."""
+    """Records that will not be tried again, and why, in Lambda's terms."""
 
     records: Sequence[Record]
     condition: str
@@ -54,35 +54,35 @@ class GivenUp:
 
 @dataclass(slots=True)
 class Batches:
-    """The records of one shard between reading and done; `since_s`: no record was there to be read before."""
+    """The records of a shard that were read but are not done; they age from `since_s` on at the earliest."""
 
     stream: Stream
     invoke: Invoke
     give_up: Callable[[GivenUp], None]
     since_s: float = field(default_factory=time.time)
-    done: str | None = None  # the position up to which every record is done with
+    done: str | None = None  # the position up to which every record is done
     _pending: deque[_Batch] = field(default_factory=deque)
 
     @property
     def empty(self) -> bool:
-        """Say that nothing waits."""
+        """Whether no record waits."""
         return not self._pending
 
     @property
     def due_s(self) -> float:
-        """The moment on the monotonic clock to `advance`; until then more may be read."""
+        """When to `advance`, on the monotonic clock; until then more records may be added."""
         if not self._pending:
             return math.inf
         first = self._pending[0]
         return 0.0 if len(first.records) >= self.stream.batch_size else first.due_s
 
     def add(self, records: Sequence[Record]) -> None:
-        """Take records that were read, in order; those that no filter passes are done with at once."""
+        """Add records in order; those that no filter passes are done at once."""
         if not records:
             return
         wanted = [record for record in records if patterns.matches(self.stream.patterns, record)]
         size, due_s = self.stream.batch_size, time.monotonic() + self.stream.window_s
-        if self._pending:  # what waits is one batch that is not full, and was not invoked yet
+        if self._pending:  # the only batch is not full, and was not invoked yet
             there = self._pending[0].records
             missing = size - len(there)
             there += wanted[:missing]
@@ -97,15 +97,15 @@ class Batches:
             self.done = last
 
     def advance(self) -> float:
-        """Invoke the function once, with the first batch; give the seconds to wait before the next time."""
+        """Invoke the function once, with the first batch; return the seconds to wait before the next call."""
         batch = self._pending[0]
         if self._give_up_old(batch):
             return 0.0
         batch.invocations += 1
-        batch.due_s = 0.0  # if it fails, what is left of it waits for nothing more
+        batch.due_s = 0.0  # if it fails, the rest waits for no more records
         try:
             answer = self.invoke(batch.records)
-        except Exception:  # noqa: BLE001 - whatever the function raises fails the batch
+        except Exception:  # noqa: BLE001 - any exception fails the batch
             batch.raised = True
             failed_from: int | None = 0
         else:
@@ -117,7 +117,7 @@ class Batches:
         return self._failed(batch, failed_from)
 
     def _failed(self, batch: _Batch, failed_from: int) -> float:
-        if failed_from > 0:  # progress: what is left is another batch, with all its retries
+        if failed_from > 0:  # progress: the rest is another batch, with all its retries
             self.done = sequence(batch.records[failed_from - 1])
             batch.records = batch.records[failed_from:]
             batch.invocations = 0
@@ -136,10 +136,10 @@ class Batches:
         return min(BACKOFF_S_MAX, BACKOFF_S_MIN * 2.0 ** min(batch.invocations - 1, 16))
 
     def _give_up_old(self, batch: _Batch) -> bool:
-        """Give up the records at the head that are too old; say whether the whole batch was."""
+        """Give up the first records if they are too old; return whether the whole batch was."""
         if self.stream.max_age_s < 0:
             return False
-        # A record ages only while somebody could read it: not while this program was stopped.
+        # A record does not age while the program is stopped.
         oldest = time.time() - self.stream.max_age_s
         young = next(
             (
@@ -164,15 +164,15 @@ class Batches:
 
 
 def sequence(record: Record) -> str:
-    """Give a record's sequence number."""
+    """Return a record's sequence number."""
     number: str = record["dynamodb"]["SequenceNumber"]
     return number
 
 
 def _failed_from(records: Sequence[Record], answer: Any) -> int | None:
-    """Read a partial batch response: the place of the first failed record, 0 for all, None for no failure.
+    """Return the index of the first failed record in a partial batch response, or None.
 
-    As on Lambda, nothing or an empty list is success, and an identifier that is not of this batch fails all of it.
+    As on Lambda, no answer or an empty list is success, and an unknown identifier fails the whole batch.
     """
     failures = answer.get("batchItemFailures") if isinstance(answer, dict) else answer
     if not failures:
@@ -185,7 +185,7 @@ def _failed_from(records: Sequence[Record], answer: Any) -> int | None:
 
 
 def write_failed(folder: Path, given_up: GivenUp, shard: str, stream_arn: str, function_arn: str) -> Path:
-    """Write records that were given up as Lambda writes them to S3, with the whole payload."""
+    """Write records that were given up as Lambda writes them to S3, as a whole or not at all. Raises: OSError."""
     now = datetime.now(UTC)
     records = given_up.records
     document = {
@@ -214,8 +214,13 @@ def write_failed(folder: Path, given_up: GivenUp, shard: str, stream_arn: str, f
         "payload": json.dumps({"Records": records}),
     }
     path = folder / f"{now:%Y-%m-%dT%H.%M.%S}-{uuid.uuid4()}.json"
-    path.write_text(json.dumps(document, indent=1), "utf-8")
-    return path
+    temporary = path.with_suffix(".new")
+    try:
+        temporary.write_text(json.dumps(document, indent=1), "utf-8")
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary.rename(path)
 
 
 def _arrival(record: Record) -> str:

@@ -1,8 +1,8 @@
-"""The event bus of one machine: takes PutEvents as EventBridge does, and keeps what it took as JSON lines.
+"""The event bus of one machine: accepts PutEvents like EventBridge and keeps the events as JSON lines.
 
 python -m local.bus ARGUMENTS (JSON, from the supervisor)
 
-It has no rules and no targets: who wants to hear reads the lines, or GET /local/events of the office.
+It has no rules and no targets: clients read GET /local/events of the office.
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
 """
 
@@ -24,38 +24,35 @@ import httptools
 
 from local import runtime
 from local.announcements import Writer
-from local.child import GIVES_WAY, child
+from local.child import LOW_PRIORITY, child
 from local.listening import listen
 
-BUS_VARIABLE = "AWS_ENDPOINT_URL_EVENTBRIDGE"  # where the SDK looks for the address of a bus
+BUS_VARIABLE = "AWS_ENDPOINT_URL_EVENTBRIDGE"  # tells the SDK the address of the bus
 ENTRIES_MAX = 10
 BYTES_MAX = 256 * 1024
-_BODY_BYTES_MAX = 2 * BYTES_MAX  # of a request: JSON writes some characters with more bytes than they have
+_BODY_BYTES_MAX = 2 * BYTES_MAX  # of a request: JSON escapes some characters
 _RECEIVE_BYTES = 65_536
 _TARGET = b"AWSEvents.PutEvents"
 _json = json.JSONEncoder(ensure_ascii=False).encode
 _HEADERS = "content-type: application/x-amz-json-1.1\r\n"
 _ACCOUNT = "000000000000"
-_IDLE_S_MAX = 120  # a connection that says nothing for so long is closed
+_IDLE_S_MAX = 120  # then an idle connection is closed
 _NEEDED = ("Source", "DetailType", "Detail")
 
 
 class RefusedError(Exception):
-    """An entry, or the request as a whole, is none that EventBridge takes; the arguments are its code and message."""
+    """EventBridge would refuse the entry or the request; the arguments are its code and message."""
 
 
 def put_events(request: Any, writer: Writer) -> dict[str, Any]:
-    """Take the entries of a PutEvents that are good; say of each what became of it.
-
-    Raises: RefusedError.
-    """
+    """Keep the valid entries of a PutEvents request; return the result of each entry. Raises: RefusedError; OSError."""
     entries = request.get("Entries") if isinstance(request, dict) else None
     if not (isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries)):
         raise RefusedError("ValidationException", "Entries is a list of at least one object")
     if len(entries) > ENTRIES_MAX:
-        raise RefusedError("ValidationException", f"Entries has {ENTRIES_MAX} members at the most")
+        raise RefusedError("ValidationException", f"Entries has at most {ENTRIES_MAX} members")
     if sum(_size(entry) for entry in entries) > BYTES_MAX:
-        raise RefusedError("ValidationException", f"Entries have {BYTES_MAX} bytes at the most")
+        raise RefusedError("ValidationException", f"Entries have at most {BYTES_MAX} bytes")
     answers, lines = [], []
     for entry in entries:
         event_id = str(uuid.uuid4())
@@ -70,7 +67,7 @@ def put_events(request: Any, writer: Writer) -> dict[str, Any]:
 
 
 def _size(entry: Mapping[str, Any]) -> int:
-    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html, the time with 14 bytes."""
+    """Return an entry's size: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html."""
     return 14 + sum(len(str(entry.get(name, "")).encode()) for name in _NEEDED)
 
 
@@ -87,7 +84,10 @@ def _detail(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_targets_see(entry: Mapping[str, Any], event_id: str) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html. Raises: RefusedError."""
+    """Return the event as targets get it: https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html.
+
+    Raises: RefusedError.
+    """
     detail = _detail(entry)
     moment = time.gmtime(entry.get("Time"))
     return {
@@ -104,21 +104,21 @@ def _as_targets_see(entry: Mapping[str, Any], event_id: str) -> dict[str, Any]:
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """The bus at its socket; its clients are a function or two on this machine."""
+    """The bus on its socket; only a function or two on this machine call it."""
 
     daemon_threads = True
 
     def __init__(self, listening: socket.socket, folder: Path) -> None:
-        """Take a socket that listens already, and a folder that is ours alone."""
+        """Take a listening socket, and a folder that no other process writes to."""
         super().__init__(listening.getsockname()[:2], _Connection, bind_and_activate=False)
         self.socket.close()
         self.socket = listening
         self._writer, self._lock = Writer(folder), threading.Lock()
 
     def answer(self, target: bytes, body: bytes) -> tuple[int, Mapping[str, Any]]:
-        """Answer one request with a status and what is to be JSON."""
+        """Return the status of a request and the answer, which becomes JSON."""
         if target != _TARGET:
-            return 400, {"__type": "ValidationException", "message": f"{_TARGET.decode()} is answered here"}
+            return 400, {"__type": "ValidationException", "message": f"only {_TARGET.decode()} is supported here"}
         try:
             with self._lock:
                 return 200, put_events(json.loads(body), self._writer)
@@ -127,13 +127,13 @@ class Server(socketserver.ThreadingTCPServer):
         except RefusedError as error:
             code, message = error.args
             return 400, {"__type": code, "message": message}
-        except Exception as error:  # noqa: BLE001  # a disk that is full, say: who asked asks again, the log tells why
+        except Exception as error:  # noqa: BLE001  # for example a full disk: the client tries again
             runtime.log("the event bus failed", exception=traceback.format_exc())
             return 500, {"__type": "InternalException", "message": type(error).__name__}
 
 
 class _Connection(socketserver.BaseRequestHandler):
-    """Reads requests and answers each. http.server takes four times as long, and a web framework no less than that."""
+    """Reads requests and answers them; http.server and web frameworks take four times as long."""
 
     server: Server
 
@@ -163,12 +163,12 @@ class _Connection(socketserver.BaseRequestHandler):
         self._is_open = self._parser.should_keep_alive()
         body = json.dumps(answer).encode()
         head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-length: {len(body)}\r\n{_HEADERS}\r\n"
-        self.request.sendall(head.encode() + body)  # in one piece: the second of two would wait for the client's kernel
+        self.request.sendall(head.encode() + body)  # in one piece: a second one would wait for an acknowledgement
 
 
 @contextmanager
 def running(folder: Path) -> Iterator[str]:
-    """Give the URL of a bus in this process, which keeps its lines in that folder; the folder must be ours alone."""
+    """Run a bus in this process, as the only writer to the folder; yield its URL."""
     server = Server(listen("127.0.0.1", 0), folder)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -181,9 +181,9 @@ def running(folder: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    """Serve on the listening socket that the supervisor made, until it says stop."""
+    """Serve on the supervisor's listening socket until it says stop."""
     with child() as (arguments, lifeline, _):
-        os.nice(GIVES_WAY)
+        os.nice(LOW_PRIORITY)
         server = Server(socket.socket(fileno=arguments["socket"]), Path(arguments["announcements"]))
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": None}, daemon=True).start()
         runtime.log("the event bus is open")

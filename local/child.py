@@ -1,4 +1,4 @@
-"""What every part does at its beginning and its end, as a child process of the supervisor's."""
+"""How every part begins and ends as a child process of the supervisor."""
 
 import json
 import os
@@ -13,14 +13,14 @@ from local.errors import LocalError
 from local.lifeline import Lifeline
 from local.template import System
 
-GIVES_WAY = 10  # the niceness of a part for which nobody waits: those go first whom a client waits for
+LOW_PRIORITY = 10  # the niceness of a part that no client waits for
 
 
 @contextmanager
 def child() -> Iterator[tuple[dict[str, Any], Lifeline, System]]:
-    """Give the supervisor's arguments, the lifeline and the system; the process ends with the block.
+    """Yield the supervisor's arguments, the lifeline and the system; the process ends with the block.
 
-    A LocalError is told as the last line of the log. Nothing is left to do then that atexit would.
+    A LocalError becomes the last line of the log.
     """
     arguments = json.loads(sys.argv[1])
     lifeline = Lifeline(arguments["lifeline"], arguments["parent"])

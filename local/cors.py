@@ -1,4 +1,4 @@
-"""What an HTTP API with a CorsConfiguration does by itself.
+"""The CORS headers of an HTTP API with a CorsConfiguration.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
 """
@@ -12,7 +12,7 @@ _OURS = b"access-control-"
 
 
 def preflight(cors: Cors, headers: Iterable[tuple[bytes, bytes]], request_id: str) -> Response:
-    """Answer an OPTIONS request, of any path and without a token; an origin that may not call learns nothing."""
+    """Answer an OPTIONS request for any path, without a token; other origins get no headers."""
     given = dict(headers)
     answer = [(b"apigw-requestid", request_id.encode())]
     if b"access-control-request-method" in given:
@@ -27,7 +27,7 @@ def preflight(cors: Cors, headers: Iterable[tuple[bytes, bytes]], request_id: st
 
 
 def answered(cors: Cors, headers: Iterable[tuple[bytes, bytes]], response: Response) -> Response:
-    """Put the headers of CORS on an answer; those that the function has set are ignored."""
+    """Replace the CORS headers of a response."""
     status, own, body = response
     allowed: Headers = _allowed(cors, dict(headers).get(b"origin"))
     if allowed and cors.exposed:

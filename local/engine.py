@@ -1,4 +1,4 @@
-"""The embedded database: dynoxide, a DynamoDB-compatible engine in one binary, on one SQLite file."""
+"""The embedded database: dynoxide, a DynamoDB-compatible engine in one binary that uses one SQLite file."""
 
 import os
 import platform
@@ -18,32 +18,29 @@ from local import guard
 from local.database import Database
 from local.errors import EngineError
 from local.folder import opened
-from local.parts import wait_or_kill
+from local.parts import Process, wait_until_ready
 from local.template import PROJECT, System, load
 
 HOST = "127.0.0.1"
 _PACKAGES = PROJECT / "node_modules" / "@dynoxide"
-_START_S_MAX = 10.0  # it takes 35 ms; a machine under load takes longer
+_START_S_MAX = 10.0  # it takes 35 ms, and longer under load
 _STOP_S_MAX = 1.0
-_ACTIVE_S_MAX = 60.0  # of a new table in a real region: it takes some 10 s
-_CHECK_S_MAX = 2.0  # of a large file: what is not seen in that time is not looked for
-_PORTS = range(20_000, 32_000)  # below the ports that systems give to clients: one of those could sit on ours
+_ACTIVE_S_MAX = 10.0  # until a new table can be used
+_CHECK_S_MAX = 1.0  # a large file is checked only in part
+_PORTS = range(20_000, 32_000)  # below the ports that the system gives to clients
 _PORT_TRIES = 50
 
 
-class Engine:
-    """One engine process on one file and one port: it can be started again after it died."""
+class Engine(Process):
+    """One engine process with its file and port, which it keeps when it is started again."""
 
     def __init__(self, database: Path, log: Path) -> None:
-        """Find the engine.
-
-        Raises: EngineError when there is none on this machine.
-        """
+        """Find the engine, and refuse a damaged file. Raises: EngineError."""
         self._binary = find()
+        super().__init__("engine", log)
+        _check_file(database)
         self._database = database
-        self._log = log
         self._port = _free_port()
-        self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
@@ -51,54 +48,50 @@ class Engine:
         return f"http://{HOST}:{self._port}"
 
     def start(self) -> None:
-        """Start it and wait until it answers.
-
-        Raises: EngineError when the file is not its own, or it does not answer in time.
-        """
-        self.stop()  # what is left of one that died
-        _check_file(self._database)
+        """Start the process without waiting for it. Raises: OSError."""
+        self._close_lifeline()
         command = [self._binary, "serve", "--host", HOST, "--port", str(self._port), "--db-path", str(self._database)]
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *command],
-                stdin=subprocess.PIPE,  # the guard's lifeline
+                stdin=subprocess.PIPE,  # tells the guard that this process lives
                 stdout=log,
                 stderr=log,
-                process_group=0,  # Ctrl-C is for the program that started it
-                # It does one request at a time, under a lock: more threads would wait for each other. tokio reads it.
+                process_group=0,  # Ctrl-C reaches only the program, which stops its parts in order
+                # The engine serves one request at a time, so more threads would wait for each other. tokio reads this.
                 env=os.environ | {"TOKIO_WORKER_THREADS": "1"},
             )
-        deadline = time.monotonic() + _START_S_MAX
-        while not _answers(self._port):
-            if self.process.poll() is not None:
-                raise EngineError(f"the engine does not start: {last_line(self._log)}")
-            if time.monotonic() > deadline:
-                self.stop()
-                raise EngineError(f"the engine does not answer within {_START_S_MAX:.0f} s: see {self._log}")
-            time.sleep(0.005)
+
+    def is_ready(self) -> bool:
+        """Return whether it accepts connections."""
+        try:
+            socket.create_connection((HOST, self._port), timeout=1.0).close()
+        except OSError:
+            return False
+        return True
 
     def stop(self) -> None:
-        """Stop it; SQLite keeps what was acknowledged, however it ends."""
-        if self.process is None:
-            return
-        self.process.terminate()
-        wait_or_kill(self.process, _STOP_S_MAX)
-        if self.process.stdin:
-            self.process.stdin.close()
+        """Stop it; SQLite keeps every acknowledged write, however the process ends."""
+        self.terminate()
+        self.wait(time.monotonic() + _STOP_S_MAX)
+        self._close_lifeline()
+
+    def _close_lifeline(self) -> None:
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
 
 
 @contextmanager
 def running(data_dir: Path | None = None, system: System | None = None) -> Iterator[str]:
-    """Give the endpoint of an engine with the template's tables; None for a throw-away one in memory.
+    """Run an engine with the template's tables, on a temporary folder for None; yield its endpoint.
 
-    It ends with the thread that entered (Linux), or with the process.
-
-    Raises: LocalError.
+    It ends at the latest with the thread that entered (Linux) or with the process. Raises: LocalError.
     """
     with opened(data_dir) as folder:
         engine = Engine(folder.database, folder.logs / "engine.log")
         engine.start()
         try:
+            wait_until_ready([engine], time.monotonic() + _START_S_MAX)
             create_tables(Database.embedded(engine.endpoint).client(), system or load())
             index_stream(folder.database)
             yield engine.endpoint
@@ -107,9 +100,9 @@ def running(data_dir: Path | None = None, system: System | None = None) -> Itera
 
 
 def find() -> str:
-    """Find the engine's binary: the npm package of the project, else what PATH has.
+    """Return the engine's binary: from the project's npm package, otherwise from PATH.
 
-    Raises: EngineError, saying how to get it.
+    Raises: EngineError, which says how to get it.
     """
     for candidate in sorted(_PACKAGES.glob("*/dynoxide")):
         if os.access(candidate, os.X_OK):
@@ -135,9 +128,9 @@ def _how_to_get_it() -> str:
 
 
 def create_tables(client: Any, system: System) -> list[str]:
-    """Make the template's tables that are missing, wait for them, and give their names; safe to repeat.
+    """Make the template's missing tables, wait for them, and return their names; safe to repeat.
 
-    Raises: EngineError for a table that is there in another form.
+    Raises: EngineError for an existing table that differs from the template.
     """
     made = []
     for table in system.tables:
@@ -157,9 +150,9 @@ def create_tables(client: Any, system: System) -> list[str]:
 
 
 def index_stream(database: Path) -> None:
-    """Give the engine's stream the index it lacks: without it each write reads the whole stream.
+    """Add the index that the engine's stream lacks: without it each write reads the whole stream.
 
-    Seen in dynoxide 1.2.1 (`next_stream_sequence_number`): 3.2 ms at 12,000 records without, 0.007 ms with it.
+    In dynoxide 1.2.1 `next_stream_sequence_number` takes 3.2 ms at 12,000 records without it, 0.007 ms with it.
     """
     with closing(sqlite3.connect(database, timeout=5.0)) as connection:
         connection.execute(
@@ -169,17 +162,8 @@ def index_stream(database: Path) -> None:
         connection.commit()
 
 
-def last_line(log: Path) -> str:
-    """Give the last line of a log, which mostly says why its writer died."""
-    try:
-        lines = log.read_bytes()[-4096:].decode("utf-8", "replace").split("\n")
-    except OSError:
-        lines = []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it left no message")
-
-
 def _check_file(database: Path) -> None:
-    """Refuse a file that is no sound database, before the engine answers every request with an error."""
+    """Refuse a damaged database, with which the engine would answer every request with an error."""
     if not database.exists():
         return
     try:
@@ -187,12 +171,12 @@ def _check_file(database: Path) -> None:
             deadline = time.monotonic() + _CHECK_S_MAX
             connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.OperationalError as error:
-        if "interrupted" in str(error):
-            return
-        raise EngineError(f"the data folder is corrupt: {database}: {error}") from None
     except sqlite3.DatabaseError as error:
-        raise EngineError(f"the data folder is corrupt: {database}: {error}") from None
+        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+            return
+        is_corrupt = error.sqlite_errorcode in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        state = "is corrupt" if is_corrupt else "cannot be used"
+        raise EngineError(f"the data folder {state}: {database}: {error}") from None
     if found != "ok":
         raise EngineError(f"the data folder is corrupt: {database}: {found}")
 
@@ -217,7 +201,7 @@ def _check_table(name: str, wanted: Mapping[str, Any], found: Mapping[str, Any])
         )
 
     if form(wanted) != form(found):
-        raise EngineError(f"the table {name} is there already, in another form than template.yaml gives it")
+        raise EngineError(f"the table {name} exists, but differs from template.yaml: use another data folder")
 
 
 def _free_port() -> int:
@@ -229,11 +213,3 @@ def _free_port() -> int:
                 continue
             return port
     raise EngineError(f"no free port for the engine between {_PORTS.start} and {_PORTS.stop}")
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection((HOST, port), timeout=1.0).close()
-    except OSError:
-        return False
-    return True

@@ -1,41 +1,31 @@
-"""What stops `python -m local`: every message is one line, fit to be the last one a user reads.
-
-LocalError
-    ├── TemplateError    template.yaml says something that local/ does not understand
-    ├── EngineError      the embedded database cannot be found, started or used
-    └── StartError       a port in use, a data folder that cannot be used, a part that does not come up
-        └── FolderInUse  another program has the data folder; it may say where database and bus are
-"""
+"""What ends `python -m local`: each message is one line, the last that the user reads."""
 
 
 class LocalError(Exception):
-    """Stop with this line; the program prints it without a traceback and exits with 1."""
+    """The program prints this line without a traceback and exits with 1."""
 
     def __init__(self, message: str) -> None:
-        """Take a message and put it on one line."""
+        """Put the message on one line."""
         super().__init__(" ".join(message.split()))
 
 
 class TemplateError(LocalError):
-    """Say what in template.yaml is not understood, and where."""
+    """template.yaml has something that local/ does not support."""
 
 
 class EngineError(LocalError):
-    """Say why there is no database."""
+    """The embedded database cannot be found, started or used."""
 
 
 class StartError(LocalError):
-    """Say why the program cannot start, or cannot go on."""
+    """The program cannot start: a port in use, an unusable data folder, a part that does not come up."""
 
 
 class FolderInUse(StartError):
-    """Say who has the data folder; `database` and `bus` are what that program announced.
-
-    For example "embedded http://127.0.0.1:1" and "http://127.0.0.1:2".
-    """
+    """Another program uses the data folder; `database` and `bus` are the addresses that it announced, if any."""
 
     def __init__(self, message: str, database: str | None, bus: str | None = None) -> None:
-        """Take the message, and the announcements where there are some."""
+        """Take the message and the addresses."""
         super().__init__(message)
         self.database = database
         self.bus = bus

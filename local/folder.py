@@ -1,17 +1,17 @@
-"""The data folder: what is kept between two runs, and the lock that lets one program at a time use it.
+"""The data folder: what is kept between runs, and a lock that lets only one program use it.
 
 DATA/
-    lock             held by flock as long as the program lives; the system frees it, even after kill -9. It says
-                     which process that is and, once that is up, where its database and its event bus answer
-                     (for `python -m ops`)
+    lock             locked with flock while the program runs; the system frees it even after kill -9. It holds the
+                     process id and, after the start, the addresses of database and event bus (for `python -m ops`)
     tickets.db       the tables (SQLite)
-    checkpoints/     how far each function has read its streams, a file for each
-    issuer.json      with --auth: the issuer's address and its private key, as long as it runs
-    announcements/   what was put on the event bus, as JSON lines (local/announcements.py)
+    checkpoints/     how far each function has read its streams, one file each
+    issuer.json      the private key that signs tokens, while the program runs with --auth
+    announcements/   the events on the event bus, as JSON lines (local/announcements.py)
     failed-records/  stream records that were given up, as Lambda writes them to S3
-    logs/            one log per part, begun anew at each start
+    logs/            one log for each part, emptied at each start
 """
 
+import errno
 import fcntl
 import os
 import shutil
@@ -23,19 +23,20 @@ from pathlib import Path
 
 from local.errors import FolderInUse, StartError
 
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a tmpfs on Linux; what is made in it is private, by mkdtemp
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a tmpfs on Linux; mkdtemp makes private folders
 _THROW_AWAY_PREFIX = "ticket-office-"
-_THROW_AWAY_AGE_S_MIN = 60  # younger ones may be about to be locked
-_LOCK_BYTES_MAX = 1024  # of what the lock says
+_THROW_AWAY_AGE_S_MIN = 60  # the lock of a younger one may just be about to be taken
+_FREE_BYTES_MIN = 256 * 1024
+_LOCK_BYTES_MAX = 1024
 
 
 class Folder:
-    """A data folder that this process has to itself."""
+    """A data folder that only this process uses."""
 
     def __init__(self, path: Path, is_throw_away: bool = False) -> None:
-        """Make the folder where it is missing, and lock it.
+        """Make the folder if it is missing, and lock it.
 
-        Raises: StartError when it cannot be made or written; FolderInUse when another program has it.
+        Raises: StartError if it cannot be written; FolderInUse if another program uses it.
         """
         self.path = path
         self.is_throw_away = is_throw_away
@@ -50,6 +51,7 @@ class Folder:
             self.failed_records.mkdir(exist_ok=True)
             self.checkpoints.mkdir(exist_ok=True)
             self.announcements.mkdir(exist_ok=True)
+            check_space(path)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StartError(f"the data folder {path} cannot be used: {error.strerror}") from None
@@ -66,24 +68,31 @@ class Folder:
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
     def checkpoint(self, function: str) -> Path:
-        """Give the file that says how far a function has read its streams."""
+        """Return the file of a function's checkpoint."""
         return self.checkpoints / f"{function}.json"
 
     def announce(self, database: str, bus: str = "") -> None:
-        """Tell whoever finds the folder in use where database and bus are, e.g. "embedded http://127.0.0.1:1"."""
+        """Write the addresses of database and bus into the lock, for example "embedded http://127.0.0.1:1"."""
         os.pwrite(self._lock, f"{os.getpid()}\n{database}\n{bus}\n".encode(), 0)
 
     def close(self) -> None:
-        """Let others use the folder."""
+        """Unlock the folder."""
         os.close(self._lock)
+
+
+def check_space(path: Path) -> None:
+    """Refuse to write to a disk that is full, or so nearly full that a write may be cut short.
+
+    Raises: OSError.
+    """
+    disk = os.statvfs(path)
+    if disk.f_blocks and disk.f_bavail * disk.f_frsize < _FREE_BYTES_MIN:  # some file systems count no blocks
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 @contextmanager
 def opened(path: Path | None) -> Iterator[Folder]:
-    """Open a data folder, or, for None, a throw-away one in memory where the system has such a place.
-
-    Raises: StartError.
-    """
+    """Open a data folder; None opens a temporary one, in memory if possible. Raises: StartError."""
     folder = Folder(_new_throw_away(), is_throw_away=True) if path is None else Folder(path.absolute())
     try:
         yield folder
@@ -101,8 +110,8 @@ def _new_throw_away() -> Path:
 
 
 def _remove_if_left(path: Path) -> None:
-    """Remove a throw-away folder whose program was killed before it could."""
-    with suppress(OSError):  # somebody else's, or gone meanwhile
+    """Remove a temporary folder whose program was killed."""
+    with suppress(OSError):  # it belongs to another user, or was just removed
         if path.is_symlink() or time.time() - path.stat().st_mtime < _THROW_AWAY_AGE_S_MIN:
             return
         descriptor = os.open(path / "lock", os.O_RDWR)

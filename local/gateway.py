@@ -1,20 +1,20 @@
-"""API Gateway's part: an HTTP request becomes a payload of format 2.0, and an answer becomes a response.
+"""API Gateway's part: turns an HTTP request into a payload of format 2.0, and a handler's answer into a response.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
-This runs once per request, beside a handler that takes a millisecond: what does not change is made beforehand.
+This runs for every request next to a handler that takes a millisecond, so everything constant is prepared at the start.
 """
 
 import base64
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from local.template import Route
 
-BODY_BYTES_MAX = 10 * 1024 * 1024  # of an HTTP API; it cannot be raised
+BODY_BYTES_MAX = 10 * 1024 * 1024  # a fixed limit of HTTP APIs
 UNAUTHORIZED = (401, b'{"message":"Unauthorized"}')
 FORBIDDEN = (403, b'{"message":"Forbidden"}')
 NOT_FOUND = (404, b'{"message":"Not Found"}')
@@ -35,17 +35,17 @@ Response = tuple[int, Headers, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A route with what is the same for all of its requests."""
+    """A route and everything that is the same for all of its requests."""
 
     key: str
     function: str
     takes_token: bool
-    names: Sequence[str | None]  # per segment of the path: the parameter's name, None where it is fixed
+    names: Sequence[str | None]  # for each segment of the path: the parameter's name, or None for fixed text
     segments: Sequence[str]
 
 
 class Router:
-    """Find the route of a request; a fixed path goes before one with parameters."""
+    """Finds the route of a request; a fixed path takes precedence over one with parameters."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         """Prepare the routes of the template."""
@@ -63,7 +63,7 @@ class Router:
             targets.sort(key=lambda target: [name is not None for name in target.names])
 
     def find(self, method: str, raw_path: str) -> tuple[Target, dict[str, str] | None] | None:
-        """Find the route of a path as it came, with the decoded values of its parameters; None for no route."""
+        """Return the route of a raw path and the decoded values of its parameters, or None."""
         target = self._fixed.get((method, raw_path))
         if target is not None:
             return target, None
@@ -78,30 +78,15 @@ class Router:
         return None
 
 
-class Clock:
-    """The time as API Gateway writes it, made once a second."""
-
-    def __init__(self) -> None:
-        """Start with no second."""
-        self._second = 0
-        self._text = ""
-
-    def now(self) -> tuple[str, int]:
-        """Give the time as text and as milliseconds since 1970."""
-        now = time.time()
-        if int(now) != self._second:
-            self._second = int(now)
-            self._text = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now))
-        return self._text, int(now * 1000)
-
-
-_clock = Clock()
+@lru_cache(maxsize=1)
+def _written(second: int) -> str:
+    return time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second))
 
 
 def payload(
     scope: Mapping[str, Any], target: Target, parameters: dict[str, str] | None, body: bytes, request_id: str
 ) -> dict[str, Any]:
-    """Make the handler's first argument from an ASGI scope."""
+    """Return the handler's first argument for an ASGI request."""
     headers, cookies = _headers(scope["headers"])
     source_ip = scope["client"][0]
     forwarded = headers.get("x-forwarded-for")
@@ -111,7 +96,7 @@ def payload(
     made: dict[str, Any] = {
         "version": "2.0",
         "routeKey": target.key,
-        "rawPath": scope["path"],  # decoded, although it is called raw: an HTTP API does that (a function URL does not)
+        "rawPath": scope["path"],  # decoded despite its name, as HTTP APIs do it
         "rawQueryString": scope["query_string"].decode("latin-1"),
         "headers": headers,
         "requestContext": _context(scope, target, headers, request_id),
@@ -129,14 +114,10 @@ def payload(
 
 
 def response(answer: Any, request_id: str) -> Response:
-    """Turn what a handler returned into status, headers and body.
+    """Turn a handler's answer into status, headers and body.
 
-    Raises: TypeError or ValueError for what API Gateway would answer with its own 500.
+    Raises: KeyError, TypeError or ValueError if it is none; API Gateway would answer 500.
     """
-    if not (isinstance(answer, dict) and "statusCode" in answer):
-        # Format 2.0 infers the response: the whole answer is the body.
-        whole = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
-        return 200, _own_headers(request_id, whole, [(b"content-type", b"application/json")]), whole
     status = int(answer["statusCode"])
     if status not in _STATUSES:
         raise ValueError(f"statusCode {status}")
@@ -149,7 +130,6 @@ def response(answer: Any, request_id: str) -> Response:
         for name, value in (answer.get("headers") or {}).items()
         if name.lower() != "content-length"
     ]
-    headers += [(b"set-cookie", _header(cookie)) for cookie in answer.get("cookies") or ()]
     if not any(name == b"content-type" for name, _ in headers):
         headers.append((b"content-type", b"text/plain;charset=UTF-8"))
     if status in _NO_BODY:
@@ -158,7 +138,7 @@ def response(answer: Any, request_id: str) -> Response:
 
 
 def refusal(of: tuple[int, bytes], request_id: str) -> Response:
-    """Make one of the gateway's own answers: UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_LARGE, FAILED, UNAVAILABLE."""
+    """Return one of the gateway's own responses: UNAUTHORIZED, FORBIDDEN, NOT_FOUND, ..."""
     status, body = of
     headers = [(b"content-type", b"application/json")]
     if of is UNAUTHORIZED:
@@ -168,7 +148,7 @@ def refusal(of: tuple[int, bytes], request_id: str) -> Response:
 
 def _context(scope: Mapping[str, Any], target: Target, headers: Mapping[str, str], request_id: str) -> dict[str, Any]:
     host = headers.get("host", "")
-    written, epoch_ms = _clock.now()
+    now_s = time.time()
     return {
         "accountId": _ACCOUNT,
         "apiId": _API_ID,
@@ -184,8 +164,8 @@ def _context(scope: Mapping[str, Any], target: Target, headers: Mapping[str, str
         "requestId": request_id,
         "routeKey": target.key,
         "stage": "$default",
-        "time": written,
-        "timeEpoch": epoch_ms,
+        "time": _written(int(now_s)),
+        "timeEpoch": int(now_s * 1000),
     }
 
 
@@ -194,19 +174,19 @@ def _own_headers(request_id: str, body: bytes, headers: Headers) -> Headers:
 
 
 def _header(value: Any) -> bytes:
-    """Encode a header's name or value; a line break in it would begin another header."""
-    text = value if isinstance(value, str) else json.dumps(value)
+    """Encode a header's name or value. Raises: ValueError for a line break, which would begin another header."""
+    text = str(value)
     if "\n" in text or "\r" in text:
         raise ValueError("a header holds a line break")
     return text.encode("latin-1")
 
 
 def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], list[str]]:
-    """Join repeated headers with commas; cookies go into a list of their own."""
+    """Join repeated headers with commas; return cookies in a separate list."""
     headers: dict[str, str] = {}
     cookies: list[str] = []
     for raw_name, raw_value in pairs:
-        name = raw_name.decode("latin-1")  # lower-case already: ASGI
+        name = raw_name.decode("latin-1")  # ASGI has it in lower case
         value = raw_value.decode("latin-1")
         if name == "cookie":
             cookies += [part.strip() for part in value.split(";")]
@@ -225,7 +205,7 @@ def _query(raw: str) -> dict[str, str]:
 
 
 def _body(body: bytes, content_type: str) -> tuple[str, bool]:
-    """Give a body as text where its type says that it is text, or says nothing; else, and where it is not, base64."""
+    """Return the body, and whether it is base64: it is text if its type is missing or textual, and it is UTF-8."""
     kind = content_type.partition(";")[0].strip().lower()
     if not kind or kind.startswith(_TEXT_TYPES) or kind.endswith(_TEXT_SUFFIXES):
         try:

@@ -1,9 +1,9 @@
-"""Run a program that dies with the process that started it, even when that one is killed with -9.
+"""Runs a program that dies with the process that started it, even after kill -9.
 
     python -I -S guard.py PARENT_PID PROGRAM ARGUMENT...
 
-On Linux the kernel sees to it (PR_SET_PDEATHSIG outlives exec) and this script becomes the program. Elsewhere it
-stays beside the program and watches its standard input, a pipe from the parent: it ends when the parent does.
+On Linux the kernel does this (PR_SET_PDEATHSIG survives exec), and this script becomes the program. Elsewhere it keeps
+running and watches its standard input, a pipe from the parent, which ends when the parent does.
 """
 
 import os
@@ -18,31 +18,31 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def main() -> None:
-    """Start the program as the arguments say."""
+    """Run the program in the arguments."""
     parent, command = int(sys.argv[1]), sys.argv[2:]
     if _ON_LINUX:
         die_with_parent(parent)
-        os.execv(command[0], command)  # noqa: S606 - the arguments are our own
+        os.execv(command[0], command)  # noqa: S606 - the arguments are ours
     _watch(command)
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when the thread that started it ends (Linux; elsewhere: do nothing)."""
+    """Have the kernel kill this process when the thread that started it ends; do nothing outside Linux."""
     if not _ON_LINUX:
         return
-    import ctypes  # noqa: PLC0415 - only here, and it takes 5 ms
+    import ctypes  # noqa: PLC0415 - it takes 5 ms
 
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before we asked
+    if os.getppid() != parent:  # it died before the call
         os._exit(1)
 
 
 def _watch(command: list[str]) -> None:
-    """Keep the program until it ends or the parent does; pass SIGTERM on."""
+    """Run the program until it or the parent ends; forward SIGTERM."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        os.kill(process.pid, signal.SIGTERM)  # not terminate(): it would wait for a lock that wait() holds
+        os.kill(process.pid, signal.SIGTERM)  # terminate() would wait for a lock that wait() holds
 
     def end_with_parent() -> None:
         while os.read(0, 1):

@@ -1,8 +1,7 @@
 """The values of a CloudFormation template: short tags, parameters, conditions.
 
-Only what can be known without deploying has a value here: a parameter, a condition, the logical id of a
-resource. The rest (an ARN, a generated name) is refused when somebody asks for it, and only then, so that the
-many parts of a template which a single machine has no use for may say what they like.
+A value is known here if it needs no deployment: a parameter, a condition, the logical id of a resource. Anything else
+(an ARN, a generated name) is refused, but only when it is asked for: most of a template does not concern one machine.
 """
 
 import re
@@ -27,7 +26,7 @@ _PSEUDO_PARAMETERS = {
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a template; short tags such as !Ref become their long form, {"Ref": ...}."""
+    """Read a template; short tags such as !Ref become their long form, {"Ref": ...}. Raises: TemplateError."""
     try:
         document = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader, below
     except OSError as error:
@@ -40,7 +39,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 class Values:
-    """Resolve the values of one template for one choice of its parameters."""
+    """Resolves the values of one template for one choice of its parameters."""
 
     def __init__(self, document: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
         """Take the template's defaults, overridden by `parameters`.
@@ -57,9 +56,9 @@ class Values:
         self._resources: Mapping[str, Any] = document["Resources"]
 
     def resolve(self, node: Any, where: str) -> Any:
-        """Give the plain value of `node`; `where` names its place in the template for the error message.
+        """Return the plain value of `node`; `where` is its place in the template, for error messages.
 
-        Raises: TemplateError for a function that is not known, or whose value exists only after deployment.
+        Raises: TemplateError for an unsupported function or a value that exists only after deployment.
         """
         if isinstance(node, list):
             return [value for item in node if (value := self.resolve(item, where)) is not NO_VALUE]
@@ -67,75 +66,47 @@ class Values:
             return node
         if len(node) == 1:
             ((name, argument),) = node.items()
-            if name == "Ref" or str(name).startswith("Fn::"):
+            if name in ("Ref", "Condition") or str(name).startswith("Fn::"):
                 return self._call(str(name), argument, where)
         pairs = ((key, self.resolve(value, f"{where}.{key}")) for key, value in node.items())
         return {key: value for key, value in pairs if value is not NO_VALUE}
 
     def holds(self, condition: str, where: str) -> bool:
-        """Say whether a named condition of the template is true."""
+        """Return whether a named condition of the template is true."""
         if condition not in self._conditions:
             raise TemplateError(f"{where}: the template has no condition {condition}")
-        return bool(self._test(self._conditions[condition], f"Conditions.{condition}"))
+        return bool(self.resolve(self._conditions[condition], f"Conditions.{condition}"))
 
     def _call(self, name: str, argument: Any, where: str) -> Any:
         if name == "Ref":
             return self._ref(argument, where)
+        if name == "Condition":
+            return self.holds(argument, where)
         if name == "Fn::If":
-            condition, when_true, when_false = _arguments(argument, 3, name, where)
+            condition, when_true, when_false = argument
             return self.resolve(when_true if self.holds(condition, where) else when_false, where)
-        if name == "Fn::Sub":
-            return self._sub(argument, where)
-        if name == "Fn::Join":
-            separator, parts = _arguments(argument, 2, name, where)
-            return str(separator).join(str(part) for part in self.resolve(parts, where))
-        if name == "Fn::Split":
-            separator, text = _arguments(argument, 2, name, where)
-            return str(self.resolve(text, where)).split(str(separator))
-        if name == "Fn::GetAtt":
-            raise TemplateError(f"{where}: the value of !GetAtt {argument} is known only after deployment")
-        raise TemplateError(f"{where}: {name} is not understood here")
+        functions: dict[str, Callable[[Any], Any]] = {
+            "Fn::Sub": lambda text: re.sub(r"\$\{([^}]*)\}", lambda found: str(self._ref(found[1], where)), text),
+            "Fn::Split": lambda of: str(of[1]).split(of[0]),
+            "Fn::Equals": lambda of: str(of[0]) == str(of[1]),
+            "Fn::Not": lambda of: not of[0],
+            "Fn::And": all,
+        }
+        if name not in functions:
+            raise TemplateError(f"{where}: {name} is not supported here, or its value is known only after deployment")
+        return functions[name](self.resolve(argument, where))
 
-    def _ref(self, name: Any, where: str) -> Any:
+    def _ref(self, name: str, where: str) -> Any:
         for known in (self._parameters, _PSEUDO_PARAMETERS):
             if name in known:
                 return known[name]
         if name in self._resources:
             return name  # the logical id stands for the name that CloudFormation would generate
-        raise TemplateError(f"{where}: !Ref {name} refers to nothing in the template")
-
-    def _sub(self, argument: Any, where: str) -> str:
-        text, own = (argument, {}) if isinstance(argument, str) else _arguments(argument, 2, "Fn::Sub", where)
-
-        def value(match: re.Match[str]) -> str:
-            name = match[1]
-            if name.startswith("!"):  # ${!Literal} stands for ${Literal}
-                return "${" + name[1:] + "}"
-            if "." in name:
-                raise TemplateError(f"{where}: the value of ${{{name}}} is known only after deployment")
-            return str(self.resolve(own[name], where) if name in own else self._ref(name, where))
-
-        return re.sub(r"\$\{([^}]*)\}", value, text)
-
-    def _test(self, node: Any, where: str) -> Any:
-        """Evaluate a condition function."""
-        if not (isinstance(node, dict) and len(node) == 1):
-            raise TemplateError(f"{where} is not a condition")
-        ((name, argument),) = node.items()
-        tests: dict[str, Callable[[], bool]] = {
-            "Condition": lambda: self.holds(argument, where),
-            "Fn::Equals": lambda: str(self.resolve(argument[0], where)) == str(self.resolve(argument[1], where)),
-            "Fn::Not": lambda: not self._test(argument[0], where),
-            "Fn::And": lambda: all(self._test(part, where) for part in argument),
-            "Fn::Or": lambda: any(self._test(part, where) for part in argument),
-        }
-        if name not in tests:
-            raise TemplateError(f"{where}: {name} is not understood here")
-        return tests[name]()
+        raise TemplateError(f"{where}: {name} is not in the template, or its value is known only after deployment")
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that knows CloudFormation's short tags."""
+    """A SafeLoader that knows CloudFormation's short tags."""
 
 
 def _short_tag(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -162,9 +133,3 @@ def _parameter(name: str, declaration: Mapping[str, Any], given: str | None) -> 
     if pattern and not re.fullmatch(pattern, str(value)):
         raise TemplateError(f"the parameter {name} cannot be {value}: it must match {pattern}")
     return value
-
-
-def _arguments(argument: Any, count: int, name: str, where: str) -> list[Any]:
-    if not isinstance(argument, list) or len(argument) != count:
-        raise TemplateError(f"{where}: {name} takes {count} arguments")
-    return argument

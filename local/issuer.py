@@ -1,21 +1,17 @@
-"""A small OpenID issuer for one machine: whoever can read the data folder can have a token for anybody.
+"""The tokens of one machine: anyone who can read the data folder can make a token for any user.
 
-Its key is made at each start and kept, beside its address, in a file of the data folder that only its owner can read;
-that is how `python -m local token` finds it. On 127.0.0.1 it publishes what API Gateway asks an issuer for: where its
-public keys are, and the keys.
+Each start with --auth makes a new key and keeps it in a file of the data folder that only the owner can read;
+`python -m local token` finds it there. The workers get its public half.
 """
 
 import argparse
 import json
 import os
 import sys
-import threading
 import time
-import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,81 +22,49 @@ from local.errors import LocalError, StartError
 from local.template import PROJECT
 
 FILE = "issuer.json"  # in the data folder
-HOST = "127.0.0.1"
+ISSUER = "https://issuer.local"
 AUDIENCE = "ticket-office"
 ALGORITHM = "RS256"
 GROUP = "organiser"
-DISCOVERY = "/.well-known/openid-configuration"
-KEYS = "/.well-known/jwks.json"
 TOKEN_S = 3600
-FETCH_S_MAX = 2
-FETCH_BYTES_MAX = 64 * 1024
 _KEY_BITS = 2048
-_opener = urllib.request.build_opener(
-    urllib.request.ProxyHandler({})
-)  # no proxy stands between this machine and itself
 
 
 @contextmanager
-def running(file: Path) -> Iterator[str]:
-    """Make a key, publish it as long as the context lasts, and give the issuer's URL.
-
-    Raises: StartError when the file cannot be written.
-    """
+def running(file: Path) -> Iterator[dict[str, Any]]:
+    """Make a key, and keep it in the file while the context lasts; yield its public half as a key set."""
     key = RSAKey.generate_key(_KEY_BITS, {"alg": ALGORITHM, "use": "sig"}, auto_kid=True)
-    documents: dict[str, Any] = {KEYS: KeySet([key]).as_dict(private=False)}
-    server = ThreadingHTTPServer((HOST, 0), _publisher(documents))
-    url = f"http://{HOST}:{server.server_port}"
-    documents[DISCOVERY] = {
-        "issuer": url,
-        "jwks_uri": f"{url}{KEYS}",
-        "id_token_signing_alg_values_supported": [ALGORITHM],
-        "response_types_supported": ["id_token"],
-        "subject_types_supported": ["public"],
-    }
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
     try:
-        _write(file, json.dumps({"issuer": url, "key": key.as_dict(private=True)}))
-        yield url
+        _write(file, json.dumps({"issuer": ISSUER, "key": key.as_dict(private=True)}))
+        yield dict(KeySet([key]).as_dict(private=False))
     finally:
         file.unlink(missing_ok=True)
-        server.shutdown()
-        server.server_close()
-
-
-def public_keys(issuer: str) -> KeySet:
-    """Fetch an issuer's keys as API Gateway does, by its discovery document.
-
-    Raises: StartError when it does not answer.
-    """
-    try:
-        keys: Any = _fetch(_fetch(f"{issuer}{DISCOVERY}")["jwks_uri"])
-        return KeySet.import_key_set(keys)
-    except (OSError, ValueError, KeyError) as error:
-        raise StartError(f"the issuer {issuer} does not give its keys: {error}") from None
 
 
 def token(file: Path, claims: Mapping[str, Any]) -> str:
-    """Sign claims with the key of the issuer that runs; they may override iss, aud, iat and exp (it lasts TOKEN_S).
+    """Sign claims with the key in the file; they may override iss, aud, iat and exp.
 
-    Raises: StartError when none runs.
+    Raises: StartError if there is none.
     """
-    issuer, key = _kept(file)
+    try:
+        kept = json.loads(file.read_text("utf-8"))
+        key = RSAKey.import_key(kept["key"])
+    except (OSError, ValueError, KeyError):
+        raise StartError(f"no ticket office with --auth uses the data folder {file.parent}") from None
     now = int(time.time())
-    made = {"iss": issuer, "aud": AUDIENCE, "iat": now, "exp": now + TOKEN_S, "jti": str(uuid.uuid4())}
+    made = {"iss": kept["issuer"], "aud": AUDIENCE, "iat": now, "exp": now + TOKEN_S, "jti": str(uuid.uuid4())}
     return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, {**made, **claims}, key)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print a token for a user; give the exit code."""
+    """Print a token for a user; return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m local token", description="Print a token of the ticket office that runs with --auth."
+        prog="python -m local token", description="Print a token for the ticket office that runs with --auth."
     )
-    parser.add_argument("--user", required=True, metavar="U", help="whose token it is: the userId of their requests")
-    parser.add_argument("--organiser", action="store_true", help="in the group of the organisers")
+    parser.add_argument("--user", required=True, metavar="U", help="the user: userId in requests")
+    parser.add_argument("--organiser", action="store_true", help="make the user an organiser")
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", default=PROJECT / ".local", help="the data folder of the office (.local)"
+        "--data", type=Path, metavar="DIR", default=PROJECT / ".local", help="the office's data folder (.local)"
     )
     options = parser.parse_args(arguments)
     claims = {"sub": options.user, **({"cognito:groups": [GROUP]} if options.organiser else {})}
@@ -112,48 +76,9 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _publisher(documents: Mapping[str, Any]) -> type[BaseHTTPRequestHandler]:
-    class Publisher(BaseHTTPRequestHandler):
-        timeout = FETCH_S_MAX
-
-        def do_GET(self) -> None:
-            if self.path not in documents:
-                self.send_error(404)
-                return
-            body = json.dumps(documents[self.path]).encode()
-            self.send_response(200)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    return Publisher
-
-
-def _kept(file: Path) -> tuple[str, RSAKey]:
-    """Read the issuer's URL and key, which a program that was killed has left, too."""
-    with suppress(OSError, ValueError, KeyError, StartError):
-        kept = json.loads(file.read_text("utf-8"))
-        issuer, key = str(kept["issuer"]), RSAKey.import_key(kept["key"])
-        if key.kid in {published.kid for published in public_keys(issuer)}:
-            return issuer, key
-    raise StartError(f"no ticket office runs with --auth on the data folder {file.parent}")
-
-
-def _fetch(url: str) -> Any:
-    with _opener.open(url, timeout=FETCH_S_MAX) as answer:
-        return json.loads(answer.read(FETCH_BYTES_MAX))
-
-
 def _write(file: Path, text: str) -> None:
-    """Write a file that nobody else has ever been able to read."""
-    try:
-        file.unlink(missing_ok=True)
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise StartError(f"{file} cannot be written: {error.strerror}") from None
+    """Write a file that only its owner can read, from the first byte on."""
+    file.unlink(missing_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
         opened.write(text)

@@ -1,8 +1,8 @@
-"""GET /local/events: what is put on the event bus, as server-sent events. On AWS it is a rule that one listens by.
+"""GET /local/events: the announcements as server-sent events. On AWS a rule on the event bus takes this role.
 
-https://html.spec.whatwg.org/multipage/server-sent-events.html: the id of an event is its place in what is kept, and a
-client that comes back says in Last-Event-ID how far it had come. With 0 it gets all that is kept, without it what comes
-from now on. Nothing is done where nobody listens.
+https://html.spec.whatwg.org/multipage/server-sent-events.html: the id of an event is its place in the announcements. A
+client that reconnects sends the last id it saw as Last-Event-ID. With 0 it gets everything that is kept; without the
+header it gets only new events.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from local import announcements
 
 PATH = "/local/events"
 LISTENERS_MAX = 16  # of one worker
-LOOK_S = 0.2  # between two looks at what is kept, where nothing was new
-KEEP_ALIVE_S = 15.0  # after so long without an event a comment is sent
+LOOK_S = 0.2  # between two looks for new announcements
+KEEP_ALIVE_S = 15.0  # without an event for so long, a comment is sent
 _DIGITS_MAX = 20
 
 Message = MutableMapping[str, Any]
@@ -25,21 +25,21 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class Listeners:
-    """Those who listen at this worker."""
+    """The listeners of one worker."""
 
     def __init__(self, folder: Path) -> None:
-        """Read what is kept in this folder."""
+        """Read the announcements in this folder."""
         self._folder = folder
         self._count = 0
-        self.closing = False  # the worker stops: let go of all
+        self.closing = False  # the worker stops, and every stream ends
 
     @property
     def is_full(self) -> bool:
-        """Say whether nobody else may come."""
+        """Whether no more listeners are accepted."""
         return self._count >= LISTENERS_MAX
 
     async def stream(self, place: int, receive: Receive, send: Send) -> None:
-        """Send what is kept from a place on, and what comes, until the client leaves; the headers were sent."""
+        """Send all announcements from a place on until the client leaves; the headers were sent before."""
         self._count += 1
         gone = asyncio.ensure_future(_gone(receive))
         try:
@@ -65,9 +65,10 @@ class Listeners:
         await send({"type": "http.response.body", "body": b""})
 
     def place(self, headers: Iterable[tuple[bytes, bytes]]) -> int:
-        """Read from Last-Event-ID where to begin; what is not a place of ours stands for the end."""
+        """Return where to begin, by Last-Event-ID; anything that is no place stands for the end."""
         said = next((value for name, value in headers if name == b"last-event-id"), b"")
-        return int(said) if said.isdigit() and len(said) <= _DIGITS_MAX else announcements.end(self._folder)
+        end = announcements.end(self._folder)
+        return min(int(said), end) if said.isdigit() and len(said) <= _DIGITS_MAX else end
 
 
 async def _gone(receive: Receive) -> None:

@@ -1,4 +1,4 @@
-"""The program's outside: its arguments, what it prints, its exit code."""
+"""The command line: arguments, output and exit code."""
 
 import argparse
 import shlex
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from local import STOP_SIGNALS, folder, template
 from local.errors import LocalError
@@ -21,9 +22,9 @@ _DATA = template.PROJECT / ".local"
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run until Ctrl-C, or print a token; give the exit code: 0 after it, 1 after one line that says why."""
+    """Run until Ctrl-C, or print a token; return the exit code: 0, or 1 after one line that says why."""
     if arguments[:1] == ["token"]:
-        from local import issuer  # noqa: PLC0415 - cryptography takes 150 ms, and most runs need none
+        from local import issuer  # noqa: PLC0415 - cryptography takes 150 ms, and few runs need it
 
         return issuer.main(arguments[1:])
     options = _options(arguments)
@@ -31,6 +32,9 @@ def run(arguments: Sequence[str]) -> int:
         _run(options)
     except LocalError as error:
         _tell(str(error))
+        return 1
+    except OSError as error:  # too many processes, a full disk
+        _tell(f"the ticket office cannot start: {error}")
         return 1
     return 0
 
@@ -40,57 +44,62 @@ def _run(options: argparse.Namespace) -> None:
     workers = options.workers or default_workers()
     with (
         folder.opened(None if options.memory else options.data) as data,
-        _issuer(data, options.auth) as issuer,
+        _keys(data, options.auth) as keys,
         closing(Handout(listen(HOST, options.port), workers)) as handout,
     ):
-        supervisor = Supervisor(system, data, handout, options.endpoint, issuer)
+        supervisor = Supervisor(system, data, handout, options.endpoint, keys)
         try:
-            with suppress(KeyboardInterrupt):  # while it starts
-                supervisor.start()
+            with suppress(KeyboardInterrupt):  # raised only during the start
+                supervisor.start(_tell)
                 url = f"http://{HOST}:{handout.port}"
                 _greet(supervisor, data, url)
-                _suggest(system, data, url, issuer)
+                _suggest(system, data, url, needs_token=options.auth)
                 supervisor.keep(_tell)
             _tell("\nStopping.")
         finally:
-            for number in STOP_SIGNALS:  # it stops already, and bounded
+            for number in STOP_SIGNALS:  # it is stopping already
                 signal.signal(number, signal.SIG_IGN)
             supervisor.stop()
 
 
 @contextmanager
-def _issuer(data: Folder, wanted: bool) -> Iterator[str | None]:
+def _keys(data: Folder, wanted: bool) -> Iterator[Any]:
+    """Yield the public keys that verify tokens; None if no token is needed."""
     if not wanted:
+        data.issuer.unlink(missing_ok=True)  # a killed program may have left it
         yield None
         return
     from local import issuer  # noqa: PLC0415 - as above
 
-    with issuer.running(data.issuer) as url:
-        yield url
+    with issuer.running(data.issuer) as keys:
+        yield keys
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m local", description="The ticket office on this machine: the same handlers as on AWS, no Docker."
+        prog="python -m local",
+        description="The ticket office on this machine: the handlers of AWS, without Docker.",
     )
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--data", type=Path, metavar="DIR", default=_DATA, help="where to keep the data (.local)")
-    where.add_argument("--memory", action="store_true", help="keep nothing: a throw-away run")
+    where.add_argument("--data", type=Path, metavar="DIR", default=_DATA, help="the data folder (.local)")
+    where.add_argument("--memory", action="store_true", help="keep no data after the run")
     parser.add_argument(
-        "--port", type=_number(0, _PORT_MAX), default=3000, help="port of 127.0.0.1 (3000); 0 takes a free one"
+        "--port", type=_number(0, _PORT_MAX), default=3000, help="the port on 127.0.0.1 (3000); 0 picks a free one"
     )
     parser.add_argument(
-        "--workers", type=_number(1, WORKERS_MAX), help="processes that answer requests (one more than processors)"
+        "--workers",
+        type=_number(1, WORKERS_MAX),
+        help="number of processes that answer requests (processors + 1)",
     )
     parser.add_argument(
         "--endpoint",
         metavar="URL",
-        help="use this DynamoDB instead of the embedded one: DynamoDB Local, a region of AWS",
+        help="use this DynamoDB-compatible server instead of the embedded one, such as DynamoDB Local",
     )
     parser.add_argument(
         "--auth",
         action="store_true",
-        help="ask for tokens as on AWS; `python -m local token --user U [--organiser]` prints one",
+        help="require tokens as on AWS; `python -m local token --user U [--organiser]` prints one",
     )
     parser.add_argument(
         "--parameter",
@@ -98,20 +107,20 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of the template that shall not have its default; may be repeated",
+        help="override a parameter of the template; may be repeated",
     )
     parser.add_argument(
         "--template",
         type=Path,
         metavar="FILE",
         default=template.TEMPLATE,
-        help="another template, with its handlers beside it",
+        help="use another template, next to its handlers",
     )
     return parser.parse_args(arguments)
 
 
 def _number(lowest: int, highest: int) -> Callable[[str], int]:
-    """Make a reader of whole numbers within bounds, for argparse."""
+    """Return a parser of whole numbers within bounds, for argparse."""
 
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit() and lowest <= int(text) <= highest):
@@ -130,20 +139,23 @@ def _assignment(text: str) -> tuple[str, str]:
 
 def _greet(supervisor: Supervisor, data: Folder, url: str) -> None:
     database = supervisor.database
-    made = f"; made {', '.join(supervisor.made)}" if supervisor.made and not database.is_embedded else ""
-    where = "thrown away at the end" if data.is_throw_away else f"kept in {data.path}"
-    tables = f"Data is {where}." if database.is_embedded else f"Tables are at {database.endpoint}{made}."
+    if database.is_embedded:
+        kept = "deleted at the end" if data.is_throw_away else f"kept in {data.path}"
+        tables = f"Data is {kept}; its database listens at {database.endpoint}."
+    else:
+        made = f"; made {', '.join(supervisor.made)}" if supervisor.made else ""
+        tables = f"Tables are at {database.endpoint}{made}."
     sys.stdout.write(f"The ticket office is open at {url} ({supervisor.workers} workers). {tables} Ctrl-C stops it.\n")
     sys.stdout.flush()
 
 
-def _suggest(system: template.System, data: Folder, url: str, issuer: str | None) -> None:
-    """Say what to try, and who may."""
+def _suggest(system: template.System, data: Folder, url: str, *, needs_token: bool) -> None:
+    """Print what to try, and who may do it."""
     token = f"{sys.executable} -m local token" + (
         "" if data.path == _DATA else f" --data {shlex.quote(str(data.path))}"
     )
     organiser, ada = (
-        f'-H "Authorization: Bearer $({token} --user {user})" ' if issuer else ""
+        f'-H "Authorization: Bearer $({token} --user {user})" ' if needs_token else ""
         for user in ("olga --organiser", "ada")
     )
     if any(route.path == "/initialize" for route in system.routes):
@@ -154,13 +166,13 @@ def _suggest(system: template.System, data: Folder, url: str, issuer: str | None
         )
     if any(route.path == "/docs" for route in system.routes):
         sys.stdout.write(f"Or in a browser: {url}/docs\n")
-    if issuer:
-        sys.stdout.write(f"Who asks must say so, as on AWS; the tokens are those of {issuer}.\n")
+    if needs_token:
+        sys.stdout.write(f"Every request needs a token, as on AWS; `{token} --user U [--organiser]` prints one.\n")
     elif any(route.takes_token for route in system.routes):
-        sys.stdout.write("It is open: whoever asks may do anything, in any name. --auth asks for tokens, as on AWS.\n")
+        sys.stdout.write("No token is needed: anyone may do anything as any user. --auth requires tokens, as on AWS.\n")
     sys.stdout.flush()
 
 
 def _tell(line: str) -> None:
-    with suppress(OSError):  # a terminal that is gone is no reason to leave things running
+    with suppress(OSError):  # the terminal may be gone; the parts must still be stopped
         sys.stderr.write(f"{line}\n")

@@ -1,4 +1,4 @@
-"""What the Lambda runtime is to a handler: its environment, its context, its time limit."""
+"""The Lambda runtime as a handler sees it: environment, context and time limit."""
 
 import importlib
 import json
@@ -14,10 +14,10 @@ from local.errors import LocalError, StartError
 from local.template import Function
 
 _ACCOUNT = "000000000000"
-_in_hand = False  # a handler is running: only then may its time run out
+_is_running = False  # a handler is running, and may be stopped
 
 
-class TimedOut(BaseException):  # a handler's `except Exception` must not keep it
+class TimedOut(BaseException):  # not caught by a handler's `except Exception`
     """The function's Timeout has passed."""
 
 
@@ -38,7 +38,7 @@ class Context:
     )
 
     def __init__(self, function: Function, request_id: str) -> None:
-        """Start the clock of one invocation."""
+        """Start the time limit of one invocation."""
         self.aws_request_id = request_id
         self.client_context = None
         self.deadline_s = time.monotonic() + function.timeout_s
@@ -51,17 +51,17 @@ class Context:
         self.memory_limit_in_mb = str(function.memory_mb)  # a string on Lambda too
 
     def get_remaining_time_in_millis(self) -> int:
-        """Give the milliseconds until the function is stopped, never below 0."""
+        """Return the milliseconds until the function is stopped, at least 0."""
         return max(0, int((self.deadline_s - time.monotonic()) * 1000))
 
 
 class Runtime:
-    """One loaded function: one invocation at a time, in the main thread of its process."""
+    """One loaded function, invoked once at a time in the main thread of its process."""
 
     def __init__(self, function: Function) -> None:
-        """Import the handler, with the environment that it has on Lambda.
+        """Import the handler with its environment on Lambda.
 
-        Raises: StartError when there is no such handler.
+        Raises: StartError if there is no such handler.
         """
         self.function = function
         os.environ |= {
@@ -78,30 +78,27 @@ class Runtime:
             raise StartError(f"{function.name}: {module_name} has no {attribute}") from None
 
     def invoke(self, payload: Any, request_id: str) -> Any:
-        """Call the handler.
-
-        Raises: TimedOut, or whatever the handler raises.
-        """
-        global _in_hand  # noqa: PLW0603 - there is one alarm clock per process
+        """Call the handler. Raises: TimedOut, or any exception of the handler's."""
+        global _is_running  # noqa: PLW0603 - a process has one alarm clock
         context = Context(self.function, request_id)
         signal.setitimer(signal.ITIMER_REAL, self.function.timeout_s)
         try:
-            _in_hand = True
+            _is_running = True
             return self._handler(payload, context)
         finally:
-            _in_hand = False
+            _is_running = False
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def arn(function: Function) -> str:
-    """Give the function an ARN as it would have on AWS."""
+    """Return the function's ARN."""
     return f"arn:aws:lambda:{os.environ.get('AWS_REGION', 'us-east-1')}:{_ACCOUNT}:function:{function.name}"
 
 
 def load(functions: Iterable[Function]) -> dict[str, Runtime]:
-    """Load functions that share this process, by name, and set their alarm clock.
+    """Load functions into this process; return them by name.
 
-    Raises: StartError when their environments differ or one of them has no handler.
+    Raises: StartError if their environments differ or a handler is missing.
     """
     environment: dict[str, str] = {}
     loaded = {}
@@ -109,7 +106,7 @@ def load(functions: Iterable[Function]) -> dict[str, Runtime]:
     for function in wanted:
         for name, value in function.environment.items():
             if environment.setdefault(name, value) != value:
-                raise StartError(f"{name} is not the same for all functions, which share a process here")
+                raise StartError(f"{name} differs between functions, which share a process here")
     os.environ |= environment
     signal.signal(signal.SIGALRM, _alarm)
     for function in wanted:
@@ -118,7 +115,7 @@ def load(functions: Iterable[Function]) -> dict[str, Runtime]:
 
 
 def log(message: str, **facts: Any) -> None:
-    """Write one structured line to the log of this process."""
+    """Write one structured line to this process's log."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     line: Mapping[str, Any] = {"timestamp": now, "service": "local", "message": message, **facts}
     sys.stdout.write(json.dumps(line, default=str) + "\n")
@@ -126,10 +123,10 @@ def log(message: str, **facts: Any) -> None:
 
 
 def explain(error: LocalError) -> None:
-    """Write why this process ends as the last line of its log, where the supervisor finds it."""
+    """Write why this process ends as the last line of its log, which the supervisor prints."""
     sys.stderr.write(f"{error}\n")
 
 
 def _alarm(_signal: int, _frame: FrameType | None) -> None:
-    if _in_hand:  # else it rang while the handler was returning
+    if _is_running:  # otherwise the handler was just returning
         raise TimedOut

@@ -1,8 +1,8 @@
-"""The scheduler: one process that calls functions at the template's rates, as EventBridge Scheduler does.
+"""The scheduler: a process that calls functions at the template's rates, as EventBridge Scheduler does.
 
 python -m local.scheduler ARGUMENTS (JSON, from the supervisor)
 
-A schedule that is late (a machine that slept, a call that took long) is called once and then in its rhythm again.
+A late schedule (the machine slept, a call took long) runs once; the next call follows one interval later.
 """
 
 import os
@@ -24,12 +24,12 @@ class Scheduler:
     """The schedules of the template and the functions they call."""
 
     def __init__(self, schedules: Sequence[Schedule], functions: dict[str, Runtime]) -> None:
-        """Begin now: the first call comes after one interval."""
+        """Begin now; the first call follows one interval later."""
         self._functions = functions
         self._due_s = {schedule: time.monotonic() + schedule.every_s for schedule in schedules}
 
     def turn(self) -> float:
-        """Call what is due; give the seconds until the next call."""
+        """Call the functions that are due; return the seconds until the next call."""
         for schedule, due_s in self._due_s.items():
             if due_s <= time.monotonic():
                 self._call(self._functions[schedule.function])
@@ -39,20 +39,20 @@ class Scheduler:
     def _call(self, function: Runtime) -> None:
         try:
             function.invoke(_payload(), str(uuid.uuid4()))
-        except (Exception, runtime.TimedOut):  # noqa: BLE001 - whatever it is, the next call is due all the same
+        except (Exception, runtime.TimedOut):  # noqa: BLE001 - the next call is due all the same
             name = function.function.name
             runtime.log("the function failed", function_name=name, exception=traceback.format_exc())
 
 
 def with_folder(function: Function, failed_records: str) -> Function:
-    """Tell a function that looks at the bucket of failed records the folder that stands for it here."""
+    """Give a function that reads the bucket of failed records the folder that replaces it here."""
     if "FAILED_RECORDS" not in function.environment:
         return function
     return replace(function, environment={**function.environment, "FAILED_RECORDS": failed_records})
 
 
 def _payload() -> dict[str, Any]:
-    """Make what EventBridge Scheduler sends where the template gives no input."""
+    """Return the event that EventBridge Scheduler sends by default."""
     return {
         "version": "0",
         "id": str(uuid.uuid4()),

@@ -1,18 +1,21 @@
 """The supervisor: starts the parts, keeps them running, stops them in order.
 
-start   engine -> tables -> workers, feeders, scheduler, event bus -> "ready"
-run     what dies is started again; what keeps dying stops everything, with the reason
-stop    workers -> feeders, scheduler -> event bus -> engine: nobody is left without what it needs; 5 s at most in all
+start   engine -> tables -> workers, feeders, scheduler, event bus -> "ready". A part that ends by itself ends the
+        program, with the reason; one that is killed is started again
+run     whatever dies is started again, as often as it takes
+stop    workers -> feeders, scheduler -> event bus -> engine: no part loses what it needs; within 5 s in all
 """
 
 import os
 import signal
+import sqlite3
 import sys
+import threading
 import time
-from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -21,42 +24,41 @@ from local import engine as engines
 from local.bus import BUS_VARIABLE
 from local.checkpoint import Checkpoint
 from local.database import Database
-from local.engine import Engine, last_line
+from local.engine import Engine
 from local.errors import EngineError, StartError
 from local.folder import Folder
 from local.listening import Handout, listen
-from local.parts import Part, bound_log, count_death
+from local.parts import Part, Process, wait_until_ready
 from local.template import System
+from local.trim import trim
 
-DEATHS_MAX = 5  # of one part within DEATHS_S
-DEATHS_S = 60.0
-READY_S_MAX = 60.0  # to import the handlers; it takes 1 s
+START_S_MAX = 60.0  # of everything; it takes 2 s
 WORKERS_STOP_S_MAX = 2.0
 OTHERS_STOP_S_MAX = 1.0
 BUS_STOP_S_MAX = 0.5
+TRIM_S = 2.0  # between two looks for records to delete
+_TRIM_PAUSE_S = 0.05  # between two batches, for the engine
 _LOOK_S = 0.2
 _LOOK_AT_LOGS_S = 2.0
+_DYING_S = 0.3  # after the engine's connections broke, until its end is known
+
+Tell = Callable[[str], None]  # prints a line
 
 
 class Supervisor:
-    """All that runs for one ticket office."""
+    """All processes of one ticket office."""
 
     def __init__(
-        self,
-        system: System,
-        folder: Folder,
-        handout: Handout,
-        endpoint: str | None,
-        issuer: str | None,
+        self, system: System, folder: Folder, handout: Handout, endpoint: str | None, keys: Any = None
     ) -> None:
-        """Prepare the parts; None for the endpoint stands for the embedded engine, None for the issuer for none.
+        """Prepare the parts; without an endpoint the embedded engine runs, without an issuer's keys no token is needed.
 
-        Raises: LocalError.
+        Raises: LocalError; OSError.
         """
         self._system = system
         self._folder = folder
         self._handout = handout
-        self._engine = Engine(folder.database, _fresh(folder.logs / "engine.log")) if endpoint is None else None
+        self._engine = Engine(folder.database, folder.logs / "engine.log") if endpoint is None else None
         self.database = Database.embedded(self._engine.endpoint) if self._engine else Database.at(endpoint or "")
         self.made: list[str] = []  # tables
         self.workers = len(handout.ends)
@@ -65,113 +67,113 @@ class Supervisor:
         announced = {"announcements": str(folder.announcements)}
         fed = kept | {"database": asdict(self.database)}
         self._workers = [
-            Part(f"worker-{number}", "local.worker", common | announced | {"issuer": issuer}, folder.logs)
-            for number in range(1, self.workers + 1)
+            Part(f"worker-{number}", "local.worker", common | announced | {"keys": keys}, folder.logs, end)
+            for number, end in enumerate(handout.ends, 1)
         ]
         self._others = []
         for function in dict.fromkeys(stream.function for stream in system.streams):
             path = folder.checkpoint(function)
-            Checkpoint(path)  # a corrupt one is told now
+            Checkpoint(path)  # a corrupt one is reported now
             its = {"function": function, "checkpoint": str(path)}
             self._others.append(Part(f"feeder-{function}", "local.feeder", common | fed | its, folder.logs))
         if system.schedules:
             self._others.append(Part("scheduler", "local.scheduler", common | kept, folder.logs))
-        self._bus = Part("bus", "local.bus", common | announced, folder.logs) if system.has_bus else None
-        self._bus_socket = listen(engines.HOST, 0) if self._bus else None
-        self._deaths: dict[str, deque[float]] = {}
+        self._bus: list[Part] = []
+        self._bus_url = ""
+        if system.has_bus:
+            listening = listen(engines.HOST, 0)
+            self._bus_url = f"http://{engines.HOST}:{listening.getsockname()[1]}"
+            self._bus.append(Part("bus", "local.bus", common | announced, folder.logs, listening))
+        self._stopping = threading.Event()
+        self._trimming = threading.Thread(target=self._trim)
+        self._parts = [*self._workers, *self._others, *self._bus]
+        self._processes: list[Process] = [*([self._engine] if self._engine else []), *self._parts]
 
-    def start(self) -> None:
-        """Start everything and wait until it does its work.
+    def start(self, tell: Tell) -> None:
+        """Start everything and wait until it does its work; `tell` gets a line for each part that is killed meanwhile.
 
-        Raises: LocalError, the first reason why it does not.
+        Raises: LocalError, the first reason why it does not; OSError.
         """
+        deadline_s = time.monotonic() + START_S_MAX
         self.database.adopt()
-        bus_url = f"http://{engines.HOST}:{self._bus_socket.getsockname()[1]}" if self._bus_socket else ""
-        if bus_url:  # functions put their events there, whatever the database is
-            os.environ[BUS_VARIABLE] = bus_url
+        if self._bus_url:  # functions put their events there, whatever the database is
+            os.environ[BUS_VARIABLE] = self._bus_url
         if self._engine:
             self._engine.start()
-        try:
-            self.made = engines.create_tables(self.database.client(), self._system)
-        except (BotoCoreError, ClientError) as error:
-            raise EngineError(f"the database at {self.database.endpoint} cannot be used: {error}") from None
+        while not self._make_tables(deadline_s, tell):
+            pass
+        self._folder.announce(self.database.announcement, self._bus_url)
+        for part in self._parts:
+            part.start()
+        wait_until_ready(self._processes, deadline_s, tell)
         if self._engine:
-            engines.index_stream(self._folder.database)
-        self._folder.announce(self.database.announcement, bus_url)
-        for part in self._parts():
-            self._start(part)
-        deadline = time.monotonic() + READY_S_MAX
-        waiting = self._parts()
-        while waiting := [part for part in waiting if not part.is_ready()]:
-            for part in waiting:
-                if part.death():
-                    raise StartError(f"the {part.name} does not start: {last_line(part.log)}")
-            if time.monotonic() > deadline:
-                raise StartError(f"the {waiting[0].name} is not ready within {READY_S_MAX:.0f} s: see {waiting[0].log}")
-            time.sleep(0.02)
+            self._trimming.start()
 
-    def keep(self, tell: Callable[[str], None]) -> None:
-        """Start again what dies, until a signal asks to stop; `tell` gets a line for each time.
+    def _make_tables(self, deadline_s: float, tell: Tell) -> bool:
+        """Make the tables that are missing; return False if the engine was killed meanwhile. Raises: LocalError."""
+        if self._engine:
+            wait_until_ready([self._engine], deadline_s, tell)
+        try:
+            self.made += engines.create_tables(self.database.client(), self._system)
+            if self._engine:
+                engines.index_stream(self._folder.database)
+        except (BotoCoreError, ClientError, sqlite3.Error) as error:
+            time.sleep(_DYING_S)
+            if self._engine and self._engine.was_killed():
+                return False
+            raise EngineError(f"the database at {self.database.endpoint} cannot be used: {error}") from None
+        return True
+
+    def keep(self, tell: Tell) -> None:
+        """Start again whatever dies, until a signal asks to stop; `tell` gets a line for each death.
 
         The signal is noted here, and raises nothing: an exception within Popen.poll could leave its lock taken.
-
-        Raises: LocalError when a part keeps dying.
         """
         asked: list[int] = []
         for number in STOP_SIGNALS:
             signal.signal(number, lambda number, _frame: asked.append(number))
-        logs = [self._folder.logs / "engine.log", *(part.log for part in self._parts())]
         look_at_logs_s = 0.0
         while not asked:
-            if self._engine and self._engine.process and (code := self._engine.process.poll()) is not None:
-                self._count("engine", f"exit code {code}", logs[0], tell)
-                self._engine.start()
-            for part in self._parts():
-                if death := part.death():
-                    self._count(part.name, death, part.log, tell)
-                    part.wait(0.0)
-                    self._start(part)
+            for process in self._processes:
+                if line := process.revive():
+                    tell(line)
             if time.monotonic() > look_at_logs_s:
                 look_at_logs_s = time.monotonic() + _LOOK_AT_LOGS_S
-                for log in logs:
-                    bound_log(log)
+                for process in self._processes:
+                    process.bound_log()
             self._handout.serve(_LOOK_S, self._is_up)
 
     def stop(self) -> None:
-        """Stop everything that runs, in order; what does not stop in its time is killed, which is safe too (P8)."""
-        bus = [self._bus] if self._bus else []
-        stops = ((self._workers, WORKERS_STOP_S_MAX), (self._others, OTHERS_STOP_S_MAX), (bus, BUS_STOP_S_MAX))
+        """Stop everything in order; what does not stop in its time is killed, which is safe too (P8)."""
+        self._stopping.set()
+        stops = (
+            (self._workers, WORKERS_STOP_S_MAX),
+            (self._others, OTHERS_STOP_S_MAX),
+            (self._bus, BUS_STOP_S_MAX),
+        )
         for parts, seconds in stops:
             for part in parts:
                 part.terminate()
-            deadline = time.monotonic() + seconds
+            deadline_s = time.monotonic() + seconds
             for part in parts:
-                part.wait(deadline)
+                part.wait(deadline_s)
+        if self._trimming.is_alive():
+            self._trimming.join()
         if self._engine:
             self._engine.stop()
 
-    def _parts(self) -> list[Part]:
-        return [*self._workers, *self._others, *([self._bus] if self._bus else [])]
-
-    def _start(self, part: Part) -> None:
-        end = self._handout.ends[self._workers.index(part)] if part in self._workers else None
-        part.start(self._bus_socket if part is self._bus else end)
+    def _trim(self) -> None:
+        pause_s = TRIM_S
+        while not self._stopping.wait(pause_s):
+            pause_s = TRIM_S
+            with suppress(sqlite3.OperationalError, StartError):  # busy, or a full disk: later
+                if trim(self._system, self._folder):
+                    pause_s = _TRIM_PAUSE_S
 
     def _is_up(self, worker: int) -> bool:
         return self._workers[worker].is_ready() and self._workers[worker].death() is None
 
-    def _count(self, name: str, death: str, log: Path, tell: Callable[[str], None]) -> None:
-        count = count_death(self._deaths.setdefault(name, deque()), DEATHS_S)
-        if count >= DEATHS_MAX:
-            raise StartError(f"the {name} died {count} times within {DEATHS_S:.0f} s ({death}): {last_line(log)}")
-        tell(f"the {name} died ({death}) and is started again; its log is {log}")
-
-
-def _fresh(log: Path) -> Path:
-    log.write_bytes(b"")
-    return log
-
 
 def default_workers() -> int:
-    """Give one more than the processors that this program may use: while some wait for the engine, another computes."""
+    """Return one more than the processors that this program may use: one of them usually waits for the engine."""
     return 1 + (len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)

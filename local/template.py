@@ -1,8 +1,8 @@
-"""template.yaml, read for one machine: routes, functions, tables, streams and schedules.
+"""Reads template.yaml for one machine: routes, functions, tables, streams and schedules.
 
-The template is the truth; nothing here restates it. What concerns only AWS (policies, log groups, alarms) is
-passed over; what would change how the system behaves and is not understood is refused, so that the program on
-one machine never quietly differs from the stack on AWS.
+Properties that concern only AWS (policies, log groups, alarms) are ignored. Any other property that is not supported
+here is refused, so that the office on one machine never silently differs from the stack on AWS. The
+ranges of values are checked by cfn-lint in `make lint`.
 """
 
 import json
@@ -19,7 +19,7 @@ from local.http_api import Cors, HttpApi, only
 PROJECT = Path(__file__).resolve().parent.parent
 TEMPLATE = PROJECT / "template.yaml"
 
-# Resource types that would bring routes, tables or triggers by a way that is not read here.
+# Resource types that could add routes, tables or triggers and are not read here.
 _REFUSED_TYPES = (
     "AWS::ApiGateway::",
     "AWS::ApiGatewayV2::",
@@ -36,7 +36,6 @@ _STREAM_PROPERTIES = {
     "Stream",
     "StartingPosition",
     "BatchSize",
-    "Enabled",
     "FunctionResponseTypes",
     "BisectBatchOnFunctionError",
     "MaximumRetryAttempts",
@@ -47,11 +46,11 @@ _STREAM_PROPERTIES = {
     "ParallelizationFactor",  # order holds per item only; one batch at a time per shard is stricter
     "MetricsConfig",
 }
-# Resolved: all but the source, and the destination's ARN that only AWS has (here it is a folder).
+# All but the source and the destination, whose ARNs only AWS has.
 _STREAM_READ = _STREAM_PROPERTIES - {"Stream", "DestinationConfig"}
 _SCHEDULE_PROPERTIES = {"OmitName", "ScheduleExpression", "Schedule", "RetryPolicy", "Name", "Description"}
-_TABLE_PROPERTIES = {  # the last line: nothing that this program needs
-    "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "StreamSpecification", "BillingMode", "TableName",
+_TABLE_PROPERTIES = {  # the last two lines do not matter here
+    "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "StreamSpecification", "BillingMode",
     "DeletionProtectionEnabled", "PointInTimeRecoverySpecification", "SSESpecification", "Tags", "TableClass",
     "WarmThroughput",
 }  # fmt: skip
@@ -60,7 +59,7 @@ _SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A Lambda function: `handler` is the dotted path of what to call."""
+    """A Lambda function; `handler` is the dotted path of a Python function."""
 
     name: str
     handler: str
@@ -81,7 +80,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table under its logical id, with the arguments for create_table."""
+    """A table, named by its logical id, with the arguments for create_table."""
 
     name: str
     arguments: Mapping[str, Any]
@@ -89,14 +88,14 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """An event source mapping from a table's stream to a function; -1 stands for "without end", as on AWS."""
+    """An event source mapping from a table's stream to a function; -1 means "without limit", as on AWS."""
 
-    name: str  # the mapping's logical id, which SAM makes of those of function and event
+    name: str  # the mapping's logical id: SAM joins those of function and event
     table: str
     function: str
     patterns: tuple[Mapping[str, Any], ...]
     batch_size: int
-    window_s: int  # a batch that is not full waits so long for more
+    window_s: int  # how long a batch that is not full waits for more records
     retries: int
     max_age_s: int
     bisect: bool
@@ -105,7 +104,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A function to be called every `every_s` seconds."""
+    """A function to call every `every_s` seconds."""
 
     function: str
     every_s: int
@@ -113,7 +112,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """All that one machine needs to know of the template."""
+    """Everything that one machine needs from the template."""
 
     functions: Mapping[str, Function]
     routes: tuple[Route, ...]
@@ -123,17 +122,17 @@ class System:
     cors: Cors | None
     has_bus: bool = False  # functions put events on an event bus
     path: Path = TEMPLATE
-    parameters: Mapping[str, str] = field(default_factory=dict)  # those that do not have their defaults
+    parameters: Mapping[str, str] = field(default_factory=dict)  # those that override a default
 
     def stream(self, name: str) -> Stream:
-        """Give the event source mapping with this logical id. Raises: StopIteration where there is none."""
+        """Return the event source mapping with this logical id. Raises: StopIteration."""
         return next(stream for stream in self.streams if stream.name == name)
 
 
 def load(path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> System:
     """Read the template with its parameters' defaults, overridden by `parameters`.
 
-    Raises: TemplateError, one line, for what is missing, wrong or not understood.
+    Raises: TemplateError, one line, for anything missing, wrong or not supported.
     """
     document = intrinsics.read(path)
     values = intrinsics.Values(document, parameters or {})
@@ -178,13 +177,13 @@ def _resources(document: Mapping[str, Any], values: intrinsics.Values) -> Iterab
         if not isinstance(kind, str):
             raise TemplateError(f"{name} has no Type")
         if kind.startswith(_REFUSED_TYPES):
-            raise TemplateError(f"{name}: resources of the type {kind} are not understood here")
+            raise TemplateError(f"{name}: resources of the type {kind} are not supported here")
         if "Condition" not in resource or values.holds(resource["Condition"], name):
             yield name, kind, resource.get("Properties") or {}
 
 
 def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay a function's properties over the Globals as SAM does: maps are merged, other values replaced."""
+    """Merge a function's properties into the Globals as SAM does: maps are merged, other values replaced."""
     merged = {**defaults, **own}
     for key in defaults.keys() & own.keys():
         if isinstance(defaults[key], dict) and isinstance(own[key], dict):
@@ -199,8 +198,8 @@ def _function(name: str, body: Mapping[str, Any], values: intrinsics.Values) -> 
     return Function(
         name=name,
         handler=str(values.resolve(body["Handler"], f"{name}.Handler")),
-        timeout_s=_integer(values.resolve(body.get("Timeout", 3), name), 1, 900, f"{name}.Timeout"),  # 3: Lambda's
-        memory_mb=_integer(values.resolve(body.get("MemorySize", 128), name), 128, 10240, f"{name}.MemorySize"),
+        timeout_s=_integer(values.resolve(body.get("Timeout", 3), name), f"{name}.Timeout"),  # 3: Lambda's default
+        memory_mb=_integer(values.resolve(body.get("MemorySize", 128), name), f"{name}.MemorySize"),
         environment={key: _text(value) for key, value in environment.items()},
     )
 
@@ -215,7 +214,7 @@ def _trigger(function: str, event: str, trigger: Any, values: intrinsics.Values)
         return _stream(function, event, properties, values)
     if kind in ("Schedule", "ScheduleV2"):
         return _schedule(function, properties, values, where)
-    raise TemplateError(f"{where}: events of the type {kind} are not understood here")
+    raise TemplateError(f"{where}: events of the type {kind} are not supported here")
 
 
 def _route(function: str, properties: Mapping[str, Any], values: intrinsics.Values, where: str) -> Route:
@@ -223,12 +222,10 @@ def _route(function: str, properties: Mapping[str, Any], values: intrinsics.Valu
     method = str(values.resolve(properties.get("Method", "ANY"), where)).upper()
     path = str(values.resolve(properties.get("Path", "$default"), where))
     if method == "ANY" or not path.startswith("/") or "+}" in path:
-        raise TemplateError(f"{where}: a route is one method and one path of fixed length here, not {method} {path}")
-    if not re.fullmatch(r"(/|(/([\w.~-]+|\{\w+\}))+)", path):
-        raise TemplateError(f"{where}: the path {path} is not understood here")
+        raise TemplateError(f"{where}: a route has one method and a path of fixed length here, not {method} {path}")
     auth = properties.get("Auth")
     if auth not in (None, {"Authorizer": "NONE"}):
-        raise TemplateError(f"{where}.Auth: a route has the default authorizer, or none, here")
+        raise TemplateError(f"{where}.Auth: a route has the default authorizer or none here")
     return Route(method, path, function, takes_token=auth is None)
 
 
@@ -242,21 +239,19 @@ def _stream(function: str, event: str, properties: Mapping[str, Any], values: in
         raise TemplateError(f"{where}.Stream: give a table of this template as !GetAtt Table.StreamArn")
     rest = values.resolve({key: value for key, value in properties.items() if key in _STREAM_READ}, where)
     if rest.get("StartingPosition") != "TRIM_HORIZON":
-        raise TemplateError(f"{where}.StartingPosition: only TRIM_HORIZON is understood here: it loses nothing")
-    if not rest.get("Enabled", True):
-        raise TemplateError(f"{where}.Enabled: a stream that is switched off is not understood here")
+        raise TemplateError(f"{where}.StartingPosition: only TRIM_HORIZON is supported here, which loses nothing")
     responses = rest.get("FunctionResponseTypes") or []
     if responses not in ([], ["ReportBatchItemFailures"]):
-        raise TemplateError(f"{where}.FunctionResponseTypes: {responses} is not understood here")
+        raise TemplateError(f"{where}.FunctionResponseTypes: {responses} is not supported here")
     return Stream(
         name=function + event,
         table=table,
         function=function,
         patterns=_patterns(rest.get("FilterCriteria") or {}, f"{where}.FilterCriteria"),
-        batch_size=_integer(rest.get("BatchSize", 100), 1, 10_000, f"{where}.BatchSize"),
-        window_s=_integer(rest.get("MaximumBatchingWindowInSeconds", 0), 0, 300, f"{where}.MaximumBatchingWindow"),
-        retries=_integer(rest.get("MaximumRetryAttempts", -1), -1, 10_000, f"{where}.MaximumRetryAttempts"),
-        max_age_s=_integer(rest.get("MaximumRecordAgeInSeconds", -1), -1, 604_800, f"{where}.MaximumRecordAge"),
+        batch_size=_integer(rest.get("BatchSize", 100), f"{where}.BatchSize"),
+        window_s=_integer(rest.get("MaximumBatchingWindowInSeconds", 0), f"{where}.MaximumBatchingWindow"),
+        retries=_integer(rest.get("MaximumRetryAttempts", -1), f"{where}.MaximumRetryAttempts"),
+        max_age_s=_integer(rest.get("MaximumRecordAgeInSeconds", -1), f"{where}.MaximumRecordAge"),
         bisect=rest.get("BisectBatchOnFunctionError", False) is True,
         reports_failures=bool(responses),
     )
@@ -268,7 +263,7 @@ def _patterns(criteria: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any
         try:
             pattern = json.loads(filter_["Pattern"])
         except (KeyError, TypeError, ValueError):
-            raise TemplateError(f"{where}: a filter has a Pattern, and that is JSON") from None
+            raise TemplateError(f"{where}: a filter has a Pattern in JSON") from None
         patterns.check(pattern, where)
         found.append(pattern)
     return tuple(found)
@@ -289,9 +284,7 @@ def _table(name: str, body: Mapping[str, Any], values: intrinsics.Values) -> Tab
     wanted = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
     arguments = {key: values.resolve(body[key], f"{name}.{key}") for key in wanted if key in body}
     if arguments.get("BillingMode") != "PAY_PER_REQUEST":
-        raise TemplateError(f"{name}.BillingMode: only PAY_PER_REQUEST is understood here")
-    if "TableName" in body:
-        raise TemplateError(f"{name}.TableName: leave it out, the table has its logical id as its name here")
+        raise TemplateError(f"{name}.BillingMode: only PAY_PER_REQUEST is supported here")
     if stream := values.resolve(body.get("StreamSpecification"), f"{name}.StreamSpecification"):
         arguments["StreamSpecification"] = {"StreamEnabled": True, **stream}
     return Table(name, {"TableName": name, **arguments})
@@ -316,22 +309,19 @@ def _distinct(routes: list[Route]) -> tuple[Route, ...]:
 
 def _behind(api: HttpApi, routes: tuple[Route, ...]) -> tuple[Route, ...]:
     if unknown := sorted(api.security.keys() - {(route.method, route.path) for route in routes}):
-        raise TemplateError(f"the HTTP API speaks of {' '.join(unknown[0])}, which no function answers")
+        raise TemplateError(f"the HTTP API names {' '.join(unknown[0])}, which no function answers")
     return tuple(
         replace(route, takes_token=route.takes_token and api.takes_token(route.method, route.path)) for route in routes
     )
 
 
-def _integer(value: Any, lowest: int, highest: int, where: str) -> int:
+def _integer(value: Any, where: str) -> int:
     try:
-        number = int(value)
+        return int(value)
     except (TypeError, ValueError):
         raise TemplateError(f"{where}: {value} is not a whole number") from None
-    if not lowest <= number <= highest:
-        raise TemplateError(f"{where}: {value} is not between {lowest} and {highest}")
-    return number
 
 
 def _text(value: Any) -> str:
-    """Write a value the way CloudFormation puts it into an environment variable."""
+    """Write a value as CloudFormation puts it into an environment variable."""
     return str(value).lower() if isinstance(value, bool) else str(value)

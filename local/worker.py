@@ -1,4 +1,4 @@
-"""A worker: one process that answers HTTP requests with the template's handlers, one at a time, as Lambda does.
+"""A worker: a process that answers HTTP requests with the template's handlers, one at a time, like Lambda.
 
 python -m local.worker ARGUMENTS (JSON, from the supervisor)
 """
@@ -25,7 +25,7 @@ from local.lifeline import Lifeline
 from local.listeners import Listeners
 from local.listening import take
 
-_KEEP_ALIVE_S = 75  # longer than a client pauses: it never meets a connection that is just being closed
+_KEEP_ALIVE_S = 75  # longer than clients keep connections, so that they never use one that is just being closed
 _GRACE_S = 1
 _STREAM_HEADERS = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"))
 
@@ -37,24 +37,22 @@ Send = Callable[[Message], Awaitable[None]]
 class Application:
     """The ASGI application: API Gateway in front of the handlers."""
 
-    def __init__(self, system: template.System, issuer: str | None, announcements: Path | None = None) -> None:
-        """Load the functions that have a route; without an issuer nobody verifies tokens, and they are told so.
+    def __init__(self, system: template.System, keys: Any = None, announcements: Path | None = None) -> None:
+        """Load the functions that have a route; without an issuer's public keys they are open to all.
 
-        `announcements` is where the lines of the event bus are kept, None where there is no bus.
-
-        Raises: StartError.
+        `announcements` is the folder of the event bus, None if there is none. Raises: StartError.
         """
         self.listeners = Listeners(announcements) if announcements and system.has_bus else None
         self._router = gateway.Router(system.routes)
         self._cors = system.cors
         self._authorizer = None
-        if issuer:
+        if keys:
             from local.authorizer import Authorizer  # noqa: PLC0415 - cryptography takes 150 ms
 
-            self._authorizer = Authorizer(issuer)
+            self._authorizer = Authorizer(keys)
         names = {route.function: None for route in system.routes}  # each once, in order
         functions = [system.functions[name] for name in names]
-        self._functions = runtime.load(functions if issuer else [open_to_all(function) for function in functions])
+        self._functions = runtime.load(functions if keys else [open_to_all(function) for function in functions])
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -83,14 +81,14 @@ class Application:
         body = await _read(scope, receive)
         if body is None:
             return gateway.refusal(gateway.TOO_LARGE, request_id)
-        # No await from here on: that is what makes it one request at a time.
+        # No await from here on, so requests run one at a time.
         try:
             payload = gateway.payload(scope, target, parameters, body, request_id)
             if claims is not None:
                 payload["requestContext"]["authorizer"] = {"jwt": {"claims": claims, "scopes": None}}
             answer = self._functions[target.function].invoke(payload, request_id)
             return gateway.response(answer, request_id)
-        except (Exception, runtime.TimedOut):  # noqa: BLE001 - as on Lambda: whatever it is, the next request goes on
+        except (Exception, runtime.TimedOut):  # noqa: BLE001 - the next request must be served
             runtime.log(
                 "the function failed",
                 function_name=target.function,
@@ -100,7 +98,7 @@ class Application:
             return gateway.refusal(gateway.FAILED, request_id)
 
     async def _listen(self, to: Listeners, scope: Message, receive: Receive, send: Send, request_id: str) -> None:
-        """Send the announcements as they come, to organisers only where tokens are asked for."""
+        """Send the announcements as they come; with tokens only to organisers."""
         answer = self._refusal(to, scope, request_id) or (200, list(_STREAM_HEADERS), b"")
         status, headers, body = cors.answered(self._cors, scope["headers"], answer) if self._cors else answer
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -111,7 +109,7 @@ class Application:
 
     def _refusal(self, to: Listeners, scope: Message, request_id: str) -> Response | None:
         if self._authorizer:
-            from shared.edge.caller import Caller  # noqa: PLC0415 - it reads the environment that the functions have now
+            from shared.edge.caller import Caller  # noqa: PLC0415 - it needs the functions' environment
 
             claims = self._authorizer.claims(scope["headers"])
             if claims is None:
@@ -122,31 +120,31 @@ class Application:
 
 
 def open_to_all(function: template.Function) -> template.Function:
-    """Tell a function that there is no authorizer before it, and that this is meant."""
+    """Tell a function that it intentionally has no authorizer."""
     return replace(function, environment={**function.environment, "OPEN_TO_ALL": "true"})
 
 
 class Server(uvicorn.Server):
-    """Uvicorn on connections that the supervisor hands over; it stops on SIGTERM only, after the request in hand."""
+    """Uvicorn on connections from the supervisor; it stops only on SIGTERM, after the request in hand."""
 
     def __init__(
         self, config: uvicorn.Config, handed: socket.socket, lifeline: Lifeline, listening: Listeners | None
     ) -> None:
-        """Serve until the program says stop, which those who listen hear, too."""
+        """Serve until the program says stop, which also ends the listeners' streams."""
         super().__init__(config)
         self._handed = handed
         self._lifeline = lifeline
         self._listeners = listening
-        self._opening: set[asyncio.Task[Any]] = set()  # the loop itself would let go of them
+        self._opening: set[asyncio.Task[Any]] = set()  # the loop keeps only weak references
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take connections from here on."""
+        """Begin to take connections."""
         await super().startup(sockets=sockets)
         asyncio.get_running_loop().add_reader(self._handed, self._open)
         self._lifeline.ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more."""
+        """Stop taking connections."""
         asyncio.get_running_loop().remove_reader(self._handed)
         await asyncio.gather(*self._opening, return_exceptions=True)
         await super().shutdown(sockets=sockets)
@@ -168,7 +166,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take SIGTERM; uvicorn's own would take SIGINT as well."""
+        """Handle SIGTERM only; uvicorn would handle SIGINT as well."""
 
         def stop(_signal: int, _frame: FrameType | None) -> None:
             self.should_exit = True
@@ -176,12 +174,12 @@ class Server(uvicorn.Server):
                 self._listeners.closing = True
 
         signal.signal(signal.SIGTERM, stop)
-        self.should_exit = self._lifeline.stop.is_set()  # it may have come while the handlers were imported
+        self.should_exit = self._lifeline.stop.is_set()  # it may have come during the imports
         yield
 
 
 async def _read(scope: Message, receive: Receive) -> bytes | None:
-    """Read the body; None when it is longer than API Gateway takes, or when the client left before its end."""
+    """Return the body, or None if it is too long for API Gateway or incomplete."""
     length: int | None = None
     for name, value in scope["headers"]:
         if name == b"content-length":
@@ -221,17 +219,17 @@ async def _serve(application: Application, handed: socket.socket, lifeline: Life
 
 
 def main() -> None:
-    """Serve the connections that the supervisor hands over."""
+    """Serve the connections that the supervisor passes on."""
     with child() as (arguments, lifeline, system):
         handed = socket.socket(fileno=arguments["socket"])
-        application = Application(system, arguments["issuer"], Path(arguments["announcements"]))
+        application = Application(system, arguments["keys"], Path(arguments["announcements"]))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(application, handed, lifeline))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
-        import uvloop  # noqa: PLC0415 - there is none for some systems
+        import uvloop  # noqa: PLC0415 - some systems have none
     except ImportError:
         return None
     return uvloop.new_event_loop

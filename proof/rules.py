@@ -45,6 +45,7 @@ from shared.booking import (
     catalog,
     event_cancellation,
     event_change,
+    office,
     sale,
     sale_window,
     settle,
@@ -89,7 +90,7 @@ class Rule:
             yield
 
 
-_close, _met, _put, _refused_by = sale.close, BookingAttempt.met, BookingAttempt.put, BookingAttempt.refused_by
+_close, _met, _put = sale.close, BookingAttempt.met, BookingAttempt.put
 
 
 def _close_only_in_name(event: Event, _lanes: list[Lane], deadline: Deadline) -> Event:
@@ -120,7 +121,7 @@ def _met_in_no_doubt(attempt: BookingAttempt, current: Booking | None) -> Bookin
 
 def _met_as_a_stranger(attempt: BookingAttempt, current: Booking | None) -> Booking | None:
     if current and not current.is_active:
-        attempt.number = current.generation + 1
+        attempt.generation = current.generation + 1
         return None
     return current
 
@@ -428,11 +429,11 @@ RULES = (
     ),
     Rule(
         "who is refused may have a booking by now", "shared/booking/attempt.py",
-        _bounded(LIMITED, CRASH), waiting_list, "active_booking_or_raise", _raise_at_once,
+        _bounded(LIMITED, CRASH), office, "active_booking_or_raise", _raise_at_once,
     ),
     Rule(
         "what is not on sale is not sold out", "shared/booking/sale_window.py",
-        POSTPONED, sale_window, "why_not", _not_on_sale_is_empty,
+        POSTPONED, sale_window, "reason_to_refuse", _not_on_sale_is_empty,
     ),
     Rule("the sweep settles", "shared/booking/audit.py", _bounded(RELEASE, FAULT), audit, "settle", _settle_nothing),
     Rule(
@@ -486,6 +487,6 @@ RULES = (
     Rule(
         "nobody is refused whose booking may be on its way", "shared/booking/attempt.py",
         _bounded(CANCEL_EVENT_AND_LATE_TAKE, FAULT),
-        sale, "active_booking_or_raise", _refused_in_no_doubt, is_slow=True,
+        office, "active_booking_or_raise", _refused_in_no_doubt, is_slow=True,
     ),
 )  # fmt: skip

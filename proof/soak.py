@@ -23,7 +23,7 @@ from harness.running import RunningOffice, running
 
 ROUND_S = 8.0
 DRAINED_WITHIN_S = 20.0  # the engine may just have been started again
-KILLED = ("worker",) * 4 + ("feeder",) * 2 + ("dynoxide",) * 3  # in a round; a part that dies 5 times ends the program
+KILLED = ("worker",) * 4 + ("feeder",) * 2 + ("dynoxide",) * 3  # in a round
 
 
 def main() -> int:

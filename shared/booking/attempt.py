@@ -1,12 +1,14 @@
-"""Bookings: one booking per user and event, and how a user comes by a new one.
+"""One request's attempt to make a booking.
 
-A booking is never deleted. Coming back after a cancellation replaces it, with the next booking number; since the
-condition names the number, a request that arrives late finds its number gone by and does nothing (P7).
+A user has one booking item per event. It is never deleted: a user who cancels and books again replaces it, with the
+next generation. The condition names the generation, so a request that arrives late finds a newer one and does nothing
+(P7).
 """
 
 from dataclasses import dataclass
 
 from shared import runtime
+from shared.booking import sale_window
 from shared.model import Booking, Event, Status, TicketOfficeError, TryAgain
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline, Refused, TransactItem
@@ -14,20 +16,20 @@ from shared.store.dynamodb import Deadline, Refused, TransactItem
 
 @dataclass(slots=True)
 class BookingAttempt:
-    """The booking that one request tries to make, over all its tries: take here, take there, join.
+    """The booking that a request tries to make, over all its transactions: take here, take there, join.
 
-    It keeps one bookingId, so that a try that meets the effect of an earlier one knows it for its own.
+    The bookingId stays the same, so a transaction that meets the effect of an earlier one recognises it.
     """
 
     event: Event
     user_id: str
     booking_id: str
-    number: int = 1
-    uncertain: bool = False  # a try got no answer: it may have happened, or may yet
+    generation: int = 1
+    uncertain: bool = False  # a transaction got no response: it may have happened, or may still happen
 
     @classmethod
     def of(cls, event: Event, user_id: str) -> "BookingAttempt":
-        """Begin a booking, guessing that it is the user's first: the database says if it is not."""
+        """Start an attempt. It guesses that this is the user's first booking; a refused condition corrects it."""
         return cls(event, user_id, runtime.current.new_id())
 
     @property
@@ -36,55 +38,59 @@ class BookingAttempt:
         return self.event.home_lane(self.user_id)
 
     def confirmed(self) -> Booking:
-        """Return the booking that a ticket would make it."""
+        """Return the booking as a ticket makes it."""
         return self._booking(Status.CONFIRMED, booked_at=runtime.current.now())
 
     def waiting(self, sequence: int) -> Booking:
-        """Return the booking that a place in the waiting list would make it."""
+        """Return the booking as a place in the waiting list makes it."""
         return self._booking(Status.WAITING, sequence=sequence, joined_at=runtime.current.now())
 
     def put(self, booking: Booking) -> TransactItem:
-        """Return the item that makes it so, if the user has no active booking (P2)."""
+        """Return the transaction's item that writes the booking if the user has no active one (P2)."""
         put = {
             "TableName": items.BOOKINGS,
             "Item": items.booking_item(self.event, booking),
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
-        if self.number == 1:
+        if self.generation == 1:
             return {"Put": put | {"ConditionExpression": "attribute_not_exists(userId)"}}
-        # A booking of this generation was seen cancelled, and a cancelled booking never comes back.
-        nobody_came_between = "generation = :cancelled"  # P7: a late try meets a later booking
+        # The generation before was seen cancelled, and a cancelled booking never becomes active again.
+        no_newer_booking = "generation = :cancelled"  # P7: a late request meets a later generation
         return {
             "Put": put
             | {
-                "ConditionExpression": nobody_came_between,
-                "ExpressionAttributeValues": {":cancelled": items.number(self.number - 1)},
+                "ConditionExpression": no_newer_booking,
+                "ExpressionAttributeValues": {":cancelled": items.number(self.generation - 1)},
             }
         }
 
-    def refused_by(self, refused: Refused, position: int) -> Booking | None:
-        """Say what the booking at this position of the transaction refused: the user's standing booking.
+    def refused(self, refused: Refused, moment: str) -> Booking | None:
+        """Interpret a refused transaction that has an item "booking" and an item "lane".
 
-        Returns None where the booking was not what refused, or where it is a cancelled one; then `number` has
-        moved on and the try is worth repeating.
+        Returns the user's booking if it answers this request. Returns None if the lane has no ticket, or if the booking
+        is a cancelled one: then `generation` has moved on, and the transaction is worth repeating.
 
-        Raises TryAgain when an unanswered try of this request may have made a booking that is gone by now.
+        Raises EventCancelled or NotOnSale if the lane is not on sale at that moment; TryAgain if an earlier transaction
+        of this request may have made a booking that has been cancelled since.
         """
         self.uncertain = self.uncertain or refused.uncertain
-        reason = refused.reasons[position]
-        if not reason.refused:
-            return None
-        return self.met(items.to_booking(reason.item) if reason.item else None)
+        stored = refused["booking"]
+        if stored.refused and (answer := self.met(items.to_booking(stored.item) if stored.item else None)):
+            return answer
+        lane = refused["lane"]
+        if lane.refused and lane.item and (reason := sale_window.reason_to_refuse(items.to_lane(lane.item), moment)):
+            raise reason
+        return None
 
     def met(self, current: Booking | None) -> Booking | None:
-        """Take note of the user's booking as it is: return it if it answers this request."""
+        """Take note of the user's stored booking. Return it if it answers this request."""
         if current is None:
             return None
-        if current.booking_id == self.booking_id or current.is_active:
+        if self.is_mine(current) or current.is_active:
             return current
-        if self.uncertain and current.generation > self.number:
-            raise TryAgain("uncertain")  # one of the bookings between may have been ours: never make a second (P7)
-        self.number, self.uncertain = current.generation + 1, False  # what may still arrive finds its number gone by
+        if self.uncertain and current.generation > self.generation:
+            raise TryAgain("uncertain")  # one of the bookings in between may be ours: never make a second one (P7)
+        self.generation, self.uncertain = current.generation + 1, False  # whatever arrives late is refused from now on
         return None
 
     def is_mine(self, booking: Booking) -> bool:
@@ -95,15 +101,15 @@ class BookingAttempt:
         self, status: Status, sequence: int | None = None, booked_at: str | None = None, joined_at: str | None = None
     ) -> Booking:
         event_id = self.event.event_id
-        return Booking(event_id, self.user_id, self.booking_id, self.number, status, sequence, booked_at, joined_at)
+        return Booking(event_id, self.user_id, self.booking_id, self.generation, status, sequence, booked_at, joined_at)
 
 
 def active_booking_or_raise(attempt: BookingAttempt, refusal: TicketOfficeError, deadline: Deadline) -> Booking:
-    """Return the user's active booking, with which they are answered whatever refuses another; else raise the refusal.
+    """Return the user's active booking, which answers them whatever else is refused; without one, raise the refusal.
 
-    It is looked for after what refused was seen: so one that is not there now was not there then.
+    The booking is read after the refusal was seen, so a booking that is missing now was missing then.
 
-    Raises TryAgain, too, where an earlier try of this request may still be let in.
+    Raises TryAgain if an earlier transaction of this request may still make a booking.
     """
     if current := attempt.met(read_booking(attempt.event, attempt.user_id, deadline)):
         return current

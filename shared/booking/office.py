@@ -1,4 +1,4 @@
-"""The office: what a user can ask for, each put together from the rooms of the protocol."""
+"""What a user can ask for, each put together from the parts of the protocol."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -8,29 +8,28 @@ from shared.booking import cancellation as cancelling
 from shared.booking import catalog, sale, waiting_list
 from shared.booking.attempt import BookingAttempt, active_booking_or_raise, read_booking
 from shared.booking.settle import settle
-from shared.model import Availability, Booking, EventCancelled, Standing, TryAgain
+from shared.model import Availability, Booking, EventCancelled, NotOnSale, Standing, TryAgain, WaitingListFull
 from shared.store import items
 from shared.store.dynamodb import Deadline, get_all
 from shared.telemetry import Metric
 
-FRUITLESS_MAX = 3  # looks in vain of who books and is first in line: then the stream's hint does it
+FRUITLESS_MAX = 3  # looks in a row that promote nothing, for a buyer at the head of the list; then the stream settles
 
 
 def book(event_id: str, user_id: str, deadline: Deadline) -> Standing:
-    """Give the user a ticket, or else a place in the waiting list, or the booking they have already.
+    """Give the user a ticket, or else a place in the waiting list, or return the active booking that they already have.
 
-    Raises EventNotFound; EventCancelled; NotOnSale; WaitingListFull; TryAgain, after which the booking may exist:
-    asking again answers with it.
+    Raises EventNotFound; EventCancelled; NotOnSale; WaitingListFull; TryAgain, after which the booking may exist: the
+    same request again returns it.
     """
     event = catalog.read_event(event_id, deadline)
     attempt = BookingAttempt.of(event, user_id)
     try:
-        booking = _place(attempt, deadline)
-    except EventCancelled as refusal:
-        catalog.remember(
-            replace(event, cancelled_at=refusal.cancelled_at)
-        )  # for good: whoever asks next costs one read
-        raise
+        booking = _ticket_or_place(attempt, deadline)
+    except (EventCancelled, NotOnSale, WaitingListFull) as refusal:
+        if isinstance(refusal, EventCancelled):
+            catalog.remember(replace(event, cancelled_at=refusal.cancelled_at))  # the next request costs one read
+        booking = active_booking_or_raise(attempt, refusal, deadline)
     if not attempt.is_mine(booking):
         return waiting_list.standing(event, booking, deadline)
     _report(booking)
@@ -38,7 +37,7 @@ def book(event_id: str, user_id: str, deadline: Deadline) -> Standing:
 
 
 def cancel(event_id: str, user_id: str, booking_id: str | None, deadline: Deadline) -> Booking:
-    """Cancel the user's booking; a ticket that is released goes to the head of the list by itself.
+    """Cancel the user's booking. A released ticket goes to the head of the waiting list in the background.
 
     Raises EventNotFound; BookingNotFound; BookingChanged; TryAgain.
     """
@@ -46,7 +45,7 @@ def cancel(event_id: str, user_id: str, booking_id: str | None, deadline: Deadli
 
 
 def status(event_id: str, user_id: str | None, deadline: Deadline) -> tuple[Availability, Standing | None]:
-    """Count what is left of an event; with a user, also read their booking. Raises EventNotFound; TryAgain."""
+    """Count what is left of an event. With a user, also return their booking. Raises EventNotFound; TryAgain."""
     event = catalog.read_event(event_id, deadline)
     keys = catalog.keys_with_lanes(event)
     if user_id is not None:
@@ -58,11 +57,11 @@ def status(event_id: str, user_id: str | None, deadline: Deadline) -> tuple[Avai
     return availability, waiting_list.standing(event, items.to_booking(bookings[0]), deadline) if bookings else None
 
 
-def _place(attempt: BookingAttempt, deadline: Deadline) -> Booking:
-    """Make the booking, or return the one that stands."""
+def _ticket_or_place(attempt: BookingAttempt, deadline: Deadline) -> Booking:
+    """Make the booking, or return the one that the user already has."""
     event = attempt.event
     if event.cancelled_at:
-        return active_booking_or_raise(attempt, EventCancelled(event.event_id, event.cancelled_at), deadline)
+        raise EventCancelled(event.event_id, event.cancelled_at)
     booking = None if event.sold_out_at else sale.buy(attempt, deadline)
     return booking or waiting_list.join(attempt, deadline)
 

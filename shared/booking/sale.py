@@ -1,35 +1,34 @@
-"""The sale: tickets straight from the lanes, until there are none; then the lanes are closed for good.
+"""The sale: tickets go straight from the lanes to buyers until there are none. Then the lanes close.
 
-    booker        home lane         the other lanes                       event
+    buyer         home lane         other lanes                           event
       │── take ──────▶ │
       │◀─ empty ────── │
       │── read ─────────────────────▶ │ ──────────────────────────────────▶ │
       │── take from one with tickets ▶ │       (one transaction each, until one succeeds)
-      │── close each that is open ───▶ │
+      │── close each open lane ──────▶ │
       │── sold out ───────────────────────────────────────────────────────▶ │
       └─ then the waiting list
 
-Nobody joins before every lane is closed, and a closed lane sells nothing: that is P4.
+Buyers join the waiting list only after every lane is closed, and a closed lane sells nothing (P4).
 
-A lane that is not on sale (sale_window.py) ends the search for a ticket, whatever it has: that is no reason to look
-further, and none to call the event sold out.
+A lane that is not on sale (sale_window.py) ends the search, whatever it has: another lane would refuse as well, and the
+event is not sold out.
 """
 
 from dataclasses import replace
 
 from shared import runtime, telemetry
 from shared.booking import catalog, sale_window
-from shared.booking.attempt import BookingAttempt, active_booking_or_raise
+from shared.booking.attempt import BookingAttempt
 from shared.model import Booking, Event, EventCancelled, Lane
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline, TransactItem
 
 
 def buy(attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
-    """Take a ticket for the booking, or return the booking the user has already.
+    """Take a ticket, or return the active booking that the user already has.
 
-    Returns None when there is none: then the event is sold out, closed for good, and known to be so. A lane that
-    refuses because the event was cancelled is not one without a ticket.
+    Returns None when there is no ticket. Then all lanes are closed, and the event is marked and remembered as sold out.
 
     Raises EventCancelled; NotOnSale; TryAgain.
     """
@@ -38,8 +37,8 @@ def buy(attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
         return booking
     event, lanes = catalog.read_with_lanes(attempt.event, deadline)
     if event.cancelled_at:
-        return active_booking_or_raise(attempt, EventCancelled(event.event_id, event.cancelled_at), deadline)
-    for lane in lanes[home:] + lanes[:home]:  # from home on, so that those who come by the last tickets spread
+        raise EventCancelled(event.event_id, event.cancelled_at)  # empty lanes of a cancelled event are not sold out
+    for lane in lanes[home:] + lanes[:home]:  # from home on, so that buyers of the last tickets spread over the lanes
         if lane.available > 0 and lane.is_open and (booking := _buy_from(lane.number, attempt, deadline)):
             return booking
     if event.sold_out_at is None:
@@ -48,10 +47,10 @@ def buy(attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
 
 
 def close(event: Event, lanes: list[Lane], deadline: Deadline) -> Event:
-    """Close all lanes for good and then say that the event is sold out. Raises TryAgain.
+    """Close all lanes, then mark the event as sold out. Raises TryAgain.
 
-    The order matters: who reads that the event is sold out joins the waiting list, so no lane may sell then.
-    It is safe to repeat and to stop anywhere, by anyone: every step sets what is not set.
+    The order matters: a buyer who reads that the event is sold out joins the waiting list, so no lane may sell then.
+    Safe to repeat and to stop anywhere, by anyone: each step sets what is not set yet.
     """
     moment = runtime.current.now()
     for lane in lanes:
@@ -66,24 +65,23 @@ def close(event: Event, lanes: list[Lane], deadline: Deadline) -> Event:
 
 
 def _buy_from(lane: int, attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
-    """Take a ticket from this lane; None if it has none to sell. Raises EventCancelled; TryAgain."""
+    """Take a ticket from this lane. Return None if it has none to sell. Raises EventCancelled; NotOnSale; TryAgain."""
     while True:
         booking = attempt.confirmed()
-        refused = dynamodb.commit(_take(lane, attempt, booking), deadline)
+        take = {"lane": _take(lane, attempt, booking), "booking": attempt.put(booking)}
+        refused = dynamodb.commit(take, deadline)
         if refused is None:
             return booking
-        if current := attempt.refused_by(refused, position=1):
+        if current := attempt.refused(refused, moment=booking.created_at):
             return current
-        if current := sale_window.standing_or_refused(attempt, refused.reasons[0], booking.booked_at or "", deadline):
-            return current
-        if refused.reasons[0].refused:
+        if refused["lane"].refused:
             return None
 
 
-def _take(lane: int, attempt: BookingAttempt, booking: Booking) -> list[TransactItem]:
+def _take(lane: int, attempt: BookingAttempt, booking: Booking) -> TransactItem:
     has_ticket = "available > :none"  # P1: never oversell
     is_open = "attribute_not_exists(closedAt)"  # P4: no queue jumping
-    take_ticket: TransactItem = {
+    return {
         "Update": {
             "TableName": items.LANES,
             "Key": items.lane_key(attempt.event.event_id, lane),
@@ -93,9 +91,8 @@ def _take(lane: int, attempt: BookingAttempt, booking: Booking) -> list[Transact
                 ":none": items.number(0),
                 ":taken": items.number(-1),
                 ":one": items.number(1),
-                ":now": items.text(booking.booked_at or ""),
+                ":now": items.text(booking.created_at),
             },
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
     }
-    return [take_ticket, attempt.put(booking)]

@@ -1,10 +1,10 @@
-"""The waiting list: joining it, the place in it, and its head.
+"""The waiting list: joining it, positions in it, and its head.
 
-A place is a sequence number that the list's tail, an item of its own, hands out in order. It is handed out before
-the entry is written, so entries may appear a little out of order; but whoever has been told "waiting" is in the list
-before anybody who asks afterwards gets a number, and that is P5.
+A place is a sequence number. The list's tail, an item of its own, hands the numbers out in order. A number is handed
+out before its entry is written, so entries may appear slightly out of order. But a user who has been told "waiting" is
+in the list before anyone who asks later gets a number, and that is P5.
 
-The entries of a list lie in stripes, each a partition of its own, in turns: number n in stripe n modulo their count.
+The entries lie in stripes, each a partition of its own: entry n is in stripe n modulo the number of stripes.
 """
 
 import heapq
@@ -13,18 +13,18 @@ from typing import NamedTuple
 
 from shared import runtime
 from shared.booking import list_limit, sale_window
-from shared.booking.attempt import BookingAttempt, active_booking_or_raise, read_booking
+from shared.booking.attempt import BookingAttempt, read_booking
 from shared.booking.cache import Cache
 from shared.model import POSITION_EXACT_MAX, Booking, Entry, Event, Position, Standing, Status, Tail
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline, TransactItem
 
-FRONT_AGE_MAX_S = 1.0  # for so long a warm function takes the front of a list for what it was
-FRONTS_MAX = 1_000  # lists whose front a warm function keeps in mind
+FRONT_AGE_MAX_S = 1.0  # for this long a warm function trusts its cached front of a list
+FRONTS_MAX = 1_000  # fronts that a warm function caches
 
 
 class _Front(NamedTuple):
-    """The first numbers of a list when it was long: that of its head, and that behind which no place is exact."""
+    """The front of a long list: the number of its head, and the last number whose position is counted exactly."""
 
     first: int
     last_exact: int
@@ -35,42 +35,41 @@ _fronts: Cache[_Front] = Cache("fronts", FRONTS_MAX)
 
 
 def join(attempt: BookingAttempt, deadline: Deadline) -> Booking:
-    """Put the booking at the end of the list, or return the booking the user has already.
+    """Put the booking at the end of the list, or return the booking that the user already has.
 
-    Only for an event that is known to be sold out, which means that all its lanes are closed (P4). The booking
-    is read first, so that people who ask again cost the list's one counter nothing.
+    Only for an event that is known to be sold out: then all its lanes are closed (P4). The booking is read first, so
+    that users who ask again do not load the tail, of which there is only one.
 
     Raises EventCancelled; NotOnSale; WaitingListFull; TryAgain.
     """
-    if standing := attempt.met(read_booking(attempt.event, attempt.user_id, deadline)):
-        return standing
+    if refusal := list_limit.known_refusal(attempt.event):
+        raise refusal
+    if current := attempt.met(read_booking(attempt.event, attempt.user_id, deadline)):
+        return current
     while True:
-        if refusal := list_limit.known_refusal(attempt.event):
-            raise refusal
         tail = _draw(attempt.event, deadline)
         if refusal := list_limit.refusal(attempt.event, tail, deadline):
-            return active_booking_or_raise(attempt, refusal, deadline)
+            raise refusal
         booking = attempt.waiting(tail.last_sequence)
         refused = dynamodb.commit(_join(attempt, booking), deadline)
         if refused is None:
             list_limit.count(attempt.event)
             return booking
-        if standing := attempt.refused_by(refused, position=0):
-            return standing
-        if standing := sale_window.standing_or_refused(attempt, refused.reasons[2], booking.joined_at or "", deadline):
-            return standing
+        if current := attempt.refused(refused, moment=booking.created_at):
+            return current
 
 
 def position_of(event: Event, booking: Booking, deadline: Deadline) -> Position:
-    """Count who is ahead of a waiting booking. Raises TryAgain.
+    """Count the entries ahead of a waiting booking. Raises TryAgain.
 
-    Exact up to POSITION_EXACT_MAX ahead. Beyond that it is the distance of the numbers from that of the head, which
-    is an upper bound: numbers of those who left, or never arrived, are counted too. Since most of a long list stands
-    there, its front is read once a second, and not for each of them: docs/decisions/0007.
+    Exact up to POSITION_EXACT_MAX ahead. Further back it is the distance from the head's number, which is an upper
+    bound: it counts numbers of users who left, and numbers that were never used. Most of a long list is there, so its
+    front is read once a second and not for each of them (docs/decisions/0007).
     """
     mine = _sequence(booking)
     front = _fronts.get(event.event_id)
-    if front is None or runtime.current.monotonic_s() > front.read_at_s + FRONT_AGE_MAX_S or mine <= front.last_exact:
+    is_old = front is None or runtime.current.monotonic_s() > front.read_at_s + FRONT_AGE_MAX_S
+    if front is None or is_old or mine <= front.last_exact:
         ahead = list(_entries(event, POSITION_EXACT_MAX + 1, ("<", mine), deadline))
         if len(ahead) <= POSITION_EXACT_MAX:
             return Position(len(ahead) + 1)
@@ -80,7 +79,7 @@ def position_of(event: Event, booking: Booking, deadline: Deadline) -> Position:
 
 
 def standing(event: Event, booking: Booking, deadline: Deadline, is_new: bool = False) -> Standing:
-    """Return where a booking stands, which of one that waits is its position. Raises TryAgain."""
+    """Return a booking with its position, if it waits. Raises TryAgain."""
     position = position_of(event, booking, deadline) if booking.status is Status.WAITING else None
     return Standing(booking, position, is_new)
 
@@ -88,7 +87,7 @@ def standing(event: Event, booking: Booking, deadline: Deadline, is_new: bool = 
 def last_drawn(event: Event, deadline: Deadline) -> int:
     """Read the last number that the list handed out. Raises TryAgain.
 
-    0 if nobody ever joined, and where the event was cancelled: nobody is promoted any more.
+    Returns 0 if it never handed one out, or if the event was cancelled: nothing is promoted any more.
     """
     item = dynamodb.get(deadline, items.WAITING_LIST, items.tail_key(event))
     tail = items.to_tail(item) if item else Tail(0)
@@ -96,11 +95,12 @@ def last_drawn(event: Event, deadline: Deadline) -> int:
 
 
 def head(event: Event, length: int, last: int, deadline: Deadline) -> list[Entry]:
-    """Read the first entries of the list, strongly consistent, in their order, none beyond the number `last`.
+    """Read the first entries of the list, strongly consistent, in order, up to the number `last`.
 
-    Nobody who is told "waiting" before another of them asked can be missing before that one (P5), if `last` was the
-    last number drawn before this began. A query is not a snapshot: what is committed while it runs may show in its
-    later part and not in its earlier. So nobody who drew their number later is on the page.
+    If `last` was the last number drawn before this read began, the result keeps P5: it never has an entry without also
+    having every entry whose user was told "waiting" before that entry's user asked. A query is not a snapshot:
+    something committed while it runs may show in its later part and not in its earlier part. So entries with later
+    numbers are left out.
 
     Raises TryAgain.
     """
@@ -108,17 +108,17 @@ def head(event: Event, length: int, last: int, deadline: Deadline) -> list[Entry
 
 
 def entries_after(event: Event, sequence: int, length: int, deadline: Deadline) -> list[Entry]:
-    """Read the entries that follow a number, in their order, strongly consistent. Raises TryAgain."""
+    """Read the entries after a number, in order, strongly consistent. Raises TryAgain."""
     return list(_entries(event, length, (">", sequence), deadline))
 
 
 def entry_removal(event: Event, sequence: int) -> TransactItem:
-    """Return the item that takes an entry out of the list. It needs no condition: its booking's speaks for it (P3)."""
+    """Return the transaction's item that removes an entry. The condition on its booking covers it (P3)."""
     return {"Delete": {"TableName": items.WAITING_LIST, "Key": items.entry_key(event, sequence)}}
 
 
 def _entries(event: Event, length: int, bound: tuple[str, int], deadline: Deadline) -> Iterator[Entry]:
-    """Yield the first entries whose number is within the bound, such as ("<", 7), from all stripes, in their order."""
+    """Yield the first entries whose number is within a bound, such as ("<", 7), from all stripes, in order."""
     comparison, number = bound
     pages = []
     for stripe in range(event.stripes):
@@ -140,7 +140,7 @@ def _entries(event: Event, length: int, bound: tuple[str, int], deadline: Deadli
 
 
 def _draw(event: Event, deadline: Deadline) -> Tail:
-    """Draw the next number, which tells the limit, too. A draw that got no answer leaves a gap, which harms nothing."""
+    """Draw the next number; the tail also holds the limit. A draw without a response leaves a harmless gap."""
     drawn = dynamodb.update(
         deadline,
         TableName=items.WAITING_LIST,
@@ -152,15 +152,15 @@ def _draw(event: Event, deadline: Deadline) -> Tail:
     return items.to_tail(drawn)
 
 
-def _join(attempt: BookingAttempt, booking: Booking) -> list[TransactItem]:
-    """Write booking, entry and count together (P3), if the booking's condition holds and the home lane's does."""
+def _join(attempt: BookingAttempt, booking: Booking) -> dict[str, TransactItem]:
+    """Write booking, entry and count together (P3), if the user has no active booking and the home lane is on sale."""
     entry = Entry(
-        booking.event_id, _sequence(booking), booking.user_id, booking.booking_id, joined_at=booking.joined_at or ""
+        booking.event_id, _sequence(booking), booking.user_id, booking.booking_id, joined_at=booking.created_at
     )
-    return [
-        attempt.put(booking),
-        {"Put": {"TableName": items.WAITING_LIST, "Item": items.entry_item(attempt.event, entry)}},
-        {
+    return {
+        "booking": attempt.put(booking),
+        "entry": {"Put": {"TableName": items.WAITING_LIST, "Item": items.entry_item(attempt.event, entry)}},
+        "lane": {
             "Update": {
                 "TableName": items.LANES,
                 "Key": items.lane_key(booking.event_id, attempt.home_lane),
@@ -170,9 +170,9 @@ def _join(attempt: BookingAttempt, booking: Booking) -> list[TransactItem]:
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         },
-    ]
+    }
 
 
 def _sequence(booking: Booking) -> int:
-    assert booking.sequence is not None, "a booking that waits has a place"
+    assert booking.sequence is not None, "a waiting booking has a place"
     return booking.sequence

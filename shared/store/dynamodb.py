@@ -98,30 +98,38 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A transaction that did not happen, with a reason for each of its items, in their order."""
+    """A transaction that did not happen, with a reason for each of its items, in their order or by their names."""
 
     reasons: tuple[Reason, ...]
-    uncertain: bool = False  # an earlier try got no answer and may have happened, or may yet
+    uncertain: bool = False  # an earlier try got no response: it may have happened, or may still happen
+    names: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Reason:
+        """Return the reason of the item with this name."""
+        return self.reasons[self.names.index(name)]
 
 
-def commit(transaction: Sequence[TransactItem], deadline: Deadline, *, yields: bool = False) -> Refused | None:
-    """Run a transaction of 1 to 100 items: all of them or none. Return None when it happened.
+def commit(
+    transaction: Sequence[TransactItem] | Mapping[str, TransactItem], deadline: Deadline, *, yields: bool = False
+) -> Refused | None:
+    """Run a transaction of 1 to 100 items, named or not: all of them or none. Return None when it happened.
 
     One that `yields` is not sent again after a conflict: it is returned as refused, and no item is to blame.
 
     Raises TryAgain when the deadline passed, with nothing or with everything done.
     """
+    names, sent = ((*transaction,), [*transaction.values()]) if isinstance(transaction, Mapping) else ((), transaction)
     uncertain = False
     for attempt in _attempts("TransactWriteItems", deadline):
         try:
-            _send("TransactWriteItems", {"TransactItems": transaction})
+            _send("TransactWriteItems", {"TransactItems": sent})
             return None
         except RequestFailed as error:
             if reasons := _refusal(error):
-                return Refused(reasons, uncertain)
+                return Refused(reasons, uncertain, names)
             if yields and _codes(error) <= _CONFLICT:
                 telemetry.contention("TransactWriteItems", error.code)
-                return Refused((Reason(refused=False),) * len(transaction), uncertain)
+                return Refused((Reason(refused=False),) * len(sent), uncertain, names)
             uncertain = uncertain or _is_server_fault(error)
             attempt.failed(error)
         except NoAnswer as error:

@@ -142,7 +142,7 @@ def test_every_type_has_a_schema_that_its_data_keep_to() -> None:
 
 def records_of(office: Office, table: str, opened: Event) -> Iterator[dict[str, Any]]:
     """Yield what the stream of a table has on an event, in its order."""
-    streams = Database.embedded(office.database.meta.endpoint_url).wire(STREAMS)
+    streams = Database.embedded(office.database.meta.endpoint_url).aws_client(STREAMS)
     arn = office.database.describe_table(TableName=table)["Table"]["LatestStreamArn"]
     for shard in streams.call("DescribeStream", {"StreamArn": arn})["StreamDescription"]["Shards"]:
         request = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}

@@ -16,6 +16,7 @@ SESSION_S_MAX = 100
 def _shown(output: str) -> str:
     """Return what a session shows, without what differs from run to run."""
     output = re.sub(r"[^\n]*\r", "", output.replace("\r\n", "\n"))  # a progress bar, which only a terminal shows
+    output = re.sub(r"listens at http://127\.0\.0\.1:\d+", "listens at URL", output)
     output = re.sub(r"\(\d+ workers\)", "(N workers)", pages.masked(output))
     return output.partition("\nStopping")[0].strip()
 

@@ -1,4 +1,4 @@
-"""What the tests of the program share."""
+"""Fixtures for the tests of the program."""
 
 from pathlib import Path
 
@@ -9,6 +9,6 @@ from tests.local.programs import echo_template
 
 @pytest.fixture
 def echo(tmp_path: Path) -> str:
-    """Write the echo handler, which needs no second to start."""
+    """Write a template with the echo handler, which starts quickly; return its path."""
     (tmp_path / "echo").mkdir()
     return echo_template(tmp_path / "echo")

@@ -1,4 +1,4 @@
-"""`python -m local` as its user runs it, with handlers of the test's own or with the project's."""
+"""`python -m local` as a user runs it, with handlers of a test or of the project."""
 
 import json
 import os
@@ -19,8 +19,11 @@ import httpx
 from harness.running import below
 
 PROJECT = Path(__file__).resolve().parents[2]
+MODULE = ("-m", "local")
 OPEN_S_MAX = 30.0
 HAPPEN_S_MAX = 15.0
+FEEDERS = [f'"function": "{name}Function"' for name in ("Promote", "Follow", "Announce")]
+PARTS = 4 + len(FEEDERS)  # engine, one worker, scheduler, event bus
 
 ECHO_TEMPLATE = """
 Resources:
@@ -42,7 +45,7 @@ busy = 0
 
 
 def handler(event, context):
-    """Do as the path says; else answer with the payload and the context."""
+    """Do what the path says, and answer with the payload and the context."""
     global busy
     busy += 1
     try:
@@ -91,18 +94,18 @@ class Program:
 
     @property
     def url(self) -> str:
-        """Give where it answers."""
+        """The URL at which it answers."""
         found = re.search(r"http://127\.0\.0\.1:\d+", self.greeting)
         assert found, self.greeting
         return found[0]
 
     @property
     def port(self) -> int:
-        """Give the port of it."""
+        """The port of the URL."""
         return int(self.url.rpartition(":")[2])
 
     def wait_until_open(self) -> None:
-        """Read what it prints up to its URL, or to its end."""
+        """Read its output until it prints its URL."""
         assert self.process.stdout
         deadline = time.monotonic() + OPEN_S_MAX
         while "http://" not in self.greeting:
@@ -112,15 +115,15 @@ class Program:
             assert time.monotonic() < deadline
 
     def pids(self, part: str = "") -> list[int]:
-        """Give the processes it started, of one part or all."""
+        """Return its child processes: those of one part, or all."""
         return sorted(pid for pid, command in below(self.process.pid).items() if part in command)
 
     def kill(self, part: str) -> None:
-        """Kill one process of a part without warning."""
+        """Kill one process of a part."""
         os.kill(self.pids(part)[0], signal.SIGKILL)
 
     def interrupt(self) -> tuple[float, str]:
-        """Press Ctrl-C, which a terminal sends to the whole group; give the seconds to its end and what it printed."""
+        """Press Ctrl-C, which goes to the whole process group; return the seconds until its end, and its output."""
         started = time.monotonic()
         os.killpg(self.process.pid, signal.SIGINT)
         rest, _ = self.process.communicate(timeout=20)
@@ -129,11 +132,15 @@ class Program:
 
 @contextmanager
 def started(
-    *arguments: str, cwd: Path = PROJECT, options: tuple[str, ...] = (), **environment: str
+    *arguments: str,
+    cwd: Path = PROJECT,
+    options: tuple[str, ...] = (),
+    program: tuple[str, ...] = MODULE,
+    **environment: str,
 ) -> Iterator[Program]:
-    """Start the program without waiting; whatever a test does, nothing of it is left behind."""
+    """Start the program without waiting; at the end kill whatever is left of it."""
     process = subprocess.Popen(
-        [sys.executable, *options, "-m", "local", *arguments],
+        [sys.executable, *options, *program, *arguments],
         cwd=cwd,
         env={**os.environ, **environment},
         text=True,
@@ -158,21 +165,21 @@ def started(
 @contextmanager
 def opened(*arguments: str, **environment: str) -> Iterator[Program]:
     """Start the program on a free port and wait until it is open."""
-    with started("--port", "0", *arguments, cwd=PROJECT, options=(), **environment) as program:
+    with started("--port", "0", *arguments, cwd=PROJECT, options=(), program=MODULE, **environment) as program:
         program.wait_until_open()
         yield program
 
 
 def echo_template(folder: Path, handler: str = ECHO_HANDLER, template: str = ECHO_TEMPLATE) -> str:
-    """Write a template with a handler beside it; give its path."""
+    """Write a template and a handler; return the template's path."""
     (folder / "echo.py").write_text(handler)
     (folder / "template.yaml").write_text(template)
     return str(folder / "template.yaml")
 
 
 def refused(*arguments: str, cwd: Path = PROJECT, options: tuple[str, ...] = (), **environment: str) -> str:
-    """Start the program where it must refuse: give its one line, after exit code 1."""
-    with started(*arguments, cwd=cwd, options=options, **environment) as program:
+    """Start the program where it must fail; return its only line, printed before exit code 1."""
+    with started(*arguments, cwd=cwd, options=options, program=MODULE, **environment) as program:
         output, _ = program.process.communicate(timeout=OPEN_S_MAX)
         assert program.process.returncode == 1, output
         assert output.count("\n") == 1, output
@@ -180,7 +187,7 @@ def refused(*arguments: str, cwd: Path = PROJECT, options: tuple[str, ...] = (),
 
 
 def alive(pids: list[int]) -> list[int]:
-    """Give those processes that run; one that waits to be buried does not."""
+    """Return the processes that run; zombies do not."""
     found = []
     for pid in pids:
         with suppress(OSError):
@@ -190,16 +197,16 @@ def alive(pids: list[int]) -> list[int]:
 
 
 def happens(what: Callable[[], Any], within_s: float = HAPPEN_S_MAX) -> Any:
-    """Wait until something is true, and give it."""
+    """Wait until a result is true; return it."""
     deadline = time.monotonic() + within_s
     while not (found := what()):
-        assert time.monotonic() < deadline, "it does not happen"
-        time.sleep(0.05)
+        assert time.monotonic() < deadline, "it does not happen in time"
+        time.sleep(0.01)
     return found
 
 
 def post(program: Program, path: str, **fields: Any) -> httpx.Response:
-    """Ask the ticket office; a connection that breaks because a part was killed is tried again (P7)."""
+    """Send a request; try again after 503 and after a broken connection, as when a part was killed (P7)."""
 
     def answer() -> httpx.Response | None:
         with suppress(httpx.TransportError):
@@ -212,14 +219,14 @@ def post(program: Program, path: str, **fields: Any) -> httpx.Response:
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def sold_out(program: Program) -> str:
-    """Open an event with one ticket: ada has it, bob waits."""
+    """Open an event with one ticket, which ada gets, while bob waits."""
     event_id: str = post(program, "/initialize", name="Concert", totalTickets=1).json()["eventId"]
     assert post(program, "/book", userId="ada", eventId=event_id).json()["status"] == "CONFIRMED"
     assert post(program, "/book", userId="bob", eventId=event_id).json()["status"] == "WAITING"
@@ -227,7 +234,7 @@ def sold_out(program: Program) -> str:
 
 
 def status_of_bob(program: Program, event_id: str) -> str:
-    """Ask where bob stands."""
+    """Return the status of bob's booking."""
     answer = httpx.get(f"{program.url}/status/{event_id}?userId=bob", timeout=15)
     status: str = answer.json()["booking"]["status"]
     return status

@@ -1,4 +1,4 @@
-"""What was put on the event bus: kept as lines, read from any place, and never more than so much of it."""
+"""The event bus and the announcements it keeps."""
 
 import errno
 import json
@@ -22,7 +22,7 @@ LINES = [b'{"n": %d}' % n for n in range(10)]
 
 
 def everything(folder: Path, place: int = 0) -> list[bytes]:
-    """Read to the end."""
+    """Read all lines from a place on."""
     found: list[bytes] = []
     while lines := announcements.read(folder, place):
         found += [line for _, line in lines]
@@ -32,7 +32,7 @@ def everything(folder: Path, place: int = 0) -> list[bytes]:
 
 
 def test_lines_are_read_in_order_from_any_place(tmp_path: Path) -> None:
-    """A place is that after a line; who has it goes on behind it."""
+    """A place is the end of a line; reading goes on after it."""
     assert announcements.end(tmp_path) == 0
     assert announcements.read(tmp_path, 0) == []
     writer = Writer(tmp_path)
@@ -45,8 +45,8 @@ def test_lines_are_read_in_order_from_any_place(tmp_path: Path) -> None:
     assert announcements.read(tmp_path, 10**15) == []
 
 
-def test_the_oldest_are_removed_and_places_stay_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk does not fill up; a reader that was away for too long goes on with what there is."""
+def test_the_oldest_lines_are_removed_and_places_stay_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that was away for too long goes on with the oldest line that is kept."""
     monkeypatch.setattr(announcements, "FILE_BYTES_MAX", 2 * len(LINES[0]))
     monkeypatch.setattr(announcements, "FILES_MAX", 2)
     writer, places = Writer(tmp_path), []
@@ -60,7 +60,7 @@ def test_the_oldest_are_removed_and_places_stay_valid(tmp_path: Path, monkeypatc
 
 
 def test_a_writer_goes_on_after_the_last_whole_line(tmp_path: Path) -> None:
-    """A line that was begun when its writer was killed was never answered for: it comes again."""
+    """A killed writer may leave half a line, which was never acknowledged and comes again."""
     Writer(tmp_path).append(LINES[:2])
     [file] = tmp_path.iterdir()
     with file.open("ab") as torn:
@@ -72,15 +72,15 @@ def test_a_writer_goes_on_after_the_last_whole_line(tmp_path: Path) -> None:
 
 
 def test_a_long_history_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whole lines only."""
+    """Each part has whole lines only."""
     monkeypatch.setattr(announcements, "READ_BYTES_MAX", 3 * len(LINES[0]))
     Writer(tmp_path).append(LINES)
     assert len(announcements.read(tmp_path, 0)) == 2
     assert everything(tmp_path) == LINES
 
 
-def test_what_is_kept_is_for_its_owner_only(tmp_path: Path) -> None:
-    """It names users."""
+def test_only_the_owner_can_read_announcements(tmp_path: Path) -> None:
+    """They name users."""
     Writer(tmp_path).append(LINES)
     [file] = tmp_path.iterdir()
     assert file.stat().st_mode & 0o077 == 0
@@ -88,7 +88,7 @@ def test_what_is_kept_is_for_its_owner_only(tmp_path: Path) -> None:
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Any]:
-    """Yield an SDK's client of a bus that keeps its lines in tmp_path/kept."""
+    """Yield an SDK client for a bus that writes to tmp_path/kept."""
     (tmp_path / "kept").mkdir()
     make: Any = boto3.client
     config = Config(retries={"total_max_attempts": 1})
@@ -99,13 +99,13 @@ def client(tmp_path: Path) -> Iterator[Any]:
 
 
 def entry(**more: Any) -> dict[str, Any]:
-    """Return an entry as the office puts it."""
+    """Return an entry like those of the office."""
     detail = '{"id": "1", "name": "Zoë\\n"}'
     return {"EventBusName": "EventBus", "Source": "s", "DetailType": "t", "Time": 1777658402.9, "Detail": detail} | more
 
 
 def test_an_event_is_kept_as_the_target_of_a_rule_gets_it(client: Any, tmp_path: Path) -> None:
-    """In EventBridge's envelope, with its own id, on one line."""
+    """It is one line in EventBridge's envelope."""
     answer = client.put_events(Entries=[entry()])
     [line] = everything(tmp_path / "kept")
     assert json.loads(line) == {
@@ -121,8 +121,8 @@ def test_an_event_is_kept_as_the_target_of_a_rule_gets_it(client: Any, tmp_path:
     }
 
 
-def test_bad_entries_are_refused_each_by_itself(client: Any, tmp_path: Path) -> None:
-    """In their places, as EventBridge does it; the good ones are taken."""
+def test_bad_entries_are_refused_one_by_one(client: Any, tmp_path: Path) -> None:
+    """The good entries are kept, as in EventBridge."""
     entries = [entry(), entry(Detail="{"), entry(Detail="[]"), entry(DetailType=""), entry(Source="last")]
     answer = client.put_events(Entries=entries)
     codes = [one.get("ErrorCode") for one in answer["Entries"]]
@@ -136,17 +136,17 @@ def test_bad_entries_are_refused_each_by_itself(client: Any, tmp_path: Path) -> 
     [[entry()] * 11, [entry(Detail=json.dumps({"long": "x" * 30_000}))] * 9],
     ids=["eleven", "more than 256 KB"],
 )
-def test_more_than_eventbridge_takes_is_refused_as_a_whole(client: Any, tmp_path: Path, entries: Any) -> None:
-    """So that what works here works there."""
+def test_a_request_over_the_limits_of_eventbridge_is_refused(client: Any, tmp_path: Path, entries: Any) -> None:
+    """No entry is kept."""
     with pytest.raises(ClientError, match="ValidationException"):
         client.put_events(Entries=entries)
     assert everything(tmp_path / "kept") == []
 
 
-def test_a_bus_that_cannot_keep_says_why(
+def test_a_bus_that_cannot_write_answers_500_and_logs_why(
     client: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The announcer asks again; whoever wonders finds the cause in the log."""
+    """The client tries again."""
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -158,7 +158,7 @@ def test_a_bus_that_cannot_keep_says_why(
 
 
 def test_an_answer_comes_in_one_piece(tmp_path: Path) -> None:
-    """The second of two would wait until the client's kernel has acknowledged the first, 40 ms later."""
+    """A second piece would wait 40 ms for the acknowledgement of the first."""
     body = json.dumps({"Entries": [entry()]}).encode()
     head = b"POST / HTTP/1.1\r\nx-amz-target: AWSEvents.PutEvents\r\ncontent-length: %d\r\n\r\n" % len(body)
     with bus.running(tmp_path) as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
@@ -182,23 +182,23 @@ HEAD = b"POST / HTTP/1.1\r\nx-amz-target: AWSEvents.PutEvents\r\ncontent-length:
     [(b"", 0.2), (HEAD, 0.2), (HEAD + b" " * 600_000, 60.0), (b"garbage\r\n\r\n", 60.0)],
     ids=["nothing", "half", "too much", "garbage"],
 )
-def test_nobody_waits_for_the_end_of_what_is_no_request(
+def test_a_bad_or_incomplete_request_ends_its_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], sent: bytes, idle_s_max: float
 ) -> None:
-    """Such a client is left, and no more is said of it."""
+    """The bus neither waits for it nor prints anything."""
     monkeypatch.setattr(bus, "_IDLE_S_MAX", idle_s_max)
     with bus.running(tmp_path) as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
         client.settimeout(5)
         client.sendall(sent)
-        with suppress(ConnectionResetError):  # as it ends when something was left unread
+        with suppress(ConnectionResetError):  # which is how it ends if data was left unread
             assert not client.recv(1)
     assert everything(tmp_path) == []
     assert capfd.readouterr().err == ""
 
 
-def test_nothing_else_of_eventbridge_is_here(client: Any) -> None:
-    """No rules, no targets: that is said, not ignored. Nor is what is no request of an SDK's."""
-    with pytest.raises(ClientError, match="PutEvents is answered here"):
+def test_other_operations_and_malformed_requests_are_refused(client: Any) -> None:
+    """They are not silently ignored."""
+    with pytest.raises(ClientError, match="PutEvents is supported here"):
         client.list_rules(EventBusName="EventBus")
     headers = {"x-amz-target": "AWSEvents.PutEvents"}
     for body in ("{", "[]", '{"Entries": []}', '{"Entries": [1]}', '{"Entries": [{"Time": "x"}]}'):

@@ -1,4 +1,4 @@
-"""What happens to a shard's records: batches, retries, halves, giving up. The clock is the test's."""
+"""Batches, retries, halving and giving up; the tests control the clock."""
 
 import json
 from dataclasses import dataclass, replace
@@ -28,14 +28,14 @@ NOW_S = 1_000_000.0
 
 @dataclass
 class Clock:
-    """The monotonic clock; a test turns it on."""
+    """The monotonic clock, which a test advances."""
 
     now_s: float = 1000.0
 
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Put both clocks of the module into the test's hands."""
+    """Replace both clocks of the module."""
     monkeypatch.setattr("local.batches.time.time", lambda: NOW_S)
     clock = Clock()
     monkeypatch.setattr("local.batches.time.monotonic", lambda: clock.now_s)
@@ -43,7 +43,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def records(*numbers: int, keep: bool = True, age_s: float = 0.0) -> list[Record]:
-    """Make records that the filter passes, or not."""
+    """Return records; the filter passes those with `keep`."""
     return [
         {"dynamodb": {"SequenceNumber": str(number), "keep": keep, "ApproximateCreationDateTime": NOW_S - age_s}}
         for number in numbers
@@ -51,7 +51,7 @@ def records(*numbers: int, keep: bool = True, age_s: float = 0.0) -> list[Record
 
 
 class Shard:
-    """A shard whose function fails for the sequence numbers in `poison`: says so, or raises."""
+    """A shard whose function fails for the sequence numbers in `poison`: it reports them, or raises."""
 
     def __init__(self, stream: Stream = STREAM, poison: set[int] | None = None, since_s: float = NOW_S) -> None:
         self.poison = poison or set()
@@ -69,19 +69,19 @@ class Shard:
         return {"batchItemFailures": [{"itemIdentifier": str(number)} for number in reversed(bad)]}
 
     def run(self) -> list[float]:
-        """Go on until nothing is left; give the pauses."""
+        """Advance until no batch is left; return the pauses."""
         pauses = []
         while not self.batches.empty:
             pauses.append(self.batches.advance())
         return pauses
 
     def lost(self) -> list[tuple[list[int], str]]:
-        """Give what was given up, and why."""
+        """Return the records that were given up, and why."""
         return [([int(batches.sequence(record)) for record in one.records], one.condition) for one in self.given_up]
 
 
-def test_records_go_in_order_and_in_batches_that_filtered_ones_do_not_fill() -> None:
-    """The position after a batch includes the filtered records behind it."""
+def test_records_are_invoked_in_order_and_in_batches() -> None:
+    """Filtered records fill no batch, and are done together with the batch before them."""
     shard = Shard()
     shard.batches.add(records(1, 2) + records(3, keep=False) + records(4, 5, 6) + records(7, keep=False))
 
@@ -94,7 +94,7 @@ def test_records_go_in_order_and_in_batches_that_filtered_ones_do_not_fill() -> 
 
 
 def test_records_that_no_filter_passes_are_done_at_once() -> None:
-    """They call nobody."""
+    """The function is not invoked."""
     shard = Shard()
     shard.batches.add(records(1, 2, keep=False))
     assert shard.batches.empty
@@ -102,15 +102,15 @@ def test_records_that_no_filter_passes_are_done_at_once() -> None:
 
 
 def test_without_a_window_a_batch_is_invoked_at_once(clock: Clock) -> None:
-    """However few records it has."""
+    """Even with a single record."""
     shard = Shard()
     assert shard.batches.due_s > 1e9
     shard.batches.add(records(1))
     assert shard.batches.due_s <= clock.now_s
 
 
-def test_a_batch_waits_for_more_until_its_window_is_over(clock: Clock) -> None:
-    """Counted from its first record; those that come meanwhile go with it, and the place after it is theirs."""
+def test_a_batch_waits_for_more_records_until_its_window_ends(clock: Clock) -> None:
+    """The window begins with the first record; later records join the batch."""
     shard = Shard(replace(STREAM, window_s=2))
     shard.batches.add(records(1) + records(2, keep=False))
     clock.now_s += 1.5
@@ -122,8 +122,8 @@ def test_a_batch_waits_for_more_until_its_window_is_over(clock: Clock) -> None:
     assert shard.batches.done == "4"
 
 
-def test_a_full_batch_waits_for_nobody(clock: Clock) -> None:
-    """What is over its size is another batch, with a window of its own."""
+def test_a_full_batch_does_not_wait(clock: Clock) -> None:
+    """Further records make another batch with its own window."""
     shard = Shard(replace(STREAM, window_s=2))
     shard.batches.add(records(1, 2, 3))
     assert shard.batches.due_s > clock.now_s
@@ -136,8 +136,8 @@ def test_a_full_batch_waits_for_nobody(clock: Clock) -> None:
     assert shard.batches.due_s == clock.now_s + 2
 
 
-def test_what_failed_waits_for_nothing_more(clock: Clock) -> None:
-    """Neither the rest of a batch nor its halves are filled up: they are tried again as they are."""
+def test_a_failed_batch_does_not_wait_for_more_records(clock: Clock) -> None:
+    """The rest of a batch and its halves are tried again as they are."""
     reported = Shard(replace(STREAM, window_s=2), poison={3})
     halved = Shard(replace(STREAM, window_s=2, bisect=True, reports_failures=False), poison={3})
     for shard in (reported, halved):
@@ -146,8 +146,8 @@ def test_what_failed_waits_for_nothing_more(clock: Clock) -> None:
         assert shard.batches.due_s <= clock.now_s
 
 
-def test_a_reported_failure_is_tried_again_from_the_lowest_on() -> None:
-    """What is before it is done and does not come again."""
+def test_a_batch_is_tried_again_from_the_first_reported_failure_on() -> None:
+    """The records before it are done."""
     shard = Shard(poison={2, 4})
     shard.batches.add(records(1, 2, 3, 4))
     shard.batches.advance()
@@ -159,7 +159,7 @@ def test_a_reported_failure_is_tried_again_from_the_lowest_on() -> None:
 
 
 def test_a_batch_is_given_up_after_its_retries_with_growing_pauses() -> None:
-    """With two retries a record is tried three times; the next batch follows."""
+    """With two retries a batch is tried three times; then the next one follows."""
     shard = Shard(poison={1})
     shard.batches.add(records(1, 2, 3, 4, 5))
     pauses = shard.run()
@@ -171,7 +171,7 @@ def test_a_batch_is_given_up_after_its_retries_with_growing_pauses() -> None:
 
 
 def test_progress_gives_the_rest_all_its_retries() -> None:
-    """Each failing record has as many as the first."""
+    """Each failing record has all retries of its own."""
     shard = Shard(poison={3})
     shard.batches.add(records(1, 2, 3, 4))
     shard.run()
@@ -179,7 +179,7 @@ def test_progress_gives_the_rest_all_its_retries() -> None:
 
 
 def test_a_batch_that_raises_is_halved_until_the_bad_record_is_alone() -> None:
-    """Halving is not counted as a retry; the good records are done."""
+    """Halving is not a retry, and the good records are done."""
     shard = Shard(replace(STREAM, bisect=True, reports_failures=False), poison={3})
     shard.batches.add(records(1, 2, 3, 4))
     shard.run()
@@ -189,8 +189,8 @@ def test_a_batch_that_raises_is_halved_until_the_bad_record_is_alone() -> None:
     assert shard.batches.done == "4"
 
 
-def test_a_batch_that_raises_is_whole_again_where_the_template_does_not_halve() -> None:
-    """All of it is given up in the end."""
+def test_a_batch_that_raises_stays_whole_without_bisecting() -> None:
+    """All of its records are given up together."""
     shard = Shard(replace(STREAM, reports_failures=False), poison={3})
     shard.batches.add(records(1, 2, 3, 4))
     shard.run()
@@ -198,8 +198,8 @@ def test_a_batch_that_raises_is_whole_again_where_the_template_does_not_halve() 
     assert shard.lost() == [([1, 2, 3, 4], "RetryAttemptsExhausted")]
 
 
-def test_without_a_limit_a_batch_is_tried_for_ever() -> None:
-    """-1 is AWS's default; the pause is bounded."""
+def test_without_a_limit_a_batch_is_tried_forever() -> None:
+    """This is AWS's default (-1); the pauses are bounded."""
     shard = Shard(replace(STREAM, retries=-1), poison={1})
     shard.batches.add(records(1))
     pauses = [shard.batches.advance() for _ in range(2000)]
@@ -208,7 +208,7 @@ def test_without_a_limit_a_batch_is_tried_for_ever() -> None:
 
 
 def test_a_record_that_is_too_old_is_given_up_before_it_is_tried() -> None:
-    """Younger ones behind it are not."""
+    """Younger records behind it are tried."""
     shard = Shard(since_s=0.0)
     shard.batches.add(records(1, 2, age_s=101) + records(3, age_s=99))
     shard.run()
@@ -217,8 +217,8 @@ def test_a_record_that_is_too_old_is_given_up_before_it_is_tried() -> None:
     assert shard.batches.done == "3"
 
 
-def test_a_record_does_not_age_while_nobody_could_read_it() -> None:
-    """A cancellation made just before a weekend off is promoted on Monday."""
+def test_a_record_does_not_age_while_the_program_is_stopped() -> None:
+    """A cancellation just before a weekend off leads to a promotion on Monday."""
     shard = Shard(since_s=NOW_S - 1)
     shard.batches.add(records(1, age_s=200_000))
     shard.run()
@@ -256,7 +256,7 @@ def test_an_answer_that_names_no_record_of_the_batch_fails_all_of_it(answer: Any
 
 
 def test_failed_records_are_written_as_lambda_writes_them(tmp_path: Path) -> None:
-    """With the whole payload, so that they can be handled later."""
+    """They contain the whole payload, so that it can be redriven later."""
     lost = records(7, 8)
     given_up = GivenUp(lost, "RetryAttemptsExhausted", invocations=3, raised=True)
     written = json.loads(batches.write_failed(tmp_path, given_up, "shard-1", "arn:stream", "arn:function").read_text())

@@ -1,4 +1,4 @@
-"""The feeder on the real engine's stream, and on shards as only AWS has them."""
+"""The feeder reads the real engine's stream, and shards that end and have children, which the engine lacks."""
 
 import json
 import time
@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from botocore.exceptions import ClientError, NoCredentialsError
 
 from local import engine, template
 from local.checkpoint import Checkpoint
 from local.database import Database
 from local.engine import Engine
 from local.errors import StartError
-from local.feeder import AWAY_S_MAX, AWAY_S_MIN, IDLE_S_AWS, IDLE_S_LOCAL, STREAMS, Feeder
+from local.feeder import AWAY_S_MAX, AWAY_S_MIN, IDLE_S, IDLE_WINDOW_S, Feeder
+from local.parts import wait_until_ready
 from local.runtime import Runtime
 from local.template import Function, Stream, System, Table
-from shared.store.aws_client import CALL_TIMEOUT_S, DYNAMODB, NoAnswer, RequestFailed, Service
+from shared.store.aws_client import NoAnswer, RequestFailed, Service
 
 TABLE = Table(
     "Things",
@@ -49,77 +49,77 @@ WITHIN_S = 10.0
 
 @dataclass
 class Promoter:
-    """A function that notes the records it gets, and fails as it is told."""
+    """A function that records its payloads and fails as a test tells it."""
 
     failing: Callable[[list[str]], Any] = lambda _ids: None
     payloads: list[dict[str, Any]] = field(default_factory=list)
     function: Function = field(default_factory=lambda: Function("F", "f.handler", 3, 128, {}))
 
     def invoke(self, payload: dict[str, Any], request_id: str) -> Any:
-        """Take one batch."""
+        """Receive one batch."""
         assert request_id
         self.payloads.append(payload)
         return self.failing(self.ids(payload))
 
     @staticmethod
     def ids(payload: dict[str, Any]) -> list[str]:
-        """Give the keys of a batch's items."""
+        """Return the keys of a batch's items."""
         return [record["dynamodb"]["Keys"]["id"]["S"] for record in payload["Records"]]
 
     def seen(self) -> list[list[str]]:
-        """Give the keys of all batches."""
+        """Return the keys of all batches."""
         return [self.ids(payload) for payload in self.payloads]
 
 
 @dataclass
 class Bench:
-    """An engine with a table, and a folder."""
+    """An engine with a table, and a folder for what feeders keep."""
 
     database: Database
     folder: Path
     feeders: list[Feeder] = field(default_factory=list)
 
     def put(self, *ids: str, **more: Any) -> None:
-        """Write items, one after the other."""
+        """Write items one after the other."""
         client = self.database.client()
         for one in ids:
             client.put_item(TableName="Things", Item={"id": {"S": one}, **more})
 
     def feeder(self, promoter: Promoter, stream: Stream = STREAM, checkpoint: Checkpoint | None = None) -> Feeder:
-        """Make a feeder that goes on where the last one was."""
+        """Return a feeder that goes on where the last one stopped."""
         checkpoint = checkpoint or Checkpoint(self.folder / "checkpoint.json")
         self.feeders.append(Feeder(stream, cast("Runtime", promoter), self.database, checkpoint, self.folder))
         return self.feeders[-1]
 
     def close(self) -> None:
-        """End the feeders' connections, as the end of their process does."""
+        """Close the feeders' connections."""
         for feeder in self.feeders:
             for client in (feeder._tables, feeder._streams):  # noqa: SLF001
                 client.connection.close()
 
     def failed(self) -> list[dict[str, Any]]:
-        """Give what was given up."""
+        """Return the failed records, in order."""
         found = [json.loads(path.read_text()) for path in self.folder.glob("*.json") if path.name != "checkpoint.json"]
         return sorted(found, key=lambda one: str(one["DDBStreamBatchInfo"]["startSequenceNumber"]))
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    """Start an engine of our own: it keeps a stream's records even when the table is deleted."""
+    """Start an engine of its own for a test."""
     with engine.running(None, SYSTEM) as endpoint, closing(Bench(Database.embedded(endpoint), tmp_path)) as made:
         yield made
 
 
 def run(feeder: Feeder, until: Callable[[], bool]) -> None:
-    """Feed until something is so."""
+    """Feed until a condition holds."""
     deadline = time.monotonic() + WITHIN_S
     while not until():
-        assert time.monotonic() < deadline, "it does not happen"
+        assert time.monotonic() < deadline, "the condition does not hold in time"
         time.sleep(min(feeder.turn(), 0.2))
 
 
 def test_records_reach_the_function_in_order_in_lambdas_form(bench: Bench) -> None:
-    """Binary values as base64, times as numbers, the stream's name with each."""
+    """Binary values are base64, times are numbers, and each record names its stream."""
     promoter = Promoter()
     bench.put("a", "b", bytes={"B": b"\xff"}, set={"BS": [b"\x00"]}, number={"N": "1.50"})
     run(bench.feeder(promoter), lambda: len(promoter.payloads) == 1)
@@ -136,7 +136,7 @@ def test_records_reach_the_function_in_order_in_lambdas_form(bench: Bench) -> No
 
 
 def test_only_records_that_a_filter_passes_reach_the_function(bench: Bench) -> None:
-    """And the others are not read again."""
+    """The other records are not read again."""
     promoter = Promoter()
     stream = replace(STREAM, patterns=({"dynamodb": {"NewImage": {"kind": {"S": ["good"]}}}},), batch_size=2)
     bench.put("a", "b", kind={"S": "bad"})
@@ -152,14 +152,14 @@ def test_only_records_that_a_filter_passes_reach_the_function(bench: Bench) -> N
 
 
 def test_a_mapping_with_a_window_gets_fewer_and_fuller_batches(bench: Bench) -> None:
-    """Read after read fills one batch; a full one goes at once, the rest when the window is over."""
+    """Several reads fill one batch. A full batch goes at once, the rest at the end of the window."""
     promoter = Promoter()
     stream = replace(STREAM, batch_size=3, window_s=1)
     feeder = bench.feeder(promoter, stream)
     for one in "abc":
         assert promoter.seen() == []
         bench.put(one)
-        until_s = time.monotonic() + IDLE_S_AWS
+        until_s = time.monotonic() + IDLE_WINDOW_S
         run(feeder, lambda until_s=until_s: time.monotonic() > until_s)  # type: ignore[misc]
     run(feeder, lambda: promoter.seen() == [["a", "b", "c"]])
     bench.put("d")
@@ -170,7 +170,7 @@ def test_a_mapping_with_a_window_gets_fewer_and_fuller_batches(bench: Bench) -> 
 
 
 def test_a_feeder_goes_on_after_the_last_record_that_is_done(bench: Bench) -> None:
-    """What failed comes again after a stop; what was done does not (P7 holds anyway)."""
+    """Only failed records come again after a stop."""
 
     def fail(ids: list[str]) -> Any:
         return {
@@ -189,8 +189,8 @@ def test_a_feeder_goes_on_after_the_last_record_that_is_done(bench: Bench) -> No
     assert again.seen() == [["b", "c"]]
 
 
-def test_a_poisoned_record_ends_among_the_failed_ones_and_the_rest_goes_on(bench: Bench) -> None:
-    """The function raises: its batch is halved, and the one bad record is given up after its retries."""
+def test_a_bad_record_is_isolated_and_given_up(bench: Bench) -> None:
+    """The function raises: its batch is halved until the bad record is alone, and the others are done."""
 
     def explode(ids: list[str]) -> None:
         assert "c" not in ids, "poison"
@@ -207,8 +207,8 @@ def test_a_poisoned_record_ends_among_the_failed_ones_and_the_rest_goes_on(bench
     assert Promoter.ids(json.loads(failed["payload"])) == ["c"]
 
 
-def test_two_mappings_of_one_stream_go_each_its_own_way(bench: Bench) -> None:
-    """What one has done with, or has given up, is still there for the other: each has its own place and its filter."""
+def test_two_mappings_read_one_stream_independently(bench: Bench) -> None:
+    """Each has its own position, filter and failed records."""
     first, second = Promoter(), Promoter(lambda ids: {"batchItemFailures": [{"itemIdentifier": "nobody"}]})
     good = replace(STREAM, name="FGood", patterns=({"dynamodb": {"NewImage": {"kind": {"S": ["good"]}}}},))
     checkpoint = Checkpoint(bench.folder / "checkpoint.json")
@@ -234,9 +234,10 @@ def test_two_mappings_of_one_stream_go_each_its_own_way(bench: Bench) -> None:
 
 
 def test_feeding_goes_on_when_the_engine_is_back(tmp_path: Path) -> None:
-    """While it is away the feeder waits, however long that takes."""
+    """The feeder waits as long as the engine is away."""
     away = Engine(tmp_path / "tickets.db", tmp_path / "engine.log")
     away.start()
+    wait_until_ready([away], time.monotonic() + WITHIN_S)
     bench = Bench(Database.embedded(away.endpoint), tmp_path)
     try:
         engine.create_tables(bench.database.client(), SYSTEM)
@@ -244,11 +245,11 @@ def test_feeding_goes_on_when_the_engine_is_back(tmp_path: Path) -> None:
         feeder = bench.feeder(promoter)
         bench.put("a")
         run(feeder, lambda: promoter.seen() == [["a"]])
-        assert away.process
-        away.process.kill()
+        away.wait(0.0)  # kills it
         for _ in range(3):
             time.sleep(min(feeder.turn(), 0.1))
         away.start()
+        wait_until_ready([away], time.monotonic() + WITHIN_S)
         bench.put("b")
         run(feeder, lambda: promoter.seen() == [["a"], ["b"]])
     finally:
@@ -256,8 +257,8 @@ def test_feeding_goes_on_when_the_engine_is_back(tmp_path: Path) -> None:
         away.stop()
 
 
-def test_a_torn_checkpoint_is_told_in_one_line(tmp_path: Path) -> None:
-    """It is not this program's doing: it replaces the file as a whole."""
+def test_a_damaged_checkpoint_is_reported_in_one_line(tmp_path: Path) -> None:
+    """This program replaces the file as a whole, so it cannot be torn."""
     for text in ("{", "[]", '{"a": {"b": 1}}', '{"a": {"b": {"other": 1}}}', "\x00"):
         (tmp_path / "checkpoint.json").write_text(text)
         with pytest.raises(StartError, match=r"the data folder is corrupt: .*checkpoint\.json") as told:
@@ -266,11 +267,11 @@ def test_a_torn_checkpoint_is_told_in_one_line(tmp_path: Path) -> None:
 
 
 class FakeStream:
-    """A stream as AWS has it: shards that end and have children; iterators that expire, records that are trimmed."""
+    """A stream with shards that end and have children, iterators that expire, and records that are trimmed."""
 
     def __init__(self) -> None:
         self.shards: dict[str, dict[str, Any]] = {}
-        self.generation = 0  # iterators of an earlier one have expired
+        self.generation = 0  # iterators of earlier generations have expired
         self.trimmed: set[str] = set()
         self.listed = 0
         self.arn = "arn:aws:dynamodb:eu-west-1:1:table/Things/stream/1"
@@ -279,10 +280,8 @@ class FakeStream:
         """Add a shard with its records."""
         self.shards[shard] = {"parent": parent, "numbers": list(numbers), "open": open_}
 
-    is_real = False
-
-    def wire(self, _: Service) -> "FakeStream":
-        """Be the database."""
+    def aws_client(self, _: Service) -> "FakeStream":
+        """Return itself: it is database and client in one."""
         return self
 
     def call(self, operation: str, request: dict[str, Any]) -> Any:
@@ -290,12 +289,12 @@ class FakeStream:
         return getattr(self, operation)(**request)
 
     def DescribeTable(self, TableName: str) -> Any:  # noqa: N802, N803 - AWS's names, here and below
-        """Name the stream."""
+        """Return the stream's ARN."""
         assert TableName == "Things"
         return {"Table": {"LatestStreamArn": self.arn}}
 
     def DescribeStream(self, StreamArn: str, ExclusiveStartShardId: str = "") -> Any:  # noqa: N802, N803
-        """List one shard a page."""
+        """Return one shard per page."""
         assert StreamArn == self.arn
         self.listed += 1
         names = sorted(self.shards)
@@ -314,14 +313,14 @@ class FakeStream:
         ShardIteratorType: str,  # noqa: N803
         SequenceNumber: str = "0",  # noqa: N803
     ) -> Any:
-        """Make an iterator that says where it stands."""
+        """Return an iterator that contains its position."""
         assert (StreamArn, ShardIteratorType) in ((self.arn, "TRIM_HORIZON"), (self.arn, "AFTER_SEQUENCE_NUMBER"))
         if ShardIteratorType == "AFTER_SEQUENCE_NUMBER" and ShardId in self.trimmed:
             raise RequestFailed("GetShardIterator", 400, "TrimmedDataAccessException")
         return {"ShardIterator": f"{ShardId}|{SequenceNumber}|{self.generation}"}
 
     def GetRecords(self, ShardIterator: str, Limit: int) -> Any:  # noqa: N802, N803
-        """Read two records at most."""
+        """Read at most two records."""
         assert Limit == 1000
         name, after, generation = ShardIterator.split("|")
         if int(generation) < self.generation:
@@ -346,14 +345,14 @@ class FakeStream:
 
 
 def order(promoter: Promoter) -> list[str]:
-    """Give all that was seen, batches put together."""
+    """Return all records that a function got."""
     return [one for batch in promoter.seen() for one in batch]
 
 
 def test_shards_are_read_to_their_end_before_their_children(tmp_path: Path) -> None:
-    """The order of one item's changes goes on across shards, also for those that appear later."""
+    """The order of an item's changes holds across shards, even those that appear later."""
     stream = FakeStream()
-    stream.add("shard-3", "shard-1", 5, 6, 7, open_=True)  # listed after its sibling, before its parent's end
+    stream.add("shard-3", "shard-1", 5, 6, 7, open_=True)  # listed before its parent has ended
     stream.add("shard-1", "shard-0", 1, 2, 3)
     bench = Bench(cast("Database", stream), tmp_path)
     promoter = Promoter()
@@ -362,7 +361,7 @@ def test_shards_are_read_to_their_end_before_their_children(tmp_path: Path) -> N
     assert order(promoter) == ["1", "2", "3", "5", "6", "7"]
 
     stream.shards["shard-3"]["open"] = False
-    run(feeder, lambda: stream.listed > 4)  # it ended: its children are looked for until they are there
+    run(feeder, lambda: stream.listed > 4)  # it looks for children until there are some
     stream.add("shard-4", "shard-3", 8)
     run(feeder, lambda: len(order(promoter)) == 7)
     assert order(promoter)[-1] == "8"
@@ -372,20 +371,8 @@ def test_shards_are_read_to_their_end_before_their_children(tmp_path: Path) -> N
     run(bench.feeder(again), lambda: order(again) == ["9"])  # finished shards stay finished
 
 
-def test_an_expired_iterator_is_made_anew_where_reading_stood(tmp_path: Path) -> None:
-    """Nothing is lost and nothing comes twice."""
-    stream = FakeStream()
-    stream.add("shard-1", None, 1, 2, 3, 4, open_=True)
-    promoter = Promoter()
-    feeder = Bench(cast("Database", stream), tmp_path).feeder(promoter)
-    run(feeder, lambda: order(promoter) == ["1", "2"])
-    stream.generation += 1
-    run(feeder, lambda: len(order(promoter)) == 4)
-    assert order(promoter) == ["1", "2", "3", "4"]
-
-
-def test_an_iterator_that_expires_while_a_batch_waits_brings_none_twice(tmp_path: Path) -> None:
-    """What was read and waits for a fuller batch is not done, but it is not read again."""
+def test_records_that_wait_in_a_batch_are_not_read_again(tmp_path: Path) -> None:
+    """Even if the iterator expires meanwhile."""
     stream = FakeStream()
     stream.add("shard-1", None, 1, 2, 3, 4, open_=True)
     promoter = Promoter()
@@ -397,8 +384,8 @@ def test_an_iterator_that_expires_while_a_batch_waits_brings_none_twice(tmp_path
     assert order(promoter) == ["1", "2", "3", "4"]
 
 
-def test_a_function_that_changes_its_records_changes_its_copy_only(bench: Bench) -> None:
-    """As over the wire: what is tried again, or given up, is what the stream has."""
+def test_a_function_cannot_change_the_records(bench: Bench) -> None:
+    """Retries and failed records are as the stream has them."""
 
     def spoil(_ids: list[str]) -> None:
         promoter.payloads[-1]["Records"][0]["dynamodb"]["Keys"].clear()
@@ -411,35 +398,10 @@ def test_a_function_that_changes_its_records_changes_its_copy_only(bench: Bench)
     assert Promoter.ids(json.loads(bench.failed()[0]["payload"])) == ["a"]
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "service", "host"),
-    [
-        ("https://dynamodb.eu-west-1.amazonaws.com", DYNAMODB, "dynamodb.eu-west-1.amazonaws.com"),
-        ("https://dynamodb.eu-west-1.amazonaws.com", STREAMS, "streams.dynamodb.eu-west-1.amazonaws.com"),
-        ("https://dynamodb.cn-north-1.amazonaws.com.cn", STREAMS, "streams.dynamodb.cn-north-1.amazonaws.com.cn"),
-        ("http://127.0.0.1:8000", DYNAMODB, "127.0.0.1"),
-        ("http://127.0.0.1:8000", STREAMS, "127.0.0.1"),
-    ],
-)
-def test_streams_have_a_host_of_their_own_on_aws(
-    monkeypatch: pytest.MonkeyPatch, endpoint: str, service: Service, host: str
-) -> None:
-    """Another database has all at one address. Both have more time for an answer than a request of a user's has."""
-    for name, value in Database.at(endpoint).environment.items():
-        monkeypatch.setenv(name, value)
-    connection = Database.at(endpoint).wire(service).connection
-    assert connection._host == host  # noqa: SLF001
-    assert connection.call_timeout_s > CALL_TIMEOUT_S
-
-
-@pytest.mark.parametrize(
-    ("window_s", "is_real", "idle_s"),
-    [(0, False, IDLE_S_LOCAL), (0, True, IDLE_S_AWS), (1, False, IDLE_S_AWS)],
-)
-def test_an_idle_stream_is_read_so_often(tmp_path: Path, window_s: int, is_real: bool, idle_s: float) -> None:
-    """On AWS as Lambda does; on one machine sooner, but for a mapping that waits for fuller batches anyway."""
+@pytest.mark.parametrize(("window_s", "idle_s"), [(0, IDLE_S), (1, IDLE_WINDOW_S)])
+def test_an_idle_stream_is_read_several_times_a_second(tmp_path: Path, window_s: int, idle_s: float) -> None:
+    """Less often for a mapping that waits for fuller batches."""
     stream = FakeStream()
-    stream.is_real = is_real
     stream.add("shard-1", None, open_=True)
     feeder = Bench(cast("Database", stream), tmp_path).feeder(Promoter(), replace(STREAM, window_s=window_s))
     assert feeder.turn() == pytest.approx(idle_s, abs=0.04)
@@ -451,15 +413,13 @@ def test_an_idle_stream_is_read_so_often(tmp_path: Path, window_s: int, is_real:
         NoAnswer("GetRecords", "TimeoutError"),
         RequestFailed("GetRecords", 400, "LimitExceededException"),
         RequestFailed("GetRecords", 500, "InternalServerError"),
-        NoCredentialsError(),
-        ClientError({"Error": {"Code": "ExpiredToken"}}, "AssumeRole"),
     ],
     ids=str,
 )
-def test_what_cannot_be_read_now_is_read_later(
+def test_a_stream_that_cannot_be_read_now_is_read_later(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: Exception
 ) -> None:
-    """Whatever the reason: the last two are those of renewing a profile's credentials, on AWS."""
+    """The pauses between tries grow up to a limit."""
     stream = FakeStream()
     stream.add("shard-1", None, 1, 2, open_=True)
     promoter = Promoter()
@@ -476,8 +436,8 @@ def test_what_cannot_be_read_now_is_read_later(
     run(feeder, lambda: order(promoter) == ["1", "2"])
 
 
-def test_a_table_made_anew_is_read_from_its_start(tmp_path: Path) -> None:
-    """Its stream has another name: the old checkpoint is not for it."""
+def test_the_stream_of_a_recreated_table_is_read_from_its_start(tmp_path: Path) -> None:
+    """The old checkpoint belongs to another stream."""
     stream = FakeStream()
     stream.add("shard-1", None, 1, 2, open_=True)
     bench = Bench(cast("Database", stream), tmp_path)
@@ -487,8 +447,8 @@ def test_a_table_made_anew_is_read_from_its_start(tmp_path: Path) -> None:
         run(bench.feeder(promoter), lambda seen=promoter: order(seen) == ["1", "2"])  # type: ignore[misc]
 
 
-def test_what_aws_has_trimmed_is_passed_over(tmp_path: Path) -> None:
-    """After more than a day off: reading goes on with what is left, and the sweep finds the rest."""
+def test_trimmed_records_are_skipped(tmp_path: Path) -> None:
+    """Reading goes on with the records that are left; the sweep finds the rest."""
     stream = FakeStream()
     stream.add("shard-1", None, 1, open_=True)
     bench = Bench(cast("Database", stream), tmp_path)
@@ -500,8 +460,8 @@ def test_what_aws_has_trimmed_is_passed_over(tmp_path: Path) -> None:
     run(bench.feeder(again), lambda: order(again) == ["8", "9"])
 
 
-def test_the_projects_streams_feed_its_functions() -> None:
-    """The template's own mappings are such as the feeder understands, each under a name of its own."""
+def test_the_projects_mappings_are_complete() -> None:
+    """Each has a table, a function and a name of its own."""
     system = template.load()
     assert {stream.table for stream in system.streams} <= {table.name for table in system.tables}
     assert {stream.function for stream in system.streams} <= system.functions.keys()

@@ -1,4 +1,4 @@
-"""GET /local/events, and the whole way there: the stream, the function, the bus, and whoever listens."""
+"""GET /local/events, end to end: stream, function, bus and listeners."""
 
 import asyncio
 import json
@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from local import issuer, listeners
+from local.announcements import Writer
 from tests.announce import schemas
 from tests.local.programs import Program, happens, opened, post, sold_out, status_of_bob
 from tests.local.test_announcements import everything
@@ -22,7 +23,7 @@ HEARD_S_MAX = 10.0
 
 @contextmanager
 def listening(program: Program, place: str | None = "0", **headers: str) -> Iterator[Iterator[tuple[int, Any]]]:
-    """Listen from a place on; yield the events as they come, each with the place after it."""
+    """Listen from a place on; yield the events, each with the place after it."""
     if place is not None:
         headers |= {"Last-Event-ID": place}
     with httpx.stream("GET", f"{program.url}{listeners.PATH}", headers=headers, timeout=HEARD_S_MAX) as answer:
@@ -41,12 +42,12 @@ def _events(lines: Iterator[str]) -> Iterator[tuple[int, Any]]:
 
 
 def told(event: dict[str, Any]) -> tuple[str, str]:
-    """Return what happened, and to whom."""
+    """Return an event's type and user."""
     return event["detail-type"], event["detail"]["data"].get("userId", "-")
 
 
-def test_a_life_is_heard_as_it_happens_and_again_from_any_place(tmp_path: Path) -> None:
-    """The template's own function on the real stream; each is what its schema says."""
+def test_every_step_of_a_booking_is_heard_and_can_be_heard_again(tmp_path: Path) -> None:
+    """Each event matches its schema, and a client can go on after any of them."""
     with opened("--data", str(tmp_path), "--workers", "2") as program:
         with listening(program) as events:
             event_id = sold_out(program)
@@ -80,8 +81,8 @@ def test_a_life_is_heard_as_it_happens_and_again_from_any_place(tmp_path: Path) 
     assert "Traceback" not in "".join(path.read_text() for path in (tmp_path / "logs").iterdir())
 
 
-def test_who_listens_does_not_hold_up_the_stop_nor_the_others(tmp_path: Path) -> None:
-    """One worker answers while somebody listens, says that it is there, and lets go at Ctrl-C."""
+def test_a_listener_blocks_neither_other_requests_nor_the_stop(tmp_path: Path) -> None:
+    """Even with a single worker."""
     with opened("--memory", "--workers", "1") as program, listening(program) as events:
         event_id = sold_out(program)
         assert status_of_bob(program, event_id) == "WAITING"
@@ -91,8 +92,8 @@ def test_who_listens_does_not_hold_up_the_stop_nor_the_others(tmp_path: Path) ->
         assert list(events) == []
 
 
-def test_so_many_may_listen_and_then_no_more(tmp_path: Path) -> None:
-    """Until one of them leaves."""
+def test_the_number_of_listeners_is_limited(tmp_path: Path) -> None:
+    """Another one gets 503 until one leaves."""
     with opened("--memory", "--workers", "1") as program:
         url = f"{program.url}{listeners.PATH}"
         with httpx.Client(limits=httpx.Limits(max_connections=100)) as client:
@@ -113,7 +114,7 @@ def test_so_many_may_listen_and_then_no_more(tmp_path: Path) -> None:
 
 
 def test_with_tokens_only_organisers_listen(tmp_path: Path) -> None:
-    """What is told names users. A page asks with fetch, which can send the header; EventSource cannot."""
+    """Events name users. A web page uses fetch, which can send the token; EventSource cannot."""
     origin = "https://tickets.example"
     cors = ("--parameter", f"CorsOrigins={origin}")
     with opened("--data", str(tmp_path), "--workers", "1", "--auth", *cors) as program:
@@ -131,8 +132,8 @@ def test_with_tokens_only_organisers_listen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["AnnounceFunction", "local.bus"])
-def test_what_is_killed_without_warning_loses_nothing(tmp_path: Path, part: str) -> None:
-    """At least once: everything is told, what comes twice has the same id."""
+def test_no_announcement_is_lost_when_a_part_is_killed(tmp_path: Path, part: str) -> None:
+    """Everything is announced at least once; repetitions have the same id."""
     with opened("--data", str(tmp_path), "--workers", "1") as program:
         event_id = post(program, "/initialize", name="Concert", totalTickets=30).json()["eventId"]
         bookings = {}
@@ -150,10 +151,8 @@ def test_what_is_killed_without_warning_loses_nothing(tmp_path: Path, part: str)
         happens(lambda: found() == expected)
 
 
-def test_where_nothing_happens_a_comment_says_that_somebody_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """So that no proxy closes the connection; and after an event it is not said."""
+def test_a_comment_keeps_an_idle_stream_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy closes the connection."""
     monkeypatch.setattr(listeners, "KEEP_ALIVE_S", 0.05)
     monkeypatch.setattr(listeners, "LOOK_S", 0.01)
     sent: list[bytes] = []
@@ -173,6 +172,7 @@ def test_where_nothing_happens_a_comment_says_that_somebody_is_there(
     asyncio.run(listen())
     assert sent == [b": nothing new\n\n"] * 3 + [b""]
     assert time.monotonic() - begun_s > 0.15
-    assert here.place([(b"last-event-id", b"7")]) == 7
-    for strange in (b"", b"-1", b"x", b"1" * 50):
-        assert here.place([(b"last-event-id", strange)]) == 0
+    Writer(tmp_path).append([b"{}"] * 10)
+    assert here.place([(b"last-event-id", b"6")]) == 6
+    for strange in (b"", b"-1", b"x", b"31", b"1" * 50):
+        assert here.place([(b"last-event-id", strange)]) == 30

@@ -1,4 +1,4 @@
-"""Connections go to the workers in turn, and none is lost while one of them is away."""
+"""Connections go to the workers in turn, and none is lost while a worker is away."""
 
 import errno
 import socket
@@ -14,13 +14,13 @@ SERVE_S = 0.05
 
 @pytest.fixture
 def clients() -> Iterator[ExitStack]:
-    """Yield what closes the clients' connections in the end."""
+    """Yield a stack that closes the clients' connections at the end."""
     with ExitStack() as stack:
         yield stack
 
 
 def connected(clients: ExitStack, handout: Handout, count: int) -> list[int]:
-    """Connect so many clients, one after the other; return their ports."""
+    """Connect so many clients one after the other; return their ports."""
     made = [clients.enter_context(socket.create_connection(("127.0.0.1", handout.port))) for _ in range(count)]
     return [one.getsockname()[1] for one in made]
 
@@ -35,15 +35,15 @@ def taken(end: socket.socket) -> list[int]:
 
 
 def test_each_worker_gets_as_many_connections(clients: ExitStack) -> None:
-    """In turn, as they come."""
+    """They take turns."""
     handout = clients.enter_context(closing(Handout(listen("127.0.0.1", 0), 3)))
     ports = connected(clients, handout, 12)
     handout.serve(SERVE_S, lambda _: True)
     assert [taken(end) for end in handout.ends] == [ports[0::3], ports[1::3], ports[2::3]]
 
 
-def test_a_worker_that_is_away_gets_none_and_nobody_is_turned_away(clients: ExitStack) -> None:
-    """While all are away, who comes waits for the first that is back."""
+def test_a_worker_that_is_away_gets_no_connection(clients: ExitStack) -> None:
+    """While all are away, connections wait for the first that is back."""
     handout = clients.enter_context(closing(Handout(listen("127.0.0.1", 0), 2)))
     ports = connected(clients, handout, 4)
     handout.serve(SERVE_S, lambda _: False)
@@ -52,8 +52,8 @@ def test_a_worker_that_is_away_gets_none_and_nobody_is_turned_away(clients: Exit
     assert [taken(end) for end in handout.ends] == [[], ports]
 
 
-def test_a_worker_that_takes_nothing_does_not_keep_the_others_from_it(clients: ExitStack) -> None:
-    """What it has not taken is bounded; the rest goes to who has room."""
+def test_a_worker_that_takes_no_connections_does_not_block_the_others(clients: ExitStack) -> None:
+    """Its backlog is bounded; the other workers get the rest."""
     handout = clients.enter_context(closing(Handout(listen("127.0.0.1", 0), 2)))
     with suppress(BlockingIOError):
         while True:
@@ -63,8 +63,8 @@ def test_a_worker_that_takes_nothing_does_not_keep_the_others_from_it(clients: E
     assert taken(handout.ends[1]) == ports
 
 
-def test_too_many_descriptors_under_way_are_no_room(clients: ExitStack) -> None:
-    """The kernel bounds them, and says so in words of its own."""
+def test_a_worker_with_too_many_pending_descriptors_is_full(clients: ExitStack) -> None:
+    """The kernel limits them, with an error of its own."""
 
     class Full:
         def close(self) -> None: ...
@@ -84,16 +84,16 @@ def test_too_many_descriptors_under_way_are_no_room(clients: ExitStack) -> None:
     assert taken(handout.ends[1]) == ports
 
 
-def test_a_worker_without_descriptors_says_so(clients: ExitStack) -> None:
-    """What it was handed is lost: the kernel has closed it."""
+def test_a_worker_that_is_out_of_descriptors_raises(clients: ExitStack) -> None:
+    """The kernel has closed the connection."""
     handout = clients.enter_context(closing(Handout(listen("127.0.0.1", 0), 1)))
     vars(handout)["_ways"][0].send(b"1")
     with pytest.raises(OSError, match="too many open files"):
         take(handout.ends[0])
 
 
-def test_what_a_worker_did_not_take_waits_for_its_successor(clients: ExitStack) -> None:
-    """The way outlives the worker: its end is the supervisor's."""
+def test_connections_wait_for_the_successor_of_a_dead_worker(clients: ExitStack) -> None:
+    """The supervisor keeps both ends of the socket pair."""
     handout = clients.enter_context(closing(Handout(listen("127.0.0.1", 0), 1)))
     dead = socket.socket(fileno=handout.ends[0].dup().detach())
     ports = connected(clients, handout, 2)

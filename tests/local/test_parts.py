@@ -1,4 +1,4 @@
-"""The parts by themselves: the scheduler's rhythm, the engine's index, the tie to the program."""
+"""Parts on their own: the scheduler's rhythm, the engine's index, the tie to the program."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from tests.local.programs import PROJECT, echo_template
 
 
 class Sweep:
-    """A function that notes its calls, and fails."""
+    """A function that records its calls and fails."""
 
     function = Function("F", "f.handler", 3, 128, {})
 
@@ -32,13 +32,13 @@ class Sweep:
         self.payloads: list[Any] = []
 
     def invoke(self, payload: Any, request_id: str) -> None:
-        """Fail after noting the call."""
+        """Record the call and fail."""
         self.payloads.append(payload)
         raise RuntimeError(request_id)
 
 
-def test_a_schedule_keeps_its_rhythm_whatever_its_function_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first call comes after one interval; one that was missed is not made up for twice."""
+def test_a_schedule_keeps_its_rhythm_when_its_function_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first call comes after one interval, and missed calls are made up for once."""
     now_s = 1000.0
     monkeypatch.setattr("local.scheduler.time.monotonic", lambda: now_s)
     sweep = Sweep()
@@ -54,8 +54,8 @@ def test_a_schedule_keeps_its_rhythm_whatever_its_function_does(monkeypatch: pyt
     assert sweep.payloads[0]["source"] == "aws.scheduler"
 
 
-def test_the_stream_is_indexed_where_the_engine_looks_for_its_last_record(tmp_path: Path) -> None:
-    """Without the index every write would read the whole stream (dynoxide 1.2.1)."""
+def test_the_engine_finds_the_last_stream_record_by_an_index(tmp_path: Path) -> None:
+    """Without it every write would read the whole stream (dynoxide 1.2.1)."""
     query = "SELECT COALESCE(MAX(CAST(sequence_number AS INTEGER)), 0) + 1 FROM _stream_records WHERE table_name = ?"
     with engine.running(tmp_path):
         pass
@@ -65,25 +65,15 @@ def test_the_stream_is_indexed_where_the_engine_looks_for_its_last_record(tmp_pa
     assert "_stream_records_by_sequence" in str(plan)
 
 
-def test_tables_that_are_there_are_not_made_again(tmp_path: Path) -> None:
-    """What they hold is kept from one run to the next."""
-    item = {"eventId": {"S": "1"}}
-    with engine.running(tmp_path) as endpoint:
-        Database.embedded(endpoint).client().put_item(TableName="EventsTable", Item=item)
-    with engine.running(tmp_path) as endpoint:
-        found = Database.embedded(endpoint).client().get_item(TableName="EventsTable", Key=item)
-    assert found["Item"] == item
-
-
 @pytest.mark.parametrize("module", ["local.worker", "local.scheduler", "local.bus"])
 def test_a_part_ends_when_its_lifeline_is_cut(tmp_path: Path, module: str) -> None:
-    """Also on systems where the kernel does not see to it."""
+    """On some systems the kernel does not end it."""
     ours, theirs = socket.socketpair()
     listening = socket.create_server(("127.0.0.1", 0))
     arguments: dict[str, Any] = {
         "template": echo_template(tmp_path),
         "parameters": {},
-        "issuer": None,
+        "keys": None,
         "announcements": str(tmp_path),
         "parent": os.getpid(),
         "lifeline": theirs.fileno(),
@@ -110,27 +100,18 @@ def test_a_part_ends_when_its_lifeline_is_cut(tmp_path: Path, module: str) -> No
             part.wait()
 
 
-@pytest.mark.parametrize(
-    ("url", "real", "region"),
-    [
-        ("http://127.0.0.1:8000", False, "eu-west-3"),
-        ("https://dynamodb.eu-central-1.amazonaws.com", True, "eu-central-1"),
-        ("https://123456789012.ddb.us-east-2.amazonaws.com", True, "us-east-2"),
-        ("https://dynamodb.cn-north-1.amazonaws.com.cn", True, "cn-north-1"),
-        ("https://dynamodb.eu-central-1.amazonaws.com.example", False, "eu-west-3"),
-    ],
-)
-def test_an_endpoint_of_aws_is_known_by_its_name(
-    monkeypatch: pytest.MonkeyPatch, url: str, real: bool, region: str
-) -> None:
-    """Its region follows from it; made-up credentials are for the others only, and only where there are none."""
-    monkeypatch.setenv("AWS_REGION", "eu-west-3")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    database = Database.at(url)
-    assert (database.is_real, database.environment["AWS_REGION"]) == (real, region)
-    assert ("AWS_ACCESS_KEY_ID" in database.environment) is not real
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
-    assert "AWS_ACCESS_KEY_ID" not in Database.at(url).environment
-    with pytest.raises(StartError, match="--endpoint takes a URL"):
-        Database.at("dynamodb.eu-central-1.amazonaws.com")
+@pytest.mark.parametrize("url", ["dynamodb.example.com", "ftp://127.0.0.1", "https://dynamodb.eu-west-1.amazonaws.com"])
+def test_an_endpoint_is_a_url_and_not_one_of_aws(url: str) -> None:
+    """On AWS the stack has its own tables."""
+    with pytest.raises(StartError, match="--endpoint takes a"):
+        Database.at(url)
+
+
+def test_a_database_is_used_without_the_users_aws_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its credentials and its region are for AWS."""
+    for name in (*Database.embedded("").environment, "AWS_PROFILE"):
+        monkeypatch.setenv(name, "the user's")
+    Database.at("http://127.0.0.1:8000").adopt()
+    assert os.environ["AWS_ENDPOINT_URL_DYNAMODB"] == "http://127.0.0.1:8000"
+    assert "AWS_PROFILE" not in os.environ
+    assert "the user's" not in {os.environ[name] for name in Database.embedded("").environment}

@@ -1,4 +1,4 @@
-"""Filter patterns: the promoter sees the records that it would see on AWS."""
+"""Filter patterns pass the same records as on AWS."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from local.errors import TemplateError
 
 
 def record(old: str | None, new: str | None) -> dict[str, Any]:
-    """Make what a filter sees of a booking's change."""
+    """Return a booking's change as a filter sees it."""
     images = {"OldImage": old, "NewImage": new}
     return {"dynamodb": {name: {"status": {"S": status}} for name, status in images.items() if status}}
 
@@ -18,7 +18,7 @@ def record(old: str | None, new: str | None) -> dict[str, Any]:
     ("old", "new", "passes"),
     [
         ("CONFIRMED", "CANCELLED", True),  # a ticket was released
-        (None, "WAITING", True),  # somebody joined
+        (None, "WAITING", True),  # a user joined the waiting list
         ("CANCELLED", "WAITING", True),
         (None, "CONFIRMED", False),
         ("WAITING", "CONFIRMED", False),
@@ -29,7 +29,7 @@ def record(old: str | None, new: str | None) -> dict[str, Any]:
 def test_the_promoter_is_called_for_released_tickets_and_joiners(
     old: str | None, new: str | None, passes: bool
 ) -> None:
-    """Not for each of the many bookings of a sale."""
+    """It is not called for the many bookings of a sale."""
     stream = template.load().stream("PromoteFunctionBookings")
     assert patterns.matches(stream.patterns, record(old, new)) is passes
 
@@ -37,9 +37,9 @@ def test_the_promoter_is_called_for_released_tickets_and_joiners(
 @pytest.mark.parametrize(
     ("old", "new", "passes"),
     [
-        ({"name": "a", "soldOutAt": "t"}, {"name": "b", "soldOutAt": "t"}, True),  # tickets were added, perhaps
-        ({"name": "a"}, {"name": "a", "soldOutAt": "t"}, False),  # whoever joins then has a record
-        ({"name": "a"}, {"name": "b"}, False),  # it is on sale, so nobody waits
+        ({"name": "a", "soldOutAt": "t"}, {"name": "b", "soldOutAt": "t"}, True),  # tickets may have been added
+        ({"name": "a"}, {"name": "a", "soldOutAt": "t"}, False),  # users who join then have their own records
+        ({"name": "a"}, {"name": "b"}, False),  # it is on sale, so no user waits
         ({}, {"name": "a"}, False),  # opened
         ({"name": "a"}, {"name": "a", "cancelledAt": "t"}, True),
         ({"soldOutAt": "t"}, {"soldOutAt": "t", "cancelledAt": "t"}, True),
@@ -49,7 +49,7 @@ def test_the_promoter_is_called_for_released_tickets_and_joiners(
 def test_changes_of_sold_out_events_and_cancellations_are_followed(
     old: dict[str, str], new: dict[str, str], passes: bool
 ) -> None:
-    """And not for others, at which nobody waits."""
+    """Other changes do not concern waiting users."""
     images = {"OldImage": old, "NewImage": new}
     seen = {"dynamodb": {image: {name: {"S": text} for name, text in of.items()} for image, of in images.items()}}
     assert patterns.matches(template.load().stream("FollowFunctionEvents").patterns, seen) is passes
@@ -72,23 +72,17 @@ def test_changes_of_sold_out_events_and_cancellations_are_followed(
         ({"a": [{"exists": False}]}, {}, True),
         ({"a": [{"exists": False}]}, {"a": None}, False),
         ({"a": {"b": [{"exists": False}]}}, {}, True),
-        ({"a": [{"prefix": "EU-"}]}, {"a": "EU-1"}, True),
-        ({"a": [{"prefix": "EU-"}]}, {"a": "US-1"}, False),
-        ({"a": [{"prefix": "1"}]}, {"a": 1}, False),
-        ({"a": [{"anything-but": "x"}]}, {"a": "y"}, True),
-        ({"a": [{"anything-but": ["x", "y"]}]}, {"a": "y"}, False),
-        ({"a": [{"anything-but": ["x"]}]}, {}, False),
-        ({"a": ["x", {"prefix": "y"}]}, {"a": "yes"}, True),
+        ({"a": ["x", {"exists": False}]}, {}, True),
     ],
 )
 def test_a_pattern_matches_as_lambda_documents_it(pattern: dict[str, Any], value: dict[str, Any], passes: bool) -> None:
-    """Every key must match, one of the values of each leaf must."""
+    """Every key must match, with at least one of its values."""
     patterns.check(pattern, "here")
     assert patterns.matches([pattern], value) is passes
 
 
-def test_no_filter_passes_everything_and_several_are_alternatives() -> None:
-    """As on Lambda."""
+def test_several_patterns_are_alternatives_and_none_passes_everything() -> None:
+    """One matching pattern is enough."""
     assert patterns.matches([], {"a": 1})
     assert patterns.matches([{"a": [1]}, {"a": [2]}], {"a": 2})
     assert not patterns.matches([{"a": [1]}, {"a": [2]}], {"a": 3})
@@ -105,13 +99,11 @@ def test_no_filter_passes_everything_and_several_are_alternatives() -> None:
         {"a": [["x"]]},
         {"a": [{"numeric": [">", 1]}]},
         {"a": [{"exists": "yes"}]},
-        {"a": [{"prefix": 1}]},
-        {"a": [{"prefix": "x", "exists": True}]},
-        {"a": [{"anything-but": {"prefix": "x"}}]},
+        {"a": [{"prefix": "x"}]},
         {"$or": [{"a": [1]}]},
     ],
 )
-def test_a_pattern_that_is_not_understood_is_refused(pattern: Any) -> None:
-    """It would let the wrong records through, or none."""
+def test_an_unsupported_pattern_is_refused(pattern: Any) -> None:
+    """It would pass the wrong records."""
     with pytest.raises(TemplateError):
         patterns.check(pattern, "here")

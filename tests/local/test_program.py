@@ -1,6 +1,9 @@
-"""Starting, stopping, failing: what the user of `python -m local` sees, and what must never be left behind."""
+"""Start, stop and failures as the user of `python -m local` sees them."""
 
+import errno
+import itertools
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,13 +19,15 @@ import pytest
 
 from harness.running import below
 from local import STOP_SIGNALS, engine, folder, parts
-from local.child import GIVES_WAY
+from local.child import LOW_PRIORITY
 from local.database import Database
 from local.listening import Handout, listen
 from local.supervisor import Supervisor
 from local.template import load
 from tests.local.programs import (
     ECHO_TEMPLATE,
+    FEEDERS,
+    PARTS,
     PROJECT,
     Program,
     alive,
@@ -37,14 +42,15 @@ from tests.local.programs import (
 )
 
 STOP_S_MAX = 5.0
-FEEDERS = [f'"function": "{name}Function"' for name in ("Promote", "Follow", "Announce")]
-PARTS = 4 + len(FEEDERS)  # engine, worker, scheduler, event bus
 
 
-def test_it_says_where_it_is_and_what_to_try_and_stops_with_ctrl_c(tmp_path: Path) -> None:
-    """Within 5 s, without a traceback, without a process left, and the answers it gave are kept."""
+def test_it_prints_its_addresses_and_what_to_try_and_stops_with_ctrl_c(tmp_path: Path) -> None:
+    """It stops within 5 s, without a traceback, and leaves no process."""
     with opened("--data", str(tmp_path / "data"), "--workers", "1") as program:
         assert sum("curl" in program.process.stdout.readline() for _ in range(3)) == 2  # type: ignore[union-attr]
+        database = re.search(r"its database listens at (http://127\.0\.0\.1:\d+)\.", program.greeting)
+        assert database
+        assert "BookingsTable" in Database.embedded(database[1]).client().list_tables()["TableNames"]
         event_id = sold_out(program)
         children = program.pids()
         assert len(children) == PARTS
@@ -62,8 +68,8 @@ def test_it_says_where_it_is_and_what_to_try_and_stops_with_ctrl_c(tmp_path: Pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_it_stops_as_well_when_it_is_asked_to_or_its_terminal_is_closed(echo: str, number: signal.Signals) -> None:
-    """In the same order, with the same exit code."""
+def test_it_stops_in_the_same_way_when_it_is_terminated(echo: str, number: signal.Signals) -> None:
+    """A closed terminal sends SIGHUP."""
     with opened("--template", echo, "--memory", "--workers", "1") as program:
         children = program.pids()
         program.process.send_signal(number)
@@ -73,8 +79,8 @@ def test_it_stops_as_well_when_it_is_asked_to_or_its_terminal_is_closed(echo: st
         assert alive(children) == []
 
 
-def test_a_request_in_hand_is_answered_before_the_stop(echo: str) -> None:
-    """Ctrl-C does not cut it off."""
+def test_a_running_request_is_answered_before_the_stop(echo: str) -> None:
+    """Ctrl-C does not abort it."""
     with opened("--template", echo, "--memory", "--workers", "1") as program:
         with socket.create_connection(("127.0.0.1", program.port)) as client:
             client.sendall(b"GET /do/sleep-0.7 HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -84,10 +90,8 @@ def test_a_request_in_hand_is_answered_before_the_stop(echo: str) -> None:
         assert seconds < STOP_S_MAX
 
 
-def test_a_signal_to_stop_is_noted_and_interrupts_nothing(
-    tmp_path: Path, echo: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An exception in the midst of looking after a process could leave its lock taken; the stop would wait for it."""
+def test_a_stop_signal_raises_no_exception(tmp_path: Path, echo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception within Popen.poll could leave its lock taken, and the stop would wait for it."""
     looked: list[str] = []
 
     def death(part: parts.Part) -> None:
@@ -106,8 +110,8 @@ def test_a_signal_to_stop_is_noted_and_interrupts_nothing(
     assert [name for name in looked if "worker" in name] == ["worker-1", "worker-2", "worker-3"]
 
 
-def test_a_handler_that_does_not_end_does_not_hold_the_stop(tmp_path: Path, echo: str) -> None:
-    """Its worker is killed after 2 s: safe, as every crash is (P8)."""
+def test_a_handler_that_does_not_end_is_killed_at_the_stop(tmp_path: Path, echo: str) -> None:
+    """After 2 s; every crash is safe (P8)."""
     patient = Path(echo).read_text().replace("Timeout: 1", "Timeout: 60")
     template = echo_template(tmp_path, template=patient)
     with opened("--template", template, "--memory", "--workers", "1") as program:
@@ -121,8 +125,8 @@ def test_a_handler_that_does_not_end_does_not_hold_the_stop(tmp_path: Path, echo
         assert alive(children) == []
 
 
-def test_ctrl_c_during_the_start_stops_as_well(echo: str) -> None:
-    """At any moment: no traceback, nothing left."""
+def test_ctrl_c_stops_it_at_any_moment_of_the_start(echo: str) -> None:
+    """There is no traceback, and no process is left."""
     for delay_s in (0.15, 0.4, 0.8):
         with started("--template", echo, "--memory", "--port", "0") as program:
             time.sleep(delay_s)
@@ -133,19 +137,19 @@ def test_ctrl_c_during_the_start_stops_as_well(echo: str) -> None:
             assert alive(children) == []
 
 
-def test_a_port_that_is_just_being_let_go_of_is_waited_for() -> None:
-    """The workers of a program that was killed end a moment after it."""
+def test_a_port_that_is_about_to_become_free_is_waited_for() -> None:
+    """A killed program may hold it for a moment."""
     other = socket.create_server(("127.0.0.1", 0))
     port = other.getsockname()[1]
-    letting_go = threading.Timer(0.3, other.close)
-    letting_go.start()
+    closing_it = threading.Timer(0.3, other.close)
+    closing_it.start()
     listening = listen("127.0.0.1", port)
-    letting_go.join()
+    closing_it.join()
     listening.close()
 
 
-def test_a_port_that_was_in_use_a_moment_ago_is_taken_again(echo: str) -> None:
-    """Connections that the workers closed wait for a minute; the next start does not."""
+def test_a_port_can_be_used_again_at_once(echo: str) -> None:
+    """Connections that the workers closed linger for a minute; the next start does not wait for them."""
     port = str(free_port())
     for _ in range(2):
         with opened("--template", echo, "--memory", "--workers", "2", "--port", port) as program:
@@ -154,49 +158,102 @@ def test_a_port_that_was_in_use_a_moment_ago_is_taken_again(echo: str) -> None:
             program.interrupt()
 
 
-def test_a_part_that_keeps_dying_stops_everything_with_the_reason(tmp_path: Path, echo: str) -> None:
-    """After five deaths within a minute it would only go round in circles."""
-    with opened("--template", echo, "--data", str(tmp_path / "data"), "--workers", "1") as program:
-        children = program.pids()
-
-        def ended() -> bool:
-            with pytest.raises(httpx.TransportError):
-                httpx.get(f"{program.url}/do/die")
-            return program.process.poll() is not None
-
-        happens(ended, within_s=30)
-        printed, _ = program.process.communicate(timeout=10)
-        assert program.process.returncode == 1
-        assert printed.count("is started again") == 4
-        assert "the worker-1 died 5 times within 60 s (signal 9)" in printed.splitlines()[-1]
-        assert alive(children) == []
+def kill_each(program: Program, part: str, times: int) -> None:
+    """Kill so many processes of a part, each as soon as it appears."""
+    killed: set[int] = set()
+    while len(killed) < times:
+        pid = happens(lambda: set(program.pids(part)) - killed).pop()
+        os.kill(pid, signal.SIGKILL)
+        killed.add(pid)
 
 
-def test_whatever_is_killed_is_started_again_and_the_office_goes_on(tmp_path: Path) -> None:
-    """The engine with what it had acknowledged, feeders from their checkpoints, and all the others (P8)."""
+@pytest.mark.parametrize("part", ["dynoxide", "local.worker"])
+def test_a_part_that_is_killed_during_the_first_start_is_started_again(tmp_path: Path, part: str) -> None:
+    """Only a part that exits by itself ends the program."""
+    with started("--port", "0", "--data", str(tmp_path), "--workers", "1") as program:
+        kill_each(program, part, times=3)
+        program.wait_until_open()
+        assert sold_out(program)
+
+
+def test_a_part_that_keeps_dying_is_started_again_after_longer_and_longer_pauses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The office never gives up, since the cause may end, and does not waste the processor meanwhile."""
+    now_s = 1000.0
+    monkeypatch.setattr("local.parts.time.monotonic", lambda: now_s)
+    starts: list[float] = []
+
+    class Dying(parts.Process):
+        def start(self) -> None:
+            starts.append(now_s)
+
+        def is_ready(self) -> bool:
+            return False
+
+        def death(self) -> str:
+            return "exit code 1"
+
+    dying = Dying("worker", tmp_path / "worker.log")
+    for _ in range(4000):
+        dying.revive()
+        now_s += 0.01
+    pauses = [later - earlier for earlier, later in itertools.pairwise(starts)]
+    assert pauses[:6] == [pytest.approx(pause_s, abs=0.03) for pause_s in (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)]
+    assert pauses[6:] == [pytest.approx(parts.PAUSE_S_MAX, abs=0.03)] * len(pauses[6:])
+    assert len(pauses) > 10
+
+    now_s += parts.DEATHS_S + 1
+    dying.revive()
+    assert starts[-1] == now_s  # older deaths are forgotten
+
+
+def test_a_process_that_cannot_be_started_now_is_started_later(tmp_path: Path) -> None:
+    """The machine may be out of processes for a moment."""
+
+    class Refused(parts.Process):
+        tries = 0
+
+        def start(self) -> None:
+            self.tries += 1
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+        def is_ready(self) -> bool:
+            return False
+
+        def death(self) -> str:
+            return "exit code 1"
+
+    refused = Refused("worker", tmp_path / "worker.log")
+    assert "cannot be started" in str(refused.revive())
+    happens(lambda: refused.revive() is None and refused.tries > 1)
+
+
+def test_whatever_is_killed_even_while_it_starts_again_is_started_again(tmp_path: Path) -> None:
+    """A death during a restart is a death like any other; nothing that was acknowledged is lost (P8)."""
     with opened("--data", str(tmp_path), "--workers", "1") as program:
         event_id = sold_out(program)
         before = set(program.pids())
         for part in ("dynoxide", "local.worker", *FEEDERS, "local.scheduler", "local.bus"):
-            program.kill(part)
+            kill_each(program, part, times=5)
         assert post(program, "/cancel", userId="ada", eventId=event_id).json()["was"] == "CONFIRMED"
         happens(lambda: status_of_bob(program, event_id) == "CONFIRMED")
         happens(lambda: len(after := program.pids()) == PARTS and not before & set(after))
 
 
-def test_what_nobody_waits_for_gives_way(tmp_path: Path) -> None:
-    """Announcing goes after answers and promotions. The engine does one request at a time, so it has one thread."""
+def test_announcements_run_at_lower_priority(tmp_path: Path) -> None:
+    """Answers and promotions come first. The engine has one thread, since it serves one request at a time."""
     with opened("--data", str(tmp_path), "--workers", "1") as program:
         own = os.getpriority(os.PRIO_PROCESS, 0)
         pids = [program.pids(part)[0] for part in ("local.worker", *FEEDERS, "local.bus")]
         niceness = [os.getpriority(os.PRIO_PROCESS, pid) for pid in pids]
-        assert niceness == [own, own, own, own + GIVES_WAY, own + GIVES_WAY]
+        assert niceness == [own, own, own, own + LOW_PRIORITY, own + LOW_PRIORITY]
         [engine] = program.pids("dynoxide")
-        assert len(list(Path(f"/proc/{engine}/task").iterdir())) == 2  # the first waits for the other
+        assert len(list(Path(f"/proc/{engine}/task").iterdir())) == 2  # the first only waits for the other
 
 
 def test_kill_9_leaves_no_orphan_and_the_next_start_has_the_data(tmp_path: Path) -> None:
-    """On the same port and the same data, at once."""
+    """The next start uses the same port and data at once."""
     port = str(free_port())
     with opened("--data", str(tmp_path), "--workers", "1", "--port", port) as program:
         event_id = sold_out(program)
@@ -209,8 +266,8 @@ def test_kill_9_leaves_no_orphan_and_the_next_start_has_the_data(tmp_path: Path)
         assert status_of_bob(program, event_id) == "WAITING"
 
 
-def test_a_cancellation_made_just_before_a_stop_is_promoted_after_the_next_start(tmp_path: Path) -> None:
-    """The feeder is held, so that it cannot have seen the record before the stop (P6)."""
+def test_a_cancellation_just_before_a_stop_leads_to_a_promotion_after_the_next_start(tmp_path: Path) -> None:
+    """The feeder is suspended, so that it does not see the record before the stop (P6)."""
     with opened("--data", str(tmp_path), "--workers", "1") as program:
         event_id = sold_out(program)
         [feeder] = program.pids('"function": "PromoteFunction"')
@@ -224,7 +281,7 @@ def test_a_cancellation_made_just_before_a_stop_is_promoted_after_the_next_start
 
 
 def test_a_change_of_a_sold_out_event_hands_out_its_tickets(tmp_path: Path) -> None:
-    """By the filter of the Events table's stream; another event, of which nothing was changed, stays as it is."""
+    """Another event, which was not changed, stays as it is."""
 
     def changes(event_id: str, expression: str, **values: dict[str, str]) -> None:
         database.update_item(
@@ -245,7 +302,7 @@ def test_a_change_of_a_sold_out_event_hands_out_its_tickets(tmp_path: Path) -> N
     with opened("--data", str(tmp_path), "--workers", "1") as program:
         other, event_id, last = (sold_out(program) for _ in range(3))
         post(program, "/cancel", userId="ada", eventId=last)
-        happens(lambda: status_of_bob(program, last) == "CONFIRMED")  # so those who joined before are done with
+        happens(lambda: status_of_bob(program, last) == "CONFIRMED")  # so all earlier records are done
         database = Database.announced((tmp_path / "lock").read_text().splitlines()[1]).client()
         for one in (other, event_id):
             ticket_for(one)
@@ -254,8 +311,8 @@ def test_a_change_of_a_sold_out_event_hands_out_its_tickets(tmp_path: Path) -> N
         assert status_of_bob(program, other) == "WAITING"
 
 
-def test_a_cancelled_event_is_emptied_by_itself_though_its_feeder_is_killed(tmp_path: Path) -> None:
-    """O3: the Events table's stream goes on where it was, in another process."""
+def test_a_cancelled_event_is_emptied_even_if_its_feeder_is_killed(tmp_path: Path) -> None:
+    """Another process goes on with the stream of the Events table (O3)."""
     with opened("--data", str(tmp_path), "--workers", "1") as program:
         event_id = sold_out(program)
         [feeder] = program.pids('"function": "FollowFunction"')
@@ -297,8 +354,8 @@ def handler(event, context):
 """
 
 
-def test_a_batch_in_hand_is_finished_before_the_stop(tmp_path: Path) -> None:
-    """And the checkpoint says so: after the next start it does not come again."""
+def test_a_running_batch_is_finished_before_the_stop(tmp_path: Path) -> None:
+    """The checkpoint is saved, so that the batch does not come again."""
     template = echo_template(tmp_path, template=ECHO_TEMPLATE + SLOW_PROMOTER_TEMPLATE)
     (tmp_path / "slow.py").write_text(SLOW_PROMOTER)
     with opened("--template", template, "--data", str(tmp_path / "data"), "--workers", "1") as program:
@@ -311,8 +368,8 @@ def test_a_batch_in_hand_is_finished_before_the_stop(tmp_path: Path) -> None:
     assert '"sequence": "1"' in (tmp_path / "data" / "checkpoints" / "PromoteFunction.json").read_text()
 
 
-def test_a_throw_away_run_leaves_nothing_and_clears_what_a_killed_one_left(echo: str) -> None:
-    """Memory is not filled up by runs that were killed."""
+def test_a_run_with_memory_removes_its_data_and_that_of_killed_runs(echo: str) -> None:
+    """Killed runs do not fill up the memory."""
     with opened("--template", echo, "--memory", "--workers", "1") as program:
         [place] = {
             part
@@ -339,12 +396,12 @@ def test_a_throw_away_run_leaves_nothing_and_clears_what_a_killed_one_left(echo:
 
 
 def commands(program: Program) -> list[str]:
-    """Give the command lines of what it started."""
+    """Return the command lines of its child processes."""
     return [Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in program.pids()]
 
 
-def test_another_dynamodb_is_used_where_one_is_named(tmp_path: Path) -> None:
-    """Its tables are made where they are missing, and taken as they are where not."""
+def test_another_dynamodb_is_used_with_endpoint(tmp_path: Path) -> None:
+    """Missing tables are made."""
     with engine.running(tmp_path / "other") as endpoint:
         client = Database.embedded(endpoint).client()
         client.delete_table(TableName="WaitingListTable")
@@ -367,7 +424,7 @@ time.sleep(60)
 
 @pytest.fixture
 def guarded() -> Iterator[tuple[subprocess.Popen[str], int, int]]:
-    """Start a parent, its guard and the guarded program, as on a system without PR_SET_PDEATHSIG."""
+    """Start a parent, its guard and a guarded program, as on a system without PR_SET_PDEATHSIG."""
     parent = subprocess.Popen([sys.executable, "-c", PARENT_OF_A_GUARD], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
     found: list[int] = []
     try:
@@ -384,38 +441,39 @@ def guarded() -> Iterator[tuple[subprocess.Popen[str], int, int]]:
         parent.communicate()
 
 
-def test_a_guarded_program_ends_with_its_parent(guarded: tuple[subprocess.Popen[str], int, int]) -> None:
-    """Even when that one is killed."""
+def test_a_guarded_program_ends_when_its_parent_is_killed(guarded: tuple[subprocess.Popen[str], int, int]) -> None:
+    """The guard ends, too."""
     parent, guard, sleeper = guarded
     parent.kill()
     happens(lambda: alive([guard, sleeper]) == [], within_s=5.0)
 
 
-def test_a_guarded_program_is_stopped_by_stopping_its_guard(guarded: tuple[subprocess.Popen[str], int, int]) -> None:
-    """SIGTERM goes on to the program, whose end is the guard's."""
+def test_a_guarded_program_ends_when_its_guard_is_terminated(guarded: tuple[subprocess.Popen[str], int, int]) -> None:
+    """The guard forwards SIGTERM, and ends with the program."""
     _, guard, sleeper = guarded
     os.kill(guard, signal.SIGTERM)
     happens(lambda: alive([guard, sleeper]) == [], within_s=5.0)
 
 
-def test_a_log_that_is_too_long_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its writer goes on at the new start; the old text is kept once."""
+def test_a_log_that_is_too_long_is_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its writer does not notice; the last old log is kept."""
     monkeypatch.setattr(parts, "LOG_BYTES_MAX", 100)
-    log = tmp_path / "worker-1.log"
+    part = parts.Part("worker-1", "local.worker", {}, tmp_path)
+    log = part.log
     with log.open("ab", buffering=0) as writer:
         for _ in range(3):
             writer.write(b"x" * 101)
-            parts.bound_log(log)
+            part.bound_log()
             assert log.read_bytes() == b""
         writer.write(b"y")
-    parts.bound_log(log)
+    part.bound_log()
     assert log.read_bytes() == b"y"
     assert log.with_suffix(".log.1").read_bytes() == b"x" * 101
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_the_folder_of_somebody_else_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A throw-away folder that is locked is in use, however old it looks."""
+def test_a_temporary_folder_in_use_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lock is held, however old it looks."""
     monkeypatch.setattr(folder, "_SHARED_MEMORY", tmp_path)
     with folder.opened(None) as used:
         os.utime(used.path, (0, 0))

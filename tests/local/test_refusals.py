@@ -1,4 +1,4 @@
-"""What cannot start says so in one line, with exit code 1; a wrong argument shows the usage."""
+"""A failed start prints one line and exits with 1; a wrong argument shows the usage."""
 
 import json
 import os
@@ -18,15 +18,15 @@ from tests.local.programs import PROJECT, echo_template, free_port, opened, refu
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Copy what a fresh clone has: no engine, no packages."""
+    """Copy the program without engine and packages, as in a fresh clone."""
     clone = tmp_path_factory.mktemp("clone")
     shutil.copytree(PROJECT / "local", clone / "local", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT / "template.yaml", clone)
     return clone
 
 
-def test_a_port_in_use_is_told_in_one_line(echo: str) -> None:
-    """Whoever has it, and also where the other shares it out among its workers, as we do."""
+def test_a_port_in_use_is_refused(echo: str) -> None:
+    """Whether another program or another ticket office uses it."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -40,8 +40,8 @@ def test_a_port_in_use_is_told_in_one_line(echo: str) -> None:
         assert line == f"port {program.port} is in use: choose another with --port"
 
 
-def test_a_second_start_on_the_same_data_is_refused_in_one_line(tmp_path: Path, echo: str) -> None:
-    """And the first one goes on."""
+def test_a_second_start_on_the_same_data_is_refused(tmp_path: Path, echo: str) -> None:
+    """The first office goes on."""
     data = str(tmp_path / "data")
     with opened("--template", echo, "--data", data, "--workers", "1") as program:
         line = refused("--template", echo, "--data", data, "--port", "0")
@@ -58,7 +58,7 @@ def test_a_second_start_on_the_same_data_is_refused_in_one_line(tmp_path: Path, 
         ("nothing", "`docker run --rm -p 127.0.0.1:8000:8000 ghcr.io/nubo-db/dynoxide` and start with --endpoint"),
     ],
 )
-def test_a_missing_engine_is_told_with_the_command_that_gets_it(
+def test_a_missing_engine_is_reported_with_the_command_that_installs_it(
     elsewhere: Path, tmp_path: Path, installer: str, command: str
 ) -> None:
     """One line with one command, chosen by what the machine has."""
@@ -68,14 +68,14 @@ def test_a_missing_engine_is_told_with_the_command_that_gets_it(
     assert line.endswith("or give --endpoint URL of another DynamoDB")
 
 
-def test_npm_gets_the_version_of_the_engine_that_is_locked(elsewhere: Path) -> None:
+def test_npm_installs_the_locked_version_of_the_engine(elsewhere: Path) -> None:
     """The message for other machines and package.json agree."""
     [version] = json.loads((PROJECT / "package.json").read_text())["optionalDependencies"].values()
     assert f"dynoxide@{version}" in (elsewhere / "local" / "engine.py").read_text()
 
 
-def test_make_goes_on_where_npm_has_no_engine(elsewhere: Path, tmp_path: Path) -> None:
-    """As on a Mac, where `npm ci` installs nothing: the program that is started next says what to do."""
+def test_make_goes_on_if_npm_has_no_engine(elsewhere: Path, tmp_path: Path) -> None:
+    """As on a Mac, where `npm ci` installs nothing; the program then prints what to do."""
     _put(tmp_path / "npm")
     for name in ("Makefile", "package.json", "package-lock.json"):
         shutil.copy(PROJECT / name, elsewhere)
@@ -90,14 +90,14 @@ def _put(program: Path) -> None:
     program.chmod(0o755)
 
 
-def test_missing_packages_are_told_in_one_line_with_how_to_get_them(elsewhere: Path) -> None:
-    """The system's own Python has none of them."""
+def test_missing_packages_are_reported_with_how_to_get_them(elsewhere: Path) -> None:
+    """The system's Python has none of them."""
     line = refused(cwd=elsewhere, options=("-S",))
-    assert line.endswith("is not installed: `make run` gets what is needed, and starts the ticket office")
+    assert line.endswith("is not installed: `make run` installs it and starts the ticket office")
 
 
-def test_a_corrupt_data_folder_is_told_in_one_line(tmp_path: Path, echo: str) -> None:
-    """Its database, its checkpoint, or a folder that is none."""
+def test_a_corrupt_data_folder_is_refused(tmp_path: Path, echo: str) -> None:
+    """A bad database, a bad checkpoint, a file in place of the folder."""
     data = tmp_path / "data"
     data.mkdir()
     for content in (b"this is no database " * 500, b"SQLite format 3\0" + b"\xff" * 5000):
@@ -115,8 +115,8 @@ def test_a_corrupt_data_folder_is_told_in_one_line(tmp_path: Path, echo: str) ->
     assert line.startswith(f"the data folder {file} cannot be used: ")
 
 
-def test_a_page_that_was_damaged_is_noticed_before_the_start(tmp_path: Path) -> None:
-    """The head of the file is sound, its inside is not."""
+def test_a_damaged_page_of_the_database_is_noticed_before_the_start(tmp_path: Path) -> None:
+    """The header of the file is intact."""
     with opened("--data", str(tmp_path), "--workers", "1") as program:
         sold_out(program)
         program.interrupt()
@@ -128,8 +128,8 @@ def test_a_page_that_was_damaged_is_noticed_before_the_start(tmp_path: Path) -> 
     assert "the data folder is corrupt" in refused("--data", str(tmp_path), "--port", "0")
 
 
-def test_tables_of_another_form_are_refused(tmp_path: Path, echo: str) -> None:
-    """A data folder of an older template is not used as if it were of this one."""
+def test_tables_that_differ_from_the_template_are_refused(tmp_path: Path, echo: str) -> None:
+    """The data folder belongs to another template."""
     table = """
   Things:
     Type: AWS::DynamoDB::Table
@@ -144,10 +144,10 @@ def test_tables_of_another_form_are_refused(tmp_path: Path, echo: str) -> None:
         pass
     echo_template(tmp_path, template=base + table.replace("NAME", "other"))
     line = refused("--template", template, "--data", str(tmp_path / "data"), "--port", "0")
-    assert line == "the table Things is there already, in another form than template.yaml gives it"
+    assert line == "the table Things exists, but differs from template.yaml: use another data folder"
 
 
-def test_handlers_that_cannot_be_loaded_are_told_in_one_line(tmp_path: Path) -> None:
+def test_a_handler_that_cannot_be_loaded_is_reported(tmp_path: Path) -> None:
     """The reason is the last line of the worker's log."""
     for handler, reason in (
         ("import nowhere", "EchoFunction: cannot import echo: No module named 'nowhere'"),
@@ -159,8 +159,8 @@ def test_handlers_that_cannot_be_loaded_are_told_in_one_line(tmp_path: Path) -> 
         assert line == f"the worker-1 does not start: {reason}"
 
 
-def test_a_dynamodb_that_does_not_answer_is_told_in_one_line() -> None:
-    """So is what is no URL."""
+def test_a_dynamodb_that_does_not_answer_is_reported() -> None:
+    """So is an endpoint that is no URL."""
     template = str(PROJECT / "template.yaml")
     line = refused("--template", template, "--endpoint", f"http://127.0.0.1:{free_port()}", "--memory", "--port", "0")
     assert line.startswith("the database at http://127.0.0.1:")
@@ -171,7 +171,7 @@ def test_a_dynamodb_that_does_not_answer_is_told_in_one_line() -> None:
     "arguments", [["--port", "99999"], ["--workers", "0"], ["--port", "x"], ["--data", "a", "--memory"]]
 )
 def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
-    """With the usage, as every program does."""
+    """The usage is printed."""
     result: Any = subprocess.run(
         [sys.executable, "-m", "local", *arguments],
         cwd=PROJECT,
