@@ -539,7 +539,7 @@ def test_what_ends_a_request_from_outside_ends_its_connection() -> None:
             def interrupted(*_: Any) -> None:
                 raise Alarm
 
-            patch.setattr(aws_client, "_Answer", interrupted)
+            patch.setattr(aws_client, "_Response", interrupted)
             with pytest.raises(Alarm):
                 client.call("GetItem", READ)
         assert client.call("GetItem", READ) == {"n": 1}
