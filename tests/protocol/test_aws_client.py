@@ -141,7 +141,7 @@ def test_the_containers_credentials_are_renewed(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_missing_credentials_are_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """python -m ops explains it to the operator."""
+    """Our operators' commands (python -m ops) explain it."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
