@@ -29,7 +29,7 @@ help: ## list the targets
 run: .venv/.run node_modules/.engine ## run the ticket office on this machine; ARGS="--port 8000 --data DIR"
 	@exec .venv/bin/python -m local $(ARGS)
 
-test: .venv/.dev .venv/.chromium .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator node_modules/.engine ## run all tests; ARGS="-k oversell" chooses
+test: .venv/.dev .venv/.chromium .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator node_modules/.engine node_modules/.tools ## run all tests; ARGS="-k oversell" chooses
 ifneq ($(ARGS),)
 	@.venv/bin/python -m pytest $(ARGS)
 else
@@ -44,7 +44,7 @@ else
 	exit $$failed
 endif
 
-times: .venv/.dev .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator node_modules/.engine ## time the tests, folder by folder, and write it into docs/contributing.md
+times: .venv/.dev .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator node_modules/.engine node_modules/.tools ## time the tests, folder by folder, and write it into docs/contributing.md
 	@.venv/bin/python scripts/time_tests.py $(ARGS)
 
 lint: .venv/.dev .venv-sam/.sam .venv-checkov/.checkov ## check style, types and the template
@@ -82,8 +82,8 @@ scale: .venv/.dev .venv-docs/.docs ## simulate on-sales at AWS's limits, for 15 
 	.venv/bin/python -m bench.glance
 	.venv-docs/bin/python -m bench.scale.charts
 
-describe: .venv/.dev ## write functions/describe/openapi.json from the descriptions beside the handlers
-	@.venv/bin/python scripts/describe.py
+describe: .venv/.dev ## write the API description into functions/describe/ from openapi/ and the models
+	@.venv/bin/python -m openapi
 
 dashboard: .venv-docs/.docs node_modules/.engine ## draw docs/dashboard.png from three minutes of a local run
 	@.venv-docs/bin/python scripts/draw_dashboard.py
@@ -160,6 +160,11 @@ endef
 # npm has the engine for Linux on x86-64 and installs nothing elsewhere. A program that finds no engine, here or on
 # PATH, says by which command to get one: local/engine.py.
 node_modules/.engine: package.json package-lock.json
-	@if command -v npm >/dev/null; then npm ci --no-audit --no-fund; fi
+	@if command -v npm >/dev/null; then npm ci --omit=dev --no-audit --no-fund; fi
 	mkdir -p node_modules
+	touch $@
+
+# For tests/description: what reads the API description as other people's programs do.
+node_modules/.tools: node_modules/.engine
+	@npm install --no-save --no-audit --no-fund
 	touch $@

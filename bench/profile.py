@@ -144,7 +144,7 @@ def _measured(engine_pid: int, devnull: Any) -> dict[str, float]:
         "edge": (lambda: payload(body=body()), lambda one: function.handler(one, context)),
         "context": (lambda: payload(body=body()), lambda one: context_only(one, context)),
         "validation": (lambda: json.loads(body()), contract.BookRequest.model_validate),
-        "serializing": (lambda: None, lambda _: contract.booking_answer(booking, None).model_dump_json()),
+        "serializing": (lambda: None, lambda _: contract.booking_response(standing).model_dump_json()),
         "protocol": (lambda: next(users), lambda user: office.book(request.event_id, user, deadline())),
         "telemetry": (
             lambda: None,

@@ -16,7 +16,6 @@ ROOT = Path(__file__).resolve().parents[2]
 HANDLERS = sorted((ROOT / "functions").glob("*/app.py"))
 HANDLER_LINES_MAX = 60  # a screen
 
-DESCRIPTION = "shared.edge.openapi"  # no request is served with it
 ROUTER = "aws_lambda_powertools.event_handler"
 EDGE = {f"shared.edge.{name}" for name in ("api", "caller", "contract", "pages")}
 
@@ -73,16 +72,11 @@ def test_only_the_check_loads_the_sdk(function: str) -> None:
 
 
 @pytest.mark.parametrize("function", [path.parent.name for path in HANDLERS])
-def test_no_function_loads_a_router_or_what_describes_it(function: str) -> None:
-    """API Gateway is the router, and OpenAPI is for those who write the description: no cold start pays for them."""
+def test_no_function_loads_a_router(function: str) -> None:
+    """API Gateway is the router: no cold start pays for another."""
     loaded = _loaded_by(f"functions.{function}.app")
     assert "aws_lambda_powertools" in loaded
-    assert not {DESCRIPTION, f"functions.{function}.description", ROUTER} & loaded
-
-
-def test_what_describes_loads_openapi() -> None:
-    """The control of the test above: those are its names."""
-    assert {DESCRIPTION, "functions.book.description", ROUTER} <= _loaded_by("functions.book.description")
+    assert ROUTER not in loaded
 
 
 def _loaded_by(module: str) -> set[str]:
