@@ -55,13 +55,13 @@ class Crowd:
         asked_s = time.monotonic()
         for tries in range(1, RETRIES_MAX + 1):
             try:
-                answer = await self.client.post(path, json=body)
+                response = await self.client.post(path, json=body)
             except httpx.TransportError as error:
                 self.faults.append(repr(error))
             else:
-                if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
-                    return Exchange(path, user, asked_s, time.monotonic(), answer.status_code, answer.json(), tries)
-                self.faults.append(answer.text)
+                if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                    return Exchange(path, user, asked_s, time.monotonic(), response.status_code, response.json(), tries)
+                self.faults.append(response.text)
             await asyncio.sleep(random.uniform(0, 2 * PAUSE_S))
         raise AssertionError(f"{path} for {user} got no response: {self.faults[-3:]}")
 
@@ -89,9 +89,9 @@ def in_flight(
 
 def open_event(url: str, tickets: int) -> str:
     """Open an event and return its id."""
-    answer = httpx.post(f"{url}/initialize", json={"name": "The concert", "totalTickets": tickets})
-    assert answer.status_code == httpx.codes.CREATED, answer.text
-    return str(answer.json()["eventId"])
+    response = httpx.post(f"{url}/initialize", json={"name": "The concert", "totalTickets": tickets})
+    assert response.status_code == httpx.codes.CREATED, response.text
+    return str(response.json()["eventId"])
 
 
 def by_status(exchanges: Sequence[Exchange], status: str) -> list[Exchange]:

@@ -45,9 +45,9 @@ def stand_in(invoke: Invoke | None = None, host: str = "127.0.0.1") -> Iterator[
             target = self.headers.get("x-amz-target", "")
             invocation = INVOCATION.fullmatch(unquote(self.path))
             if invocation and invoke:
-                self._answer(invoke(invocation[1], body))
+                self._respond(invoke(invocation[1], body))
             elif operation := operations.get(target.rpartition(".")[2]):
-                self._answer(operation(body))
+                self._respond(operation(body))
             else:
                 self.send_error(501)
 
@@ -57,8 +57,8 @@ def stand_in(invoke: Invoke | None = None, host: str = "127.0.0.1") -> Iterator[
             else:
                 self.send_error(501)
 
-        def _answer(self, answer: dict[str, Any]) -> None:
-            self._send(json.dumps(answer).encode())
+        def _respond(self, content: dict[str, Any]) -> None:
+            self._send(json.dumps(content).encode())
 
         def _send(self, body: bytes) -> None:
             self.send_response(200)

@@ -131,7 +131,7 @@ def _route(function: ModuleType, path: str | None) -> tuple[str, str]:
 
 
 def _user(fields: Any) -> str:
-    return str(fields.get("userId", "somebody")) if isinstance(fields, dict) else "somebody"
+    return str(fields.get("userId", "a-user")) if isinstance(fields, dict) else "a-user"
 
 
 def _now() -> str:

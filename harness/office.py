@@ -97,9 +97,9 @@ class Office:
 
     def opens(self, tickets: int, **more: Any) -> Event:
         """Open an event."""
-        answer = call(functions.initialize.app, {"name": "The concert", "totalTickets": tickets, **more})
-        assert answer.status == 201
-        self.events.append(Event(answer.json["eventId"], self.database))
+        response = call(functions.initialize.app, {"name": "The concert", "totalTickets": tickets, **more})
+        assert response.status == 201
+        self.events.append(Event(response.json["eventId"], self.database))
         return self.events[-1]
 
     def bookings_of(self, user: str, **query: str) -> Answer:

@@ -69,8 +69,8 @@ def _ticket_or_place(attempt: BookingAttempt, deadline: Deadline) -> Booking:
 def _standing_of_new(attempt: BookingAttempt, booking: Booking, deadline: Deadline) -> Standing:
     """Return where the booking just made stands; settle first if it is at the head of the list.
 
-    That way a ticket that came back while nobody waited is booked in one request. (Right after a long list was emptied,
-    a cached front of the list may hide that the booking is at its head. Then the stream settles.)
+    That way a ticket that came back while no user waited is booked in one request. (Right after a long list was
+    emptied, a cached front of the list may hide that the booking is at its head. Then the stream settles.)
 
     The user may cancel and book again in the meantime. Then this request returns the booking of the other request, and
     does not call it new: only the request that made a booking says so (P7).

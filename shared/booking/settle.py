@@ -82,7 +82,8 @@ def _promote_in_order(event: Event, entries: list[Entry], tickets: list[int], de
     """Promote the entries before the first refused one, in one transaction. Return how many were promoted.
 
     Returns 0 after a conflict or if only a lane is refused: another request was faster, so everything must be read
-    again. A user who is in the list twice (damaged data) is in a transaction once: it takes an item only once.
+    again. A user who is in the list twice (damaged data) is in a transaction once, since it may not have an item
+    twice.
     """
     entries = entries[: _first_repeated(entries)]
     while entries:

@@ -17,12 +17,12 @@ PAGE = (ROOT / "docs" / "events.md").read_text()
 
 def test_the_table_lists_every_type_with_its_data() -> None:
     """Field by field, as in the schemas. Optional fields may be described in words."""
-    told = {schema["title"]: schema for schema in schemas.published().values()}
+    described = {schema["title"]: schema for schema in schemas.published().values()}
     rows = dict(re.findall(r"^\| `([\w.-]+)` \| [^|]+ \| ([^|]+) \|$", PAGE, re.MULTILINE))
-    assert rows.keys() == set(Type) == told.keys()
+    assert rows.keys() == set(Type) == described.keys()
     for name, fields in rows.items():
-        needed = set(told[name]["required"]) - {"eventId"}
-        assert needed <= set(re.findall(r"`(\w+)`", fields)) <= set(told[name]["properties"])
+        needed = set(described[name]["required"]) - {"eventId"}
+        assert needed <= set(re.findall(r"`(\w+)`", fields)) <= set(described[name]["properties"])
 
 
 def test_the_example_matches_its_schema_and_the_rules_for_ids() -> None:
