@@ -1,7 +1,6 @@
 """The check's calls to AWS: invoke the office's functions, and report the result to CodeDeploy."""
 
 import json
-import os
 import uuid
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,14 +8,14 @@ from typing import Any, Final
 import boto3
 from botocore.config import Config
 
-USER_CLAIM: Final = os.environ["USER_CLAIM"]
+from shared import runtime
 
-# The functions behind the routes, each with its alias, as template.yaml names them.
+# For each route, the variable in which template.yaml names its function, with the alias.
 FUNCTIONS: Final[Mapping[str, str]] = {
-    "POST /initialize": os.environ["INITIALIZE_FUNCTION"],
-    "POST /book": os.environ["BOOK_FUNCTION"],
-    "POST /cancel": os.environ["CANCEL_FUNCTION"],
-    "GET /status/{eventId}": os.environ["STATUS_FUNCTION"],
+    "POST /initialize": "INITIALIZE_FUNCTION",
+    "POST /book": "BOOK_FUNCTION",
+    "POST /cancel": "CANCEL_FUNCTION",
+    "GET /status/{eventId}": "STATUS_FUNCTION",
 }
 
 # A function responds within its time-out of 10 s. If the response is lost, boto3 sends the request again (P7).
@@ -55,6 +54,7 @@ def invoke(
     The request does not go through API Gateway: its routes refer to the aliases, and the aliases' deployments refer to
     this function, so this function cannot refer to the API. Raises RuntimeError if the function fails.
     """
+    environment = runtime.current.environment
     method, raw_path = route.format(**(path or {})).split(" ", 1)
     user_id = {**(body or {}), **(query or {})}.get("userId", "deployment-check")
     payload = {
@@ -71,13 +71,16 @@ def invoke(
             "routeKey": route,
             "stage": "$default",
             "authorizer": {
-                "jwt": {"claims": {"sub": user_id, USER_CLAIM: user_id, "scope": "organiser"}, "scopes": None}
+                "jwt": {
+                    "claims": {"sub": user_id, environment["USER_CLAIM"]: user_id, "scope": "organiser"},
+                    "scopes": None,
+                }
             },
         },
         "body": None if body is None else json.dumps(body),
         "isBase64Encoded": False,
     }
-    result = _lambda.invoke(FunctionName=FUNCTIONS[route], Payload=json.dumps(payload))
+    result = _lambda.invoke(FunctionName=environment[FUNCTIONS[route]], Payload=json.dumps(payload))
     text = result["Payload"].read().decode()
     if "FunctionError" in result:
         raise RuntimeError(f"{route} failed: {text}")
