@@ -70,5 +70,5 @@ def of_boto3(service: str, operation: str, params: Mapping[str, Any]) -> Privile
         case "cloudformation", "DescribeStacks":
             return f"{service}:{operation}", params["StackName"]
         case "codedeploy", _:  # the request has only the id of a deployment, not its group
-            return f"{service}:{operation}", "deploymentgroup:${AWS::StackName}-*/*"
+            return f"{service}:{operation}", "deploymentgroup:${AWS::StackName}-ServerlessDeploymentApplication-*/*"
     return f"{service}:{operation}", "?"

@@ -17,9 +17,6 @@ from shared.store.aws_client import Client, NoAnswer, RequestFailed
 
 HEADER = b'{"format": "json", "version": 1}\n'
 
-_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-_socket.setblocking(False)
-
 
 class Traced(Client):
     """A client that reports each of its requests."""
@@ -60,5 +57,6 @@ def _send(operation: str, begun_at_s: float, outcome: Mapping[str, Any]) -> None
         "aws": {"operation": operation},
         **outcome,
     }
-    with suppress(OSError):
-        _socket.sendto(HEADER + json.dumps(subsegment).encode(), (host, int(port)))
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        sender.sendto(HEADER + json.dumps(subsegment).encode(), (host, int(port)))

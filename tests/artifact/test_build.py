@@ -16,7 +16,7 @@ from harness import artifact as artifacts
 from local import engine
 from local.database import Database
 from local.template import load
-from tests.template.stack import room_of
+from tests.template.stack import folder_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,7 +43,7 @@ def _files(folder: Path) -> dict[str, int]:
 @pytest.mark.parametrize("name", sorted(load().functions))
 def test_a_functions_artifact_holds_its_own_room_only(name: str, build: Path) -> None:
     """No tests, no other function, no libraries: the layer has them."""
-    room = ROOT / "functions" / room_of(name)
+    room = ROOT / "functions" / folder_of(name)
     assert set(_files(build / name)) == {
         str(path.relative_to(ROOT)) for path in room.rglob("*") if path.is_file() and path.suffix != ".pyc"
     }
