@@ -288,7 +288,7 @@ CANCEL_EVENT_AND_RAISE = Scenario(
 )
 CANCEL_EVENT_AND_SWEEP = Scenario(
     "The sweep comes while the event is cancelled, and a ticket is free",
-    (_CANCEL_EVENTS, Sweep()),
+    (Sweep(), _CANCEL_EVENTS),
     before=_SOLD_OUT,
     begun=_RELEASED,
 )
