@@ -23,6 +23,7 @@ from checker.rounds import KINDS, Plan, Result, run
 EVENTS = ("busy", "small", "window", "ending")
 LOAD_S = 12.0
 SHOWN_MAX = 10  # violations of a round that are printed
+TEXT_MAX = 1_600  # characters of each
 FAULTS_BY_ROUND = (
     (),
     ("kill-part", "clock"),
@@ -52,7 +53,8 @@ def tell(text: str) -> None:
 def explain(violations: list[Violation]) -> None:
     """Print each violation, up to a bound."""
     for one in violations[:SHOWN_MAX]:
-        tell(f"  {one.check}{f' of event {one.event}' if one.event else ''}: {one.text}")
+        text = one.text if len(one.text) <= TEXT_MAX else f"{one.text[:TEXT_MAX]} ..."
+        tell(f"  {one.check}{f' of event {one.event}' if one.event else ''}: {text}")
     if len(violations) > SHOWN_MAX:
         tell(f"  and {len(violations) - SHOWN_MAX} more")
 

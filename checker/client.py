@@ -28,11 +28,14 @@ class Client:
         self.history = history
         self.slowest_s = 0.0
         self._local = threading.local()
+        self._connections: list[http.client.HTTPConnection] = []
         self._second = ThreadPoolExecutor(max_workers=32, thread_name_prefix="twice")
 
     def close(self) -> None:
-        """Wait for what was sent twice."""
+        """Wait for what was sent twice, and close all connections."""
         self._second.shutdown()
+        for connection in self._connections:
+            connection.close()
 
     def send(self, op: str, drop_after_s: float | None = None, *, record: bool = True, **parts: Any) -> Exchange:
         """Send a request once; break the connection when there is no answer after `drop_after_s`."""
@@ -100,6 +103,7 @@ class Client:
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_S)
+            self._connections.append(connection)
         if connection.sock is None:
             connection.connect()
         return connection

@@ -15,6 +15,7 @@ DROP_S = (0.004, 0.012)  # a connection is broken while the request is being wor
 TWICE, DROPPED = 0.08, 0.06  # parts of all requests that are sent twice at once, or whose connection breaks
 WAITING_MIN = 40  # of the event whose changes are doubled: enough for each raise, and few enough to be promoted at once
 BREATH_S = 0.02  # between two requests of a buyer
+ORGANISER_S = (0.1, 0.4)  # between two changes
 
 
 @dataclass
@@ -160,7 +161,7 @@ class Crowd:
                 change[sale.kind](rng, sale)
             elif sale.kind == "ending":
                 self._send(rng, "change", event=sale.event, body={"name": "too late"})
-            time.sleep(rng.uniform(0.02, 0.1) if sale.kind == "doubled" else rng.uniform(0.1, 0.4))
+            time.sleep(rng.uniform(0.02, 0.1) if sale.kind == "doubled" else rng.uniform(*ORGANISER_S))
 
     def _raise_doubled(self, rng: random.Random, sale: Sale) -> None:
         """Raise the total by a request that is sent twice at once, or dropped and sent again."""
@@ -174,7 +175,7 @@ class Crowd:
         body: dict[str, Any] = {}
         while not body:
             if rng.random() < 0.6:  # noqa: PLR2004
-                body["totalTickets"] = max(1, sale.tickets + rng.randint(-30, 25))
+                body["totalTickets"] = max(1, int(sale.tickets * rng.uniform(0.4, 1.4)))
             if rng.random() < 0.3:  # noqa: PLR2004
                 body["waitingListLimit"] = rng.choice([None, rng.randint(0, 30)])
             if rng.random() < 0.3:  # noqa: PLR2004

@@ -17,17 +17,18 @@ Told = dict[str, Any]
 
 
 @cache
-def _schema(kind: str) -> Any:
-    return json.loads((SCHEMAS / f"{kind}.1.json").read_text(encoding="utf-8"))
+def _validator(kind: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(json.loads((SCHEMAS / f"{kind}.1.json").read_text(encoding="utf-8")))
 
 
 def check_stream(story: Story) -> list[Violation]:
     """What the stream tells is well formed, the same each time, and whoever came back with a place missed nothing."""
     found = []
     by_id: dict[str, Told] = {}
+    bad: dict[str, Violation] = {}
     for told in story.told(at_rest=False) + story.told(at_rest=True):
         if "bad" in told:
-            found.append(Violation("stream", "", f"no announcement: {told['bad']}"))
+            bad[told["place"]] = Violation("stream", "", f"no announcement: {told['bad']}")
             continue
         detail = told["detail"]
         first = by_id.setdefault(detail["id"], detail)
@@ -35,9 +36,10 @@ def check_stream(story: Story) -> list[Violation]:
             found.append(Violation("stream", detail["subject"], f"told twice, and differently: {first} and {detail}"))
     for detail in by_id.values():
         try:
-            jsonschema.validate(detail["data"], _schema(detail["type"]))
+            _validator(detail["type"]).validate(detail["data"])
         except (jsonschema.ValidationError, OSError) as error:
             found.append(Violation("stream", detail["subject"], f"{detail['type']} is not by its schema: {error}"))
+    found += bad.values()
     live = {told["detail"]["id"] for told in story.told(at_rest=False) if "bad" not in told}
     missed = set(story.announced) - live
     if live and missed:
@@ -131,10 +133,10 @@ def _of_user(story: Story, event: str, user: str, bookings: dict[str, dict[str, 
     claims = [sorted({data["claim"] for data in bookings[booking].values()}) for booking in order]
     if claims != [[number] for number in range(1, len(order) + 1)]:
         found.append(f"bookings are announced with the numbers {claims}")
-    open_books = sum(one.op == "book" and one.is_open for one in story.by_user[event, user])
+    unanswered = sum(one.is_open for one in story.by_user[event, user])
     unseen = [booking for booking in order if (event, booking) not in story.sightings]
-    if len(unseen) > open_books:
-        found.append(f"{unseen} are announced, where {open_books} requests to book were not answered")
+    if len(unseen) > unanswered:
+        found.append(f"{unseen} are announced, where {unanswered} requests to book or cancel were not answered")
     for booking in order:
         kinds = set(bookings[booking])
         if not _is_chain(kinds):

@@ -32,6 +32,13 @@ class State(NamedTuple):
         return self.status in ("CONFIRMED", "WAITING")
 
 
+class Ids(NamedTuple):
+    """The bookingIds that answers show to one user of one event."""
+
+    all: frozenset[str]
+    orphans: frozenset[str]  # of which no answer says that it was made
+
+
 @dataclass(frozen=True)
 class Step:
     """A request of the user, or a look at their booking."""
@@ -42,19 +49,19 @@ class Step:
     exchange: Exchange
     sighting: Sighting | None = None
 
-    def outcomes(self, state: State, ids: frozenset[str]) -> Iterator[State]:
+    def outcomes(self, state: State, known: "Ids") -> Iterator[State]:
         """Yield the states in which the step may leave the user, if it can be answered as it was in `state`."""
         one = self.exchange
         if self.kind == "look":
             if _shows(self.sighting, state):
                 yield state
         elif one.is_open:
-            yield from _done_or_not(one, state, ids)
+            yield from _done_or_not(one, state, known.all)
         elif one.is_refused:
             if _may_be_refused(one, state):
                 yield state
         elif self.kind == "book":
-            yield from _booked(one, state)
+            yield from _booked(one, state, known.orphans)
         else:
             yield from _cancelled(one, state)
 
@@ -97,19 +104,23 @@ def _may_be_refused(one: Exchange, state: State) -> bool:
     return code == "booking-changed" and bool(state.status) and state.booking != one.body.get("bookingId")
 
 
-def _booked(one: Exchange, state: State) -> Iterator[State]:
-    """Yield the booking that was found, or made; that the answer shows it as it stood a moment later is a look of its own.
+def _booked(one: Exchange, state: State, orphans: frozenset[str]) -> Iterator[State]:
+    """Yield the booking that was found or made. The answer shows what the user has a moment later: a look of its own.
 
-    201 may have been promoted by then, and 200 shows a cancelled one if another request cancelled it meanwhile.
+    So 201 may have been promoted by then. And 200 may have made a booking that another request cancelled before this one
+    was answered: a booking of which no answer says that it was made.
     """
     answer = one.answer
-    if one.status == 200 and state.is_active:  # noqa: PLR2004
-        if answer["bookingId"] == state.booking:
+    if state.is_active:
+        if one.status == 200 and answer["bookingId"] == state.booking:  # noqa: PLR2004
             yield state
-    elif (one.status != 200 or answer["status"] == "CANCELLED") and not state.is_active:  # noqa: PLR2004
-        if answer["bookingId"] not in state.used:
-            yield _made(state, "CONFIRMED", answer["bookingId"])
-            yield _made(state, "WAITING", answer["bookingId"])
+        return
+    made = {answer["bookingId"]}
+    if one.status == 200:  # noqa: PLR2004
+        made = orphans - ({answer["bookingId"]} if answer["status"] != "CANCELLED" else set())
+    for booking in made - state.used:
+        yield _made(state, "CONFIRMED", booking)
+        yield _made(state, "WAITING", booking)
 
 
 def _cancelled(one: Exchange, state: State) -> Iterator[State]:
@@ -132,7 +143,9 @@ class Search:
     def __init__(self, steps: list[Step], cancelled_from: float) -> None:
         self._steps = steps
         self._cancelled_from = cancelled_from
-        self._ids = frozenset(step.sighting.booking for step in steps if step.sighting)
+        ids = frozenset(step.sighting.booking for step in steps if step.sighting)
+        made = {step.sighting.booking for step in steps if step.sighting and step.exchange.status in (201, 202)}
+        self._ids = Ids(ids, ids - made)
         self._open: set[int] = set()
 
     def failure(self) -> str:

@@ -102,16 +102,12 @@ class Story:
 
     def created_from(self, seen: list[Sighting]) -> float:
         """Return the earliest moment at which a booking can have been made: when a request for it began."""
-        first_end = min(one.end for one in seen)
-        asked = self.by_user[seen[0].event, seen[0].user]
-        begins = [
-            one.begin
-            for one in asked
-            if one.op == "book"
-            and one.begin <= first_end
-            and (one.is_open or (one.status in (201, 202) and one.answer["bookingId"] == seen[0].booking))
-        ]
-        return min(begins, default=-math.inf)
+        first_end, booking = min(one.end for one in seen), seen[0].booking
+        books = [one for one in self.by_user[seen[0].event, seen[0].user] if one.op == "book" and one.begin <= first_end]
+        makers = [one for one in books if one.status in (201, 202) and one.answer["bookingId"] == booking]
+        # 200 may have made one that was cancelled before it was answered: none of which an answer says that it was made.
+        others = [one for one in books if one.is_open or (one.status == 200 and not makers)]  # noqa: PLR2004
+        return min((one.begin for one in makers + others), default=-math.inf)
 
     def cancelled_from(self, event: str) -> float:
         """Return when the first cancellation of an event began: it may be cancelled from then on."""
