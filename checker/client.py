@@ -91,7 +91,7 @@ class Client:
                 response = connection.getresponse()
                 status = response.status
                 for lines in _events(response):
-                    told.append(_told(lines))
+                    told.append(_told(lines))  # noqa: PERF401 - what came before the silence is kept
         except (OSError, http.client.HTTPException):
             pass  # it has told all, or the connection broke: what came before counts
         exchange = Exchange("listen", begin, time.monotonic(), status, told, at_rest=at_rest)
@@ -122,7 +122,7 @@ def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: s
         return response.status, {"bad": text.decode(errors="replace")}
 
 
-def _request(
+def _request(  # noqa: PLR0913 - the parts of a request
     op: str,
     *,
     event: str = "",

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from checker.client import Client
@@ -51,7 +52,7 @@ class Crowd:
     def run(self, seed: str, buyers: int, faults: Callable[[], None]) -> None:
         """Let everybody act until the round ends; `faults` runs beside them."""
         jobs = [(self._buy, f"{seed} buyer {number}") for number in range(buyers)]
-        jobs += [(lambda rng, sale=sale: self._organise(rng, sale), f"{seed} {sale.kind}") for sale in self.sales]
+        jobs += [(partial(self._organise, sale), f"{seed} {sale.kind}") for sale in self.sales]
         failures: list[BaseException] = []
 
         def guarded(job: Callable[[random.Random], None], name: str) -> None:
@@ -77,7 +78,7 @@ class Crowd:
             if sale.kind == "doubled":
                 self._leave_and_rejoin(rng, sale)
                 continue
-            elif rng.random() < 0.1:  # noqa: PLR2004
+            if rng.random() < 0.1:
                 self._rush(rng, sale)
             else:
                 self._act(rng, sale, rng.choice(sale.users))
@@ -118,7 +119,7 @@ class Crowd:
 
     def _leave_and_rejoin(self, rng: random.Random, sale: Sale) -> None:
         """Keep the waiting list of a sold-out event moving, and short: some leave it and come back, new ones join."""
-        if sale.waiting < WAITING_MIN and rng.random() < 0.5:  # noqa: PLR2004
+        if sale.waiting < WAITING_MIN and rng.random() < 0.5:
             sale.waiting += 1
             sale.newcomers += 1
             sale.users.append(f"new {sale.newcomers} {rng.getrandbits(32):08x}")
@@ -150,7 +151,7 @@ class Crowd:
 
     # -------------------------------------------------------------- organisers
 
-    def _organise(self, rng: random.Random, sale: Sale) -> None:
+    def _organise(self, sale: Sale, rng: random.Random) -> None:
         """Change the event from time to time, each kind of event in its own way."""
         change = {"doubled": self._raise_doubled, "busy": self._change_numbers, "window": self._change_window}
         if sale.kind == "ending":
@@ -166,7 +167,7 @@ class Crowd:
     def _raise_doubled(self, rng: random.Random, sale: Sale) -> None:
         """Raise the total by a request that is sent twice at once, or dropped and sent again."""
         sale.total += rng.randint(1, 12)
-        style = "twice" if rng.random() < 0.5 or time.monotonic() > self.calm_at else "drop"  # noqa: PLR2004
+        style = "twice" if rng.random() < 0.5 or time.monotonic() > self.calm_at else "drop"
         [*answers] = self._send(rng, "change", style=style, event=sale.event, body={"totalTickets": sale.total})
         sale.waiting = answers[-1].answer["waitingListCount"] if answers[-1].is_done else sale.waiting
 
@@ -174,11 +175,11 @@ class Crowd:
         """Raise, lower, rename, limit the list; some of these at once, some of them impossible."""
         body: dict[str, Any] = {}
         while not body:
-            if rng.random() < 0.6:  # noqa: PLR2004
+            if rng.random() < 0.6:
                 body["totalTickets"] = max(1, int(sale.tickets * rng.uniform(0.4, 1.4)))
-            if rng.random() < 0.3:  # noqa: PLR2004
+            if rng.random() < 0.3:
                 body["waitingListLimit"] = rng.choice([None, rng.randint(0, 30)])
-            if rng.random() < 0.3:  # noqa: PLR2004
+            if rng.random() < 0.3:
                 body["name"] = f"renamed {rng.getrandbits(48):012x}"
         self._send(rng, "change", event=sale.event, body=body)
 
@@ -189,7 +190,7 @@ class Crowd:
             offset_s = rng.choice(choices)
             if offset_s is not None:
                 body[name] = _moment(offset_s)
-        if rng.random() < 0.3:  # noqa: PLR2004
+        if rng.random() < 0.3:
             del body[rng.choice(["opensAt", "closesAt"])]
         self._send(rng, "change", event=sale.event, body=body)
 
@@ -217,18 +218,15 @@ def sales(kinds: list[str]) -> list[Sale]:
 
 def fill(crowd: Crowd, rng: random.Random, sale: Sale) -> None:
     """Sell an event out, and let some wait for it."""
-    names = [f"holder {number}" for number in range(sale.tickets)] + [f"waiter {number}" for number in range(60)]
-    sale.users = names[sale.tickets :]
-    waves = [names[start : start + 16] for start in range(0, len(names), 16)]
-    for wave in waves:
-        crowd.client.together(
-            *(
-                lambda user=user, seed=rng.getrandbits(64): crowd.client.ask(
-                    "book", random.Random(seed), event=sale.event, user=user
-                )
-                for user in wave
-            )
-        )
+    holders = [f"holder {number}" for number in range(sale.tickets)]
+    sale.users = [f"waiter {number}" for number in range(WAITING_MIN)]
+    names = holders + sale.users
+
+    def book(user: str, seed: int) -> Callable[[], Exchange]:
+        return lambda: crowd.client.ask("book", random.Random(seed), event=sale.event, user=user)
+
+    for start in range(0, len(names), 16):
+        crowd.client.together(*(book(user, rng.getrandbits(64)) for user in names[start : start + 16]))
 
 
 def _moment(offset_s: float) -> str:

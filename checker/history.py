@@ -79,7 +79,7 @@ class History:
         """Write one JSON object a line; what is infinite becomes null."""
         with self._lock, path.open("w", encoding="utf-8") as file:
             for one in self._exchanges:
-                line = {name: value for name, value in asdict(one).items() if value not in ("", {}, None, False)}
+                line = {name: value for name, value in asdict(one).items() if value or name == "begin"}
                 file.write(json.dumps(line | {"end": None if one.end == math.inf else one.end}) + "\n")
 
     @staticmethod

@@ -16,7 +16,7 @@ LOOK_EVERY_S = 0.1
 PROJECT = Path(__file__).resolve().parent.parent
 
 
-class CannotStart(Exception):  # noqa: N818 - named for what happened
+class CannotStart(Exception):
     """The office does not answer within a minute."""
 
 
@@ -120,7 +120,7 @@ class Program:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", "/events")
-            return connection.getresponse().status == 200  # noqa: PLR2004
+            return connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False
         finally:

@@ -65,8 +65,9 @@ def check_announced(story: Story) -> list[Violation]:
     for event in story.opened:
         if story.last_status(event) is None or not story.at_rest("event-bookings", event):
             continue
-        told = by_event[event]
-        texts = _of_event(story, event, told) + _of_changes(story, event, told) + _of_bookings(story, event, told)
+        texts = [
+            text for judged in (_of_event, _of_changes, _of_bookings) for text in judged(story, event, by_event[event])
+        ]
         found += [Violation("announced", event, text) for text in texts]
     return found
 

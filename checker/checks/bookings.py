@@ -105,19 +105,20 @@ def _may_be_refused(one: Exchange, state: State) -> bool:
 
 
 def _booked(one: Exchange, state: State, orphans: frozenset[str]) -> Iterator[State]:
-    """Yield the booking that was found or made. The answer shows what the user has a moment later: a look of its own.
+    """Yield the booking that the request found or made.
 
-    So 201 may have been promoted by then. And 200 may have made a booking that another request cancelled before this one
-    was answered: a booking of which no answer says that it was made.
+    The answer shows what the user has a moment later, which is a separate look. So a 201 may show a booking that waited
+    and was promoted. A 200 may have made a booking that another request cancelled before the answer: one that no 201 or
+    202 names.
     """
     answer = one.answer
     if state.is_active:
-        if one.status == 200 and answer["bookingId"] == state.booking:  # noqa: PLR2004
+        if one.status == 200 and answer["bookingId"] == state.booking:
             yield state
         return
-    made = {answer["bookingId"]}
-    if one.status == 200:  # noqa: PLR2004
-        made = orphans - ({answer["bookingId"]} if answer["status"] != "CANCELLED" else set())
+    made = frozenset({answer["bookingId"]})
+    if one.status == 200:
+        made = orphans if answer["status"] == "CANCELLED" else orphans - made
     for booking in made - state.used:
         yield _made(state, "CONFIRMED", booking)
         yield _made(state, "WAITING", booking)
@@ -133,7 +134,7 @@ def _cancelled(one: Exchange, state: State) -> Iterator[State]:
         yield state
 
 
-class Undecided(Exception):  # noqa: N818 - named for what happened
+class Undecided(Exception):
     """There are too many orders to look at."""
 
 
@@ -224,13 +225,20 @@ def steps_by_user(story: Story) -> dict[tuple[str, str], list[Step]]:
             found[seen.event, seen.user].append(Step(one.begin, one.end, "look", one, seen))
         if one.user and one.event and one.is_done and not shown:
             found[one.event, one.user].append(Step(one.begin, one.end, "look", one))
+    for (event, user), page in _absences(story, list(found)).items():
+        found[event, user].append(page)
+    return found
+
+
+def _absences(story: Story, users: list[tuple[str, str]]) -> dict[tuple[str, str], Step]:
+    """Return a look for each user who is not on the list of all bookings at rest: it shows that they have none."""
+    found = {}
     for event in story.opened:
         listed = {row["userId"] for row in story.last_rows(event)}
         pages = story.at_rest("event-bookings", event)
-        if pages:  # whoever is not on the list of all bookings has none
-            for (of, user), steps in found.items():
-                if of == event and user not in listed:
-                    steps.append(Step(pages[0].begin, pages[-1].end, "look", pages[-1]))
+        for of, user in users if pages else []:
+            if of == event and user not in listed:
+                found[event, user] = Step(pages[0].begin, pages[-1].end, "look", pages[-1])
     return found
 
 

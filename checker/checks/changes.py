@@ -4,9 +4,10 @@ import math
 from typing import Any
 
 from checker.checks.story import FIELDS, Story, Violation
+from checker.history import Exchange
 
 MAX, MIN = "9999", "0000"  # after and before every moment, as text
-REQUIRED = ("name", "totalTickets")
+MADE_AT = {"booking.confirmed": "bookedAt", "waiting.joined": "joinedAt"}
 
 
 def check_changes(story: Story) -> list[Violation]:
@@ -60,7 +61,7 @@ def _at_rest(story: Story, event: str) -> list[Violation]:
     if status is None:
         return []
     found = []
-    [*rows] = [row for page in story.at_rest("events") for row in page.answer["events"] if row["eventId"] == event]
+    rows = [row for page in story.at_rest("events") for row in page.answer["events"] if row["eventId"] == event]
     values = story.possible(event, "totalTickets", math.inf, math.inf, refused=False)
     if "cancelledAt" not in status and status["totalTickets"] not in values:
         text = f"{status['totalTickets']} tickets at rest, where organisers asked for {values}"
@@ -74,11 +75,10 @@ def _at_rest(story: Story, event: str) -> list[Violation]:
 
 
 def check_window(story: Story) -> list[Violation]:
-    """Nobody gets a ticket directly, or a place, at a moment that is outside of every window that can have been (O1)."""
+    """No ticket is sold directly, and no place given, outside of every window that can have been in force (O1)."""
     found = []
-    made = {"booking.confirmed": "bookedAt", "waiting.joined": "joinedAt"}
     for told in story.announced.values():
-        event, moment = told["data"].get("eventId"), told["data"].get(made.get(told["type"], ""))
+        event, moment = told["data"].get("eventId"), told["data"].get(MADE_AT.get(told["type"], ""))
         seen = story.sightings.get((event, told["data"].get("bookingId")))
         if event not in story.opened or moment is None or not seen:
             continue
@@ -89,18 +89,24 @@ def check_window(story: Story) -> list[Violation]:
             text = f"{told['data']['userId']} was let in at {moment}; the event was on sale from {opens} to {closes}"
             found.append(Violation("window", event, text))
     for one in story.of("book"):
-        if not one.is_refused or one.event not in story.opened:
-            continue
-        code, named = one.answer.get("code"), {"not-on-sale": ("opensAt", "closesAt")}
-        for name in named.get(code, ()) if code != "waiting-list-full" else ("waitingListLimit",):
-            values = story.possible(one.event, name, one.begin, one.end)
-            if one.answer.get(name) not in values or (code == "waiting-list-full" and one.answer.get(name) is None):
-                text = f"{one.user} was refused ({code}) by {name} {one.answer.get(name)!r}, where it was {values}"
-                found.append(Violation("window", one.event, text))
-        if code == "not-on-sale" and one.answer.get("opensAt") is None and one.answer.get("closesAt") is None:
-            found.append(Violation("window", one.event, f"{one.user} was refused ({code}), but there is no window"))
-        if code == "event-cancelled" and story.cancelled_from(one.event) > one.end:
-            found.append(Violation("window", one.event, f"{one.user} was refused ({code}), but nobody cancelled it"))
+        if one.is_refused and one.event in story.opened:
+            found += [Violation("window", one.event, text) for text in _groundless(story, one)]
+    return found
+
+
+def _groundless(story: Story, one: Exchange) -> list[str]:
+    """Return why a booking cannot have been refused as it was: the reason that is given was never true."""
+    code = one.answer.get("code", "")
+    named = {"not-on-sale": ("opensAt", "closesAt"), "waiting-list-full": ("waitingListLimit",)}.get(code, ())
+    found = []
+    for name in named:
+        values = story.possible(one.event, name, one.begin, one.end)
+        if one.answer.get(name) not in values:
+            found.append(f"{one.user} was refused ({code}) by {name} {one.answer.get(name)!r}, where it was {values}")
+    if named and all(one.answer.get(name) is None for name in named):
+        found.append(f"{one.user} was refused ({code}), but there is no such limit")
+    if code == "event-cancelled" and story.cancelled_from(one.event) > one.end:
+        found.append(f"{one.user} was refused ({code}), but the event was not cancelled")
     return found
 
 
@@ -111,12 +117,11 @@ def check_cancelled(story: Story) -> list[Violation]:
         since = story.cancelled_by(event)
         if since == math.inf:
             continue
-        for one in story.of("book", event):
-            if one.begin > since and one.status in (201, 202):
-                found.append(Violation("cancelled", event, f"{one.user} got {one.answer['status']} after the end"))
-        for one in story.of("change", event):
-            if one.begin > since and one.is_done:
-                found.append(Violation("cancelled", event, f"a change was made after the end: {one.body}"))
+        found += [
+            Violation("cancelled", event, f"{one.op} was answered {one.status} after the end: {one.answer}")
+            for one in [*story.of("book", event), *story.of("change", event)]
+            if one.begin > since and (one.status in (201, 202) or (one.op == "change" and one.is_done))
+        ]
         for booking, seen in story.bookings_of(event):
             waited = max((one.begin for one in seen if one.status == "WAITING"), default=-math.inf)
             if waited > since and any(one.status == "CONFIRMED" or one.was == "CONFIRMED" for one in seen):

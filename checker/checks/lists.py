@@ -5,7 +5,9 @@ from typing import Any
 
 from checker.checks.story import Story, Violation
 
-ANSWERS = {  # docs/api.md: what each request may be answered; 5xx is judged apart
+ANSWERS: dict[
+    str, set[int | tuple[int, str]]
+] = {  # docs/api.md: what each request may be answered; 5xx is judged apart
     "initialize": {201},
     "book": {200, 201, 202, (409, "not-on-sale"), (409, "waiting-list-full"), (409, "event-cancelled")},
     "cancel": {200, (409, "booking-changed"), (404, "booking-not-found")},
@@ -30,7 +32,7 @@ def check_answers(story: Story) -> list[Violation]:
         if one.op not in ANSWERS or not one.status:
             continue
         code = one.answer.get("code") if isinstance(one.answer, dict) else None
-        answer = one.status if one.is_done else (one.status, code)
+        answer: Any = one.status if one.is_done else (one.status, code)
         if answer not in ANSWERS[one.op] and answer != TRY_AGAIN:
             found.append(Violation("answers", one.event, f"{one.op} was answered {one.status}: {one.answer}"))
         elif isinstance(one.answer, dict) and "bad" in one.answer:

@@ -1,4 +1,4 @@
-"""What a history says, put in order for the checks: sightings of bookings, values of an event's fields, announcements."""
+"""The history in the order that the checks need: sightings of bookings, values of fields, announcements."""
 
 import math
 from collections import defaultdict
@@ -103,10 +103,12 @@ class Story:
     def created_from(self, seen: list[Sighting]) -> float:
         """Return the earliest moment at which a booking can have been made: when a request for it began."""
         first_end, booking = min(one.end for one in seen), seen[0].booking
-        books = [one for one in self.by_user[seen[0].event, seen[0].user] if one.op == "book" and one.begin <= first_end]
+        books = [
+            one for one in self.by_user[seen[0].event, seen[0].user] if one.op == "book" and one.begin <= first_end
+        ]
         makers = [one for one in books if one.status in (201, 202) and one.answer["bookingId"] == booking]
-        # 200 may have made one that was cancelled before it was answered: none of which an answer says that it was made.
-        others = [one for one in books if one.is_open or (one.status == 200 and not makers)]  # noqa: PLR2004
+        # A 200 may have made a booking that was cancelled before the answer: one that no 201 or 202 names.
+        others = [one for one in books if one.is_open or (one.status == 200 and not makers)]
         return min((one.begin for one in makers + others), default=-math.inf)
 
     def cancelled_from(self, event: str) -> float:
@@ -122,9 +124,11 @@ class Story:
         if (event, field) not in self._writes:
             first = self.opened[event].body.get(field)
             found = [Write(first, -math.inf, -math.inf, is_done=True, is_refused=False)]
-            for one in self.of("change", event):
-                if field in one.body:
-                    found.append(Write(one.body[field], one.begin, one.last, one.is_done, one.is_refused))
+            found += [
+                Write(one.body[field], one.begin, one.last, one.is_done, one.is_refused)
+                for one in self.of("change", event)
+                if field in one.body
+            ]
             self._writes[event, field] = found
         return self._writes[event, field]
 

@@ -41,7 +41,8 @@ def _total(story: Story, event: str, moment: float) -> int:
 def held(story: Story, seen: list[Sighting]) -> tuple[float, float]:
     """Return from when and until when a booking surely has a ticket; the end comes first if there is no such time.
 
-    It has one without interruption, so between two sightings, and from the first one until anybody may have cancelled it.
+    A booking has its ticket without interruption: between two sightings, and after the first sighting until a request
+    may have cancelled it.
     """
     confirmed = [one for one in seen if one.status == "CONFIRMED"]
     if not confirmed:
@@ -76,7 +77,7 @@ def check_order(story: Story) -> list[Violation]:
         told = [one[0] for one in waiting]
         longest: list[tuple[float, Sighting]] = []
         for _, until, one in waiting:
-            longest.append(max(longest[-1:] + [(until, one)], key=lambda pair: pair[0]))
+            longest.append(max([*longest[-1:], (until, one)], key=lambda pair: pair[0]))
         for asked, has_from, other in holding:
             before = bisect.bisect_left(told, asked)  # who was told before the other asked
             if before and longest[before - 1][0] >= has_from:

@@ -11,13 +11,14 @@ import pytest
 from checker import client as client_module
 from checker import crowd as crowd_module
 from checker import rounds
+from checker.checks.story import Violation
 from checker.client import Client
 from checker.crowd import Crowd, fill, sales
 from checker.history import History
-from checker.checks.story import Violation
 from tests.checker.toy import Server, Toy
 
 LOAD_S = 1.0
+TRIES_MAX = 3
 FAULTS = {
     "books twice": "bookings",
     "says created twice": "bookings",
@@ -87,5 +88,9 @@ def test_an_office_that_keeps_its_promises_is_found_to_keep_them(
 @pytest.mark.parametrize(("fault", "check"), FAULTS.items())
 def test_each_planted_fault_is_noticed(monkeypatch: pytest.MonkeyPatch, fault: str, check: str) -> None:
     """By the check that is there for it."""
-    violations = _judge(monkeypatch, fault, ["busy", "small", "window", "ending"])
-    assert check in {one.check for one in violations}, violations[:3]
+    found: set[str] = set()
+    for _ in range(TRIES_MAX):  # on a busy machine a crowd may not come to do what brings the fault about
+        found |= {one.check for one in _judge(monkeypatch, fault, ["busy", "small", "window", "ending"])}
+        if check in found:
+            break
+    assert check in found

@@ -76,7 +76,9 @@ class Toy:
         self._count += 1
         return self._count % every == 0
 
-    def ask(self, method: str, path: str, query: dict[str, str], body: dict[str, Any], key: str) -> Answer:
+    def ask(  # noqa: PLR0911 - an answer each
+        self, method: str, path: str, query: dict[str, str], body: dict[str, Any], key: str
+    ) -> Answer:
         """Answer one request."""
         parts = path.strip("/").split("/")
         with self._lock:
@@ -87,7 +89,9 @@ class Toy:
             if path == "/events":
                 return self._page("events", [self._row_of_event(one) for one in self._events.values()], query)
             if path == "/bookings":
-                found = [one.bookings[query["userId"]] for one in self._events.values() if query["userId"] in one.bookings]
+                found = [
+                    one.bookings[query["userId"]] for one in self._events.values() if query["userId"] in one.bookings
+                ]
                 chosen = [one for one in found if query.get("eventId", one.event) == one.event]
                 return self._page("bookings", [self._show(one) | {"eventName": ""} for one in chosen], query)
             event = self._events.get(body["eventId"] if path in ("/book", "/cancel") else parts[1])
@@ -136,7 +140,7 @@ class Toy:
 
     def _row_of_event(self, event: Event) -> dict[str, Any]:
         names = ("opensAt", "closesAt", "waitingListLimit", "soldOutAt", "cancelledAt", "emptiedAt")
-        return {name: None for name in names} | event.facts
+        return dict.fromkeys(names) | event.facts
 
     def _change(self, event: Event, body: dict[str, Any]) -> Answer:
         if "cancelledAt" in event.facts and not self._slips("changes after the end"):
@@ -167,7 +171,9 @@ class Toy:
         event.revision += 1
         fields = ("name", "totalTickets", "opensAt", "closesAt", "waitingListLimit")
         facts = {name: event.facts[name] for name in fields if event.facts.get(name) is not None}
-        self._tell(f"event.changed:{event.id}:{event.revision}", {"eventId": event.id, "revision": event.revision} | facts)
+        self._tell(
+            f"event.changed:{event.id}:{event.revision}", {"eventId": event.id, "revision": event.revision} | facts
+        )
 
     def _end(self, event: Event) -> Answer:
         if "cancelledAt" not in event.facts:
@@ -252,7 +258,10 @@ class Toy:
         place: dict[str, Any] = {}
         if booking.status == "WAITING":
             [*before] = [one.id for one in self._events[booking.event].queue]
-            place = {"position": before.index(booking.id) + 1 if booking.id in before else 1, "joinedAt": booking.joinedAt}
+            place = {
+                "position": before.index(booking.id) + 1 if booking.id in before else 1,
+                "joinedAt": booking.joinedAt,
+            }
             if self._slips("places wrongly", 10):
                 place["position"] += 3
         elif booking.status == "CONFIRMED":
@@ -267,7 +276,8 @@ class Toy:
     def _bookings(self, event: Event, query: dict[str, str]) -> Answer:
         chosen = [one for one in event.bookings.values() if query.get("status", one.status) == one.status]
         rows = [
-            {"status": one.status, "bookingId": one.id, "userId": one.user} | {name: getattr(one, name) for name in MOMENTS}
+            {"status": one.status, "bookingId": one.id, "userId": one.user}
+            | {name: getattr(one, name) for name in MOMENTS}
             for one in chosen
         ]
         if self._fault == "omits a booking" and rows:
@@ -282,7 +292,10 @@ class Toy:
     @staticmethod
     def _page(name: str, rows: list[dict[str, Any]], query: dict[str, str]) -> Answer:
         start, size = int(query.get("cursor", 0)), int(query.get("limit", 25))
-        return 200, {name: rows[start : start + size], "nextCursor": str(start + size) if len(rows) > start + size else None}
+        return 200, {
+            name: rows[start : start + size],
+            "nextCursor": str(start + size) if len(rows) > start + size else None,
+        }
 
     # ----------------------------------------------------------- announcements
 
@@ -316,7 +329,9 @@ class Server:
                     return
                 query = {name: values[0] for name, values in parse_qs(split.query).items()}
                 body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"{}")
-                status, answer = toy.ask(self.command, split.path, query, body, self.headers.get("idempotency-key") or "")
+                status, answer = toy.ask(
+                    self.command, split.path, query, body, self.headers.get("idempotency-key") or ""
+                )
                 self._send(status, json.dumps(answer).encode())
 
             def _send(self, status: int, text: bytes) -> None:
@@ -330,7 +345,7 @@ class Server:
 
             do_GET = do_POST = do_PATCH = _answer  # noqa: N815
 
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_message(self, *_: Any) -> None:
                 """Say nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
