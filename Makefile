@@ -11,7 +11,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON ?= $(shell scripts/python)
 ARGS ?=
 # Folders of tests that run beside all others, so that two processors have the same to do.
-BESIDE := tests/proof tests/operations tests/ops tests/protocol
+BESIDE := tests/proof tests/checker tests/operations tests/ops tests/protocol
 # Processor to build for: this machine's. Deploy with the same value.
 ARCH ?= $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 
@@ -51,6 +51,7 @@ lint: .venv/.dev .venv-sam/.sam .venv-checkov/.checkov ## check style, types and
 	@.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache --no-logo
 	.venv-sam/bin/cfn-lint template.yaml
 	.venv-sam/bin/sam validate --lint
 	.venv-checkov/bin/python scripts/check_security.py
@@ -64,7 +65,7 @@ build: .venv-sam/.sam .venv-lambda/.lambda ## make what is deployed in .aws-sam/
 	echo "Deploy it: .venv-sam/bin/sam deploy --guided --parameter-overrides Architecture=$(ARCH)"
 
 proof: .venv/.dev node_modules/.engine ## search for broken promises, for up to an hour; ARGS="--seed 7" repeats a walk
-	@.venv/bin/python -m tests.proof --whole $(ARGS)
+	@.venv/bin/python -m proof --whole $(ARGS)
 
 bench: .venv/.dev node_modules/.engine ## measure the office on this machine; ARGS="book --seconds 20" chooses
 	@.venv/bin/python -m bench $(ARGS)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from bench import record
 from bench.sections import SECTIONS, Row, Run
+from harness.running import running
 from local.supervisor import default_workers
-from tests.running import running
 
 _MEDIANS = ("per_second", "p50_ms", "p99_ms", "ratio")
 

@@ -19,8 +19,9 @@ if "EVENTS_TABLE" not in os.environ:
     os.environ["FAILED_RECORDS"] = "./"  # no bucket: a folder without failed records
     Database.embedded("http://127.0.0.1:1").adopt()  # until there is one
 
-from shared import dynamodb, events, waiting_list
-from shared.wire import Client
+from shared.booking import catalog, waiting_list
+from shared.store import dynamodb
+from shared.store.aws_client import Client
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def office_on(data: Path | None = None) -> Iterator[Any]:
     with engine.running(data) as endpoint:
         os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = endpoint
         dynamodb.client = Client.of_environment()
-        vars(events)["_known"].clear()
+        vars(catalog)["_known"].clear()
         vars(waiting_list)["_fronts"].clear()
         try:
             yield Database.embedded(endpoint).client()

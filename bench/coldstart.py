@@ -25,17 +25,17 @@ from typing import Any
 import httpx
 
 from bench import record
+from harness import artifact as artifacts
+from harness.artifact import Artifact
+from harness.running import below
 from local.database import Database
 from local.template import load
-from tests.artifact import runtime
-from tests.artifact.runtime import Artifact
-from tests.running import below
 
 RUNS = 10
 INVOKE_S_MAX = 60.0
 INIT_REPORT = pattern(r"INIT REPORT\(durationMs: ([\d.]+)\)")
-BUILD = runtime.ROOT / ".aws-sam" / "build"
-EVENTS = runtime.ROOT / "events"
+BUILD = artifacts.ROOT / ".aws-sam" / "build"
+EVENTS = artifacts.ROOT / "events"
 
 NOTHING, BOTO3_CLIENT = "nothing", "boto3 client"
 BASELINES = {
@@ -62,9 +62,9 @@ IMPORTS = {
     "Python's own, for the wire": "import json, os, select, socket, ssl",
     "httptools": "import httptools",
     "powertools' Logger": "import aws_lambda_powertools",
-    "the certificates to trust, and shared/dynamodb.py": "import shared.dynamodb",
+    "the certificates to trust, and shared/store/dynamodb.py": "import shared.store.dynamodb",
     "pydantic": "from pydantic import BaseModel, Field",
-    "the models of requests and answers": "import shared.contract",
+    "the models of requests and answers": "import shared.edge.contract",
     "the rest": "import functions.book.app",
 }
 IMPORTER = """
@@ -118,7 +118,7 @@ def measure(build: Path, runs: int, before: Path | None = None) -> dict[str, Any
                 starts.cpu_ms.append(cpu_ms)
     return {
         "command": "python -m bench.coldstart" + (" --before DIR" if before else ""),
-        "machine": machine | {"functionsPython": runtime.python_version()},
+        "machine": machine | {"functionsPython": artifacts.python_version()},
         "runs": runs,
         "baselines": _figures(beside),
         "functions": _figures(functions),
@@ -130,7 +130,7 @@ def measure(build: Path, runs: int, before: Path | None = None) -> dict[str, Any
 
 def start(artifact: Artifact, log: Path) -> tuple[float, float]:
     """Start an artifact and invoke it once; return the duration of its init and its processor time, in ms."""
-    with runtime.running(replace(artifact, timeout_s=TIMEOUT_S), ENVIRONMENT, log) as process:
+    with artifacts.running(replace(artifact, timeout_s=TIMEOUT_S), ENVIRONMENT, log) as process:
         httpx.post(process.url, json=_refused(artifact.name), timeout=INVOKE_S_MAX)
         written = log.read_text()
         reported = INIT_REPORT.search(written)
@@ -142,8 +142,8 @@ def start(artifact: Artifact, log: Path) -> tuple[float, float]:
 
 def import_times_ms(book: Artifact) -> dict[str, float]:
     """Import what the function imports, part by part; return the processor time of each part, in ms."""
-    environment = runtime.environment_of(book) | ENVIRONMENT
-    program = [str(runtime.PYTHON), "-c", IMPORTER]
+    environment = artifacts.environment_of(book) | ENVIRONMENT
+    program = [str(artifacts.PYTHON), "-c", IMPORTER]
     lines = "\n".join(IMPORTS.values())
     found = subprocess.run(  # in its folder, or what is imported is what lies in ours
         program, input=lines, cwd=book.folder, env=environment, check=True, capture_output=True, text=True
@@ -160,7 +160,7 @@ def baselines(folder: Path, build: Path) -> Iterator[list[Starts]]:
         code = folder / name.replace(" ", "_")
         code.mkdir()
         (code / "app.py").write_text(source)
-        command = [str(runtime.PYTHON), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(code)]
+        command = [str(artifacts.PYTHON), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(code)]
         subprocess.run(command, check=True)
         made.append(Starts(replace(model, name=name, folder=code, handler="app.handler")))
     yield made

@@ -19,11 +19,13 @@ from functions.event_bookings import app as event_bookings
 from functions.events import app as events_listed
 from functions.sweep import app as sweep
 from functions.waiting_list import app as waiting_list
-from shared import audit, events, model, pages
-from shared.dynamodb import Deadline
-from tests.gateway import Context, call
-from tests.meter import metered
-from tests.office import Event, Office, open_office
+from harness.gateway import Context, call
+from harness.meter import metered
+from harness.office import Event, Office, open_office
+from shared import model
+from shared.booking import audit, catalog
+from shared.edge import pages
+from shared.store.dynamodb import Deadline
 
 # US dollars for a million, in us-east-1, on demand.
 WRITE_UNITS_USD = 0.625  # https://aws.amazon.com/dynamodb/pricing/on-demand/
@@ -192,7 +194,7 @@ def _lists(client: Any, office: Office, bill: Bill) -> None:
         event.books("anna")
     with bill.item(f"bookings of a user: a page of {pages.LIMIT}"):
         assert len(call(bookings, query={"userId": "anna"}).json["bookings"]) == pages.LIMIT
-    with bill.item("bookings of a user: their claim on one event"):
+    with bill.item("bookings of a user: their booking on one event"):
         call(bookings, query={"userId": "anna", "eventId": events_booked[0].event_id})
     with bill.item(f"events: a page of {pages.LIMIT}"):
         assert len(call(events_listed).json["events"]) == pages.LIMIT
@@ -201,7 +203,7 @@ def _lists(client: Any, office: Office, bill: Bill) -> None:
     filling.write(client, filling.on_sale(filled, left_in_each_lane=pages.LIMIT_MAX))
     filling.write(client, filling.confirmed(filled, (f"holder-{n}" for n in range(10 * LANES_MANY))))
     filling.write(client, filling.waiting(filled, waiting, first_sequence=1))
-    events.read_event(filled.event_id, Deadline.after(60))
+    catalog.read_event(filled.event_id, Deadline.after(60))
     with bill.item(f"bookings of an event: a page of {pages.LIMIT_MAX}"):
         assert len(_page_of(event_bookings, filled)["bookings"]) == pages.LIMIT_MAX
     with bill.item(f"waiting list: a page of {pages.LIMIT_MAX}"):
@@ -228,7 +230,7 @@ def _audits(client: Any, office: Office, bill: Bill) -> None:
         assert office.events[-1].books("first") == _ACCEPTED  # closes the lanes
         filling.write(client, filling.waiting(event, waiting, first_sequence=2))
         filling.count_waiting(client, event, waiting)
-        known = events.read_event(event.event_id, Deadline.after(60))
+        known = catalog.read_event(event.event_id, Deadline.after(60))
         with bill.item(f"sweep, each sold-out event: {_lanes(lanes)}, {users:,} booked and waiting", http=False):
             assert audit.audit(known, Deadline.after(60)).findings == []
         office.events[-1].cancels("holder-0")

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tests.running import RunningOffice, below
+from harness.running import RunningOffice, below
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PARTS = {

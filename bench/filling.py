@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from local.template import load
-from shared import items
-from shared.items import Item
 from shared.model import Booking, Entry, Event, Lane, Status, now, stripes_for
+from shared.store import items
+from shared.store.items import Item
 
 BATCH_WRITE_MAX = 25  # items, DynamoDB's limit for one BatchWriteItem
 ROWS_AT_ONCE = 10_000
@@ -173,7 +173,7 @@ def _bytes_of_number(text: str) -> int:
 
 
 def _booking(event: Event, user: str, status: Status, **facts: Any) -> Booking:
-    return Booking(event.event_id, user, str(uuid.uuid4()), claim=1, status=status, **facts)
+    return Booking(event.event_id, user, str(uuid.uuid4()), generation=1, status=status, **facts)
 
 
 def _add(client: Any, table: str, key: Mapping[str, Any], numbers: Mapping[str, int]) -> None:

@@ -20,10 +20,11 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.handlers import generate_idempotent_uuid
 
-from shared import dynamodb, office
-from shared.dynamodb import Deadline
+from shared.booking import office
 from shared.model import REQUEST_BUDGET_S
-from shared.wire import Client
+from shared.store import dynamodb
+from shared.store.aws_client import Client
+from shared.store.dynamodb import Deadline
 
 USERS_MAX = 100_000  # of one process: more than it can serve
 CEILING_PROCESSES = 6  # while some wait for the engine, others prepare what they ask next
@@ -210,9 +211,9 @@ def _booking(event_id: str, lanes: int, user: str, status: str, facts: Any) -> A
         **_booking_key(event_id, lanes, user),
         "eventId": {"S": event_id},
         "bookingId": {"S": str(uuid.uuid4())},
-        "claim": _ONE,
+        "generation": _ONE,
         "status": {"S": status},
-        "claimedAt": _MOMENT,
+        "createdAt": _MOMENT,
         **facts,
     }
     return {

@@ -7,17 +7,17 @@ coming back; what it lacks would cost it more.
 import uuid
 from typing import Any
 
-from shared import dynamodb, items
-from shared.dynamodb import Deadline
 from shared.model import now
+from shared.store import dynamodb, items
+from shared.store.dynamodb import Deadline
 
-COUNTERS, CLAIMS, QUEUE = "OneCounterEvents", "OneCounterBookings", "OneCounterQueue"
+COUNTERS, BOOKINGS, QUEUE = "OneCounterEvents", "OneCounterBookings", "OneCounterQueue"
 REQUEST_S_MAX = 5.0
 
 
 def create_tables(client: Any) -> None:
     """Make its three tables."""
-    for table, *keys in ((COUNTERS, "eventId"), (CLAIMS, "eventId", "userId"), (QUEUE, "eventId", "place")):
+    for table, *keys in ((COUNTERS, "eventId"), (BOOKINGS, "eventId", "userId"), (QUEUE, "eventId", "place")):
         client.create_table(
             TableName=table,
             BillingMode="PAY_PER_REQUEST",
@@ -51,11 +51,11 @@ class OneCounter:
 
     def cancel(self, user: str) -> None:
         """Give the ticket back, or leave the queue."""
-        claim = dynamodb.get(_deadline(), CLAIMS, self._key(user))
-        assert claim
-        changes = [self._move(user, claim["status"]["S"], "CANCELLED")]
-        if "place" in claim and claim["status"]["S"] == "WAITING":
-            changes += [self._count("waiting", -1), self._leave(claim["place"]["S"])]
+        standing = dynamodb.get(_deadline(), BOOKINGS, self._key(user))
+        assert standing
+        changes = [self._move(user, standing["status"]["S"], "CANCELLED")]
+        if "place" in standing and standing["status"]["S"] == "WAITING":
+            changes += [self._count("waiting", -1), self._leave(standing["place"]["S"])]
         else:
             changes.append(self._count("available", 1))
         assert dynamodb.commit(changes, _deadline()) is None
@@ -97,12 +97,12 @@ class OneCounter:
     def _put(self, user: str, status: str, **facts: str) -> dict[str, Any]:
         facts = {"status": status, "bookingId": str(uuid.uuid4()), "at": now()} | facts
         item = self._key(user) | {name: items.text(fact) for name, fact in facts.items()}
-        return {"Put": {"TableName": CLAIMS, "Item": item, "ConditionExpression": "attribute_not_exists(userId)"}}
+        return {"Put": {"TableName": BOOKINGS, "Item": item, "ConditionExpression": "attribute_not_exists(userId)"}}
 
     def _move(self, user: str, before: str, after: str) -> dict[str, Any]:
         return {
             "Update": {
-                "TableName": CLAIMS,
+                "TableName": BOOKINGS,
                 "Key": self._key(user),
                 "UpdateExpression": "SET #status = :after",
                 "ConditionExpression": "#status = :before",

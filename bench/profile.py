@@ -19,10 +19,10 @@ from typing import Any
 from unittest.mock import patch
 
 from bench import cpu, load, record
+from harness.gateway import Context
+from harness.running import below, running
 from local import engine, gateway, template
 from local.database import Database
-from tests.gateway import Context
-from tests.running import below, running
 
 ROUNDS = 5
 TIMES = 400  # in each round
@@ -52,9 +52,12 @@ def section(result: dict[str, Any]) -> str:
     after = {
         "API Gateway's part: request to payload, answer to response": ms["gateway"],
         "logger context (powertools)": ms["context"],
-        "request in, answer out (`shared/api.py`)": ms["edge"] - ms["context"] - ms["validation"] - ms["serializing"],
+        "request in, answer out (`shared/edge/api.py`)": ms["edge"]
+        - ms["context"]
+        - ms["validation"]
+        - ms["serializing"],
         "validation (pydantic)": ms["validation"],
-        "the protocol: claim, items, transaction": ms["protocol"] - ms["telemetry"],
+        "the protocol: booking, items, transaction": ms["protocol"] - ms["telemetry"],
         "log line, which is the metric, too": ms["telemetry"],
         "answer to JSON": ms["serializing"],
         "request to JSON": ms["json"],
@@ -75,7 +78,7 @@ def section(result: dict[str, Any]) -> str:
         "## Where the time goes",
         "",
         "Processor time of one booking in ms, before (boto3's client with parameter validation off) and after",
-        "(`shared/wire.py`, docs/decisions/0006); measured in one run.",
+        "(`shared/store/aws_client.py`, docs/decisions/0006); measured in one run.",
         "",
         record.table(["part", "before", "after"], rows),
         "",
@@ -89,15 +92,18 @@ def _measured(engine_pid: int, devnull: Any) -> dict[str, float]:
     from botocore.handlers import generate_idempotent_uuid
 
     import functions.book.app as function
-    from shared import api, contract, dynamodb, events, office, sale, telemetry, wire
-    from shared.claims import NewClaim
-    from shared.dynamodb import Deadline
-    from shared.model import Claim, Terms
+    from shared import telemetry
+    from shared.booking import catalog, office, sale
+    from shared.booking.attempt import BookingAttempt
+    from shared.edge import api, contract
+    from shared.model import Standing, Terms
+    from shared.store import aws_client, dynamodb
+    from shared.store.dynamodb import Deadline
 
     deadline = partial(Deadline.after, 60.0)
     handler: Any = telemetry.logger.registered_handler
     handler.stream = devnull
-    event = events.open_event(Terms("The stadium", 1_000_000), deadline())
+    event = catalog.open_event(Terms("The stadium", 1_000_000), deadline())
     router = gateway.Router(template.load().routes)
     found = router.find("POST", "/book")
     assert found
@@ -117,20 +123,20 @@ def _measured(engine_pid: int, devnull: Any) -> dict[str, float]:
     payload = partial(gateway.payload, scope, *found, request_id="0" * 36)
     ready = function.handler(payload(body=body()), context)
     assert ready["statusCode"] == 201, ready  # noqa: PLR2004  # HTTP
-    booking = NewClaim.of(event, "anna").confirmed()
+    booking = BookingAttempt.of(event, "anna").confirmed()
     request = contract.BookRequest.model_validate({"userId": "anna", "eventId": event.event_id})
 
     def transaction() -> Any:
-        claim = NewClaim.of(event, next(users))
-        return sale._take(claim.home_lane, claim, claim.confirmed())  # noqa: SLF001  # the transaction itself
+        standing = BookingAttempt.of(event, next(users))
+        return sale._take(standing.home_lane, standing, standing.confirmed())  # noqa: SLF001  # the transaction itself
 
     signer = dynamodb.client._signer  # noqa: SLF001
-    sent = wire.to_json({"TransactItems": transaction()}).encode()
+    sent = aws_client.to_json({"TransactItems": transaction()}).encode()
     target: dict[str, Any] = {
         "content-type": "application/x-amz-json-1.0",
         "x-amz-target": "DynamoDB_20120810.TransactWriteItems",
     }
-    claim = Claim(booking, is_new=True)
+    standing = Standing(booking, is_new=True)
     context_only = api.handler(lambda _: ready)
     parts: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
         "gateway": (body, lambda one: (payload(body=one), gateway.response(ready, "0" * 36))),
@@ -143,13 +149,13 @@ def _measured(engine_pid: int, devnull: Any) -> dict[str, float]:
             lambda: None,
             lambda _: telemetry.outcome(telemetry.Metric.BOOKING_CONFIRMED, event_id=event.event_id, user_id="anna"),
         ),
-        "json": (transaction, lambda one: wire.to_json({"TransactItems": one}).encode()),
+        "json": (transaction, lambda one: aws_client.to_json({"TransactItems": one}).encode()),
         "signing": (lambda: sent, lambda one: signer.headers(one, target)),
         "wire": (transaction, lambda one: dynamodb.client.call("TransactWriteItems", {"TransactItems": one})),
         "boto3": (transaction, lambda one: bare.transact_write_items(TransactItems=one)),
     }
     stand_ins = {
-        "edge": partial(patch.object, office, "book", lambda *_: claim),
+        "edge": partial(patch.object, office, "book", lambda *_: standing),
         "protocol": partial(patch.object, dynamodb.client, "call", lambda *_: {}),
     }
     rounds: dict[str, list[float]] = {name: [] for name in [*parts, "engine"]}

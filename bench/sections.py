@@ -14,12 +14,12 @@ from typing import Any
 
 from bench import around, cpu, floor, load
 from bench.load import Measured, Requests
-from shared import events, office
-from shared.dynamodb import Deadline
+from harness import promises
+from harness.crowd import open_event
+from harness.running import RunningOffice
+from shared.booking import catalog, office
 from shared.model import REQUEST_BUDGET_S, Terms
-from tests import promises
-from tests.crowd import open_event
-from tests.running import RunningOffice
+from shared.store.dynamodb import Deadline
 
 ONE_TICKET_EACH = 1_000_000  # more than any run sells
 STORM_USERS = 500
@@ -165,7 +165,7 @@ def _alone(run: Run, act: floor.Act, opened: Callable[[], str], users: list[Iter
 
 def _floors_event(tickets: int, bookers: int = 0) -> str:
     """Open an event on the floor's engine, and book it for user-0, user-1 and so on."""
-    event_id = events.open_event(Terms("The concert", tickets), _deadline()).event_id
+    event_id = catalog.open_event(Terms("The concert", tickets), _deadline()).event_id
     for n in range(bookers):
         office.book(event_id, f"user-{n}", _deadline())
     return event_id

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import around, filling, record
-from shared import audit, events
-from shared.dynamodb import Deadline
+from harness.meter import Meter, metered
+from harness.office import Event
+from shared.booking import audit, catalog
 from shared.model import POSITION_EXACT_MAX
-from tests.meter import Meter, metered
-from tests.office import Event
+from shared.store.dynamodb import Deadline
 
 LANES = 96
 SAMPLES = 50  # of each request; so few that those who join a list of ten are still within its exact positions
@@ -100,7 +100,7 @@ def names(kind: str, count: int) -> list[str]:
 def on_sale(client: Any, event_id: str, samples: int) -> dict[str, Figures]:
     """Make the requests of an event on sale, with a ticket left in each lane."""
     office = Event(event_id, client)
-    at_home = {events.read_event(event_id, Deadline.after(5)).home_lane(user): user for user in names("buyer", BUYERS)}
+    at_home = {catalog.read_event(event_id, Deadline.after(5)).home_lane(user): user for user in names("buyer", BUYERS)}
     buyers = list(at_home.values())[:samples]  # each on a lane of their own, so that each finds its ticket
     return {
         "book, on sale": _each(office.books, buyers),
@@ -209,7 +209,7 @@ def _audited_s(event_id: str) -> float:
     """Let the office recount the event, which finds nothing; return the seconds that it took."""
     begun_s = time.perf_counter()
     deadline = Deadline.after(AUDIT_S_MAX)
-    assert audit.audit(events.read_event(event_id, deadline), deadline).findings == []
+    assert audit.audit(catalog.read_event(event_id, deadline), deadline).findings == []
     return time.perf_counter() - begun_s
 
 

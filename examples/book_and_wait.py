@@ -36,12 +36,12 @@ def ask(path: str, body: dict[str, str] | None = None) -> Any:
 
 def main(event_id: str, user_id: str) -> None:
     """Book, and look from time to time until nobody waits any more."""
-    claim = ask("/book", {"userId": user_id, "eventId": event_id})
-    while claim["status"] == "WAITING":
-        print("waiting at", claim["position"], flush=True)
+    booking = ask("/book", {"userId": user_id, "eventId": event_id})
+    while booking["status"] == "WAITING":
+        print("waiting at", booking["position"], flush=True)
         time.sleep(LOOK_EVERY_S * random.uniform(0.5, 1.5))
-        [claim] = ask(f"/bookings?userId={quote(user_id, safe='')}&eventId={event_id}")["bookings"]
-    print(claim["status"], claim["bookingId"])
+        [booking] = ask(f"/bookings?userId={quote(user_id, safe='')}&eventId={event_id}")["bookings"]
+    print(booking["status"], booking["bookingId"])
 
 
 main(*sys.argv[1:])

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from local.errors import StartError
 
 if TYPE_CHECKING:
-    from shared.wire import Client, Service
+    from shared.store.aws_client import Client, Service
 
 _READ_TIMEOUT_S = 10.0  # a thousand records are 1 MB, and the region may be far away
 _DUMMY_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
@@ -108,8 +108,8 @@ class Database:
 
         Raises: botocore's errors for want of credentials.
         """
-        from shared.signing import credentials  # noqa: PLC0415 - what starts the program does without shared/
-        from shared.wire import DYNAMODB, Client  # noqa: PLC0415
+        from shared.store.aws_client import DYNAMODB, Client  # noqa: PLC0415
+        from shared.store.signing import credentials  # noqa: PLC0415 - what starts the program does without shared/
 
         if self.is_real and service is not DYNAMODB:  # which has another endpoint there
             client = Client.of_environment(service)

@@ -27,7 +27,7 @@ from local.database import Database
 from local.errors import StartError
 from local.runtime import Runtime
 from local.template import Stream
-from shared.wire import DYNAMODB, NoAnswer, RequestFailed, Service
+from shared.store.aws_client import DYNAMODB, NoAnswer, RequestFailed, Service
 
 STREAMS: Final = Service(
     "dynamodb", "DynamoDBStreams_20120810", "1.0", "streams.dynamodb", "AWS_ENDPOINT_URL_DYNAMODB_STREAMS"

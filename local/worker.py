@@ -111,7 +111,7 @@ class Application:
 
     def _refusal(self, to: Listeners, scope: Message, request_id: str) -> Response | None:
         if self._authorizer:
-            from shared.caller import Caller  # noqa: PLC0415 - it reads the environment that the functions have now
+            from shared.edge.caller import Caller  # noqa: PLC0415 - it reads the environment that the functions have now
 
             claims = self._authorizer.claims(scope["headers"])
             if claims is None:

@@ -1,6 +1,6 @@
 """audit EVENT: recount an event while bookings go on, and say of P1 to P6 whether they hold. It changes nothing.
 
-The sweep's audit (shared/audit.py) settles first and reports what is broken; this one only reads, and shows the
+The sweep's audit (shared/booking/audit.py) settles first and reports what is broken; this one only reads, and shows the
 numbers. The rule of judgement is the same: what is out by more than the bookings that changed meanwhile is a
 violation, and a count during which nothing moved is exact. A ticket free beside somebody who waits is the
 promoter's to hand out: only if nothing at all happened in PATIENCE_S is somebody stranded.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ops.recount import Count, count
-from shared.audit import RECOUNTS_MAX, is_changing
+from shared.booking.audit import RECOUNTS_MAX, is_changing
 
 PATIENCE_S = 5.0  # for the promoter, which takes a second where all is well
 HOLDS, VIOLATION, INCONCLUSIVE = 0, 1, 3
@@ -82,10 +82,10 @@ def judge(counted: Count, stranded_at: int | None) -> Iterator[Finding]:
     yield Finding("P6", _stranded(counted, stranded_at), numbers)
 
     if event.cancelled_at:
-        claims, ignorant = tally.confirmed + tally.waiting, sum(lane.cancelled_at is None for lane in lanes)
-        numbers = f"{claims} claims, {ignorant} lanes that know nothing of it; cancelled at {event.cancelled_at}, "
+        bookings, ignorant = tally.confirmed + tally.waiting, sum(lane.cancelled_at is None for lane in lanes)
+        numbers = f"{bookings} bookings, {ignorant} lanes that know nothing of it; cancelled at {event.cancelled_at}, "
         numbers += f"emptied at {event.emptied_at}" if event.emptied_at else "not emptied"
-        is_broken = event.emptied_at is not None and (claims > moved or ignorant > 0)
+        is_broken = event.emptied_at is not None and (bookings > moved or ignorant > 0)
         yield Finding("O3", Verdict.BROKEN if is_broken else Verdict.HOLDS, numbers)
 
 

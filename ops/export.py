@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import IO
 
 from ops import rows
-from shared import items
 from shared.model import Booking, Entry, Event, Status
+from shared.store import items
 
 COLUMNS = (
-    "row", "userId", "bookingId", "claim", "status", "sequence", "position",
+    "row", "userId", "bookingId", "generation", "status", "sequence", "position",
     "bookedAt", "joinedAt", "promotedAt", "cancelledAt",
 )  # fmt: skip
 
@@ -59,7 +59,7 @@ def _pages(event: Event, bookings: bool, entries: bool) -> Iterator[tuple[list[t
 
 def _booking(one: Booking) -> tuple[object, ...]:
     times = one.booked_at, one.joined_at, one.promoted_at, one.cancelled_at
-    return "booking", one.user_id, one.booking_id, one.claim, one.status, one.sequence, None, *times
+    return "booking", one.user_id, one.booking_id, one.generation, one.status, one.sequence, None, *times
 
 
 def _entry(one: Entry, position: int) -> tuple[object, ...]:

@@ -1,6 +1,6 @@
-"""history EVENT USER: what happened to a user's claim, and how much of that is still known.
+"""history EVENT USER: what happened to a user's booking, and how much of that is still known.
 
-Kept is the current claim, in the booking's own item: a new claim replaces a cancelled one. Earlier claims are
+Kept is the current booking, in the booking's own item: a new booking replaces a cancelled one. Earlier bookings are
 known by their number, and by what the logs still hold.
 """
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ops import rows
 from ops.logs import Line, lines_of
-from shared import waiting_list
-from shared.claims import read_booking
+from shared.booking import waiting_list
+from shared.booking.attempt import read_booking
 from shared.model import Booking, BookingNotFound, Event, Status
 
 _OUTCOMES = ("BookingConfirmed", "WaitingJoined", "BookingPromoted", "BookingCancelled", "WaitingLeft")
@@ -29,21 +29,21 @@ def run(event_id: str, user_id: str, logs: Path | None) -> int:
 
 
 def _now(event: Event, booking: Booking) -> Iterator[str]:
-    yield f"event    {event.event_id} {event.name}"
+    yield f"event      {event.event_id} {event.name}"
     if event.cancelled_at:
-        yield f"         cancelled at {event.cancelled_at}"
-    yield f"user     {booking.user_id}"
-    yield f"claim    {booking.claim}"
-    yield f"booking  {booking.booking_id}"
-    yield f"status   {booking.status}"
+        yield f"           cancelled at {event.cancelled_at}"
+    yield f"user       {booking.user_id}"
+    yield f"generation {booking.generation}"
+    yield f"booking    {booking.booking_id}"
+    yield f"status     {booking.status}"
     if booking.status is Status.WAITING:
         position = waiting_list.position_of(event, booking, rows.deadline())
-        yield f"position {'at most ' if position.is_estimate else ''}{position.value}"
+        yield f"position   {'at most ' if position.is_estimate else ''}{position.value}"
 
 
 def _story(booking: Booking) -> Iterator[str]:
-    """Tell the current claim in the order of its times."""
-    yield "This claim:"
+    """Tell the current booking in the order of its times."""
+    yield "This booking:"
     if booking.joined_at:
         yield f"  {booking.joined_at} joined the waiting list with the number {booking.sequence}"
     if booking.promoted_at:
@@ -56,11 +56,10 @@ def _story(booking: Booking) -> Iterator[str]:
 
 
 def _earlier(booking: Booking) -> Iterator[str]:
-    if booking.claim == 1:
-        yield "Earlier claims: none, this is the first."
+    if booking.generation == 1:
+        yield "Earlier bookings: none, this is the first."
         return
-    earlier = "claim 1, which was" if booking.claim == 2 else f"claims 1 to {booking.claim - 1}, each of them"  # noqa: PLR2004
-    yield f"Earlier claims: {earlier} cancelled. Their bookingIds, times and places are not kept in the tables."
+    yield f"Earlier bookings: {booking.generation - 1}, cancelled. The tables do not keep them."
 
 
 def _logged(booking: Booking, logs: Path | None) -> Iterator[str]:

@@ -20,7 +20,7 @@ from ops import place
 from ops.errors import OpsError
 from ops.place import Place
 from shared.model import ID_LENGTH_MAX, BookingNotFound, DamagedItem, EventNotFound, Stuck, TryAgain
-from shared.wire import RequestFailed
+from shared.store.aws_client import RequestFailed
 
 WRONG, CANNOT = 1, 2
 
@@ -101,7 +101,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     audit = command("audit", "Recount an event and say of P1 to P6 whether they hold; changes nothing.")
     settle = command("settle", "Hand the free tickets of an event to the head of its waiting list.")
     redrive = command("redrive", "Settle or announce what the records tell that were given up; remove those files.")
-    history = command("history", "Tell what happened to a user's claim on an event.")
+    history = command("history", "Tell what happened to a user's booking on an event.")
     export = command("export", "Write the bookings and the waiting list of an event as CSV.")
     for each in (audit, settle, history, export):
         each.add_argument("event", metavar="EVENT", type=_id, help="eventId")

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ops import rows
-from shared import items
-from shared.audit import digest
-from shared.items import Item
+from shared.booking.audit import digest
 from shared.model import Booking, DamagedItem, Entry, Event, Lane, Status
+from shared.store import items
+from shared.store.items import Item
 
 # A number in the list is drawn before its entry is written. The function that does both ends within 10 s (its
 # time-out), so of two numbers drawn farther apart in time the earlier had its entry first.
@@ -104,7 +104,7 @@ def _add_booking(tally: Tally, event: Event, item: Item) -> None:
 def _is_sound(booking: Booking) -> bool:
     """Tell whether a booking says of itself what its status asks for."""
     listed = booking.sequence is not None and booking.joined_at is not None
-    if booking.claim < 1:
+    if booking.generation < 1:
         return False
     if booking.status is Status.CONFIRMED:
         return booking.held_ticket and booking.cancelled_at is None

@@ -14,8 +14,8 @@ from functions.announce.announcements import Record
 from functions.announce.announcing import announce
 from ops import rows, settling
 from ops.failed_records import FailedRecords
-from shared import items
 from shared.model import DamagedItem, EventNotFound, TryAgain
+from shared.store import items
 
 ANNOUNCER = "AnnounceFunction"  # in the name that CloudFormation gives it
 ANNOUNCE_S_MAX = 60.0  # for the records of one file, a hundred at the most
@@ -64,7 +64,7 @@ def _settled(event_id: str, dry_run: bool) -> str | None:
     try:
         event = rows.event(event_id)
         if event.cancelled_at:
-            said = f"{settling.claims(event)} to cancel" if dry_run else f"{settling.empty_all(event)} cancelled"
+            said = f"{settling.bookings(event)} to cancel" if dry_run else f"{settling.empty_all(event)} cancelled"
         else:
             said = f"{settling.promotable(event)} to promote" if dry_run else f"{settling.settle_all(event)} promoted"
     except EventNotFound:

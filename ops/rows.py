@@ -8,10 +8,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from shared import dynamodb, events, items
-from shared.dynamodb import Deadline
-from shared.items import Item
+from shared.booking import catalog
 from shared.model import Event, EventNotFound, Lane
+from shared.store import dynamodb, items
+from shared.store.dynamodb import Deadline
+from shared.store.items import Item
 
 PAGE_ROWS = 1_000  # bounds the memory: some 3 kB each
 REQUEST_S_MAX = 20.0  # until a database that does not answer is given up
@@ -32,7 +33,7 @@ def event(event_id: str) -> Event:
 
 def lanes(of: Event) -> list[Lane]:
     """Read all lanes, each as of its own moment. Raises TryAgain."""
-    return events.read_lanes(of, deadline())
+    return catalog.read_lanes(of, deadline())
 
 
 def bookings(of: Event) -> Iterator[list[Item]]:

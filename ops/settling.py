@@ -1,26 +1,26 @@
 """settle EVENT: hand free tickets to the head of the waiting list, as the promoter and the sweep do.
 
-Of a cancelled event all claims are cancelled instead, as the background and the sweep do.
+Of a cancelled event all bookings are cancelled instead, as the background and the sweep do.
 """
 
 import sys
 
 from ops import rows
-from shared import abandonment
-from shared.dynamodb import Deadline
+from shared.booking import event_cancellation
+from shared.booking.settle import settle
 from shared.model import Event
-from shared.settle import settle
+from shared.store.dynamodb import Deadline
 
 PROMOTIONS_MAX = 1_000  # in one go, with a deadline of its own
 _GO_S_MAX = 120.0
-_EMPTYING_S_MAX = 3 * 3_600.0  # a million claims take 35 minutes
+_EMPTYING_S_MAX = 3 * 3_600.0  # a million bookings take 35 minutes
 
 
 def run(event_id: str, *, dry_run: bool) -> int:
     """Settle an event, or empty a cancelled one, or tell what that would do; give the exit code."""
     event = rows.event(event_id)
     if event.cancelled_at:
-        done = f"would cancel {claims(event)} claims" if dry_run else f"cancelled {empty_all(event)} claims"
+        done = f"would cancel {bookings(event)} bookings" if dry_run else f"cancelled {empty_all(event)} bookings"
     else:
         done = f"would promote {promotable(event)}" if dry_run else f"promoted {settle_all(event)}"
     sys.stdout.write(f"{done}; {_left(event)}\n")
@@ -28,14 +28,14 @@ def run(event_id: str, *, dry_run: bool) -> int:
 
 
 def empty_all(event: Event) -> int:
-    """Cancel all claims of a cancelled event; return how many there were. Raises TryAgain."""
-    there = claims(event)
-    abandonment.empty(event.event_id, Deadline.after(_EMPTYING_S_MAX))
+    """Cancel all bookings of a cancelled event; return how many there were. Raises TryAgain."""
+    there = bookings(event)
+    event_cancellation.empty(event.event_id, Deadline.after(_EMPTYING_S_MAX))
     return there
 
 
-def claims(event: Event) -> int:
-    """Count the claims that hold a ticket or a place. Raises TryAgain."""
+def bookings(event: Event) -> int:
+    """Count the bookings that hold a ticket or a place. Raises TryAgain."""
     return sum(lane.tickets - lane.available + lane.waiting for lane in rows.lanes(event))
 
 

@@ -85,7 +85,7 @@ def _merged() -> Json:
     from aws_lambda_powertools.event_handler.openapi import OpenAPIMerge  # noqa: PLC0415  # late, as what it loads
     from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Tag  # noqa: PLC0415
 
-    from shared.openapi import TOKEN  # noqa: PLC0415
+    from shared.edge.openapi import TOKEN  # noqa: PLC0415
 
     token = HTTPBearer(description="A token of the office's OpenID issuer, as docs/api.md says.", bearerFormat="JWT")
     merge = OpenAPIMerge(

@@ -24,9 +24,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from harness.running import RunningOffice, running  # noqa: E402
+from harness.watching import widgets  # noqa: E402
 from local.template import load  # noqa: E402  # below the path, as all of these
-from tests.operations.watching import widgets  # noqa: E402
-from tests.running import RunningOffice, running  # noqa: E402
 
 BIN_S = 3
 SWEEP_EVERY_S = 9.0  # five minutes on AWS
@@ -127,7 +127,7 @@ def main() -> None:
 def _sweep(office: RunningOffice, data: Path, over: threading.Event, swept: list[str]) -> None:
     """Sweep more often than the schedule does."""
     program = (
-        "import functions.sweep.app; from tests.gateway import Context; functions.sweep.app.handler({}, Context(120))"
+        "import functions.sweep.app; from harness.gateway import Context; functions.sweep.app.handler({}, Context(120))"
     )
     while not over.wait(SWEEP_EVERY_S):
         environment = os.environ | load().functions["SweepFunction"].environment

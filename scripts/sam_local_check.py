@@ -22,11 +22,11 @@ from typing import Any
 import httpx
 import yaml
 
+from harness.deployment import stand_in
+from harness.running import free_port
 from local import engine, intrinsics
 from local.database import Database
 from local.template import load
-from tests.artifact.deployment import stand_in
-from tests.running import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 SAM = ROOT / ".venv-sam/bin/sam"
@@ -46,7 +46,7 @@ NO_PYTHON = ("test", "tests", "site-packages", "__pycache__", "idlelib", "tkinte
 # In the order of a booking's life, so that each finds what the one before has left.
 PAYLOADS = (
     "describe", "initialize", "book", "status", "bookings", "events", "event_bookings", "waiting_list", "cancel",
-    "promote", "announce", "sweep", "change", "abandon", "follow", "check",
+    "promote", "announce", "sweep", "change", "cancel_event", "follow", "check",
 )  # fmt: skip
 
 

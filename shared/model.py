@@ -1,4 +1,4 @@
-"""The nouns of the ticket office: what is stored, what can happen to a claim, and what can go wrong.
+"""The nouns of the ticket office: what is stored, what can happen to a booking, and what can go wrong.
 
 Imports nothing of ours. The promises P1 to P8 that comments refer to are listed in docs/guarantees.md.
 
@@ -67,7 +67,7 @@ class Event:
     """What people attend.
 
     Fixed when it is opened: its id, lanes, stripes, created_at and request_fingerprint. Set once, for good:
-    `sold_out_at`; `cancelled_at`; `emptied_at`, when every claim on a cancelled event was cancelled, too. The rest is
+    `sold_out_at`; `cancelled_at`; `emptied_at`, when every booking on a cancelled event was cancelled, too. The rest is
     the organiser's, as last set: each change makes `revision` 1 more. What must be exact of it, tickets and the moments
     between which the event is on sale, the lanes hold themselves. `waiting_list_limit` is None for no limit.
     """
@@ -128,16 +128,16 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """One user's claim on one event: the current one, which replaces an earlier one that was cancelled.
+    """One user's booking on one event: the current one, which replaces an earlier one that was cancelled.
 
-    `claim` is 1 for the user's first and one more each time they come back; `sequence` is the place in the
-    waiting list, None for a claim that never waited. Times are ISO 8601 in UTC.
+    `generation` is 1 for the user's first booking of the event and one more each time they come back. `sequence` is the
+    place in the waiting list, None for a booking that never waited. Times are ISO 8601 in UTC.
     """
 
     event_id: str
     user_id: str
     booking_id: str
-    claim: int
+    generation: int
     status: Status
     sequence: int | None = None
     booked_at: str | None = None
@@ -151,8 +151,8 @@ class Booking:
         return self.status is not Status.CANCELLED
 
     @property
-    def claimed_at(self) -> str:
-        """Return when the claim was made; neither a promotion nor a cancellation changes it."""
+    def created_at(self) -> str:
+        """Return when the booking was made; neither a promotion nor a cancellation changes it."""
         return self.joined_at or self.booked_at or ""
 
     @property
@@ -193,7 +193,7 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Standing:
     """The answer to whoever asks for their booking. `position` only while it is WAITING."""
 
     booking: Booking
@@ -267,7 +267,7 @@ class BookingChanged(TicketOfficeError):
 
 @dataclass(eq=False)
 class NotOnSale(TicketOfficeError):
-    """The lane says that it does not sell at this moment. Who has an active claim keeps it."""
+    """The lane says that it does not sell at this moment. Who has an active booking keeps it."""
 
     event_id: str
     opens_at: str | None
@@ -326,7 +326,7 @@ class ImpossibleWindow(TicketOfficeError):
 
 @dataclass(eq=False)
 class EventCancelled(TicketOfficeError):
-    """The event was cancelled, and who asks has no claim on it."""
+    """The event was cancelled, and who asks has no booking on it."""
 
     event_id: str
     cancelled_at: str

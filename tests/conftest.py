@@ -38,7 +38,7 @@ def pytest_configure() -> None:
 
 def pytest_unconfigure() -> None:
     """Close the office's connection, and stop the engine."""
-    if office := sys.modules.get("shared.dynamodb"):
+    if office := sys.modules.get("shared.store.dynamodb"):
         office.client.connection.close()
     _running.close()
 
@@ -46,8 +46,8 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(autouse=True)
 def cold_functions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each test begin with functions that remember nothing."""
-    monkeypatch.setattr("shared.events._known", {})
-    monkeypatch.setattr("shared.waiting_list._fronts", {})
+    monkeypatch.setattr("shared.booking.catalog._known", {})
+    monkeypatch.setattr("shared.booking.waiting_list._fronts", {})
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +61,7 @@ def database() -> Any:
 @pytest.fixture
 def office(database: Any) -> Iterator[Any]:
     """Yield the office; at the end of the test every event it opened keeps its promises."""
-    from tests.office import open_office
+    from harness.office import open_office
 
     with open_office(database) as office:
         yield office

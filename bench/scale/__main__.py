@@ -19,8 +19,8 @@ from bench.scale import scenarios
 from bench.scale.database import Latency
 from bench.scale.report import DESIGNS, FIGURES, Row, tables, with_sections, write_page
 from bench.scale.scenarios import AMPLE_WRITES_S, World
-from shared import dynamodb
 from shared.model import LANES_MAX
+from shared.store import dynamodb
 
 SECONDS = 4.0  # that are measured of each load
 

@@ -4,8 +4,8 @@ It is generous: bookings lie apart from each other, the same client tries again 
 list. Only the counter is one.
 """
 
-from shared import dynamodb, items
-from shared.dynamodb import Deadline
+from shared.store import dynamodb, items
+from shared.store.dynamodb import Deadline
 
 CONFIRMED, SOLD_OUT = "CONFIRMED", "SOLD OUT"
 

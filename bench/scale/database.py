@@ -24,8 +24,8 @@ from bench.scale.capacity import Throughput
 from bench.scale.clock import Clock
 from bench.scale.limits import READ_UNIT_BYTES, TRANSACTION_FACTOR, WRITE_UNIT_BYTES
 from bench.scale.store import STREAMED, Place, Request, Store, Write, consistent, only, place_of, size_of
-from shared.wire import RequestFailed
-from tests.proof.expressions import Item
+from proof.expressions import Item
+from shared.store.aws_client import RequestFailed
 
 OnChange = Callable[[int, Item, Item | None, Item], None]  # the key's hash, the key, before, after
 

@@ -18,34 +18,33 @@ from bench.scale.database import Database, Latency
 from bench.scale.functions import Account, Function, ThrottledError
 from bench.scale.store import KEYS, STREAMED
 from bench.scale.stream import Stream
-from shared import (
+from harness import promises
+from shared import telemetry
+from shared.booking import (
+    attempt,
     audit,
+    background,
     cancellation,
-    claims,
-    dynamodb,
-    events,
-    items,
-    limit,
+    catalog,
+    list_limit,
     office,
-    promotion,
     sale,
+    sale_window,
     settle,
-    telemetry,
     waiting_list,
-    window,
 )
-from shared.dynamodb import Deadline
 from shared.model import REQUEST_BUDGET_S, Event, Terms, TryAgain
-from tests import promises
+from shared.store import dynamodb, items
+from shared.store.dynamodb import Deadline
 
 ROOMS = (
-    audit, cancellation, claims, dynamodb, events, items, limit, office, promotion, sale, settle, telemetry,
-    waiting_list, window,
+    audit, cancellation, attempt, dynamodb, catalog, items, list_limit, office, background, sale, settle, telemetry,
+    waiting_list, sale_window,
 )  # fmt: skip
 MEMORIES = (
-    (events, "_known"),
+    (catalog, "_known"),
     (waiting_list, "_fronts"),
-    (limit, "_queues"),
+    (list_limit, "_queues"),
 )  # what warm functions remember, each for itself
 _BEGINNING = datetime(2026, 5, 1, 18, tzinfo=UTC)
 _PROMOTER_S = 60.0  # the promoter's time
@@ -148,8 +147,10 @@ class Office:
     def open_event(self, tickets: int, lanes: int) -> Event:
         """Open an event with this number of lanes, whatever the rule says."""
         opened: list[Event] = []
-        with self.unhurried(), patch.object(events, "lanes_for", lambda _: lanes):
-            self.clock.start(lambda: opened.append(events.open_event(Terms("The concert", tickets), Deadline.after(1))))
+        with self.unhurried(), patch.object(catalog, "lanes_for", lambda _: lanes):
+            self.clock.start(
+                lambda: opened.append(catalog.open_event(Terms("The concert", tickets), Deadline.after(1)))
+            )
             self.clock.run()
         return opened[0]
 
@@ -252,7 +253,7 @@ def _is_of(event: Event, item: promises.Item) -> bool:
 
 
 def _settle_batch(records: Any) -> list[str]:
-    return promotion.settle_batch(records, _PROMOTER_S)
+    return background.settle_batch(records, _PROMOTER_S)
 
 
 def _ignore(*_: Any, **__: Any) -> None:

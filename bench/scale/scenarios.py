@@ -18,10 +18,10 @@ from bench.scale.database import Latency
 from bench.scale.limits import BURST_S, PARTITION_READS_S, PARTITION_WRITES_S, TABLE_QUOTA_S
 from bench.scale.office import THROTTLED, TRY_AGAIN, Answer, Office
 from bench.scale.store import KEYS
-from shared import dynamodb, items
-from shared.dynamodb import Deadline
+from harness import promises
 from shared.model import Event
-from tests import promises
+from shared.store import dynamodb, items
+from shared.store.dynamodb import Deadline
 
 Pauses = tuple[tuple[float, float], tuple[float, float]]  # twice the first and the longest, in seconds
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from bench.scale.capacity import hash_of
 from local.template import load
-from tests.proof.expressions import CLAUSE, Item, Names, NotUnderstoodError, answered, holds, plain, updated
+from proof.expressions import CLAUSE, Item, Names, NotUnderstoodError, answered, holds, plain, updated
 
 Request = Mapping[str, Any]
 

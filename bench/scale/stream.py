@@ -15,7 +15,7 @@ from bench.scale.functions import Function, ThrottledError
 from bench.scale.limits import POLL_S
 from local import patterns
 from local.template import load
-from tests.proof.expressions import Item
+from proof.expressions import Item
 
 Record = dict[str, Any]
 Promoter = Callable[[Sequence[Record]], list[str]]  # returns the sequence numbers of those that failed

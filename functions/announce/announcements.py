@@ -1,7 +1,7 @@
 """What a record of a stream has to tell: worked out from the item's two images alone, so a repeat tells the same.
 
     Bookings    before                 after        type
-                none, or CANCELLED     CONFIRMED    booking.confirmed    (who comes back makes another claim)
+                none, or CANCELLED     CONFIRMED    booking.confirmed    (who comes back makes another booking)
                 none, or CANCELLED     WAITING      waiting.joined
                 WAITING                CONFIRMED    booking.promoted
                 CONFIRMED              CANCELLED    booking.cancelled
@@ -11,7 +11,7 @@
                 no soldOutAt           soldOutAt    event.sold-out
                 no cancelledAt         cancelledAt  event.cancelled
 
-A claim keeps its bookingId, goes each of these ways once at the most, and never back: so the type and the bookingId
+A booking keeps its bookingId, goes each of these ways once at the most, and never back: so the type and the bookingId
 together are an id to deduplicate by. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 """
 
@@ -21,9 +21,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from shared import items
-from shared.items import Item
 from shared.model import Status
+from shared.store import items
+from shared.store.items import Item
 from shared.telemetry import STACK
 
 SCHEMA_VERSION: Final = (
@@ -56,21 +56,21 @@ class _Content(NamedTuple):
     optional: tuple[str, ...] = ()
 
 
-_CLAIM: Final = ("eventId", "userId", "bookingId", "claim")
+_BOOKING: Final = ("eventId", "userId", "bookingId", "generation")
 _EVENT: Final = ("eventId", "name", "totalTickets")
 _CONTENTS: Final = {
-    Type.BOOKING_CONFIRMED: _Content("bookedAt", (*_CLAIM, "bookedAt")),
-    Type.WAITING_JOINED: _Content("joinedAt", (*_CLAIM, "joinedAt")),
-    Type.BOOKING_PROMOTED: _Content("promotedAt", (*_CLAIM, "joinedAt", "promotedAt")),
-    Type.BOOKING_CANCELLED: _Content("cancelledAt", (*_CLAIM, "bookedAt", "cancelledAt")),
-    Type.WAITING_LEFT: _Content("cancelledAt", (*_CLAIM, "joinedAt", "cancelledAt")),
+    Type.BOOKING_CONFIRMED: _Content("bookedAt", (*_BOOKING, "bookedAt")),
+    Type.WAITING_JOINED: _Content("joinedAt", (*_BOOKING, "joinedAt")),
+    Type.BOOKING_PROMOTED: _Content("promotedAt", (*_BOOKING, "joinedAt", "promotedAt")),
+    Type.BOOKING_CANCELLED: _Content("cancelledAt", (*_BOOKING, "bookedAt", "cancelledAt")),
+    Type.WAITING_LEFT: _Content("cancelledAt", (*_BOOKING, "joinedAt", "cancelledAt")),
     Type.EVENT_OPENED: _Content("createdAt", (*_EVENT, "createdAt"), ("opensAt", "closesAt", "waitingListLimit")),
     Type.EVENT_CHANGED: _Content(None, (*_EVENT, "revision"), ("opensAt", "closesAt", "waitingListLimit")),
     Type.EVENT_SOLD_OUT: _Content("soldOutAt", (*_EVENT, "soldOutAt")),
     Type.EVENT_CANCELLED: _Content("cancelledAt", (*_EVENT, "cancelledAt")),
 }
-_OF_NEW_CLAIM: Final = {Status.CONFIRMED: Type.BOOKING_CONFIRMED, Status.WAITING: Type.WAITING_JOINED}
-_OF_SAME_CLAIM: Final = {
+_OF_NEW_BOOKING: Final = {Status.CONFIRMED: Type.BOOKING_CONFIRMED, Status.WAITING: Type.WAITING_JOINED}
+_OF_SAME_BOOKING: Final = {
     (Status.WAITING, Status.CONFIRMED): Type.BOOKING_PROMOTED,
     (Status.CONFIRMED, Status.CANCELLED): Type.BOOKING_CANCELLED,
     (Status.WAITING, Status.CANCELLED): Type.WAITING_LEFT,
@@ -118,9 +118,9 @@ def announcements(record: Record) -> list[Announcement]:
 def _of_booking(old: Item, new: Item) -> Iterator[Type]:
     was, booking = items.to_booking(old) if old else None, items.to_booking(new)
     if was is None or was.booking_id != booking.booking_id:
-        found = _OF_NEW_CLAIM.get(booking.status)
+        found = _OF_NEW_BOOKING.get(booking.status)
     else:
-        found = _OF_SAME_CLAIM.get((was.status, booking.status))
+        found = _OF_SAME_BOOKING.get((was.status, booking.status))
     if found:
         yield found
 

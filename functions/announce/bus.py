@@ -13,8 +13,8 @@ from functools import cache
 from typing import Any, Final
 
 from functions.announce.announcements import Announcement
+from shared.store.aws_client import Client, Service
 from shared.telemetry import logger
-from shared.wire import Client, Service
 
 BUS: Final = os.environ["EVENT_BUS"]
 SOURCE: Final = "ticket-office"  # for rules; which stack it was, the CloudEvent's own source says

@@ -1,19 +1,20 @@
-"""GET /bookings: a user's claims, over all events or on one."""
+"""GET /bookings: a user's bookings, over all events or on one."""
 
-from shared import api, listing, pages
-from shared.api import Request, Response
-from shared.dynamodb import Deadline
+from shared.booking import listing
+from shared.edge import api, pages
+from shared.edge.api import Request, Response
 from shared.model import REQUEST_BUDGET_S
+from shared.store.dynamodb import Deadline
 
 
 @api.handler
 def handler(request: Request) -> Response:
-    """Answer with a page of the user's claims, the newest first; with an event, with their claim on it, if any."""
+    """Answer with a page of the user's bookings, the newest first; with an event, with their booking on it, if any."""
     asked = request.parameters_as(pages.BookingsRequest)
     request.caller.must_be_or_organise(asked.user_id)
     deadline = Deadline.after(REQUEST_BUDGET_S)
     if asked.event_id is not None:
-        page = listing.claim_on(asked.user_id, asked.event_id, deadline)
+        page = listing.booking_of_user(asked.user_id, asked.event_id, deadline)
     else:
-        page = listing.claims_of(asked.user_id, asked.limit, asked.cursor, deadline)
+        page = listing.bookings_of_user(asked.user_id, asked.limit, asked.cursor, deadline)
     return api.answer(200, pages.BookingsPage.of(asked, *page))

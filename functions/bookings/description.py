@@ -2,16 +2,16 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 
-from shared import openapi, pages
-from shared.api import InvalidRequest
-from shared.caller import NotYourBooking
-from shared.model import Claim, EventNotFound, Position
+from shared.edge import openapi, pages
+from shared.edge.api import InvalidRequest
+from shared.edge.caller import NotYourBooking
+from shared.model import EventNotFound, Position, Standing
 
 app = APIGatewayHttpResolver()
 
 REQUEST = pages.BookingsRequest.model_validate({"userId": "anna"})
-CLAIMS = [(openapi.CONCERT, Claim(openapi.ANNA_WAITS, Position(3))), (openapi.BOUNDED, Claim(openapi.ANNAS))]
-PAGE = pages.BookingsPage.of(REQUEST, CLAIMS, (openapi.MOMENT, f"{openapi.EVENT_ID}#7"))
+BOOKINGS = [(openapi.CONCERT, Standing(openapi.ANNA_WAITS, Position(3))), (openapi.BOUNDED, Standing(openapi.ANNAS))]
+PAGE = pages.BookingsPage.of(REQUEST, BOOKINGS, (openapi.MOMENT, f"{openapi.EVENT_ID}#7"))
 
 
 @openapi.describes(
@@ -20,7 +20,7 @@ PAGE = pages.BookingsPage.of(REQUEST, CLAIMS, (openapi.MOMENT, f"{openapi.EVENT_
     tag="buyers",
     answers={
         200: openapi.Answer(
-            "A page of claims; the last one has no `nextCursor`.",
+            "A page of bookings; the last one has no `nextCursor`.",
             pages.BookingsPage,
             {"page": PAGE, "none": pages.BookingsPage.of(REQUEST, [], None)},
         ),
@@ -33,7 +33,7 @@ def bookings(
     limit: openapi.Limit = pages.LIMIT,
     cursor: openapi.Cursor = None,
 ) -> None:
-    """List a user's claims, the newest first.
+    """List a user's bookings, the newest first.
 
     For the user themself and organisers. Over all events, or on one: that is where the `Location` of a booking leads.
     Who waits has their position here. A page may have fewer rows than `limit` and not be the last.

@@ -1,9 +1,10 @@
 """POST /cancel: give a ticket back, or leave the waiting list."""
 
-from shared import api, contract, office
-from shared.api import Request, Response
-from shared.dynamodb import Deadline
+from shared.booking import office
+from shared.edge import api, contract
+from shared.edge.api import Request, Response
 from shared.model import REQUEST_BUDGET_S
+from shared.store.dynamodb import Deadline
 
 
 @api.handler

@@ -1,9 +1,10 @@
 """PATCH /events/{eventId}: change an event's name, tickets, moments of sale, or the limit of its waiting list."""
 
-from shared import api, change, contract
-from shared.api import Request, Response
-from shared.dynamodb import Deadline
+from shared.booking import event_change
+from shared.edge import api, contract
+from shared.edge.api import Request, Response
 from shared.model import REQUEST_BUDGET_S
+from shared.store.dynamodb import Deadline
 
 
 @api.handler
@@ -12,5 +13,5 @@ def handler(request: Request) -> Response:
     request.caller.must_organise()
     event_id = request.parameters_as(contract.EventPath).event_id
     wanted = request.body_as(contract.ChangeRequest).wanted
-    availability = change.change(event_id, wanted, Deadline.after(REQUEST_BUDGET_S))
+    availability = event_change.change(event_id, wanted, Deadline.after(REQUEST_BUDGET_S))
     return api.answer(200, contract.EventAnswer.of(availability))

@@ -1,8 +1,8 @@
 """GET /openapi.json and GET /docs: what the office can be asked, for programs and for people."""
 
 from functions.describe.page import DOCUMENTS
-from shared import api
-from shared.api import Request, Response
+from shared.edge import api
+from shared.edge.api import Request, Response
 
 
 @api.handler

@@ -2,7 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 
-from shared import openapi
+from shared.edge import openapi
 
 app = APIGatewayHttpResolver()
 

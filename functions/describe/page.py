@@ -14,7 +14,7 @@ from typing import Final
 
 import aws_lambda_powertools
 
-from shared.api import Response
+from shared.edge.api import Response
 
 _HERE: Final = Path(__file__).parent
 _SWAGGER_UI: Final = Path(aws_lambda_powertools.__file__).parent / "event_handler" / "openapi" / "swagger_ui"

@@ -1,10 +1,11 @@
 """GET /events/{eventId}/bookings: who has booked, for organisers."""
 
-from shared import api, listing, pages
-from shared.api import Request, Response
-from shared.dynamodb import Deadline
-from shared.events import read_event
+from shared.booking import listing
+from shared.booking.catalog import read_event
+from shared.edge import api, pages
+from shared.edge.api import Request, Response
 from shared.model import REQUEST_BUDGET_S
+from shared.store.dynamodb import Deadline
 
 
 @api.handler
@@ -14,5 +15,5 @@ def handler(request: Request) -> Response:
     asked = request.parameters_as(pages.EventBookingsRequest)
     deadline = Deadline.after(REQUEST_BUDGET_S)
     event = read_event(asked.event_id, deadline)
-    page = listing.bookings_of(event, asked.status, asked.limit, asked.cursor, deadline)
+    page = listing.bookings_of_event(event, asked.status, asked.limit, asked.cursor, deadline)
     return api.answer(200, pages.EventBookingsPage.of(asked, *page))

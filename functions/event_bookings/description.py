@@ -6,9 +6,9 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
-from shared import openapi, pages
-from shared.api import InvalidRequest
-from shared.caller import OrganisersOnly
+from shared.edge import openapi, pages
+from shared.edge.api import InvalidRequest
+from shared.edge.caller import OrganisersOnly
 from shared.model import EventNotFound, Status
 
 app = APIGatewayHttpResolver()

@@ -1,9 +1,10 @@
 """GET /events: the events, for organisers."""
 
-from shared import api, listing, pages
-from shared.api import Request, Response
-from shared.dynamodb import Deadline
+from shared.booking import listing
+from shared.edge import api, pages
+from shared.edge.api import Request, Response
 from shared.model import REQUEST_BUDGET_S
+from shared.store.dynamodb import Deadline
 
 
 @api.handler

@@ -2,9 +2,9 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 
-from shared import openapi, pages
-from shared.api import InvalidRequest
-from shared.caller import OrganisersOnly
+from shared.edge import openapi, pages
+from shared.edge.api import InvalidRequest
+from shared.edge.caller import OrganisersOnly
 
 app = APIGatewayHttpResolver()
 

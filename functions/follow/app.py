@@ -1,12 +1,12 @@
 """Follow: what follows from an organiser's change of an event.
 
-A cancelled event's claims are all cancelled; where a sold-out event has got more tickets, they go to those who wait.
+A cancelled event's bookings are all cancelled; where a sold-out event has got more tickets, they go to those who wait.
 A record of the Events stream is a hint, not state: of its content only the event's id is used.
 """
 
 from typing import Any
 
-from shared.promotion import follow_batch
+from shared.booking.background import follow_batch
 from shared.telemetry import logger
 
 

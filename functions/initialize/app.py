@@ -1,9 +1,10 @@
 """POST /initialize: open an event with its tickets."""
 
-from shared import api, contract, events
-from shared.api import Request, Response
-from shared.dynamodb import Deadline
+from shared.booking import catalog
+from shared.edge import api, contract
+from shared.edge.api import Request, Response
 from shared.model import REQUEST_BUDGET_S, Terms
+from shared.store.dynamodb import Deadline
 
 
 @api.handler
@@ -12,7 +13,7 @@ def handler(request: Request) -> Response:
     caller = request.caller
     caller.must_organise()
     asked = request.body_as(contract.InitializeRequest)
-    event = events.open_event(
+    event = catalog.open_event(
         Terms(**asked.model_dump()),
         Deadline.after(REQUEST_BUDGET_S),
         caller=caller.subject or "",

@@ -5,8 +5,8 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
-from shared import contract, openapi
-from shared.caller import OrganisersOnly
+from shared.edge import contract, openapi
+from shared.edge.caller import OrganisersOnly
 from shared.model import IdempotencyKeyReused
 
 app = APIGatewayHttpResolver()

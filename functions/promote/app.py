@@ -6,7 +6,7 @@ everything afresh. So repeats, gaps and reordering do no harm.
 
 from typing import Any
 
-from shared.promotion import settle_batch
+from shared.booking.background import settle_batch
 from shared.telemetry import logger
 
 

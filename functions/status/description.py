@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 
-from shared import contract, openapi
-from shared.api import InvalidRequest
-from shared.caller import NotSignedIn, NotYourBooking
+from shared.edge import contract, openapi
+from shared.edge.api import InvalidRequest
+from shared.edge.caller import NotSignedIn, NotYourBooking
 from shared.model import EventNotFound
 
 app = APIGatewayHttpResolver()
@@ -31,6 +31,6 @@ WITH_BOOKING = contract.StatusAnswer(**openapi.EVENT.model_dump(), booking=opena
 def status(eventId: openapi.EventId, userId: openapi.OptionalUserId = None) -> None:
     """Say what is left, how many wait, and where one user stands.
 
-    Whoever has a token may ask about an event, the user themself and organisers about a claim. Where the office was
+    Whoever has a token may ask about an event, the user themself and organisers about a booking. Where the office was
     deployed with `PublicStatus` it takes no token, and no `userId` (401 `not-signed-in`).
     """

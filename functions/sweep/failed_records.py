@@ -19,7 +19,7 @@ def kept() -> int:
     import boto3  # noqa: PLC0415  # a cold start does not wait for it, nor does the sweep
     from botocore.config import Config  # noqa: PLC0415
 
-    # Both tries end within the time that a sweep leaves (RESERVE_S in shared/promotion.py).
+    # Both tries end within the time that a sweep leaves (RESERVE_S in shared/booking/background.py).
     config = Config(connect_timeout=1, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 2})
     make: Any = boto3.client
     count: int = make("s3", config=config).list_objects_v2(Bucket=place, MaxKeys=FILES_MAX)["KeyCount"]

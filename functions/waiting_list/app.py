@@ -1,10 +1,11 @@
 """GET /events/{eventId}/waiting-list: who waits, for organisers."""
 
-from shared import api, listing, pages
-from shared.api import Request, Response
-from shared.dynamodb import Deadline
-from shared.events import read_event
+from shared.booking import listing
+from shared.booking.catalog import read_event
+from shared.edge import api, pages
+from shared.edge.api import Request, Response
 from shared.model import REQUEST_BUDGET_S
+from shared.store.dynamodb import Deadline
 
 
 @api.handler

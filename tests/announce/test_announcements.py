@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from functions.announce.announcements import Type, announcements
+from harness.office import Event, Office
 from local.database import Database
 from local.feeder import STREAMS
-from shared import items
 from shared.model import DamagedItem
+from shared.store import items
 from tests.announce import schemas
-from tests.office import Event, Office
 
 TIMES = {"bookedAt": "2026-05-01T18:00:00.000Z", "joinedAt": "2026-05-01T18:00:01.000Z"}
 LATER = {"promotedAt": "2026-05-01T18:00:02.000Z", "cancelledAt": "2026-05-01T18:00:03.000Z"}
@@ -20,11 +20,11 @@ LATER = {"promotedAt": "2026-05-01T18:00:02.000Z", "cancelledAt": "2026-05-01T18
 Image = dict[str, Any]
 
 
-def booking(status: str, claim: int = 1) -> Image:
-    """Return the image of a user's n-th claim on an event, which has had all of its times."""
-    item = {"laneId": "e#0", "userId": "anna", "eventId": "e", "bookingId": f"b-{claim}", "status": status}
+def booking(status: str, generation: int = 1) -> Image:
+    """Return the image of a user's n-th booking on an event, which has had all of its times."""
+    item = {"laneId": "e#0", "userId": "anna", "eventId": "e", "bookingId": f"b-{generation}", "status": status}
     texts = {name: {"S": value} for name, value in (item | TIMES | LATER).items()}
-    return texts | {"claim": {"N": str(claim)}, "sequence": {"N": "7"}}
+    return texts | {"generation": {"N": str(generation)}, "sequence": {"N": "7"}}
 
 
 def event(**more: str) -> Image:
@@ -50,19 +50,19 @@ def record(old: Image | None, new: Image | None, table: str = "Bookings") -> dic
         (booking("WAITING"), booking("CONFIRMED"), "booking.promoted:b-1"),
         (booking("CONFIRMED"), booking("CANCELLED"), "booking.cancelled:b-1"),
         (booking("WAITING"), booking("CANCELLED"), "waiting.left:b-1"),
-        # Who comes back writes over the claim that was.
-        (booking("CANCELLED"), booking("CONFIRMED", claim=2), "booking.confirmed:b-2"),
-        (booking("CANCELLED"), booking("WAITING", claim=2), "waiting.joined:b-2"),
+        # Who comes back writes over the booking that was.
+        (booking("CANCELLED"), booking("CONFIRMED", generation=2), "booking.confirmed:b-2"),
+        (booking("CANCELLED"), booking("WAITING", generation=2), "waiting.joined:b-2"),
         # Nothing happened to anybody.
         (booking("CONFIRMED"), booking("CONFIRMED"), None),
-        (booking("WAITING"), booking("WAITING") | {"claimedAt": {"S": "x"}}, None),
+        (booking("WAITING"), booking("WAITING") | {"createdAt": {"S": "x"}}, None),
         (booking("CANCELLED"), booking("CANCELLED"), None),
         (booking("CANCELLED"), None, None),
         (booking("CONFIRMED"), None, None),
     ],
 )
 def test_a_change_of_a_booking_is_one_step_or_none(old: Image | None, new: Image | None, told: str | None) -> None:
-    """By the bookingId it is told whether it is the same claim that went on."""
+    """By the bookingId it is told whether it is the same booking that went on."""
     assert [one.id for one in announcements(record(old, new))] == ([told] if told else [])
 
 
@@ -99,8 +99,8 @@ def test_a_changed_event_is_announced_as_it_is_now(limit: int | None) -> None:
     "damage",
     [
         {"status": {"S": "LOST"}},
-        {"claim": {"S": "one"}},
-        {"claim": {"NULL": True}},
+        {"generation": {"S": "one"}},
+        {"generation": {"NULL": True}},
         {"bookedAt": None},
         {"bookingId": None},
         {"status": None},
@@ -167,7 +167,7 @@ def test_a_life_is_told_step_by_step(office: Office) -> None:
     opened.promotes()
     again = opened.book("anna").json["bookingId"]
     told = [one for each in records_of(office, items.BOOKINGS, opened) for one in announcements(each)]
-    assert [(one.type.value, one.data["userId"], one.data["bookingId"], one.data["claim"]) for one in told] == [
+    assert [(one.type.value, one.data["userId"], one.data["bookingId"], one.data["generation"]) for one in told] == [
         ("booking.confirmed", "anna", answers["anna"], 1),
         ("waiting.joined", "ben", answers["ben"], 1),
         ("waiting.joined", "cleo", answers["cleo"], 1),

@@ -15,13 +15,13 @@ from botocore.exceptions import NoCredentialsError
 import functions.announce.app
 from functions.announce import bus
 from functions.announce.announcements import announcements
+from harness.gateway import Context
 from shared.model import ID_LENGTH_MAX, NAME_LENGTH_MAX, DamagedItem
-from shared.wire import READ_TIMEOUT_S, NoAnswer, RequestFailed
+from shared.store.aws_client import READ_TIMEOUT_S, NoAnswer, RequestFailed
 from tests.announce import schemas
 from tests.announce.test_announcements import Image, booking, event, record
 from tests.artifact import emulator
 from tests.conftest import LogLines
-from tests.gateway import Context
 
 NO_TIME_S = 2.0
 
@@ -73,8 +73,8 @@ def numbered(number: int, new: Image) -> dict[str, Any]:
 
 
 def confirmed(count: int) -> list[dict[str, Any]]:
-    """Return the records of so many claims, numbered from 1."""
-    return [numbered(number, booking("CONFIRMED", claim=number)) for number in range(1, count + 1)]
+    """Return the records of so many bookings, numbered from 1."""
+    return [numbered(number, booking("CONFIRMED", generation=number)) for number in range(1, count + 1)]
 
 
 def announce(records: list[dict[str, Any]], time_left_s: float = 60) -> list[str]:
@@ -199,7 +199,7 @@ def test_a_rule_on_the_type_gets_these_and_no_others(aws: emulator.Emulator) -> 
     eventbridge.put_targets(Rule="promotions", EventBusName=bus.BUS, Targets=[{"Id": "1", "Arn": arn}])
 
     records = confirmed(12)
-    records[11]["dynamodb"]["OldImage"] = booking("WAITING", claim=12)
+    records[11]["dynamodb"]["OldImage"] = booking("WAITING", generation=12)
     assert announce(records) == []
 
     [message] = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=5)["Messages"]
@@ -229,7 +229,7 @@ def test_announcing_loads_no_sdk() -> None:
 import json, sys
 from types import SimpleNamespace
 from functions.announce import app, bus
-from shared.wire import Client
+from shared.store.aws_client import Client
 
 class Context(SimpleNamespace):
     function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = "x"
@@ -245,5 +245,5 @@ print(*sys.modules, sep="\\n", file=sys.stderr)
 """
     command = [sys.executable, "-c", program, json.dumps(confirmed(1)[0])]
     loaded = subprocess.run(command, check=True, capture_output=True, text=True).stderr.split()
-    assert "shared.wire" in loaded
+    assert "shared.store.aws_client" in loaded
     assert not {"boto3", "botocore.session"} & set(loaded)

@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 import httpx
 
-from tests.running import free_port
+from harness.running import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S_MAX = 30

@@ -11,8 +11,8 @@ import json
 import os
 import sys
 
-from tests.gateway import Context
-from tests.privileges import noted
+from harness.gateway import Context
+from harness.privileges import noted
 
 
 def main(handler_name: str) -> None:

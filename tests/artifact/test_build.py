@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
+from harness import artifact as artifacts
 from local import engine
 from local.database import Database
 from local.template import load
-from tests.artifact import runtime
 from tests.template.stack import room_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,9 +94,9 @@ def test_the_artifacts_open_and_book_an_event_on_lambdas_runtime(build: Path, tm
         answers = []
         for name in ("initialize", "book"):
             function = f"{name.capitalize()}Function"
-            artifact = runtime.Artifact.of(function, build)
+            artifact = artifacts.Artifact.of(function, build)
             log = tmp_path / f"{function}.log"
-            with runtime.running(artifact, Database.embedded(endpoint).environment, log) as process:
+            with artifacts.running(artifact, Database.embedded(endpoint).environment, log) as process:
                 answers.append(_invoke(process.url, name, log))
     (opened, event), (booked, booking) = answers
     assert (opened, event["availableTickets"]) == (201, 1)

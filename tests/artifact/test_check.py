@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from harness import promises
+from harness.deployment import StandIn, stand_in
+from harness.gateway import Context
 from local.template import load
-from tests import promises
-from tests.artifact.deployment import StandIn, stand_in
-from tests.gateway import Context
 
 BUDGET_S = 0.5
 EXECUTION = "execution-1"

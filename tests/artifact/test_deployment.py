@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.deployment import stand_in
 from local import intrinsics
 from tests.artifact import emulator
-from tests.artifact.deployment import stand_in
 from tests.artifact.emulator import Deployed, User
 
 PROMOTE_S_MAX = 10
@@ -147,7 +147,7 @@ def test_the_deployed_office_answers_as_the_contract_says(stack: Deployed, event
 
 
 def test_who_has_no_token_of_the_user_pool_gets_nowhere(stack: Deployed, event_id: str, anna: User, ben: User) -> None:
-    """The tokens are Cognito's, their claims come to the functions as API Gateway writes them."""
+    """The tokens are Cognito's, their bookings come to the functions as API Gateway writes them."""
     booking = {"userId": anna.user_id, "eventId": event_id}
     assert stack.ask("POST", "/book", booking).status_code == 401
     assert stack.ask("GET", f"/status/{event_id}").status_code == 401

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
+from harness import deployment
 from local import engine
 from local.database import Database
 from local.template import load
-from shared import items
-from tests.artifact import deployment
+from shared.store import items
 from tests.template.stack import deployed, room_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,8 +108,8 @@ def payload(name: str) -> Payload:
 def by(user_id: str, request: Payload) -> Payload:
     """Return the request as another user would send it."""
     context = request["requestContext"]
-    claims = context["authorizer"]["jwt"]["claims"] | {"sub": user_id}
-    request = request | {"requestContext": context | {"authorizer": {"jwt": {"claims": claims, "scopes": None}}}}
+    bookings = context["authorizer"]["jwt"]["claims"] | {"sub": user_id}
+    request = request | {"requestContext": context | {"authorizer": {"jwt": {"claims": bookings, "scopes": None}}}}
     if "body" in request:
         return request | {"body": json.dumps(json.loads(request["body"]) | {"userId": user_id})}
     return request | {"rawQueryString": f"userId={user_id}", "queryStringParameters": {"userId": user_id}}
@@ -118,7 +118,7 @@ def by(user_id: str, request: Payload) -> Payload:
 INITIALIZE, BOOK, CANCEL, STATUS = map(payload, ("initialize", "book", "cancel", "status"))
 BOOKINGS, EVENTS, EVENT_BOOKINGS, WAITING_LIST = map(payload, ("bookings", "events", "event_bookings", "waiting_list"))
 PROMOTE, ANNOUNCE, SWEEP, CHECK = map(payload, ("promote", "announce", "sweep", "check"))
-CHANGE, ABANDON, FOLLOW = map(payload, ("change", "abandon", "follow"))
+CHANGE, CANCEL_EVENT, FOLLOW = map(payload, ("change", "cancel_event", "follow"))
 EVENT_ID, KEY = STATUS["pathParameters"]["eventId"], INITIALIZE["headers"]["idempotency-key"]
 
 
@@ -167,17 +167,17 @@ LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
     ("ChangeFunction", CHANGE | {"body": '{"waitingListLimit": 9}'}, {"statusCode": 200, "waitingListLimit": 9}),
     ("FollowFunction", FOLLOW, {"batchItemFailures": []}),
     ("StatusFunction", STATUS, {"booking.status": "CONFIRMED", "availableTickets": 0}),
-    ("AbandonFunction", ABANDON, {"statusCode": 202, "bookedTickets": 2}),
+    ("CancelEventFunction", CANCEL_EVENT, {"statusCode": 202, "bookedTickets": 2}),
     ("BookFunction", by("alan", BOOK), {"statusCode": 409, "code": "event-cancelled"}),
     ("FollowFunction", FOLLOW, {"batchItemFailures": []}),
-    ("AbandonFunction", ABANDON, {"statusCode": 200, "bookedTickets": 0}),
+    ("CancelEventFunction", CANCEL_EVENT, {"statusCode": 200, "bookedTickets": 0}),
     ("StatusFunction", STATUS, {"booking.status": "CANCELLED", "booking.was": "CONFIRMED"}),
     # Another is cancelled, and its record never comes: the sweep does it.
     ("InitializeFunction", of_another(INITIALIZE), {"statusCode": 201, "availableTickets": 1}),
     ("BookFunction", of_another(BOOK), {"statusCode": 201, "status": "CONFIRMED"}),
-    ("AbandonFunction", of_another(ABANDON), {"statusCode": 202, "bookedTickets": 1}),
+    ("CancelEventFunction", of_another(CANCEL_EVENT), {"statusCode": 202, "bookedTickets": 1}),
     ("SweepFunction", SWEEP, {"swept": 2}),
-    ("AbandonFunction", of_another(ABANDON), {"statusCode": 200, "bookedTickets": 0}),
+    ("CancelEventFunction", of_another(CANCEL_EVENT), {"statusCode": 200, "bookedTickets": 0}),
     # After a deployment, twice: the check finds its event as it has left it.
     ("CheckFunction", CHECK, {"wrong": None}),
     ("CheckFunction", CHECK, {"wrong": None}),
@@ -234,7 +234,7 @@ def test_the_payloads_of_one_life_fit_together() -> None:
         assert payload(name)["pathParameters"] == {"eventId": event_id}
     for name in ("book", "cancel"):
         assert json.loads(payload(name)["body"])["eventId"] == event_id
-    for name in ("change", "abandon"):
+    for name in ("change", "cancel_event"):
         assert payload(name)["pathParameters"]["eventId"] == event_id
     for name in ("promote", "announce", "follow"):
         for record in payload(name)["Records"]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import coldstart
-from tests.artifact.runtime import Artifact
+from harness.artifact import Artifact
 
 STARTS = 3  # the least of so many: what else the machine does only adds to it
 

@@ -10,10 +10,10 @@ import pytest
 
 from bench.scale.office import Office
 from bench.scale.store import KEYS
-from shared import dynamodb, items
+from shared.booking.background import sweep
 from shared.model import Event
-from shared.promotion import sweep
-from shared.wire import RequestFailed
+from shared.store import dynamodb, items
+from shared.store.aws_client import RequestFailed
 
 Noted = tuple[str, Any, Any]
 USERS, TICKETS, LANES = 40, 12, 6  # lanes for two stripes

@@ -11,8 +11,8 @@ import pytest
 from bench import cost, record
 from local import engine
 from local.database import Database
-from shared import dynamodb
-from shared.wire import Client
+from shared.store import dynamodb
+from shared.store.aws_client import Client
 
 TABLE = "CapacityProbe"
 KB = 1024
@@ -136,7 +136,7 @@ def test_the_price_is_that_of_units_requests_and_invocations() -> None:
 
 
 def test_but_for_the_index_a_booking_costs_as_much_as_with_one_counter() -> None:
-    """Lanes cost nothing where nobody reads all of them; a list by user takes one unit of each claim."""
+    """Lanes cost nothing where nobody reads all of them; a list by user takes one unit of each booking."""
     result = record.read("cost")
     ours, theirs = ({row["request"]: row["totalUsd"] for row in result[design]} for design in ("office", "oneCounter"))
     assert ours["book, on sale"] <= theirs["book, on sale"] + cost.WRITE_UNITS_USD

@@ -10,8 +10,8 @@ from bench.scale.capacity import Throughput, hash_of
 from bench.scale.clock import Clock
 from bench.scale.database import Database, Latency
 from bench.scale.store import KEYS
-from shared import items
-from shared.wire import RequestFailed
+from shared.store import items
+from shared.store.aws_client import RequestFailed
 
 LANE = items.lane_key("e", 0)
 OTHER = items.lane_key("e", 1)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bench import around, filling, size
-from shared import items
-from tests.office import Event, Office
+from harness.office import Event, Office
+from shared.store import items
 
 USERS = 120  # numbers of one, two and three digits, some ending in 0
 

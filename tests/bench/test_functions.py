@@ -11,8 +11,9 @@ from bench.scale.clock import Clock
 from bench.scale.functions import Account, Function, ThrottledError
 from bench.scale.office import MEMORIES, ROOMS, Office
 from bench.scale.stream import Stream
-from shared import dynamodb, events, items
+from shared.booking import catalog
 from shared.model import Event
+from shared.store import dynamodb, items
 
 LANE = {"laneId": items.text("e#0"), "userId": items.text("anna")}
 
@@ -100,9 +101,9 @@ def test_what_an_environment_learns_the_others_do_not_know() -> None:
 
         def look(nap_s: float, name: str) -> None:
             def work(_deadline: Any) -> str:
-                events.remember(Event(**{**_fields(event), "name": name}))
+                catalog.remember(Event(**{**_fields(event), "name": name}))
                 vars(dynamodb)["time"].sleep(nap_s)
-                seen.append({name: vars(events)["_known"][event.event_id]})
+                seen.append({name: vars(catalog)["_known"][event.event_id]})
                 return "done"
 
             office.ask("book", name, work)

@@ -9,8 +9,8 @@ import pytest
 from bench import cpu, load, sections
 from bench.load import Measured
 from bench.sections import SECTIONS, Run
-from tests.crowd import open_event
-from tests.running import running
+from harness.crowd import open_event
+from harness.running import running
 
 SECONDS = 0.4
 PARTS = {"client", "engine", "feeder", "scheduler", "workers"}

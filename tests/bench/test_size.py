@@ -8,8 +8,8 @@ import pytest
 
 from bench import around, filling, record, size
 from bench.size import Figures, Size
-from shared import items
-from tests.office import Event, Office
+from harness.office import Event, Office
+from shared.store import items
 
 SAMPLES = 6
 LANES = 6  # and two stripes of the waiting list

@@ -12,10 +12,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
 
+from harness.running import RunningOffice, running
 from local import issuer
 from scripts.describe import operations
 from tests.description.reading import document
-from tests.running import RunningOffice, running
 
 WAIT_MS_MAX = 20_000
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")  # else playwright's own

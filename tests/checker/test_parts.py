@@ -12,7 +12,7 @@ import pytest
 from checker.__main__ import plans
 from checker.faults import Clock, Disk
 from checker.program import descendants
-from tests.running import PROJECT
+from harness.running import PROJECT
 
 OURS = {"bench", "examples", "functions", "harness", "local", "ops", "proof", "scripts", "shared", "tests"}
 

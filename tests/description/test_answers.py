@@ -20,14 +20,14 @@ import pytest
 
 import functions.describe.app
 from functions.describe.page import DOCUMENTS
+from harness.gateway import call
+from harness.running import RunningOffice, running
 from local import engine, issuer
 from local.gateway import BODY_BYTES_MAX as GATEWAY_BODY_BYTES_MAX
 from scripts.describe import operations
 from shared.model import BODY_BYTES_MAX
 from tests.description.reading import Kind, NotDescribed, check, document, kinds
-from tests.gateway import call
 from tests.operations import proxy
-from tests.running import RunningOffice, running
 
 ROUTES = sorted(operations(document()))
 JSON, PAGE = "application/json", "text/html"

@@ -13,8 +13,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from local.template import load
 from scripts import describe
 from scripts.describe import operations
-from shared import contract, pages
-from shared.api import PROBLEMS
+from shared.edge import contract, pages
+from shared.edge.api import PROBLEMS
 from tests.description import reading
 from tests.template.stack import ROOT, deployed
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from harness.running import PROJECT, RunningOffice, running
 from local import issuer
 from scripts.describe import operations
 from tests.description.reading import document
-from tests.running import PROJECT, RunningOffice, running
 
 SEED, EXAMPLES_MAX = "1", "50"
 RUN_S_MAX = 100

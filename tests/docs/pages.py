@@ -4,7 +4,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 
-from tests.running import PROJECT
+from harness.running import PROJECT
 
 PAGES = sorted(str(page.relative_to(PROJECT)) for page in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
 MASKS = (

@@ -16,11 +16,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from harness.crowd import open_event
+from harness.running import PROJECT, RunningOffice, running
 from local import issuer
-from shared.api import PROBLEMS
-from tests.crowd import open_event
+from shared.edge.api import PROBLEMS
 from tests.docs import pages
-from tests.running import PROJECT, RunningOffice, running
 
 PAGE = "docs/clients.md"
 CLIENT = PROJECT / "examples" / "book_and_wait.py"

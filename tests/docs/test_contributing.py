@@ -1,15 +1,14 @@
 """docs/contributing.md: folders, imports, modules, commands and times are those of the code."""
 
-import ast
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from harness.running import PROJECT
 from scripts import time_tests
 from tests.docs import pages
-from tests.running import PROJECT
 
 PAGE = "docs/contributing.md"
 PACKAGES = ["bench", "examples", "functions", "local", "ops", "scripts", "shared", "tests"]
@@ -20,18 +19,6 @@ def _table(*head: str) -> list[list[str]]:
     return table
 
 
-def _imports(package: str) -> set[str]:
-    """Return the packages that one imports."""
-    found: set[str] = set()
-    for path in (PROJECT / package).rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                found |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                found.add((node.module or "").partition(".")[0])
-    return found & set(PACKAGES) - {package}
-
-
 def test_every_folder_is_in_the_table() -> None:
     """What git has, and nothing else."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
@@ -39,24 +26,6 @@ def test_every_folder_is_in_the_table() -> None:
     there = {f"{Path(name).parts[0]}/" for name in files if "/" in name}
     listed = re.findall(r"`([\w.]+/)`", " ".join(row[0] for row in _table("folder", "what is in it")))
     assert sorted(listed) == sorted(there)
-
-
-def test_the_picture_shows_every_import_between_packages() -> None:
-    """Each arrow is one, and each one is an arrow."""
-    [picture] = pages.blocks(PAGE, "mermaid")
-    drawn = {
-        (source, target)
-        for sources, targets in re.findall(r"^ *([\w &]+) --> ([\w &]+)$", picture, re.MULTILINE)
-        for source in sources.split(" & ")
-        for target in targets.split(" & ")
-    }
-    assert drawn == {(package, name) for package in PACKAGES for name in _imports(package)}
-
-
-def test_every_module_of_shared_is_in_its_row() -> None:
-    """A module that is new has its place."""
-    listed = re.findall(r"`(\w+)`", " ".join(row[1] for row in _table("", "modules", "know")))
-    assert sorted(listed) == sorted(path.stem for path in (PROJECT / "shared").glob("*.py"))
 
 
 @pytest.mark.parametrize("page", pages.PAGES)
@@ -87,7 +56,7 @@ def test_each_choice_of_tests_chooses_some() -> None:
 def test_files_that_are_named_are_there() -> None:
     """Paths in backticks, from the project's root."""
     named = set(re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", pages.text(PAGE)))
-    assert {"tests/proof/scenarios.py", "shared/contract.py"} <= named
+    assert {"proof/scenarios.py", "shared/edge/contract.py"} <= named
     assert [path for path in named if not (PROJECT / path.replace("NAME", "book")).exists()] == []
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.running import PROJECT
 from tests.docs import pages
-from tests.running import PROJECT
 
 FIRST_SCREEN_LINES = 30  # of the README, with its picture
 READERS = ["docs/clients.md", "docs/organisers.md", "docs/operations.md", "docs/contributing.md"]

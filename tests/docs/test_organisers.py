@@ -6,10 +6,10 @@ from pathlib import Path
 
 import httpx
 
+from harness.running import running
 from local.template import TEMPLATE, load
 from shared.model import lanes_for
 from tests.docs import pages
-from tests.running import running
 
 PAGE = "docs/organisers.md"
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from harness.running import free_port
 from scripts.draw_recording import (
     CAST,
     COLUMNS,
@@ -20,7 +21,6 @@ from scripts.draw_recording import (
     to_cast,
 )
 from tests.docs import pages
-from tests.running import free_port
 
 
 def _told(printed: Printed, port: int, folder: Path) -> str:

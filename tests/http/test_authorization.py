@@ -21,11 +21,11 @@ import functions.events.app
 import functions.initialize.app
 import functions.status.app
 import functions.waiting_list.app
+from harness.gateway import Answer, call
+from harness.running import RunningOffice, running
 from local import issuer
 from local.template import load
-from tests.gateway import Answer, call
 from tests.http.test_contract import assert_problem
-from tests.running import RunningOffice, running
 
 CONCERT = {"name": "The concert", "totalTickets": 1}
 ORGANISER = {"sub": "olga", "cognito:groups": ["organiser", "staff"]}

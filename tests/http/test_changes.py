@@ -9,12 +9,13 @@ import pytest
 import functions.book.app
 import functions.change.app
 import functions.initialize.app
-from shared import dynamodb, events, items, limit
+from harness.gateway import Answer, call, organiser
+from harness.meter import metered
+from harness.office import Event, Office
+from shared.booking import catalog, list_limit
 from shared.model import as_moment
-from shared.wire import NoAnswer, RequestFailed
-from tests.gateway import Answer, call, organiser
-from tests.meter import metered
-from tests.office import Event, Office
+from shared.store import dynamodb, items
+from shared.store.aws_client import NoAnswer, RequestFailed
 
 CHANGE = functions.change.app
 ALWAYS = {
@@ -187,19 +188,19 @@ def test_moments_that_another_change_makes_impossible_are_refused_and_put_back(
 def test_lanes_that_were_read_at_two_moments_are_read_again(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ticket released on a lane after it was read, and another booked on one before: never too few were free."""
     event = office.opens(tickets=100)
-    read_lanes, users = events.read_lanes, [f"user-{n}" for n in range(300)]
+    read_lanes, users = catalog.read_lanes, [f"user-{n}" for n in range(300)]
     at_home = [[user for user in users if zlib.crc32(user.encode()) % 2 == lane] for lane in range(2)]
     for user in (*at_home[0][:50], *at_home[1][:49]):
         event.books(user)
 
     def torn(*arguments: Any) -> Any:
-        monkeypatch.setattr(events, "read_lanes", read_lanes)
+        monkeypatch.setattr(catalog, "read_lanes", read_lanes)
         first, _ = read_lanes(*arguments)
         event.cancels(at_home[0][0])
         assert event.books(at_home[1][49]) == 201
         return [first, read_lanes(*arguments)[1]]
 
-    monkeypatch.setattr(events, "read_lanes", torn)
+    monkeypatch.setattr(catalog, "read_lanes", torn)
     assert _counts(event.change(totalTickets=99)) == (99, 0, 99, 0)
     event.check()
 
@@ -253,7 +254,7 @@ def test_who_may_have_been_let_in_is_not_told_that_nothing_is_on_sale(
 
 
 def test_before_it_opens_and_after_it_closes_an_event_is_not_on_sale(office: Office) -> None:
-    """409 with the moments; who has an active claim is answered with it, and may cancel."""
+    """409 with the moments; who has an active booking is answered with it, and may cancel."""
     event = office.opens(tickets=3)
     assert event.books("anna") == 201
     opens_at = _in(1)
@@ -308,7 +309,7 @@ def test_a_full_waiting_list_is_409_with_its_limit(office: Office, monkeypatch: 
         _refused(event.book("cleo"), 409, "waiting-list-full")
     assert meter.requests == ["GetItem"]
     event.changes(waitingListLimit=2)
-    monkeypatch.setattr(limit, "COUNT_AGE_MAX_S", 0)
+    monkeypatch.setattr(list_limit, "COUNT_AGE_MAX_S", 0)
     assert event.books("cleo") == 202
     _refused(event.book("dora"), 409, "waiting-list-full")
     event.cancels("ben")
@@ -322,7 +323,7 @@ def test_a_limit_of_nobody_still_sells_what_comes_back(office: Office) -> None:
     event.books("anna")
     _refused(event.book("ben"), 409, "waiting-list-full")
     event.cancels("anna")
-    limit._queues.clear()  # noqa: SLF001  # a second later
+    list_limit._queues.clear()  # noqa: SLF001  # a second later
     assert event.books("ben") == 201
     event.check(drained=True)
 
@@ -353,13 +354,13 @@ def test_a_function_counts_those_who_joined_through_it(office: Office) -> None:
 @pytest.mark.parametrize("known", range(3))
 def test_a_warm_function_remembers_so_many_lists(office: Office, monkeypatch: pytest.MonkeyPatch, known: int) -> None:
     """The oldest is forgotten when there are too many."""
-    monkeypatch.setattr(limit, "COUNTS_MAX", known)
-    monkeypatch.setattr(limit, "_queues", {})
+    monkeypatch.setattr(list_limit, "COUNTS_MAX", known)
+    monkeypatch.setattr(list_limit, "_queues", {})
     for _ in range(4):
         event = office.opens(tickets=1, waitingListLimit=0)
         event.books("anna")
         event.books("ben")
-    assert len(limit._queues) == known  # noqa: SLF001
+    assert len(list_limit._queues) == known  # noqa: SLF001
 
 
 def test_an_event_can_be_opened_with_its_moments_and_its_limit(office: Office) -> None:

@@ -8,21 +8,22 @@ from typing import Any
 
 import pytest
 
-import functions.abandon.app
 import functions.book.app
 import functions.bookings.app
 import functions.cancel.app
+import functions.cancel_event.app
 import functions.change.app
 import functions.event_bookings.app
 import functions.events.app
 import functions.initialize.app
 import functions.status.app
 import functions.waiting_list.app
-from shared import dynamodb, model
+from harness.gateway import Answer, Context, call, organiser
+from harness.office import Office
+from shared import model
 from shared.model import BODY_BYTES_MAX, TryAgain
+from shared.store import dynamodb
 from tests.conftest import LogLines
-from tests.gateway import Answer, Context, call, organiser
-from tests.office import Office
 
 BOOK, CANCEL, INITIALIZE, STATUS = (
     functions.book.app,
@@ -31,7 +32,12 @@ BOOK, CANCEL, INITIALIZE, STATUS = (
     functions.status.app,
 )
 POSTS = [INITIALIZE, BOOK, CANCEL]
-ORGANISERS = [functions.abandon.app, functions.change.app, functions.event_bookings.app, functions.waiting_list.app]
+ORGANISERS = [
+    functions.cancel_event.app,
+    functions.change.app,
+    functions.event_bookings.app,
+    functions.waiting_list.app,
+]
 ROOT = Path(__file__).resolve().parents[2]
 CONCERT = {"name": "The concert", "totalTickets": 5}
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -152,7 +158,7 @@ def test_a_place_in_the_waiting_list_is_answered_202(office: Office) -> None:
     assert (answer.json["status"], answer.json["position"]) == ("WAITING", 2)
 
 
-def test_an_active_claim_is_answered_200_as_it_is_now(office: Office) -> None:
+def test_an_active_booking_is_answered_200_as_it_is_now(office: Office) -> None:
     """Who was waiting and has a ticket by now learns it by asking again."""
     event = office.opens(tickets=1)
     event.books("anna")
@@ -189,7 +195,7 @@ def test_cancelling_another_than_the_current_booking_is_409(office: Office) -> N
     assert_problem(event.cancel("anna", booking_id="another"), 409, "booking-changed")
 
 
-def test_status_answers_the_event_and_with_a_user_their_claim(office: Office) -> None:
+def test_status_answers_the_event_and_with_a_user_their_booking(office: Office) -> None:
     """The same event; booking is null for a user who never booked."""
     event = office.opens(tickets=1)
     plain = event.status()

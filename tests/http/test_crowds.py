@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import promises
-from tests.crowd import Crowd, Exchange, by_status, in_flight, open_event, order_broken
-from tests.running import RunningOffice, running
+from harness import promises
+from harness.crowd import Crowd, Exchange, by_status, in_flight, open_event, order_broken
+from harness.running import RunningOffice, running
 
 PROMOTED_WITHIN_S = 5.0
 RANDOM_RUN_S = 10.0
@@ -53,7 +53,7 @@ def test_a_sold_out_concert_and_a_hundred_cancellations(office: RunningOffice) -
 
 @pytest.mark.parametrize("tickets", [1, 100])
 def test_one_user_who_books_twenty_times_at_once_has_one_ticket(office: RunningOffice, tickets: int) -> None:
-    """P2, P7: one request makes the claim, the others are answered with it."""
+    """P2, P7: one request makes the booking, the others are answered with it."""
     event_id = open_event(office.url, tickets)
     booked, crowd = in_flight(office.url, event_id, Crowd.book, ["anna"] * 20)
     assert (len({one.answer["bookingId"] for one in booked}), crowd.faults) == (1, [])
@@ -147,7 +147,7 @@ def test_two_hundred_users_who_come_and_go(office: RunningOffice) -> None:
     histories, crowd = in_flight(office.url, event_id, act, users, at_once=200)
     assert crowd.faults == []
     found = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
-    assert max(one["claim"] for one in found.bookings) > 1, "nobody came back: the index was not put to the test"
+    assert max(one["generation"] for one in found.bookings) > 1, "nobody came back: the index was not put to the test"
     assert promises.unlisted(office.database(), found) == []
     waited_and_served = {one["userId"] for one in found.bookings if "promotedAt" in one}
     assert any(user.startswith("loyal") for user in waited_and_served), "nobody waited: nothing was checked"

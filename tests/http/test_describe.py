@@ -8,8 +8,8 @@ import re
 import pytest
 
 import functions.describe.app
+from harness.gateway import Answer, call
 from scripts.describe import FILE
-from tests.gateway import Answer, call
 
 PATHS = ["/openapi.json", "/docs"]
 

@@ -1,4 +1,4 @@
-"""The lists: a user's claims, the events, an event's bookings and waiting list, page by page."""
+"""The lists: a user's bookings, the events, an event's bookings and waiting list, page by page."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
@@ -12,13 +12,15 @@ import functions.bookings.app
 import functions.event_bookings.app
 import functions.events.app
 import functions.waiting_list.app
-from shared import dynamodb, items, listing, pages
-from shared.pages import LIMIT, LIMIT_MAX
-from tests import promises
-from tests.gateway import Answer, call
+from harness import promises
+from harness.gateway import Answer, call
+from harness.meter import metered
+from harness.office import Event, Office
+from shared.booking import listing
+from shared.edge import pages
+from shared.edge.pages import LIMIT, LIMIT_MAX
+from shared.store import dynamodb, items
 from tests.http.test_contract import assert_problem
-from tests.meter import metered
-from tests.office import Event, Office
 
 BOOKINGS, EVENTS, EVENT_BOOKINGS, WAITING_LIST = (
     functions.bookings.app,
@@ -58,7 +60,7 @@ def every(ask: Callable[..., Answer], **query: str) -> list[Row]:
 
 
 def of(office: Office, user: str) -> Callable[..., Answer]:
-    """Ask for a user's claims."""
+    """Ask for a user's bookings."""
     return lambda **query: office.bookings_of(user, **query)
 
 
@@ -67,11 +69,11 @@ def ids(rows: list[Row]) -> list[str]:
     return [row["eventId"] for row in rows]
 
 
-# ---------------------------------------------------------------- a user's claims
+# ---------------------------------------------------------------- a user's bookings
 
 
-def test_a_users_claims_are_as_elsewhere_with_the_name_of_the_event(office: Office) -> None:
-    """The newest first; a claim that waits has its position, so nobody needs the status for it."""
+def test_a_users_bookings_are_as_elsewhere_with_the_name_of_the_event(office: Office) -> None:
+    """The newest first; a booking that waits has its position, so nobody needs the status for it."""
     opera, play, film = (office.opens(tickets=1, name=name) for name in ("Opera", "Play", "Film"))
     for event, first in ((opera, "mona"), (play, "ben"), (film, "mona")):
         event.books(first)
@@ -88,8 +90,8 @@ def test_a_users_claims_are_as_elsewhere_with_the_name_of_the_event(office: Offi
     assert found[1]["position"] == 1
 
 
-def test_who_never_booked_has_no_claims(office: Office) -> None:
-    """An empty list, not an error; another's claims are not on it."""
+def test_who_never_booked_has_no_bookings(office: Office) -> None:
+    """An empty list, not an error; another's bookings are not on it."""
     office.opens(tickets=1).books("nina")
     assert office.bookings_of("nin").json == {"bookings": [], "nextCursor": None}
     assert office.bookings_of("nina ").json["bookings"] == []
@@ -97,7 +99,7 @@ def test_who_never_booked_has_no_claims(office: Office) -> None:
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
 def test_pages_of_any_length_are_the_whole_list(office: Office, limit: int) -> None:
-    """Each claim once, in one order; the last page has no cursor, and only it may be short."""
+    """Each booking once, in one order; the last page has no cursor, and only it may be short."""
     user = f"olaf-{limit}"
     opened = [office.opens(tickets=1) for _ in range(7)]
     for event in opened:
@@ -108,8 +110,8 @@ def test_pages_of_any_length_are_the_whole_list(office: Office, limit: int) -> N
     assert len(found) == -(-7 // limit)
 
 
-def test_a_claim_keeps_its_place_until_its_user_comes_back(office: Office) -> None:
-    """The index has one row for each, by the time of the claim: promotion and cancellation leave it alone."""
+def test_a_booking_keeps_its_place_until_its_user_comes_back(office: Office) -> None:
+    """The index has one row for each, by the time of the booking: promotion and cancellation leave it alone."""
     first, second = office.opens(tickets=1), office.opens(tickets=1)
     for event in (first, second):
         event.books("holder")
@@ -120,7 +122,7 @@ def test_a_claim_keeps_its_place_until_its_user_comes_back(office: Office) -> No
     assert [row["status"] for row in every(of(office, "pia"))] == ["CANCELLED", "CONFIRMED"]
     assert ids(every(of(office, "pia"))) == [second.event_id, first.event_id]
     [promoted] = [item for item in _stored(office, first) if item["userId"]["S"] == "pia"]
-    assert items.to_booking(promoted).claimed_at == promoted["claimedAt"]["S"] < promoted["bookedAt"]["S"]
+    assert items.to_booking(promoted).created_at == promoted["createdAt"]["S"] < promoted["bookedAt"]["S"]
     first.cancels("pia")
     assert ids(every(of(office, "pia"))) == [second.event_id, first.event_id]
     for _ in range(3):
@@ -159,7 +161,7 @@ def test_a_page_ends_before_it_would_count_too_many_positions(office: Office, mo
 def test_who_came_back_is_not_twice_on_a_page_while_the_index_is_late(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may have the row of the earlier claim still: both lead to the one booking there is."""
+    """It may have the row of the earlier booking still: both lead to the one booking there is."""
     event = office.opens(tickets=1)
     event.books("rosa")
     index = {"TableName": items.BOOKINGS, "IndexName": items.BY_USER_INDEX}
@@ -168,7 +170,7 @@ def test_who_came_back_is_not_twice_on_a_page_while_the_index_is_late(
     def late(*deadline: Any, **request: Any) -> dict[str, Any]:
         page = query(*deadline, **request)
         if request.items() >= index.items():
-            page["Items"] += [row | {"claimedAt": items.text("2026-01-01T00:00:00.000Z")} for row in page["Items"]]
+            page["Items"] += [row | {"createdAt": items.text("2026-01-01T00:00:00.000Z")} for row in page["Items"]]
         return page
 
     monkeypatch.setattr(dynamodb, "query", late)
@@ -178,7 +180,7 @@ def test_who_came_back_is_not_twice_on_a_page_while_the_index_is_late(
 
 
 @pytest.mark.parametrize("user", ["sven", "ü & ö", "a+b", "a/b?c=d#e", "100 %", "'; --", 7])
-def test_booking_says_where_the_claim_is(office: Office, user: str | int) -> None:
+def test_booking_says_where_the_booking_is(office: Office, user: str | int) -> None:
     """As soon as it is made, by no index; whoever asks again is told the same."""
     event = office.opens(tickets=1)
     first, again = event.book(user), event.book(user)
@@ -194,7 +196,7 @@ def test_booking_says_where_the_claim_is(office: Office, user: str | int) -> Non
         assert found == {"bookings": [booked.json | {"eventName": "The concert"}], "nextCursor": None}
 
 
-def test_a_claim_on_an_event_is_read_where_it_is_not_in_the_index(
+def test_a_booking_on_an_event_is_read_where_it_is_not_in_the_index(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The index learns late; the link of a booking must not."""
@@ -205,7 +207,7 @@ def test_a_claim_on_an_event_is_read_where_it_is_not_in_the_index(
     assert [row["status"] for row in rows_of(office.bookings_of("tina", eventId=event.event_id))] == ["CONFIRMED"]
 
 
-def test_who_has_no_claim_on_an_event_is_told_so(office: Office) -> None:
+def test_who_has_no_booking_on_an_event_is_told_so(office: Office) -> None:
     """An event that nobody opened is another matter."""
     event = office.opens(tickets=1)
     assert office.bookings_of("nobody", eventId=event.event_id).json == {"bookings": [], "nextCursor": None}
@@ -213,7 +215,7 @@ def test_who_has_no_claim_on_an_event_is_told_so(office: Office) -> None:
 
 
 def test_more_than_a_request_to_the_database_takes_fits_on_a_page(office: Office) -> None:
-    """A hundred claims and their events are two hundred items."""
+    """A hundred bookings and their events are two hundred items."""
     opened = [office.opens(tickets=1) for _ in range(LIMIT_MAX + 1)]
     for event in opened:
         event.books("uma")
@@ -222,7 +224,7 @@ def test_more_than_a_request_to_the_database_takes_fits_on_a_page(office: Office
     assert len(rows_of(office.bookings_of("uma"))) == LIMIT
 
 
-def test_a_users_claims_on_a_cancelled_event_say_that_it_is(office: Office) -> None:
+def test_a_users_bookings_on_a_cancelled_event_say_that_it_is(office: Office) -> None:
     """At once; each stands until it is cancelled in its turn, as it would be by its user."""
     event, other = office.opens(tickets=1, name="Opera"), office.opens(tickets=1)
     other.books("zoe")
@@ -230,7 +232,7 @@ def test_a_users_claims_on_a_cancelled_event_say_that_it_is(office: Office) -> N
         event.books(user)
     event.cancels("bea")
     event.changes(name="Operetta")
-    event.abandons()
+    event.cancels_event()
     cancelled_at = event.status().json["cancelledAt"]
     users = ("zoe", "abel", "bea")
     before = [rows_of(office.bookings_of(user))[0] for user in users]
@@ -299,7 +301,7 @@ def test_the_list_of_events_shows_what_their_organiser_last_set(office: Office) 
     event.changes(name="Encore", totalTickets=70, opensAt=None, closesAt="2031-03-01T00:00:00Z")
     changed = {"name": "Encore", "totalTickets": 70, "opensAt": None, "closesAt": "2031-03-01T00:00:00.000Z"}
     assert _facts(office).items() >= changed.items()
-    event.abandons()
+    event.cancels_event()
     assert (_facts(office)["cancelledAt"] is None, _facts(office)["emptiedAt"]) == (False, None)
     event.follows()
     shown = event.status().json
@@ -463,7 +465,7 @@ def test_who_leaves_between_two_pages_shifts_nobody_out_of_the_list(office: Offi
 def test_the_lists_of_a_cancelled_event_empty_with_it(office: Office) -> None:
     """Who had booked stays on the list of bookings, with the moment; the waiting list ends."""
     event = _sold(office)
-    event.abandons()
+    event.cancels_event()
     assert [len(flat(walk(event.bookings, limit="100", status=status))) for status in STATUSES] == [120, 2, 8]
     assert len(rows_of(event.waiting_list())) == 2
     event.follows()

@@ -23,9 +23,9 @@ import functions.events.app
 import functions.initialize.app
 import functions.status.app
 import functions.waiting_list.app
-from shared import contract, pages
-from tests.gateway import Answer, call
-from tests.office import Office
+from harness.gateway import Answer, call
+from harness.office import Office
+from shared.edge import contract, pages
 
 POSTS = [functions.initialize.app, functions.book.app, functions.cancel.app]
 DECLARED: dict[str, dict[int, Any]] = {

@@ -6,9 +6,9 @@ import re
 import signal
 import subprocess
 
+from harness.crowd import open_event
+from harness.running import PROJECT, STOP_S_MAX, free_port, running
 from local import intrinsics
-from tests.crowd import open_event
-from tests.running import PROJECT, STOP_S_MAX, free_port, running
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from tests.running import below
+from harness.running import below
 
 PROJECT = Path(__file__).resolve().parents[2]
 OPEN_S_MAX = 30.0

@@ -19,7 +19,7 @@ from local.errors import StartError
 from local.feeder import AWAY_S_MAX, AWAY_S_MIN, IDLE_S_AWS, IDLE_S_LOCAL, STREAMS, Feeder
 from local.runtime import Runtime
 from local.template import Function, Stream, System, Table
-from shared.wire import DYNAMODB, READ_TIMEOUT_S, NoAnswer, RequestFailed, Service
+from shared.store.aws_client import DYNAMODB, READ_TIMEOUT_S, NoAnswer, RequestFailed, Service
 
 TABLE = Table(
     "Things",

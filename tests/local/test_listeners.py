@@ -61,9 +61,9 @@ def test_a_life_is_heard_as_it_happens_and_again_from_any_place(tmp_path: Path) 
                 ("booking.promoted", "bob"),
             ]
         )
-        of_claims = [told(event) for _, event in heard if "userId" in event["detail"]["data"]]
-        assert of_claims[0] == ("booking.confirmed", "ada")
-        assert of_claims[-1] == ("booking.promoted", "bob")
+        of_bookings = [told(event) for _, event in heard if "userId" in event["detail"]["data"]]
+        assert of_bookings[0] == ("booking.confirmed", "ada")
+        assert of_bookings[-1] == ("booking.promoted", "bob")
         for _, event in heard:
             schemas.check(event["detail"])
             assert event["detail-type"] == event["detail"]["type"]
@@ -121,8 +121,8 @@ def test_with_tokens_only_organisers_listen(tmp_path: Path) -> None:
         assert httpx.get(f"{url}?token=x").status_code == 401
         buyer = {"Authorization": f"Bearer {issuer.token(tmp_path / issuer.FILE, {'sub': 'ada'})}"}
         assert httpx.get(url, headers=buyer).status_code == 403
-        claims = {"sub": "olga", "cognito:groups": [issuer.GROUP]}
-        token = issuer.token(tmp_path / issuer.FILE, claims)
+        bookings = {"sub": "olga", "cognito:groups": [issuer.GROUP]}
+        token = issuer.token(tmp_path / issuer.FILE, bookings)
         organiser = {"Authorization": f"Bearer {token}", "Origin": origin}
         with httpx.stream("GET", url, headers=organiser) as answer:
             assert answer.status_code == 200

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from harness.running import below
 from local import STOP_SIGNALS, engine, folder, parts
 from local.child import GIVES_WAY
 from local.database import Database
@@ -34,7 +35,6 @@ from tests.local.programs import (
     started,
     status_of_bob,
 )
-from tests.running import below
 
 STOP_S_MAX = 5.0
 FEEDERS = [f'"function": "{name}Function"' for name in ("Promote", "Follow", "Announce")]

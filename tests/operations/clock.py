@@ -9,9 +9,9 @@ import pytest
 
 @contextmanager
 def at(monkeypatch: pytest.MonkeyPatch, seconds_ago: float) -> Iterator[None]:
-    """Let claims and cancellations in the block bear a time that is past."""
+    """Let bookings and cancellations in the block bear a time that is past."""
     moment = (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat(timespec="milliseconds")
     with monkeypatch.context() as earlier:
-        for room in ("abandonment", "claims", "cancellation", "sale", "settle"):
-            earlier.setattr(f"shared.{room}.now", lambda: moment.replace("+00:00", "Z"))
+        for room in ("event_cancellation", "attempt", "cancellation", "sale", "settle"):
+            earlier.setattr(f"shared.booking.{room}.now", lambda: moment.replace("+00:00", "Z"))
         yield

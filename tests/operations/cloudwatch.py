@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from harness.watching import alarms, template
 from local import intrinsics
-from tests.operations.watching import alarms, template
 
 # An alarm that misses data points looks at older ones. AWS leaves open at how many; in its examples these are two.
 OLDER_PERIODS = 2

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import functions.abandon.app
 import functions.announce.app
 import functions.book.app
 import functions.bookings.app
 import functions.cancel.app
+import functions.cancel_event.app
 import functions.change.app
 import functions.describe.app
 import functions.event_bookings.app
@@ -28,7 +28,7 @@ import functions.sweep.app
 import functions.waiting_list.app
 from functions.announce import announcing, bus
 from local import runtime
-from shared import dynamodb
+from shared.store import dynamodb
 from tests.operations.troubles import REFUSING_BUS, SLOW_BUS
 
 FOLDER = Path(os.environ["DRILL_FOLDER"])
@@ -38,7 +38,7 @@ Handler = Callable[[Any, Any], Any]
 
 
 class Clock:
-    """The clock of shared/dynamodb.py, which skips what would be slept."""
+    """The clock of shared/store/dynamodb.py, which skips what would be slept."""
 
     def __init__(self) -> None:
         self._skipped_s = 0.0
@@ -89,7 +89,7 @@ def _noted(function: str, handler: Handler) -> Handler:
     return invoke
 
 
-abandon = _noted("AbandonFunction", functions.abandon.app.handler)
+cancel_event = _noted("CancelEventFunction", functions.cancel_event.app.handler)
 follow = _noted("FollowFunction", functions.follow.app.handler)
 initialize = _noted("InitializeFunction", functions.initialize.app.handler)
 book = _noted("BookFunction", functions.book.app.handler)

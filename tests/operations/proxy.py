@@ -167,7 +167,7 @@ def throttling(_operation: str, _request: Body) -> Refusal:
 
 
 def index_throttling(operation: str, request: Body) -> Refusal | None:
-    """Be an index by user over its limits: it takes no claim."""
+    """Be an index by user over its limits: it takes no booking."""
     if operation != "TransactWriteItems" or "BookingsTable" not in {table for table, _ in _items(request)}:
         return None
     status, answer = throttling(operation, request)

@@ -20,13 +20,13 @@ from typing import Any
 import boto3
 import httpx
 
+from harness import promises
+from harness.running import PROJECT, RunningOffice, running
 from local import announcements, engine, template
-from tests import promises
 from tests.operations import aws_metrics, cloudwatch, proxy
 from tests.operations.aws_metrics import Answer
 from tests.operations.cloudwatch import Datum, Line
 from tests.operations.proxy import Proxy
-from tests.running import PROJECT, RunningOffice, running
 from tests.template.stack import room_of
 
 HAPPEN_S_MAX = 20.0

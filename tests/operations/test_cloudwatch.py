@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from harness.watching import alarms
 from tests.operations import cloudwatch
 from tests.operations.cloudwatch import Alarm, Datum, State
-from tests.operations.watching import alarms
 
 # The tables of https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html, the newest
 # data point last; X is beyond the threshold, - is missing. Then the state where missing data is breaching, and not.

@@ -2,8 +2,8 @@
 
 import pytest
 
+from harness.watching import widgets
 from scripts.draw_dashboard import axis_label, points
-from tests.operations.watching import widgets
 
 
 def test_a_point_is_the_statistic_of_its_bin() -> None:

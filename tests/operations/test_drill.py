@@ -12,12 +12,13 @@ import functions.announce.bus
 import functions.book.app
 import functions.promote.app
 import functions.sweep.app
-from shared import change, events, items
-from shared.promotion import RESERVE_S
+from harness.gateway import Answer, Context
+from harness.office import Event, Office
+from shared.booking import catalog, event_change
+from shared.booking.background import RESERVE_S
+from shared.store import items
 from tests.announce.test_bus import FakeBus, announce, confirmed
 from tests.conftest import LogLines
-from tests.gateway import Answer, Context
-from tests.office import Event, Office
 from tests.operations.clock import at
 from tests.operations.cloudwatch import Alarm, State, of_lines
 from tests.operations.drilling import Drill, drills
@@ -118,7 +119,7 @@ def test_a_change_that_nobody_finished_is_told_until_it_is_sent_again(
 ) -> None:
     """O2: the lanes have their tickets, and then the function dies; those who wait are promoted all the same."""
     with monkeypatch.context() as dying:
-        dying.setattr(change, "_write", lambda _: 1 / 0)
+        dying.setattr(event_change, "_write", lambda _: 1 / 0)
         assert sold_out.change(totalTickets=2).status == 500
     drill.rings_when(sweeps)
     assert sold_out.check(drained=True, changed=False).confirmed == {"anna", "ben"}
@@ -136,7 +137,7 @@ def test_a_cancelled_event_with_a_damaged_booking_is_not_emptied_until_it_is_men
     table, key = items.BOOKINGS, {name: items.text(booking[name]) for name in ("laneId", "userId")}
     office.database.update_item(TableName=table, Key=key, UpdateExpression="REMOVE bookingId")
     with at(monkeypatch, seconds_ago=7200):
-        sold_out.abandons()
+        sold_out.cancels_event()
     drill.rings_when(sweeps)
     office.database.update_item(
         TableName=table,
@@ -239,4 +240,4 @@ def set_lanes(office: Office, event: Event, lanes: str) -> None:
         ExpressionAttributeNames={"#lanes": "lanes"},
         ExpressionAttributeValues={":lanes": value},
     )
-    vars(events)["_known"].clear()
+    vars(catalog)["_known"].clear()

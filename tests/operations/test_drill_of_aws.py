@@ -16,15 +16,15 @@ from typing import Any
 
 import pytest
 
-from shared import items
-from tests import promises
+from harness import promises
+from harness.running import PROJECT
+from harness.watching import alarms
+from shared.store import items
 from tests.operations import proxy
 from tests.operations.cloudwatch import State
 from tests.operations.drilling import Drill, drilled, drills
 from tests.operations.stage import Stage, happens, staged
 from tests.operations.troubles import REFUSING_BUS, SLOW_BUS
-from tests.operations.watching import alarms
-from tests.running import PROJECT
 from tests.template.stack import room_of
 
 STALLED_S = 5.5  # over the threshold of PromotionLatencyAlarm
@@ -67,7 +67,7 @@ def drill(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Drill]:
     "WaitingListErrorsAlarm",
     "DescribeErrorsAlarm",
     "ChangeErrorsAlarm",
-    "AbandonErrorsAlarm",
+    "CancelEventErrorsAlarm",
 )
 def test_a_function_that_does_not_start_fails_until_it_is_rolled_back(stage: Stage, drill: Drill) -> None:
     """What it raises before our code can make an answer of it is API Gateway's 500, and Lambda's error."""
@@ -215,7 +215,7 @@ def test_what_follows_a_cancellation_fails_until_it_is_rolled_back(stage: Stage,
     def an_event_is_cancelled() -> None:
         before = stage.invoked("FollowFunction")
         cancelled.append(stage.sold_out("ben"))
-        assert stage.asks("abandon", cancelled[-1]).status_code == 202
+        assert stage.asks("cancel_event", cancelled[-1]).status_code == 202
         happens(lambda: stage.invoked("FollowFunction") > before)
 
     with stage.bad("FollowFunction"):
@@ -236,7 +236,7 @@ def test_an_emptying_that_is_throttled_tries_for_nearly_as_long_as_it_may(stage:
         before = stage.invoked("FollowFunction")
         with stage.stopped("FollowFunction"):
             cancelled.append(stage.sold_out("ben"))
-            assert stage.asks("abandon", cancelled[-1]).status_code == 202
+            assert stage.asks("cancel_event", cancelled[-1]).status_code == 202
             stage.proxy.refuse = proxy.throttling
         happens(lambda: stage.invoked("FollowFunction") > before, TRIES_S_MAX)
         stage.proxy.heal()

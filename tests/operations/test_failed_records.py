@@ -10,8 +10,8 @@ from moto import mock_aws
 
 import functions.sweep.app
 from functions.sweep import failed_records
+from harness.gateway import Context
 from tests.conftest import LogLines
-from tests.gateway import Context
 
 
 @pytest.fixture

@@ -15,20 +15,21 @@ import functions.initialize.app
 import functions.promote.app
 import functions.status.app
 import functions.sweep.app
-from shared import audit, items
+from harness.gateway import Context, call, organiser
+from harness.network import error, network
+from harness.office import Event, Office
+from harness.watching import RUNBOOK
+from shared.booking import audit
+from shared.booking.background import RESERVE_S
 from shared.model import now
-from shared.promotion import RESERVE_S
+from shared.store import items
+from shared.store.aws_client import NoAnswer
 from shared.telemetry import Metric
-from shared.wire import NoAnswer
 from tests.announce.test_bus import FakeBus, announce, confirmed
 from tests.conftest import LogLines
-from tests.gateway import Context, call, organiser
-from tests.network import error, network
-from tests.office import Event, Office
 from tests.operations.clock import at
 from tests.operations.test_drill import hide_others, set_lanes, sweeps
 from tests.operations.throttling import throttled
-from tests.operations.watching import RUNBOOK
 
 Line = dict[str, Any]
 
@@ -36,20 +37,20 @@ OF_A_LINE = {"service", "level", "timestamp", "message"}
 OF_A_FUNCTION = {"function_name", "function_arn", "function_memory_size", "function_request_id", "cold_start"}
 OF_A_METRIC = {"stack", "_aws"}
 OF_A_REQUEST = {"correlation_id"}
-A_CLAIM = {"event_id", "user_id", "booking_id"}
+A_BOOKING = {"event_id", "user_id", "booking_id"}
 AN_EXCEPTION = {"exception", "exception_name", "stack_trace"}  # places in the code, no values of variables
 
 # What stands on the lines of each message besides the above, and besides its own metric.
 FACTS: dict[str, set[str]] = {
     Metric.EVENT_OPENED: {"event_id", "tickets"},
     Metric.EVENT_CHANGED: {"event_id"},
-    Metric.BOOKING_CONFIRMED: A_CLAIM,
-    Metric.WAITING_JOINED: A_CLAIM,
-    Metric.BOOKING_PROMOTED: A_CLAIM | {Metric.PROMOTION_LATENCY},
+    Metric.BOOKING_CONFIRMED: A_BOOKING,
+    Metric.WAITING_JOINED: A_BOOKING,
+    Metric.BOOKING_PROMOTED: A_BOOKING | {Metric.PROMOTION_LATENCY},
     Metric.EVENT_CANCELLED: {"event_id"},
     Metric.EVENT_EMPTIED: {"event_id"},
-    Metric.BOOKING_CANCELLED: A_CLAIM | {Metric.WAITING_LEFT},
-    Metric.WAITING_LEFT: A_CLAIM,
+    Metric.BOOKING_CANCELLED: A_BOOKING | {Metric.WAITING_LEFT},
+    Metric.WAITING_LEFT: A_BOOKING,
     Metric.SOLD_OUT: {"event_id"},
     Metric.TRY_AGAIN: {"event_id", "cause"},
     Metric.CONTENTION: {"event_id", "operation", "cause"},
@@ -134,12 +135,12 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
         audit, "audit", lambda *_: audit.Inspection(None, 0, 0, stranded_s=0.0, is_cancelled=False, is_changing=True)
     )
     sweeps()
-    event.abandons()
+    event.cancels_event()
     set_lanes(office, event, "many")
     _follows(event)
     set_lanes(office, event, "1")
     with monkeypatch.context() as hurried:
-        hurried.setattr("shared.promotion.EMPTYING_S_MAX", 0)
+        hurried.setattr("shared.booking.background.EMPTYING_S_MAX", 0)
         sweeps()
     sweeps()
     _announces(monkeypatch)
@@ -215,7 +216,7 @@ def _assert_finds_its_fields(query: str, lines: list[Line]) -> None:
 
 def _asks(event: Event) -> list[int]:
     """Book and ask for the status, with a token and headers that say more of the user; return the answers' status."""
-    who: dict[str, Any] = {"claims": organiser("anna") | {"email": PRIVATE}, "headers": {"user-agent": PRIVATE}}
+    who: dict[str, Any] = {"bookings": organiser("anna") | {"email": PRIVATE}, "headers": {"user-agent": PRIVATE}}
     booked = call(functions.book.app, {"userId": "anna", "eventId": event.event_id}, **who)
     asked = call(functions.status.app, event_id=event.event_id, query={"userId": "anna"}, **who)
     return [booked.status, asked.status]

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from harness.watching import ROOT, RUNBOOK, alarms, own_alarms, sections, template, watched, widgets
 from shared import telemetry
 from shared.telemetry import NAMESPACE, UNITS, Metric
-from tests.operations.watching import ROOT, RUNBOOK, alarms, own_alarms, sections, template, watched, widgets
 
 INDEX_DIMENSIONS = ["TableName", "GlobalSecondaryIndexName"]
 METRICS_MAX = 10  # of an alarm, by CloudWatch; and as many expressions

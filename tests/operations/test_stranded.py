@@ -6,12 +6,12 @@ together, for the same time, are somebody stranded.
 
 import pytest
 
-from shared import audit
-from shared.dynamodb import Deadline
-from shared.events import read_event
+from harness.gateway import a_moment_passes
+from harness.office import Event, Office
+from shared.booking import audit
+from shared.booking.catalog import read_event
 from shared.model import seconds_between
-from tests.gateway import a_moment_passes
-from tests.office import Event, Office
+from shared.store.dynamodb import Deadline
 from tests.operations.clock import at
 
 A_MOMENT_S = 30.0  # of a test on a busy machine
@@ -65,7 +65,7 @@ def test_who_joined_just_now_is_not_stranded_by_an_older_ticket(
     with at(monkeypatch, seconds_ago=300):
         for user in ("cleo", "dora", "anna"):
             sold_out.cancels(user)
-    monkeypatch.setattr("shared.office.settle", lambda *_, **__: 0)  # eve stops before she settles (P8)
+    monkeypatch.setattr("shared.booking.office.settle", lambda *_, **__: 0)  # eve stops before she settles (P8)
     sold_out.books("eve")
     assert 0 < _stranded_s(sold_out) < A_MOMENT_S
 
@@ -88,7 +88,7 @@ def test_a_release_that_was_settled_does_not_count(sold_out: Event, monkeypatch:
 
 
 def test_who_cancels_and_comes_back_hides_no_release(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The new claim takes the place of the cancelled one: the release it hides counts as one just before it."""
+    """The new booking takes the place of the cancelled one: the release it hides counts as one just before it."""
     with at(monkeypatch, seconds_ago=300):
         sold_out.cancels("anna")
         sold_out.promotes()

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from harness.office import Event, Office
 from shared import telemetry
 from shared.telemetry import UNITS, Metric
 from tests.conftest import LogLines
-from tests.office import Event, Office
 from tests.operations.test_drill import hide_others, sweeps
 
 LINE_MS_MAX = 0.5  # of CPU; a line takes 0.05 ms on a quiet machine
@@ -89,9 +89,9 @@ def test_a_line_says_who_what_and_by_which_request(life: Event, log_lines: LogLi
 
 def test_a_promotion_carries_the_time_since_the_cancellation(office: Office, log_lines: LogLines) -> None:
     """The record's own moment; the oldest release of a batch goes with its first promotion."""
-    from shared.dynamodb import Deadline
-    from shared.events import read_event
-    from shared.settle import settle
+    from shared.booking.catalog import read_event
+    from shared.booking.settle import settle
+    from shared.store.dynamodb import Deadline
 
     event = office.opens(tickets=2)
     for user in ("anna", "ben", "cleo", "dora"):
@@ -154,7 +154,7 @@ def test_no_line_has_too_many_metrics() -> None:
 
 @pytest.mark.parametrize(
     ("tracing", "is_loaded", "client"),
-    [("Disabled", False, "shared.wire.Client"), ("Active", True, "shared.tracing.Traced")],
+    [("Disabled", False, "shared.store.aws_client.Client"), ("Active", True, "shared.store.tracing.Traced")],
 )
 def test_tracing_is_loaded_only_where_it_is_on(
     tracing: str, is_loaded: bool, client: str, monkeypatch: pytest.MonkeyPatch
@@ -164,11 +164,11 @@ def test_tracing_is_loaded_only_where_it_is_on(
     program = """
 import json, sys
 import functions.promote.app
-from shared.dynamodb import client
+from shared.store.dynamodb import client
 print(json.dumps([list(sys.modules), f"{type(client).__module__}.{type(client).__name__}"]))
 """
     found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     modules, used = json.loads(found.stdout)
-    assert ("shared.tracing" in modules) is is_loaded
+    assert ("shared.store.tracing" in modules) is is_loaded
     assert used == client
     assert "aws_xray_sdk" not in modules

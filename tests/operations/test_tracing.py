@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from shared import items
-from shared.tracing import Traced
-from shared.wire import NoAnswer, RequestFailed
-from tests.operations.watching import template
-from tests.running import free_port
+from harness.running import free_port
+from harness.watching import template
+from shared.store import items
+from shared.store.aws_client import NoAnswer, RequestFailed
+from shared.store.tracing import Traced
 
 ROOT = "1-68000000-0123456789abcdef01234567"
 PARENT = "53995c3f42cd8ad8"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.network import error, network
+from harness.network import error, network
 
 
 @contextmanager

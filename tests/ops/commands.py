@@ -13,7 +13,7 @@ import pytest
 
 from local import bus, folder
 from ops import program
-from shared.wire import Client
+from shared.store.aws_client import Client
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -70,7 +70,7 @@ class _ReadOnly(Client):
 @contextmanager
 def read_only() -> Iterator[None]:
     """Fail on every request to the tables that is not a reading one."""
-    from shared import dynamodb
+    from shared.store import dynamodb
 
     with pytest.MonkeyPatch.context() as patch:
         client = _ReadOnly.of_environment()

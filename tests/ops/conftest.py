@@ -15,7 +15,7 @@ import pytest
 from tests.ops.commands import Commands, announced
 
 if TYPE_CHECKING:
-    from tests.office import Event, Office
+    from harness.office import Event, Office
 
 
 @pytest.fixture(autouse=True)

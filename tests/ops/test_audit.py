@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 import ops.audit
-from shared import dynamodb, events, items
-from shared.dynamodb import Deadline
-from tests import promises
-from tests.office import Event, Office
+from harness import promises
+from harness.office import Event, Office
+from shared.booking import catalog
+from shared.store import dynamodb, items
+from shared.store.dynamodb import Deadline
 from tests.ops.commands import Commands, Done, read_only
 
 BROKEN, INCONCLUSIVE = 1, 3
@@ -43,7 +44,7 @@ def change(event: Event, table: str, key: Any, expression: str, value: Any, **na
 
 def booking_key(event: Event, user: str) -> Any:
     """Return the key of a user's booking."""
-    return items.booking_key(events.read_event(event.event_id, Deadline.after(5)), user)
+    return items.booking_key(catalog.read_event(event.event_id, Deadline.after(5)), user)
 
 
 def entry_key(event: Event, place: int) -> Any:
@@ -70,7 +71,7 @@ def test_a_sound_event_is_shown_with_its_numbers(sold_out: Event, local: Command
 
 
 def test_an_event_on_sale_is_sound(office: Office, local: Commands) -> None:
-    """Lanes are open and nobody waits; a cancelled booking is no claim."""
+    """Lanes are open and nobody waits; a cancelled booking is no booking."""
     event = office.opens(tickets=3)
     event.books("ada")
     event.books("bob")
@@ -157,7 +158,7 @@ def test_a_booking_of_another_event_breaks_p2(damaged: Event, local: Commands) -
     [
         ("user-0", "REMOVE bookedAt", None),  # confirmed, but never booked
         ("user-0", "SET cancelledAt = :v", {"S": "2026-05-01T18:00:00.000Z"}),  # confirmed, and cancelled
-        ("user-0", "SET claim = :v", {"N": "0"}),
+        ("user-0", "SET booking = :v", {"N": "0"}),
         ("user-64", "SET cancelledAt = :v", {"S": "2026-05-01T18:00:00.000Z"}),  # waiting, and cancelled
         ("user-64", "SET bookedAt = :v", {"S": "2026-05-01T18:00:00.000Z"}),  # waiting, and booked
         ("user-64", "REMOVE joinedAt", None),  # waiting, but never joined

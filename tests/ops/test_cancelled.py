@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import ops.audit
-from shared import items
-from tests.office import Event
+from harness.office import Event
+from shared.store import items
 from tests.ops.commands import Commands, read_only
 
 BROKEN = 1
@@ -18,34 +18,34 @@ def cancelled(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> Event:
     """Return an event that was cancelled when a ticket was free and people waited; nobody has emptied it."""
     monkeypatch.setattr(ops.audit, "PATIENCE_S", 0.0)
     sold_out.cancels("user-0")
-    sold_out.abandons()
+    sold_out.cancels_event()
     return sold_out
 
 
-def test_settle_cancels_the_claims_of_a_cancelled_event(cancelled: Event, local: Commands) -> None:
+def test_settle_cancels_the_bookings_of_a_cancelled_event(cancelled: Event, local: Commands) -> None:
     """O3: the background's work by hand; once more does nothing (P7)."""
     with read_only():
         planned = local("settle", cancelled.event_id, "--dry-run")
-    assert (planned.code, planned.out) == (0, "would cancel 64 claims; now 1 tickets free, 5 waiting\n")
+    assert (planned.code, planned.out) == (0, "would cancel 64 bookings; now 1 tickets free, 5 waiting\n")
     assert cancelled.check().waiting
     done = local("settle", cancelled.event_id)
-    assert (done.code, done.out) == (0, "cancelled 64 claims; now 60 tickets free, 0 waiting\n")
+    assert (done.code, done.out) == (0, "cancelled 64 bookings; now 60 tickets free, 0 waiting\n")
     cancelled.check(drained=True)
-    assert local("settle", cancelled.event_id).out == "cancelled 0 claims; now 60 tickets free, 0 waiting\n"
+    assert local("settle", cancelled.event_id).out == "cancelled 0 bookings; now 60 tickets free, 0 waiting\n"
 
 
 def test_an_audit_knows_that_nobody_waits_for_a_cancelled_event(cancelled: Event, local: Commands) -> None:
     """P6 holds beside a free ticket; and O3 is told with its numbers, before it is emptied and after."""
     audited = local("audit", cancelled.event_id)
     assert (audited.code, audited.lines[6].split()[:2]) == (0, ["P6", "holds"])
-    assert audited.lines[7].startswith("O3 holds   64 claims, 0 lanes that know nothing of it; cancelled at 20")
+    assert audited.lines[7].startswith("O3 holds   64 bookings, 0 lanes that know nothing of it; cancelled at 20")
     assert audited.lines[7].endswith(", not emptied")
     cancelled.follows()
     audited = local("audit", cancelled.event_id)
-    assert (audited.code, audited.lines[7].split()[:4]) == (0, ["O3", "holds", "0", "claims,"])
+    assert (audited.code, audited.lines[7].split()[:4]) == (0, ["O3", "holds", "0", "bookings,"])
 
 
-@pytest.mark.parametrize("what", ["a claim", "a lane"])
+@pytest.mark.parametrize("what", ["a booking", "a lane"])
 def test_an_audit_finds_what_an_emptied_event_must_not_have(
     cancelled: Event, damaged: Event, local: Commands, what: str
 ) -> None:
@@ -65,13 +65,13 @@ def test_an_audit_finds_what_an_emptied_event_must_not_have(
         )
     audited = local("audit", damaged.event_id)
     assert audited.code == BROKEN
-    assert [line.split()[0] for line in audited.lines if "BROKEN" in line] == (["P1"] if what == "a claim" else []) + [
-        "O3"
-    ]
+    assert [line.split()[0] for line in audited.lines if "BROKEN" in line] == (
+        ["P1"] if what == "a booking" else []
+    ) + ["O3"]
 
 
 def test_a_failed_record_of_a_cancellation_is_replayed(cancelled: Event, local: Commands, data: Path) -> None:
-    """O3: of the record only the event is used, and its claims are cancelled."""
+    """O3: of the record only the event is used, and its bookings are cancelled."""
     record = {"dynamodb": {"Keys": {"eventId": {"S": cancelled.event_id}}, "SequenceNumber": "1"}}
     folder = data / "failed-records"
     folder.mkdir(exist_ok=True)

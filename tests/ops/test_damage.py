@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 import ops.settling
-from shared import events, items
-from shared.dynamodb import Deadline
+from harness.office import Event, Office
+from shared.booking import catalog
 from shared.model import Stuck
-from shared.wire import RequestFailed
-from tests.office import Event, Office
+from shared.store import items
+from shared.store.aws_client import RequestFailed
+from shared.store.dynamodb import Deadline
 from tests.ops.commands import Commands
 from tests.ops.commands import ops as program
 from tests.ops.test_redrive import document, record
@@ -38,7 +39,7 @@ def damage(event: Event, table: str, key: Any, attribute: str, value: Any) -> No
         event.database.update_item(
             **change, UpdateExpression="SET #attribute = :value", ExpressionAttributeValues=values
         )
-    vars(events)["_known"].clear()
+    vars(catalog)["_known"].clear()
 
 
 def damage_event(event: Event, value: Any = None) -> None:
@@ -48,7 +49,7 @@ def damage_event(event: Event, value: Any = None) -> None:
 
 def key_of(event: Event, user: str) -> Any:
     """Return the key of a user's booking."""
-    return items.booking_key(events.read_event(event.event_id, Deadline.after(5)), user)
+    return items.booking_key(catalog.read_event(event.event_id, Deadline.after(5)), user)
 
 
 @pytest.mark.parametrize("value", [None, {"S": "many"}, {"N": "1.5"}, {"NULL": True}], ids=str)
@@ -74,7 +75,7 @@ def test_the_program_says_it_as_well(damaged: Event, local: Commands) -> None:
     ("attribute", "value"),
     [
         ("bookingId", None),
-        ("claim", {"S": "first"}),
+        ("generation", {"S": "first"}),
         ("status", {"S": "LOST"}),
         ("status", None),
         ("bookedAt", {"N": "7"}),

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import ops.audit
+from harness.office import Office
 from local import batches
 from tests.conftest import LogLines
 from tests.docs import pages
-from tests.office import Office
 from tests.ops.commands import Commands
 from tests.ops.test_redrive import record
 

@@ -15,10 +15,10 @@ import pytest
 from tqdm import tqdm
 
 import ops.rows
-from shared import items
+from harness import office
+from harness.office import Office
 from shared.model import Booking, Entry, Event, Lane, Status
-from tests import office
-from tests.office import Office
+from shared.store import items
 from tests.ops.commands import PROJECT, Commands, Done, announced
 from tests.ops.commands import ops as program
 
@@ -49,7 +49,17 @@ def test_every_booking_and_entry_is_a_row(sold_out: office.Event, local: Command
     done = local("export", sold_out.event_id)
     assert (done.code, done.err) == (0, "")
     found = sold_out.check(drained=True)
-    names = ("userId", "bookingId", "claim", "status", "sequence", "bookedAt", "joinedAt", "promotedAt", "cancelledAt")
+    names = (
+        "userId",
+        "bookingId",
+        "generation",
+        "status",
+        "sequence",
+        "bookedAt",
+        "joinedAt",
+        "promotedAt",
+        "cancelledAt",
+    )
     expected = {one["userId"]: {name: str(one.get(name, "")) for name in names} for one in found.bookings}
     written = rows(done.out)
     bookings = [row for row in written if row["row"] == "booking"]
@@ -86,7 +96,9 @@ def test_pages_follow_each_other_without_a_gap(
 def test_an_event_without_bookings_is_a_header(office: Office, local: Commands) -> None:
     """Still a CSV file."""
     done = local("export", office.opens(tickets=1).event_id)
-    assert done.out == "row,userId,bookingId,claim,status,sequence,position,bookedAt,joinedAt,promotedAt,cancelledAt\n"
+    assert (
+        done.out == "row,userId,bookingId,booking,status,sequence,position,bookedAt,joinedAt,promotedAt,cancelledAt\n"
+    )
 
 
 def test_whatever_an_id_holds_comes_back(office: Office, local: Commands) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.waiting_list import position_of
+from harness.office import Event, Office
+from shared.booking.waiting_list import position_of
 from tests.conftest import LogLines
-from tests.office import Event, Office
 from tests.ops.aws import STACK, stack
 from tests.ops.commands import Commands, read_only
 
@@ -22,20 +22,20 @@ def event(office: Office) -> Event:
 
 
 def test_a_ticket_that_was_bought_directly(event: Event, local: Commands) -> None:
-    """The first claim of a user: everything is known. Nothing is changed by asking."""
+    """The first booking of a user: everything is known. Nothing is changed by asking."""
     [booking] = event.check().bookings
     with read_only():
         done = local("history", event.event_id, "ada")
     assert (done.code, done.err) == (0, "")
     assert done.lines == [
-        f"event    {event.event_id} The concert",
-        "user     ada",
-        "claim    1",
-        f"booking  {booking['bookingId']}",
-        "status   CONFIRMED",
-        "This claim:",
+        f"event      {event.event_id} The concert",
+        "user       ada",
+        "generation 1",
+        f"booking    {booking['bookingId']}",
+        "status     CONFIRMED",
+        "This booking:",
         f"  {booking['bookedAt']} got a ticket directly",
-        "Earlier claims: none, this is the first.",
+        "Earlier bookings: none, this is the first.",
         "Logs (since the last start; a line is missing where a process was killed): 0 lines",
     ]
 
@@ -48,9 +48,9 @@ def test_a_place_in_the_waiting_list(event: Event, local: Commands) -> None:
     joined = next(one for one in event.check().bookings if one["userId"] == "dan")
     lines = local("history", event.event_id, "dan").lines
     assert lines[4:8] == [
-        "status   WAITING",
-        "position 2",
-        "This claim:",
+        "status     WAITING",
+        "position   2",
+        "This booking:",
         f"  {joined['joinedAt']} joined the waiting list with the number 3",
     ]
 
@@ -60,7 +60,7 @@ def test_a_position_that_is_an_estimate_says_so(event: Event, local: Commands, m
     monkeypatch.setattr(f"{position_of.__module__}.POSITION_EXACT_MAX", 0)
     event.books("bob")
     event.books("cid")
-    assert "position at most 2" in local("history", event.event_id, "cid").lines
+    assert "position   at most 2" in local("history", event.event_id, "cid").lines
 
 
 def test_a_promotion_and_a_cancellation_are_told_in_their_order(event: Event, local: Commands) -> None:
@@ -71,7 +71,7 @@ def test_a_promotion_and_a_cancellation_are_told_in_their_order(event: Event, lo
     event.cancels("bob")
     bob = next(one for one in event.check().bookings if one["userId"] == "bob")
     lines = local("history", event.event_id, "bob").lines
-    assert "status   CANCELLED" in lines
+    assert "status     CANCELLED" in lines
     assert lines[6:9] == [
         f"  {bob['joinedAt']} joined the waiting list with the number 1",
         f"  {bob['promotedAt']} promoted: got a ticket from the waiting list",
@@ -90,23 +90,19 @@ def test_who_left_the_list_never_had_a_ticket(event: Event, local: Commands) -> 
     ]
 
 
-@pytest.mark.parametrize(
-    ("returns", "earlier"), [(1, "claim 1, which was cancelled."), (2, "claims 1 to 2, each of them cancelled.")]
-)
-def test_earlier_claims_are_known_by_their_number_only(
-    event: Event, local: Commands, returns: int, earlier: str
-) -> None:
-    """A new claim replaces the old one in the tables, and the command says what that lost."""
+@pytest.mark.parametrize("returns", [1, 2])
+def test_earlier_bookings_are_known_by_their_number_only(event: Event, local: Commands, returns: int) -> None:
+    """A new booking replaces the old one in the tables, and the command says what that lost."""
     for _ in range(returns):
         event.cancels("ada")
         event.books("ada")
     lines = local("history", event.event_id, "ada").lines
-    assert lines[2] == f"claim    {returns + 1}"
-    expected = f"Earlier claims: {earlier} Their bookingIds, times and places are not kept in the tables."
+    assert lines[2] == f"generation {returns + 1}"
+    expected = f"Earlier bookings: {returns}, cancelled. The tables do not keep them."
     assert expected in lines
 
 
-def test_the_logs_tell_of_earlier_claims(event: Event, local: Commands, data: Path, log_lines: LogLines) -> None:
+def test_the_logs_tell_of_earlier_bookings(event: Event, local: Commands, data: Path, log_lines: LogLines) -> None:
     """On one machine they are read: of this user and event only, whatever else stands in them."""
     event.books("bob")
     event.cancels("bob")
@@ -123,7 +119,7 @@ def test_the_logs_tell_of_earlier_claims(event: Event, local: Commands, data: Pa
     told = [line.split()[-2] for line in lines[start + 1 :]]
     assert told == ["WaitingJoined", "WaitingLeft", "WaitingJoined", "BookingPromoted"]
     ids = {line.split()[-1] for line in lines[start + 1 :]}
-    assert len(ids) == 2  # the booking of the first claim, which no table has
+    assert len(ids) == 2  # the booking of the first booking, which no table has
 
 
 def test_on_aws_it_says_how_to_ask_the_logs(event: Event, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 import boto3
 import pytest
 
+from harness.office import Event
 from local import folder
 from local.database import Database
 from local.template import load
 from ops import program
 from tests.local.programs import free_port, opened, post
-from tests.office import Event
 from tests.ops.aws import BUCKET, STACK, stack
 from tests.ops.commands import PROJECT, Commands, Done, announced, ops
 

@@ -11,12 +11,12 @@ import pytest
 import ops.failed_records
 import ops.redrive
 import ops.settling
+from harness.office import Event, Office
 from local import batches, engine
 from local.bus import BUS_VARIABLE
+from shared.booking.settle import settle
 from shared.model import TryAgain
-from shared.settle import settle
 from tests.local.test_announcements import everything
-from tests.office import Event, Office
 from tests.ops.aws import BUCKET, STACK, stack
 from tests.ops.commands import Commands, read_only
 
@@ -104,7 +104,7 @@ def told(*users: str) -> str:
         texts = {"laneId": "e#0", "userId": user, "eventId": "e", "bookingId": f"b-{user}", "status": "CONFIRMED"}
         image = {name: {"S": text} for name, text in (texts | {"bookedAt": "2026-05-01T18:00:00.000Z"}).items()}
         records.append(record("e", number))
-        records[-1]["dynamodb"]["NewImage"] = image | {"claim": {"N": "1"}}
+        records[-1]["dynamodb"]["NewImage"] = image | {"generation": {"N": "1"}}
     arn = "arn:aws:lambda:us-east-1:000000000000:function:tickets-AnnounceFunction-1A2B3C"
     return json.dumps({"requestContext": {"functionArn": arn}, "payload": json.dumps({"Records": records})})
 

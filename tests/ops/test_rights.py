@@ -8,14 +8,14 @@ from typing import Final
 import pytest
 
 import ops.audit
+from harness.office import Event, Office
+from harness.privileges import Privilege, noted
 from local import bus
 from local.template import TEMPLATE
 from tests.docs import pages
-from tests.office import Event, Office
 from tests.ops.aws import BUCKET, STACK, stack
 from tests.ops.commands import Commands
 from tests.ops.test_redrive import document, record, told
-from tests.privileges import Privilege, noted
 
 PAGE = "docs/operations-tools.md"
 NAMES = {STACK: "the stack", BUCKET: "FailedRecordsBucket", f"{BUCKET}/*": "FailedRecordsBucket/*"}
@@ -23,11 +23,11 @@ NAMES = {STACK: "the stack", BUCKET: "FailedRecordsBucket", f"{BUCKET}/*": "Fail
 # Of each row what is run, and what is printed when that did all it may do. On the event STRANDED a ticket is free while
 # people wait; OFF was cancelled and is not emptied.
 ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
-    "audit": {"audit STRANDED": ("5 wait beside 1 free",), "audit OFF": ("O3 holds   2 claims",)},
-    "settle": {"settle STRANDED": ("promoted 1;",), "settle OFF": ("cancelled 2 claims;",)},
+    "audit": {"audit STRANDED": ("5 wait beside 1 free",), "audit OFF": ("O3 holds   2 bookings",)},
+    "settle": {"settle STRANDED": ("promoted 1;",), "settle OFF": ("cancelled 2 bookings;",)},
     "settle --dry-run": {
         "settle STRANDED --dry-run": ("would promote 1;",),
-        "settle OFF --dry-run": ("would cancel 2 claims;",),
+        "settle OFF --dry-run": ("would cancel 2 bookings;",),
     },
     "redrive": {"redrive": (": 1 promoted", ": 2 cancelled", ": 1 records announced", "3 removed, 0 kept")},
     "redrive --dry-run": {
@@ -52,7 +52,7 @@ def events(office: Office, sold_out: Event) -> dict[str, str]:
     off = office.opens(tickets=1)
     for user in ("ada", "bob"):
         off.books(user)
-    off.abandons()
+    off.cancels_event()
     return {"STRANDED": sold_out.event_id, "OFF": off.event_id}
 
 
@@ -98,7 +98,7 @@ def test_a_command_needs_what_the_page_lists_and_nothing_more(
     """One too few stops an operator in the middle of an incident; one too many is a hole."""
     needed: set[Privilege] = set()
     for arguments, said in ROWS[row].items():
-        monkeypatch.setattr("shared.events._known", {})  # a program knows nothing when it begins
+        monkeypatch.setattr("shared.booking.catalog._known", {})  # a program knows nothing when it begins
         with noted() as requests:
             done = on_aws(*(events.get(word, word) for word in arguments.split()))
         assert [text for text in said if text not in done.out] == [], done

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 import ops.settling
+from harness.office import Event
 from shared.model import Stuck, TryAgain
-from tests.office import Event
 from tests.ops.commands import Commands, read_only
 from tests.ops.commands import ops as program
 

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from shared import events, limit
-from tests.office import Event, Office
+from harness.office import Event, Office
+from shared.booking import catalog, list_limit
 
 EXAMPLES = int(os.environ.get("PROOF_EXAMPLES", "0"))  # 0: few, and the same in every run
 PAST, FUTURE = "2000-01-01T00:00:00.000Z", "2999-12-31T00:00:00.000Z"
@@ -29,21 +29,21 @@ class Model:
     free: int
     opens_at: str | None = None
     closes_at: str | None = None
-    limit: int | None = None
+    list_limit: int | None = None
     sold_out: bool = False
     confirmed: dict[str, str] = field(default_factory=dict)  # user -> bookingId
     waiting: dict[str, str] = field(default_factory=dict)  # the same, in order
     cancelled: dict[str, Any] = field(default_factory=dict)  # user -> the answer to the cancellation
 
     def books(self, user: str) -> str:
-        """Return what a user who has no claim gets: a status, or the code of a refusal."""
+        """Return what a user who has no booking gets: a status, or the code of a refusal."""
         on_sale = (self.opens_at, self.closes_at) in {(None, None), (PAST, None), (None, FUTURE), (PAST, FUTURE)}
         if not self.sold_out and not on_sale:
             return "not-on-sale"
         if not self.sold_out and self.free:
             return "CONFIRMED"
         self.sold_out = True
-        if self.limit is not None and len(self.waiting) - self.free >= self.limit:
+        if self.list_limit is not None and len(self.waiting) - self.free >= self.list_limit:
             return "waiting-list-full"
         if not on_sale:
             return "not-on-sale"
@@ -57,8 +57,8 @@ class Model:
             self.free -= 1
 
     @property
-    def claims(self) -> dict[str, str]:
-        """Return all active claims."""
+    def bookings(self) -> dict[str, str]:
+        """Return all active bookings."""
         return self.confirmed | self.waiting
 
 
@@ -72,17 +72,17 @@ class OfficeMachine(RuleBasedStateMachine):
     def opens(self, tickets: int, lanes: int, stripes: int) -> None:
         """Open the event, with lanes and stripes although it is small."""
         fewer, more = (lambda _: min(lanes, tickets)), (lambda _: stripes)
-        with patch.object(events, "lanes_for", fewer), patch.object(events, "stripes_for", more):
+        with patch.object(catalog, "lanes_for", fewer), patch.object(catalog, "stripes_for", more):
             self.event = Office(boto3.client("dynamodb")).opens(tickets)
         self.model = Model(tickets)
 
     @rule(user=USERS)
     def book(self, user: str) -> None:
-        """Book: a new claim, or the one that is there (P2, P7)."""
-        with patch.object(limit, "COUNT_AGE_MAX_S", -1):  # it counts each time
+        """Book: a new booking, or the one that is there (P2, P7)."""
+        with patch.object(list_limit, "COUNT_AGE_MAX_S", -1):  # it counts each time
             answer = self.event.book(user)
-        if user in self.model.claims:
-            assert (answer.status, answer.json["bookingId"]) == (200, self.model.claims[user])
+        if user in self.model.bookings:
+            assert (answer.status, answer.json["bookingId"]) == (200, self.model.bookings[user])
             assert answer.json["status"] == self._status(user)
             return
         status = self.model.books(user)
@@ -101,7 +101,7 @@ class OfficeMachine(RuleBasedStateMachine):
     @rule(user=USERS, by_id=st.booleans())
     def cancel(self, user: str, by_id: bool) -> None:
         """Cancel: the ticket, the place, or the same answer again (P7)."""
-        booking_id = self.model.claims.get(user) or self.model.cancelled.get(user, {}).get("bookingId")
+        booking_id = self.model.bookings.get(user) or self.model.cancelled.get(user, {}).get("bookingId")
         answer = self.event.cancel(user, booking_id if by_id else None)
         if booking_id is None:
             assert (answer.status, answer.json["code"]) == (404, "booking-not-found")
@@ -115,11 +115,11 @@ class OfficeMachine(RuleBasedStateMachine):
             self.model.waiting.pop(user, None)
             self.model.cancelled[user] = answer.json
 
-    @precondition(lambda self: self.model.claims)
+    @precondition(lambda self: self.model.bookings)
     @rule(user=USERS)
     def cancel_another(self, user: str) -> None:
         """Cancel with a bookingId of somebody else, or of long ago: nothing happens."""
-        if user in self.model.claims:
+        if user in self.model.bookings:
             answer = self.event.cancel(user, "of-long-ago")
             assert (answer.status, answer.json["code"]) == (409, "booking-changed")
 
@@ -156,17 +156,17 @@ class OfficeMachine(RuleBasedStateMachine):
     def change_limit(self, most: int | None) -> None:
         """Change how many may wait; who waits already stays."""
         self.event.changes(waitingListLimit=most)
-        self.model.limit = most
+        self.model.list_limit = most
 
     @rule(user=USERS)
     def ask(self, user: str) -> None:
-        """Ask for the status of the event and a claim."""
+        """Ask for the status of the event and a booking."""
         shown = self.event.status(user).json
         counts = (shown["availableTickets"], shown["bookedTickets"], shown["waitingListCount"])
         assert counts == (self.model.free, len(self.model.confirmed), len(self.model.waiting))
         if user in self.model.waiting:
             assert shown["booking"]["position"] == [*self.model.waiting].index(user) + 1
-        if user in self.model.claims:
+        if user in self.model.bookings:
             assert shown["booking"]["status"] == self._status(user)
 
     @invariant()

@@ -1,7 +1,7 @@
 """Faults on a real wire: every request of every operation meets every fault on its way to the engine (P7, P8).
 
-The search knows faults as what shared/dynamodb.py makes of them. Here shared/wire.py meets them on its socket, so that
-what it raises, and what is made of it, is what is tested.
+The search knows faults as what dynamodb.py makes of them. Here aws_client.py meets them on its socket, so the test
+covers what the client raises and what dynamodb.py makes of it.
 """
 
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.gateway import Answer
-from tests.network import Network, NoAnswerAtAll, Reply, Sent, Silence, error, network
-from tests.office import Event, Office
+from harness.gateway import Answer
+from harness.network import Network, NoAnswerAtAll, Reply, Sent, Silence, error, network
+from harness.office import Event, Office
 
 
 @dataclass

@@ -1,14 +1,14 @@
 """The search itself, short part: every promise holds in every schedule of every scenario (P1 to P8).
 
-Without the rest of the suite: .venv/bin/python -m tests.proof. It says more, and with --whole it searches more.
+Without the rest of the suite: .venv/bin/python -m proof. It says more, and with --whole it searches more.
 """
 
 from typing import Any
 
 import pytest
 
-from tests.proof import report
-from tests.proof.controls import (
+from proof import report
+from proof.controls import (
     NEEDLESS,
     all_omissions,
     bounds_of,
@@ -18,7 +18,7 @@ from tests.proof.controls import (
     searched,
     searches,
 )
-from tests.proof.explore import Scenario
+from proof.explore import Scenario
 
 
 def _name(scenario: Scenario) -> str:
@@ -49,5 +49,5 @@ def test_each_rule_is_missed(rule: Any) -> None:
 
 @pytest.mark.timeout(600)  # seconds; none of it is searched again after the tests above
 def test_page_shows_what_was_found() -> None:
-    """The numbers of docs/guarantees.md are those of a run: .venv/bin/python -m tests.proof --write."""
+    """The numbers of docs/guarantees.md are those of a run: .venv/bin/python -m proof --write."""
     assert report.PAGE.read_text() == report.page_with(report.table())

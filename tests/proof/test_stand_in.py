@@ -11,20 +11,18 @@ from botocore.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared import dynamodb, items
-from shared.wire import RequestFailed
-from tests.proof.conditions import name_of
-from tests.proof.explore import Scenario, start
-from tests.proof.lambdas import Node, Request, simulated
-from tests.proof.operations import EVENT, Abandon, Open, Operation, Sweep
-from tests.proof.scenarios import (
-    ABANDON_AND_JOIN,
-    ABANDON_AND_LIMIT,
-    ABANDON_AND_PROMOTE,
-    ABANDON_AND_RELEASE,
-    ABANDON_SOLD_OUT,
+from proof.conditions import name_of
+from proof.explore import Scenario, start
+from proof.lambdas import Node, Request, simulated
+from proof.operations import EVENT, CancelEvent, Open, Operation, Sweep
+from proof.scenarios import (
     ADVANCED,
     BOOKS_TWICE,
+    CANCEL_EVENT_AND_JOIN,
+    CANCEL_EVENT_AND_LIMIT,
+    CANCEL_EVENT_AND_PROMOTE,
+    CANCEL_EVENT_AND_RELEASE,
+    CANCEL_EVENT_SOLD_OUT,
     CANCELS_TWICE,
     CLOSED_AND_JOINED,
     COMES_BACK,
@@ -47,16 +45,18 @@ from tests.proof.scenarios import (
     cancels,
     changes,
 )
-from tests.proof.stand_in import TRANSACT, Change, Effect, Tables, apply
-from tests.proof.steps import Ground, Step, steps
-from tests.proof.world import Client, World
+from proof.stand_in import TRANSACT, Change, Effect, Tables, apply
+from proof.steps import Ground, Step, steps
+from proof.world import Client, World
+from shared.store import dynamodb, items
+from shared.store.aws_client import RequestFailed
 
 Outcome = tuple[str, ...]  # a transaction's name, and what each of its items said
 
 _TABLES = (items.EVENTS, items.LANES, items.BOOKINGS, items.WAITING_LIST)
 _WALKED = (
     RELEASE_AND_JOIN, SWEEP_AND_LEAVES, LATE_JOINER, ADVANCED, LIMITED, LOWERED_AND_PUT_BACK, PROLONGED,
-    RAISED_ON_LANES, ABANDON_AND_JOIN, ABANDON_AND_RELEASE,
+    RAISED_ON_LANES, CANCEL_EVENT_AND_JOIN, CANCEL_EVENT_AND_RELEASE,
 )  # fmt: skip
 _LANES_MAX = _STRIPES_MAX = 2
 _STATES_MAX = 2_000  # of a scenario, when looking for outcomes
@@ -84,7 +84,7 @@ _OUTCOMES = {
     ("release", _NO, _OK),
     ("leave", _OK, _OK, _OK),
     ("leave", _NO, _OK, _OK),
-    # Of a cancelled event: lanes refuse joins, and claims are cancelled several at once.
+    # Of a cancelled event: lanes refuse joins, and bookings are cancelled several at once.
     ("join", _OK, _OK, _NO),
     ("leave", _OK, _OK, _OK, _OK),
     ("leave", _NO, _OK, _OK, _OK),
@@ -190,8 +190,8 @@ def test_every_transaction_has_each_of_its_outcomes_on_both(engine: Engine) -> N
         for scenario in (
             LEFT_AND_BOOKS_TWICE, BOOKS_TWICE, CANCELS_TWICE, COMES_BACK, CROWDED_LANES, HEIR_COMES_BACK, HEIR_LEAVES,
             LATE_JOINER, OPENED_TWICE, RELEASE_AND_JOIN, CLOSED_AND_JOINED, LOWERED_AND_BOOKED, RENAMED_TWICE,
-            ABANDON_AND_JOIN, ABANDON_AND_PROMOTE, ABANDON_AND_RELEASE, ABANDON_SOLD_OUT,
-            ABANDON_AND_LIMIT,
+            CANCEL_EVENT_AND_JOIN, CANCEL_EVENT_AND_PROMOTE, CANCEL_EVENT_AND_RELEASE, CANCEL_EVENT_SOLD_OUT,
+            CANCEL_EVENT_AND_LIMIT,
         ):  # fmt: skip
             for world, step in _moments(scenario):
                 if step.request and step.request.operation == TRANSACT:
@@ -216,7 +216,7 @@ _CHANGES = (
     *(changes(opens_at=moment) for moment in (None, LATER)),
     changes(name="Another", closes_at=LATER, waiting_list_limit=1),
 )
-_OPERATIONS = st.sampled_from([*map(books, _USERS), *map(cancels, _USERS), *_CHANGES, Sweep(), Abandon()])
+_OPERATIONS = st.sampled_from([*map(books, _USERS), *map(cancels, _USERS), *_CHANGES, Sweep(), CancelEvent()])
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)

@@ -9,16 +9,18 @@ import pytest
 import functions.follow.app
 import functions.sweep.app
 from bench import filling
-from shared import abandonment, cancellation, events, items, model
-from shared.dynamodb import Deadline
-from tests import promises
+from harness import promises
+from harness.gateway import Context
+from harness.meter import Meter, metered
+from harness.office import Event, Office
+from shared import model
+from shared.booking import cancellation, catalog, event_cancellation
+from shared.store import items
+from shared.store.dynamodb import Deadline
 from tests.conftest import LogLines
-from tests.gateway import Context
-from tests.meter import Meter, metered
-from tests.office import Event, Office
 from tests.operations.clock import at
 
-NO_TIME_S = 5.0  # what shared.promotion keeps in reserve, so that nothing is left for work
+NO_TIME_S = 5.0  # what shared.booking.background keeps in reserve, so that nothing is left for work
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def sold_out(office: Office) -> Event:
 
 def test_a_cancelled_event_is_emptied_in_the_background(sold_out: Event) -> None:
     """O3: every ticket and every place, as if each user had cancelled."""
-    answer = sold_out.abandon()
+    answer = sold_out.cancel_event()
     assert (answer.status, "emptiedAt" in answer.json) == (202, False)
     assert sold_out.check().confirmed == {"anna"}
     sold_out.follows()
@@ -46,10 +48,10 @@ def test_a_cancelled_event_is_emptied_in_the_background(sold_out: Event) -> None
 
 def test_a_cancellation_that_is_repeated_is_answered_as_it_was(sold_out: Event) -> None:
     """P7: with the same moment, and with 200 when all is done."""
-    first, again = sold_out.abandon(), sold_out.abandon()
+    first, again = sold_out.cancel_event(), sold_out.cancel_event()
     assert (again.status, again.json) == (202, first.json)
     sold_out.follows()
-    done = sold_out.abandon()
+    done = sold_out.cancel_event()
     assert (done.status, done.json["cancelledAt"]) == (200, first.json["cancelledAt"])
     sold_out.follows()
     sold_out.check(drained=True)
@@ -61,10 +63,10 @@ def test_of_a_cancelled_event_nobody_gets_anything(office: Office) -> None:
     for event in (on_sale, waited_for):
         event.books("anna")
         event.books("ben" if event is waited_for else "anna")
-        event.abandons()
+        event.cancels_event()
         for memory in (True, False, True):
             if not memory:
-                vars(events)["_known"].clear()
+                vars(catalog)["_known"].clear()
             answer = event.book("dora")
             assert (answer.status, answer.json["code"]) == (409, "event-cancelled")
             assert answer.json["cancelledAt"] == event.status().json["cancelledAt"]
@@ -73,9 +75,9 @@ def test_of_a_cancelled_event_nobody_gets_anything(office: Office) -> None:
     assert waited_for.check().waiting == ["ben"]
 
 
-def test_who_has_a_claim_is_answered_with_it_until_it_is_cancelled(sold_out: Event) -> None:
-    """Booking again: 200 while there is a claim, 409 after it."""
-    sold_out.abandons()
+def test_who_has_a_booking_is_answered_with_it_until_it_is_cancelled(sold_out: Event) -> None:
+    """Booking again: 200 while there is a booking, 409 after it."""
+    sold_out.cancels_event()
     assert [(sold_out.book(user).status, sold_out.book(user).json["status"]) for user in ("anna", "ben")] == [
         (200, "CONFIRMED"),
         (200, "WAITING"),
@@ -88,11 +90,11 @@ def test_users_may_cancel_by_themselves_and_nobody_is_promoted(
     sold_out: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """O3: a ticket that comes back to a cancelled event goes to nobody; P6 has nobody to care for."""
-    sold_out.abandons()
+    sold_out.cancels_event()
     sold_out.cancels("anna")
     sold_out.promotes()
     with monkeypatch.context() as hurried:
-        hurried.setattr("shared.promotion.EMPTYING_S_MAX", 0)
+        hurried.setattr("shared.booking.background.EMPTYING_S_MAX", 0)
         functions.sweep.app.handler({}, Context())
     assert sold_out.check().waiting == ["ben", "cleo"]
     sold_out.cancels("ben")
@@ -102,7 +104,7 @@ def test_users_may_cancel_by_themselves_and_nobody_is_promoted(
 
 def test_a_cancelled_event_is_not_changed(sold_out: Event) -> None:
     """PATCH: 409, and nothing of it is done."""
-    sold_out.abandons()
+    sold_out.cancels_event()
     answer = sold_out.change(totalTickets=5, name="Another")
     assert (answer.status, answer.json["code"]) == (409, "event-cancelled")
     shown = sold_out.status().json
@@ -112,13 +114,13 @@ def test_a_cancelled_event_is_not_changed(sold_out: Event) -> None:
 def test_an_event_that_is_not_there_is_not_cancelled(office: Office) -> None:
     """And none comes to be by it."""
     nowhere = Event("nowhere", office.database)
-    assert (nowhere.abandon().status, nowhere.abandon().json["code"]) == (404, "event-not-found")
+    assert (nowhere.cancel_event().status, nowhere.cancel_event().json["code"]) == (404, "event-not-found")
     assert "Item" not in office.database.get_item(TableName=items.EVENTS, Key=items.event_key("nowhere"))
 
 
 def test_an_event_that_is_not_emptied_in_time_comes_again(sold_out: Event) -> None:
     """The record is reported as failed, and whoever has it next goes on."""
-    sold_out.abandons()
+    sold_out.cancels_event()
     record = {"dynamodb": {"Keys": {"eventId": {"S": sold_out.event_id}}, "SequenceNumber": "7"}}
     failed = functions.follow.app.handler({"Records": [record]}, Context(NO_TIME_S))
     assert failed == {"batchItemFailures": [{"itemIdentifier": "7"}]}
@@ -130,11 +132,11 @@ def test_an_event_that_is_not_emptied_in_time_comes_again(sold_out: Event) -> No
 def test_who_stopped_in_the_middle_is_gone_on_from_where_it_stopped(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only claims that are active are written; those that are cancelled keep their moment."""
+    """Only bookings that are active are written; those that are cancelled keep their moment."""
     event = office.opens(tickets=200)
-    for n in range(cancellation.CLAIMS_MAX * 3):
+    for n in range(cancellation.BOOKINGS_MAX * 3):
         event.books(f"user-{n}")
-    event.abandons()
+    event.cancels_event()
     transactions: list[int] = []
     cancel_all = cancellation.cancel_all
 
@@ -145,12 +147,12 @@ def test_who_stopped_in_the_middle_is_gone_on_from_where_it_stopped(
         return transactions[-1]
 
     with monkeypatch.context() as stopping:
-        stopping.setattr(abandonment, "cancel_all", until_it_stops)
+        stopping.setattr(event_cancellation, "cancel_all", until_it_stops)
         with pytest.raises(TimeoutError):
-            abandonment.empty(event.event_id, Deadline.after(30))
+            event_cancellation.empty(event.event_id, Deadline.after(30))
     found = event.check()
     done = {one["userId"]: one["cancelledAt"] for one in found.bookings if one["status"] == "CANCELLED"}
-    assert len(done) == sum(transactions) < cancellation.CLAIMS_MAX * 3
+    assert len(done) == sum(transactions) < cancellation.BOOKINGS_MAX * 3
     event.follows()
     found = event.check(drained=True)
     assert done.items() <= {one["userId"]: one["cancelledAt"] for one in found.bookings}.items()
@@ -158,7 +160,7 @@ def test_who_stopped_in_the_middle_is_gone_on_from_where_it_stopped(
 
 def test_the_sweep_finishes_what_nobody_finished(sold_out: Event, log_lines: LogLines) -> None:
     """The record was lost: the sweep empties the event, and audits it."""
-    sold_out.abandons()
+    sold_out.cancels_event()
     functions.sweep.app.handler({}, Context())
     sold_out.check(drained=True)
     lines = [line for line in log_lines() if line.get("event_id") == sold_out.event_id]
@@ -171,10 +173,10 @@ def test_the_sweep_says_for_how_long_an_event_has_not_been_emptied(
 ) -> None:
     """0 when it has done it. What of it waits beside a free ticket is not stranded."""
     with at(monkeypatch, seconds_ago=10**9):
-        sold_out.abandons()
+        sold_out.cancels_event()
         sold_out.cancels("anna")
     with monkeypatch.context() as hurried:
-        hurried.setattr("shared.promotion.EMPTYING_S_MAX", 0)
+        hurried.setattr("shared.booking.background.EMPTYING_S_MAX", 0)
         functions.sweep.app.handler({}, Context())
     functions.sweep.app.handler({}, Context())
     first, second = (line["EmptyingAge"] for line in log_lines() if "EmptyingAge" in line)
@@ -186,9 +188,9 @@ def test_the_sweep_says_for_how_long_an_event_has_not_been_emptied(
 def test_the_sweep_has_a_bounded_time_for_cancelled_events(
     sold_out: Event, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A million claims do not keep it from its audits."""
-    monkeypatch.setattr("shared.promotion.EMPTYING_S_MAX", 0)
-    sold_out.abandons()
+    """A million bookings do not keep it from its audits."""
+    monkeypatch.setattr("shared.booking.background.EMPTYING_S_MAX", 0)
+    sold_out.cancels_event()
     functions.sweep.app.handler({}, Context())
     assert sold_out.check().confirmed == {"anna"}
     assert [
@@ -202,14 +204,14 @@ def test_the_sweep_has_a_bounded_time_for_cancelled_events(
 def test_an_emptied_event_is_audited_for_a_while(
     office: Office, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """O3: somebody writes a claim into an emptied event. After an hour nothing moves any more, and nobody looks."""
+    """O3: somebody writes a booking into an emptied event. After an hour nothing moves any more, and nobody looks."""
     event, older = office.opens(tickets=2), office.opens(tickets=2)
     with at(monkeypatch, seconds_ago=4_000):
-        older.abandons()
+        older.cancels_event()
         older.follows()
-    event.abandons()
+    event.cancels_event()
     event.follows()
-    booking = filling.confirmed(events.read_event(event.event_id, Deadline.after(5)), ["mallory"])
+    booking = filling.confirmed(catalog.read_event(event.event_id, Deadline.after(5)), ["mallory"])
     for table, item in booking:
         office.database.put_item(TableName=table, Item=item)
     functions.sweep.app.handler({}, Context())
@@ -221,7 +223,7 @@ def test_an_emptied_event_is_audited_for_a_while(
 
 def test_what_is_done_is_told_in_one_line_a_transaction(sold_out: Event, log_lines: LogLines) -> None:
     """A million lines would be dearer than the work: counts, and no users."""
-    sold_out.abandons()
+    sold_out.cancels_event()
     sold_out.follows()
     lines = [(line["message"], line) for line in log_lines() if line.get("event_id") == sold_out.event_id]
     [(_, batch)] = [one for one in lines if one[0] == "BookingCancelled"]
@@ -235,16 +237,16 @@ def test_cancelling_an_event_marks_it_each_lane_and_the_list(office: Office) -> 
     event = office.opens(tickets=1_000_000)
     event.status()
     with metered() as meter:
-        event.abandons()
+        event.cancels_event()
     assert meter.requests == ["UpdateItem", "BatchGetItem", *["UpdateItem"] * 97]
     with metered() as meter:
-        event.abandons()
+        event.cancels_event()
     assert meter.requests == ["UpdateItem", "BatchGetItem", "UpdateItem"]
 
 
 def test_a_hint_of_a_cancelled_event_costs_one_read(sold_out: Event) -> None:
     """Each of a million cancellations wakes the promoter, for nothing."""
-    sold_out.abandons()
+    sold_out.cancels_event()
     sold_out.cancels("anna")
     with metered() as meter:
         sold_out.promotes()
@@ -254,9 +256,9 @@ def test_a_hint_of_a_cancelled_event_costs_one_read(sold_out: Event) -> None:
 def test_who_is_refused_costs_a_read_where_the_cancellation_is_known(office: Office) -> None:
     """The lane tells it once; from then on the function knows."""
     event = office.opens(tickets=1)
-    before = events.read_event(event.event_id, Deadline.after(5))
-    event.abandons()
-    events.remember(before)  # as another function does, which was warm then
+    before = catalog.read_event(event.event_id, Deadline.after(5))
+    event.cancels_event()
+    catalog.remember(before)  # as another function does, which was warm then
     for requests in (["TransactWriteItems", "GetItem"], ["GetItem"]):
         with metered() as meter:
             assert event.books("anna") == 409
@@ -264,58 +266,58 @@ def test_who_is_refused_costs_a_read_where_the_cancellation_is_known(office: Off
 
 
 @pytest.mark.timeout(300)  # seconds
-def test_twenty_thousand_claims_cost_what_two_hundred_cost(
+def test_twenty_thousand_bookings_cost_what_two_hundred_cost(
     office: Office, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Requests and units a claim, half of them waiting; what is there once an event is shared by more."""
-    monkeypatch.setattr(abandonment, "CLAIMS_PER_S_MAX", 10**9)
+    """Requests and units a booking, half of them waiting; what is there once an event is shared by more."""
+    monkeypatch.setattr(event_cancellation, "BOOKINGS_PER_S_MAX", 10**9)
     few, many = _emptied_of(database, 200), _emptied_of(database, 20_000)
     assert many.write_units / 20_000 <= few.write_units / 200 < 3.2  # two for a booking, and for each second an entry
     assert many.read_units / 20_000 <= few.read_units / 200 < 0.1
     assert len(many.requests) / 20_000 <= len(few.requests) / 200 < 0.1
 
 
-def test_claims_are_read_page_by_page(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bookings_are_read_page_by_page(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each lane a page is in memory, and no more."""
-    monkeypatch.setattr(abandonment, "PAGE_CLAIMS", 10)
-    event = _with_claims(database, 1_000)
+    monkeypatch.setattr(event_cancellation, "PAGE_BOOKINGS", 10)
+    event = _with_bookings(database, 1_000)
     tracemalloc.start()
-    abandonment.empty(event.event_id, Deadline.after(60))
+    event_cancellation.empty(event.event_id, Deadline.after(60))
     _, bytes_at_most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert bytes_at_most < 1_000_000  # a thousand claims are more than twice as much
+    assert bytes_at_most < 1_000_000  # a thousand bookings are more than twice as much
 
 
-def test_claims_are_cancelled_no_faster_than_other_events_can_bear(
+def test_bookings_are_cancelled_no_faster_than_other_events_can_bear(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So many a second, where the database takes no time at all."""
     slept: list[float] = []
     clock = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
-    monkeypatch.setattr("shared.abandonment.time", clock)
+    monkeypatch.setattr("shared.booking.event_cancellation.time", clock)
     event = office.opens(tickets=200)
     for n in range(150):
         event.books(f"user-{n}")
-    event.abandons()
+    event.cancels_event()
     event.follows()
-    assert sum(slept) == pytest.approx(150 / abandonment.CLAIMS_PER_S_MAX)
-    assert max(slept) <= cancellation.CLAIMS_MAX / abandonment.CLAIMS_PER_S_MAX + 1e-9
+    assert sum(slept) == pytest.approx(150 / event_cancellation.BOOKINGS_PER_S_MAX)
+    assert max(slept) <= cancellation.BOOKINGS_MAX / event_cancellation.BOOKINGS_PER_S_MAX + 1e-9
 
 
-def _emptied_of(database: Any, claims: int) -> Meter:
-    """Empty an event of so many claims."""
-    event = _with_claims(database, claims)
+def _emptied_of(database: Any, bookings: int) -> Meter:
+    """Empty an event of so many bookings."""
+    event = _with_bookings(database, bookings)
     with metered() as meter:
-        assert abandonment.empty(event.event_id, Deadline.after(240))
-    assert promises.check(database, event.event_id, drained=True).tickets_left == claims // 2
+        assert event_cancellation.empty(event.event_id, Deadline.after(240))
+    assert promises.check(database, event.event_id, drained=True).tickets_left == bookings // 2
     return meter
 
 
-def _with_claims(database: Any, claims: int) -> model.Event:
-    """Return a cancelled event of so many claims, half of them waiting, on four lanes."""
-    event = filling.opened(4, claims // 2)
-    users = [f"user-{n}" for n in range(claims)]
-    booked, waiting = users[: claims // 2], users[claims // 2 :]
+def _with_bookings(database: Any, bookings: int) -> model.Event:
+    """Return a cancelled event of so many bookings, half of them waiting, on four lanes."""
+    event = filling.opened(4, bookings // 2)
+    users = [f"user-{n}" for n in range(bookings)]
+    booked, waiting = users[: bookings // 2], users[bookings // 2 :]
     puts = [*filling.on_sale(event, 0), *filling.confirmed(event, booked), *filling.waiting(event, waiting, 1)]
     filling.write(database, puts)
     filling.count_waiting(database, event, waiting)
@@ -326,5 +328,5 @@ def _with_claims(database: Any, claims: int) -> model.Event:
         name = "soldOutAt" if table == items.EVENTS else "closedAt"
         change = {"UpdateExpression": f"SET {name} = :now", "ExpressionAttributeValues": moment}
         database.update_item(TableName=table, Key=key, **change)
-    abandonment.cancel_event(event.event_id, Deadline.after(30))
+    event_cancellation.cancel_event(event.event_id, Deadline.after(30))
     return event

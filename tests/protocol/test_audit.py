@@ -7,18 +7,19 @@ from typing import Any
 import pytest
 
 import functions.sweep.app
-from shared import audit, dynamodb, events, items
-from shared.dynamodb import Deadline
-from shared.settle import settle
-from tests import promises
+from harness import promises
+from harness.gateway import Context
+from harness.office import Event, Office
+from shared.booking import audit, catalog
+from shared.booking.settle import settle
+from shared.store import dynamodb, items
+from shared.store.dynamodb import Deadline
 from tests.conftest import LogLines
-from tests.gateway import Context
-from tests.office import Event, Office
 
 
 def _audited(event: Event) -> list[audit.Finding] | None:
     deadline = Deadline.after(5)
-    return audit.audit(events.read_event(event.event_id, deadline), deadline).findings
+    return audit.audit(catalog.read_event(event.event_id, deadline), deadline).findings
 
 
 def _promises(event: Event) -> list[str]:
@@ -31,7 +32,7 @@ def sold_out(office: Office, monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]
 
     Its list has two stripes, as that of a larger one.
     """
-    monkeypatch.setattr(events, "stripes_for", lambda _: 2)
+    monkeypatch.setattr(catalog, "stripes_for", lambda _: 2)
     event = office.opens(tickets=60)
     for n in range(65):
         event.books(f"user-{n}")
@@ -78,8 +79,8 @@ def test_a_lane_that_is_gone_is_found(office: Office, sold_out: Event) -> None:
 
 
 def test_a_second_booking_of_a_user_is_found(office: Office, sold_out: Event) -> None:
-    """P2, P1: a claim on a lane that is not the user's home, where no condition of ours looks."""
-    event = events.read_event(sold_out.event_id, Deadline.after(5))
+    """P2, P1: a booking on a lane that is not the user's home, where no condition of ours looks."""
+    event = catalog.read_event(sold_out.event_id, Deadline.after(5))
     key = items.booking_key(event, "user-0")
     booking = office.database.get_item(TableName=items.BOOKINGS, Key=key, ConsistentRead=True)["Item"]
     other = items.lane_id(event.event_id, 1 - event.home_lane("user-0"))
@@ -121,7 +122,7 @@ def test_a_second_entry_of_somebody_is_found_and_keeps_nobody_waiting(office: Of
 def test_somebody_who_cannot_be_promoted_is_found(office: Office, sold_out: Event) -> None:
     """P6, P3: a free ticket, and a head of the list whose booking says another place."""
     head = sold_out.check().waiting[0]
-    event = events.read_event(sold_out.event_id, Deadline.after(5))
+    event = catalog.read_event(sold_out.event_id, Deadline.after(5))
     office.database.update_item(
         TableName=items.BOOKINGS,
         Key=items.booking_key(event, head),
@@ -150,7 +151,7 @@ def test_a_release_after_its_settling_is_no_violation(sold_out: Event, monkeypat
         sold_out.cancels(f"user-{next(users)}")
         return promoted
 
-    monkeypatch.setattr("shared.audit.settle", and_release)
+    monkeypatch.setattr("shared.booking.audit.settle", and_release)
     assert _audited(sold_out) is None
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from shared import dynamodb, items
-from shared.dynamodb import BACKOFF_CONFLICT_S, BACKOFF_S, Deadline
+from harness.network import Reply, Sent, error, network
+from shared.store import dynamodb, items
+from shared.store.dynamodb import BACKOFF_CONFLICT_S, BACKOFF_S, Deadline
 from tests.conftest import LogLines
-from tests.network import Reply, Sent, error, network
 
 TRIES = 12
 CONFLICT = [{"Code": "None"}, {"Code": "TransactionConflict", "Message": "x"}]

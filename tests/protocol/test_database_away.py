@@ -7,11 +7,11 @@ import pytest
 
 import functions.initialize.app
 import functions.promote.app
-from shared import dynamodb
-from shared.wire import Client
-from tests.gateway import Answer, Context, call
-from tests.office import Event, Office
-from tests.running import free_port
+from harness.gateway import Answer, Context, call
+from harness.office import Event, Office
+from harness.running import free_port
+from shared.store import dynamodb
+from shared.store.aws_client import Client
 
 BUDGET_S = 0.3
 

@@ -6,12 +6,13 @@ import pytest
 
 import functions.promote.app
 import functions.sweep.app
-from shared import events, items
-from tests.gateway import Context
-from tests.meter import metered
-from tests.office import Office
+from harness.gateway import Context
+from harness.meter import metered
+from harness.office import Office
+from shared.booking import catalog
+from shared.store import items
 
-NO_TIME_S = 5.0  # what shared.promotion keeps in reserve, so that nothing is left for work
+NO_TIME_S = 5.0  # what shared.booking.background keeps in reserve, so that nothing is left for work
 
 
 def _record(lane_id: str | None, sequence_number: str) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def test_a_record_of_an_event_that_does_not_exist_is_done() -> None:
 
 
 def test_the_content_of_a_record_is_not_trusted(office: Office) -> None:
-    """A record that claims a release makes no ticket where there is none."""
+    """A record that bookings a release makes no ticket where there is none."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben"):
         event.books(user)
@@ -117,14 +118,14 @@ def test_an_event_that_cannot_be_settled_does_not_stop_the_sweep(
         for user in ("anna", "ben"):
             event.books(user)
         event.cancels("anna")
-    read_event = events.read_event
+    read_event = catalog.read_event
 
     def refuse(event_id: str, deadline: Any) -> Any:
         if event_id == broken.event_id:
             raise KeyError("lanes")
         return read_event(event_id, deadline)
 
-    monkeypatch.setattr(events, "read_event", refuse)
+    monkeypatch.setattr(catalog, "read_event", refuse)
     functions.sweep.app.handler({}, Context())
     assert sound.check(drained=True).confirmed == {"ben"}
     assert broken.check().waiting == ["ben"]

@@ -7,10 +7,11 @@ import zlib
 
 import pytest
 
-from shared import events, items, listing, waiting_list
-from shared.dynamodb import Deadline
-from tests.meter import metered
-from tests.office import Event, Office
+from harness.meter import metered
+from harness.office import Event, Office
+from shared.booking import catalog, listing, waiting_list
+from shared.store import items
+from shared.store.dynamodb import Deadline
 
 TAKE = ["TransactWriteItems"]
 
@@ -45,7 +46,7 @@ def test_a_cold_function_reads_the_event_once(office: Office) -> None:
 
 
 def test_booking_again_on_sale_is_one_refused_request(office: Office) -> None:
-    """The refusal carries the claim that stands: no second read."""
+    """The refusal carries the booking that stands: no second read."""
     event = _warm(office.opens(tickets=1000))
     event.books("anna")
     with metered() as meter:
@@ -55,7 +56,7 @@ def test_booking_again_on_sale_is_one_refused_request(office: Office) -> None:
 
 
 def test_coming_back_on_sale_is_a_refused_and_a_successful_request(office: Office) -> None:
-    """The refusal tells the claim number; the second try names it. In the index, one row goes and one comes."""
+    """The refusal tells the booking number; the second try names it. In the index, one row goes and one comes."""
     event = _warm(office.opens(tickets=1000))
     event.books("anna")
     event.cancels("anna")
@@ -81,10 +82,10 @@ def test_the_sold_out_turn_closes_each_lane_and_the_event_once(office: Office) -
 def test_who_missed_the_sold_out_turn_does_not_repeat_it(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """A warm function that knows the event as it was learns from one read that it is sold out, and writes nothing."""
     event = _warm(office.opens(tickets=120))
-    as_it_was = dict(vars(events)["_known"])
+    as_it_was = dict(vars(catalog)["_known"])
     for n in range(121):
         event.books(f"user-{n}")
-    monkeypatch.setattr(events, "_known", as_it_was)
+    monkeypatch.setattr(catalog, "_known", as_it_was)
     with metered() as meter:
         assert event.books("late") == 202
     join = ["GetItem", "UpdateItem", "TransactWriteItems", "Query"]
@@ -131,7 +132,7 @@ def test_a_join_far_back_reads_the_front_of_the_list_once_a_second(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a thousand join a second, the first places of the list are not read for each of them."""
-    monkeypatch.setattr("shared.waiting_list.POSITION_EXACT_MAX", 2)
+    monkeypatch.setattr("shared.booking.waiting_list.POSITION_EXACT_MAX", 2)
     event = office.opens(tickets=1)
     for n in range(4):
         event.books(f"user-{n}")
@@ -143,7 +144,7 @@ def test_a_join_far_back_reads_the_front_of_the_list_once_a_second(
         assert (answer["position"], answer["positionIsEstimate"]) == (4 + n, True)
     near = event.status("user-2").json["booking"]
     assert (near["position"], "positionIsEstimate" in near) == (2, False)  # who is near the head is always counted
-    monkeypatch.setattr("shared.waiting_list.FRONT_AGE_MAX_S", 0)
+    monkeypatch.setattr("shared.booking.waiting_list.FRONT_AGE_MAX_S", 0)
     with metered() as meter:
         event.books("latest")
     assert meter.requests == [*join, "Query"]
@@ -151,8 +152,8 @@ def test_a_join_far_back_reads_the_front_of_the_list_once_a_second(
 
 def test_a_warm_function_remembers_so_many_lists(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest is forgotten when there are too many: its front is read again."""
-    monkeypatch.setattr("shared.waiting_list.POSITION_EXACT_MAX", 1)
-    monkeypatch.setattr("shared.waiting_list.FRONTS_MAX", 2)
+    monkeypatch.setattr("shared.booking.waiting_list.POSITION_EXACT_MAX", 1)
+    monkeypatch.setattr("shared.booking.waiting_list.FRONTS_MAX", 2)
     lists = [office.opens(tickets=1) for _ in range(3)]
     for event in lists:
         for n in range(4):
@@ -171,7 +172,7 @@ def test_the_head_of_the_list_is_read_from_each_stripe(office: Office, tickets: 
     event = office.opens(tickets=tickets)
     for sequence in range(1, 8):
         office.database.put_item(TableName=items.WAITING_LIST, Item=_entry(event, sequence, stripes))
-    found = events.read_event(event.event_id, Deadline.after(5))
+    found = catalog.read_event(event.event_id, Deadline.after(5))
     with metered() as meter:
         head = waiting_list.head(found, 5, 6, Deadline.after(5))
     assert [entry.sequence for entry in head] == [1, 2, 3, 4, 5]
@@ -241,16 +242,18 @@ def test_status_is_one_request_that_reads_each_lane(office: Office, tickets: int
     assert (meter.requests, meter.write_units, meter.read_units) == (["BatchGetItem"], 0, 1 + lanes)
 
 
-@pytest.mark.parametrize(("claims", "requests", "read_units"), [(1, 2, 2.5), (50, 2, 101), (51, 3, 103), (100, 3, 201)])
-def test_a_users_claims_are_a_query_and_a_read_for_each_fifty(
-    office: Office, claims: int, requests: int, read_units: float
+@pytest.mark.parametrize(
+    ("bookings", "requests", "read_units"), [(1, 2, 2.5), (50, 2, 101), (51, 3, 103), (100, 3, 201)]
+)
+def test_a_users_bookings_are_a_query_and_a_read_for_each_fifty(
+    office: Office, bookings: int, requests: int, read_units: float
 ) -> None:
     """Each is two units: the booking, and the event for its name. The index is read at half the price."""
-    user = f"user of {claims}"
-    for _ in range(claims):
+    user = f"user of {bookings}"
+    for _ in range(bookings):
         office.opens(tickets=1).books(user)
     with metered() as meter:
-        assert len(office.bookings_of(user, limit="100").json["bookings"]) == claims
+        assert len(office.bookings_of(user, limit="100").json["bookings"]) == bookings
     assert meter.requests == ["Query", *["BatchGetItem"] * (requests - 1)]
     assert meter.write_units == 0
     assert meter.read_units == pytest.approx(read_units, abs=2)
@@ -271,7 +274,7 @@ def test_positions_on_a_page_are_a_query_each_up_to_ten(office: Office) -> None:
     assert meter.requests == ["Query", "BatchGetItem", "Query", "Query"]
 
 
-def test_a_claim_on_one_event_is_two_reads(office: Office) -> None:
+def test_a_booking_on_one_event_is_two_reads(office: Office) -> None:
     """The event and the booking; not its lanes, as the status."""
     event = office.opens(tickets=1_000_000)
     event.books("anna")
@@ -341,7 +344,7 @@ def test_the_cost_of_a_booking_does_not_grow_with_the_lanes(office: Office) -> N
 
 def test_known_events_are_bounded(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """A warm function forgets the oldest event when it knows too many."""
-    monkeypatch.setattr(events, "KNOWN_MAX", 2)
+    monkeypatch.setattr(catalog, "KNOWN_MAX", 2)
     opened = [_warm(office.opens(tickets=1)) for _ in range(3)]
     with metered() as meter:
         opened[2].status()

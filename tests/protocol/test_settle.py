@@ -2,18 +2,19 @@
 
 import pytest
 
-from shared import dynamodb, events, items
-from shared.dynamodb import Deadline
+from harness.meter import metered
+from harness.network import Reply, Sent, error, network
+from harness.office import Event, Office
+from shared.booking import catalog
+from shared.booking.settle import settle
 from shared.model import Event as Facts
 from shared.model import Stuck
-from shared.settle import settle
-from tests.meter import metered
-from tests.network import Reply, Sent, error, network
-from tests.office import Event, Office
+from shared.store import dynamodb, items
+from shared.store.dynamodb import Deadline
 
 
 def _facts(event: Event) -> Facts:
-    return events.read_event(event.event_id, Deadline.after(5))
+    return catalog.read_event(event.event_id, Deadline.after(5))
 
 
 def _released(office: Office, tickets: int, waiting: int) -> Event:
@@ -60,7 +61,7 @@ def test_those_before_one_who_cannot_be_promoted_are_promoted(office: Office) ->
 
 def test_tickets_are_taken_from_as_few_lanes_as_can_be(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each lane is one more item that may be busy."""
-    monkeypatch.setattr(events, "lanes_for", lambda _: 3)
+    monkeypatch.setattr(catalog, "lanes_for", lambda _: 3)
     event = _released(office, tickets=30, waiting=6)
     free = sorted((lane["available"] for lane in event.check().lanes), reverse=True)
     assert free[0] > 6

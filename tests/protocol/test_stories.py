@@ -3,11 +3,11 @@
 import pytest
 
 import functions.sweep.app
-from shared import abandonment, events, sale
-from shared.dynamodb import Deadline
+from harness.gateway import Context
+from harness.office import Office
+from shared.booking import catalog, event_cancellation, sale
+from shared.store.dynamodb import Deadline
 from tests.conftest import LogLines
-from tests.gateway import Context
-from tests.office import Office
 from tests.operations.clock import at
 
 
@@ -90,7 +90,7 @@ def test_a_ticket_given_back_with_nobody_waiting_is_booked_in_one_request(office
 
 
 def test_the_same_booking_twice_has_one_effect(office: Office) -> None:
-    """P2, P7: who asks again is answered with the claim they have, as it is now."""
+    """P2, P7: who asks again is answered with the booking they have, as it is now."""
     event = office.opens(tickets=1)
     first, again = event.book("anna"), event.book("anna")
     assert (first.status, again.status) == (201, 200)
@@ -115,7 +115,7 @@ def test_the_same_cancellation_twice_has_one_effect_and_answer(office: Office) -
 
 
 def test_who_cancelled_may_come_back_and_stands_at_the_end(office: Office) -> None:
-    """P2, P5: coming back is a new claim, behind those who wait already."""
+    """P2, P5: coming back is a new booking, behind those who wait already."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben", "cleo"):
         event.books(user)
@@ -125,16 +125,16 @@ def test_who_cancelled_may_come_back_and_stands_at_the_end(office: Office) -> No
     assert event.books("ben") == 202
     found = event.check()
     assert found.waiting == ["cleo", "ben"]
-    assert {one["userId"]: one["claim"] for one in found.bookings} == {"anna": 1, "ben": 3, "cleo": 1}
+    assert {one["userId"]: one["generation"] for one in found.bookings} == {"anna": 1, "ben": 3, "cleo": 1}
 
 
-def test_coming_back_on_sale_is_a_new_claim(office: Office) -> None:
+def test_coming_back_on_sale_is_a_new_booking(office: Office) -> None:
     """P2: the take of a returning user replaces the cancelled booking."""
     event = office.opens(tickets=2)
-    for claim in (1, 2, 3):
+    for standing in (1, 2, 3):
         assert event.books("anna") == 201
         [booking] = event.check().bookings
-        assert booking["claim"] == claim
+        assert booking["generation"] == standing
         event.cancels("anna")
     event.check(drained=True)
 
@@ -151,7 +151,7 @@ def test_a_late_cancellation_does_not_cancel_a_newer_booking(office: Office) -> 
 
 
 def test_a_promoted_booking_keeps_its_id_and_says_it_had_a_ticket(office: Office) -> None:
-    """P2: promotion changes the claim's status, not the claim."""
+    """P2: promotion changes the booking's status, not the booking."""
     event = office.opens(tickets=1)
     event.books("anna")
     waiting = event.book("ben").json
@@ -188,8 +188,8 @@ def test_status_counts_what_is_left_and_who_waits(office: Office) -> None:
 
 def test_a_position_far_back_is_an_estimate_and_says_so(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the counted part the position is the distance of the numbers: an upper bound."""
-    monkeypatch.setattr("shared.waiting_list.POSITION_EXACT_MAX", 3)
-    monkeypatch.setattr("shared.waiting_list.FRONT_AGE_MAX_S", 0)
+    monkeypatch.setattr("shared.booking.waiting_list.POSITION_EXACT_MAX", 3)
+    monkeypatch.setattr("shared.booking.waiting_list.FRONT_AGE_MAX_S", 0)
     event = office.opens(tickets=1)
     for n in range(7):
         event.books(f"user-{n}")
@@ -205,14 +205,14 @@ def test_what_several_do_within_a_millisecond_is_counted_once(
 ) -> None:
     """Many find the last lane empty at once, and bear one moment; so may those who cancel an event, or empty it."""
     event_id, deadline = office.opens(tickets=1).event_id, Deadline.after(30)
-    event, lanes = events.read_with_lanes(events.read_event(event_id, deadline), deadline)
+    event, lanes = catalog.read_with_lanes(catalog.read_event(event_id, deadline), deadline)
     with at(monkeypatch, seconds_ago=0):
         closed = [sale.close(event, lanes, deadline) for _ in range(3)]
         for _ in range(3):
-            abandonment.cancel_event(event_id, deadline)
-        assert abandonment.empty(event_id, deadline)
+            event_cancellation.cancel_event(event_id, deadline)
+        assert event_cancellation.empty(event_id, deadline)
         for _ in range(3):
-            vars(abandonment)["_mark_emptied"](event, deadline)
+            vars(event_cancellation)["_mark_emptied"](event, deadline)
     assert len({one.sold_out_at for one in closed}) == 1
     messages = [line["message"] for line in log_lines() if line.get("event_id") == event_id]
     assert messages == ["EventOpened", "SoldOut", "EventCancelled", "EventEmptied"]

@@ -26,9 +26,9 @@ from cryptography.x509.oid import NameOID
 
 from functions.announce.bus import EVENTBRIDGE
 from local.feeder import STREAMS
-from shared import items, wire
-from shared.signing import Credentials, Signer, credentials
-from shared.wire import DYNAMODB, Client, NoAnswer, RequestFailed, Service
+from shared.store import aws_client, items
+from shared.store.aws_client import DYNAMODB, Client, NoAnswer, RequestFailed, Service
+from shared.store.signing import Credentials, Signer, credentials
 
 MOMENT = datetime(2026, 5, 1, 18, 0, 0, tzinfo=UTC)
 HOST = "dynamodb.eu-central-1.amazonaws.com"
@@ -419,7 +419,7 @@ def _until_closed(client: Client) -> None:
 
 def test_an_answer_that_came_too_late_is_not_taken_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is read on a connection belongs to the request that was sent last on it."""
-    monkeypatch.setattr(wire, "READ_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(aws_client, "READ_TIMEOUT_S", 0.1)
     gave_up = threading.Event()
 
     def serve(connected: socket.socket, number: int) -> None:
@@ -437,7 +437,7 @@ def test_an_answer_that_came_too_late_is_not_taken_for_the_next(monkeypatch: pyt
 
 def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is that of the whole answer, not of each piece."""
-    monkeypatch.setattr(wire, "READ_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(aws_client, "READ_TIMEOUT_S", 0.2)
 
     def serve(connected: socket.socket, _: int) -> None:
         _receive(connected)
@@ -453,7 +453,7 @@ def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_an_answer_that_stops_in_its_middle_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """What came late leaves less time for the rest."""
-    monkeypatch.setattr(wire, "READ_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(aws_client, "READ_TIMEOUT_S", 1.0)
     gave_up = threading.Event()
 
     def serve(connected: socket.socket, _: int) -> None:
@@ -472,7 +472,7 @@ def test_an_answer_that_stops_in_its_middle_is_given_up_in_time(monkeypatch: pyt
 
 def test_a_connection_is_waited_for_as_long_as_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """A port whose queue is full answers nobody: Lambda's own limit must not be what ends it."""
-    monkeypatch.setattr(wire, "CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(aws_client, "CONNECT_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as waiting:
         for _ in range(2):
             one = waiting.enter_context(socket.socket())
@@ -496,7 +496,7 @@ def test_a_connection_that_was_idle_for_long_is_made_anew(monkeypatch: pytest.Mo
 
     with _server(serve) as client:
         for idle_s_max in (60.0, 60.0, -1.0):
-            monkeypatch.setattr(wire, "IDLE_S_MAX", idle_s_max)
+            monkeypatch.setattr(aws_client, "IDLE_S_MAX", idle_s_max)
             client.call("GetItem", READ)
     assert connections == [0, 1]
 
@@ -539,7 +539,7 @@ def test_what_ends_a_request_from_outside_ends_its_connection() -> None:
             def interrupted(*_: Any) -> None:
                 raise Alarm
 
-            patch.setattr(wire, "_Answer", interrupted)
+            patch.setattr(aws_client, "_Answer", interrupted)
             with pytest.raises(Alarm):
                 client.call("GetItem", READ)
         assert client.call("GetItem", READ) == {"n": 1}

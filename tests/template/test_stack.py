@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from local import intrinsics
-from shared import caller
-from shared.abandonment import CLAIMS_PER_S_MAX
+from shared.booking.background import RESERVE_S
+from shared.booking.event_cancellation import BOOKINGS_PER_S_MAX
+from shared.edge import caller
 from shared.model import REQUEST_BUDGET_S, TICKETS_MAX
-from shared.promotion import RESERVE_S
 from tests.template.stack import ROOT, deployed, room_of
 
 FUNCTIONS = {
@@ -28,7 +28,7 @@ FUNCTIONS = {
     "WaitingListFunction",
     "DescribeFunction",
     "ChangeFunction",
-    "AbandonFunction",
+    "CancelEventFunction",
     "PromoteFunction",
     "FollowFunction",
     "AnnounceFunction",
@@ -98,7 +98,7 @@ def test_every_route_of_the_contract_has_a_function_of_its_own() -> None:
         "GET /openapi.json": "DescribeFunction",
         "GET /docs": "DescribeFunction",
         "PATCH /events/{eventId}": "ChangeFunction",
-        "POST /events/{eventId}/cancel": "AbandonFunction",
+        "POST /events/{eventId}/cancel": "CancelEventFunction",
     }
 
 
@@ -226,7 +226,7 @@ def test_each_route_takes_so_many_requests_and_no_more() -> None:
 
 
 def test_the_access_log_says_why_a_request_was_refused_and_nothing_about_users() -> None:
-    """Its lines are kept with less care than the tables are: no claim, no address, no path with its query."""
+    """Its lines are kept with less care than the tables are: no booking, no address, no path with its query."""
     (stage,) = deployed().of_type("AWS::ApiGatewayV2::Stage").values()
     assert json.loads(stage["AccessLogSettings"]["Format"]) == {
         "requestId": "$context.requestId",
@@ -374,10 +374,10 @@ def test_the_stream_wakes_the_promoter_for_a_release_and_for_a_join_only() -> No
 
 
 def test_a_long_emptying_has_the_time_that_it_needs_and_holds_up_no_other() -> None:
-    """O3: a million claims take several invocations of the longest; each has one record, and others have theirs."""
+    """O3: a million bookings take several invocations of the longest; each has one record, and others have theirs."""
     mapping, function = _mapping("FollowFunctionEvents"), deployed().functions["FollowFunction"]
     assert function["Timeout"] == LAMBDA_TIMEOUT_S_MAX
-    needed_s = TICKETS_MAX / CLAIMS_PER_S_MAX
+    needed_s = TICKETS_MAX / BOOKINGS_PER_S_MAX
     assert 2 * needed_s < mapping["MaximumRecordAgeInSeconds"]
     assert 2 * needed_s < mapping["MaximumRetryAttempts"] * LAMBDA_TIMEOUT_S_MAX
     assert (mapping["BatchSize"], mapping["ParallelizationFactor"]) == (1, 10)

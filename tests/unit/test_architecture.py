@@ -1,7 +1,6 @@
-"""How the house is built: import arrows point down, handlers fit on a screen, nothing names this machine."""
+"""The shape of the code: handlers fit on a screen, cold starts load only what they need, nothing names this machine."""
 
 import ast
-import graphlib
 import os
 import re
 import subprocess
@@ -14,87 +13,25 @@ import pytest
 from local.template import load
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARED = sorted(f"shared.{path.stem}" for path in (ROOT / "shared").glob("*.py"))
 HANDLERS = sorted((ROOT / "functions").glob("*/app.py"))
 HANDLER_LINES_MAX = 60  # a screen
 
-# Who may import whom in shared/. What is not named here is a room of the protocol, and may import what is listed for
-# "protocol" and other rooms.
-MODEL, ITEMS, TELEMETRY, DATABASE = "shared.model", "shared.items", "shared.telemetry", "shared.dynamodb"
-TRACING, WIRE, SIGNING = "shared.tracing", "shared.wire", "shared.signing"
-CURSOR = "shared.cursor"
-EDGE = {"shared.api", "shared.caller", "shared.contract", "shared.pages"}  # HTTP: what is above the protocol
-DESCRIPTION = "shared.openapi"  # of HTTP; no request is served with it
+DESCRIPTION = "shared.edge.openapi"  # no request is served with it
 ROUTER = "aws_lambda_powertools.event_handler"
-ALLOWED = {
-    MODEL: set(),
-    ITEMS: {MODEL},
-    TELEMETRY: {MODEL},
-    SIGNING: set(),
-    WIRE: {SIGNING},
-    TRACING: {WIRE},
-    DATABASE: {MODEL, ITEMS, TELEMETRY, TRACING, WIRE},
-    CURSOR: set(),
-    **{module: {MODEL, TELEMETRY, CURSOR, *EDGE} for module in EDGE},
-    DESCRIPTION: {MODEL, *EDGE},
-}
-PROTOCOL = set(SHARED) - set(ALLOWED)
-ALLOWED |= {module: {MODEL, ITEMS, TELEMETRY, DATABASE, *PROTOCOL} for module in PROTOCOL}
-
-OUTER = {"bench", "local", "ops", "tests"}  # what surrounds the product; nothing of the product knows it
+EDGE = {f"shared.edge.{name}" for name in ("api", "caller", "contract", "pages")}
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """Yield the dotted names a file imports; of `from shared import x` and `from shared.x import y`, both shared.x."""
+    """Yield the names of the modules that a file imports."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            module = node.module or ""
-            if module == "shared" or module.startswith("functions"):
-                yield from (f"{module}.{alias.name}" for alias in node.names)
-            else:
-                yield module
+            yield node.module or ""
 
 
 def _package(module: str) -> str:
     return module.partition(".")[0]
-
-
-def _file(module: str) -> Path:
-    return ROOT / f"{module.replace('.', '/')}.py"
-
-
-@pytest.mark.parametrize("module", SHARED)
-def test_arrows_in_shared_point_down(module: str) -> None:
-    """Rooms of the protocol stand on items and the model; the edge stands beside them; nothing looks up."""
-    ours = {name for name in _imports(_file(module)) if _package(name) in {"shared", "functions", *OUTER}}
-    assert ours <= ALLOWED[module]
-
-
-def test_no_module_imports_itself_through_others() -> None:
-    """A cycle would make two rooms one."""
-    graph = {module: [name for name in _imports(_file(module)) if name in SHARED] for module in SHARED}
-    assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(SHARED)
-
-
-@pytest.mark.parametrize("handler", HANDLERS, ids=lambda path: path.parent.name)
-def test_a_function_knows_shared_and_no_other_function(handler: Path) -> None:
-    """Each function is shipped with the layer and nothing else of ours."""
-    room = f"functions.{handler.parent.name}."
-    imports = {name for path in handler.parent.glob("*.py") for name in _imports(path) if not name.startswith(room)}
-    packages = {_package(name) for name in imports}
-    assert "shared" in packages
-    assert not packages & {"functions", *OUTER}
-
-
-@pytest.mark.parametrize("package", sorted({"functions", "shared", *OUTER} - {"ops", "tests"}))
-def test_only_tests_import_the_tools_of_operators(package: str) -> None:
-    """The tools stand on everything, and nothing stands on them."""
-    files = [*(ROOT / package).rglob("*.py")]
-    assert files
-    assert not [path for path in files if "ops" in map(_package, _imports(path))]
 
 
 @pytest.mark.parametrize("handler", HANDLERS, ids=lambda path: path.parent.name)
@@ -104,20 +41,6 @@ def test_a_handler_fits_on_a_screen(handler: Path) -> None:
     assert len(source.splitlines()) <= HANDLER_LINES_MAX
     assert not {"boto3", "botocore", "os"} & {_package(name) for name in _imports(handler)}
     assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Try | ast.TryStar)]
-
-
-@pytest.mark.parametrize(
-    ("library", "importers"),
-    [
-        ("boto3", set()),
-        ("botocore", {SIGNING}),
-        ("httptools", {WIRE}),
-        ("pydantic", {*EDGE, DESCRIPTION}),
-    ],
-)
-def test_a_library_has_one_door(library: str, importers: set[str]) -> None:
-    """The SDK is used in one place and pydantic at the edge only."""
-    assert {module for module in SHARED if library in map(_package, _imports(_file(module)))} <= importers
 
 
 @pytest.mark.parametrize("function", ["announce", "follow", "promote", "sweep"])
@@ -131,14 +54,14 @@ def test_what_needs_no_http_does_not_load_it(function: str) -> None:
 def test_what_needs_no_models_does_not_load_them() -> None:
     """What describes the office answers requests, and has read its answers from files."""
     loaded = _loaded_by("functions.describe.app")
-    assert "shared.api" in loaded
-    assert not {"pydantic", "shared.contract", "shared.pages"} & loaded
+    assert "shared.edge.api" in loaded
+    assert not {"pydantic", "shared.edge.contract", "shared.edge.pages"} & loaded
 
 
 def test_what_needs_http_loads_it() -> None:
     """The control of the tests above: what is looked for is found where it is."""
-    assert {"pydantic", "pydantic_core", "shared.api", "shared.contract"} <= _loaded_by("functions.book.app")
-    assert "shared.pages" in _loaded_by("functions.events.app")
+    assert {"pydantic", "pydantic_core", "shared.edge.api", "shared.edge.contract"} <= _loaded_by("functions.book.app")
+    assert "shared.edge.pages" in _loaded_by("functions.events.app")
 
 
 @pytest.mark.parametrize("function", [path.parent.name for path in HANDLERS])

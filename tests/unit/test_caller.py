@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.caller import Caller, NotSignedIn
+from shared.edge.caller import Caller, NotSignedIn
 
 ROOT = Path(__file__).resolve().parents[2]
-PRINT = "from shared import caller; print(caller.OPEN_TO_ALL, caller.USER_CLAIM)"
+PRINT = "from shared.edge import caller; print(caller.OPEN_TO_ALL, caller.USER_CLAIM)"
 
 
 @pytest.mark.parametrize("value", [None, "", "false", "1", "TRUE", "yes"])

@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 from pydantic import ValidationError
 
-from shared import contract
+from shared.edge import contract
 
 CHARACTERS = [chr(code) for code in range(0x110000)]
 CONTROLS = [character for character in CHARACTERS if unicodedata.category(character) == "Cc"]

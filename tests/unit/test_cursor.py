@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import cursor
-from shared.cursor import NUMBER_MAX, Place
+from shared.edge import cursor
+from shared.edge.cursor import NUMBER_MAX, Place
 
 LISTED = "the list"
 

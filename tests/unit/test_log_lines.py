@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
+from harness.gateway import Context
 from shared import telemetry
 from shared.telemetry import Formatter
-from tests.gateway import Context
 
 KEYS: dict[str, Any] = {"service": "ticket-office", "sampling_rate": None, "cold_start": False, "event_id": "e-1"}
 FACTS: dict[str, Any] = {"user_id": "Zoë", "booking_id": None, "_aws": {"Timestamp": 1}, "BookingConfirmed": 1}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.promises import Request, Snapshot, order_violations, queue_jumps, violations
+from harness.promises import Request, Snapshot, order_violations, queue_jumps, violations
 
 
 def _user_of(lane: int) -> str:
@@ -19,7 +19,7 @@ ANNA, BEN = _user_of(0), _user_of(1)
 def _sound() -> Snapshot:
     """Return an event of one ticket and two lanes: Anna has the ticket, Ben waits."""
     closed = {"closedAt": "t", "changes": 1}
-    booking = {"eventId": "e", "bookingId": "b", "claim": 1}
+    booking = {"eventId": "e", "bookingId": "b", "generation": 1}
     return Snapshot(
         event={"eventId": "e", "totalTickets": 1, "lanes": 2, "stripes": 2, "soldOutAt": "t"},
         lanes=[
@@ -45,7 +45,7 @@ FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
     "two bookings of one user": ("P2", lambda found: found.bookings.append({**found.bookings[1]})),
     "a booking on a strange lane": ("P2", lambda found: found.bookings[0].update(laneId="e#1")),
     "a ticket without its moment": ("P2", lambda found: found.bookings[0].pop("bookedAt")),
-    "a claim without a number": ("P2", lambda found: found.bookings[0].update(claim=0)),
+    "a booking without a number": ("P2", lambda found: found.bookings[0].update(generation=0)),
     "an entry that is lost": ("P3", lambda found: found.entries.clear()),
     "an entry of somebody else": ("P3", lambda found: found.entries[0].update(userId="mallory")),
     "an entry in another place": ("P3", lambda found: found.entries[0].update(sequence=2)),
@@ -58,8 +58,8 @@ FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
     "a change that is half done": ("O2", lambda found: found.event.update(totalTickets=2)),
     "a lane that sells for longer": ("O2", lambda found: found.event.update(closesAt="t")),
     "a lane that sells later": ("O2", lambda found: found.lanes[1].update(opensAt="t")),
-    "a claim on a cancelled event": ("O3", lambda found: found.event.update(cancelledAt="t")),
-    "a claim on an emptied event": ("O3", lambda found: found.event.update(cancelledAt="t", emptiedAt="t")),
+    "a booking on a cancelled event": ("O3", lambda found: found.event.update(cancelledAt="t")),
+    "a booking on an emptied event": ("O3", lambda found: found.event.update(cancelledAt="t", emptiedAt="t")),
     "a lane that is cancelled by itself": ("O3", lambda found: found.lanes[0].update(cancelledAt="t")),
     "a cancelled event that nobody empties": ("O3", lambda found: found.event.update(cancelledAt="t")),
     "an emptied event with a lane that is not cancelled": (

@@ -1,0 +1,115 @@
+"""A crowd: many users at once over real HTTP, with the moments of each request and answer.
+
+A user whose answer is lost, or who is told to try again, sends the same request again, as real clients do.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import httpx
+
+from harness.promises import Item, Request, order_violations, queue_jumps
+
+RETRIES_MAX = 60
+PAUSE_S = 0.25
+REQUEST_S_MAX = 30.0  # nothing hangs
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request with its final answer. Times are on the monotonic clock of the crowd."""
+
+    path: str
+    user: str
+    asked_s: float
+    answered_s: float
+    status: int
+    answer: dict[str, Any]
+    tries: int
+
+
+@dataclass
+class Crowd:
+    """Clients of one office. `faults` collects every answer of 500 and more, and every broken connection."""
+
+    client: httpx.AsyncClient
+    event_id: str
+    faults: list[str] = field(default_factory=list)
+
+    async def book(self, user: str) -> Exchange:
+        """Book for a user."""
+        return await self._post("/book", user)
+
+    async def cancel(self, user: str, booking_id: str) -> Exchange:
+        """Cancel this booking of a user."""
+        return await self._post("/cancel", user, bookingId=booking_id)
+
+    async def _post(self, path: str, user: str, **more: str) -> Exchange:
+        body = {"userId": user, "eventId": self.event_id, **more}
+        asked_s = time.monotonic()
+        for tries in range(1, RETRIES_MAX + 1):
+            try:
+                answer = await self.client.post(path, json=body)
+            except httpx.TransportError as error:
+                self.faults.append(repr(error))
+            else:
+                if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                    return Exchange(path, user, asked_s, time.monotonic(), answer.status_code, answer.json(), tries)
+                self.faults.append(answer.text)
+            await asyncio.sleep(random.uniform(0, 2 * PAUSE_S))
+        raise AssertionError(f"{path} for {user} was never answered: {self.faults[-3:]}")
+
+
+def in_flight(
+    url: str, event_id: str, act: Callable[[Crowd, str], Awaitable[Result]], users: Iterable[str], at_once: int = 64
+) -> tuple[list[Result], Crowd]:
+    """Let each user act, so many at once; return what came of it, in the order of users, and the crowd."""
+
+    async def run() -> tuple[list[Result], Crowd]:
+        limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
+        async with httpx.AsyncClient(base_url=url, limits=limits, timeout=REQUEST_S_MAX) as client:
+            crowd = Crowd(client, event_id)
+            turn = asyncio.Semaphore(at_once)
+
+            async def one(user: str) -> Result:
+                async with turn:
+                    return await act(crowd, user)
+
+            results = await asyncio.gather(*(one(user) for user in users))
+            return list(results), crowd
+
+    return asyncio.run(run())
+
+
+def open_event(url: str, tickets: int) -> str:
+    """Open an event; return its id."""
+    answer = httpx.post(f"{url}/initialize", json={"name": "The concert", "totalTickets": tickets})
+    assert answer.status_code == httpx.codes.CREATED, answer.text
+    return str(answer.json()["eventId"])
+
+
+def by_status(exchanges: Sequence[Exchange], status: str) -> list[Exchange]:
+    """Return those that were answered with this status of a booking."""
+    return [one for one in exchanges if one.answer["status"] == status]
+
+
+def order_broken(changes: Sequence[Item], histories: Sequence[Sequence[Exchange]]) -> list[str]:
+    """List what breaks P4, and P5 over the users who stayed, whose names begin with "loyal".
+
+    `changes` are all states that bookings took: the database's own order of who got a ticket when.
+    """
+    confirmed = [one["userId"] for one in changes if one["status"] == "CONFIRMED"]
+    bookings = [
+        Request(one.user, one.asked_s, one.answered_s, one.answer["status"])
+        for history in histories
+        for one in history
+        if one.user.startswith("loyal")
+    ]
+    ticket_at = {user: float(at) for at, user in enumerate(confirmed) if user.startswith("loyal")}
+    return queue_jumps(changes) + order_violations(bookings, ticket_at)

@@ -1,0 +1,258 @@
+"""The promises P1 to P4, P6, O2 and O3 as checks over the tables, run after every test that touches them.
+
+Written against the tables as docs/guarantees.md describes them, with none of the office's own code, so that a
+mistake in shared/ cannot hide itself here. P5, P7 and P8 are about histories: the tests that make a history check
+them, P5 with `order_violations`.
+"""
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Item = dict[str, Any]
+
+
+@dataclass
+class Snapshot:
+    """Everything that the tables hold of one event. To be taken while nothing moves."""
+
+    event: Item
+    lanes: list[Item]
+    bookings: list[Item]
+    entries: list[Item]
+    tail: Item  # of the waiting list: the last place that was handed out, and how many may wait
+
+    @classmethod
+    def of(cls, event: Item, lanes: list[Item], bookings: list[Item], waiting_list: list[Item]) -> "Snapshot":
+        """Tell the entries of the waiting list from its tail, which hands out the places."""
+        entries = [one for one in waiting_list if "bookingId" in one]
+        [tail] = [one for one in waiting_list if "bookingId" not in one]
+        return cls(event, lanes, bookings, sorted(entries, key=lambda one: int(one["sequence"])), tail)
+
+    @property
+    def confirmed(self) -> set[str]:
+        """Return the users who hold a ticket."""
+        return {one["userId"] for one in self.bookings if one["status"] == "CONFIRMED"}
+
+    @property
+    def waiting(self) -> list[str]:
+        """Return the users who wait, in the order of the list."""
+        return [one["userId"] for one in sorted(self.entries, key=lambda one: one["sequence"])]
+
+    @property
+    def tickets_left(self) -> int:
+        """Return the number of tickets in all lanes."""
+        return sum(int(lane["available"]) for lane in self.lanes)
+
+
+def read(client: Any, event_id: str) -> Snapshot:
+    """Read an event from the tables of template.yaml, named as on one machine; consistent, page by page."""
+    [event] = _query(client, "EventsTable", "eventId", event_id)
+    lanes = [
+        lane
+        for number in range(event["lanes"])
+        for lane in _query(client, "LanesTable", "laneId", f"{event_id}#{number}")
+    ]
+    bookings = [
+        booking
+        for number in range(event["lanes"])
+        for booking in _query(client, "BookingsTable", "laneId", f"{event_id}#{number}")
+    ]
+    waiting_list = [
+        one
+        for part in (*range(event["stripes"]), "tail")
+        for one in _query(client, "WaitingListTable", "stripeId", f"{event_id}#{part}")
+    ]
+    return Snapshot.of(event, lanes, bookings, waiting_list)
+
+
+def violations(found: Snapshot, *, drained: bool, changed: bool = True) -> list[str]:
+    """List every promise that the tables break.
+
+    P6, and half of O3, count only once the streams are `drained`, O2 only where no change of the event is half done.
+    """
+    always = [*_p1(found), *_p2(found), *_p3(found), *_p4(found), *_o3(found, drained=drained)]
+    return [*always, *(_p6(found) if drained else []), *(_o2(found) if changed else [])]
+
+
+def check(client: Any, event_id: str, *, drained: bool = False, changed: bool = True) -> Snapshot:
+    """Assert that an event keeps every promise; return what the tables hold of it."""
+    found = read(client, event_id)
+    assert violations(found, drained=drained, changed=changed) == []
+    return found
+
+
+def unlisted(client: Any, found: Snapshot) -> list[str]:
+    """List each booking of an event that the index by user does not have once, with the time of its booking."""
+    pages = client.get_paginator("scan").paginate(TableName="BookingsTable", IndexName="byUser")
+    rows: dict[tuple[str, str], list[str]] = {}
+    for row in (plain(item) for page in pages for item in page["Items"]):
+        rows.setdefault((row["laneId"], row["userId"]), []).append(row["createdAt"])
+    return [
+        f"{one['userId']} created at {created_at}, the index has {listed}"
+        for one in found.bookings
+        if (listed := rows.get((one["laneId"], one["userId"]), []))
+        != [created_at := one.get("joinedAt", one.get("bookedAt"))]
+    ]
+
+
+def _p1(found: Snapshot) -> Iterable[str]:
+    """No oversell: tickets left + confirmed bookings = all tickets of the lanes, and no lane is ever below 0."""
+    total = sum(lane["tickets"] for lane in found.lanes)
+    if found.tickets_left + len(found.confirmed) != total:
+        yield f"P1: {found.tickets_left} left + {len(found.confirmed)} confirmed != {total}"
+    for lane in found.lanes:
+        if lane["available"] < 0:
+            yield f"P1: lane {lane['laneId']} has {lane['available']}"
+    if len(found.lanes) != found.event["lanes"]:
+        yield f"P1: {len(found.lanes)} lanes of {found.event['lanes']}"
+
+
+def _p2(found: Snapshot) -> Iterable[str]:
+    """One active booking per user: one booking item each, on the home lane, with facts that fit its status."""
+    for user, count in Counter(one["userId"] for one in found.bookings).items():
+        if count > 1:
+            yield f"P2: {user} has {count} bookings"
+    facts: dict[str, Callable[[Item], bool]] = {
+        "CONFIRMED": lambda one: "bookedAt" in one and "cancelledAt" not in one,
+        "WAITING": lambda one: {"sequence", "joinedAt"} <= one.keys() and not {"bookedAt", "cancelledAt"} & one.keys(),
+        "CANCELLED": lambda one: "cancelledAt" in one,
+    }
+    for one in found.bookings:
+        home = zlib.crc32(one["userId"].encode()) % found.event["lanes"]
+        if one["laneId"] != f"{found.event['eventId']}#{home}" or one["eventId"] != found.event["eventId"]:
+            yield f"P2: {one['userId']} is on lane {one['laneId']}"
+        if not facts[one["status"]](one) or one["generation"] < 1:
+            yield f"P2: {one['userId']} is {one['status']} with {sorted(one)}"
+
+
+def _p3(found: Snapshot) -> Iterable[str]:
+    """A WAITING booking has exactly one entry, and the count of those waiting is exact."""
+    booked = Counter((one["userId"], one["sequence"], one["bookingId"]) for one in _waiting(found))
+    listed = Counter((one["userId"], one["sequence"], one["bookingId"]) for one in found.entries)
+    if booked != listed:
+        yield f"P3: waiting without entry {booked - listed}, entries without booking {listed - booked}"
+    counted = sum(lane["waiting"] for lane in found.lanes)
+    if counted != len(found.entries):
+        yield f"P3: {counted} counted, {len(found.entries)} in the list"
+    for one in found.entries:
+        if one["stripeId"] != f"{found.event['eventId']}#{one['sequence'] % found.event['stripes']}":
+            yield f"P3: entry {one['sequence']} lies in {one['stripeId']}"
+        if not 1 <= one["sequence"] <= found.tail["lastSequence"]:
+            yield f"P3: entry {one['sequence']} beyond the last number drawn, {found.tail['lastSequence']}"
+
+
+def _p4(found: Snapshot) -> Iterable[str]:
+    """No queue jumping: while somebody is in the list every lane is closed, and closed lanes sell nothing."""
+    if found.entries:
+        for lane in found.lanes:
+            if "closedAt" not in lane:
+                yield f"P4: lane {lane['laneId']} is open beside a waiting list of {len(found.entries)}"
+        if "soldOutAt" not in found.event:
+            yield "P4: a waiting list of an event that is not sold out, which no sweep would find"
+
+
+def _p6(found: Snapshot) -> Iterable[str]:
+    """Nobody is stranded: nobody waits while a ticket is free, unless there is nothing to wait for."""
+    if found.entries and found.tickets_left and "cancelledAt" not in found.event:
+        yield f"P6: {len(found.entries)} wait beside {found.tickets_left} free tickets"
+
+
+def _o2(found: Snapshot) -> Iterable[str]:
+    """A change that was acknowledged holds: the lanes have the event's total and its moments of sale."""
+    event, total = found.event, sum(lane["tickets"] for lane in found.lanes)
+    if "cancelledAt" in event:
+        return  # a change that was under way is not gone on with
+    if total != event["totalTickets"]:
+        yield f"O2: {total} tickets on the lanes, {event['totalTickets']} of the event"
+    limits = event.get("waitingListLimit"), found.tail.get("waitingListLimit")
+    if len(set(limits)) > 1:
+        yield f"O2: {limits[0]} may wait by the event, {limits[1]} by its list"
+    for lane in found.lanes:
+        for name in ("opensAt", "closesAt"):
+            if lane.get(name) != event.get(name):
+                yield f"O2: lane {lane['laneId']} has {name} {lane.get(name)}, the event {event.get(name)}"
+
+
+def _o3(found: Snapshot, *, drained: bool) -> Iterable[str]:
+    """Cancelled is cancelled: an event that is emptied, or was cancelled and is `drained`, has no active booking."""
+    event = found.event
+    active = [one["userId"] for one in found.bookings if one["status"] != "CANCELLED"]
+    if active and ("emptiedAt" in event or (drained and "cancelledAt" in event)):
+        yield f"O3: {active} have bookings on a cancelled event"
+    if "emptiedAt" in event and any("cancelledAt" not in one for one in (event, *found.lanes)):
+        yield "O3: an event is emptied that is not cancelled"
+    if any("cancelledAt" in lane for lane in found.lanes) and "cancelledAt" not in event:
+        yield "O3: a lane is cancelled whose event is not: nobody would empty it"
+    if drained and "cancelledAt" in event and "emptiedAt" not in event:
+        yield "O3: nobody has emptied a cancelled event"
+
+
+@dataclass
+class Request:
+    """One request of a history, with the moments it was sent and answered, on one clock."""
+
+    user: str
+    asked_s: float
+    answered_s: float
+    outcome: str  # CONFIRMED, WAITING, CANCELLED; what the answer said
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def order_violations(bookings: Sequence[Request], ticket_at_s: dict[str, float]) -> list[str]:
+    """P5: if A was told "waiting" before B asked, A gets a ticket before B.
+
+    `bookings` are the book requests of users who made one booking each and never cancelled; `ticket_at_s` says when
+    each of them that has a ticket got it, by the database's order or a clock that does not run backwards.
+    """
+    broken = []
+    waiters = [one for one in bookings if one.outcome == "WAITING"]
+    never = float("inf")
+    for waiter in waiters:
+        got = ticket_at_s.get(waiter.user, never)
+        for other in bookings:
+            later = other.asked_s > waiter.answered_s and other.user in ticket_at_s
+            if later and ticket_at_s[other.user] < got:
+                broken.append(f"P5: {other.user} asked after {waiter.user} was told to wait, and got a ticket before")
+    return broken
+
+
+def queue_jumps(changes: Sequence[Item]) -> list[str]:
+    """P4: once somebody has joined the waiting list, tickets come from it only.
+
+    `changes` are all states that bookings took, in the database's own order.
+    """
+    broken, joined = [], False
+    for booking in changes:
+        joined = joined or booking["status"] == "WAITING"
+        if joined and booking["status"] == "CONFIRMED" and "promotedAt" not in booking:
+            broken.append(f"P4: {booking['userId']} got a ticket directly, after somebody had joined the waiting list")
+    return broken
+
+
+def _waiting(found: Snapshot) -> list[Item]:
+    return [one for one in found.bookings if one["status"] == "WAITING"]
+
+
+def _query(client: Any, table: str, key: str, value: str) -> list[Item]:
+    request = {
+        "TableName": table,
+        "KeyConditionExpression": "#key = :value",
+        "ExpressionAttributeNames": {"#key": key},
+        "ExpressionAttributeValues": {":value": {"S": value}},
+        "ConsistentRead": True,
+    }
+    pages = client.get_paginator("query").paginate(**request)
+    return [plain(item) for page in pages for item in page["Items"]]
+
+
+def entry_key(entry: Item) -> Item:
+    """Return the key of an entry that was read."""
+    return {"stripeId": {"S": entry["stripeId"]}, "sequence": {"N": str(entry["sequence"])}}
+
+
+def plain(item: Item) -> Item:
+    """Turn DynamoDB's low-level item into plain strings and whole numbers."""
+    return {name: int(value["N"]) if "N" in value else value["S"] for name, value in item.items()}

@@ -1,0 +1,161 @@
+"""The whole office as one process tree: `python -m local`, its HTTP port, its parts, and its database."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from harness import promises
+
+PROJECT = Path(__file__).parent.parent
+START_S_MAX = 60  # it takes some two; on a machine that is busy with other things much longer
+STOP_S_MAX = 10
+
+
+@dataclass
+class RunningOffice:
+    """A started office."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Return where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def pids(self, part: str) -> list[int]:
+        """Return the processes of a part: worker, feeder, scheduler, dynoxide."""
+        return [pid for pid, command in below(self.process.pid).items() if part in command]
+
+    def wait_for(self, part: str, count: int) -> None:
+        """Wait until so many processes of a part run, as after one was killed."""
+        until = time.monotonic() + START_S_MAX
+        while len(self.pids(part)) != count:
+            assert time.monotonic() < until, f"{len(self.pids(part))} of {count} {part}"
+            time.sleep(0.05)
+
+    def kill(self, part: str) -> int:
+        """Kill one process of a part without warning; return its id."""
+        pid = self.pids(part)[0]
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def database(self) -> Any:
+        """Return a client of the engine as it runs now."""
+        return boto3.client("dynamodb", endpoint_url=self._endpoint())
+
+    def streams(self) -> Any:
+        """Return a client of the engine's streams, whose ids are shorter than botocore's validation wants."""
+        config = Config(parameter_validation=False)
+        return boto3.client("dynamodbstreams", endpoint_url=self._endpoint(), config=config)
+
+    def changes(self, event_id: str) -> list[promises.Item]:
+        """Return every state that a booking of an event ever took, in the order of the stream."""
+        streams, found = self.streams(), []
+        arn = self.database().describe_table(TableName="BookingsTable")["Table"]["LatestStreamArn"]
+        for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+            position = streams.get_shard_iterator(
+                StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            while (page := streams.get_records(ShardIterator=position))["Records"]:
+                found += [promises.plain(record["dynamodb"]["NewImage"]) for record in page["Records"]]
+                position = page["NextShardIterator"]
+        return [booking for booking in found if booking["eventId"] == event_id]
+
+    def _endpoint(self) -> str:
+        [command] = [command for command in below(self.process.pid).values() if "dynoxide" in command.partition(" ")[0]]
+        port = re.search(r"--port (\d+)", command)
+        assert port, command
+        return f"http://127.0.0.1:{port[1]}"
+
+    def check_drained(self, event_id: str, within_s: float) -> promises.Snapshot:
+        """Assert that all promises hold once the promoter is done, in the time given; return what the tables hold."""
+        until = time.monotonic() + within_s
+        while True:
+            found = promises.read(self.database(), event_id)
+            broken = promises.violations(found, drained=True)
+            if not broken or time.monotonic() > until:
+                assert broken == [], broken
+                return found
+            time.sleep(0.05)
+
+    def stop(self) -> str:
+        """Stop it as Ctrl-C does; return what it printed."""
+        self.process.send_signal(signal.SIGINT)
+        output, _ = self.process.communicate(timeout=STOP_S_MAX)
+        return output
+
+
+@contextmanager
+def running(data: Path | None = None, workers: int = 4, *options: str) -> Iterator[RunningOffice]:
+    """Start the office, thrown away at the end or with its data in a folder; it is stopped at the end."""
+    port = free_port()
+    where = ["--memory"] if data is None else ["--data", str(data)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local", "--port", str(port), "--workers", str(workers), *where, *options],
+        cwd=PROJECT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C of the test run is not meant for it
+    )
+    office = RunningOffice(process, port)
+    try:
+        _wait_until_open(office)
+        yield office
+    finally:
+        if process.poll() is None:
+            try:
+                office.stop()
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                raise
+        else:
+            process.communicate()  # a test has killed it: take what it printed, and let go of its pipe
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_open(office: RunningOffice) -> None:
+    """Wait until it says that it is open: then every worker answers."""
+    assert office.process.stdout
+    until = time.monotonic() + START_S_MAX
+    printed = ""
+    while f":{office.port}" not in printed:
+        line = office.process.stdout.readline()
+        printed += line
+        assert line, f"it ended at once: {printed}"
+        assert time.monotonic() < until, printed
+
+
+def below(root: int) -> dict[int, str]:
+    """Return the command lines of all processes below one; that of a process which has ended is empty."""
+    parents: dict[int, int] = {}
+    commands: dict[int, str] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                commands[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
+    found: set[int] = {root}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {pid: commands[pid] for pid in found - {root} if pid in commands}

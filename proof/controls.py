@@ -1,0 +1,185 @@
+"""The controls: every mutant, where the search catches it, and which promise it broke there."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+from proof.conditions import Omission, ground_without, omissions
+from proof.explore import Found, Scenario, explore
+from proof.rules import RULES, Rule
+from proof.scenarios import (
+    ADVANCED,
+    BOOKS_TWICE,
+    CANCEL_EVENT_AND_BOOK,
+    CANCEL_EVENT_AND_JOIN,
+    CANCEL_EVENT_AND_PROMOTE,
+    CANCEL_EVENT_AND_RENAME,
+    CANCEL_EVENT_SOLD_OUT,
+    CANCELS_TWICE,
+    CHANGED_TWICE,
+    CLOSED_AND_BOOKED,
+    CLOSED_AND_JOINED,
+    COMES_BACK,
+    CRASH,
+    FAULT,
+    HEIR_COMES_BACK,
+    HEIR_LEAVES,
+    HEIR_LEAVES_TWICE,
+    LANES_COME_BACK,
+    LAST_TICKET,
+    LATE_JOINER,
+    LEFT_AND_BOOKS_TWICE,
+    LIMITED,
+    LOWERED_AND_BOOKED,
+    OPENED_TWICE,
+    PLANS,
+    POSTPONED,
+    POSTPONED_FOR_WAITING,
+    PROLONGED,
+    RAISED_ON_LANES,
+    RELEASE_AND_JOIN,
+    RENAMED,
+    SWEEP_AND_JOINS,
+    SWEEP_AND_LEAVES,
+    SWEEP_AND_RELEASES,
+    TWO_LANES,
+    UNLIMITED,
+)
+from proof.steps import Ground
+
+
+@dataclass(frozen=True)
+class Caught:
+    """A mutant that the search found out."""
+
+    mutant: str
+    file: str
+    promise: str
+    scenario: str
+
+
+# What sends every request of the protocol at least once.
+_ALL_REQUESTS = (
+    LAST_TICKET, BOOKS_TWICE, HEIR_LEAVES, HEIR_COMES_BACK,
+    LOWERED_AND_BOOKED, RAISED_ON_LANES, ADVANCED, PROLONGED, UNLIMITED, CANCEL_EVENT_SOLD_OUT,
+)  # fmt: skip
+
+# Where to look for what a transaction's conditions are for, in this order.
+_SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
+    "open": (OPENED_TWICE,),
+    "take": (
+        LAST_TICKET,
+        RELEASE_AND_JOIN,
+        replace(TWO_LANES, crashes=CRASH[0]),
+        replace(CANCELS_TWICE, crashes=CRASH[0]),
+        POSTPONED,
+        CLOSED_AND_BOOKED,
+        CANCEL_EVENT_AND_BOOK,
+    ),
+    "join": (
+        LAST_TICKET,
+        replace(LAST_TICKET, crashes=CRASH[0]),
+        CANCEL_EVENT_AND_JOIN,
+        LEFT_AND_BOOKS_TWICE,
+        POSTPONED_FOR_WAITING,
+        CLOSED_AND_JOINED,
+        SWEEP_AND_JOINS,
+    ),
+    "promote": (
+        LATE_JOINER,
+        COMES_BACK,
+        CANCEL_EVENT_AND_PROMOTE,
+        LANES_COME_BACK,
+        HEIR_COMES_BACK,
+        SWEEP_AND_RELEASES,
+    ),
+    "release": (
+        COMES_BACK,
+        replace(COMES_BACK, crashes=CRASH[0]),
+        replace(CANCELS_TWICE, faults=FAULT[1]),
+        SWEEP_AND_RELEASES,
+    ),
+    "leave": (HEIR_LEAVES, CANCEL_EVENT_SOLD_OUT, HEIR_LEAVES_TWICE, SWEEP_AND_LEAVES),
+    "change lane": (
+        LOWERED_AND_BOOKED,
+        RAISED_ON_LANES,
+        ADVANCED,
+        PROLONGED,
+        replace(RAISED_ON_LANES, crashes=CRASH[0]),
+    ),
+    "change event": (
+        RENAMED,
+        ADVANCED,
+        PROLONGED,
+        LIMITED,
+        UNLIMITED,
+        RAISED_ON_LANES,
+        CHANGED_TWICE,
+        CANCEL_EVENT_AND_RENAME,
+    ),
+}
+
+# What no search can miss, and why it is there nevertheless.
+NEEDLESS: Mapping[str, str] = {
+    "change lane: Update Lanes without `changes :one`": (
+        "no search is large enough for changes during two counts of an audit; tests/protocol/test_audit.py has them"
+    ),
+    "take: Update Lanes without `changes :one`": "the audit counts sold-out events only, which sell nothing",
+    "promote: Update Lanes without `changes :count`": "with each promotion an audit counts what the promotion followed",
+}
+
+
+@cache
+def searched(scenario: Scenario) -> Found:
+    """Search a scenario, once for all who ask."""
+    return explore(scenario)
+
+
+@cache
+def all_omissions() -> tuple[Omission, ...]:
+    """List all that requests could go without."""
+    return tuple(omissions(_ALL_REQUESTS))
+
+
+@cache
+def caught_omission(omission: Omission) -> Caught | None:
+    """Search without it where it should be missed; None if it is not."""
+    for scenario in _SHOWN_BY[omission.transaction]:
+        if violation := explore(scenario, ground_without(omission)).violation:
+            return Caught(str(omission), omission.file, promise_of(violation), _name(scenario))
+    return None
+
+
+@cache
+def caught_rule(rule: Rule) -> Caught | None:
+    """Search without the rule where it should be missed; None if it is not."""
+    with rule.broken():
+        violation = explore(rule.shown_by, Ground(filters=rule.filters)).violation
+    return Caught(f"not: {rule.text}", rule.file, promise_of(violation), _name(rule.shown_by)) if violation else None
+
+
+def searches(*, whole: bool) -> list[Scenario]:
+    """List all searches, or those that `make test` has time for."""
+    return [scenario for plan in PLANS for scenario in plan.searches(whole=whole)]
+
+
+def rules(*, whole: bool) -> list[Rule]:
+    """List all rules, or those whose control `make test` has time for."""
+    return [rule for rule in RULES if whole or not rule.is_slow]
+
+
+def promise_of(violation: str) -> str:
+    """Return the first promise that a violation names, or what it is instead."""
+    found = re.search(r"\b(P[1-8]|O[1-9])\b", violation)
+    return found[0] if found else "the code fails"
+
+
+def _name(scenario: Scenario) -> str:
+    return scenario.name + bounds_of(scenario)
+
+
+def bounds_of(scenario: Scenario) -> str:
+    """Say what else may happen in a search."""
+    parts = ["a crash"] * bool(scenario.crashes) + ["a fault"] * bool(scenario.faults)
+    return f", with {' and '.join(parts)}" if parts else ""

@@ -1,0 +1,320 @@
+"""The promises as they are checked at every step of every schedule: over the tables, each change, and each answer.
+
+Over the tables it is harness/promises.py that judges. What is added here needs a history: no queue jumping (P4) and
+first come, first served (P5) at the moment somebody gets a ticket, one effect for each request and answers that were
+true when they were given (P7).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness import promises
+from proof.expressions import Item
+from proof.lambdas import Result
+from proof.operations import EVENT, Book, Cancel, CancelEvent, Operation, Patch
+from proof.stand_in import Change, Tables
+from shared.model import (
+    Availability,
+    Booking,
+    BookingChanged,
+    BookingNotFound,
+    Event,
+    EventCancelled,
+    ImpossibleWindow,
+    NotOnSale,
+    Standing,
+    Status,
+    TicketsBooked,
+    TryAgain,
+    WaitingListFull,
+)
+from shared.store import items
+
+# How far a booking has come. It only ever goes up, and CANCELLED is its end.
+_STAGES = {Status.WAITING: 0, Status.CONFIRMED: 1, Status.CANCELLED: 2}
+
+BY_ITSELF = ("background", "sweep")  # how operations begin that do what no user asked for
+
+Progress = tuple[int, int] | None  # a user's booking number and its stage
+
+
+class Violation(Exception):
+    """A promise was broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, how far its user's booking had come when it was sent, and which refusals have been true since."""
+
+    operation: Operation
+    since: Progress = None
+    refusals: frozenset[str] = frozenset()
+    has_rivals: bool = False  # there are other changes of the event: what it was told may be theirs
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the requests have done so far, for "one effect each": (operation, what it did, bookingId)."""
+
+    effects: frozenset[tuple[str, str, str]] = frozenset()
+
+    def plus(self, operation: str, change: Change) -> "Made":
+        """Note a change in Bookings. Raises Violation where an effect comes twice."""
+        old, new = change
+        assert new is not None, "bookings are never deleted"
+        before, after = (items.to_booking(old) if old else None), items.to_booking(new)
+        what = _step(before, after)
+        effect = (operation, what, after.booking_id)
+        if what == "promoted" or operation.startswith(BY_ITSELF):  # of many users; each once, for it ends something
+            return self
+        if what == "made" and any(one[1:] == effect[1:] for one in self.effects):
+            raise Violation(f"P7: {operation} made the booking {after.booking_id} a second time")
+        if any(one[:2] == effect[:2] for one in self.effects):
+            raise Violation(f"P7: {operation} had a second effect: {what} {after.booking_id}")
+        return Made(self.effects | {effect})
+
+    def nothing_by(self, operation: str) -> "Made":
+        """Note that an operation was told that it has no effect. Raises Violation where it had one."""
+        if any(one[:2] == (operation, "made") for one in self.effects):
+            raise Violation(f"P7: {operation} was told that there is nothing to be had, and had made a booking")
+        return Made(self.effects | {(operation, "made", "")})
+
+
+NOTHING_MADE = Made()
+
+
+def check_tables(tables: Tables, *, drained: bool = False, changed: bool = False) -> None:
+    """Check P1 to P4 and O3, with `drained` P6, and with `changed` O2: no change of the event is half done.
+
+    Raises Violation.
+    """
+    if tables.identity in _checked and not (drained or changed):
+        return
+    if broken := promises.violations(snapshot(tables), drained=drained, changed=changed):
+        raise Violation("; ".join(broken))
+    _checked.add(tables.identity)
+
+
+def check_window(before: Tables, after: Tables, changes: Iterable[Change]) -> None:
+    """Check O1: a booking is made on lanes that are on sale at the moment of the booking. Raises Violation."""
+    lanes = zip(before.of(items.LANES), after.of(items.LANES), strict=False)
+    touched = [lane for lane, now in lanes if lane is not now]
+    for old, new in changes:
+        assert new is not None, "bookings are never deleted"
+        moment = new.get("joinedAt") or new.get("bookedAt")
+        is_new = not old or old["generation"] != new["generation"]
+        if is_new and moment and not all(_is_on_sale(lane, moment["S"]) for lane in touched):
+            raise Violation(f"O1: {new['bookingId']['S']} was made at {moment['S']}, on {touched}")
+
+
+def is_change_of_organiser(change: Change) -> bool:
+    """Tell whether a change of an event's item is its organiser's."""
+    old, new = change
+    return bool(old and new and old["revision"] != new["revision"])
+
+
+def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
+    """Return the names of the errors that would be true answers at this moment."""
+    lanes = tables.of(items.LANES)
+    free = sum(int(lane["available"]["N"]) for lane in lanes)
+    found = set()
+    if isinstance(operation, Book):
+        booking, limit = current(tables, operation.user), event_of(tables).waiting_list_limit
+        if booking is None or not booking.is_active:
+            if event_of(tables).cancelled_at:
+                found.add(EventCancelled.__name__)
+            if not all(_is_on_sale(lane, operation.at) for lane in lanes):
+                found.add(NotOnSale.__name__)
+            if limit is not None and len(in_list(tables)) - free >= limit:
+                found.add(WaitingListFull.__name__)
+    if isinstance(operation, Patch):
+        event, wanted = event_of(tables), dict(operation.wanted)
+        booked = sum(item["status"]["S"] == Status.CONFIRMED for item in tables.of(items.BOOKINGS))
+        if booked > wanted.get("total_tickets", booked):
+            found.add(TicketsBooked.__name__)
+        if event.cancelled_at:
+            found.add(EventCancelled.__name__)
+        opens_at, closes_at = wanted.get("opens_at", event.opens_at), wanted.get("closes_at", event.closes_at)
+        if opens_at and closes_at and closes_at <= opens_at:
+            found.add(ImpossibleWindow.__name__)
+    return frozenset(found)
+
+
+def _is_on_sale(lane: Item, moment: str) -> bool:
+    has_opened = "opensAt" not in lane or bool(lane["opensAt"]["S"] <= moment)
+    return has_opened and ("closesAt" not in lane or bool(moment < lane["closesAt"]["S"]))
+
+
+def snapshot(tables: Tables) -> promises.Snapshot:
+    """Return the tables as harness/promises.py reads them."""
+    kinds = (items.EVENTS, items.LANES, items.BOOKINGS, items.WAITING_LIST)
+    found = [[promises.plain(dict(item)) for item in tables.of(kind)] for kind in kinds]
+    return promises.Snapshot.of(found[0][0], *found[1:])
+
+
+def in_list(tables: Tables) -> set[str]:
+    """Return the bookings that have an entry in the waiting list."""
+    return {one["bookingId"]["S"] for one in tables.of(items.WAITING_LIST) if "bookingId" in one}
+
+
+def check_change(
+    before: Tables,
+    change: Change,
+    owed: Mapping[str, frozenset[str]],
+    together: frozenset[str] = frozenset(),
+    *,
+    cancelled: bool = False,
+) -> None:
+    """Check P4 and P5 where somebody gets a ticket, and O3 where somebody gets a ticket or a place.
+
+    `owed` says, by bookingId, who had been told to wait before it was asked for; `together`, who gets a ticket in the
+    same transaction, which is at the same moment; `cancelled`, that the organiser was told that the event is
+    cancelled. Raises Violation.
+    """
+    old, new = change
+    assert new is not None, "bookings are never deleted"
+    got, had = items.to_booking(new), items.to_booking(old) if old else None
+    if cancelled and got.is_active:
+        raise Violation(f"O3: {got.booking_id} is {got.status} after the event was cancelled")
+    if got.status is not Status.CONFIRMED:
+        return
+    waiting = in_list(before)
+    if waiting and (had is None or had.status is not Status.WAITING):
+        raise Violation(f"P4: {got.booking_id} got a ticket directly while {sorted(waiting)} wait")
+    if overtaken := (waiting - together) & owed.get(got.booking_id, frozenset()):
+        raise Violation(f"P5: {got.booking_id} got a ticket before {sorted(overtaken)}, who had been told to wait")
+
+
+def standing(tables: Tables, user: str | None) -> Progress:
+    """Return how far a user's bookings have come."""
+    booking = current(tables, user)
+    return (booking.generation, _STAGES[booking.status]) if booking else None
+
+
+def current(tables: Tables, user: str | None) -> Booking | None:
+    """Return a user's booking."""
+    found = [item for item in tables.of(items.BOOKINGS) if item["userId"]["S"] == user]
+    return items.to_booking(found[0]) if found else None
+
+
+def check_answer(asked: Asked, result: Result, tables: Tables, *, faults: bool) -> None:
+    """Check that an answer was true at some moment since the request was sent. Raises Violation."""
+    operation, since = asked.operation, asked.since
+    if result.alarms:
+        raise Violation(f"false alarm: {operation.name}: {', '.join(result.alarms)}")
+    if result.failures and not faults:
+        raise Violation(f"{operation.name} failed: {', '.join(result.failures)}")
+    if (faults and isinstance(result.error, TryAgain)) or type(result.error).__name__ in asked.refusals:
+        return
+    if isinstance(operation, Patch):
+        _check_change(asked, result)
+    elif isinstance(operation, CancelEvent):
+        _check_cancelled(operation, result, tables)
+    elif operation.user is not None:
+        _check_booking(operation, result, since, tables)
+
+
+def _check_booking(operation: Operation, result: Result, since: Progress, tables: Tables) -> None:
+    """Check what a user was told of their booking. Raises Violation."""
+    now = current(tables, operation.user)
+    if result.error:
+        _check_refusal(operation, result.error, since, now)
+        return
+    told: Booking = result.value.booking if isinstance(result.value, Standing) else result.value
+    stage = (told.generation, _STAGES[told.status])
+    if now is None or stage > (now.generation, _STAGES[now.status]) or (since and stage < since):
+        raise Violation(f"P7: {operation.name} was told {told}, which was never true while it asked")
+    if stage == (now.generation, _STAGES[now.status]) and told != now:
+        raise Violation(f"P7: {operation.name} was told {told}, and it is {now}")
+    if isinstance(operation, Cancel) and told.status is not Status.CANCELLED:
+        raise Violation(f"P7: {operation.name} was told {told}")
+
+
+def check_repetition(operation: Operation, result: Result, again: Result, tables: Tables) -> None:
+    """Check that the same request, sent again when all is quiet, gets the same answer as far as it still holds."""
+    if isinstance(operation, CancelEvent) and not result.error:
+        _check_cancelled(operation, again, tables, result.value.event.cancelled_at)
+    now = current(tables, operation.user)
+    if now is None or result.error or not isinstance(operation, (Book, Cancel)):
+        return
+    told: Booking = result.value.booking if isinstance(result.value, Standing) else result.value
+    if told.booking_id != now.booking_id or (isinstance(operation, Book) and not now.is_active):
+        return  # the world has moved on
+    if again.error:
+        raise Violation(f"P7: {operation.name} repeated was answered {again.error!r}")
+    repeated: Booking = again.value.booking if isinstance(again.value, Standing) else again.value
+    if repeated != now or (isinstance(again.value, Standing) and again.value.is_new):
+        raise Violation(f"P7: {operation.name} repeated was told {again.value}, and it is {now}")
+
+
+def check_repeated_change(operation: Patch, result: Result, again: Result) -> None:
+    """Check that the same change, sent again when all is quiet, is answered as it was. Raises Violation."""
+    told, repeated = result.value, again.value
+    if isinstance(again.error, EventCancelled):
+        return  # the world has moved on
+    if isinstance(told, Availability) and items.event_item(told.event) != items.event_item(
+        replace(repeated.event, revision=told.event.revision)
+    ):
+        raise Violation(f"P7: {operation.name} repeated was told {repeated}, and before it {told}")
+
+
+def told_to_wait(result: Result) -> Iterable[str]:
+    """Return the bookingId of a user who was told to wait, if that was the answer."""
+    if isinstance(result.value, Standing) and result.value.booking.status is Status.WAITING:
+        yield result.value.booking.booking_id
+
+
+def event_of(tables: Tables) -> Event:
+    """Return the event."""
+    return items.to_event(next(item for item in tables.of(items.EVENTS) if item["eventId"]["S"] == EVENT))
+
+
+def _step(before: Booking | None, after: Booking) -> str:
+    """Name what happened to a user's booking. Raises Violation where it is no step of a booking's life."""
+    if before is None or before.generation != after.generation:
+        fresh = after.generation == (before.generation + 1 if before else 1) and (
+            before is None or not before.is_active
+        )
+        if fresh and after.is_active and (before is None or before.booking_id != after.booking_id):
+            return "made"
+    elif before.booking_id == after.booking_id and before.is_active and before.sequence == after.sequence:
+        if after.status is Status.CANCELLED:
+            return "cancelled"
+        if before.status is Status.WAITING and after.status is Status.CONFIRMED:
+            return "promoted"
+    promise = "P2" if before and before.is_active and before.booking_id != after.booking_id else "P7"
+    raise Violation(f"{promise}: a booking became {after} from {before}")
+
+
+def _check_change(asked: Asked, result: Result) -> None:
+    assert isinstance(asked.operation, Patch)
+    if asked.has_rivals and (result.error is None or isinstance(result.error, TryAgain)):
+        return  # they may fight to the end
+    told: Availability | None = result.value
+    wanted = dict(asked.operation.wanted)
+    if told is None or any(getattr(told.event, name) != value for name, value in wanted.items()):
+        raise Violation(f"O2: {asked.operation.name} was answered {result.error or told!r}")
+    if told.total_tickets != told.event.total_tickets:
+        raise Violation(f"O2: {asked.operation.name} was told {told}")
+
+
+def _check_cancelled(operation: Operation, result: Result, tables: Tables, cancelled_at: str | None = None) -> None:
+    """Check that the organiser is told what is true, and the same each time."""
+    stored = event_of(tables).cancelled_at
+    told = None if result.error else result.value.event.cancelled_at
+    if told is None or told != stored or told != (cancelled_at or told):
+        raise Violation(f"O3: {operation.name} was told {result}, and the event was cancelled at {stored}")
+
+
+def _check_refusal(operation: Operation, error: Exception, since: Progress, now: Booking | None) -> None:
+    if isinstance(operation, Cancel) and isinstance(error, BookingNotFound) and since is None:
+        return
+    if isinstance(operation, Cancel) and isinstance(error, BookingChanged) and now is not None:
+        came_back = since is not None and now.generation > since[0]
+        if came_back or operation.booking not in {None, now.booking_id}:
+            return
+    raise Violation(f"P7: {operation.name} was answered {error!r}")
+
+
+_checked: set[frozenset[Any]] = set()

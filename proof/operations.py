@@ -1,0 +1,220 @@
+"""What runs against the database: each calls the office as a function's handler does."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+from shared.booking import background, catalog, event_cancellation, event_change, office
+from shared.model import Event, Terms
+from shared.store.dynamodb import Deadline
+
+EVENT = "E"
+MOMENT = "2026-05-01T18:00:00.000Z"
+_BUDGET_S = 60.0  # the simulated clock stands still
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One call of a function. `tag` tells those of one user apart; `warm` with an event as it was when opened.
+
+    `at` is what its clock says, all the time.
+    """
+
+    tag: str = ""
+    warm: Event | None = None
+    at: str = MOMENT
+
+    @property
+    def name(self) -> str:
+        """Return how it is called in reports, different for each operation of a scenario."""
+        raise NotImplementedError
+
+    @property
+    def name_of_effect(self) -> str:
+        """Return the id of what it makes."""
+        return self.name
+
+    @property
+    def user(self) -> str | None:
+        """Return who asks."""
+        return None
+
+    @property
+    def is_asked_again(self) -> bool:
+        """Tell whether somebody waits for its answer, and sends the request again where it dies."""
+        return self.user is not None
+
+    def run(self) -> Any:
+        """Call the function, cold or with what it remembers."""
+        if self.warm:
+            catalog.remember(self.warm)
+        return self.call(Deadline.after(_BUDGET_S))
+
+    def call(self, deadline: Deadline) -> Any:
+        """Ask the office."""
+        raise NotImplementedError
+
+    def repeated(self, times: int = 1) -> "Operation":
+        """Return the same request, sent again, to a function that has just been started."""
+        return replace(self, tag=f"{self.tag}{'+' * times}", warm=None)
+
+
+@dataclass(frozen=True)
+class Open(Operation):
+    """POST /initialize."""
+
+    tickets: int = 1
+    lanes: int = 1
+    stripes: int = 1
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "open again"."""
+        return f"open{self.tag}"
+
+    @property
+    def name_of_effect(self) -> str:
+        """Return the event's id: the same for each, as it follows from an Idempotency-Key."""
+        return EVENT
+
+    def call(self, deadline: Deadline) -> Event:
+        """Open the event, with lanes as few and stripes as many as the scenario wants."""
+        lanes, stripes = (lambda _: self.lanes), (lambda _: self.stripes)
+        with patch.object(catalog, "lanes_for", lanes), patch.object(catalog, "stripes_for", stripes):
+            return catalog.open_event(Terms("The concert", self.tickets), deadline)
+
+
+@dataclass(frozen=True)
+class Book(Operation):
+    """POST /book."""
+
+    who: str = ""
+
+    @property
+    def user(self) -> str:
+        """Return who books."""
+        return self.who
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "ann" or "ann again"."""
+        return f"{self.who}{self.tag}"
+
+    def call(self, deadline: Deadline) -> Any:
+        """Ask the office."""
+        return office.book(EVENT, self.who, deadline)
+
+
+@dataclass(frozen=True)
+class Cancel(Operation):
+    """POST /cancel, with or without a bookingId."""
+
+    who: str = ""
+    booking: str | None = None
+
+    @property
+    def user(self) -> str:
+        """Return who cancels."""
+        return self.who
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "cancel ann"."""
+        return f"cancel {self.who}{self.tag}"
+
+    def call(self, deadline: Deadline) -> Any:
+        """Ask the office."""
+        return office.cancel(EVENT, self.who, self.booking, deadline)
+
+
+@dataclass(frozen=True)
+class Patch(Operation):
+    """PATCH /events/{eventId}."""
+
+    wanted: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "change total_tickets to 2"."""
+        return f"change {', '.join(f'{name} to {value}' for name, value in self.wanted)}{self.tag}"
+
+    @property
+    def is_asked_again(self) -> bool:
+        """Tell that an organiser waits."""
+        return True
+
+    def call(self, deadline: Deadline) -> Any:
+        """Change the event."""
+        return event_change.change(EVENT, dict(self.wanted), deadline)
+
+
+@dataclass(frozen=True)
+class Promote(Operation):
+    """The promoter on a batch of records of the Bookings stream: what it is told of each is its lane."""
+
+    parts: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "promoter"."""
+        return f"promoter{self.tag}"
+
+    def call(self, deadline: Deadline) -> list[str]:
+        """Settle the batch; `deadline` is that of the invocation."""
+        records = [
+            {"dynamodb": {"Keys": {_key_of(part): {"S": part}}, "SequenceNumber": str(number)}}
+            for number, part in enumerate(self.parts)
+        ]
+        return background.settle_batch(records, deadline.at_s)
+
+
+@dataclass(frozen=True)
+class CancelEvent(Operation):
+    """POST /events/{eventId}/cancel. Nobody asks again: the background does what is left."""
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "cancel event"."""
+        return f"cancel event{self.tag}"
+
+    def call(self, deadline: Deadline) -> Any:
+        """Cancel the event."""
+        return event_cancellation.cancel_event(EVENT, deadline)
+
+
+@dataclass(frozen=True)
+class Follow(Operation):
+    """What follows from a batch of records of the Events stream: what it is told of each is its event."""
+
+    parts: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return "background"."""
+        return f"background{self.tag}"
+
+    def call(self, deadline: Deadline) -> list[str]:
+        """Empty or settle the event; `deadline` is that of the invocation."""
+        records = [
+            {"dynamodb": {"Keys": {_key_of(part): {"S": part}}, "SequenceNumber": str(number)}}
+            for number, part in enumerate(self.parts)
+        ]
+        return background.follow_batch(records, deadline.at_s)
+
+
+def _key_of(part: str) -> str:
+    return "eventId" if part == EVENT else "laneId"
+
+
+@dataclass(frozen=True)
+class Sweep(Operation):
+    """The sweep of sold-out and cancelled events."""
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "sweep"."""
+        return f"sweep{self.tag}"
+
+    def call(self, deadline: Deadline) -> int:
+        """Sweep and audit."""
+        return background.sweep(deadline.at_s)

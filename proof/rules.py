@@ -1,0 +1,482 @@
+"""Mutants of the code: each rule that is not a condition but an order of requests, or a thing to remember."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+from proof.explore import Scenario
+from proof.scenarios import (
+    CALM,
+    CANCEL_EVENT_AND_BOOK,
+    CANCEL_EVENT_AND_LATE_TAKE,
+    CANCEL_EVENT_AND_RELEASE,
+    CANCEL_EVENT_AND_SWEEP,
+    CANCEL_EVENT_LANES,
+    CANCEL_EVENT_SOLD_OUT,
+    CANCELS_TWICE,
+    COMES_AND_GOES,
+    COMES_BACK,
+    CRASH,
+    CROWDED_LANES,
+    FAULT,
+    GROWING_PAGE,
+    LAST_TICKET,
+    LATE_JOINER,
+    LIMITED,
+    LOWERED_AND_PUT_BACK,
+    LOWERED_HALF,
+    LOWERED_LATE,
+    POSTPONED,
+    RAISED_ON_LANES,
+    RELEASE,
+    RELEASE_TO_FIRST,
+    RELEASE_TO_FIRST_OF_STRIPES,
+    SWEEP_AND_RELEASE,
+    WINDOWS_CROSS,
+)
+from proof.world import FILTERS, Filters
+from shared.booking import (
+    audit,
+    background,
+    cancellation,
+    catalog,
+    event_cancellation,
+    event_change,
+    sale,
+    sale_window,
+    settle,
+    waiting_list,
+)
+from shared.booking.attempt import BookingAttempt, read_booking
+from shared.model import (
+    Availability,
+    Booking,
+    BookingChanged,
+    Entry,
+    Event,
+    Lane,
+    TicketOfficeError,
+    TicketsBooked,
+    TryAgain,
+)
+from shared.store import dynamodb, items
+from shared.store.dynamodb import Deadline, Refused, TransactItem
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """A rule, by what is done without it: a name in shared/ and what takes its place, or a filter of the stream."""
+
+    text: str
+    file: str
+    shown_by: Scenario  # where the search sees what the rule is for
+    owner: Any = None
+    name: str = ""
+    mutant: Any = None
+    filters: Filters = FILTERS
+    is_slow: bool = False  # takes longer than `make test` has
+
+    @contextmanager
+    def broken(self) -> Iterator[None]:
+        """Run without the rule."""
+        if self.owner is None:
+            yield
+            return
+        with patch.object(self.owner, self.name, self.mutant):
+            yield
+
+
+_close, _met, _put, _refused_by = sale.close, BookingAttempt.met, BookingAttempt.put, BookingAttempt.refused_by
+
+
+def _close_only_in_name(event: Event, _lanes: list[Lane], deadline: Deadline) -> Event:
+    return _close(event, [], deadline)
+
+
+def _close_home_only(event: Event, lanes: list[Lane], deadline: Deadline) -> Event:
+    return _close(event, lanes[:1], deadline)
+
+
+def _close_last(event: Event, lanes: list[Lane], deadline: Deadline) -> Event:
+    sold_out = _close(event, [], deadline)
+    _close(event, lanes, deadline)
+    return sold_out
+
+
+def _put_under_new_id(attempt: BookingAttempt, booking: Booking) -> TransactItem:
+    put = _put(attempt, booking)["Put"]
+    attempt.booking_id += "'"
+    item = {**put["Item"], "bookingId": items.text(attempt.booking_id)}
+    return {"Put": {**put, "Item": item}}
+
+
+def _met_in_no_doubt(attempt: BookingAttempt, current: Booking | None) -> Booking | None:
+    attempt.uncertain = False
+    return _met(attempt, current)
+
+
+def _met_as_a_stranger(attempt: BookingAttempt, current: Booking | None) -> Booking | None:
+    if current and not current.is_active:
+        attempt.number = current.generation + 1
+        return None
+    return current
+
+
+_promote_in_order = settle._promote_in_order  # noqa: SLF001  # mutants are made inside
+_head = waiting_list.head
+
+
+def _promote_after_refusals(event: Event, entries: list[Entry], tickets: list[int], deadline: Deadline) -> int:
+    pairs = zip(entries, tickets, strict=False)
+    return sum(_promote_in_order(event, [entry], [ticket], deadline) for entry, ticket in pairs)
+
+
+def _tail(event: Event, length: int, last: int, deadline: Deadline) -> list[Entry]:
+    return _head(event, length + _LIST_MAX, last, deadline)[-length:]
+
+
+def _stripe_after_stripe(event: Event, length: int, last: int, deadline: Deadline) -> list[Entry]:
+    whole = _head(event, _LIST_MAX, last, deadline)
+    return sorted(whole, key=lambda entry: (entry.sequence % event.stripes, entry.sequence))[:length]
+
+
+def _head_of_any_length(event: Event, length: int, _last: int, deadline: Deadline) -> list[Entry]:
+    return _head(event, length, _NO_NUMBER, deadline)
+
+
+_LIST_MAX = 10  # more than wait in any scenario
+_NO_NUMBER = 10**6  # that anybody draws
+
+
+def _last_drawn_after_the_page(event: Event, length: int, _last: int, deadline: Deadline) -> list[Entry]:
+    page = _head(event, length, _NO_NUMBER, deadline)
+    last = waiting_list.last_drawn(event, deadline)
+    return [entry for entry in page if entry.sequence <= last]
+
+
+def _cancel_whatever_is_there(event: Event, user_id: str, booking_id: str | None, deadline: Deadline) -> Booking:
+    while True:
+        try:
+            return _cancel(event, user_id, booking_id, deadline)
+        except BookingChanged:
+            if booking_id:
+                raise
+
+
+_cancel = cancellation.cancel
+
+
+def _settle_batch_without_report(records: Sequence[dict[str, Any]], time_left_s: float) -> list[str]:
+    _settle_batch(records, time_left_s)
+    return []
+
+
+_settle_batch = background.settle_batch
+
+
+def _settle_nothing(*_: Any, **__: Any) -> int:
+    return 0
+
+
+def _audit_after_settling(event: Event, deadline: Deadline) -> Any:
+    settle.settle(event, deadline)
+    with patch.object(audit, "settle", _settle_nothing):
+        return _audit(event, deadline)
+
+
+_audit = audit.audit
+
+
+def _commit_without_doubt(transaction: Sequence[TransactItem], deadline: Deadline, **more: bool) -> Refused | None:
+    refused = _commit(transaction, deadline, **more)
+    return Refused(refused.reasons) if refused else None
+
+
+_commit = dynamodb.commit
+
+
+def _bring_and_leave(event: Event, wanted: Event, tickets: int | None, deadline: Deadline) -> None:
+    with suppress(TicketsBooked):
+        _bring(wanted, tickets, deadline)
+        return
+    raise TicketsBooked(event.event_id, event.total_tickets, event.total_tickets)
+
+
+def _refuse_or_bring(event: Event, wanted: Event, tickets: int | None, deadline: Deadline) -> TicketOfficeError | None:
+    sale_window.check(wanted.opens_at, wanted.closes_at)
+    return _bring_or_put_back(event, wanted, tickets, deadline)
+
+
+def _bring_or_put_back_own(
+    event: Event, wanted: Event, tickets: int | None, deadline: Deadline
+) -> TicketOfficeError | None:
+    own: list[Lane] = []
+
+    def noted(lane: Lane, *how: Any) -> TransactItem:
+        own.append(lane)
+        return _change_lane(lane, *how)
+
+    with patch.object(event_change, "_change", noted), suppress(TicketsBooked):
+        _bring(wanted, tickets, deadline)
+        return None
+    if own:
+        return _bring_or_put_back(event, wanted, tickets, deadline)
+    raise TicketsBooked(event.event_id, event.total_tickets, event.total_tickets)
+
+
+_bring_or_put_back = event_change._bring_or_put_back  # noqa: SLF001  # as above
+_change_lane = event_change._change  # noqa: SLF001
+_bring = event_change._bring  # noqa: SLF001
+
+
+def _bring_once(wanted: Event, tickets: int | None, deadline: Deadline) -> None:
+    with patch.object(event_change, "ROUNDS_MAX", 1), suppress(TryAgain):
+        _bring(wanted, tickets, deadline)
+
+
+def _raise_at_once(_booking: BookingAttempt, refusal: TicketOfficeError, _deadline: Deadline) -> Booking:
+    raise refusal
+
+
+def _not_on_sale_is_empty(*_: Any) -> None:
+    return None
+
+
+def _filters_without_changes() -> Filters:
+    return FILTERS._replace(events=tuple(one for one in FILTERS.events if not _is_of_changes(one)))
+
+
+def _filters_without_cancellations() -> Filters:
+    return FILTERS._replace(events=tuple(one for one in FILTERS.events if _is_of_changes(one)))
+
+
+def _is_of_changes(pattern: Mapping[str, Any]) -> bool:
+    """Tell the filter of changes, which are of sold-out events, from that of cancellations."""
+    return "soldOutAt" in pattern["dynamodb"]["OldImage"]
+
+
+def _mark_nothing(_event: Event, _lanes: list[Lane], _deadline: Deadline) -> None:
+    pass
+
+
+def _mark_home_only(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
+    _mark(event, lanes[:1], deadline)
+
+
+def _cancel_event_before_its_lanes(event_id: str, deadline: Deadline) -> Availability:
+    with patch.object(event_cancellation, "_mark", _mark_nothing):
+        return _cancel_event(event_id, deadline)
+
+
+def _cancel_lanes_first(event_id: str, deadline: Deadline) -> Availability:
+    event, lanes = catalog.read_with_lanes(catalog.read_event(event_id, deadline), deadline)
+    _mark(replace(event, cancelled_at="then"), lanes, deadline)
+    return _cancel_event(event_id, deadline)
+
+
+def _empty_before_marking(event_id: str, deadline: Deadline) -> bool:
+    event, lanes = catalog.read_with_lanes(catalog.read_event(event_id, deadline), deadline)
+    if event.emptied_at is None:
+        event_cancellation._cancel_bookings(event, deadline)  # noqa: SLF001
+        _mark(event, lanes, deadline)
+        event_cancellation._mark_emptied(event, deadline)  # noqa: SLF001
+    return True
+
+
+def _empty_without_marking(event_id: str, deadline: Deadline) -> bool:
+    with patch.object(event_cancellation, "_mark", _mark_nothing):
+        return _empty(event_id, deadline)
+
+
+def _cancel_first(event: Event, bookings: Sequence[Booking], deadline: Deadline) -> int:
+    return _cancel_all(event, bookings[:1], deadline)
+
+
+def _cancel_all_at_first_try(event: Event, bookings: Sequence[Booking], deadline: Deadline) -> int:
+    dynamodb.commit(cancellation._give_back(event, bookings, ""), deadline)  # noqa: SLF001
+    return len(bookings)
+
+
+def _follow_batch_without_report(records: Sequence[dict[str, Any]], time_left_s: float) -> list[str]:
+    _follow_batch(records, time_left_s)
+    return []
+
+
+def _no_cancelled_events(_deadline: Deadline) -> Iterator[items.Item]:
+    return iter(())
+
+
+def _read_lanes_only(event: Event, deadline: Deadline) -> tuple[Event, list[Lane]]:
+    return event, catalog.read_lanes(event, deadline)
+
+
+def _audit_without_the_event(event: Event, deadline: Deadline) -> Any:
+    with patch.object(catalog, "read_with_lanes", _read_lanes_only):
+        return _audit(event, deadline)
+
+
+def _refused_in_no_doubt(attempt: BookingAttempt, refusal: TicketOfficeError, deadline: Deadline) -> Booking:
+    if current := attempt.met(read_booking(attempt.event, attempt.user_id, deadline)):
+        return current
+    raise refusal
+
+
+_mark, _cancel_event, _empty = event_cancellation._mark, event_cancellation.cancel_event, event_cancellation.empty  # noqa: SLF001
+_cancel_all, _follow_batch = cancellation.cancel_all, background.follow_batch
+
+
+def _filters_without(status: str) -> Filters:
+    def wants(one: Mapping[str, Any]) -> bool:
+        return status in one["dynamodb"]["NewImage"].get("status", {"S": ()})["S"]
+
+    return FILTERS._replace(bookings=tuple(one for one in FILTERS.bookings if not wants(one)))
+
+
+def _bounded(scenario: Scenario, bounds: tuple[int, int] = CALM) -> Scenario:
+    return replace(scenario, crashes=bounds[0], faults=bounds[1])
+
+
+RULES = (
+    Rule(
+        "lanes are closed before anybody joins", "shared/booking/sale.py",
+        LAST_TICKET, sale, "close", _close_only_in_name,
+    ),
+    Rule("every lane is closed", "shared/booking/sale.py", CROWDED_LANES, sale, "close", _close_home_only),
+    Rule(
+        "lanes are closed before the event is called sold out", "shared/booking/sale.py",
+        _bounded(LAST_TICKET, CRASH), sale, "close", _close_last,
+    ),
+    Rule(
+        "one bookingId over all tries", "shared/booking/attempt.py",
+        LAST_TICKET, BookingAttempt, "put", _put_under_new_id,
+    ),
+    Rule(
+        "a request knows its own booking when it meets it", "shared/booking/attempt.py",
+        _bounded(CANCELS_TWICE, FAULT), BookingAttempt, "met", _met_as_a_stranger,
+    ),
+    Rule(
+        "no second booking while a first may have been made", "shared/booking/attempt.py",
+        _bounded(COMES_AND_GOES, FAULT), BookingAttempt, "met", _met_in_no_doubt,
+    ),
+    Rule(
+        "a try without an answer is remembered", "shared/store/dynamodb.py",
+        _bounded(COMES_AND_GOES, FAULT), dynamodb, "commit", _commit_without_doubt,
+    ),
+    Rule(
+        "settle promotes in the order of the list", "shared/booking/settle.py",
+        RELEASE_TO_FIRST, settle, "head", _tail,
+    ),
+    Rule(
+        "the head of the list is that of all its stripes", "shared/booking/waiting_list.py",
+        RELEASE_TO_FIRST_OF_STRIPES, settle, "head", _stripe_after_stripe,
+    ),
+    Rule(
+        "settle ends a page at the first refusal", "shared/booking/settle.py",
+        LATE_JOINER, settle, "_promote_in_order", _promote_after_refusals,
+    ),
+    Rule(
+        "a page ends at the last number drawn before it was read", "shared/booking/waiting_list.py",
+        GROWING_PAGE, settle, "head", _head_of_any_length, is_slow=True,
+    ),
+    Rule(
+        "the last number is read before the page, not after it", "shared/booking/settle.py",
+        GROWING_PAGE, settle, "head", _last_drawn_after_the_page, is_slow=True,
+    ),
+    Rule(
+        "cancel stays with the booking that it saw first", "shared/booking/cancellation.py",
+        _bounded(CANCELS_TWICE, FAULT), cancellation, "cancel", _cancel_whatever_is_there,
+    ),
+    Rule("a release reaches the promoter", "template.yaml", RELEASE, filters=_filters_without("CANCELLED")),
+    Rule(
+        "a join reaches the promoter", "template.yaml",
+        _bounded(COMES_BACK, CRASH), filters=_filters_without("WAITING"),
+    ),
+    Rule(
+        "a batch that could not be settled comes again", "shared/booking/background.py",
+        _bounded(RELEASE, FAULT), background, "settle_batch", _settle_batch_without_report,
+    ),
+    Rule(
+        "a change of tickets reaches the promoter", "template.yaml",
+        RAISED_ON_LANES, filters=_filters_without_changes(),
+    ),
+    Rule(
+        "tickets that were taken in vain are put back", "shared/booking/event_change.py",
+        LOWERED_HALF, event_change, "_bring_or_put_back", _bring_and_leave,
+    ),
+    Rule(
+        "so are those that an earlier try took, or may take yet", "shared/booking/event_change.py",
+        _bounded(LOWERED_LATE, FAULT), event_change, "_bring_or_put_back", _bring_or_put_back_own,
+    ),
+    Rule(
+        "so are moments of sale that came to be impossible", "shared/booking/event_change.py",
+        WINDOWS_CROSS, event_change, "_bring_or_put_back", _refuse_or_bring,
+    ),
+    Rule(
+        "lanes are read again after they were changed", "shared/booking/event_change.py",
+        LOWERED_AND_PUT_BACK, event_change, "_bring", _bring_once,
+    ),
+    Rule(
+        "who is refused may have a booking by now", "shared/booking/attempt.py",
+        _bounded(LIMITED, CRASH), waiting_list, "active_booking_or_raise", _raise_at_once,
+    ),
+    Rule(
+        "what is not on sale is not sold out", "shared/booking/sale_window.py",
+        POSTPONED, sale_window, "why_not", _not_on_sale_is_empty,
+    ),
+    Rule("the sweep settles", "shared/booking/audit.py", _bounded(RELEASE, FAULT), audit, "settle", _settle_nothing),
+    Rule(
+        "the audit reads the lanes before it settles", "shared/booking/audit.py",
+        SWEEP_AND_RELEASE, audit, "audit", _audit_after_settling,
+    ),
+    Rule(
+        "an event is marked as cancelled before its lanes", "shared/booking/event_cancellation.py",
+        CANCEL_EVENT_AND_BOOK, event_cancellation, "cancel_event", _cancel_lanes_first,
+    ),
+    Rule(
+        "the organiser is told when the lanes are marked", "shared/booking/event_cancellation.py",
+        CANCEL_EVENT_AND_BOOK, event_cancellation, "cancel_event", _cancel_event_before_its_lanes,
+    ),
+    Rule(
+        "every lane is marked", "shared/booking/event_cancellation.py",
+        CANCEL_EVENT_LANES, event_cancellation, "_mark", _mark_home_only,
+    ),
+    Rule(
+        "the background marks the lanes that are not", "shared/booking/event_cancellation.py",
+        _bounded(CANCEL_EVENT_AND_BOOK, CRASH), event_cancellation, "empty", _empty_without_marking,
+    ),
+    Rule(
+        "the background marks the lanes before it reads a booking", "shared/booking/event_cancellation.py",
+        CANCEL_EVENT_AND_BOOK, event_cancellation, "empty", _empty_before_marking,
+    ),
+    Rule(
+        "an event is emptied when all its bookings are cancelled", "shared/booking/event_cancellation.py",
+        CANCEL_EVENT_SOLD_OUT, event_cancellation, "cancel_all", _cancel_first,
+    ),
+    Rule(
+        "bookings that a refusal leaves are tried again", "shared/booking/cancellation.py",
+        CANCEL_EVENT_AND_RELEASE, event_cancellation, "cancel_all", _cancel_all_at_first_try,
+    ),
+    Rule(
+        "the cancellation of an event reaches the background", "template.yaml",
+        CANCEL_EVENT_SOLD_OUT, filters=_filters_without_cancellations(),
+    ),
+    Rule(
+        "an event that could not be emptied comes again", "shared/booking/background.py",
+        _bounded(CANCEL_EVENT_SOLD_OUT, FAULT), background, "follow_batch", _follow_batch_without_report,
+    ),
+    Rule(
+        "the sweep empties cancelled events", "shared/booking/background.py",
+        _bounded(CANCEL_EVENT_SOLD_OUT, FAULT), background, "_cancelled_events", _no_cancelled_events,
+    ),
+    Rule(
+        "the audit reads anew whether the event was cancelled", "shared/booking/audit.py",
+        CANCEL_EVENT_AND_SWEEP, audit, "audit", _audit_without_the_event,
+    ),
+    Rule(
+        "nobody is refused whose booking may be on its way", "shared/booking/attempt.py",
+        _bounded(CANCEL_EVENT_AND_LATE_TAKE, FAULT),
+        sale, "active_booking_or_raise", _refused_in_no_doubt, is_slow=True,
+    ),
+)  # fmt: skip

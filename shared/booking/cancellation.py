@@ -1,0 +1,125 @@
+"""Cancelling: a ticket goes back to its lane (release), or a place in the waiting list is given up (leave)."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from shared import telemetry
+from shared.booking.attempt import read_booking
+from shared.booking.waiting_list import entry_removal
+from shared.model import Booking, BookingChanged, BookingNotFound, Event, Status, now
+from shared.store import dynamodb, items
+from shared.store.dynamodb import Deadline, Refused, TransactItem
+from shared.telemetry import Metric
+
+BOOKINGS_MAX = 40  # in one transaction: 2 items each at the most, and the lane, of 100
+
+
+def cancel(event: Event, user_id: str, booking_id: str | None, deadline: Deadline) -> Booking:
+    """Cancel the user's booking, if it is the one with this id where one is given; repeating it is harmless.
+
+    Which booking is meant is settled at the first look: should another take its place meanwhile, that one stays.
+
+    Raises BookingNotFound; BookingChanged; TryAgain.
+    """
+    booking = read_booking(event, user_id, deadline)
+    if booking is None:
+        raise BookingNotFound(event.event_id, user_id)
+    meant = booking_id or booking.booking_id
+    while True:
+        if booking.booking_id != meant:
+            raise BookingChanged(event.event_id, user_id, booking.booking_id)
+        if not booking.is_active:
+            return booking
+        moment = now()
+        refused = dynamodb.commit(_give_back(event, [booking], moment), deadline)
+        if refused is None:
+            metric = Metric.BOOKING_CANCELLED if booking.status is Status.CONFIRMED else Metric.WAITING_LEFT
+            telemetry.outcome(metric, event_id=event.event_id, user_id=user_id, booking_id=meant)
+            return replace(booking, status=Status.CANCELLED, cancelled_at=moment)
+        met = refused.reasons[0].item
+        assert met is not None, "only the booking has a condition, and a booking is never deleted"
+        booking = items.to_booking(met)
+
+
+def cancel_all(event: Event, bookings: Sequence[Booking], deadline: Deadline) -> int:
+    """Cancel 1 to BOOKINGS_MAX bookings of one home lane at once; return how many were left to cancel.
+
+    Whoever cancels by themselves meanwhile is left out. Repeating it is harmless. Raises TryAgain.
+    """
+    bookings = list(bookings)
+    while bookings:
+        refused = dynamodb.commit(_give_back(event, bookings, now()), deadline)
+        if refused is None:
+            break
+        bookings = _still_active(bookings, refused)
+    tickets = sum(booking.status is Status.CONFIRMED for booking in bookings)
+    if bookings:
+        left = {Metric.WAITING_LEFT: len(bookings) - tickets}
+        telemetry.outcome(Metric.BOOKING_CANCELLED, tickets, also=left, event_id=event.event_id)
+    return len(bookings)
+
+
+def _still_active(bookings: Sequence[Booking], refused: Refused) -> list[Booking]:
+    """Return the bookings that are left, as the refusal shows them: of each at least one is gone, or another."""
+    found = []
+    place = 0
+    for standing in bookings:
+        reason = refused.reasons[place]
+        met = items.to_booking(reason.item) if reason.refused and reason.item else standing
+        if met.is_active:
+            found.append(met)
+        place += 1 if standing.status is Status.CONFIRMED else 2  # and its entry
+    return found
+
+
+def _give_back(event: Event, bookings: Sequence[Booking], moment: str) -> list[TransactItem]:
+    """Cancel bookings of one home lane, each by itself, and count them on the lane, all together.
+
+    A ticket goes back to the home lane, whichever lane it came from: P1 is about the sum. Who waits leaves with
+    booking, entry and count (P3).
+    """
+    transaction: list[TransactItem] = []
+    counts: Counter[str] = Counter()
+    for booking in bookings:
+        transaction.append(_cancel_booking(event, booking, moment))
+        counts["changes"] += 1
+        if booking.status is Status.CONFIRMED:
+            counts["available"] += 1
+            continue
+        assert booking.sequence is not None, "a booking that waits has a place"
+        transaction.append(entry_removal(event, booking.sequence))
+        counts["waiting"] -= 1
+    return [*transaction, _count_on_home_lane(event, bookings[0], counts)]
+
+
+def _cancel_booking(event: Event, booking: Booking, moment: str) -> TransactItem:
+    still_this_booking = "bookingId = :booking"  # P7: a late try must not cancel a newer booking
+    still_holds_this = "#status = :was"  # who waited may have been promoted, and who had a ticket may have cancelled
+    return {
+        "Update": {
+            "TableName": items.BOOKINGS,
+            "Key": items.booking_key(event, booking.user_id),
+            "UpdateExpression": "SET #status = :cancelled, cancelledAt = :now",
+            "ConditionExpression": f"{still_this_booking} AND {still_holds_this}",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": {
+                ":booking": items.text(booking.booking_id),
+                ":was": items.text(booking.status),
+                ":cancelled": items.text(Status.CANCELLED),
+                ":now": items.text(moment),
+            },
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+    }
+
+
+def _count_on_home_lane(event: Event, booking: Booking, counts: Mapping[str, int]) -> TransactItem:
+    return {
+        "Update": {
+            "TableName": items.LANES,
+            "Key": items.lane_key(event.event_id, event.home_lane(booking.user_id)),
+            "UpdateExpression": "ADD " + ", ".join(f"{name} :{name}" for name in sorted(counts)),
+            "ExpressionAttributeValues": {f":{name}": items.number(count) for name, count in counts.items()},
+        }
+    }

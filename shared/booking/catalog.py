@@ -1,0 +1,150 @@
+"""Events: opening one, knowing it, and counting what is left.
+
+What a warm function once read of an event it keeps: its parts are fixed when it opens, and that it is sold out,
+cancelled or emptied is for good. What the organiser may change is read anew where it is shown or decided by.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, astuple, replace
+
+from shared import telemetry
+from shared.booking import sale_window
+from shared.booking.cache import keep
+from shared.model import (
+    Availability,
+    Event,
+    EventNotFound,
+    IdempotencyKeyReused,
+    Lane,
+    Terms,
+    lanes_for,
+    now,
+    stripes_for,
+)
+from shared.store import dynamodb, items
+from shared.store.dynamodb import Deadline, TransactItem
+from shared.store.items import Item
+
+KNOWN_MAX = 1_000  # events that a warm function keeps in mind; some 500 bytes each
+
+_ID_NAMESPACE = uuid.UUID("6c0b5c62-5d5a-4f0e-9d7e-0f6a3f5a7a11")  # of the ids that follow from an Idempotency-Key
+
+_known: dict[str, Event] = {}
+
+
+def open_event(terms: Terms, deadline: Deadline, *, caller: str = "", idempotency_key: str | None = None) -> Event:
+    """Open an event with 1 to TICKETS_MAX tickets, all of them on sale from its moment of opening on.
+
+    With an `idempotency_key` the id follows from it and the caller, so a repetition finds the event it opened, and is
+    answered with it as it was opened.
+
+    Raises ImpossibleWindow; IdempotencyKeyReused when the key came with another request before; TryAgain.
+    """
+    sale_window.check(terms.opens_at, terms.closes_at)
+    lanes = lanes_for(terms.total_tickets)
+    event = Event(
+        event_id=str(uuid.uuid5(_ID_NAMESPACE, f"{caller}\n{idempotency_key}") if idempotency_key else uuid.uuid4()),
+        lanes=lanes,
+        stripes=stripes_for(lanes),
+        created_at=now(),
+        request_fingerprint=_fingerprint(terms),
+        **asdict(terms),
+    )
+    refused = dynamodb.commit(list(_open(event)), deadline)
+    if refused is None:
+        telemetry.outcome(telemetry.Metric.EVENT_OPENED, event_id=event.event_id, tickets=terms.total_tickets)
+        return event
+    existing_item = refused.reasons[0].item
+    assert existing_item is not None, "only the event's own item has a condition: that it is absent"
+    existing = items.to_event(existing_item)
+    if existing.request_fingerprint != event.request_fingerprint:
+        raise IdempotencyKeyReused(event.event_id)
+    return replace(event, created_at=existing.created_at)  # P7: the same answer, whatever was changed since
+
+
+def read_event(event_id: str, deadline: Deadline) -> Event:
+    """Return the event, from memory where it is known.
+
+    Raises EventNotFound; TryAgain.
+    """
+    if known := _known.get(event_id):
+        return known
+    item = dynamodb.get(deadline, items.EVENTS, items.event_key(event_id))
+    if item is None:
+        raise EventNotFound(event_id)
+    return remember(items.to_event(item))
+
+
+def remember(event: Event) -> Event:
+    """Keep what is known of an event; forget the oldest when there are too many."""
+    return keep(_known, event.event_id, event, KNOWN_MAX)
+
+
+def lane_keys(event: Event) -> list[Item]:
+    """List the keys of all lanes of an event."""
+    return [items.lane_key(event.event_id, number) for number in range(event.lanes)]
+
+
+def read_lanes(event: Event, deadline: Deadline) -> list[Lane]:
+    """Read all lanes in the order of their numbers, each as of its own moment. Raises TryAgain."""
+    found = dynamodb.get_all(deadline, {items.LANES: lane_keys(event)})
+    return _in_order(found[items.LANES])
+
+
+def read_with_lanes(event: Event, deadline: Deadline) -> tuple[Event, list[Lane]]:
+    """Read an event anew and all its lanes, in one request, each as of its own moment. Raises TryAgain."""
+    found = dynamodb.get_all(deadline, keys_with_lanes(event))
+    return found_with_lanes(found)
+
+
+def keys_with_lanes(event: Event) -> dict[str, list[Item]]:
+    """List the keys of an event and of all its lanes, by their tables."""
+    return {items.EVENTS: [items.event_key(event.event_id)], items.LANES: lane_keys(event)}
+
+
+def found_with_lanes(found: Mapping[str, list[Item]]) -> tuple[Event, list[Lane]]:
+    """Return the event and its lanes among what was found, and keep in mind what the event is now."""
+    return remember(items.to_event(found[items.EVENTS][0])), _in_order(found[items.LANES])
+
+
+def availability(event: Event, lanes: list[Lane]) -> Availability:
+    """Count what is left and who waits.
+
+    While people come and go, lanes that were read one after the other may count somebody on one side only,
+    hence the bounds.
+    """
+    total = sum(lane.tickets for lane in lanes)
+    available = sum(lane.available for lane in lanes)
+    waiting = sum(lane.waiting for lane in lanes)
+    return Availability(event, total, min(available, total), max(waiting, 0))
+
+
+def _open(event: Event) -> Iterator[TransactItem]:
+    """Put the event if its id is new (P7), the end of its list, and its lanes with the tickets spread evenly."""
+    yield {
+        "Put": {
+            "TableName": items.EVENTS,
+            "Item": items.event_item(event),
+            "ConditionExpression": "attribute_not_exists(eventId)",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+    }
+    yield {"Put": {"TableName": items.WAITING_LIST, "Item": items.tail_item(event)}}
+    share, rest = divmod(event.total_tickets, event.lanes)
+    for number in range(event.lanes):
+        tickets = share + (number < rest)
+        lane = Lane(
+            event.event_id, number, tickets, available=tickets, waiting=0, changes=0,
+            opens_at=event.opens_at, closes_at=event.closes_at,
+        )  # fmt: skip
+        yield {"Put": {"TableName": items.LANES, "Item": items.lane_item(lane)}}
+
+
+def _fingerprint(terms: Terms) -> str:
+    return hashlib.sha256("\n".join(map(str, (*astuple(terms)[1:], terms.name))).encode()).hexdigest()
+
+
+def _in_order(lane_items: list[Item]) -> list[Lane]:
+    return sorted(map(items.to_lane, lane_items), key=lambda lane: lane.number)

@@ -1,0 +1,106 @@
+"""Cancelling an event: nobody gets a ticket or a place any more, and in the background every booking is cancelled.
+
+    organiser        event            lanes            stream              background
+      │── cancel ────▶ │ ───────────────────────────────▶ │ ── record ───────▶ │
+      │── mark each lane ─────────────▶ │                                      │
+      ◀─ 202                            │ ◀── mark each lane that is not yet ──│
+                                        │     read the bookings of each lane     │
+                                        │ ◀── cancel them, BOOKINGS_MAX at once ─│
+                       │ ◀── emptied ──────────────────────────────────────────│
+
+The event is marked first, so that a crash before the last lane leaves a record that somebody finishes. A lane that is
+marked gives no ticket and no place, by the condition of every transaction that would; so what is read after the last
+was marked is all there ever will be, and no booking comes after it: docs/decisions/0010.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
+from shared import telemetry
+from shared.booking import catalog
+from shared.booking.cancellation import BOOKINGS_MAX, cancel_all
+from shared.model import Availability, Booking, Event, Lane, now
+from shared.store import dynamodb, items
+from shared.store.dynamodb import Deadline
+from shared.telemetry import Metric
+
+BOOKINGS_PER_S_MAX = 500  # a quarter of what a new table takes: the other events' bookings need the rest
+PAGE_BOOKINGS = 100  # of each lane, in memory at once: 96 lanes hold some 20 MB
+
+
+def cancel_event(event_id: str, deadline: Deadline) -> Availability:
+    """Cancel an event for good: when this returns, nobody gets a ticket or a place any more (O3).
+
+    Safe to repeat and to stop anywhere: every step sets what is not set. What is left to do is done by `empty`.
+
+    Raises EventNotFound; TryAgain.
+    """
+    event = catalog.read_event(event_id, deadline)
+    if dynamodb.set_once(deadline, items.EVENTS, items.event_key(event_id), "cancelledAt", now()) is None:
+        telemetry.outcome(Metric.EVENT_CANCELLED, event_id=event_id)
+    event, lanes = catalog.read_with_lanes(event, deadline)
+    _mark(event, lanes, deadline)
+    return catalog.availability(event, lanes)
+
+
+def empty(event_id: str, deadline: Deadline) -> bool:
+    """Cancel all bookings of a cancelled event; return whether it is such an event, which then has none.
+
+    Looks for active bookings only, so whoever repeats it goes on where another stopped. One page of each lane is in
+    memory, and no more than BOOKINGS_PER_S_MAX bookings a second are cancelled: a million takes at least 34 minutes.
+
+    Raises EventNotFound; TryAgain when the deadline passed before it was done.
+    """
+    event, lanes = catalog.read_with_lanes(catalog.read_event(event_id, deadline), deadline)
+    if event.cancelled_at is None:
+        return False
+    if event.emptied_at is None:
+        _mark(event, lanes, deadline)  # all of them, before the first booking is read (O3)
+        _cancel_bookings(event, deadline)
+        _mark_emptied(event, deadline)
+    return True
+
+
+def _mark(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
+    """Let no lane give a ticket or a place any more, whatever is on its way.
+
+    The tail of the list comes first: whoever settles reads it before the lanes, and need not try what they refuse.
+    """
+    assert event.cancelled_at is not None, "the event is marked before its parts"
+    dynamodb.set_once(deadline, items.WAITING_LIST, items.tail_key(event), "cancelledAt", event.cancelled_at)
+    for lane in lanes:
+        if lane.cancelled_at is None:
+            key = items.lane_key(event.event_id, lane.number)
+            dynamodb.set_once(deadline, items.LANES, key, "cancelledAt", event.cancelled_at)
+
+
+def _cancel_bookings(event: Event, deadline: Deadline) -> None:
+    """Cancel the bookings of all lanes, in turns: so no partition has to take more than its share."""
+    began_s = time.monotonic()
+    cancelled = 0
+    lanes = [_active_bookings(event, lane, deadline) for lane in range(event.lanes)]
+    while lanes:
+        for bookings in tuple(lanes):
+            if some := list(islice(bookings, BOOKINGS_MAX)):
+                cancelled += cancel_all(event, some, deadline)
+                time.sleep(max(0.0, began_s + cancelled / BOOKINGS_PER_S_MAX - time.monotonic()))
+            else:
+                lanes.remove(bookings)
+
+
+def _active_bookings(event: Event, lane: int, deadline: Deadline) -> Iterator[Booking]:
+    bookings = items.partition(items.BOOKINGS, "laneId", items.lane_id(event.event_id, lane))
+    for item in dynamodb.all_items("Query", deadline, **bookings, Limit=PAGE_BOOKINGS):
+        booking = items.to_booking(item)
+        if booking.is_active:
+            yield booking
+
+
+def _mark_emptied(event: Event, deadline: Deadline) -> None:
+    moment = now()
+    earlier = dynamodb.set_once(deadline, items.EVENTS, items.event_key(event.event_id), "emptiedAt", moment)
+    catalog.remember(replace(event, emptied_at=earlier or moment))
+    if earlier is None:
+        telemetry.outcome(Metric.EVENT_EMPTIED, event_id=event.event_id)

@@ -1,0 +1,87 @@
+"""The office: what a user can ask for, each put together from the rooms of the protocol."""
+
+from contextlib import suppress
+from dataclasses import replace
+
+from shared import telemetry
+from shared.booking import cancellation as cancelling
+from shared.booking import catalog, sale, waiting_list
+from shared.booking.attempt import BookingAttempt, active_booking_or_raise, read_booking
+from shared.booking.settle import settle
+from shared.model import Availability, Booking, EventCancelled, Standing, TryAgain
+from shared.store import items
+from shared.store.dynamodb import Deadline, get_all
+from shared.telemetry import Metric
+
+FRUITLESS_MAX = 3  # looks in vain of who books and is first in line: then the stream's hint does it
+
+
+def book(event_id: str, user_id: str, deadline: Deadline) -> Standing:
+    """Give the user a ticket, or else a place in the waiting list, or the booking they have already.
+
+    Raises EventNotFound; EventCancelled; NotOnSale; WaitingListFull; TryAgain, after which the booking may exist:
+    asking again answers with it.
+    """
+    event = catalog.read_event(event_id, deadline)
+    attempt = BookingAttempt.of(event, user_id)
+    try:
+        booking = _place(attempt, deadline)
+    except EventCancelled as refusal:
+        catalog.remember(
+            replace(event, cancelled_at=refusal.cancelled_at)
+        )  # for good: whoever asks next costs one read
+        raise
+    if not attempt.is_mine(booking):
+        return waiting_list.standing(event, booking, deadline)
+    _report(booking)
+    return _first_answer(attempt, booking, deadline)
+
+
+def cancel(event_id: str, user_id: str, booking_id: str | None, deadline: Deadline) -> Booking:
+    """Cancel the user's booking; a ticket that is released goes to the head of the list by itself.
+
+    Raises EventNotFound; BookingNotFound; BookingChanged; TryAgain.
+    """
+    return cancelling.cancel(catalog.read_event(event_id, deadline), user_id, booking_id, deadline)
+
+
+def status(event_id: str, user_id: str | None, deadline: Deadline) -> tuple[Availability, Standing | None]:
+    """Count what is left of an event; with a user, also read their booking. Raises EventNotFound; TryAgain."""
+    event = catalog.read_event(event_id, deadline)
+    keys = catalog.keys_with_lanes(event)
+    if user_id is not None:
+        keys[items.BOOKINGS] = [items.booking_key(event, user_id)]
+    found = get_all(deadline, keys)
+    event, lanes = catalog.found_with_lanes(found)
+    availability = catalog.availability(event, lanes)
+    bookings = found.get(items.BOOKINGS, [])
+    return availability, waiting_list.standing(event, items.to_booking(bookings[0]), deadline) if bookings else None
+
+
+def _place(attempt: BookingAttempt, deadline: Deadline) -> Booking:
+    """Make the booking, or return the one that stands."""
+    event = attempt.event
+    if event.cancelled_at:
+        return active_booking_or_raise(attempt, EventCancelled(event.event_id, event.cancelled_at), deadline)
+    booking = None if event.sold_out_at else sale.buy(attempt, deadline)
+    return booking or waiting_list.join(attempt, deadline)
+
+
+def _first_answer(attempt: BookingAttempt, booking: Booking, deadline: Deadline) -> Standing:
+    """Tell the user where the booking just made stands; settle if it is first in line.
+
+    That way a ticket which came back while nobody waited is booked in one request. (Right after a long list was emptied
+    its front may be taken for what it was, and the stream's hint does it.)
+    """
+    answer = waiting_list.standing(attempt.event, booking, deadline, is_new=True)
+    if answer.position is None or answer.position.value > 1:
+        return answer
+    with suppress(TryAgain):  # the stream has the hint, too
+        settle(attempt.event, deadline, promotions_max=1, fruitless_max=FRUITLESS_MAX)
+    booking = read_booking(attempt.event, attempt.user_id, deadline) or booking
+    return waiting_list.standing(attempt.event, booking, deadline, is_new=True)
+
+
+def _report(booking: Booking) -> None:
+    metric = Metric.BOOKING_CONFIRMED if booking.joined_at is None else Metric.WAITING_JOINED
+    telemetry.outcome(metric, event_id=booking.event_id, user_id=booking.user_id, booking_id=booking.booking_id)

@@ -1,0 +1,227 @@
+"""The edge of the office: HTTP requests in, answers out, and the one table of errors.
+
+A function has one route, and API Gateway has found it: no router stands behind the router (docs/decisions/0013). Both
+sides are of format 2.0:
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+"""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
+
+from pydantic_core import ValidationError, from_json
+
+from shared import telemetry
+from shared.edge.caller import Caller, NotSignedIn, NotYourBooking, OrganisersOnly
+from shared.model import (
+    BODY_BYTES_MAX,
+    IDEMPOTENCY_KEY_LENGTH_MAX,
+    RETRY_AFTER_S,
+    BookingChanged,
+    BookingNotFound,
+    EventCancelled,
+    EventNotFound,
+    IdempotencyKeyReused,
+    ImpossibleWindow,
+    NotOnSale,
+    TicketOfficeError,
+    TicketsBooked,
+    TryAgain,
+    WaitingListFull,
+)
+
+if TYPE_CHECKING:  # who reads and answers with models has loaded it: what describes the office has not
+    from pydantic import BaseModel
+
+Model = TypeVar("Model", bound="BaseModel")
+
+PROBLEM_TYPE = "urn:ticket-office:problem:"
+
+
+class MalformedJson(TicketOfficeError):
+    """The body is not a JSON object."""
+
+    detail = "The body must be a JSON object in UTF-8."
+
+
+class BodyTooLarge(TicketOfficeError):
+    """The body has more than BODY_BYTES_MAX bytes."""
+
+    detail = f"The body must not be over {BODY_BYTES_MAX} bytes."
+
+
+class InvalidRequest(TicketOfficeError):
+    """Fields are missing, unknown, or not what they must be."""
+
+    detail = "Some fields are not as they must be; see errors."
+
+    def __init__(self, errors: list[dict[str, str]]) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Tell which fields, and what is wrong with each."""
+        return {"errors": self.errors}
+
+
+# Error -> HTTP status, code, title. The only place where the two meet.
+PROBLEMS: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
+    MalformedJson: (400, "malformed-json", "Malformed JSON"),
+    NotSignedIn: (401, "not-signed-in", "Not signed in"),
+    NotYourBooking: (403, "not-your-booking", "Not your booking"),
+    OrganisersOnly: (403, "organisers-only", "Organisers only"),
+    EventNotFound: (404, "event-not-found", "Event not found"),
+    BookingNotFound: (404, "booking-not-found", "Booking not found"),
+    BookingChanged: (409, "booking-changed", "Booking changed"),
+    EventCancelled: (409, "event-cancelled", "Event cancelled"),
+    NotOnSale: (409, "not-on-sale", "Not on sale"),
+    WaitingListFull: (409, "waiting-list-full", "Waiting list full"),
+    TicketsBooked: (409, "tickets-booked", "Tickets booked"),
+    BodyTooLarge: (413, "body-too-large", "Body too large"),
+    InvalidRequest: (422, "invalid-request", "Invalid request"),
+    ImpossibleWindow: (422, "invalid-request", "Invalid request"),
+    IdempotencyKeyReused: (422, "idempotency-key-reused", "Idempotency-Key reused"),
+    TryAgain: (503, "try-again", "Try again"),
+    Exception: (500, "internal-error", "Internal error"),
+}
+
+
+class Response(TypedDict):
+    """What API Gateway takes for an answer."""
+
+    statusCode: int
+    headers: Mapping[str, str]
+    body: str
+    isBase64Encoded: bool
+
+
+class Request:
+    """What API Gateway hands over of a request."""
+
+    __slots__ = ("_payload",)
+
+    def __init__(self, payload: Mapping[str, Any]) -> None:
+        self._payload = payload
+
+    @property
+    def route(self) -> str:
+        """Return the route as the template has it: "GET /docs"."""
+        route: str = self._payload["routeKey"]
+        return route
+
+    @property
+    def caller(self) -> Caller:
+        """Return who asks."""
+        return Caller.of(self._payload["requestContext"])
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """Read the Idempotency-Key header: 1 to IDEMPOTENCY_KEY_LENGTH_MAX characters. Raises InvalidRequest."""
+        key = self.header("idempotency-key")
+        if key is not None and not 1 <= len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX:
+            detail = f"must have 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} characters"
+            raise InvalidRequest([{"field": "Idempotency-Key", "detail": detail}])
+        return key
+
+    def header(self, name: str) -> str | None:
+        """Return a header; `name` is in lower case, as API Gateway writes it, which `sam local` does not."""
+        headers = self._payload.get("headers") or {}
+        return next((value for key, value in headers.items() if key.lower() == name), None)
+
+    def body_as(self, model: type[Model]) -> Model:
+        """Read the body, whatever type it says it has. Raises MalformedJson; BodyTooLarge; InvalidRequest."""
+        try:
+            fields = from_json(self._body(), allow_inf_nan=False)
+        except ValueError:  # no JSON, no base64, or no UTF-8: a lone surrogate
+            raise MalformedJson from None
+        if not isinstance(fields, dict):
+            raise MalformedJson
+        return _validated(fields, model)
+
+    def parameters_as(self, model: type[Model]) -> Model:
+        """Read the parameters of path and query together; no name may be in both. Raises InvalidRequest."""
+        path = self._payload.get("pathParameters") or {}
+        query = self._payload.get("queryStringParameters") or {}
+        if twice := sorted(path.keys() & query.keys()):
+            raise InvalidRequest([{"field": name, "detail": "is in the path already"} for name in twice])
+        return _validated(path | query, model)
+
+    def _body(self) -> bytes:
+        """Return the body's bytes; their number is that of what the client sent. Raises BodyTooLarge; ValueError."""
+        body: str = self._payload.get("body") or ""
+        if self._payload.get("isBase64Encoded"):
+            if len(body) > 2 * BODY_BYTES_MAX:
+                raise BodyTooLarge
+            raw = base64.b64decode(body, validate=True)
+        else:
+            raw = body.encode()
+        if len(raw) > BODY_BYTES_MAX:
+            raise BodyTooLarge
+        return raw
+
+
+def handler(function: Callable[[Request], Response]) -> Callable[[dict[str, Any], Any], Response]:
+    """Make a Lambda handler of a function: what it raises is answered, and its logs carry the id that errors show."""
+
+    @telemetry.logger.inject_lambda_context(clear_state=True)
+    @wraps(function)
+    def handle(payload: dict[str, Any], _context: Any) -> Response:
+        telemetry.logger.set_correlation_id(payload["requestContext"]["requestId"])
+        try:
+            return function(Request(payload))
+        except Exception as error:  # noqa: BLE001  # the last of PROBLEMS is for what nobody expected
+            return _problem(error, payload)
+
+    return handle
+
+
+def answer(status: int, model: "BaseModel", headers: Mapping[str, str] | None = None) -> Response:
+    """Return a JSON answer. What is left changes all the time, so nobody may keep it."""
+    return {
+        "statusCode": status,
+        "headers": {"Cache-Control": "no-store", **(headers or {}), "Content-Type": "application/json"},
+        "body": model.model_dump_json(by_alias=True),
+        "isBase64Encoded": False,
+    }
+
+
+def _validated(fields: Mapping[str, Any], model: type[Model]) -> Model:
+    """Read fields; what is logged from here on says which event the request is about, if it names one."""
+    try:
+        asked = model.model_validate(fields)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)
+        raise InvalidRequest(
+            [{"field": ".".join(map(str, one["loc"])), "detail": one["msg"]} for one in wrong]
+        ) from None
+    if event_id := getattr(asked, "event_id", None):
+        telemetry.logger.append_keys(event_id=event_id)  # the handler's clear_state takes it off again
+    return asked
+
+
+def _problem(error: Exception, payload: Mapping[str, Any]) -> Response:
+    """Answer an error as RFC 9457 has it; what nobody expected shows no detail, the log has it."""
+    status, code, title = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
+    problem = {
+        "type": PROBLEM_TYPE + code,
+        "title": title,
+        "status": status,
+        "detail": error.detail if isinstance(error, TicketOfficeError) else "Something went wrong on our side.",
+        "instance": payload["rawPath"],
+        "code": code,
+        "requestId": payload["requestContext"]["requestId"],
+    }
+    if isinstance(error, TicketOfficeError):
+        problem |= error.facts
+    headers = {"Cache-Control": "no-store", "Content-Type": "application/problem+json"}
+    if isinstance(error, NotSignedIn):
+        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 wants it with every 401
+    if isinstance(error, TryAgain):
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+        telemetry.outcome(telemetry.Metric.TRY_AGAIN, cause=error.cause)
+    if status == PROBLEMS[Exception][0]:
+        telemetry.internal_error(error)
+    return {"statusCode": status, "headers": headers, "body": json.dumps(problem), "isBase64Encoded": False}

@@ -1,0 +1,265 @@
+"""The database: its client, reads that retry, and one function that runs a transaction.
+
+What a request meets and what follows:
+
+    conflict, throttling, 5xx, time-out   sent again with full jitter until the deadline, then TryAgain
+    a condition that does not hold        an answer, not an error: commit returns the Refused
+    anything else                         a bug or a broken set-up: raised as the wire's RequestFailed
+
+A request that timed out may have taken effect, or may take effect later. Every transaction here names its
+bookingId, booking or sequence in a condition, so sending it again is harmless (P7); `uncertain` on a Refused says
+that an earlier try may have been the one that got through.
+"""
+
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Final, cast
+
+from shared import telemetry
+from shared.model import TryAgain
+from shared.store.aws_client import Client, NoAnswer, RequestFailed
+from shared.store.items import Item, text
+
+# The first and the longest pause: a conflict ends with the other transaction, a throttled partition only when less is
+# asked of it. bench/scale tells what other pauses would do.
+BACKOFF_CONFLICT_S = (0.01, 0.1)
+BACKOFF_S = (0.02, 0.5)
+BATCH_GET_MAX = 100  # items, DynamoDB's limit for one BatchGetItem
+
+TransactItem = Mapping[str, Any]  # one of Put, Update, Delete, as TransactWriteItems takes it
+
+# Codes that say "not now". The cancellation reasons of a transaction use names of their own for some.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+_CONFLICT: Final = frozenset(
+    {
+        "TransactionConflict",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
+_CONTENTION: Final = _CONFLICT | frozenset(
+    {
+        "ThrottlingError",
+        "ThrottlingException",
+        "ProvisionedThroughputExceeded",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+    }
+)
+_SERVER_FAULT_STATUS: Final = 500
+
+# Of the system, not of the process: what starts from one SnapStart snapshot would otherwise draw the same numbers.
+_random = random.SystemRandom()
+
+# No ClientRequestToken is ever sent: its memory ends after ten minutes, that of our conditions does not.
+if os.environ.get("TRACING") == "Active":
+    from shared.store import tracing
+
+    client: Client = tracing.Traced.of_environment()
+else:
+    client = Client.of_environment()
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The moment, on the monotonic clock, after which nothing is tried again."""
+
+    at_s: float
+
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        """Return the deadline that many seconds from now."""
+        return cls(time.monotonic() + seconds)
+
+    def within(self, seconds: float) -> "Deadline":
+        """Return the deadline that many seconds from now, or this one where that is earlier."""
+        return min(self, Deadline.after(seconds), key=lambda one: one.at_s)
+
+    @property
+    def has_passed(self) -> bool:
+        """Tell whether the time is up."""
+        return time.monotonic() >= self.at_s
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What one item of a refused transaction said: its condition held or not, and the item it met."""
+
+    refused: bool
+    item: Item | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A transaction that did not happen, with a reason for each of its items, in their order."""
+
+    reasons: tuple[Reason, ...]
+    uncertain: bool = False  # an earlier try got no answer and may have happened, or may yet
+
+
+def commit(items: Sequence[TransactItem], deadline: Deadline, *, yields: bool = False) -> Refused | None:
+    """Run a transaction of 1 to 100 items: all of them or none. Return None when it happened.
+
+    One that `yields` is not sent again after a conflict: it is returned as refused, and no item is to blame.
+
+    Raises TryAgain when the deadline passed, with nothing or with everything done.
+    """
+    uncertain = False
+    for attempt in _attempts("TransactWriteItems", deadline):
+        try:
+            client.call("TransactWriteItems", {"TransactItems": items})
+            return None
+        except RequestFailed as error:
+            if reasons := _refusal(error):
+                return Refused(reasons, uncertain)
+            if yields and _codes(error) <= _CONFLICT:
+                telemetry.contention("TransactWriteItems", error.code)
+                return Refused((Reason(refused=False),) * len(items), uncertain)
+            uncertain = uncertain or _is_server_fault(error)
+            attempt.failed(error)
+        except NoAnswer as error:
+            uncertain = True
+            attempt.failed(error)
+    raise AssertionError("unreachable: _attempts raises TryAgain")
+
+
+def update(deadline: Deadline, **request: Any) -> Item:
+    """Run an UpdateItem that is safe to repeat; return the attributes that its ReturnValues asks for."""
+    return cast(Item, _call("UpdateItem", deadline, request).get("Attributes", {}))
+
+
+def set_once(deadline: Deadline, table: str, key: Item, attribute: str, moment: str) -> str | None:
+    """Set a moment, ISO 8601, that is set once, for good; return what it was set to before, None if it was not.
+
+    So only one of many who do it within a millisecond is told None; none of them, if that answer was lost.
+
+    Raises TryAgain.
+    """
+    before = update(
+        deadline,
+        TableName=table,
+        Key=key,
+        UpdateExpression=f"SET {attribute} = if_not_exists({attribute}, :moment)",
+        ExpressionAttributeValues={":moment": text(moment)},
+        ReturnValues="UPDATED_OLD",
+    )
+    return str(before[attribute]["S"]) if before else None
+
+
+def get(deadline: Deadline, table: str, key: Item) -> Item | None:
+    """Read one item, strongly consistent."""
+    request = {"TableName": table, "Key": key, "ConsistentRead": True}
+    return _call("GetItem", deadline, request).get("Item")
+
+
+def get_all(deadline: Deadline, keys: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
+    """Read up to BATCH_GET_MAX items by table and key, strongly consistent, in no order; absent ones are left out.
+
+    Each item is as of its own moment: together they are a snapshot only while nothing moves.
+    """
+    pending: Mapping[str, Any] = {
+        table: {"Keys": list(some), "ConsistentRead": True} for table, some in keys.items() if some
+    }
+    found: dict[str, list[Item]] = {table: [] for table in keys}
+    for attempt in _attempts("BatchGetItem", deadline):
+        answer = _call("BatchGetItem", deadline, {"RequestItems": pending})
+        for table, items in answer["Responses"].items():
+            found[table] += items
+        pending = answer.get("UnprocessedKeys", {})
+        if not pending:
+            return found
+        attempt.cause = "UnprocessedKeys"  # throttling, as BatchGetItem says it
+    raise AssertionError("unreachable: _attempts raises TryAgain")
+
+
+def query(deadline: Deadline, **request: Any) -> dict[str, Any]:
+    """Read one page of a Query."""
+    return _call("Query", deadline, request)
+
+
+def all_items(operation: str, deadline: Deadline, **request: Any) -> Iterator[Item]:
+    """Read all items of a "Query" or "Scan", page by page, one page in memory. Raises TryAgain."""
+    while True:
+        page = _call(operation, deadline, request)
+        yield from page["Items"]
+        if "LastEvaluatedKey" not in page:
+            return
+        request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def pause(tries: int, backoff_s: tuple[float, float]) -> None:
+    """Wait with full jitter, after so many tries before this one: up to the first, twice, ... the longest pause.
+
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+    first_s, longest_s = backoff_s
+    time.sleep(_random.uniform(0, min(longest_s, first_s * 2.0 ** min(tries, 16))))
+
+
+class _Attempt:
+    """One try of a request; `cause` says why there must be another, and `backoff_s` how long to wait for it."""
+
+    cause = "deadline"
+    backoff_s = BACKOFF_S
+
+    def failed(self, error: RequestFailed | NoAnswer) -> None:
+        """Note why; raise the error again if another try cannot mend it."""
+        self.backoff_s = BACKOFF_S
+        if isinstance(error, NoAnswer):
+            self.cause = error.cause
+        elif _is_contention(error) or _is_server_fault(error):
+            self.cause = error.code
+            if _codes(error) <= _CONFLICT:
+                self.backoff_s = BACKOFF_CONFLICT_S
+        else:
+            raise error
+
+
+def _attempts(operation: str, deadline: Deadline) -> Iterator[_Attempt]:
+    """Yield tries with pauses between them until the deadline; then, or if it is past already, raise TryAgain."""
+    attempt = _Attempt()
+    for tries in count():
+        if deadline.has_passed:
+            raise TryAgain(attempt.cause)
+        yield attempt
+        telemetry.contention(operation, attempt.cause)
+        pause(tries, attempt.backoff_s)
+
+
+def _call(operation: str, deadline: Deadline, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Run a request that is safe to repeat."""
+    for attempt in _attempts(operation, deadline):
+        try:
+            return client.call(operation, request)
+        except (RequestFailed, NoAnswer) as error:
+            attempt.failed(error)
+    raise AssertionError("unreachable: _attempts raises TryAgain")
+
+
+def _refusal(error: RequestFailed) -> tuple[Reason, ...]:
+    """Return the reasons of a transaction that a condition refused; none if it failed for another cause.
+
+    A condition that did not hold is a fact even where another item met contention.
+    """
+    if not any(reason["Code"] == "ConditionalCheckFailed" for reason in error.reasons):
+        return ()
+    return tuple(Reason(reason["Code"] == "ConditionalCheckFailed", reason.get("Item")) for reason in error.reasons)
+
+
+def _is_contention(error: RequestFailed) -> bool:
+    """Tell whether the request met others, or a limit: trying again is safe and may go through."""
+    return bool(_codes(error) & _CONTENTION)
+
+
+def _codes(error: RequestFailed) -> set[str]:
+    """Return the codes that say why: of a cancelled transaction, those of the items that it was cancelled for."""
+    return {reason["Code"] for reason in error.reasons if reason["Code"] != "None"} or {error.code}
+
+
+def _is_server_fault(error: RequestFailed) -> bool:
+    """Tell whether the database itself failed, so that nobody knows whether the request took effect."""
+    return error.status >= _SERVER_FAULT_STATUS

@@ -1,0 +1,65 @@
+"""Tracing: each request to the database becomes a subsegment of the invocation's trace in X-Ray.
+
+Loaded only where the stack's parameter Tracing is on. The segment of the invocation itself is Lambda's own; what we
+add goes to the daemon that runs beside every function, in a datagram, without an answer and without a library.
+https://docs.aws.amazon.com/xray/latest/devguide/xray-api-segmentdocuments.html
+"""
+
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from shared.store.aws_client import Client, NoAnswer, RequestFailed
+
+HEADER = b'{"format": "json", "version": 1}\n'
+
+_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+_socket.setblocking(False)
+
+
+class Traced(Client):
+    """A client that reports each of its requests."""
+
+    def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a request as a client does, and its subsegment. Raises RequestFailed; NoAnswer."""
+        begun_at_s = time.time()
+        try:
+            answer = super().call(operation, request)
+        except RequestFailed as error:
+            kind = "fault" if error.status >= 500 else "error"  # noqa: PLR2004  # HTTP's classes
+            # A condition that did not hold is an error, too.
+            _send(operation, begun_at_s, {"http": {"response": {"status": error.status}}, kind: True})
+            raise
+        except NoAnswer as error:
+            _send(operation, begun_at_s, {"fault": True, "annotations": {"cause": error.cause}})
+            raise
+        _send(operation, begun_at_s, {"http": {"response": {"status": 200}}})
+        return answer
+
+
+def _send(operation: str, begun_at_s: float, outcome: Mapping[str, Any]) -> None:
+    """Send the subsegment if this invocation is sampled. Nothing fails because a trace is lost."""
+    header = os.environ.get("_X_AMZN_TRACE_ID", "")  # Root=1-...;Parent=...;Sampled=1, anew for each invocation
+    ids = dict(part.partition("=")[::2] for part in header.split(";"))
+    host, _, port = os.environ.get("AWS_XRAY_DAEMON_ADDRESS", "").rpartition(":")
+    if ids.get("Sampled") != "1" or not host:
+        return
+    subsegment = {
+        "type": "subsegment",
+        "name": "DynamoDB",
+        "namespace": "aws",
+        "id": secrets.token_hex(8),
+        "trace_id": ids.get("Root"),
+        "parent_id": ids.get("Parent"),
+        "start_time": begun_at_s,
+        "end_time": time.time(),
+        "aws": {"operation": operation},
+        **outcome,
+    }
+    with suppress(OSError):
+        _socket.sendto(HEADER + json.dumps(subsegment).encode(), (host, int(port)))
