@@ -28,4 +28,11 @@ CHECKS = (
 def judge(history: History) -> list[Violation]:
     """Return every violation that a history shows for sure."""
     story = Story(history)
-    return [violation for check in CHECKS for violation in check(story)]
+    found = []
+    for check in CHECKS:
+        try:
+            found += check(story)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            text = f"{check.__name__} cannot read a response, so some are not as documented: {error!r}"
+            found.append(Violation("answers", "", text))
+    return found

@@ -130,8 +130,8 @@ def _of_bookings(story: Story, event: str, told: list[Told]) -> list[str]:
 
 def _of_user(story: Story, event: str, user: str, bookings: dict[str, dict[str, Told]], row: Told | None) -> list[str]:
     found = []
-    order = sorted(bookings, key=lambda booking: min(data["claim"] for data in bookings[booking].values()))
-    claims = [sorted({data["claim"] for data in bookings[booking].values()}) for booking in order]
+    order = sorted(bookings, key=lambda booking: min(data["generation"] for data in bookings[booking].values()))
+    claims = [sorted({data["generation"] for data in bookings[booking].values()}) for booking in order]
     if claims != [[number] for number in range(1, len(order) + 1)]:
         found.append(f"bookings are announced with the numbers {claims}")
     unanswered = sum(one.is_open for one in story.by_user[event, user])

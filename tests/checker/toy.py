@@ -29,7 +29,7 @@ class Booking:
 
     user: str
     event: str
-    claim: int
+    generation: int
     status: str
     id: str = field(default_factory=lambda: str(uuid4()))
     was: str | None = None
@@ -199,12 +199,12 @@ class Toy:
             return 409, {"code": "not-on-sale"} | {
                 name: facts[name] for name in ("opensAt", "closesAt") if facts.get(name)
             }
-        claim = there.claim + 1 if there else 1
+        generation = there.generation + 1 if there else 1
         free = facts["totalTickets"] - event.booked()
         if event.booked() and self._slips("oversells", 10):
             free = 1
         if free > 0 and (not event.queue or self._slips("lets newcomers pass")):
-            booking = Booking(user, event.id, claim, "CONFIRMED", bookedAt=now())
+            booking = Booking(user, event.id, generation, "CONFIRMED", bookedAt=now())
             self._tell_booking("booking.confirmed", booking, "bookedAt")
         else:
             limit = facts.get("waitingListLimit")
@@ -214,7 +214,7 @@ class Toy:
                 facts["soldOutAt"] = now()
                 named = {name: facts[name] for name in ("eventId", "name", "totalTickets", "soldOutAt")}
                 self._tell(f"event.sold-out:{event.id}", named)
-            booking = Booking(user, event.id, claim, "WAITING", joinedAt=now())
+            booking = Booking(user, event.id, generation, "WAITING", joinedAt=now())
             self._tell_booking("waiting.joined", booking, "joinedAt")
             event.queue.append(booking)
         if not self._slips("loses bookings", 20):
@@ -300,7 +300,7 @@ class Toy:
     # ----------------------------------------------------------- announcements
 
     def _tell_booking(self, kind: str, booking: Booking, *moments: str) -> None:
-        whose = {"eventId": booking.event, "userId": booking.user, "bookingId": booking.id, "claim": booking.claim}
+        whose = {"eventId": booking.event, "userId": booking.user, "bookingId": booking.id, "generation": booking.generation}
         self._tell(f"{kind}:{booking.id}", whose | {name: getattr(booking, name) for name in moments})
         if self._slips("announces what did not happen", 20):
             self._tell(f"booking.cancelled:{booking.id}", whose | {"bookedAt": now(), "cancelledAt": now()})
