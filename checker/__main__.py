@@ -1,9 +1,9 @@
 """The black-box checker: `python -m checker --rounds 5`.
 
-Each round starts the office in a folder of its own, lets a crowd of buyers and organisers use every operation of
-docs/api.md, makes processes die, disks fill and clocks jump meanwhile, and then holds the recorded history against
-docs/api.md, docs/events.md and docs/clients.md. It knows these pages and nothing of the office's code. Exit code 1: a
-promise is broken; the history is kept, and `python -m checker --judge FILE` judges it again.
+Each round starts the office in a new folder, lets buyers and organisers use every operation of docs/api.md while
+processes die, disks fill and clocks jump, and judges the recorded history by docs/api.md, docs/events.md and
+docs/clients.md. The checker knows these pages and none of the office's code. It exits with 1 if it finds a violation;
+the history is kept, and `python -m checker --judge FILE` judges it again.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def explain(violations: list[Violation]) -> None:
 
 
 def run_round(number: int, plan: Plan, keep: Path) -> Result:
-    """Run one round, tell what came of it, and keep its history if a promise was broken."""
+    """Run one round, print its outcome, and keep its history if it shows a violation."""
     folder = Path(tempfile.mkdtemp(prefix="checker-"))
     try:
         result = run(plan, folder)
@@ -83,7 +83,7 @@ def run_round(number: int, plan: Plan, keep: Path) -> Result:
 
 
 def summary(results: list[Result]) -> str:
-    """Return what all rounds did and found, in one line."""
+    """Summarise all rounds in one line."""
     faults: Counter[str] = sum((one.faults for one in results), Counter())
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(faults.items())) or "none"
     return (

@@ -1,4 +1,4 @@
-"""Requests to the office, each recorded with when it began and when its answer was there."""
+"""Requests to the office, each recorded with the times at which it began and was answered."""
 
 import http.client
 import json
@@ -16,8 +16,8 @@ from checker.history import NO_ANSWER, Exchange, History
 ANSWER_S = 20.0  # docs/clients.md: wait for over 10 seconds
 TRIES_MAX = 30
 PAUSE_S, PAUSE_MAX_S = 0.02, 0.5  # doubled with each try; shorter than docs/clients.md advises: a round is short
-NOT_SENT = -1  # the status of a request for which there was no connection: the office cannot have seen it
-SILENCE_S = 1.0  # a stream of announcements that says nothing for so long has told all
+NOT_SENT = -1  # the status of a request without a connection: the office never saw it
+SILENCE_S = 1.0  # a stream of announcements is at its end when it is silent for so long
 
 
 class Client:
@@ -32,13 +32,13 @@ class Client:
         self._second = ThreadPoolExecutor(max_workers=32, thread_name_prefix="twice")
 
     def close(self) -> None:
-        """Wait for what was sent twice, and close all connections."""
+        """Wait for pending requests and close all connections."""
         self._second.shutdown()
         for connection in self._connections:
             connection.close()
 
     def send(self, op: str, drop_after_s: float | None = None, *, record: bool = True, **parts: Any) -> Exchange:
-        """Send a request once; break the connection when there is no answer after `drop_after_s`."""
+        """Send a request once; break the connection if it is not answered within `drop_after_s`."""
         begin = time.monotonic()
         status, answer, end = NO_ANSWER, None, float("inf")
         try:
@@ -91,9 +91,9 @@ class Client:
                 response = connection.getresponse()
                 status = response.status
                 for lines in _events(response):
-                    told.append(_told(lines))  # noqa: PERF401 - what came before the silence is kept
+                    told.append(_told(lines))  # noqa: PERF401 - keep what arrived before the timeout
         except (OSError, http.client.HTTPException):
-            pass  # it has told all, or the connection broke: what came before counts
+            pass  # silence, or a broken connection: keep what arrived before
         exchange = Exchange("listen", begin, time.monotonic(), status, told, at_rest=at_rest)
         if status != NO_ANSWER:
             self.history.add(exchange)
@@ -156,7 +156,7 @@ def _request(  # noqa: PLR0913 - the parts of a request
 
 
 def _told(lines: dict[str, str]) -> dict[str, Any]:
-    """Return an announcement and its place in the stream; what is none is kept as it came."""
+    """Return an announcement and its place in the stream; keep a malformed one as it is."""
     try:
         return {"place": lines["id"], "detail": json.loads(lines["data"])["detail"]}
     except (KeyError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-/* Preloaded into the office by checker/faults.py: shifts the clock of the day, and no other, by the nanoseconds in a file. */
+/* Preloaded into the office by checker/faults.py: adds the nanoseconds in a file to the wall clock, and to no other. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

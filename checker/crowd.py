@@ -1,4 +1,4 @@
-"""Who asks during a round: buyers of several kinds of events, and organisers who change and cancel them."""
+"""The clients of a round: buyers of several kinds of events, and organisers who change and cancel them."""
 
 import random
 import threading
@@ -21,7 +21,7 @@ ORGANISER_S = (0.1, 0.4)  # between two changes
 
 @dataclass
 class Sale:
-    """One event of a round, and what the crowd knows of it."""
+    """One event of a round, and the crowd's knowledge of it."""
 
     kind: str
     tickets: int
@@ -30,7 +30,7 @@ class Sale:
     total: int = 0  # as an organiser last asked for it
     seen: dict[str, str] = field(default_factory=dict)  # a user's last known bookingId
     newcomers: int = 0
-    waiting: int = 0  # as the last change was answered, and who came since
+    waiting: int = 0  # as the last change was answered, plus those who joined since
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class Crowd:
     calm_at: float
 
     def open(self, rng: random.Random, sale: Sale) -> None:
-        """Open an event, with a key, and send that request twice at once; and another one without a key, just once."""
+        """Open an event with a key, by a request that is sent twice at once; open another one without a key."""
         body: dict[str, Any] = {"name": f"{sale.kind} {rng.getrandbits(48):012x}", "totalTickets": sale.tickets}
         answers = self._send(rng, "initialize", style="twice", body=body, key=f"key {body['name']}")
         sale.event, sale.total = answers[0].answer["eventId"], sale.tickets
         self.client.send("initialize", body={"name": f"unkeyed {rng.getrandbits(48):012x}", "totalTickets": 1})
 
     def run(self, seed: str, buyers: int, faults: Callable[[], None]) -> None:
-        """Let everybody act until the round ends; `faults` runs beside them."""
+        """Let all actors act until the round ends; `faults` runs beside them."""
         jobs = [(self._buy, f"{seed} buyer {number}") for number in range(buyers)]
         jobs += [(partial(self._organise, sale), f"{seed} {sale.kind}") for sale in self.sales]
         failures: list[BaseException] = []
@@ -85,7 +85,7 @@ class Crowd:
             time.sleep(rng.uniform(0, BREATH_S))
 
     def _act(self, rng: random.Random, sale: Sale, user: str) -> None:
-        """Do one thing that a buyer, or somebody at the door, may do."""
+        """Do one thing that a buyer or an organiser may do."""
         event = sale.event
         [what] = rng.choices(list(ACTIONS), list(ACTIONS.values()))
         if what == "cancel-by-id":
@@ -105,7 +105,7 @@ class Crowd:
             self._send(rng, what, event=event)
 
     def _rush(self, rng: random.Random, sale: Sale) -> None:
-        """One user books twice and cancels, all at once."""
+        """Let one user book twice and cancel, all at once."""
         user = rng.choice(sale.users)
 
         def after(pause_s: float, op: str) -> Callable[[], Exchange]:
@@ -184,7 +184,7 @@ class Crowd:
         self._send(rng, "change", event=sale.event, body=body)
 
     def _change_window(self, rng: random.Random, sale: Sale) -> None:
-        """Open and close the sale, by the clock and at once."""
+        """Open and close the sale, now or soon."""
         body: dict[str, Any] = {"opensAt": None, "closesAt": None}
         for name, choices in (("opensAt", (None, -60, 0.5, 3600)), ("closesAt", (None, -30, 1.0, 7200))):
             offset_s = rng.choice(choices)

@@ -1,4 +1,4 @@
-"""Faults: processes die or stand still, the disk is full, the clock jumps. Each is healed before the next begins."""
+"""Faults: processes die or stop, the disk is full, the clock jumps. Each is healed before the next begins."""
 
 import os
 import random
@@ -14,11 +14,11 @@ from pathlib import Path
 from checker.history import Exchange, History
 from checker.program import Program, signal_all
 
-PARTS_KILLED_MAX = 4  # in one life of the program: it gives up when one part dies five times within a minute
+PARTS_KILLED_MAX = 4  # per run of the program: it gives up when one part dies five times within a minute
 FULL_S = (0.3, 2.0)
 STOPPED_S = (0.2, 1.0)
-JUMPS_S = (-1_800, -30, -1, 1, 30, 1_800)  # docs/events.md: what is an hour old is no longer announced by itself
-DISK = "64m"  # of the small file system that is filled
+JUMPS_S = (-1_800, -30, -1, 1, 30, 1_800)  # docs/events.md: announcements that are an hour old are given up
+DISK = "64m"  # size of the file system that is filled
 
 
 class Disk:
@@ -41,7 +41,7 @@ class Disk:
             self.why_not = f"no tmpfs can be mounted here ({tried.stderr.strip()})"
 
     def unmount(self) -> None:
-        """Take it away again."""
+        """Unmount it."""
         if not self.why_not:
             subprocess.run(["umount", "--lazy", str(self._folder)], check=False)
 
@@ -51,7 +51,7 @@ class Disk:
         try:
             with filler.open("wb", buffering=0) as file:
                 until = time.monotonic() + full_s
-                while time.monotonic() < until:  # what the office frees meanwhile is filled, too
+                while time.monotonic() < until:  # fill what the office frees meanwhile, too
                     with suppress(OSError):
                         while file.write(bytes(65536)):
                             pass
@@ -65,7 +65,7 @@ class Disk:
 
 
 class Clock:
-    """The clock of the day as the office's programs see it, by a library that is preloaded; needs a C compiler."""
+    """The wall clock that the office's programs see, shifted by a preloaded library; needs a C compiler."""
 
     def __init__(self, folder: Path) -> None:
         self.why_not = ""
@@ -77,7 +77,7 @@ class Clock:
         """Compile the library, or say in `why_not` why that cannot be."""
         compiler = shutil.which("cc") or shutil.which("gcc")
         if compiler is None:
-            self.why_not = "there is no C compiler here"
+            self.why_not = "this machine has no C compiler"
             return
         source = Path(__file__).with_name("clock.c")
         command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(self._library), str(source), "-ldl"]
@@ -99,7 +99,7 @@ class Clock:
 
 
 class Faults:
-    """What can go wrong in a round, by kind."""
+    """The faults of a round, by kind."""
 
     def __init__(self, program: Program, history: History, disk: Disk, clock: Clock, rng: random.Random) -> None:
         self._program = program

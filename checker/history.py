@@ -28,7 +28,7 @@ class Exchange:
     body: dict[str, Any] = field(default_factory=dict)
     key: str = ""  # Idempotency-Key
     query: dict[str, str] = field(default_factory=dict)
-    at_rest: bool = False  # asked when everything had come to rest, to judge the round by
+    at_rest: bool = False  # sent when everything had come to rest, to judge the end of the round
 
     @property
     def is_open(self) -> bool:
@@ -37,12 +37,12 @@ class Exchange:
 
     @property
     def is_done(self) -> bool:
-        """Tell whether the office said that it did what was asked."""
+        """Tell whether the office acknowledged the request."""
         return 200 <= self.status < 300
 
     @property
     def is_refused(self) -> bool:
-        """Tell whether the office said that it did nothing."""
+        """Tell whether the office refused the request and so changed nothing."""
         return 400 <= self.status < 500
 
     @property
@@ -71,12 +71,12 @@ class History:
             self._exchanges.append(exchange)
 
     def move_on(self) -> None:
-        """Count what was asked at rest among the other requests: it was not the end yet."""
+        """Count the requests at rest as ordinary requests: the round has not come to rest yet."""
         with self._lock:
             self._exchanges = [replace(one, at_rest=False) for one in self._exchanges]
 
     def save(self, path: Path) -> None:
-        """Write one JSON object a line; what is infinite becomes null."""
+        """Write one JSON object per line; infinite times become null."""
         with self._lock, path.open("w", encoding="utf-8") as file:
             for one in self._exchanges:
                 line = {name: value for name, value in asdict(one).items() if value or name == "begin"}

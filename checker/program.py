@@ -55,14 +55,14 @@ class Program:
 
     def __init__(self, data: Path, log: Path, environment: dict[str, str] | None = None) -> None:
         self.port = free_port()
-        self.is_wanted = False  # it should run: when it does not, it exited by itself
+        self.is_wanted = False  # it should be running; if not, it exited by itself
         self._log = log
         self._command = [sys.executable, "-m", "local", "--data", str(data), "--port", str(self.port)]
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it answers. What is left of a killed one may hold its port or data for a moment.
+        """Start it and wait until it answers. Remains of a killed one may hold its port or data for a moment.
 
         Raises:
             CannotStart: it does not come up.
@@ -81,7 +81,7 @@ class Program:
         raise CannotStart(f"{' '.join(self._command)} does not answer within {START_S:.0f} s: {self.last_words()}")
 
     def stop(self) -> None:
-        """Ask it to stop, and kill what has not stopped in time."""
+        """Ask it to stop; kill it if it does not stop in time."""
         self.is_wanted = False
         if self._process is None:
             return
@@ -106,7 +106,7 @@ class Program:
         self._process.wait()
 
     def exit_code(self) -> int | None:
-        """Return how it exited by itself; None while it runs, or if it was killed."""
+        """Return the code with which it exited by itself; None while it runs, or if it was killed."""
         assert self._process is not None
         return self._process.poll() if self.is_wanted else None
 

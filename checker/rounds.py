@@ -1,4 +1,4 @@
-"""A round: an office of its own, a crowd, faults, and, when everything has come to rest, the lists to judge it by."""
+"""A round: a new office, a crowd, faults, and finally, at rest, all lists, to judge it by."""
 
 import random
 import threading
@@ -16,17 +16,17 @@ from checker.history import Exchange, History
 from checker.program import CannotStart, Program
 
 BUYERS = 8
-CALM_S = 4.0  # the end of a round, in which no connection is broken and nothing fails any more
+CALM_S = 4.0  # at the end of a round, without faults and broken connections
 REST_S = 30.0  # for all to come to rest
 LOOK_EVERY_S = 2.0
 EXITS_MAX = 3  # after so many the round ends
 KINDS = ("kill-part", "stop-part", "kill-program", "kill-main", "stop-program", "disk", "clock")
-EVENTUALLY = {"lists", "announced", "stream", "cancelled"}  # promised once all has come to rest
+EVENTUALLY = {"lists", "announced", "stream", "cancelled"}  # promised at rest, not at once
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is tried in a round."""
+    """The decisions of a round."""
 
     seed: str
     events: tuple[str, ...]
@@ -36,7 +36,7 @@ class Plan:
 
 @dataclass
 class Result:
-    """What came of a round."""
+    """The outcome of a round."""
 
     plan: Plan
     history: History
@@ -117,7 +117,7 @@ def _run(plan: Plan, result: Result, program: Program, faults: Faults, rng: rand
 
 
 def watch(program: Program, history: History) -> bool:
-    """Record it if the program exited by itself, and start it again so that the round goes on."""
+    """Record an exit without a kill, and start the program again so that the round goes on."""
     code = program.exit_code()
     if code is None:
         return False
@@ -128,7 +128,7 @@ def watch(program: Program, history: History) -> bool:
 
 
 class Listener:
-    """Somebody who listens to announcements all the time, and comes back with the last place when a stream ends."""
+    """A client that listens to announcements all the time, and reconnects with the last place when a stream ends."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -141,13 +141,13 @@ class Listener:
         self._thread.start()
 
     def stop(self) -> None:
-        """Hear what there is, and end."""
+        """Stop listening."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def catch_up(self) -> None:
-        """Hear all that there is, from where it last was."""
+        """Listen once more, from the last place to the end of the stream."""
         self.stop()
         self._hear()
 
@@ -163,7 +163,7 @@ class Listener:
 
 
 def settle(client: Client, listener: Listener, rng: random.Random) -> list[Violation]:
-    """Ask for all lists until they are right: what is under way may take its time, but not longer than bounded."""
+    """Fetch all lists until they are right, for a bounded time: background work may still be under way."""
     history = client.history
     time.sleep(CALM_S)  # with the calm at the end of the load: longer than the office works on a request
     deadline = time.monotonic() + REST_S
@@ -178,7 +178,7 @@ def settle(client: Client, listener: Listener, rng: random.Random) -> list[Viola
 
 
 def collect(client: Client, rng: random.Random) -> None:
-    """Ask for every list and every count, and for some users' own."""
+    """Fetch every list and every count, and the lists of some users."""
     story = Story(client.history)
     client.pages("events", rng, at_rest=True)
     users = sorted({(event, user) for event, user in story.by_user if event in story.opened})

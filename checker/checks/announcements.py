@@ -1,4 +1,4 @@
-"""Announcements: all that happened is announced, and nothing else is (docs/events.md)."""
+"""Announcements: every change is announced, and nothing else (docs/events.md)."""
 
 import json
 import math
@@ -22,7 +22,7 @@ def _validator(kind: str) -> jsonschema.Draft202012Validator:
 
 
 def check_stream(story: Story) -> list[Violation]:
-    """What the stream tells is well formed, the same each time, and whoever came back with a place missed nothing."""
+    """The stream is well formed and the same each time, and a client that reconnects with a place misses nothing."""
     found = []
     by_id: dict[str, Told] = {}
     bad: dict[str, Violation] = {}
@@ -51,7 +51,7 @@ def check_stream(story: Story) -> list[Violation]:
 
 
 def check_announced(story: Story) -> list[Violation]:
-    """Each booking and event at rest has exactly the announcements of what happened to it."""
+    """Each booking and event at rest has the announcements of its changes, and no other."""
     found: list[Violation] = []
     if not story.of("listen") or not any(one.at_rest for one in story.of("listen")):
         return found

@@ -1,4 +1,4 @@
-"""What organisers set: it holds, the sale has its window, and what is cancelled stays cancelled (O1 to O3)."""
+"""Organisers' changes hold, sales keep to their window, and cancelled events stay cancelled (O1 to O3)."""
 
 import math
 from typing import Any
@@ -49,7 +49,7 @@ def _refusals(story: Story, event: str) -> list[Violation]:
         if asked is None or asked >= max(others):
             text = (
                 f"a change to {asked} tickets was refused at {one.end:.4f} for fewer than are booked ({one.answer}), "
-                f"where the total can have been {max(others)} at most"
+                f"where the total was at most {max(others)}"
             )
             found.append(Violation("changes", event, text))
     return found
@@ -104,14 +104,14 @@ def _groundless(story: Story, one: Exchange) -> list[str]:
         if one.answer.get(name) not in values:
             found.append(f"{one.user} was refused ({code}) by {name} {one.answer.get(name)!r}, where it was {values}")
     if named and all(one.answer.get(name) is None for name in named):
-        found.append(f"{one.user} was refused ({code}), but there is no such limit")
+        found.append(f"{one.user} was refused ({code}), but no such limit is set")
     if code == "event-cancelled" and story.cancelled_from(one.event) > one.end:
         found.append(f"{one.user} was refused ({code}), but the event was not cancelled")
     return found
 
 
 def check_cancelled(story: Story) -> list[Violation]:
-    """From the acknowledged cancellation of an event on nobody gets anything, and all bookings end (O3)."""
+    """After an acknowledged cancellation of an event no user gets a ticket or a place, and all bookings end (O3)."""
     found = []
     for event in story.opened:
         since = story.cancelled_by(event)

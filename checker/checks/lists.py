@@ -24,7 +24,7 @@ TRY_AGAIN = (503, "try-again")
 
 
 def check_answers(story: Story) -> list[Violation]:
-    """Every answer is one that the API's page names, and 500 is none of them; the program runs, and comes to rest."""
+    """Every answer is one that docs/api.md names, except 500; the program runs until it is stopped."""
     found = []
     for one in story.exchanges:
         if one.op in ("exit", "restless"):
@@ -36,7 +36,7 @@ def check_answers(story: Story) -> list[Violation]:
         if answer not in ANSWERS[one.op] and answer != TRY_AGAIN:
             found.append(Violation("answers", one.event, f"{one.op} was answered {one.status}: {one.answer}"))
         elif isinstance(one.answer, dict) and "bad" in one.answer:
-            found.append(Violation("answers", one.event, f"{one.op} was answered with what is no JSON: {one.answer}"))
+            found.append(Violation("answers", one.event, f"{one.op} was answered with invalid JSON: {one.answer}"))
     return found
 
 
@@ -65,7 +65,7 @@ def check_openings(story: Story) -> list[Violation]:
 
 
 def check_lists(story: Story) -> list[Violation]:
-    """At rest an event's counts are those of its lists, and nobody waits while a ticket is free (P1, P3, P6)."""
+    """At rest an event's counts are those of its lists, and no user waits while a ticket is free (P1, P3, P6)."""
     found = []
     for event in story.opened:
         status = story.last_status(event)
@@ -90,11 +90,14 @@ def _disagreements(story: Story, event: str, status: dict[str, Any]) -> list[str
         (len(confirmed) != status["bookedTickets"], f"{len(confirmed)} tickets are on the list of bookings"),
         (only != confirmed, f"{len(only)} are on the list of the confirmed, {len(confirmed)} on that of all"),
         (len(entries) != status["waitingListCount"], f"{len(entries)} stand in the waiting list"),
-        ({(row["userId"], row["bookingId"]) for row in entries} != waiting, "the waiting list is not who waits"),
+        (
+            {(row["userId"], row["bookingId"]) for row in entries} != waiting,
+            "the waiting list and the waiting bookings differ",
+        ),
         (free + status["bookedTickets"] != total, "tickets free and booked are not all tickets"),
-        (free < 0, "fewer than no tickets are free"),
+        (free < 0, "the number of free tickets is negative"),
         (len(confirmed) > total, f"{len(confirmed)} tickets are sold of {total}"),
-        (free > 0 and bool(entries) and "cancelledAt" not in status, "somebody waits while a ticket is free"),
+        (free > 0 and bool(entries) and "cancelledAt" not in status, "a user waits while a ticket is free"),
     ]
     return [f"{text}; the status at rest is {status}" for is_wrong, text in sums if is_wrong] + _own_lists(story, event)
 

@@ -30,7 +30,7 @@ class Sighting:
     user: str
     booking: str
     status: str
-    was: str  # of a cancelled one: what it was before
+    was: str  # status before the cancellation, if it is cancelled
     begin: float
     end: float
     row: dict[str, Any]
@@ -151,7 +151,7 @@ class Story:
     # ------------------------------------------------------------------ at rest
 
     def at_rest(self, op: str, event: str = "") -> list[Exchange]:
-        """Return what was asked of an event when everything had come to rest."""
+        """Return the requests about an event at rest."""
         return [one for one in self.of(op) if one.at_rest and one.event == event and one.is_done]
 
     def last_status(self, event: str) -> dict[str, Any] | None:
@@ -168,11 +168,11 @@ class Story:
 
     @cached_property
     def announced(self) -> dict[str, dict[str, Any]]:
-        """Return what was announced, by id, as the whole stream told it at rest."""
+        """Return the announcements by id, as the whole stream has them at rest."""
         return {told["detail"]["id"]: told["detail"] for told in self.told(at_rest=True) if "bad" not in told}
 
     def told(self, *, at_rest: bool) -> list[dict[str, Any]]:
-        """Return what the stream told: at rest from its beginning, or to whom listened during the round."""
+        """Return the records of the stream: the whole stream at rest, or as the listener got them during the round."""
         return [told for one in self.of("listen") if one.at_rest == at_rest for told in one.answer]
 
 

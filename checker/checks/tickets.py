@@ -27,9 +27,7 @@ def check_tickets(story: Story) -> list[Violation]:
             if len(holding) > most and len(holding) > _total(story, event, moment):
                 most, where = len(holding), moment
         if most:
-            text = (
-                f"{most} tickets are held at {where:.4f}; the total can have been {_total(story, event, where)} at most"
-            )
+            text = f"{most} tickets are held at {where:.4f}; the total was at most {_total(story, event, where)}"
             violations.append(Violation("tickets", event, text))
     return violations
 
@@ -61,7 +59,7 @@ def held(story: Story, seen: list[Sighting]) -> tuple[float, float]:
 
 
 def check_order(story: Story) -> list[Violation]:
-    """Whoever was told to wait before another asked has a ticket before the other (P4, P5)."""
+    """A user who was told to wait before another asked gets a ticket before the other (P4, P5)."""
     violations = []
     for event in story.opened:
         waiting = []  # (told by, surely waits until, user): a booking waits without interruption
@@ -79,7 +77,7 @@ def check_order(story: Story) -> list[Violation]:
         for _, until, one in waiting:
             longest.append(max([*longest[-1:], (until, one)], key=lambda pair: pair[0]))
         for asked, has_from, other in holding:
-            before = bisect.bisect_left(told, asked)  # who was told before the other asked
+            before = bisect.bisect_left(told, asked)  # how many were told before the other asked
             if before and longest[before - 1][0] >= has_from:
                 until, one = longest[before - 1]
                 text = (
@@ -91,7 +89,7 @@ def check_order(story: Story) -> list[Violation]:
 
 
 def check_positions(story: Story) -> list[Violation]:
-    """A place in the list never grows worse, and the list at rest is in the order in which people were told to wait."""
+    """A position never grows, and the list at rest is in the order in which users were told to wait."""
     violations = []
     for event in story.opened:
         for booking, seen in story.bookings_of(event):
@@ -113,7 +111,7 @@ def check_positions(story: Story) -> list[Violation]:
 
 
 def _order_of_list(story: Story, event: str) -> list[Violation]:
-    """Judge the waiting list at rest: positions count from 1, and nobody stands before one who was told before."""
+    """Judge the waiting list at rest: positions count from 1, and no user stands before one who was told earlier."""
     violations = []
     pages = story.at_rest("waiting-list", event)
     rows = [row for page in pages for row in page.answer["entries"]]

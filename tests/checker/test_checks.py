@@ -1,4 +1,4 @@
-"""The checks on small histories, written by hand: what is right, however odd, is no violation; what is wrong is one."""
+"""The checks on small histories, written by hand: odd but correct ones pass, wrong ones are violations."""
 
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ RIGHT = {
         _book("a", 3, 5, 201, "b2"),
         _look("a", 7, 8, "CONFIRMED", "b2"),
     ],
-    "who asks while another is told to wait may be first": [
+    "a user who asks while another is told to wait may be first": [
         _book("a", 1, 4, 202, "b1", "WAITING"),
         _book("b", 3, 5, 201, "b2"),
         _look("a", 8, 9, "WAITING", "b1"),
@@ -146,19 +146,19 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_what_may_be_is_no_violation(name: str) -> None:
-    """A false alarm would cost the checker its readers."""
+def test_a_correct_history_is_no_violation(name: str) -> None:
+    """No false alarms, however odd the order of events."""
     assert _found(*RIGHT[name]) == set()
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_cannot_be_is_one(name: str) -> None:
-    """By the check before the colon."""
+def test_a_wrong_history_is_a_violation(name: str) -> None:
+    """The check before the colon reports it."""
     assert name.partition(":")[0] in _found(*WRONG[name])
 
 
 def test_a_program_that_exits_by_itself_is_a_violation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And is started again, so that the round goes on."""
+    """The program is started again, so that the round goes on."""
     program, history = Program(tmp_path, tmp_path / "log"), History()
     started: list[bool] = []
     monkeypatch.setattr(program, "exit_code", lambda: 1)
@@ -169,7 +169,7 @@ def test_a_program_that_exits_by_itself_is_a_violation(tmp_path: Path, monkeypat
 
 
 def test_a_saved_history_is_judged_as_it_was(tmp_path: Path) -> None:
-    """Whatever has no answer has none afterwards."""
+    """Requests without an answer stay so."""
     history = History([_opened(), _book("a", 1, 0, 0), *WRONG["order: a newcomer passes one who was told to wait"]])
     history.save(tmp_path / "history.jsonl")
     assert list(History.load(tmp_path / "history.jsonl")) == list(history)

@@ -1,6 +1,6 @@
-"""The checker notices each fault that is planted in a toy office, and finds nothing wrong with the toy without one.
+"""The checker notices each fault planted in a toy office, and finds no violation without one.
 
-A check that cannot fail proves nothing: each of these tests fails if its check is taken away.
+Each of these tests fails if its check is removed.
 """
 
 import random
@@ -40,7 +40,7 @@ FAULTS = {
     "keeps a booking after the end": "cancelled",
     "miscounts": "lists",
     "omits a booking": "lists",
-    "strands who waits": "lists",
+    "strands a waiting user": "lists",
     "key forgotten": "openings",
     "fails": "answers",
     "announces refusals": "announced",
@@ -52,7 +52,7 @@ FAULTS = {
 
 
 def _judge(monkeypatch: pytest.MonkeyPatch, fault: str, kinds: list[str]) -> list[Violation]:
-    """Let a crowd at a toy office for a second, and judge it."""
+    """Let a crowd use a toy office for a second, and judge the history."""
     monkeypatch.setattr(client_module, "SILENCE_S", 0.2)
     monkeypatch.setattr(rounds, "CALM_S", 0.1)
     monkeypatch.setattr(rounds, "REST_S", 0.0)
@@ -78,18 +78,16 @@ def _judge(monkeypatch: pytest.MonkeyPatch, fault: str, kinds: list[str]) -> lis
 
 
 @pytest.mark.parametrize("kinds", [["busy", "small", "window", "ending"], ["doubled"]])
-def test_an_office_that_keeps_its_promises_is_found_to_keep_them(
-    monkeypatch: pytest.MonkeyPatch, kinds: list[str]
-) -> None:
-    """No false alarm."""
+def test_a_correct_office_has_no_violations(monkeypatch: pytest.MonkeyPatch, kinds: list[str]) -> None:
+    """No false alarms."""
     assert _judge(monkeypatch, "", kinds) == []
 
 
 @pytest.mark.parametrize(("fault", "check"), FAULTS.items())
 def test_each_planted_fault_is_noticed(monkeypatch: pytest.MonkeyPatch, fault: str, check: str) -> None:
-    """By the check that is there for it."""
+    """The check that is meant for the fault reports it."""
     found: set[str] = set()
-    for _ in range(TRIES_MAX):  # on a busy machine a crowd may not come to do what brings the fault about
+    for _ in range(TRIES_MAX):  # on a busy machine a crowd may be too slow to trigger the fault
         found |= {one.check for one in _judge(monkeypatch, fault, ["busy", "small", "window", "ending"])}
         if check in found:
             break

@@ -1,4 +1,4 @@
-"""The parts of the checker: it knows no code, its faults do what they say, its decisions follow from the seed."""
+"""The parts of the checker: it knows no code, its faults work, its decisions follow from the seed."""
 
 import ast
 import subprocess
@@ -18,7 +18,7 @@ OURS = {"bench", "examples", "functions", "harness", "local", "ops", "proof", "s
 
 
 def test_the_checker_knows_nothing_of_the_code() -> None:
-    """It imports nothing of the project but itself: what it says is said by the pages alone."""
+    """It imports nothing else from the project: its checks rest on the documentation alone."""
     for path in (PROJECT / "checker").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -27,16 +27,16 @@ def test_the_checker_knows_nothing_of_the_code() -> None:
 
 
 def test_a_seed_repeats_the_decisions() -> None:
-    """Which events, which faults, and what everybody does, as far as timing allows."""
+    """The same events and faults in the same order."""
     assert plans(7, None, 5.0) == plans(7, None, 5.0)
     assert plans(7, None, 5.0) != plans(8, None, 5.0)
 
 
-def test_the_clock_that_jumps_is_that_of_the_day(tmp_path: Path) -> None:
-    """Programs that were started before see the jump; waiting takes as long as ever."""
+def test_only_the_wall_clock_jumps(tmp_path: Path) -> None:
+    """Running programs see the jump; the monotonic clock does not move."""
     clock = Clock(tmp_path)
     clock.build()
-    if clock.why_not:  # no compiler: said by a round, too
+    if clock.why_not:  # the round prints this
         assert "compiler" in clock.why_not
         return
     code = "import time; a = time.monotonic(); input(); print(time.time(), time.monotonic() - a)"
@@ -50,7 +50,7 @@ def test_the_clock_that_jumps_is_that_of_the_day(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_refuses_every_byte_and_has_room_again(tmp_path: Path) -> None:
-    """On a small file system; where none can be mounted, a round says so."""
+    """The disk is a small tmpfs; where none can be mounted, the round says so."""
     disk = Disk(tmp_path / "disk")
     disk.mount()
     if disk.why_not:

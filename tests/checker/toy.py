@@ -1,7 +1,7 @@
-"""A toy office in memory that keeps every promise, but for the one fault that a test plants in it.
+"""A toy office in memory that keeps every promise, except for the one fault that a test plants.
 
-It is as simple as an office can be: one lock, no processes. It answers as docs/api.md says, so the checker cannot tell
-it from the real one; the controls show that it notices each fault.
+It is as simple as possible: one lock, no processes. It answers as docs/api.md says, so the checker treats it like the
+real one.
 """
 
 import json
@@ -60,7 +60,7 @@ class Event:
 
 
 class Toy:
-    """The office. `fault` names what it does wrong, every time that `_slips` says so."""
+    """The office. `fault` names its one mistake, which it makes whenever `_slips` says so."""
 
     def __init__(self, fault: str = "") -> None:
         self._fault = fault
@@ -233,7 +233,7 @@ class Toy:
             if self._slips("rolls back", 10):
                 booking.status, booking.cancelledAt = str(booking.was), None
                 return 200, self._show(booking) | {"status": "CANCELLED", "was": booking.was, "cancelledAt": now()}
-            if before is None and self._fault not in ("strands who waits", "lets newcomers pass"):
+            if before is None and self._fault not in ("strands a waiting user", "lets newcomers pass"):
                 self._promote(event)
         elif self._slips("changes a moment", 5):
             booking.cancelledAt = f"{str(booking.cancelledAt)[:-4]}777Z"
@@ -300,7 +300,8 @@ class Toy:
     # ----------------------------------------------------------- announcements
 
     def _tell_booking(self, kind: str, booking: Booking, *moments: str) -> None:
-        whose = {"eventId": booking.event, "userId": booking.user, "bookingId": booking.id, "generation": booking.generation}
+        whose: dict[str, Any] = {"eventId": booking.event, "userId": booking.user, "bookingId": booking.id}
+        whose["generation"] = booking.generation
         self._tell(f"{kind}:{booking.id}", whose | {name: getattr(booking, name) for name in moments})
         if self._slips("announces what did not happen", 20):
             self._tell(f"booking.cancelled:{booking.id}", whose | {"bookedAt": now(), "cancelledAt": now()})
