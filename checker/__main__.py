@@ -40,7 +40,7 @@ def plans(seed: int, faults: list[str] | None, load_s: float) -> list[Plan]:
     for number, kinds in enumerate(FAULTS_BY_ROUND):
         chosen = tuple(kind for kind in kinds if faults is None or kind in faults)
         events = EVENTS if number else ("doubled",)
-        found.append(Plan(f"{seed}-{number}", events, chosen, load_s))
+        found.append(Plan(f"{seed}-{number}", events, chosen, load_s if number else 2 * load_s))
     return found
 
 

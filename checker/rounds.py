@@ -16,8 +16,9 @@ from checker.history import Exchange, History
 from checker.program import CannotStart, Program
 
 BUYERS = 8
+BUYERS_OF_DOUBLED = 3  # few: changes are to come as fast as can be
 CALM_S = 4.0  # at the end of a round, without faults and broken connections
-REST_S = 30.0  # for all to come to rest
+REST_S = 40.0  # for all to come to rest
 LOOK_EVERY_S = 2.0
 EXITS_MAX = 3  # after so many the round ends
 KINDS = ("kill-part", "stop-part", "kill-program", "kill-main", "stop-program", "disk", "clock")
@@ -107,7 +108,7 @@ def _run(plan: Plan, result: Result, program: Program, faults: Faults, rng: rand
 
     listener.start()
     try:
-        crowd.run(plan.seed, BUYERS, inject)
+        crowd.run(plan.seed, BUYERS_OF_DOUBLED if plan.events == ("doubled",) else BUYERS, inject)
         watch(program, result.history)
         result.violations = settle(client, listener, rng)
     finally:
