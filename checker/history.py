@@ -79,7 +79,7 @@ class History:
         """Write one JSON object per line; infinite times become null."""
         with self._lock, path.open("w", encoding="utf-8") as file:
             for one in self._exchanges:
-                line = {name: value for name, value in asdict(one).items() if value or name == "begin"}
+                line = {name: value for name, value in asdict(one).items() if value or name in ("begin", "answer")}
                 file.write(json.dumps(line | {"end": None if one.end == math.inf else one.end}) + "\n")
 
     @staticmethod
