@@ -19,22 +19,20 @@ if "EVENTS_TABLE" not in os.environ:
     os.environ["FAILED_RECORDS"] = "./"  # no bucket: a folder without failed records
     Database.embedded("http://127.0.0.1:1").adopt()  # until there is one
 
-from shared.booking import catalog, waiting_list
+from shared import runtime
 from shared.store import dynamodb
-from shared.store.aws_client import Client
 
 
 @contextmanager
 def office_on(data: Path | None = None) -> Iterator[Any]:
     """Start an engine, on a folder or thrown away; have the office use it, and forget all others. Yield a client."""
-    before = dynamodb.client, os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
+    before = runtime.current.client, os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
     with engine.running(data) as endpoint:
         os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = endpoint
-        dynamodb.client = Client.of_environment()
-        vars(catalog)["_known"].clear()
-        vars(waiting_list)["_fronts"].clear()
+        runtime.current.client = None  # the next one finds this engine
+        runtime.current.memory.clear()
         try:
             yield Database.embedded(endpoint).client()
         finally:
-            dynamodb.client.connection.close()
-            dynamodb.client, os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = before
+            dynamodb.client().connection.close()
+            runtime.current.client, os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = before

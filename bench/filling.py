@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from local.template import load
-from shared.model import Booking, Entry, Event, Lane, Status, now, stripes_for
+from shared import runtime
+from shared.model import Booking, Entry, Event, Lane, Status, stripes_for
 from shared.store import items
 from shared.store.items import Item
 
@@ -38,7 +39,7 @@ def opened(lanes: int, total_tickets: int) -> Event:
         total_tickets=total_tickets,
         lanes=lanes,
         stripes=stripes_for(lanes),
-        created_at=now(),
+        created_at=runtime.current.now(),
         request_fingerprint="0" * 64,
     )
 
@@ -58,14 +59,14 @@ def on_sale(event: Event, left_in_each_lane: int) -> Iterator[Put]:
 
 def confirmed(event: Event, users: Iterable[str]) -> Iterator[Put]:
     """Yield the bookings of users who have got a ticket."""
-    moment = now()
+    moment = runtime.current.now()
     for user in users:
         yield items.BOOKINGS, items.booking_item(event, _booking(event, user, Status.CONFIRMED, booked_at=moment))
 
 
 def waiting(event: Event, users: Iterable[str], first_sequence: int) -> Iterator[Put]:
     """Yield bookings and entries of users who wait, in this order."""
-    moment = now()
+    moment = runtime.current.now()
     for sequence, user in enumerate(users, first_sequence):
         booking = _booking(event, user, Status.WAITING, sequence=sequence, joined_at=moment)
         yield items.BOOKINGS, items.booking_item(event, booking)

@@ -20,9 +20,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.handlers import generate_idempotent_uuid
 
+from shared import runtime
 from shared.booking import office
 from shared.model import REQUEST_BUDGET_S
-from shared.store import dynamodb
 from shared.store.aws_client import Client
 from shared.store.dynamodb import Deadline
 
@@ -134,7 +134,7 @@ def office_status(_client: Any, event_id: str, _lanes: int, _user: str) -> None:
 
 
 def _with_own_connection() -> None:
-    dynamodb.client = Client.of_environment()
+    runtime.current.client = Client.of_environment()
 
 
 def _for_a_while(act: Act, endpoint: str, event_id: str, users: Iterable[str], seconds: float) -> float:

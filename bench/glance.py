@@ -45,19 +45,23 @@ def first_look() -> str:
     rows = [
         ["promises", _searches(), "[search](docs/guarantees.md)"],
         [
-            "bookings of one event on AWS's limits",
+            "bookings of one event at AWS's limits",
             f"{_rate(lanes)}; one counter: {_rate(counter)}",
             "[simulation](docs/scale.md)",
         ],
         [
-            "bookings on one machine, over HTTP, on disk",
+            "bookings on one machine, over HTTP, synced to disk",
             _rate(book),
-            f"[a run](docs/benchmark.md#on-one-machine) on {load['machine']['cores']} cores, load and all",
+            f"[a run](docs/benchmark.md#on-one-machine) on {load['machine']['cores']} cores, load generator included",
         ],
-        ["start of a cold function", f"{start_ms:.0f} ms", "[Lambda's runtime](docs/benchmark.md#cold-start), locally"],
+        [
+            "cold start of the booking function",
+            f"{start_ms:.0f} ms",
+            "[Lambda's runtime](docs/benchmark.md#cold-start), locally",
+        ],
         [
             "a million bookings",
-            f"${booking['totalUsd']:.2f}, and ${GB_SECONDS_USD / 1000:.4f} for each ms that one takes",
+            f"${booking['totalUsd']:.2f}, plus ${GB_SECONDS_USD / 1000:.4f} for each ms that a booking takes",
             "[units of a run](docs/benchmark.md#cost), list prices",
         ],
     ]

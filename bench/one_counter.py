@@ -7,7 +7,7 @@ coming back; what it lacks would cost it more.
 import uuid
 from typing import Any
 
-from shared.model import now
+from shared import runtime
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline
 
@@ -41,7 +41,7 @@ class OneCounter:
         """Take a ticket, or else a place in the queue; return the status."""
         if dynamodb.commit([self._count("available", -1), self._put(user, "CONFIRMED")], _deadline()) is None:
             return "CONFIRMED"
-        place = f"{now()} {uuid.uuid4()}"
+        place = f"{runtime.current.now()} {uuid.uuid4()}"
         entry = {
             "Put": {"TableName": QUEUE, "Item": self._event | {"place": items.text(place), "user": items.text(user)}}
         }
@@ -95,7 +95,7 @@ class OneCounter:
         return {"Update": update}
 
     def _put(self, user: str, status: str, **facts: str) -> dict[str, Any]:
-        facts = {"status": status, "bookingId": str(uuid.uuid4()), "at": now()} | facts
+        facts = {"status": status, "bookingId": str(uuid.uuid4()), "at": runtime.current.now()} | facts
         item = self._key(user) | {name: items.text(fact) for name, fact in facts.items()}
         return {"Put": {"TableName": BOOKINGS, "Item": item, "ConditionExpression": "attribute_not_exists(userId)"}}
 

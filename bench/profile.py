@@ -18,11 +18,23 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import boto3
+from botocore.config import Config
+from botocore.handlers import generate_idempotent_uuid
+
+import functions.book.app as function
 from bench import cpu, load, record
 from harness.gateway import Context
 from harness.running import below, running
 from local import engine, gateway, template
 from local.database import Database
+from shared import telemetry
+from shared.booking import catalog, office, sale
+from shared.booking.attempt import BookingAttempt
+from shared.edge import api, contract
+from shared.model import Standing, Terms
+from shared.store import aws_client, dynamodb
+from shared.store.dynamodb import Deadline
 
 ROUNDS = 5
 TIMES = 400  # in each round
@@ -87,18 +99,6 @@ def section(result: dict[str, Any]) -> str:
 
 
 def _measured(engine_pid: int, devnull: Any) -> dict[str, float]:
-    import boto3
-    from botocore.config import Config
-    from botocore.handlers import generate_idempotent_uuid
-
-    import functions.book.app as function
-    from shared import telemetry
-    from shared.booking import catalog, office, sale
-    from shared.booking.attempt import BookingAttempt
-    from shared.edge import api, contract
-    from shared.model import Standing, Terms
-    from shared.store import aws_client, dynamodb
-    from shared.store.dynamodb import Deadline
 
     deadline = partial(Deadline.after, 60.0)
     handler: Any = telemetry.logger.registered_handler
@@ -130,7 +130,7 @@ def _measured(engine_pid: int, devnull: Any) -> dict[str, float]:
         standing = BookingAttempt.of(event, next(users))
         return sale._take(standing.home_lane, standing, standing.confirmed())  # noqa: SLF001  # the transaction itself
 
-    signer = dynamodb.client._signer  # noqa: SLF001
+    signer = dynamodb.client()._signer  # noqa: SLF001
     sent = aws_client.to_json({"TransactItems": transaction()}).encode()
     target: dict[str, Any] = {
         "content-type": "application/x-amz-json-1.0",
@@ -151,12 +151,12 @@ def _measured(engine_pid: int, devnull: Any) -> dict[str, float]:
         ),
         "json": (transaction, lambda one: aws_client.to_json({"TransactItems": one}).encode()),
         "signing": (lambda: sent, lambda one: signer.headers(one, target)),
-        "wire": (transaction, lambda one: dynamodb.client.call("TransactWriteItems", {"TransactItems": one})),
+        "wire": (transaction, lambda one: dynamodb.client().call("TransactWriteItems", {"TransactItems": one})),
         "boto3": (transaction, lambda one: bare.transact_write_items(TransactItems=one)),
     }
     stand_ins = {
         "edge": partial(patch.object, office, "book", lambda *_: standing),
-        "protocol": partial(patch.object, dynamodb.client, "call", lambda *_: {}),
+        "protocol": partial(patch.object, dynamodb.client(), "call", lambda *_: {}),
     }
     rounds: dict[str, list[float]] = {name: [] for name in [*parts, "engine"]}
     for _ in range(ROUNDS):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.store import dynamodb
+from shared import runtime
 from shared.store.aws_client import Client, RequestFailed
 
 WRITES = {"TransactWriteItems", "UpdateItem", "PutItem", "DeleteItem"}
@@ -55,6 +55,6 @@ def metered() -> Iterator[Meter]:
     client = _Metered.of_environment()
     client.meter = Meter()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dynamodb, "client", client)
+        patch.setattr(runtime.current, "client", client)
         yield client.meter
     client.connection.close()

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from shared.store import aws_client, dynamodb
+from shared import runtime
+from shared.store import aws_client
 from shared.store.aws_client import Client
 
 READ_TIMEOUT_S = 0.1  # in place of the client's own: the engine may take some ms
@@ -91,7 +92,7 @@ def network() -> Iterator[Network]:
         patch.setattr(aws_client, "READ_TIMEOUT_S", READ_TIMEOUT_S)
         patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{server.server_port}")
         client = Client.of_environment()
-        patch.setattr(dynamodb, "client", client)
+        patch.setattr(runtime.current, "client", client)
         try:
             yield between
         finally:

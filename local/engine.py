@@ -1,6 +1,7 @@
 """The embedded database: dynoxide, a DynamoDB-compatible engine in one binary, on one SQLite file."""
 
 import os
+import platform
 import random
 import shutil
 import socket
@@ -115,10 +116,22 @@ def find() -> str:
             return str(candidate)
     if on_path := shutil.which("dynoxide"):
         return on_path
-    raise EngineError(
-        "the database engine is missing: `make run` gets it where npm has it for this machine, else put `dynoxide` "
-        "(https://github.com/nubo-db/dynoxide) on PATH, or give --endpoint URL of another DynamoDB"
-    )
+    raise EngineError(f"the database engine is missing: {_how_to_get_it()}, or give --endpoint URL of another DynamoDB")
+
+
+def _how_to_get_it() -> str:
+    """Return the one command that gets the engine on this machine, by the installers that are on PATH."""
+    has_binary = (sys.platform, platform.machine()) == ("linux", "x86_64")  # among the packages that npm has locked
+    commands = {
+        "npm": "npm ci" if has_binary else "npm install --no-save dynoxide@1.2.1",
+        "brew": "brew install nubo-db/tap/dynoxide",
+        "cargo": "cargo install dynoxide-rs",
+    }
+    for program, command in commands.items():
+        if shutil.which(program):
+            return f"run `{command}`"
+    image = "ghcr.io/nubo-db/dynoxide"
+    return f"run `docker run --rm -p 127.0.0.1:8000:8000 {image}` and start with --endpoint http://127.0.0.1:8000"
 
 
 def create_tables(client: Any, system: System) -> list[str]:

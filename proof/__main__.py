@@ -15,6 +15,10 @@ import time
 from dataclasses import replace
 
 from local.template import load
+from proof import report
+from proof.controls import NEEDLESS, all_omissions, bounds_of, caught_omission, caught_rule, rules, searched, searches
+from proof.explore import walk
+from proof.scenarios import PLANS
 
 WALKS = 1_000  # through each scenario
 HISTORIES = 200  # of the office against its model
@@ -32,8 +36,6 @@ def main() -> int:
     os.environ.update(load().functions["BookFunction"].environment)  # which shared/ reads when it is imported
     os.environ.update(AWS_ACCESS_KEY_ID="none", AWS_SECRET_ACCESS_KEY="none", AWS_DEFAULT_REGION="us-east-1")
 
-    from proof import report
-
     if arguments.walks:
         return min(1, _walks(arguments.seed))
     failures = _searches(whole=arguments.whole) + _controls(whole=arguments.whole)
@@ -50,9 +52,6 @@ def _say(line: str) -> None:
 
 
 def _searches(*, whole: bool) -> int:
-    from proof import report
-    from proof.controls import bounds_of, searched, searches
-
     all_found = []
     for scenario in searches(whole=whole):
         begun_s = time.monotonic()
@@ -67,9 +66,6 @@ def _searches(*, whole: bool) -> int:
 
 def _walks(seed: int) -> int:
     """Go some ways through every scenario with two crashes and two faults: too many ways to go them all."""
-    from proof.explore import walk
-    from proof.scenarios import PLANS
-
     _say(f"{WALKS} walks through each scenario with two crashes and two faults: --walks --seed {seed}")
     failures = 0
     for plan in PLANS:
@@ -93,8 +89,6 @@ def _crowds(seed: int) -> int:
 
 
 def _controls(*, whole: bool) -> int:
-    from proof.controls import NEEDLESS, all_omissions, caught_omission, caught_rule, rules
-
     failures = 0
     for omission in all_omissions():
         caught = caught_omission(omission)

@@ -253,7 +253,7 @@ def check_repeated_change(operation: Patch, result: Result, again: Result) -> No
     told, repeated = result.value, again.value
     if isinstance(again.error, EventCancelled):
         return  # the world has moved on
-    if isinstance(told, Availability) and items.event_item(told.event) != items.event_item(
+    if isinstance(told, Availability) and items.changeable(told.event) != items.changeable(
         replace(repeated.event, revision=told.event.revision)
     ):
         raise Violation(f"P7: {operation.name} repeated was told {repeated}, and before it {told}")

@@ -7,42 +7,25 @@ the operation that made it.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 from proof.operations import Operation
 from proof.stand_in import TRANSACT, UPDATE, WRITES, refusal
-from shared import telemetry
-from shared.booking import (
-    attempt,
-    audit,
-    background,
-    cancellation,
-    catalog,
-    event_cancellation,
-    event_change,
-    list_limit,
-    office,
-    sale,
-    sale_window,
-    settle,
-    waiting_list,
-)
+from shared import runtime
+from shared.booking import background, event_change
 from shared.model import TicketOfficeError
-from shared.store import dynamodb, items
+from shared.runtime import Runtime
+from shared.store import items
 from shared.store.aws_client import NoAnswer, RequestFailed
 
 REQUESTS_MAX = 200  # of one operation: more would be a loop without an end
 
-_ROOMS = (
-    attempt, audit, background, cancellation, catalog, dynamodb, event_cancellation, event_change, items, list_limit,
-    office, sale, sale_window, settle, telemetry, waiting_list,
-)  # fmt: skip
+T = TypeVar("T")
 
 
 class Fault(StrEnum):
@@ -228,12 +211,71 @@ class _Client:
 _current: _Lambda
 
 
+class _Log:
+    """Takes the lines of the run that goes on just now: alarms and failures are results, the rest is not looked at."""
+
+    def info(self, *_: Any, **__: Any) -> None:
+        """Forget it."""
+
+    warning = info
+
+    def error(self, metric: str, extra: Mapping[str, Any]) -> None:
+        """Keep an alarm."""
+        facts = {name: value for name, value in extra.items() if name not in {"_aws", "stack", metric}}
+        _current.alarms.append(f"{metric} {facts}")
+
+    def exception(self, line: str) -> None:
+        """Keep a failure."""
+        _current.failures.append(f"{line} {sys.exc_info()[1]!r}")
+
+    def append_context_keys(self, **_: Any) -> AbstractContextManager[None]:
+        """Run the block."""
+        return nullcontext()
+
+
+class _Simulated(Runtime):
+    """The world of the run that goes on just now."""
+
+    def __init__(self) -> None:
+        """Have tables with the names of the template, and no engine."""
+        tables = (items.EVENTS, items.LANES, items.BOOKINGS, items.WAITING_LIST)
+        variables = ("EVENTS_TABLE", "LANES_TABLE", "BOOKINGS_TABLE", "WAITING_LIST_TABLE")
+        super().__init__(dict(zip(variables, tables, strict=True)))
+        self.client = _Client()
+        self.logger = _Log()
+
+    def time_s(self) -> float:
+        """Stand still."""
+        return 0.0
+
+    def monotonic_s(self) -> float:
+        """Stand still, but for a fault that outlasts the deadline."""
+        return _current.clock_s
+
+    def now(self) -> str:
+        """Return what the operation's clock says."""
+        return _current.operation.at
+
+    def sleep(self, seconds: float) -> None:
+        """Take no time."""
+
+    def new_id(self) -> str:
+        """Name what the operation makes after it."""
+        return _current.operation.name_of_effect
+
+    def uniform(self, low: float, high: float) -> float:
+        """Return the lower bound."""
+        return low
+
+    def shuffled(self, some: Sequence[T]) -> list[T]:
+        """Return them as they are."""
+        return list(some)
+
+
 def _run(operation: Operation, answers: tuple[Answer, ...]) -> Request | Result:
-    global _current  # noqa: PLW0603  # one run at a time; the patches below are made once for all of them
+    global _current  # noqa: PLW0603  # one run at a time; the world is replaced once for all of them
     _current = run = _Lambda(operation, answers)
-    catalog._known.clear()  # noqa: SLF001  # what a warm function remembers
-    waiting_list._fronts.clear()  # noqa: SLF001
-    list_limit._queues.clear()  # noqa: SLF001
+    runtime.current.memory.clear()  # a function that starts knows nothing
     try:
         return Result(operation.run(), alarms=tuple(run.alarms), failures=tuple(run.failures))
     except _Pause:
@@ -245,35 +287,11 @@ def _run(operation: Operation, answers: tuple[Answer, ...]) -> Request | Result:
 
 @contextmanager
 def simulated() -> Iterator[None]:
-    """Put the simulated database, clock, chance and log in the place of the real ones."""
-    clock = SimpleNamespace(monotonic=lambda: _current.clock_s, sleep=lambda _: None)
-    log = SimpleNamespace(
-        info=lambda *_, **__: None,
-        warning=lambda *_, **__: None,
-        exception=lambda line, **facts: _current.failures.append(f"{line} {facts} {sys.exc_info()[1]!r}"),
-        append_context_keys=lambda **_: nullcontext(),
-    )
-    new_id = SimpleNamespace(uuid4=lambda: _current.operation.name_of_effect)
-    no_choice: Any = SimpleNamespace(
-        SystemRandom=lambda: no_choice, uniform=lambda low, _: low, sample=lambda some, count: list(some)[:count]
-    )
-    replaced = {
-        "client": _Client(),
-        "time": clock,
-        "random": no_choice,
-        "_random": no_choice,
-        "uuid": new_id,
-        "now": lambda: _current.operation.at,
-        "logger": log,
-        "SWEEP_SEGMENTS": 1,
-        "ROUNDS_MAX": 4,
-        "outcome": lambda *_, **__: None,
-        "contention": lambda *_, **__: None,
-        "alarm": lambda metric, **facts: _current.alarms.append(f"{metric} {facts}"),
-    }
-    with ExitStack() as patches:
-        for room in _ROOMS:
-            for name in replaced.keys() & vars(room).keys():
-                patches.enter_context(patch.object(room, name, replaced[name]))
-        _beginnings.clear()
+    """Run the block in the simulated world."""
+    _beginnings.clear()
+    with (
+        runtime.replaced_by(_Simulated()),
+        patch.object(background, "SWEEP_SEGMENTS", 1),
+        patch.object(event_change, "ROUNDS_MAX", 4),
+    ):
         yield

@@ -180,7 +180,7 @@ class Tail:
     """
 
     last_sequence: int
-    limit: int | None = None
+    waiting_list_limit: int | None = None
     cancelled_at: str | None = None
 
 
@@ -381,11 +381,6 @@ def stripes_for(lanes: int) -> int:
 def seconds_between(earlier: str, later: str) -> float:
     """Return the seconds from one moment to another; 0 where the clocks that told them disagree about the order."""
     return max(0.0, (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds())
-
-
-def now() -> str:
-    """Return the present moment, e.g. 2026-05-01T18:00:00.123Z."""
-    return as_moment(datetime.now(UTC))
 
 
 def as_moment(time: datetime) -> str:

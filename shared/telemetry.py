@@ -6,9 +6,8 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 """
 
 import json
-import os
-import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from logging import LogRecord
 from typing import Any, Final
@@ -16,8 +15,9 @@ from typing import Any, Final
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.formatter import RESERVED_LOG_ATTRS, LambdaPowertoolsFormatter
 
+from shared import runtime
+
 NAMESPACE = "TicketOffice"
-STACK = os.environ.get("STACK", "none")  # whose metrics these are, where several stacks live in one account
 
 
 class Formatter(LambdaPowertoolsFormatter):
@@ -86,27 +86,52 @@ def outcome(
     metric: Metric, value: float = 1, *, also: Mapping[Metric, float] | None = None, **facts: str | int
 ) -> None:
     """Log what happened, with ids and numbers as facts, and count it; `also` holds what was measured with it."""
-    logger.info(metric, extra=facts | _embedded({metric: value, **(also or {})}))
+    _log().info(metric, extra=facts | _embedded({metric: value, **(also or {})}))
 
 
 def alarm(metric: Metric, value: float = 1, **facts: str | int) -> None:
     """Log what must not happen, and count it."""
-    logger.error(metric, extra=facts | _embedded({metric: value}))
+    _log().error(metric, extra=facts | _embedded({metric: value}))
 
 
 def internal_error(error: Exception) -> None:
     """Log an exception that nobody expected, and count it: it is answered with 500, and to Lambda all went well."""
-    logger.error(Metric.INTERNAL_ERROR, exc_info=error, extra=_embedded({Metric.INTERNAL_ERROR: 1}))
+    _log().error(Metric.INTERNAL_ERROR, exc_info=error, extra=_embedded({Metric.INTERNAL_ERROR: 1}))
 
 
 def contention(operation: str, cause: str) -> None:
     """Log a request to the database that has to be sent again, and count it."""
     facts = {"operation": operation, "cause": cause}
-    logger.warning(Metric.CONTENTION, extra=facts | _embedded({Metric.CONTENTION: 1}))
+    _log().warning(Metric.CONTENTION, extra=facts | _embedded({Metric.CONTENTION: 1}))
+
+
+def warning(message: str, **facts: str | int) -> None:
+    """Log what an operator should know of and need not act on."""
+    _log().warning(message, extra=facts)
+
+
+def failure(message: str) -> None:
+    """Log the exception that is being handled, and go on."""
+    _log().exception(message)
+
+
+def about(event_id: str) -> AbstractContextManager[None]:
+    """Put an event's id into each line that the block logs."""
+    block: AbstractContextManager[None] = _log().append_context_keys(event_id=event_id)
+    return block
+
+
+def stack() -> str:
+    """Return the name of this stack; an account may have several."""
+    return runtime.current.environment.get("STACK", "none")
+
+
+def _log() -> Any:
+    return runtime.current.logger or logger
 
 
 def _embedded(values: Mapping[Metric, float]) -> dict[str, Any]:
     metrics = [{"Name": metric, "Unit": UNITS.get(metric, "Count")} for metric in values]
     definition = {"Namespace": NAMESPACE, "Dimensions": [["stack"]], "Metrics": metrics}
-    metadata = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [definition]}
-    return {"stack": STACK, "_aws": metadata} | {metric.value: value for metric, value in values.items()}
+    metadata = {"Timestamp": int(runtime.current.time_s() * 1000), "CloudWatchMetrics": [definition]}
+    return {"stack": stack(), "_aws": metadata} | {metric.value: value for metric, value in values.items()}

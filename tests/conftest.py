@@ -6,7 +6,6 @@ The environment is set before any test module is imported, for shared/ reads it 
 import io
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from tempfile import TemporaryDirectory
@@ -38,16 +37,19 @@ def pytest_configure() -> None:
 
 def pytest_unconfigure() -> None:
     """Close the office's connection, and stop the engine."""
-    if office := sys.modules.get("shared.store.dynamodb"):
-        office.client.connection.close()
+    from shared import runtime
+
+    if runtime.current.client:
+        runtime.current.client.connection.close()
     _running.close()
 
 
 @pytest.fixture(autouse=True)
-def cold_functions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each test begin with functions that remember nothing."""
-    monkeypatch.setattr("shared.booking.catalog._known", {})
-    monkeypatch.setattr("shared.booking.waiting_list._fronts", {})
+def cold_functions() -> None:
+    """Start each test with functions that remember nothing."""
+    from shared import runtime
+
+    runtime.current.memory.clear()
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,14 @@
 """The real office in the simulation: shared/ as it is, with database, clock, chance and log put in their places."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import sqrt
 from random import Random
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 from bench.scale.capacity import Throughput
@@ -19,33 +18,15 @@ from bench.scale.functions import Account, Function, ThrottledError
 from bench.scale.store import KEYS, STREAMED
 from bench.scale.stream import Stream
 from harness import promises
-from shared import telemetry
-from shared.booking import (
-    attempt,
-    audit,
-    background,
-    cancellation,
-    catalog,
-    list_limit,
-    office,
-    sale,
-    sale_window,
-    settle,
-    waiting_list,
-)
+from shared import runtime
+from shared.booking import background, catalog, office
 from shared.model import REQUEST_BUDGET_S, Event, Terms, TryAgain
-from shared.store import dynamodb, items
+from shared.runtime import Runtime
+from shared.store import items
 from shared.store.dynamodb import Deadline
 
-ROOMS = (
-    audit, cancellation, attempt, dynamodb, catalog, items, list_limit, office, background, sale, settle, telemetry,
-    waiting_list, sale_window,
-)  # fmt: skip
-MEMORIES = (
-    (catalog, "_known"),
-    (waiting_list, "_fronts"),
-    (list_limit, "_queues"),
-)  # what warm functions remember, each for itself
+T = TypeVar("T")
+
 _BEGINNING = datetime(2026, 5, 1, 18, tzinfo=UTC)
 _PROMOTER_S = 60.0  # the promoter's time
 
@@ -97,26 +78,7 @@ class Office:
     @contextmanager
     def at_work(self) -> Iterator["Office"]:
         """Put this simulation under shared/ while the block runs."""
-        clock = SimpleNamespace(monotonic=lambda: self.clock.now_s, sleep=self._sleep)
-        chance = SimpleNamespace(uniform=self.chance.uniform, sample=self.chance.sample)
-        replaced: dict[str, Any] = {
-            "client": SimpleNamespace(call=self._call),
-            "time": clock,
-            "random": SimpleNamespace(SystemRandom=lambda: chance),
-            "_random": chance,
-            "uuid": SimpleNamespace(uuid4=self._new_id),
-            "now": self.now,
-            "logger": _SILENT,
-            "outcome": self._outcome,
-            "alarm": self._outcome,
-            "contention": self._contention,
-        }
-        with ExitStack() as patches:
-            for room in ROOMS:
-                for name in replaced.keys() & vars(room).keys():
-                    patches.enter_context(patch.object(room, name, replaced[name]))
-            for room, name in MEMORIES:
-                patches.enter_context(patch.object(room, name, {}))
+        with runtime.replaced_by(_Simulated(self)):
             yield self
 
     @contextmanager
@@ -166,7 +128,7 @@ class Office:
         """Have a function do some work for a user, and note what they were told."""
         asked_s = self.clock.now_s
         try:
-            outcome = str(self.functions[function].invoke(lambda: self._in_memory(work)))
+            outcome = str(self.functions[function].invoke(lambda: work(Deadline.after(REQUEST_BUDGET_S))))
         except TryAgain:
             outcome = TRY_AGAIN
         except ThrottledError:
@@ -208,38 +170,8 @@ class Office:
         moment = _BEGINNING + timedelta(seconds=self.clock.now_s)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-    def _in_memory(self, work: Callable[[Deadline], str]) -> str:
-        self._remember()
-        return work(Deadline.after(REQUEST_BUDGET_S))
-
-    def _call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            return self.database.call(operation, request)
-        finally:
-            self._remember()
-
-    def _sleep(self, seconds: float) -> None:
-        self.clock.sleep(seconds)
-        self._remember()
-
-    def _remember(self) -> None:
-        """Put the memory of the environment at work in its place: others were at work while this one slept."""
-        environment = self.account.environment
-        if environment is not None:
-            for room, name in MEMORIES:
-                vars(room)[name] = environment.memory[name]
-
     def _changed(self, hashed: int, item: Any, old: Any, new: Any) -> None:
         self.stream.change(hashed, {name: item[name] for name in KEYS[STREAMED]}, old, new)
-
-    def _new_id(self) -> str:
-        return f"{self.chance.getrandbits(144):036x}"
-
-    def _outcome(self, metric: str, value: float = 1, **_: Any) -> None:
-        self.outcomes[str(metric)] += int(value)
-
-    def _contention(self, operation: str, cause: str) -> None:
-        self.outcomes[f"{operation} sent again: {cause}"] += 1
 
 
 def _plain(item: Any) -> promises.Item:
@@ -256,10 +188,78 @@ def _settle_batch(records: Any) -> list[str]:
     return background.settle_batch(records, _PROMOTER_S)
 
 
-def _ignore(*_: Any, **__: Any) -> None:
-    """Log nothing."""
+class _Simulated(Runtime):
+    """The world of the office: its clock, its chance, its database; and the memory of the environment at work."""
+
+    def __init__(self, office: Office) -> None:
+        """Have tables with the names of the template."""
+        tables = {"EVENTS": items.EVENTS, "LANES": items.LANES, "BOOKINGS": items.BOOKINGS}
+        names = tables | {"WAITING_LIST": items.WAITING_LIST}
+        super().__init__({f"{name}_TABLE": table for name, table in names.items()})
+        self._office = office
+        self._outside: dict[str, dict[str, Any]] = {}
+        self.client = office.database
+        self.logger = _Counting(office.outcomes)
+
+    @property
+    def memory(self) -> dict[str, dict[str, Any]]:
+        """Return what the environment at work remembers."""
+        environment = self._office.account.environment
+        return self._outside if environment is None else environment.memory
+
+    @memory.setter
+    def memory(self, _: object) -> None:
+        """Keep each environment's own."""
+
+    def time_s(self) -> float:
+        """Return the virtual time."""
+        return self._office.clock.now_s
+
+    def monotonic_s(self) -> float:
+        """Return the virtual time."""
+        return self._office.clock.now_s
+
+    def now(self) -> str:
+        """Return the virtual time as the office writes it."""
+        return self._office.now()
+
+    def sleep(self, seconds: float) -> None:
+        """Let the others go on for so long."""
+        self._office.clock.sleep(seconds)
+
+    def new_id(self) -> str:
+        """Draw an id."""
+        return f"{self._office.chance.getrandbits(144):036x}"
+
+    def uniform(self, low: float, high: float) -> float:
+        """Draw a number."""
+        return self._office.chance.uniform(low, high)
+
+    def shuffled(self, some: Sequence[T]) -> list[T]:
+        """Draw an order."""
+        return self._office.chance.sample(some, len(some))
 
 
-_SILENT = SimpleNamespace(
-    info=_ignore, warning=_ignore, exception=_ignore, error=_ignore, append_context_keys=lambda **_: nullcontext()
-)
+class _Counting:
+    """A log that counts outcomes and contention and writes nothing."""
+
+    def __init__(self, outcomes: Counter[str]) -> None:
+        self._outcomes = outcomes
+
+    def info(self, metric: str, extra: Mapping[str, Any] | None = None) -> None:
+        """Count an outcome."""
+        self._outcomes[str(metric)] += int((extra or {}).get(metric, 0))
+
+    error = info
+
+    def warning(self, _metric: str, extra: Mapping[str, Any]) -> None:
+        """Count a request that is sent again."""
+        if "operation" in extra:
+            self._outcomes[f"{extra['operation']} sent again: {extra['cause']}"] += 1
+
+    def exception(self, *_: Any) -> None:
+        """Write nothing."""
+
+    def append_context_keys(self, **_: Any) -> AbstractContextManager[None]:
+        """Run the block."""
+        return nullcontext()

@@ -21,10 +21,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from shared import telemetry
 from shared.model import Status
 from shared.store import items
 from shared.store.items import Item
-from shared.telemetry import STACK
 
 SCHEMA_VERSION: Final = (
     1  # of every type's data: another one when a field goes or changes its meaning, not when one is added
@@ -92,7 +92,7 @@ class Announcement:
         return {
             "specversion": "1.0",
             "id": self.id,
-            "source": f"/ticket-office/{STACK}",
+            "source": f"/ticket-office/{telemetry.stack()}",
             "type": self.type,
             "subject": self.subject,
             "time": self.time,

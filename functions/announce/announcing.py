@@ -1,11 +1,10 @@
 """From a batch of records to the bus: in order, and what was not announced comes again from there on."""
 
-import time
 from collections.abc import Sequence
 
 from functions.announce import bus
 from functions.announce.announcements import Announcement, Record, announcements
-from shared import telemetry
+from shared import runtime, telemetry
 from shared.model import DamagedItem
 from shared.telemetry import Metric, logger
 
@@ -22,7 +21,7 @@ def announce(records: Sequence[Record], time_left_s: float) -> str | None:
 
     Raises: DamagedItem, KeyError, TypeError or ValueError of a first record that cannot be read.
     """
-    until_s = time.monotonic() + time_left_s - RESERVE_S
+    until_s = runtime.current.monotonic_s() + time_left_s - RESERVE_S
     said: list[tuple[int, Announcement]] = []  # each with the place of its record
     failed_from: int | None = None
     for place, record in enumerate(records):

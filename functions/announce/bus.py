@@ -4,19 +4,16 @@ https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
 """
 
 import json
-import os
-import random
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
 from functions.announce.announcements import Announcement
+from shared import runtime
 from shared.store.aws_client import Client, Service
 from shared.telemetry import logger
 
-BUS: Final = os.environ["EVENT_BUS"]
 SOURCE: Final = "ticket-office"  # for rules; which stack it was, the CloudEvent's own source says
 ENTRIES_MAX = 10  # of one PutEvents, EventBridge's limit
 BYTES_MAX = 256 * 1024  # of one PutEvents; ten of our largest are 50 KB
@@ -45,7 +42,7 @@ def put(announcements: Sequence[Announcement], until_s: float) -> int:
 def entry(announcement: Announcement) -> dict[str, Any]:
     """Write an announcement as an entry of PutEvents: the whole CloudEvent is its detail."""
     return {
-        "EventBusName": BUS,
+        "EventBusName": runtime.current.environment["EVENT_BUS"],
         "Source": SOURCE,
         "DetailType": announcement.type,
         "Time": int(datetime.fromisoformat(announcement.time).timestamp()),
@@ -58,8 +55,8 @@ def _put(batch: Sequence[Announcement], until_s: float) -> int:
     left = list(range(len(batch)))
     for attempt in range(TRIES_MAX):
         if attempt:
-            time.sleep(random.SystemRandom().uniform(0, PAUSE_S_MAX * attempt))
-        if time.monotonic() + CALL_S_MAX > until_s:
+            runtime.current.sleep(runtime.current.uniform(0, PAUSE_S_MAX * attempt))
+        if runtime.current.monotonic_s() + CALL_S_MAX > until_s:
             logger.warning("no time left to announce")
             break
         left = _refused([entry(batch[place]) for place in left], left)

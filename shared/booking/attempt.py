@@ -4,10 +4,10 @@ A booking is never deleted. Coming back after a cancellation replaces it, with t
 condition names the number, a request that arrives late finds its number gone by and does nothing (P7).
 """
 
-import uuid
 from dataclasses import dataclass
 
-from shared.model import Booking, Event, Status, TicketOfficeError, TryAgain, now
+from shared import runtime
+from shared.model import Booking, Event, Status, TicketOfficeError, TryAgain
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline, Refused, TransactItem
 
@@ -28,7 +28,7 @@ class BookingAttempt:
     @classmethod
     def of(cls, event: Event, user_id: str) -> "BookingAttempt":
         """Begin a booking, guessing that it is the user's first: the database says if it is not."""
-        return cls(event, user_id, str(uuid.uuid4()))
+        return cls(event, user_id, runtime.current.new_id())
 
     @property
     def home_lane(self) -> int:
@@ -37,11 +37,11 @@ class BookingAttempt:
 
     def confirmed(self) -> Booking:
         """Return the booking that a ticket would make it."""
-        return self._booking(Status.CONFIRMED, booked_at=now())
+        return self._booking(Status.CONFIRMED, booked_at=runtime.current.now())
 
     def waiting(self, sequence: int) -> Booking:
         """Return the booking that a place in the waiting list would make it."""
-        return self._booking(Status.WAITING, sequence=sequence, joined_at=now())
+        return self._booking(Status.WAITING, sequence=sequence, joined_at=runtime.current.now())
 
     def put(self, booking: Booking) -> TransactItem:
         """Return the item that makes it so, if the user has no active booking (P2)."""

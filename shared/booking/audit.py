@@ -19,10 +19,10 @@ import heapq
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from shared import telemetry
+from shared import runtime, telemetry
 from shared.booking import catalog
 from shared.booking.settle import settle
-from shared.model import Event, Lane, Status, Stuck, now, seconds_between
+from shared.model import Event, Lane, Status, Stuck, seconds_between
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline
 from shared.store.items import Item
@@ -112,7 +112,7 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
     after: list[Lane] = []
     stranded_s = 0.0
     for recount in range(RECOUNTS_MAX):
-        arrived_at = now()
+        arrived_at = runtime.current.now()
         before = catalog.read_lanes(event, deadline)
         with suppress(Stuck):  # that is for the count to show
             settle(event, deadline, fruitless_max=FRUITLESS_MAX)

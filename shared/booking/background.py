@@ -1,19 +1,18 @@
 """What happens without a request: settling and emptying after the streams' hints, and the sweep that needs no hint."""
 
-import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
-from shared import telemetry
+from shared import runtime, telemetry
 from shared.booking import audit, catalog, event_cancellation
 from shared.booking.settle import settle
-from shared.model import EventNotFound, TryAgain, now, seconds_between
+from shared.model import EventNotFound, TryAgain, seconds_between
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline
 from shared.store.items import Item
-from shared.telemetry import Metric, logger
+from shared.telemetry import Metric
 
 RESERVE_S = 5.0  # of an invocation's time, kept for the last request and the answer
 EMPTYING_S_MAX = 20.0  # of a sweep's time, for the bookings of cancelled events: the most of it is for the audits
@@ -51,7 +50,7 @@ def _each_event(records: Sequence[dict[str, Any]], time_left_s: float, work: Wor
         try:
             event_id = items.event_of_key(change["Keys"])
         except (AttributeError, KeyError, TypeError):
-            logger.exception("unreadable record")
+            telemetry.failure("unreadable record")
             failed.append(change["SequenceNumber"])
         else:
             by_event.setdefault(event_id, []).append(change["SequenceNumber"])
@@ -80,7 +79,7 @@ def sweep(time_left_s: float) -> int:
     oldest_s = 0.0
     for item in cancelled:
         if "emptiedAt" not in item and not _followed(item["eventId"]["S"], (), until):
-            oldest_s = max(oldest_s, seconds_between(item["cancelledAt"]["S"], now()))
+            oldest_s = max(oldest_s, seconds_between(item["cancelledAt"]["S"], runtime.current.now()))
     never_sold_out = (item["eventId"]["S"] for item in cancelled if "soldOutAt" not in item)
     for event_id in chain(never_sold_out, _sold_out_events(deadline)):
         census.update(_audited(event_id, deadline))
@@ -99,26 +98,26 @@ def _released_at(change: Mapping[str, Any]) -> list[str]:
 
 def _settled(event_id: str, released_at: Sequence[str], deadline: Deadline) -> bool:
     """Settle an event; its failure is its own."""
-    with logger.append_context_keys(event_id=event_id):
+    with telemetry.about(event_id):
         try:
             settle(catalog.read_event(event_id, deadline), deadline, released_at=released_at)
         except EventNotFound:
-            logger.warning("record of an unknown event")  # nobody can wait for it
+            telemetry.warning("record of an unknown event")  # nobody can wait for it
         except Exception:  # noqa: BLE001  # whatever is wrong with one event must not keep the others waiting
-            logger.exception("not settled")
+            telemetry.failure("not settled")
             return False
     return True
 
 
 def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
     """Settle and audit an event; return its part of the sweep's census. Its failure is its own."""
-    with logger.append_context_keys(event_id=event_id):
+    with telemetry.about(event_id):
         try:
             event = catalog.read_event(event_id, deadline)
             seen = audit.audit(event, deadline)
             audit.report(event, seen)
         except Exception:  # noqa: BLE001  # as above
-            logger.exception("not audited")
+            telemetry.failure("not audited")
             return {Metric.EVENTS_NOT_SWEPT: 1}
     if seen.is_cancelled:
         return {Metric.EVENTS_SWEPT: 1}
@@ -131,17 +130,17 @@ def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
 
 def _followed(event_id: str, _released_at: Sequence[str], deadline: Deadline) -> bool:
     """Empty an event that was cancelled, settle any other; its failure is its own. Return whether it is done."""
-    with logger.append_context_keys(event_id=event_id):
+    with telemetry.about(event_id):
         try:
             if not event_cancellation.empty(event_id, deadline):
                 settle(catalog.read_event(event_id, deadline), deadline)
         except EventNotFound:
-            logger.warning("record of an unknown event")
+            telemetry.warning("record of an unknown event")
         except TryAgain:
-            logger.warning("not done yet")  # whoever comes next goes on
+            telemetry.warning("not done yet")  # whoever comes next goes on
             return False
         except Exception:  # noqa: BLE001  # as above
-            logger.exception("not done")
+            telemetry.failure("not done")
             return False
     return True
 
@@ -150,15 +149,18 @@ def _cancelled_events(deadline: Deadline) -> Iterator[Item]:
     """Yield what the index has of cancelled events that are not emptied, or not for long; until the deadline."""
     try:
         for item in dynamodb.all_items("Scan", deadline, TableName=items.EVENTS, IndexName=items.CANCELLED_INDEX):
-            if "emptiedAt" not in item or seconds_between(item["emptiedAt"]["S"], now()) < EMPTIED_AUDIT_S:
+            if (
+                "emptiedAt" not in item
+                or seconds_between(item["emptiedAt"]["S"], runtime.current.now()) < EMPTIED_AUDIT_S
+            ):
                 yield item
     except TryAgain:
-        logger.warning("sweep ends early")
+        telemetry.warning("sweep ends early")
 
 
 def _sold_out_events(deadline: Deadline) -> Iterator[str]:
     """Yield the ids in the sparse index, until the deadline."""
-    for segment in random.SystemRandom().sample(range(SWEEP_SEGMENTS), SWEEP_SEGMENTS):
+    for segment in runtime.current.shuffled(range(SWEEP_SEGMENTS)):
         request = {"TableName": items.EVENTS, "IndexName": items.SOLD_OUT_INDEX}
         part = {"Segment": segment, "TotalSegments": SWEEP_SEGMENTS}
         try:
@@ -167,5 +169,5 @@ def _sold_out_events(deadline: Deadline) -> Iterator[str]:
                     return
                 yield item["eventId"]["S"]
         except TryAgain:
-            logger.warning("sweep ends early", extra={"segment": segment})
+            telemetry.warning("sweep ends early", segment=segment)
             return

@@ -1,13 +1,33 @@
-"""What a warm function remembers from one request to the next: so much, and the oldest is forgotten first."""
+"""What a warm function remembers from one request to the next: a bounded number of values, the oldest dropped first."""
 
-from typing import TypeVar
+from typing import Generic, TypeVar
+
+from shared import runtime
 
 Value = TypeVar("Value")
 
 
-def keep(memory: dict[str, Value], key: str, value: Value, most: int) -> Value:
-    """Remember a value, and no more than so many of them; return it."""
-    memory[key] = value
-    if len(memory) > most:
-        del memory[next(iter(memory))]
-    return value
+class Cache(Generic[Value]):
+    """Values by key. They live in the current runtime, so a replaced runtime starts cold."""
+
+    def __init__(self, kind: str, most: int) -> None:
+        """Keep at most `most` values; `kind` tells this cache from the others."""
+        self._kind = kind
+        self.most = most
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """Return the values by key."""
+        return runtime.current.memory.setdefault(self._kind, {})
+
+    def get(self, key: str) -> Value | None:
+        """Return the value, if it is remembered."""
+        return self.values.get(key)
+
+    def keep(self, key: str, value: Value) -> Value:
+        """Remember a value and return it; drop the oldest when there are too many."""
+        values = self.values
+        values[key] = value
+        if len(values) > self.most:
+            del values[next(iter(values))]
+        return value

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from shared import telemetry
+from shared import runtime, telemetry
 from shared.booking.attempt import read_booking
 from shared.booking.waiting_list import entry_removal
-from shared.model import Booking, BookingChanged, BookingNotFound, Event, Status, now
+from shared.model import Booking, BookingChanged, BookingNotFound, Event, Status
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline, Refused, TransactItem
 from shared.telemetry import Metric
@@ -31,7 +31,7 @@ def cancel(event: Event, user_id: str, booking_id: str | None, deadline: Deadlin
             raise BookingChanged(event.event_id, user_id, booking.booking_id)
         if not booking.is_active:
             return booking
-        moment = now()
+        moment = runtime.current.now()
         refused = dynamodb.commit(_give_back(event, [booking], moment), deadline)
         if refused is None:
             metric = Metric.BOOKING_CANCELLED if booking.status is Status.CONFIRMED else Metric.WAITING_LEFT
@@ -49,7 +49,7 @@ def cancel_all(event: Event, bookings: Sequence[Booking], deadline: Deadline) ->
     """
     bookings = list(bookings)
     while bookings:
-        refused = dynamodb.commit(_give_back(event, bookings, now()), deadline)
+        refused = dynamodb.commit(_give_back(event, bookings, runtime.current.now()), deadline)
         if refused is None:
             break
         bookings = _still_active(bookings, refused)

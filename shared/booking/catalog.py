@@ -9,9 +9,9 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, astuple, replace
 
-from shared import telemetry
+from shared import runtime, telemetry
 from shared.booking import sale_window
-from shared.booking.cache import keep
+from shared.booking.cache import Cache
 from shared.model import (
     Availability,
     Event,
@@ -20,7 +20,6 @@ from shared.model import (
     Lane,
     Terms,
     lanes_for,
-    now,
     stripes_for,
 )
 from shared.store import dynamodb, items
@@ -31,7 +30,7 @@ KNOWN_MAX = 1_000  # events that a warm function keeps in mind; some 500 bytes e
 
 _ID_NAMESPACE = uuid.UUID("6c0b5c62-5d5a-4f0e-9d7e-0f6a3f5a7a11")  # of the ids that follow from an Idempotency-Key
 
-_known: dict[str, Event] = {}
+_known: Cache[Event] = Cache("events", KNOWN_MAX)
 
 
 def open_event(terms: Terms, deadline: Deadline, *, caller: str = "", idempotency_key: str | None = None) -> Event:
@@ -45,10 +44,12 @@ def open_event(terms: Terms, deadline: Deadline, *, caller: str = "", idempotenc
     sale_window.check(terms.opens_at, terms.closes_at)
     lanes = lanes_for(terms.total_tickets)
     event = Event(
-        event_id=str(uuid.uuid5(_ID_NAMESPACE, f"{caller}\n{idempotency_key}") if idempotency_key else uuid.uuid4()),
+        event_id=str(uuid.uuid5(_ID_NAMESPACE, f"{caller}\n{idempotency_key}"))
+        if idempotency_key
+        else runtime.current.new_id(),
         lanes=lanes,
         stripes=stripes_for(lanes),
-        created_at=now(),
+        created_at=runtime.current.now(),
         request_fingerprint=_fingerprint(terms),
         **asdict(terms),
     )
@@ -79,7 +80,7 @@ def read_event(event_id: str, deadline: Deadline) -> Event:
 
 def remember(event: Event) -> Event:
     """Keep what is known of an event; forget the oldest when there are too many."""
-    return keep(_known, event.event_id, event, KNOWN_MAX)
+    return _known.keep(event.event_id, event)
 
 
 def lane_keys(event: Event) -> list[Item]:

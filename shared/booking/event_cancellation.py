@@ -13,15 +13,14 @@ marked gives no ticket and no place, by the condition of every transaction that 
 was marked is all there ever will be, and no booking comes after it: docs/decisions/0010.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
-from shared import telemetry
+from shared import runtime, telemetry
 from shared.booking import catalog
 from shared.booking.cancellation import BOOKINGS_MAX, cancel_all
-from shared.model import Availability, Booking, Event, Lane, now
+from shared.model import Availability, Booking, Event, Lane
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline
 from shared.telemetry import Metric
@@ -38,7 +37,10 @@ def cancel_event(event_id: str, deadline: Deadline) -> Availability:
     Raises EventNotFound; TryAgain.
     """
     event = catalog.read_event(event_id, deadline)
-    if dynamodb.set_once(deadline, items.EVENTS, items.event_key(event_id), "cancelledAt", now()) is None:
+    if (
+        dynamodb.set_once(deadline, items.EVENTS, items.event_key(event_id), "cancelledAt", runtime.current.now())
+        is None
+    ):
         telemetry.outcome(Metric.EVENT_CANCELLED, event_id=event_id)
     event, lanes = catalog.read_with_lanes(event, deadline)
     _mark(event, lanes, deadline)
@@ -78,14 +80,16 @@ def _mark(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
 
 def _cancel_bookings(event: Event, deadline: Deadline) -> None:
     """Cancel the bookings of all lanes, in turns: so no partition has to take more than its share."""
-    began_s = time.monotonic()
+    began_s = runtime.current.monotonic_s()
     cancelled = 0
     lanes = [_active_bookings(event, lane, deadline) for lane in range(event.lanes)]
     while lanes:
         for bookings in tuple(lanes):
             if some := list(islice(bookings, BOOKINGS_MAX)):
                 cancelled += cancel_all(event, some, deadline)
-                time.sleep(max(0.0, began_s + cancelled / BOOKINGS_PER_S_MAX - time.monotonic()))
+                runtime.current.sleep(
+                    max(0.0, began_s + cancelled / BOOKINGS_PER_S_MAX - runtime.current.monotonic_s())
+                )
             else:
                 lanes.remove(bookings)
 
@@ -99,7 +103,7 @@ def _active_bookings(event: Event, lane: int, deadline: Deadline) -> Iterator[Bo
 
 
 def _mark_emptied(event: Event, deadline: Deadline) -> None:
-    moment = now()
+    moment = runtime.current.now()
     earlier = dynamodb.set_once(deadline, items.EVENTS, items.event_key(event.event_id), "emptiedAt", moment)
     catalog.remember(replace(event, emptied_at=earlier or moment))
     if earlier is None:

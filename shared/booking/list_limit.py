@@ -8,11 +8,11 @@ limit by those who join through other functions within that second, of whom the 
 and by one request in flight for each function.
 """
 
-import time
 from dataclasses import dataclass
 
+from shared import runtime
 from shared.booking import catalog
-from shared.booking.cache import keep
+from shared.booking.cache import Cache
 from shared.model import Event, Tail, WaitingListFull
 from shared.store.dynamodb import Deadline
 
@@ -30,10 +30,10 @@ class _Queue:
 
     @property
     def is_fresh(self) -> bool:
-        return time.monotonic() <= self.read_at_s + COUNT_AGE_MAX_S
+        return runtime.current.monotonic_s() <= self.read_at_s + COUNT_AGE_MAX_S
 
 
-_queues: dict[str, _Queue] = {}
+_queues: Cache[_Queue] = Cache("waiting lists", COUNTS_MAX)
 
 
 def known_refusal(event: Event) -> WaitingListFull | None:
@@ -47,13 +47,13 @@ def refusal(event: Event, tail: Tail, deadline: Deadline) -> WaitingListFull | N
 
     Without a limit it costs nothing.
     """
-    if tail.limit is None:
+    if tail.waiting_list_limit is None:
         return None
     queue = _queues.get(event.event_id)
-    if queue is None or not queue.is_fresh or queue.limit != tail.limit:
+    if queue is None or not queue.is_fresh or queue.limit != tail.waiting_list_limit:
         lanes = catalog.read_lanes(event, deadline)
         waiting = sum(lane.waiting - lane.available for lane in lanes)
-        queue = keep(_queues, event.event_id, _Queue(waiting, tail.limit, time.monotonic()), COUNTS_MAX)
+        queue = _queues.keep(event.event_id, _Queue(waiting, tail.waiting_list_limit, runtime.current.monotonic_s()))
     return _refusal(event, queue)
 
 

@@ -17,10 +17,10 @@ further, and none to call the event sold out.
 
 from dataclasses import replace
 
-from shared import telemetry
+from shared import runtime, telemetry
 from shared.booking import catalog, sale_window
 from shared.booking.attempt import BookingAttempt, active_booking_or_raise
-from shared.model import Booking, Event, EventCancelled, Lane, now
+from shared.model import Booking, Event, EventCancelled, Lane
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline, TransactItem
 
@@ -53,7 +53,7 @@ def close(event: Event, lanes: list[Lane], deadline: Deadline) -> Event:
     The order matters: who reads that the event is sold out joins the waiting list, so no lane may sell then.
     It is safe to repeat and to stop anywhere, by anyone: every step sets what is not set.
     """
-    moment = now()
+    moment = runtime.current.now()
     for lane in lanes:
         if lane.is_open:
             key = items.lane_key(event.event_id, lane.number)

@@ -12,10 +12,10 @@ Whoever comes second sees what the first one wrote, so nobody is left waiting be
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from shared import telemetry
+from shared import runtime, telemetry
 from shared.booking import catalog, sale_window
 from shared.booking.waiting_list import entry_removal, head, last_drawn
-from shared.model import Entry, Event, Lane, Status, Stuck, now, seconds_between
+from shared.model import Entry, Event, Lane, Status, Stuck, seconds_between
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline, Refused, TransactItem
 from shared.telemetry import Metric
@@ -111,7 +111,7 @@ def _first_repeated(entries: list[Entry]) -> int:
 
 def _promote(event: Event, entries: list[Entry], tickets: list[int]) -> list[TransactItem]:
     """Return the transaction: booking and entry of each, in the order of the list, and then the lanes."""
-    moment = now()
+    moment = runtime.current.now()
     transaction: list[TransactItem] = []
     for entry in entries:
         transaction += [_confirm(event, entry, moment), entry_removal(event, entry.sequence)]
@@ -164,4 +164,4 @@ def _report(event: Event, promoted: list[Entry], releases: deque[str]) -> None:
 
 
 def _ms_since(moment: str) -> int:
-    return round(seconds_between(moment, now()) * 1000)
+    return round(seconds_between(moment, runtime.current.now()) * 1000)

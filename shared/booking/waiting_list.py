@@ -8,13 +8,13 @@ The entries of a list lie in stripes, each a partition of its own, in turns: num
 """
 
 import heapq
-import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from shared import runtime
 from shared.booking import list_limit, sale_window
 from shared.booking.attempt import BookingAttempt, active_booking_or_raise, read_booking
-from shared.booking.cache import keep
+from shared.booking.cache import Cache
 from shared.model import POSITION_EXACT_MAX, Booking, Entry, Event, Position, Standing, Status, Tail
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline, TransactItem
@@ -31,7 +31,7 @@ class _Front(NamedTuple):
     read_at_s: float  # on the monotonic clock
 
 
-_fronts: dict[str, _Front] = {}
+_fronts: Cache[_Front] = Cache("fronts", FRONTS_MAX)
 
 
 def join(attempt: BookingAttempt, deadline: Deadline) -> Booking:
@@ -70,12 +70,12 @@ def position_of(event: Event, booking: Booking, deadline: Deadline) -> Position:
     """
     mine = _sequence(booking)
     front = _fronts.get(event.event_id)
-    if front is None or time.monotonic() > front.read_at_s + FRONT_AGE_MAX_S or mine <= front.last_exact:
+    if front is None or runtime.current.monotonic_s() > front.read_at_s + FRONT_AGE_MAX_S or mine <= front.last_exact:
         ahead = list(_entries(event, POSITION_EXACT_MAX + 1, ("<", mine), deadline))
         if len(ahead) <= POSITION_EXACT_MAX:
             return Position(len(ahead) + 1)
-        front = _Front(ahead[0].sequence, ahead[-1].sequence, time.monotonic())
-        keep(_fronts, event.event_id, front, FRONTS_MAX)
+        front = _Front(ahead[0].sequence, ahead[-1].sequence, runtime.current.monotonic_s())
+        _fronts.keep(event.event_id, front)
     return Position(mine - front.first + 1, is_estimate=True)
 
 

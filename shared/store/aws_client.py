@@ -6,17 +6,16 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Low
 """
 
 import json
-import os
 import select
 import socket
 import ssl
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import httptools
 
+from shared import runtime
 from shared.store.signing import Credentials, Signer, credentials
 
 CONNECT_TIMEOUT_S = 1.0
@@ -84,8 +83,9 @@ class Client:
     @classmethod
     def of_environment(cls, service: Service = DYNAMODB) -> Self:
         """Return a client as the variables of the AWS SDKs say: region, credentials, and endpoint if it is another."""
-        region = os.environ.get("AWS_REGION") or os.environ["AWS_DEFAULT_REGION"]
-        own = os.environ.get(service.endpoint_variable) or os.environ.get("AWS_ENDPOINT_URL")
+        environment = runtime.current.environment
+        region = environment.get("AWS_REGION") or environment["AWS_DEFAULT_REGION"]
+        own = environment.get(service.endpoint_variable) or environment.get("AWS_ENDPOINT_URL")
         domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
         return cls(own or f"https://{service.host}.{region}.{domain}", region, credentials(), service)
 
@@ -119,7 +119,7 @@ class _Connection:
             raise ValueError(f"an endpoint is a URL such as http://127.0.0.1:8000, not {endpoint}")
         self._tls = None
         if parts.scheme == "https":
-            self._tls = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE"))
+            self._tls = ssl.create_default_context(cafile=runtime.current.environment.get("AWS_CA_BUNDLE"))
         self._host = parts.hostname
         self._port = parts.port or (443 if self._tls else 80)
         self.read_timeout_s = READ_TIMEOUT_S
@@ -133,13 +133,15 @@ class _Connection:
         """
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         request = f"POST / HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
-        if self._socket is None or time.time() > self._used_at_s + IDLE_S_MAX or _has_ended(self._socket):
+        if self._socket is None or runtime.current.time_s() > self._used_at_s + IDLE_S_MAX or _has_ended(self._socket):
             self.close()
             self._socket = self._connected()
-        self._used_at_s = time.time()  # not the monotonic clock, which may stand still while a function is frozen
+        self._used_at_s = (
+            runtime.current.time_s()
+        )  # not the monotonic clock, which may stand still while a function is frozen
         is_kept = False
         try:
-            until_s = time.monotonic() + self.read_timeout_s
+            until_s = runtime.current.monotonic_s() + self.read_timeout_s
             self._socket.settimeout(self.read_timeout_s)
             self._socket.sendall(request)
             answer = _Answer(self._socket, until_s)
@@ -171,7 +173,7 @@ class _Answer:
         self._is_whole = False
         self._parser = httptools.HttpResponseParser(self)
         while not self._is_whole:
-            left_s = until_s - time.monotonic()
+            left_s = until_s - runtime.current.monotonic_s()
             if left_s <= 0:
                 raise TimeoutError("the answer did not end in time")
             connected.settimeout(left_s)

@@ -11,16 +11,14 @@ bookingId, booking or sequence in a condition, so sending it again is harmless (
 that an earlier try may have been the one that got through.
 """
 
-import os
-import random
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, cast
 
-from shared import telemetry
+from shared import runtime, telemetry
 from shared.model import TryAgain
+from shared.store import items
 from shared.store.aws_client import Client, NoAnswer, RequestFailed
 from shared.store.items import Item, text
 
@@ -52,16 +50,13 @@ _CONTENTION: Final = _CONFLICT | frozenset(
 )
 _SERVER_FAULT_STATUS: Final = 500
 
-# Of the system, not of the process: what starts from one SnapStart snapshot would otherwise draw the same numbers.
-_random = random.SystemRandom()
-
-# No ClientRequestToken is ever sent: its memory ends after ten minutes, that of our conditions does not.
-if os.environ.get("TRACING") == "Active":
-    from shared.store import tracing
-
-    client: Client = tracing.Traced.of_environment()
-else:
-    client = Client.of_environment()
+# The variables with the names that the tables have where they are deployed.
+_VARIABLES: Final = {
+    items.EVENTS: "EVENTS_TABLE",
+    items.LANES: "LANES_TABLE",
+    items.BOOKINGS: "BOOKINGS_TABLE",
+    items.WAITING_LIST: "WAITING_LIST_TABLE",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +68,7 @@ class Deadline:
     @classmethod
     def after(cls, seconds: float) -> "Deadline":
         """Return the deadline that many seconds from now."""
-        return cls(time.monotonic() + seconds)
+        return cls(runtime.current.monotonic_s() + seconds)
 
     def within(self, seconds: float) -> "Deadline":
         """Return the deadline that many seconds from now, or this one where that is earlier."""
@@ -82,7 +77,7 @@ class Deadline:
     @property
     def has_passed(self) -> bool:
         """Tell whether the time is up."""
-        return time.monotonic() >= self.at_s
+        return runtime.current.monotonic_s() >= self.at_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +96,7 @@ class Refused:
     uncertain: bool = False  # an earlier try got no answer and may have happened, or may yet
 
 
-def commit(items: Sequence[TransactItem], deadline: Deadline, *, yields: bool = False) -> Refused | None:
+def commit(transaction: Sequence[TransactItem], deadline: Deadline, *, yields: bool = False) -> Refused | None:
     """Run a transaction of 1 to 100 items: all of them or none. Return None when it happened.
 
     One that `yields` is not sent again after a conflict: it is returned as refused, and no item is to blame.
@@ -111,14 +106,14 @@ def commit(items: Sequence[TransactItem], deadline: Deadline, *, yields: bool = 
     uncertain = False
     for attempt in _attempts("TransactWriteItems", deadline):
         try:
-            client.call("TransactWriteItems", {"TransactItems": items})
+            _send("TransactWriteItems", {"TransactItems": transaction})
             return None
         except RequestFailed as error:
             if reasons := _refusal(error):
                 return Refused(reasons, uncertain)
             if yields and _codes(error) <= _CONFLICT:
                 telemetry.contention("TransactWriteItems", error.code)
-                return Refused((Reason(refused=False),) * len(items), uncertain)
+                return Refused((Reason(refused=False),) * len(transaction), uncertain)
             uncertain = uncertain or _is_server_fault(error)
             attempt.failed(error)
         except NoAnswer as error:
@@ -167,8 +162,8 @@ def get_all(deadline: Deadline, keys: Mapping[str, Sequence[Item]]) -> dict[str,
     found: dict[str, list[Item]] = {table: [] for table in keys}
     for attempt in _attempts("BatchGetItem", deadline):
         answer = _call("BatchGetItem", deadline, {"RequestItems": pending})
-        for table, items in answer["Responses"].items():
-            found[table] += items
+        for table, some in answer["Responses"].items():
+            found[table] += some
         pending = answer.get("UnprocessedKeys", {})
         if not pending:
             return found
@@ -197,7 +192,7 @@ def pause(tries: int, backoff_s: tuple[float, float]) -> None:
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
     first_s, longest_s = backoff_s
-    time.sleep(_random.uniform(0, min(longest_s, first_s * 2.0 ** min(tries, 16))))
+    runtime.current.sleep(runtime.current.uniform(0, min(longest_s, first_s * 2.0 ** min(tries, 16))))
 
 
 class _Attempt:
@@ -234,10 +229,54 @@ def _call(operation: str, deadline: Deadline, request: Mapping[str, Any]) -> dic
     """Run a request that is safe to repeat."""
     for attempt in _attempts(operation, deadline):
         try:
-            return client.call(operation, request)
+            return _send(operation, request)
         except (RequestFailed, NoAnswer) as error:
             attempt.failed(error)
     raise AssertionError("unreachable: _attempts raises TryAgain")
+
+
+def _send(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Send one request once, with the deployed names of the tables; return the answer with ours.
+
+    No ClientRequestToken is ever sent: DynamoDB forgets it after ten minutes, our conditions never do.
+    """
+    deployed = {ours: runtime.current.environment[variable] for ours, variable in _VARIABLES.items()}
+    if all(ours == theirs for ours, theirs in deployed.items()):
+        return client().call(operation, request)
+    answer = client().call(operation, _renamed(request, deployed))
+    ours = {theirs: ours for ours, theirs in deployed.items()}
+    return {
+        part: {ours[table]: found for table, found in value.items()}
+        if part in {"Responses", "UnprocessedKeys"}
+        else value
+        for part, value in answer.items()
+    }
+
+
+def _renamed(request: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the request with other names of its tables."""
+    if "TransactItems" in request:
+        return {**request, "TransactItems": [
+            {verb: {**write, "TableName": names[write["TableName"]]} for verb, write in item.items()}
+            for item in request["TransactItems"]
+        ]}  # fmt: skip
+    if "RequestItems" in request:
+        return {**request, "RequestItems": {names[table]: keys for table, keys in request["RequestItems"].items()}}
+    return {**request, "TableName": names[request["TableName"]]}
+
+
+def client() -> Client:
+    """Return the client of this process; it is made when it is first needed."""
+    made: Client | None = runtime.current.client
+    if made is None:
+        if runtime.current.environment.get("TRACING") == "Active":
+            from shared.store import tracing  # noqa: PLC0415  # loaded only where it is on
+
+            made = tracing.Traced.of_environment()
+        else:
+            made = Client.of_environment()
+        runtime.current.client = made
+    return made
 
 
 def _refusal(error: RequestFailed) -> tuple[Reason, ...]:
@@ -263,3 +302,7 @@ def _codes(error: RequestFailed) -> set[str]:
 def _is_server_fault(error: RequestFailed) -> bool:
     """Tell whether the database itself failed, so that nobody knows whether the request took effect."""
     return error.status >= _SERVER_FAULT_STATUS
+
+
+if runtime.current.is_lambda:
+    client()  # Lambda gives a function a whole processor until its first request: TLS is set up now

@@ -5,10 +5,11 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-re
 
 import hashlib
 import hmac
-import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
+
+from shared import runtime
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
@@ -29,9 +30,10 @@ def credentials() -> Callable[[], Credentials]:
 
     Raises botocore's NoCredentialsError.
     """
-    if "AWS_ACCESS_KEY_ID" in os.environ:
+    environment = runtime.current.environment
+    if "AWS_ACCESS_KEY_ID" in environment:
         found = Credentials(
-            os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], os.environ.get("AWS_SESSION_TOKEN")
+            environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"], environment.get("AWS_SESSION_TOKEN")
         )
         return lambda: found
     import botocore.session  # noqa: PLC0415  # 150 ms of a cold start that an environment with a key need not wait for
@@ -62,7 +64,7 @@ class Signer:
 
     def headers(self, body: bytes, own: Mapping[str, str], moment: datetime | None = None) -> dict[str, str]:
         """Return the headers of a signed POST of this body to "/"; `own`, in lower case, are among them and signed."""
-        now = (moment or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+        now = (moment or datetime.fromtimestamp(runtime.current.time_s(), UTC)).strftime("%Y%m%dT%H%M%SZ")
         credentials = self._credentials()
         headers = {**own, "host": self._host, "x-amz-date": now}
         if credentials.token:

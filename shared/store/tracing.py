@@ -6,14 +6,13 @@ https://docs.aws.amazon.com/xray/latest/devguide/xray-api-segmentdocuments.html
 """
 
 import json
-import os
 import secrets
 import socket
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from shared import runtime
 from shared.store.aws_client import Client, NoAnswer, RequestFailed
 
 HEADER = b'{"format": "json", "version": 1}\n'
@@ -27,7 +26,7 @@ class Traced(Client):
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Send a request as a client does, and its subsegment. Raises RequestFailed; NoAnswer."""
-        begun_at_s = time.time()
+        begun_at_s = runtime.current.time_s()
         try:
             answer = super().call(operation, request)
         except RequestFailed as error:
@@ -44,9 +43,9 @@ class Traced(Client):
 
 def _send(operation: str, begun_at_s: float, outcome: Mapping[str, Any]) -> None:
     """Send the subsegment if this invocation is sampled. Nothing fails because a trace is lost."""
-    header = os.environ.get("_X_AMZN_TRACE_ID", "")  # Root=1-...;Parent=...;Sampled=1, anew for each invocation
+    header = runtime.current.environment.get("_X_AMZN_TRACE_ID", "")  # Root=1-...;Parent=...;Sampled=1
     ids = dict(part.partition("=")[::2] for part in header.split(";"))
-    host, _, port = os.environ.get("AWS_XRAY_DAEMON_ADDRESS", "").rpartition(":")
+    host, _, port = runtime.current.environment.get("AWS_XRAY_DAEMON_ADDRESS", "").rpartition(":")
     if ids.get("Sampled") != "1" or not host:
         return
     subsegment = {
@@ -57,7 +56,7 @@ def _send(operation: str, begun_at_s: float, outcome: Mapping[str, Any]) -> None
         "trace_id": ids.get("Root"),
         "parent_id": ids.get("Parent"),
         "start_time": begun_at_s,
-        "end_time": time.time(),
+        "end_time": runtime.current.time_s(),
         "aws": {"operation": operation},
         **outcome,
     }

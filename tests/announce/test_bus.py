@@ -1,6 +1,8 @@
 """From records to the bus: batches, order, failures, and that a real EventBridge's rules find what they look for."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -181,7 +183,7 @@ def test_ten_of_the_largest_are_one_call() -> None:
 def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[emulator.Emulator]:
     """Yield an AWS whose EventBridge has our bus, and which the function speaks to."""
     with emulator.running(tmp_path) as found:
-        found.client("events").create_event_bus(Name=bus.BUS)
+        found.client("events").create_event_bus(Name=os.environ["EVENT_BUS"])
         monkeypatch.setenv("AWS_ENDPOINT_URL_EVENTBRIDGE", found.url)
         bus._client.cache_clear()  # noqa: SLF001  # the next one finds this endpoint
         yield found
@@ -195,8 +197,8 @@ def test_a_rule_on_the_type_gets_these_and_no_others(aws: emulator.Emulator) -> 
     queue = sqs.create_queue(QueueName="promotions")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     pattern = {"source": [bus.SOURCE], "detail-type": ["booking.promoted"]}
-    eventbridge.put_rule(Name="promotions", EventBusName=bus.BUS, EventPattern=json.dumps(pattern))
-    eventbridge.put_targets(Rule="promotions", EventBusName=bus.BUS, Targets=[{"Id": "1", "Arn": arn}])
+    eventbridge.put_rule(Name="promotions", EventBusName=os.environ["EVENT_BUS"], EventPattern=json.dumps(pattern))
+    eventbridge.put_targets(Rule="promotions", EventBusName=os.environ["EVENT_BUS"], Targets=[{"Id": "1", "Arn": arn}])
 
     records = confirmed(12)
     records[11]["dynamodb"]["OldImage"] = booking("WAITING", generation=12)
@@ -211,8 +213,6 @@ def test_a_rule_on_the_type_gets_these_and_no_others(aws: emulator.Emulator) -> 
 
 def test_a_bus_that_is_silent_is_waited_for_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call, and the room it needs within the invocation."""
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AWS_ENDPOINT_URL_EVENTBRIDGE", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setattr(bus, "TRIES_MAX", 1)

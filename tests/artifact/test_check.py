@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from functions.check import app
+from functions.check import aws as client
 from harness import promises
 from harness.deployment import StandIn, stand_in
 from harness.gateway import Context
@@ -59,14 +61,12 @@ def aws(deployed_office: Office, monkeypatch: pytest.MonkeyPatch) -> Iterator[St
         endpoints = {f"AWS_ENDPOINT_URL_{service}": aws.url for service in ("LAMBDA", "CODEDEPLOY")}
         for name, value in {**environment, **endpoints}.items():
             monkeypatch.setenv(name, value)
-        from functions.check import aws as client
 
         importlib.reload(client)  # its clients know the address from their making
         yield aws
 
 
 def _check(time_left_s: float = 15) -> str | None:
-    from functions.check import app
 
     wrong: str | None = app.handler(PAYLOAD, Context(time_left_s))["wrong"]
     return wrong

@@ -28,7 +28,7 @@ def test_the_engine_says_the_same_of_every_request(seed: int) -> None:
     refusals = 0
     for operation, request, answer in noted:
         try:
-            said: Any = dynamodb.client.call(operation, request)
+            said: Any = dynamodb.client().call(operation, request)
         except RequestFailed as error:
             said = error.reasons
         if operation == "TransactWriteItems":
@@ -118,7 +118,7 @@ def _rows(table: str, key: str, value: str) -> list[Any]:
         "ExpressionAttributeValues": {":value": items.text(value)},
         "ConsistentRead": True,
     }
-    rows: list[Any] = dynamodb.client.call("Query", request)["Items"]
+    rows: list[Any] = dynamodb.client().call("Query", request)["Items"]
     return rows
 
 

@@ -11,7 +11,7 @@ import pytest
 from bench import cost, record
 from local import engine
 from local.database import Database
-from shared.store import dynamodb
+from shared import runtime
 from shared.store.aws_client import Client
 
 TABLE = "CapacityProbe"
@@ -24,7 +24,7 @@ def own_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     with engine.running() as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
         client = Client.of_environment()
-        monkeypatch.setattr(dynamodb, "client", client)
+        monkeypatch.setattr(runtime.current, "client", client)
         yield Database.embedded(endpoint).client()
         client.connection.close()
 

@@ -9,11 +9,12 @@ import pytest
 from bench.scale.capacity import Throughput, hash_of
 from bench.scale.clock import Clock
 from bench.scale.functions import Account, Function, ThrottledError
-from bench.scale.office import MEMORIES, ROOMS, Office
+from bench.scale.office import Office
 from bench.scale.stream import Stream
+from shared import runtime
 from shared.booking import catalog
 from shared.model import Event
-from shared.store import dynamodb, items
+from shared.store import items
 
 LANE = {"laneId": items.text("e#0"), "userId": items.text("anna")}
 
@@ -102,8 +103,8 @@ def test_what_an_environment_learns_the_others_do_not_know() -> None:
         def look(nap_s: float, name: str) -> None:
             def work(_deadline: Any) -> str:
                 catalog.remember(Event(**{**_fields(event), "name": name}))
-                vars(dynamodb)["time"].sleep(nap_s)
-                seen.append({name: vars(catalog)["_known"][event.event_id]})
+                runtime.current.sleep(nap_s)
+                seen.append({name: catalog.read_event(event.event_id, _deadline)})
                 return "done"
 
             office.ask("book", name, work)
@@ -119,17 +120,6 @@ def test_what_an_environment_learns_the_others_do_not_know() -> None:
 
 def _fields(event: Event) -> dict[str, Any]:
     return {name: getattr(event, name) for name in Event.__dataclass_fields__}
-
-
-def test_all_that_warm_functions_remember_is_known() -> None:
-    """Or environments would share it, which on Lambda they do not."""
-    found = {
-        (room, name)
-        for room in ROOMS
-        for name, value in vars(room).items()
-        if isinstance(value, dict) and name.startswith("_") and name.islower() and not name.startswith("__")
-    }
-    assert found == set(MEMORIES)
 
 
 class Reader:

@@ -1,4 +1,4 @@
-"""The pages of the documentation as tests read them: their code blocks, tables, headings and links."""
+"""Reads the pages of the documentation: their code blocks, tables, headings and links."""
 
 import re
 import subprocess
@@ -6,7 +6,11 @@ from collections.abc import Sequence
 
 from harness.running import PROJECT
 
-PAGES = sorted(str(page.relative_to(PROJECT)) for page in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
+PAGES = sorted(
+    str(page.relative_to(PROJECT))
+    for pattern in ("*.md", "docs/**/*.md", "events/*.md")
+    for page in PROJECT.glob(pattern)
+)
 MASKS = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "ID"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d[:.]\d\d[:.]\d\d([.,]\d{3}Z?)?"), "TIME"),
@@ -16,7 +20,7 @@ _CODE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
 
 def text(page: str) -> str:
-    """Return the text of a page, which is named from the project's root."""
+    """Return the text of a page; its path is relative to the project's root."""
     return (PROJECT / page).read_text(encoding="utf-8")
 
 
@@ -39,14 +43,14 @@ def shown(page: str) -> list[tuple[str, str]]:
 
 
 def masked(output: str, masks: Sequence[tuple[re.Pattern[str], str]] = MASKS) -> str:
-    """Return an output without what differs from run to run."""
+    """Replace ids and times in an output, which differ from run to run."""
     for pattern, name in masks:
         output = pattern.sub(name, output)
     return output
 
 
 def run(command: str) -> str:
-    """Run a command of a page in the project's root, as a reader would; return what it printed."""
+    """Run a command of a page in the project's root; return what it printed."""
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=PROJECT,
@@ -61,7 +65,7 @@ def run(command: str) -> str:
 
 
 def tables(page: str) -> list[list[list[str]]]:
-    """Return the tables: of each its head, then its rows, as cells."""
+    """Return the tables, each as a list of rows of cells, the head first."""
     found: list[list[list[str]]] = []
     for body in re.findall(r"(?:^\|.*\|\n)+", text(page), re.MULTILINE):
         head, _, *rows = body.splitlines()
@@ -70,7 +74,7 @@ def tables(page: str) -> list[list[list[str]]]:
 
 
 def anchors(page: str) -> set[str]:
-    """Return what a link may point to on a page, as GitHub makes it of the headings."""
+    """Return the anchors of a page's headings, as GitHub names them."""
     found: set[str] = set()
     for heading in re.findall(r"^#{1,6} (.+?)\s*$", _CODE.sub("", text(page)), re.MULTILINE):
         words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
@@ -81,6 +85,6 @@ def anchors(page: str) -> set[str]:
 
 
 def links(page: str) -> list[tuple[str, str]]:
-    """Return each link within the project: the file it names, empty for this page, and the anchor, empty for none."""
+    """Return each link within the project as file (empty for this page) and anchor (empty for none)."""
     found = re.findall(r"\]\(([^)\s]+)\)", _CODE.sub("", text(page)))
     return [(link.partition("#")[0], link.partition("#")[2]) for link in found if not re.match(r"\w+:", link)]

@@ -1,48 +1,38 @@
-"""docs/contributing.md: folders, imports, modules, commands and times are those of the code."""
+"""docs/contributing.md: its folders, files and commands exist."""
 
 import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from harness.running import PROJECT
-from scripts import time_tests
 from tests.docs import pages
 
 PAGE = "docs/contributing.md"
-PACKAGES = ["bench", "examples", "functions", "local", "ops", "scripts", "shared", "tests"]
-
-
-def _table(*head: str) -> list[list[str]]:
-    [table] = [table[1:] for table in pages.tables(PAGE) if tuple(table[0]) == head]
-    return table
 
 
 def test_every_folder_is_in_the_table() -> None:
-    """What git has, and nothing else."""
+    """The folders that git has, and no others."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     files = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout.splitlines()
     there = {f"{Path(name).parts[0]}/" for name in files if "/" in name}
-    listed = re.findall(r"`([\w.]+/)`", " ".join(row[0] for row in _table("folder", "what is in it")))
-    assert sorted(listed) == sorted(there)
+    [table] = [table for table in pages.tables(PAGE) if table[0] == ["folder", "what is in it"]]
+    assert sorted(re.findall(r"`([\w.]+/)`", " ".join(row[0] for row in table[1:]))) == sorted(there)
 
 
-@pytest.mark.parametrize("page", pages.PAGES)
-def test_make_knows_every_target_of_the_pages(page: str) -> None:
-    """Whoever types what stands there is not told that there is no rule for it."""
-    listed = set(re.findall(r"^make (\w+)", pages.run("make help"), re.MULTILINE))
-    named = set(re.findall(r"(?:^|[`$] ?)make ([a-z]+)\b", pages.text(page), re.MULTILINE))
-    assert listed >= named
-
-
-def test_the_targets_are_found_in_the_pages() -> None:
-    """The control of the test above."""
-    assert set(re.findall(r"`make ([a-z]+)", pages.text(PAGE))) >= {"test", "lint", "times", "proof", "scale"}
+def test_make_knows_every_target_that_a_page_names() -> None:
+    """A reader who types a command of a page gets no "No rule to make target"."""
+    targets = set(re.findall(r"^make (\w+)", pages.run("make help"), re.MULTILINE))
+    named = {
+        (page, target)
+        for page in pages.PAGES
+        for target in re.findall(r"(?:^|[`$] ?)make ([a-z]+)\b", pages.text(page), re.MULTILINE)
+    }
+    assert named >= {(PAGE, "lint"), (PAGE, "scale"), ("README.md", "run")}
+    assert {one for one in named if one[1] not in targets} == set()
 
 
 def test_each_choice_of_tests_chooses_some() -> None:
-    """The commands of the page, which collect what they would run: they would run this test, too."""
+    """Each command of the page collects tests. It only collects, because running them would run this test too."""
     [block] = pages.blocks(PAGE, "sh")
     commands = block.splitlines()
     assert len(commands) == 3
@@ -54,14 +44,7 @@ def test_each_choice_of_tests_chooses_some() -> None:
 
 
 def test_files_that_are_named_are_there() -> None:
-    """Paths in backticks, from the project's root."""
+    """Paths in backticks are relative to the project's root."""
     named = set(re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", pages.text(PAGE)))
     assert {"proof/scenarios.py", "shared/edge/contract.py"} <= named
     assert [path for path in named if not (PROJECT / path.replace("NAME", "book")).exists()] == []
-
-
-def test_the_times_are_those_of_the_last_run() -> None:
-    """Every folder of tests has its row; whoever adds one measures it: make times ARGS=tests/NAME."""
-    _, rest = pages.text(PAGE).split(time_tests.MARKS[0])
-    assert rest.split(time_tests.MARKS[1])[0].strip() == time_tests.section().strip()
-    assert [row[0].strip("`") for row in _table("folder", "tests", "time")[:-1]] == time_tests.folders()

@@ -1,4 +1,4 @@
-"""Every page leads where it says, and every page is found."""
+"""Links lead somewhere, and every page is listed."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from harness.running import PROJECT
 from tests.docs import pages
 
 FIRST_SCREEN_LINES = 30  # of the README, with its picture
-READERS = ["docs/clients.md", "docs/organisers.md", "docs/operations.md", "docs/contributing.md"]
+READERS = ["docs/comparison.md", "docs/clients.md", "docs/organisers.md", "docs/operations.md", "docs/contributing.md"]
 
 
 def _from(page: str, link: str) -> Path:
@@ -18,13 +18,13 @@ def _from(page: str, link: str) -> Path:
 
 @pytest.mark.parametrize("page", pages.PAGES)
 def test_links_within_the_project_lead_somewhere(page: str) -> None:
-    """No page points to a file that is not there."""
+    """Every linked file exists."""
     assert [link for link, _ in pages.links(page) if not _from(page, link).exists()] == []
 
 
 @pytest.mark.parametrize("page", pages.PAGES)
 def test_anchors_are_headings_of_their_page(page: str) -> None:
-    """No link ends at the top of a page because its heading has another name now."""
+    """Every anchor exists: a renamed heading would send readers to the top of the page."""
     named = [(_from(page, link), anchor) for link, anchor in pages.links(page) if anchor]
     assert [
         f"{file.name}#{anchor}" for file, anchor in named if anchor not in pages.anchors(str(file.relative_to(PROJECT)))
@@ -32,28 +32,28 @@ def test_anchors_are_headings_of_their_page(page: str) -> None:
 
 
 def test_anchors_are_made_as_github_makes_them() -> None:
-    """Lower case, without what is neither letter nor space nor dash; a second one of the same name is numbered."""
+    """Lower case, without punctuation, and numbered where a heading repeats."""
     assert {"the-http-api", "who-may-ask", "repeating-requests"} <= pages.anchors("docs/api.md")
     assert "10000-bookings-offered-a-second-by-warm-throughput-of-each-table" in pages.anchors("docs/scale.md")
 
 
 def test_every_page_is_listed_for_its_readers() -> None:
-    """docs/README.md leads to each page of docs/, and to the folder of decisions."""
+    """docs/README.md links to each page of docs/, and to the folder of decisions."""
     listed = {str(_from("docs/README.md", link).relative_to(PROJECT)) for link, _ in pages.links("docs/README.md")}
     there = {page for page in pages.PAGES if page.startswith("docs/") and "/decisions/" not in page}
     assert {*there, "docs/decisions"} - {"docs/README.md"} <= listed
 
 
-def test_the_picture_of_the_readme_has_every_function() -> None:
-    """But that which checks a deployment."""
-    [picture] = pages.blocks("README.md", "mermaid")
+def test_the_diagram_has_every_function() -> None:
+    """Except `check`, which runs only during a deployment."""
+    [picture] = pages.blocks("docs/architecture.md", "mermaid")
     shown = {name.strip() for box in re.findall(r"\w\[([^\[\]]+)\]", picture) for name in re.split(r",|<br/>", box)}
-    rooms = {path.parent.name.replace("_", " ") for path in (PROJECT / "functions").glob("*/app.py")}
-    assert rooms - shown == {"check"}
+    functions = {path.parent.name.replace("_", " ") for path in (PROJECT / "functions").glob("*/app.py")}
+    assert functions - shown == {"check"}
 
 
 def test_the_first_screen_says_where_to_go() -> None:
-    """What it is for, a picture of it running, the two commands, and a page for each kind of reader."""
+    """It has a picture, the two commands, and a page for each kind of reader."""
     screen = "\n".join(pages.text("README.md").splitlines()[:FIRST_SCREEN_LINES])
     assert "(docs/recording.svg)" in screen
     assert "make run " in screen

@@ -1,4 +1,4 @@
-"""docs/organisers.md: its commands are run, its answers compared, its numbers held against the code's."""
+"""docs/organisers.md: its commands print what it shows, and its numbers are those of the code."""
 
 import json
 import re
@@ -15,7 +15,7 @@ PAGE = "docs/organisers.md"
 
 
 def test_every_answer_of_the_page_is_the_real_one(tmp_path: Path) -> None:
-    """The commands run in their order, that which opens an event twice; before the last of them Anna books."""
+    """The commands run in order. The one that opens an event runs twice, and Anna books before the export."""
     answered = []
     with running(tmp_path, 1) as office:
         event_id = ""
@@ -34,7 +34,7 @@ def test_every_answer_of_the_page_is_the_real_one(tmp_path: Path) -> None:
 
 
 def test_an_event_has_the_lanes_of_the_table() -> None:
-    """At both ends of each row."""
+    """The table is right at both ends of each row."""
     [table] = [table for table in pages.tables(PAGE) if table[0][:2] == ["tickets", "lanes"]]
     for tickets, lanes, *_ in table[1:]:
         for number in tickets.split(" to "):
@@ -42,7 +42,7 @@ def test_an_event_has_the_lanes_of_the_table() -> None:
 
 
 def test_the_deployment_before_an_on_sale_is_by_parameters_of_the_template() -> None:
-    """Their names and values are taken, and the tables are as warm as the rule and the largest event want them."""
+    """The template accepts them, and the tables are as warm as the rule for the largest event requires."""
     [block] = pages.blocks(PAGE, "sh")
     chosen = dict(re.findall(r"(\w+)=(\w+)", block))
     assert load(TEMPLATE, chosen).parameters == chosen

@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
@@ -187,9 +189,6 @@ def _base64url(content: bytes) -> str:
 
 def _sign(key: RSAKey, header: dict[str, Any], claims: dict[str, Any]) -> str:
     """Sign what the library would refuse to write."""
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import padding
-
     signed = f"{_part(header)}.{_part(claims)}"
     signature: bytes = key.private_key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())  # type: ignore[union-attr]
     return f"{signed}.{_base64url(signature)}"

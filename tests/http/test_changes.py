@@ -12,6 +12,7 @@ import functions.initialize.app
 from harness.gateway import Answer, call, organiser
 from harness.meter import metered
 from harness.office import Event, Office
+from shared import runtime
 from shared.booking import catalog, list_limit
 from shared.model import as_moment
 from shared.store import dynamodb, items
@@ -210,7 +211,7 @@ def test_what_a_change_that_was_given_up_had_on_its_way_does_nothing_after_anoth
 ) -> None:
     """P7, O2: a lane that the other change had nothing to do with is touched nevertheless."""
     event = office.opens(tickets=60)
-    send, on_its_way = dynamodb.client.call, []
+    send, on_its_way = dynamodb.client().call, []
 
     def lost(operation: str, request: Any) -> Any:
         if operation == "TransactWriteItems":
@@ -219,7 +220,7 @@ def test_what_a_change_that_was_given_up_had_on_its_way_does_nothing_after_anoth
         return send(operation, request)
 
     with monkeypatch.context() as network:
-        network.setattr(dynamodb.client, "call", lost)
+        network.setattr(dynamodb.client(), "call", lost)
         network.setattr(CHANGE, "REQUEST_BUDGET_S", 0.05)
         _refused(event.change(totalTickets=50), 503, "try-again")
     event.changes(totalTickets=60)
@@ -235,17 +236,17 @@ def test_who_may_have_been_let_in_is_not_told_that_nothing_is_on_sale(
 ) -> None:
     """P7: a try that got no answer may still arrive, if the sale goes on again; so the answer is to try again."""
     event = office.opens(tickets=1)
-    send, on_its_way = dynamodb.client.call, []
+    send, on_its_way = dynamodb.client().call, []
 
     def lost(operation: str, request: Any) -> Any:
         if operation == "TransactWriteItems":
             on_its_way.append(request)
-            monkeypatch.setattr(dynamodb.client, "call", send)
+            monkeypatch.setattr(dynamodb.client(), "call", send)
             event.changes(opensAt=_in(1))
             raise NoAnswer(operation, "TimeoutError")
         return send(operation, request)
 
-    monkeypatch.setattr(dynamodb.client, "call", lost)
+    monkeypatch.setattr(dynamodb.client(), "call", lost)
     _refused(event.book("anna"), 503, "try-again")
     event.changes(opensAt=None)
     send("TransactWriteItems", on_its_way[0])
@@ -323,7 +324,7 @@ def test_a_limit_of_nobody_still_sells_what_comes_back(office: Office) -> None:
     event.books("anna")
     _refused(event.book("ben"), 409, "waiting-list-full")
     event.cancels("anna")
-    list_limit._queues.clear()  # noqa: SLF001  # a second later
+    runtime.current.memory.clear()  # a second later
     assert event.books("ben") == 201
     event.check(drained=True)
 
@@ -354,13 +355,12 @@ def test_a_function_counts_those_who_joined_through_it(office: Office) -> None:
 @pytest.mark.parametrize("known", range(3))
 def test_a_warm_function_remembers_so_many_lists(office: Office, monkeypatch: pytest.MonkeyPatch, known: int) -> None:
     """The oldest is forgotten when there are too many."""
-    monkeypatch.setattr(list_limit, "COUNTS_MAX", known)
-    monkeypatch.setattr(list_limit, "_queues", {})
+    monkeypatch.setattr(vars(list_limit)["_queues"], "most", known)
     for _ in range(4):
         event = office.opens(tickets=1, waitingListLimit=0)
         event.books("anna")
         event.books("ben")
-    assert len(list_limit._queues) == known  # noqa: SLF001
+    assert len(vars(list_limit)["_queues"].values) == known
 
 
 def test_an_event_can_be_opened_with_its_moments_and_its_limit(office: Office) -> None:

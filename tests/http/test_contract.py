@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -44,7 +45,6 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 
 def _is_time(value: str) -> bool:
-    import re
 
     return re.fullmatch(TIME, value) is not None
 

@@ -1,5 +1,6 @@
 """GET /local/events, and the whole way there: the stream, the function, the bus, and whoever listens."""
 
+import asyncio
 import json
 import time
 from collections import Counter
@@ -153,8 +154,6 @@ def test_where_nothing_happens_a_comment_says_that_somebody_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that no proxy closes the connection; and after an event it is not said."""
-    import asyncio
-
     monkeypatch.setattr(listeners, "KEEP_ALIVE_S", 0.05)
     monkeypatch.setattr(listeners, "LOOK_S", 0.01)
     sent: list[bytes] = []

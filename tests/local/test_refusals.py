@@ -1,6 +1,8 @@
 """What cannot start says so in one line, with exit code 1; a wrong argument shows the usage."""
 
+import json
 import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -47,11 +49,45 @@ def test_a_second_start_on_the_same_data_is_refused_in_one_line(tmp_path: Path, 
         assert httpx.get(f"{program.url}/do/nothing").status_code == 200
 
 
-def test_a_missing_engine_is_told_in_one_line_with_how_to_get_it(elsewhere: Path) -> None:
-    """A fresh clone without `make run`."""
-    line = refused("--port", "0", cwd=elsewhere, PATH=os.defpath)
-    assert line.startswith("the database engine is missing: `make run` gets it")
-    assert "--endpoint" in line
+@pytest.mark.parametrize(
+    ("installer", "command"),
+    [
+        ("npm", "`npm ci`" if platform.machine() == "x86_64" else "`npm install --no-save dynoxide@1.2.1`"),
+        ("brew", "`brew install nubo-db/tap/dynoxide`"),
+        ("cargo", "`cargo install dynoxide-rs`"),
+        ("nothing", "`docker run --rm -p 127.0.0.1:8000:8000 ghcr.io/nubo-db/dynoxide` and start with --endpoint"),
+    ],
+)
+def test_a_missing_engine_is_told_with_the_command_that_gets_it(
+    elsewhere: Path, tmp_path: Path, installer: str, command: str
+) -> None:
+    """One line with one command, chosen by what the machine has."""
+    _put(tmp_path / installer)
+    line = refused("--port", "0", cwd=elsewhere, PATH=str(tmp_path))
+    assert line.startswith(f"the database engine is missing: run {command}")
+    assert line.endswith("or give --endpoint URL of another DynamoDB")
+
+
+def test_npm_gets_the_version_of_the_engine_that_is_locked(elsewhere: Path) -> None:
+    """The message for other machines and package.json agree."""
+    [version] = json.loads((PROJECT / "package.json").read_text())["optionalDependencies"].values()
+    assert f"dynoxide@{version}" in (elsewhere / "local" / "engine.py").read_text()
+
+
+def test_make_goes_on_where_npm_has_no_engine(elsewhere: Path, tmp_path: Path) -> None:
+    """As on a Mac, where `npm ci` installs nothing: the program that is started next says what to do."""
+    _put(tmp_path / "npm")
+    for name in ("Makefile", "package.json", "package-lock.json"):
+        shutil.copy(PROJECT / name, elsewhere)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["make", "node_modules/.engine"], cwd=elsewhere, env=environment, check=True, timeout=30)
+    assert not list(elsewhere.glob("node_modules/*/*"))
+
+
+def _put(program: Path) -> None:
+    """Make a program that does nothing."""
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
 
 
 def test_missing_packages_are_told_in_one_line_with_how_to_get_them(elsewhere: Path) -> None:

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared import runtime
+
 
 @contextmanager
 def at(monkeypatch: pytest.MonkeyPatch, seconds_ago: float) -> Iterator[None]:
     """Let bookings and cancellations in the block bear a time that is past."""
     moment = (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat(timespec="milliseconds")
     with monkeypatch.context() as earlier:
-        for room in ("event_cancellation", "attempt", "cancellation", "sale", "settle"):
-            earlier.setattr(f"shared.booking.{room}.now", lambda: moment.replace("+00:00", "Z"))
+        earlier.setattr(runtime.current, "now", lambda: moment.replace("+00:00", "Z"))
         yield

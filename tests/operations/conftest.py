@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 
 from tests.conftest import LogLines
+from tests.operations.cloudwatch import of_lines
+from tests.operations.drilling import drilled
 
 
 @pytest.fixture
 def drill(request: pytest.FixtureRequest, log_lines: LogLines) -> Iterator[Any]:
     """Yield the drill of an alarm: it sees the lines that the functions write in this process."""
-    from tests.operations.cloudwatch import of_lines
-    from tests.operations.drilling import drilled
-
     seen = 0
 
     def look() -> Any:

@@ -14,7 +14,8 @@ import functions.promote.app
 import functions.sweep.app
 from harness.gateway import Answer, Context
 from harness.office import Event, Office
-from shared.booking import catalog, event_change
+from shared import runtime
+from shared.booking import event_change
 from shared.booking.background import RESERVE_S
 from shared.store import items
 from tests.announce.test_bus import FakeBus, announce, confirmed
@@ -240,4 +241,4 @@ def set_lanes(office: Office, event: Event, lanes: str) -> None:
         ExpressionAttributeNames={"#lanes": "lanes"},
         ExpressionAttributeValues={":lanes": value},
     )
-    vars(catalog)["_known"].clear()
+    runtime.current.memory.clear()

@@ -19,9 +19,9 @@ from harness.gateway import Context, call, organiser
 from harness.network import error, network
 from harness.office import Event, Office
 from harness.watching import RUNBOOK
+from shared import runtime
 from shared.booking import audit
 from shared.booking.background import RESERVE_S
-from shared.model import now
 from shared.store import items
 from shared.store.aws_client import NoAnswer
 from shared.telemetry import Metric
@@ -224,7 +224,7 @@ def _asks(event: Event) -> list[int]:
 
 def _promotes(event: Event, context: Context) -> None:
     """Let the promoter have a record that says when a ticket was released."""
-    image = {"cancelledAt": {"S": now()}, "email": {"S": PRIVATE}}
+    image = {"cancelledAt": {"S": runtime.current.now()}, "email": {"S": PRIVATE}}
     keys = {"laneId": {"S": f"{event.event_id}#0"}}
     record = {"dynamodb": {"Keys": keys, "NewImage": image, "SequenceNumber": "1"}}
     functions.promote.app.handler({"Records": [record]}, context)

@@ -10,6 +10,9 @@ import pytest
 
 from harness.office import Event, Office
 from shared import telemetry
+from shared.booking.catalog import read_event
+from shared.booking.settle import settle
+from shared.store.dynamodb import Deadline
 from shared.telemetry import UNITS, Metric
 from tests.conftest import LogLines
 from tests.operations.test_drill import hide_others, sweeps
@@ -89,10 +92,6 @@ def test_a_line_says_who_what_and_by_which_request(life: Event, log_lines: LogLi
 
 def test_a_promotion_carries_the_time_since_the_cancellation(office: Office, log_lines: LogLines) -> None:
     """The record's own moment; the oldest release of a batch goes with its first promotion."""
-    from shared.booking.catalog import read_event
-    from shared.booking.settle import settle
-    from shared.store.dynamodb import Deadline
-
     event = office.opens(tickets=2)
     for user in ("anna", "ben", "cleo", "dora"):
         event.books(user)

@@ -13,6 +13,7 @@ import pytest
 
 from local import bus, folder
 from ops import program
+from shared import runtime
 from shared.store.aws_client import Client
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -70,11 +71,9 @@ class _ReadOnly(Client):
 @contextmanager
 def read_only() -> Iterator[None]:
     """Fail on every request to the tables that is not a reading one."""
-    from shared.store import dynamodb
-
     with pytest.MonkeyPatch.context() as patch:
         client = _ReadOnly.of_environment()
-        patch.setattr(dynamodb, "client", client)
+        patch.setattr(runtime.current, "client", client)
         yield
     client.connection.close()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from functions.announce import bus
 from tests.ops.commands import Commands, announced
 
 if TYPE_CHECKING:
@@ -60,8 +61,6 @@ def damaged(office: Office, sold_out: Event) -> Iterator[Event]:
 @pytest.fixture
 def new_client() -> Iterator[None]:
     """Let the bus's client be made anew, where the command says that the bus is; and the next one's, too."""
-    from functions.announce import bus
-
     bus._client.cache_clear()  # noqa: SLF001
     yield
     bus._client().connection.close()  # noqa: SLF001

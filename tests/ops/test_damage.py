@@ -8,6 +8,7 @@ import pytest
 
 import ops.settling
 from harness.office import Event, Office
+from shared import runtime
 from shared.booking import catalog
 from shared.model import Stuck
 from shared.store import items
@@ -39,7 +40,7 @@ def damage(event: Event, table: str, key: Any, attribute: str, value: Any) -> No
         event.database.update_item(
             **change, UpdateExpression="SET #attribute = :value", ExpressionAttributeValues=values
         )
-    vars(catalog)["_known"].clear()
+    runtime.current.memory.clear()
 
 
 def damage_event(event: Event, value: Any = None) -> None:

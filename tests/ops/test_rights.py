@@ -12,6 +12,7 @@ from harness.office import Event, Office
 from harness.privileges import Privilege, noted
 from local import bus
 from local.template import TEMPLATE
+from shared import runtime
 from tests.docs import pages
 from tests.ops.aws import BUCKET, STACK, stack
 from tests.ops.commands import Commands
@@ -98,7 +99,7 @@ def test_a_command_needs_what_the_page_lists_and_nothing_more(
     """One too few stops an operator in the middle of an incident; one too many is a hole."""
     needed: set[Privilege] = set()
     for arguments, said in ROWS[row].items():
-        monkeypatch.setattr("shared.booking.catalog._known", {})  # a program knows nothing when it begins
+        runtime.current.memory.clear()  # a program knows nothing when it begins
         with noted() as requests:
             done = on_aws(*(events.get(word, word) for word in arguments.split()))
         assert [text for text in said if text not in done.out] == [], done

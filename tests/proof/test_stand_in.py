@@ -103,7 +103,7 @@ class Engine:
 
     def __init__(self) -> None:
         """Connect."""
-        self._office = dynamodb.client  # the real one, as no search goes on here
+        self._office = dynamodb.client()  # the real one, as no search goes on here
         self.client: Any = boto3.client("dynamodb")
         self._streams: Any = boto3.client(
             "dynamodbstreams",

@@ -1,7 +1,6 @@
 """A cancelled event: what its organiser, its users and the background get, and what it asks of DynamoDB."""
 
 import tracemalloc
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from harness import promises
 from harness.gateway import Context
 from harness.meter import Meter, metered
 from harness.office import Event, Office
-from shared import model
+from shared import model, runtime
 from shared.booking import cancellation, catalog, event_cancellation
 from shared.store import items
 from shared.store.dynamodb import Deadline
@@ -66,7 +65,7 @@ def test_of_a_cancelled_event_nobody_gets_anything(office: Office) -> None:
         event.cancels_event()
         for memory in (True, False, True):
             if not memory:
-                vars(catalog)["_known"].clear()
+                runtime.current.memory.clear()
             answer = event.book("dora")
             assert (answer.status, answer.json["code"]) == (409, "event-cancelled")
             assert answer.json["cancelledAt"] == event.status().json["cancelledAt"]
@@ -293,8 +292,8 @@ def test_bookings_are_cancelled_no_faster_than_other_events_can_bear(
 ) -> None:
     """So many a second, where the database takes no time at all."""
     slept: list[float] = []
-    clock = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
-    monkeypatch.setattr("shared.booking.event_cancellation.time", clock)
+    monkeypatch.setattr(runtime.current, "monotonic_s", lambda: sum(slept))
+    monkeypatch.setattr(runtime.current, "sleep", slept.append)
     event = office.opens(tickets=200)
     for n in range(150):
         event.books(f"user-{n}")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from harness.network import Reply, Sent, error, network
+from shared import runtime
 from shared.store import dynamodb, items
 from shared.store.dynamodb import BACKOFF_CONFLICT_S, BACKOFF_S, Deadline
 from tests.conftest import LogLines
@@ -35,7 +36,7 @@ def test_a_conflict_is_tried_again_sooner_than_a_limit(
         drawn.append((low, high))
         return 0.0
 
-    monkeypatch.setattr(dynamodb._random, "uniform", uniform)  # noqa: SLF001
+    monkeypatch.setattr(runtime.current, "uniform", uniform)
 
     def meeting(_: Sent) -> Reply | None:
         return reply if len(drawn) < TRIES else None

@@ -10,7 +10,7 @@ import functions.promote.app
 from harness.gateway import Answer, Context, call
 from harness.office import Event, Office
 from harness.running import free_port
-from shared.store import dynamodb
+from shared import runtime
 from shared.store.aws_client import Client
 
 BUDGET_S = 0.3
@@ -37,7 +37,7 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     with monkeypatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{free_port()}")
         nowhere = Client.of_environment()
-    monkeypatch.setattr(dynamodb, "client", nowhere)
+    monkeypatch.setattr(runtime.current, "client", nowhere)
     for name in ("initialize", "book", "cancel", "status"):
         monkeypatch.setattr(f"functions.{name}.app.REQUEST_BUDGET_S", BUDGET_S)
     return monkeypatch.undo

@@ -9,6 +9,7 @@ import pytest
 
 from harness.meter import metered
 from harness.office import Event, Office
+from shared import runtime
 from shared.booking import catalog, listing, waiting_list
 from shared.store import items
 from shared.store.dynamodb import Deadline
@@ -82,10 +83,10 @@ def test_the_sold_out_turn_closes_each_lane_and_the_event_once(office: Office) -
 def test_who_missed_the_sold_out_turn_does_not_repeat_it(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """A warm function that knows the event as it was learns from one read that it is sold out, and writes nothing."""
     event = _warm(office.opens(tickets=120))
-    as_it_was = dict(vars(catalog)["_known"])
+    as_it_was = {kind: dict(kept) for kind, kept in runtime.current.memory.items()}
     for n in range(121):
         event.books(f"user-{n}")
-    monkeypatch.setattr(catalog, "_known", as_it_was)
+    monkeypatch.setattr(runtime.current, "memory", as_it_was)
     with metered() as meter:
         assert event.books("late") == 202
     join = ["GetItem", "UpdateItem", "TransactWriteItems", "Query"]
@@ -153,7 +154,7 @@ def test_a_join_far_back_reads_the_front_of_the_list_once_a_second(
 def test_a_warm_function_remembers_so_many_lists(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest is forgotten when there are too many: its front is read again."""
     monkeypatch.setattr("shared.booking.waiting_list.POSITION_EXACT_MAX", 1)
-    monkeypatch.setattr("shared.booking.waiting_list.FRONTS_MAX", 2)
+    monkeypatch.setattr("shared.booking.waiting_list._fronts.most", 2)
     lists = [office.opens(tickets=1) for _ in range(3)]
     for event in lists:
         for n in range(4):
@@ -344,7 +345,7 @@ def test_the_cost_of_a_booking_does_not_grow_with_the_lanes(office: Office) -> N
 
 def test_known_events_are_bounded(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """A warm function forgets the oldest event when it knows too many."""
-    monkeypatch.setattr(catalog, "KNOWN_MAX", 2)
+    monkeypatch.setattr(vars(catalog)["_known"], "most", 2)
     opened = [_warm(office.opens(tickets=1)) for _ in range(3)]
     with metered() as meter:
         opened[2].status()

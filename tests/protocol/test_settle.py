@@ -5,11 +5,12 @@ import pytest
 from harness.meter import metered
 from harness.network import Reply, Sent, error, network
 from harness.office import Event, Office
+from shared import runtime
 from shared.booking import catalog
 from shared.booking.settle import settle
 from shared.model import Event as Facts
 from shared.model import Stuck
-from shared.store import dynamodb, items
+from shared.store import items
 from shared.store.dynamodb import Deadline
 
 
@@ -79,7 +80,7 @@ def test_a_settler_does_not_insist(office: Office, monkeypatch: pytest.MonkeyPat
         drawn.append(high)
         return 0.0
 
-    monkeypatch.setattr(dynamodb._random, "uniform", uniform)  # noqa: SLF001
+    monkeypatch.setattr(runtime.current, "uniform", uniform)
 
     def meeting(sent: Sent) -> Reply | None:
         conflicts = [{"Code": "TransactionConflict"}, {"Code": "None"}, {"Code": "None"}]

@@ -1,8 +1,5 @@
 """Who may do what, where it is decided; over HTTP it is in tests/http/test_authorization.py."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,22 +7,27 @@ import pytest
 from shared.edge.caller import Caller, NotSignedIn
 
 ROOT = Path(__file__).resolve().parents[2]
-PRINT = "from shared.edge import caller; print(caller.OPEN_TO_ALL, caller.USER_CLAIM)"
 
 
 @pytest.mark.parametrize("value", [None, "", "false", "1", "TRUE", "yes"])
-def test_a_function_is_open_only_where_it_is_told_so(value: str | None) -> None:
-    """Secure by default: a variable that is missing, or misspelled, lets nobody in."""
-    told = {} if value is None else {"OPEN_TO_ALL": value}
-    assert _seen(told) == ["False", "sub"]
-    assert _seen({"OPEN_TO_ALL": "true", "USER_CLAIM": "email"}) == ["True", "email"]  # the control
+def test_a_function_is_open_only_if_its_environment_says_so(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    """Secure by default: a variable that is missing or misspelled lets no caller in."""
+    monkeypatch.delenv("OPEN_TO_ALL", raising=False)
+    if value is not None:
+        monkeypatch.setenv("OPEN_TO_ALL", value)
+    with pytest.raises(NotSignedIn):
+        Caller().must_organise()
+    monkeypatch.setenv("OPEN_TO_ALL", "true")  # the control
+    Caller().must_organise()
 
 
-def _seen(variables: dict[str, str]) -> list[str]:
-    environment = {"PATH": os.defpath, **variables}
-    command = [sys.executable, "-c", PRINT]
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
-    return done.stdout.split()
+def test_the_user_id_is_the_claim_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a name it is `sub`."""
+    context = {"authorizer": {"jwt": {"claims": {"sub": "5f0c", "email": "anna@example.com"}}}}
+    monkeypatch.delenv("USER_CLAIM", raising=False)
+    assert Caller.of(context).user_id == "5f0c"
+    monkeypatch.setenv("USER_CLAIM", "email")
+    assert Caller.of(context).user_id == "anna@example.com"
 
 
 @pytest.mark.parametrize("context", [{}, {"authorizer": {}}, {"authorizer": {"lambda": {"sub": "anna"}}}])

@@ -1,0 +1,79 @@
+"""What the code gets from the process it runs in: environment, clock, chance, and memory between requests.
+
+Nothing else in the layer reads these. `current` is looked up at each use, so the proof, the simulation and the tests
+replace one object and with it the whole world.
+"""
+
+import os
+import random
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from shared.model import as_moment
+
+T = TypeVar("T")
+
+
+class Runtime:
+    """The real process."""
+
+    logger: Any = None  # takes the log lines instead of powertools' logger, where it is set
+    client: Any = None  # of DynamoDB; store/dynamodb.py makes it when it is first needed
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        """Start with an empty memory."""
+        self.environment = environment
+        self.memory: dict[str, dict[str, Any]] = {}  # what a warm function remembers, by kind
+        # The system's source: functions that start from one SnapStart snapshot would share a seed.
+        self._random = random.SystemRandom()
+
+    @property
+    def is_lambda(self) -> bool:
+        """Tell whether this process is a Lambda function that has not served a request yet or serves one."""
+        return "_HANDLER" in self.environment
+
+    def time_s(self) -> float:
+        """Return the wall clock's time in seconds since 1970. It goes on while a function is frozen."""
+        return time.time()
+
+    def monotonic_s(self) -> float:
+        """Return seconds on the clock that deadlines and ages are measured by."""
+        return time.monotonic()
+
+    def now(self) -> str:
+        """Return the present moment, e.g. 2026-05-01T18:00:00.123Z."""
+        return as_moment(datetime.now(UTC))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+    def new_id(self) -> str:
+        """Return a random UUID."""
+        return str(uuid.uuid4())
+
+    def uniform(self, low: float, high: float) -> float:
+        """Return a random number between two bounds."""
+        return self._random.uniform(low, high)
+
+    def shuffled(self, some: Sequence[T]) -> list[T]:
+        """Return a random permutation."""
+        return self._random.sample(some, len(some))
+
+
+current: Runtime = Runtime()
+
+
+@contextmanager
+def replaced_by(other: Runtime) -> Iterator[None]:
+    """Run the block in another world."""
+    global current  # noqa: PLW0603  # the one place where it changes
+    before, current = current, other
+    try:
+        yield
+    finally:
+        current = before
