@@ -3,7 +3,8 @@
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,6 +14,7 @@ from checker.client import Client
 from checker.history import Exchange
 
 DROP_S = (0.004, 0.012)  # a connection is broken while the request is being worked on
+FAULT_MAX_S = 20.0  # by so much at most a fault makes a round longer
 TWICE, DROPPED = 0.08, 0.06  # parts of all requests that are sent twice at once, or whose connection breaks
 WAITING_MIN = 40  # of the event whose changes are doubled: enough for each raise, and few enough to be promoted at once
 BREATH_S = 0.02  # between two requests of a buyer
@@ -33,7 +35,7 @@ class Sale:
     waiting: int = 0  # as the last change was answered, plus those who joined since
 
 
-@dataclass(frozen=True)
+@dataclass
 class Crowd:
     """The actors of one round. `until` ends it; after `calm_at` no connection is broken any more."""
 
@@ -41,6 +43,26 @@ class Crowd:
     sales: list[Sale]
     until: float
     calm_at: float
+
+    is_faulty: bool = False  # a fault is under way, whose time does not count
+
+    @property
+    def goes_on(self) -> bool:
+        """Tell whether the actors should go on."""
+        return self.is_faulty or time.monotonic() < self.until
+
+    @contextmanager
+    def fault(self) -> Iterator[None]:
+        """Keep the actors going during a fault, and make up for its time, up to a bound."""
+        began = time.monotonic()
+        self.is_faulty = True
+        try:
+            yield
+        finally:
+            more_s = min(time.monotonic() - began, FAULT_MAX_S)
+            self.until += more_s
+            self.calm_at += more_s
+            self.is_faulty = False
 
     def open(self, rng: random.Random, sale: Sale) -> None:
         """Open an event with a key, by a request that is sent twice at once; open another one without a key."""
@@ -73,7 +95,7 @@ class Crowd:
     # ------------------------------------------------------------------ buyers
 
     def _buy(self, rng: random.Random) -> None:
-        while time.monotonic() < self.until:
+        while self.goes_on:
             sale = rng.choices(self.sales, [3 if one.kind == "doubled" else 2 for one in self.sales])[0]
             if sale.kind == "doubled":
                 self._leave_and_rejoin(rng, sale)
@@ -157,7 +179,7 @@ class Crowd:
         if sale.kind == "ending":
             time.sleep(max(0.0, (self.until - time.monotonic()) * rng.uniform(0.3, 0.8)))
             self._send(rng, "cancel-event", event=sale.event)
-        while time.monotonic() < self.until:
+        while self.goes_on:
             if sale.kind in change:
                 change[sale.kind](rng, sale)
             elif sale.kind == "ending":

@@ -20,6 +20,7 @@ BUYERS_OF_DOUBLED = 3  # few: changes are to come as fast as can be
 CALM_S = 4.0  # at the end of a round, without faults and broken connections
 REST_S = 40.0  # for all to come to rest
 LOOK_EVERY_S = 2.0
+EXCHANGES_MAX = 20_000  # of a round that is made longer by faults
 EXITS_MAX = 3  # after so many the round ends
 KINDS = ("kill-part", "stop-part", "kill-program", "kill-main", "stop-program", "disk", "clock")
 EVENTUALLY = {"lists", "announced", "stream", "cancelled"}  # promised at rest, not at once
@@ -92,19 +93,21 @@ def _run(plan: Plan, result: Result, program: Program, faults: Faults, rng: rand
         crowd.open(rng, sale)
         if sale.kind == "doubled":
             fill(crowd, rng, sale)
-    until = time.monotonic() + plan.load_s
-    crowd = Crowd(client, crowd.sales, until, until - CALM_S)
+    crowd.until = time.monotonic() + plan.load_s
+    crowd.calm_at = crowd.until - CALM_S
     kinds = [kind for kind in plan.faults if kind not in result.not_injected]
 
     def inject() -> None:
         exits = 0
         order: list[str] = []
-        while time.monotonic() < until and exits < EXITS_MAX:
+        while crowd.goes_on and exits < EXITS_MAX and len(result.history) < EXCHANGES_MAX:
             time.sleep(rng.uniform(0.3, 1.2))
-            exits += watch(program, result.history)
             if kinds and time.monotonic() < crowd.calm_at:
                 order = order or rng.sample(kinds, len(kinds))
-                faults.inject(order.pop())
+                with crowd.fault():
+                    faults.inject(order.pop())
+            with crowd.fault():
+                exits += watch(program, result.history)
 
     listener.start()
     try:
