@@ -20,7 +20,7 @@ from shared import runtime
 from shared.store import aws_client
 from shared.store.aws_client import Client
 
-READ_TIMEOUT_S = 0.1  # in place of the client's own: the engine may take some ms
+CALL_TIMEOUT_S = 0.1  # in place of the client's own: the engine may take some ms
 _STOP_S_MAX = 5.0
 
 
@@ -89,7 +89,7 @@ def network() -> Iterator[Network]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(aws_client, "READ_TIMEOUT_S", READ_TIMEOUT_S)
+        patch.setattr(aws_client, "CALL_TIMEOUT_S", CALL_TIMEOUT_S)
         patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{server.server_port}")
         client = Client.of_environment()
         patch.setattr(runtime.current, "client", client)

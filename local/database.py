@@ -11,7 +11,7 @@ from local.errors import StartError
 if TYPE_CHECKING:
     from shared.store.aws_client import Client, Service
 
-_READ_TIMEOUT_S = 10.0  # a thousand records are 1 MB, and the region may be far away
+_CALL_TIMEOUT_S = 10.0  # a thousand records are 1 MB, and the region may be far away
 _DUMMY_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 _DUMMY_REGION = "us-east-1"
 _EMBEDDED = "embedded"
@@ -115,5 +115,5 @@ class Database:
             client = Client.of_environment(service)
         else:
             client = Client(self.endpoint, self.environment["AWS_REGION"], credentials(), service)
-        client.connection.read_timeout_s = _READ_TIMEOUT_S
+        client.connection.call_timeout_s = _CALL_TIMEOUT_S
         return client

@@ -80,6 +80,11 @@ class Made:
             raise Violation(f"P7: {operation} was told that there is nothing to be had, and had made a booking")
         return Made(self.effects | {(operation, "made", "")})
 
+    def check_created(self, operation: str, told: Standing) -> None:
+        """Check that only the request that made a booking is told so. Raises Violation."""
+        if told.is_new and (operation, "made", told.booking.booking_id) not in self.effects:
+            raise Violation(f"P7: {operation} was told that it made {told.booking.booking_id}, which another made")
+
 
 NOTHING_MADE = Made()
 

@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 from proof.explore import Scenario
 from proof.scenarios import (
+    BOOKS_TWICE_AT_HEAD,
     CALM,
     CANCEL_EVENT_AND_BOOK,
     CANCEL_EVENT_AND_LATE_TAKE,
@@ -122,6 +123,10 @@ def _met_as_a_stranger(attempt: BookingAttempt, current: Booking | None) -> Book
         attempt.number = current.generation + 1
         return None
     return current
+
+
+def _always_mine(_attempt: BookingAttempt, _booking: Booking) -> bool:
+    return True
 
 
 _promote_in_order = settle._promote_in_order  # noqa: SLF001  # mutants are made inside
@@ -355,6 +360,10 @@ RULES = (
     Rule(
         "a request knows its own booking when it meets it", "shared/booking/attempt.py",
         _bounded(CANCELS_TWICE, FAULT), BookingAttempt, "met", _met_as_a_stranger,
+    ),
+    Rule(
+        "only the request that made a booking says so", "shared/booking/office.py",
+        BOOKS_TWICE_AT_HEAD, BookingAttempt, "is_mine", _always_mine,
     ),
     Rule(
         "no second booking while a first may have been made", "shared/booking/attempt.py",

@@ -142,6 +142,12 @@ NOBODY_WAITS = Scenario(
     (books("cat"), books("dan")),
     before=(*_SOLD_OUT, cancels("bob"), cancels("ann")),
 )
+BOOKS_TWICE_AT_HEAD = Scenario(
+    "A user at the head of the list cancels and books again, before an earlier booking of theirs is settled",
+    (books("cat", " too"),),
+    before=(*_SOLD_OUT, cancels("bob"), cancels("ann")),
+    begun=((books("cat"), "Update Bookings"), (cancels("cat"), "")),
+)
 TWO_RELEASES = Scenario(
     "Tickets of two lanes are released to two who wait",
     (cancels(_ANN), cancels(_BEN)),
@@ -447,6 +453,7 @@ PLANS = (
     Plan(HEIR_COMES_BACK_LATER, whole=(FAULT,)),
     Plan(HEIR_LEAVES_TWICE, whole=(CRASH, FAULT)),
     Plan(NOBODY_WAITS, short=(), whole=(CALM,)),
+    Plan(BOOKS_TWICE_AT_HEAD),
     Plan(TWO_RELEASES, whole=(CRASH, FAULT)),
     Plan(TWO_PROMOTERS, whole=(CRASH,)),
     Plan(LATE_JOINER, whole=(CRASH, FAULT)),

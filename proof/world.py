@@ -24,7 +24,7 @@ from proof.judge import (
 from proof.lambdas import Answer, Node, Request, Result
 from proof.operations import Book, CancelEvent, Follow, Patch, Promote
 from proof.stand_in import Change, Effect, Tables
-from shared.model import EventCancelled, Status, TryAgain
+from shared.model import EventCancelled, Standing, Status, TryAgain
 
 Patterns = tuple[Mapping[str, Any], ...]
 
@@ -160,6 +160,8 @@ def answered(world: World, number: int, answer: Answer) -> World:
         world = world._replace(cancelled=True)
     if isinstance(node.following.error, EventCancelled):
         world = world._replace(made=world.made.nothing_by(node.operation.name))
+    if isinstance(node.following.value, Standing):
+        world.made.check_created(node.operation.name, node.following.value)
     patches = sum(one is not None and isinstance(one.node.operation, Patch) for one in world.clients)
     asked = Asked(node.operation, client.since, client.refusals, has_rivals=patches > 1)
     check_answer(asked, node.following, world.tables, faults=world.is_faulty)

@@ -39,7 +39,9 @@ STRIPES_MAX = 4  # twice what the one counter of an event's places can hand out
 
 POSITION_EXACT_MAX = 100  # waiting users ahead that are counted one by one; further back it is an estimate
 
-REQUEST_BUDGET_S = 5.0  # of retries in one HTTP request; the functions' own timeout is 10 s
+# For retries in one HTTP request. A call that began in time may still take CALL_TIMEOUT_S (store/aws_client.py), so a
+# response takes at most 7 s; the functions' own timeout is 10 s.
+REQUEST_BUDGET_S = 5.0
 RETRY_AFTER_S = 1  # what a client is told to wait after 503
 
 

@@ -117,7 +117,7 @@ def _bring(wanted: Event, tickets: int | None, deadline: Deadline) -> None:
     seen: list[Lane] = []
     for turn in range(ROUNDS_MAX):
         if turn > 1:  # somebody else is at work on the same lanes
-            dynamodb.pause(turn, dynamodb.BACKOFF_CONFLICT_S)
+            dynamodb.pause(turn, dynamodb.BACKOFF_CONFLICT_S, deadline)
         before, seen = seen, catalog.read_lanes(wanted, deadline)
         total, free = sum(lane.tickets for lane in seen), sum(lane.available for lane in seen)
         more = 0 if tickets is None else tickets - total

@@ -34,7 +34,7 @@ def book(event_id: str, user_id: str, deadline: Deadline) -> Standing:
     if not attempt.is_mine(booking):
         return waiting_list.standing(event, booking, deadline)
     _report(booking)
-    return _first_answer(attempt, booking, deadline)
+    return _standing_of_new(attempt, booking, deadline)
 
 
 def cancel(event_id: str, user_id: str, booking_id: str | None, deadline: Deadline) -> Booking:
@@ -67,19 +67,22 @@ def _place(attempt: BookingAttempt, deadline: Deadline) -> Booking:
     return booking or waiting_list.join(attempt, deadline)
 
 
-def _first_answer(attempt: BookingAttempt, booking: Booking, deadline: Deadline) -> Standing:
-    """Tell the user where the booking just made stands; settle if it is first in line.
+def _standing_of_new(attempt: BookingAttempt, booking: Booking, deadline: Deadline) -> Standing:
+    """Return where the booking just made stands; settle first if it is at the head of the list.
 
-    That way a ticket which came back while nobody waited is booked in one request. (Right after a long list was emptied
-    its front may be taken for what it was, and the stream's hint does it.)
+    That way a ticket that came back while nobody waited is booked in one request. (Right after a long list was emptied,
+    a cached front of the list may hide that the booking is at its head. Then the stream settles.)
+
+    The user may cancel and book again in the meantime. Then this request returns the booking of the other request, and
+    does not call it new: only the request that made a booking says so (P7).
     """
-    answer = waiting_list.standing(attempt.event, booking, deadline, is_new=True)
-    if answer.position is None or answer.position.value > 1:
-        return answer
-    with suppress(TryAgain):  # the stream has the hint, too
+    standing = waiting_list.standing(attempt.event, booking, deadline, is_new=True)
+    if standing.position is None or standing.position.value > 1:
+        return standing
+    with suppress(TryAgain):  # the stream settles, too
         settle(attempt.event, deadline, promotions_max=1, fruitless_max=FRUITLESS_MAX)
     booking = read_booking(attempt.event, attempt.user_id, deadline) or booking
-    return waiting_list.standing(attempt.event, booking, deadline, is_new=True)
+    return waiting_list.standing(attempt.event, booking, deadline, is_new=attempt.is_mine(booking))
 
 
 def _report(booking: Booking) -> None:

@@ -66,7 +66,7 @@ def settle(
         fruitless += 1
         if fruitless == fruitless_max:
             raise Stuck("settle")
-        dynamodb.pause(fruitless - 1, FRUITLESS_PAUSE_S)
+        dynamodb.pause(fruitless - 1, FRUITLESS_PAUSE_S, deadline)
     return promoted
 
 

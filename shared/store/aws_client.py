@@ -18,8 +18,8 @@ import httptools
 from shared import runtime
 from shared.store.signing import Credentials, Signer, credentials
 
-CONNECT_TIMEOUT_S = 1.0
-READ_TIMEOUT_S = 2.0  # of a whole answer: it takes milliseconds, what takes this long is lost
+CONNECT_TIMEOUT_S = 1.0  # for each address of the host
+CALL_TIMEOUT_S = 2.0  # of a whole call, from connecting to the end of the response; one takes milliseconds
 IDLE_S_MAX = 60.0  # then the other end may be gone without a word, as after a function was frozen: a new one is made
 _OK = 200
 _RECEIVE_BYTES = 65_536
@@ -122,7 +122,7 @@ class _Connection:
             self._tls = ssl.create_default_context(cafile=runtime.current.environment.get("AWS_CA_BUNDLE"))
         self._host = parts.hostname
         self._port = parts.port or (443 if self._tls else 80)
-        self.read_timeout_s = READ_TIMEOUT_S
+        self.call_timeout_s = CALL_TIMEOUT_S
         self._socket: socket.socket | None = None
         self._used_at_s = 0.0
 
@@ -131,18 +131,18 @@ class _Connection:
 
         Whatever ends it early ends the connection: the rest of an answer must not be taken for that of the next.
         """
+        until_s = runtime.current.monotonic_s() + self.call_timeout_s
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         request = f"POST / HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
         if self._socket is None or runtime.current.time_s() > self._used_at_s + IDLE_S_MAX or _has_ended(self._socket):
             self.close()
-            self._socket = self._connected()
+            self._socket = self._connected(until_s)
         self._used_at_s = (
             runtime.current.time_s()
         )  # not the monotonic clock, which may stand still while a function is frozen
         is_kept = False
         try:
-            until_s = runtime.current.monotonic_s() + self.read_timeout_s
-            self._socket.settimeout(self.read_timeout_s)
+            self._socket.settimeout(_left_s(until_s))
             self._socket.sendall(request)
             answer = _Answer(self._socket, until_s)
             is_kept = answer.keeps_alive
@@ -151,12 +151,23 @@ class _Connection:
             if not is_kept:
                 self.close()
 
-    def _connected(self) -> socket.socket:
-        connected = socket.create_connection((self._host, self._port), CONNECT_TIMEOUT_S)
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._tls:
-            connected = self._tls.wrap_socket(connected, server_hostname=self._host)
-        return connected
+    def _connected(self, until_s: float) -> socket.socket:
+        """Connect to the first address that accepts. The time limit does not cover looking up the addresses."""
+        refusal: OSError | None = None
+        for family, kind, protocol, _, address in socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM):
+            connected = socket.socket(family, kind, protocol)
+            try:
+                connected.settimeout(min(CONNECT_TIMEOUT_S, _left_s(until_s)))
+                connected.connect(address)
+                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._tls:
+                    connected.settimeout(_left_s(until_s))  # of the whole handshake
+                    connected = self._tls.wrap_socket(connected, server_hostname=self._host)
+                return connected
+            except OSError as error:
+                connected.close()
+                refusal = error
+        raise refusal or OSError("the host has no address")
 
     def close(self) -> None:
         """End it; the next request makes another."""
@@ -173,10 +184,7 @@ class _Answer:
         self._is_whole = False
         self._parser = httptools.HttpResponseParser(self)
         while not self._is_whole:
-            left_s = until_s - runtime.current.monotonic_s()
-            if left_s <= 0:
-                raise TimeoutError("the answer did not end in time")
-            connected.settimeout(left_s)
+            connected.settimeout(_left_s(until_s))
             received = connected.recv(_RECEIVE_BYTES)
             if not received:
                 raise ConnectionResetError("the connection ended before the answer")
@@ -191,6 +199,14 @@ class _Answer:
     def on_message_complete(self) -> None:
         self._is_whole = True
         self.keeps_alive = self._parser.should_keep_alive()  # it is asked for here, or the answer is no
+
+
+def _left_s(until_s: float) -> float:
+    """Return the time left until a moment on the monotonic clock. Raises TimeoutError when there is none."""
+    left_s = until_s - runtime.current.monotonic_s()
+    if left_s <= 0:
+        raise TimeoutError("the call did not end in time")
+    return left_s
 
 
 def _has_ended(connected: socket.socket) -> bool:

@@ -61,7 +61,10 @@ _VARIABLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """The moment, on the monotonic clock, after which nothing is tried again."""
+    """The moment, on the monotonic clock, after which no call begins and no pause lasts.
+
+    So a request ends at most one CALL_TIMEOUT_S (aws_client.py) after its deadline.
+    """
 
     at_s: float
 
@@ -73,6 +76,11 @@ class Deadline:
     def within(self, seconds: float) -> "Deadline":
         """Return the deadline that many seconds from now, or this one where that is earlier."""
         return min(self, Deadline.after(seconds), key=lambda one: one.at_s)
+
+    @property
+    def left_s(self) -> float:
+        """Return the time left, 0 when there is none."""
+        return max(0.0, self.at_s - runtime.current.monotonic_s())
 
     @property
     def has_passed(self) -> bool:
@@ -186,13 +194,16 @@ def all_items(operation: str, deadline: Deadline, **request: Any) -> Iterator[It
         request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
-def pause(tries: int, backoff_s: tuple[float, float]) -> None:
+def pause(tries: int, backoff_s: tuple[float, float], deadline: Deadline) -> None:
     """Wait with full jitter, after so many tries before this one: up to the first, twice, ... the longest pause.
+
+    A pause ends at the deadline.
 
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
     first_s, longest_s = backoff_s
-    runtime.current.sleep(runtime.current.uniform(0, min(longest_s, first_s * 2.0 ** min(tries, 16))))
+    drawn_s = runtime.current.uniform(0, min(longest_s, first_s * 2.0 ** min(tries, 16)))
+    runtime.current.sleep(min(drawn_s, deadline.left_s))
 
 
 class _Attempt:
@@ -222,7 +233,7 @@ def _attempts(operation: str, deadline: Deadline) -> Iterator[_Attempt]:
             raise TryAgain(attempt.cause)
         yield attempt
         telemetry.contention(operation, attempt.cause)
-        pause(tries, attempt.backoff_s)
+        pause(tries, attempt.backoff_s, deadline)
 
 
 def _call(operation: str, deadline: Deadline, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ import functions.waiting_list.app
 from harness.gateway import Answer, Context, call, organiser
 from harness.office import Office
 from shared import model
+from shared.booking import office as office_module
 from shared.model import BODY_BYTES_MAX, TryAgain
 from shared.store import dynamodb
 from tests.conftest import LogLines
@@ -167,6 +168,39 @@ def test_an_active_booking_is_answered_200_as_it_is_now(office: Office) -> None:
     event.promotes()
     answer = event.book("ben")
     assert (answer.status, answer.json["status"]) == (200, "CONFIRMED")
+
+
+def test_only_one_response_says_that_a_booking_was_created(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P7: a user cancels and books again while an earlier request of theirs settles; the earlier one returns 200."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben"):
+        event.books(user)
+    for user in ("ben", "anna"):
+        event.cancels(user)  # a ticket is free, and nobody waits
+    settle = vars(office_module)["settle"]
+    later = []
+
+    def cancel_and_book_again(*how: Any, **more: Any) -> Any:
+        monkeypatch.setattr(office_module, "settle", settle)
+        event.cancels("cleo")
+        later.append(event.book("cleo"))
+        return settle(*how, **more)
+
+    monkeypatch.setattr(office_module, "settle", cancel_and_book_again)
+    earlier = event.book("cleo")
+    [second] = later
+    assert (earlier.status, second.status) == (200, 201)
+    assert earlier.json == second.json
+
+
+def test_a_booking_is_new_to_the_request_that_made_it(office: Office) -> None:
+    """A free ticket in a closed lane: the request joins, is promoted, and returns 201."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben"):
+        event.books(user)
+    for user in ("ben", "anna"):
+        event.cancels(user)
+    assert event.book("cleo").status == 201
 
 
 def test_cancelling_answers_what_was_given_up(office: Office) -> None:

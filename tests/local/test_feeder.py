@@ -19,7 +19,7 @@ from local.errors import StartError
 from local.feeder import AWAY_S_MAX, AWAY_S_MIN, IDLE_S_AWS, IDLE_S_LOCAL, STREAMS, Feeder
 from local.runtime import Runtime
 from local.template import Function, Stream, System, Table
-from shared.store.aws_client import DYNAMODB, READ_TIMEOUT_S, NoAnswer, RequestFailed, Service
+from shared.store.aws_client import CALL_TIMEOUT_S, DYNAMODB, NoAnswer, RequestFailed, Service
 
 TABLE = Table(
     "Things",
@@ -429,7 +429,7 @@ def test_streams_have_a_host_of_their_own_on_aws(
         monkeypatch.setenv(name, value)
     connection = Database.at(endpoint).wire(service).connection
     assert connection._host == host  # noqa: SLF001
-    assert connection.read_timeout_s > READ_TIMEOUT_S
+    assert connection.call_timeout_s > CALL_TIMEOUT_S
 
 
 @pytest.mark.parametrize(

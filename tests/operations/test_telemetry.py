@@ -164,7 +164,8 @@ def test_tracing_is_loaded_only_where_it_is_on(
 import json, sys
 import functions.promote.app
 from shared.store.dynamodb import client
-print(json.dumps([list(sys.modules), f"{type(client).__module__}.{type(client).__name__}"]))
+used = type(client())
+print(json.dumps([list(sys.modules), f"{used.__module__}.{used.__name__}"]))
 """
     found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     modules, used = json.loads(found.stdout)

@@ -158,7 +158,7 @@ def test_a_booking_of_another_event_breaks_p2(damaged: Event, local: Commands) -
     [
         ("user-0", "REMOVE bookedAt", None),  # confirmed, but never booked
         ("user-0", "SET cancelledAt = :v", {"S": "2026-05-01T18:00:00.000Z"}),  # confirmed, and cancelled
-        ("user-0", "SET booking = :v", {"N": "0"}),
+        ("user-0", "SET generation = :v", {"N": "0"}),
         ("user-64", "SET cancelledAt = :v", {"S": "2026-05-01T18:00:00.000Z"}),  # waiting, and cancelled
         ("user-64", "SET bookedAt = :v", {"S": "2026-05-01T18:00:00.000Z"}),  # waiting, and booked
         ("user-64", "REMOVE joinedAt", None),  # waiting, but never joined

@@ -419,7 +419,7 @@ def _until_closed(client: Client) -> None:
 
 def test_an_answer_that_came_too_late_is_not_taken_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is read on a connection belongs to the request that was sent last on it."""
-    monkeypatch.setattr(aws_client, "READ_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(aws_client, "CALL_TIMEOUT_S", 0.1)
     gave_up = threading.Event()
 
     def serve(connected: socket.socket, number: int) -> None:
@@ -437,7 +437,7 @@ def test_an_answer_that_came_too_late_is_not_taken_for_the_next(monkeypatch: pyt
 
 def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is that of the whole answer, not of each piece."""
-    monkeypatch.setattr(aws_client, "READ_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(aws_client, "CALL_TIMEOUT_S", 0.2)
 
     def serve(connected: socket.socket, _: int) -> None:
         _receive(connected)
@@ -453,7 +453,7 @@ def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_an_answer_that_stops_in_its_middle_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """What came late leaves less time for the rest."""
-    monkeypatch.setattr(aws_client, "READ_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(aws_client, "CALL_TIMEOUT_S", 1.0)
     gave_up = threading.Event()
 
     def serve(connected: socket.socket, _: int) -> None:

@@ -1,0 +1,188 @@
+"""A response takes at most REQUEST_BUDGET_S and one CALL_TIMEOUT_S, whatever the database does.
+
+The clock is simulated: what waits moves it on, so the tests measure no time and take none.
+"""
+
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import functions.book.app
+import functions.bookings.app
+import functions.cancel.app
+import functions.cancel_event.app
+import functions.change.app
+import functions.event_bookings.app
+import functions.events.app
+import functions.initialize.app
+import functions.status.app
+import functions.waiting_list.app
+from harness.gateway import Answer, call
+from harness.office import Event, Office
+from shared import runtime
+from shared.model import REQUEST_BUDGET_S
+from shared.store import aws_client, dynamodb
+from shared.store.aws_client import CALL_TIMEOUT_S, Client, NoAnswer, RequestFailed
+from shared.store.signing import Credentials
+
+LIMIT_S = REQUEST_BUDGET_S + CALL_TIMEOUT_S
+ADDRESSES = 4  # of one host
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Clock:
+    """A clock that moves only when somebody waits."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def monotonic(self) -> float:
+        """Return the moment."""
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now_s += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Give the client and the retries a simulated clock, and draw the longest pause each time."""
+    clock = Clock()
+    monkeypatch.setattr(runtime.current, "monotonic_s", clock.monotonic)
+    monkeypatch.setattr(runtime.current, "time_s", clock.monotonic)
+    monkeypatch.setattr(runtime.current, "sleep", clock.sleep)
+    monkeypatch.setattr(runtime.current, "uniform", lambda _low, high: high)
+    return clock
+
+
+# ------------------------------------------------------------------ one call
+
+
+class Silent:
+    """A socket whose other end stops taking part at some stage; every operation waits as long as it may."""
+
+    def __init__(self, clock: Clock, stage: str) -> None:
+        self._clock, self._stage = clock, stage
+        self._timeout_s = 0.0
+        self.settimeout = lambda seconds: setattr(self, "_timeout_s", seconds)
+        self.setsockopt = self.close = lambda *_: None
+
+    def connect(self, _address: Any) -> None:
+        """Connect at the last moment, or not at all."""
+        self._wait(ends=self._stage == "connect")
+
+    def wrap_socket(self, connected: Any, **_: Any) -> Any:
+        """Shake hands at the last moment, or not at all."""
+        self._timeout_s = connected._timeout_s  # noqa: SLF001  # of its own kind
+        self._wait(ends=self._stage == "handshake")
+        return connected
+
+    def sendall(self, _request: bytes) -> None:
+        """Send the request at the last moment, or not at all."""
+        self._wait(ends=self._stage == "send")
+
+    def recv(self, _bytes: int) -> bytes:
+        """Receive one byte at the last moment, or none."""
+        self._wait(ends=self._stage == "receive")
+        return b"H"
+
+    def _wait(self, *, ends: bool) -> None:
+        self._clock.sleep(self._timeout_s if ends else self._timeout_s * 0.9)
+        if ends:
+            raise TimeoutError
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("stage", ["connect", "handshake", "send", "receive", "drip"])
+def test_one_call_ends_within_its_time(clock: Clock, monkeypatch: pytest.MonkeyPatch, stage: str, scheme: str) -> None:
+    """Connecting to each address, the handshake, the request and the response share one limit."""
+    one = Silent(clock, stage)
+    network = SimpleNamespace(
+        socket=lambda *_: Silent(clock, stage),
+        getaddrinfo=lambda *_, **__: [(2, 1, 6, "", ("192.0.2.1", 443))] * ADDRESSES,
+        SOCK_STREAM=1, IPPROTO_TCP=6, TCP_NODELAY=1,
+    )  # fmt: skip
+    client = Client(f"{scheme}://dynamodb.example", "x", lambda: Credentials("a", "s", None))
+    monkeypatch.setattr(aws_client, "socket", network)
+    if scheme == "https":
+        monkeypatch.setattr(client.connection, "_tls", one)
+    began_s = clock.now_s
+    with pytest.raises(NoAnswer):
+        client.call("GetItem", {})
+    assert clock.now_s - began_s <= CALL_TIMEOUT_S + 1e-6
+
+
+# ------------------------------------------------------------------ one request
+
+
+REQUESTS: dict[str, Callable[[Event], Answer]] = {
+    "initialize": lambda _: call(functions.initialize.app, {"name": "The concert", "totalTickets": 1}),
+    "book": lambda event: event.book("ben"),
+    "cancel": lambda event: event.cancel("anna"),
+    "status": lambda event: event.status("anna"),
+    "bookings": lambda _: call(functions.bookings.app, query={"userId": "anna"}),
+    "booking": lambda event: call(functions.bookings.app, query={"userId": "anna", "eventId": event.event_id}),
+    "events": lambda _: call(functions.events.app),
+    "event bookings": lambda event: event.bookings(),
+    "waiting list": lambda event: event.waiting_list(),
+    "change": lambda event: event.change(totalTickets=5),
+    "cancel event": lambda event: call(functions.cancel_event.app, event_id=event.event_id),
+}
+
+
+class Slow:
+    """A client whose calls take so long, the last ones as long as a call may.
+
+    Then it has no response, throttles, or hands on to the engine.
+    """
+
+    def __init__(self, clock: Clock, behind: Any, call_s: float, what: str) -> None:
+        self._clock, self._behind, self._call_s, self._what = clock, behind, call_s, what
+        self._slower_at_s = clock.now_s + REQUEST_BUDGET_S - dynamodb.BACKOFF_S[1]
+        self.connection = behind.connection
+
+    def call(self, operation: str, request: Any) -> Any:
+        """Take the time, then do it."""
+        self._clock.sleep(self._call_s if self._clock.now_s < self._slower_at_s else CALL_TIMEOUT_S)
+        if self._what == "silent":
+            raise NoAnswer(operation, "TimeoutError")
+        if self._what == "throttling" and operation == "BatchGetItem":
+            return {"Responses": {}, "UnprocessedKeys": request["RequestItems"]}
+        if self._what == "throttling":
+            raise RequestFailed(operation, 400, "ProvisionedThroughputExceededException")
+        return self._behind.call(operation, request)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    list(product(["silent", "throttling", "slow"], [0.25, CALL_TIMEOUT_S - 0.1, CALL_TIMEOUT_S])),
+    ids=str,
+)
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_response_comes_in_time(
+    office: Office, clock: Clock, monkeypatch: pytest.MonkeyPatch, name: str, trouble: tuple[str, float]
+) -> None:
+    """Whether the database is silent, throttles every request, or answers each at the last moment."""
+    what, call_s = trouble
+    event = office.opens(tickets=151)  # on several lanes
+    event.books("anna")
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime.current, "client", Slow(clock, dynamodb.client(), call_s, what))
+        began_s = clock.now_s
+        answer = REQUESTS[name](event)
+        took_s = clock.now_s - began_s
+    assert answer.status == 503 if what != "slow" else answer.status in {200, 201, 202, 503}
+    assert took_s <= LIMIT_S + 1e-6
+    if answer.status == 503:
+        assert took_s >= REQUEST_BUDGET_S  # it was not given up early
+        assert REQUESTS[name](event).status in {200, 201, 202}  # it finishes what was begun
+
+
+def test_the_pages_state_the_limit() -> None:
+    """In seconds, as clients read it."""
+    assert f"within {LIMIT_S:.0f} seconds" in (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
