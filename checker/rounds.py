@@ -50,7 +50,7 @@ class Result:
     @property
     def requests(self) -> int:
         """Count the requests that were sent."""
-        return sum(one.op not in ("fault", "exit", "restless", "listen") for one in self.history)
+        return sum(one.op not in ("fault", "exit", "listen") for one in self.history)
 
     @property
     def acknowledged(self) -> int:
