@@ -7,7 +7,7 @@ cancelled or emptied is for good. What the organiser may change is read anew whe
 import hashlib
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, astuple, replace
+from dataclasses import astuple, replace
 
 from shared import runtime, telemetry
 from shared.booking import sale_window
@@ -44,15 +44,13 @@ def open_event(terms: Terms, deadline: Deadline, *, caller: str = "", idempotenc
     sale_window.check(terms.opens_at, terms.closes_at)
     lanes = lanes_for(terms.total_tickets)
     event = Event(
-        event_id=str(uuid.uuid5(_ID_NAMESPACE, f"{caller}\n{idempotency_key}"))
-        if idempotency_key
-        else runtime.current.new_id(),
+        event_id=_id_of(caller, idempotency_key) if idempotency_key else runtime.current.new_id(),
+        terms=terms,
         lanes=lanes,
         stripes=stripes_for(lanes),
         created_at=runtime.current.now(),
         request_fingerprint=_fingerprint(terms),
         tickets_in_lanes=terms.total_tickets,
-        **asdict(terms),
     )
     refused = dynamodb.commit(list(_open(event)), deadline)
     if refused is None:
@@ -126,6 +124,10 @@ def availability(event: Event, lanes: list[Lane]) -> Availability:
     return Availability(event, total, min(available, total), max(waiting, 0))
 
 
+def _id_of(caller: str, idempotency_key: str) -> str:
+    return str(uuid.uuid5(_ID_NAMESPACE, f"{caller}\n{idempotency_key}"))
+
+
 def _open(event: Event) -> Iterator[TransactItem]:
     """Put the event if its id is new (P7), the end of its list, and its lanes with the tickets spread evenly."""
     yield {
@@ -137,12 +139,12 @@ def _open(event: Event) -> Iterator[TransactItem]:
         }
     }
     yield {"Put": {"TableName": items.WAITING_LIST, "Item": items.tail_item(event)}}
-    share, rest = divmod(event.total_tickets, event.lanes)
+    share, rest = divmod(event.terms.total_tickets, event.lanes)
     for number in range(event.lanes):
         tickets = share + (number < rest)
         lane = Lane(
             event.event_id, number, tickets, available=tickets, waiting=0, changes=0,
-            opens_at=event.opens_at, closes_at=event.closes_at,
+            opens_at=event.terms.opens_at, closes_at=event.terms.closes_at,
         )  # fmt: skip
         yield {"Put": {"TableName": items.LANES, "Item": items.lane_item(lane)}}
 
