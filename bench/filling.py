@@ -40,6 +40,7 @@ def opened(lanes: int, total_tickets: int) -> Event:
         stripes=stripes_for(lanes),
         created_at=runtime.current.now(),
         request_fingerprint="0" * 64,
+        tickets_in_lanes=total_tickets,
     )
 
 

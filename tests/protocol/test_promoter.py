@@ -118,14 +118,14 @@ def test_an_event_that_cannot_be_settled_does_not_stop_the_sweep(
         for user in ("anna", "ben"):
             event.books(user)
         event.cancels("anna")
-    read_event = catalog.read_event
+    read_anew = catalog.read_anew
 
     def refuse(event_id: str, deadline: Any) -> Any:
         if event_id == broken.event_id:
             raise KeyError("lanes")
-        return read_event(event_id, deadline)
+        return read_anew(event_id, deadline)
 
-    monkeypatch.setattr(catalog, "read_event", refuse)
+    monkeypatch.setattr(catalog, "read_anew", refuse)
     functions.sweep.app.handler({}, Context())
     assert sound.check(drained=True).confirmed == {"ben"}
     assert broken.check().waiting == ["ben"]
