@@ -49,7 +49,7 @@ def is_open() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A caller: `name` is the issuer's name for them, after the claim that it is from; `user_id` is the office's.
+    """A caller: `name` is the issuer's name for a user or a program; `user_id` is the office's name for a user.
 
     Both are None for an anonymous caller, and for a token without these claims.
     """
@@ -68,7 +68,7 @@ class Caller:
         lists = _lists(claims, authorization or "")
         return cls(
             is_signed_in=True,
-            name=next((f"{claim}:{claims[claim]}" for claim in NAME_CLAIMS if claims.get(claim)), None),
+            name=_name(claims),
             user_id=claims.get(runtime.current.environment.get("USER_CLAIM", "sub")),
             is_organiser=any(ORGANISER_GROUP in lists.get(claim, ()) for claim in GROUP_CLAIMS)
             or any(not ORGANISER_SCOPES.isdisjoint(lists.get(claim, ())) for claim in SCOPE_CLAIMS),
@@ -100,6 +100,15 @@ class Caller:
             raise otherwise
 
 
+def _name(claims: Mapping[str, Any]) -> str | None:
+    """Return the subject of a token, else its client after the claim that names it, so that the two never collide."""
+    for claim in NAME_CLAIMS:
+        value = str(claims.get(claim, ""))
+        if value and "\n" not in value:
+            return value if claim == "sub" else f"{claim}\n{value}"
+    return None
+
+
 def _lists(claims: Mapping[str, Any], authorization: str) -> dict[str, list[Any]]:
     """Return the names in the claims that are lists.
 
@@ -112,9 +121,9 @@ def _lists(claims: Mapping[str, Any], authorization: str) -> dict[str, list[Any]
         if isinstance(text, list):  # an emulator of API Gateway may leave it as it is
             found[claim] = text
         elif text.startswith("[") and text.endswith("]"):
-            names = _content(authorization).get(claim, [text[1:-1]] if " " not in text else None)
-            is_verified = isinstance(names, list) and f"[{' '.join(map(str, names))}]" == text
-            found[claim] = names if is_verified else []
+            names = _content(authorization).get(claim, [text[1:-1]] if " " not in text else [])
+            if isinstance(names, list) and f"[{' '.join(map(str, names))}]" == text:  # the verified list
+                found[claim] = names
         else:
             found[claim] = text.split(" ") if claim in SCOPE_CLAIMS else [text]
     return found

@@ -197,7 +197,7 @@ def test_other_idempotency_keys_are_taken(key: str) -> None:
 
 PROGRAM = {"scope": "organiser", "aud": "office"}
 HOLDERS = [
-    {"sub": "a"}, {"client_id": "a"}, {"azp": "a"}, {"sub": "b"}, {"client_id": "b"}, {"sub": "client_id:a"},
+    {"sub": "a"}, {"client_id": "a"}, {"azp": "a"}, {"sub": "b"}, {"client_id": "b"}, {"sub": "client_id"},
     {"sub": "", "client_id": "c"}, {"client_id": "d", "azp": "a"},
 ]  # fmt: skip
 

@@ -136,14 +136,15 @@ def test_a_token_that_was_not_verified_adds_nothing() -> None:
 @pytest.mark.parametrize(
     ("claims", "name"),
     [
-        ({"sub": "a", "client_id": "b", "azp": "c"}, "sub:a"),
-        ({"client_id": "b", "azp": "c"}, "client_id:b"),
-        ({"sub": "", "azp": "c"}, "azp:c"),
+        ({"sub": "a", "client_id": "b", "azp": "c"}, "a"),
+        ({"client_id": "b", "azp": "c"}, "client_id\nb"),
+        ({"sub": "", "azp": "c"}, "azp\nc"),
+        ({"sub": "client_id\nb"}, None),
         ({"email": "a"}, None),
     ],
 )
 def test_a_caller_has_the_name_of_the_user_or_of_the_program(claims: dict[str, str], name: str | None) -> None:
-    """With the claim that it is from, so a program never has a user's name."""
+    """A program's name begins with its claim and a line break, which is in no user's name."""
     assert _caller(claims).name == name
     assert _caller(claims).is_unnamed == (name is None)
     assert not Caller().is_unnamed
