@@ -18,6 +18,7 @@ from shared.model import (
     BookingChanged,
     BookingNotFound,
     EventCancelled,
+    EventChanged,
     EventNotFound,
     IdempotencyKeyReused,
     NotOnSale,
@@ -76,6 +77,7 @@ class Route:
 
 _BODY: Final = (MalformedJson, BodyTooLarge, UnsupportedEncoding, InvalidRequest)  # of every route that reads a body
 _LOCATION: Final = {"Location": "The user's booking of the event: `/bookings?userId={userId}&eventId={eventId}`."}
+_ETAG: Final = {"ETag": "The event's revision, for `If-Match`. Every change increases it; bookings do not."}
 _CACHED: Final = {"Cache-Control": "How long it may be cached."}
 _CONCERT: Final = {"name": "The concert", "totalTickets": 500}
 _LIMITS: Final = {
@@ -96,6 +98,14 @@ _IDEMPOTENCY_KEY: Final = {
         "maxLength": IDEMPOTENCY_KEY_LENGTH_MAX,
         "pattern": IDEMPOTENCY_KEY,
     },
+}
+_IF_MATCH: Final = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "The `ETag` of the event as you have read it. If it was changed since, the response is 412.",
+    "example": "*",
+    "schema": {"type": "string"},
 }
 
 _CANCELLED_EVENT: Final = EventResponse.of_new(examples.CANCELLED_EVENT)
@@ -122,7 +132,7 @@ ROUTES: Final = (
                 "The event is open. A repeated request with the same `Idempotency-Key` returns the same.",
                 EventResponse,
                 {"opened": EventResponse.of_new(examples.EVENT), "limited": EventResponse.of_new(examples.LIMITED)},
-                {"Location": "The status of the event: `/status/{eventId}`."},
+                {"Location": "The status of the event: `/status/{eventId}`.", **_ETAG},
             )
         },
         (*_BODY, OrganisersOnly, IdempotencyKeyReused),
@@ -198,14 +208,15 @@ ROUTES: Final = (
         "Change an event",
         "For organisers. Sets the fields that the body names; `null` removes a time or the limit. New tickets go to the"
         " waiting list first; only free tickets are taken away. Safe to repeat.",
-        {200: Success("The event as it is now.", EventResponse, {"changed": EventResponse.of(examples.RAISED)})},
-        (*_BODY, OrganisersOnly, EventNotFound, EventCancelled, TicketsBooked),
+        {200: Success("The event as it is now.", EventResponse, {"changed": EventResponse.of(examples.RAISED)}, _ETAG)},
+        (*_BODY, OrganisersOnly, EventNotFound, EventCancelled, EventChanged, TicketsBooked),
         parameters=contract.EventPath,
         body=contract.ChangeRequest,
         bodies={
             "more tickets": {"totalTickets": 600},
             "limits": {"closesAt": "2030-06-01T20:00:00+02:00", "waitingListLimit": None},
         },
+        headers=(_IF_MATCH,),
     ),
     Route(
         "POST /events/{eventId}/cancel",
@@ -272,6 +283,7 @@ ROUTES: Final = (
                     "with userId": contract.StatusResponse.with_booking(examples.HALF_SOLD, examples.CONFIRMED),
                     "cancelled": _CANCELLED_EVENT,
                 },
+                _ETAG,
             )
         },
         (InvalidRequest, NotSignedIn, NotYourBooking, EventNotFound),

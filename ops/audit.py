@@ -1,4 +1,4 @@
-"""audit EVENT: recount an event while bookings go on, and say of P1 to P6 whether they hold. It changes nothing.
+"""audit EVENT: recount an event while bookings go on, and say of each promise whether it holds. It changes nothing.
 
 The sweep's audit (shared/booking/audit.py) settles first and reports what is broken; this one only reads, and shows the
 numbers. The rule of judgement is the same: what is out by more than the bookings that changed meanwhile is a
@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ops.recount import Count, count
-from shared.booking.audit import RECOUNTS_MAX, is_changing
+from shared.booking.audit import RECOUNTS_MAX, changes_lost
+from shared.model import Event
+from shared.store import items
 
 PATIENCE_S = 5.0  # for the promoter, which takes a second where all is well
 HOLDS, VIOLATION, INCONCLUSIVE = 0, 1, 3
@@ -43,7 +45,9 @@ def run(event_id: str) -> int:
         counted = count(event_id)
         findings = list(judge(counted, stranded_at))
         seen_first = _is_stranded(counted) and stranded_at != counted.changes_before
-        clear = counted.moved == 0 or Verdict.BROKEN in {finding.verdict for finding in findings}
+        clear = (counted.moved == 0 and counted.is_at_rest) or Verdict.BROKEN in {
+            finding.verdict for finding in findings
+        }
         if turn == RECOUNTS_MAX or (clear and not seen_first):
             return _report(counted, findings)
         if seen_first:
@@ -81,6 +85,12 @@ def judge(counted: Count, stranded_at: int | None) -> Iterator[Finding]:
     numbers = f"{tally.entries} wait beside {counted.available} free tickets"
     yield Finding("P6", _stranded(counted, stranded_at), numbers)
 
+    strange = sum(items.window(lane) != items.window(event) for lane in lanes)
+    numbers = f"{counted.tickets} tickets on the lanes, {event.tickets_in_lanes} by the event's count, "
+    numbers += f"{event.total_tickets} in its terms; {strange} lanes with another sale window; {_under_way(event)}"
+    broken = Verdict.BROKEN if changes_lost(event, lanes) else Verdict.HOLDS
+    yield Finding("O2", broken if counted.is_at_rest else Verdict.UNCLEAR, numbers)
+
     if event.cancelled_at:
         bookings, ignorant = tally.confirmed + tally.waiting, sum(lane.cancelled_at is None for lane in lanes)
         numbers = f"{bookings} bookings, {ignorant} lanes that know nothing of it; cancelled at {event.cancelled_at}, "
@@ -113,16 +123,15 @@ def _sold_out(moment: str | None) -> str:
     return f"sold out at {moment}" if moment else "on sale"
 
 
+def _under_way(event: Event) -> str:
+    return f"a change is under way since {event.change.requested_at}" if event.change else "no change is under way"
+
+
 def _report(counted: Count, findings: list[Finding]) -> int:
     event, verdicts = counted.event, {finding.verdict for finding in findings}
     sys.stdout.write(f"{event.event_id} {event.name}\n")
     for finding in findings:
         sys.stdout.write(f"{finding.promise} {finding.verdict:<7} {finding.numbers}\n")
-    if is_changing(event, counted.lanes):
-        numbers = (
-            f"{counted.tickets} tickets on the lanes, {event.total_tickets} of the event, or other moments of sale"
-        )
-        sys.stdout.write(f"A change is unfinished: {numbers}. If it stays so, send it again.\n")
     if Verdict.BROKEN in verdicts:
         sys.stdout.write("A promise is broken.\n")
         return VIOLATION

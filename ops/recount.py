@@ -38,6 +38,7 @@ class Count:
     lanes: list[Lane]
     changes_before: int  # of all lanes together: every booking that is changed adds 1
     changes_after: int
+    is_at_rest: bool  # no change of the event came between
 
     @property
     def moved(self) -> int:
@@ -77,7 +78,9 @@ def count(event_id: str) -> Count:
             bar.update(len(page))
     after = rows.lanes(event)
     # The event again: who joins makes sure first that it is marked as sold out, and after our first look.
-    return Count(rows.event(event_id), tally, after, _changes(before), _changes(after))
+    event_after = rows.event(event_id)
+    is_at_rest = event.steps == event_after.steps
+    return Count(event_after, tally, after, _changes(before), _changes(after), is_at_rest)
 
 
 def _changes(lanes: list[Lane]) -> int:

@@ -22,14 +22,16 @@ from local.template import load
 from proof import report
 from proof.controls import NEEDLESS, all_omissions, bounds_of, caught_omission, caught_rule, rules, searched, searches
 from proof.explore import Found, Scenario, walk
-from proof.scenarios import PLANS
+from proof.scenarios import PLANS, Plan
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
 
 WALKS = 1_000  # through each scenario
 HISTORIES = 200  # of the office against its model
+CHANGES = 1_000  # each sent twice at once
 SOAK_S = 120
+CHECKER_ROUNDS = 12
 
 
 def main() -> int:
@@ -94,24 +96,30 @@ def _walks(seed: int) -> int:
     """Go some ways through every scenario with two crashes and two faults: too many ways to go them all."""
     _say(f"{WALKS} walks through each scenario with two crashes and two faults: --walks --seed {seed}")
     failures = 0
-    for plan in PLANS:
-        found = walk(replace(plan.scenario, crashes=2, faults=2), seed, WALKS)
+    for plan, found in zip(PLANS, _on_all_processors(partial(_walk, seed), PLANS), strict=True):
         failures += bool(found.violation)
         if found.violation:
             _say("\n".join([f"VIOLATION: {plan.scenario.name}: {found.violation}", *found.trace]))
     return failures
 
 
+def _walk(seed: int, plan: Plan) -> Found:
+    return walk(replace(plan.scenario, crashes=2, faults=2), seed, WALKS)
+
+
 def _histories() -> int:
-    """Hold the office against the model for long; Hypothesis prints what replays a failure."""
-    command = [sys.executable, "-m", "pytest", "-q", "-o", "timeout=1800", "tests/proof/test_machine.py"]
-    return subprocess.run(command, env={**os.environ, "PROOF_EXAMPLES": str(HISTORIES)}, check=False).returncode
+    """Hold the office against the model for long, and send many changes twice; pytest prints what replays a failure."""
+    tests = ("tests/proof/test_machine.py", "tests/proof/test_doubled_changes.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-o", "timeout=1800", *tests]
+    bounds = {"PROOF_EXAMPLES": str(HISTORIES), "PROOF_CHANGES": str(CHANGES)}
+    return subprocess.run(command, env={**os.environ, **bounds}, check=False).returncode
 
 
 def _crowds(seed: int) -> int:
-    """Soak the program; it says itself what replays it."""
-    command = [sys.executable, "-m", "proof.soak", "--seconds", str(SOAK_S), "--seed", str(seed)]
-    return subprocess.run(command, check=False).returncode
+    """Let crowds use the program while its parts are killed, judged by its tables and from outside."""
+    soak = [sys.executable, "-m", "proof.soak", "--seconds", str(SOAK_S), "--seed", str(seed)]
+    checker = [sys.executable, "-m", "checker", "--rounds", str(CHECKER_ROUNDS), "--seed", str(seed)]
+    return sum(subprocess.run(command, check=False).returncode for command in (soak, checker))
 
 
 def _controls(*, whole: bool) -> int:

@@ -20,7 +20,8 @@ _TRANSACTIONS: Mapping[tuple[str, ...], tuple[str, str]] = {
     ("Update Lanes", "Put Bookings"): ("take", "shared/booking/sale.py"),
     ("Put Bookings", "Put WaitingList", "Update Lanes"): ("join", "shared/booking/waiting_list.py"),
     ("Update Bookings", "Update Lanes"): ("release", "shared/booking/cancellation.py"),
-    ("Update Lanes",): ("change lane", "shared/booking/event_change.py"),
+    ("Update Events", "Update Lanes"): ("step", "shared/booking/event_change.py"),
+    ("Update Lanes",): ("window", "shared/booking/event_change.py"),
     ("Update Events",): ("change event", "shared/booking/event_change.py"),
     ("Update Events", "Update WaitingList"): ("change event", "shared/booking/event_change.py"),
 }

@@ -12,12 +12,13 @@ from proof.scenarios import (
     ADVANCED,
     BOOKS_TWICE,
     CANCEL_EVENT_AND_BOOK,
+    CANCEL_EVENT_AND_BOOK_TWICE,
     CANCEL_EVENT_AND_JOIN,
     CANCEL_EVENT_AND_PROMOTE,
+    CANCEL_EVENT_AND_RAISE,
     CANCEL_EVENT_AND_RENAME,
     CANCEL_EVENT_SOLD_OUT,
     CANCELS_TWICE,
-    CHANGED_TWICE,
     CLOSED_AND_BOOKED,
     CLOSED_AND_JOINED,
     COMES_BACK,
@@ -32,19 +33,28 @@ from proof.scenarios import (
     LEFT_AND_BOOKS_TWICE,
     LIMITED,
     LOWERED_AND_BOOKED,
+    LOWERED_AND_PUT_BACK,
+    LOWERED_TWICE,
     OPENED_TWICE,
     PLANS,
     POSTPONED,
     POSTPONED_FOR_WAITING,
     PROLONGED,
+    RAISED_AND_LEAVES,
+    RAISED_AND_RELEASED,
+    RAISED_FOR_WAITING,
     RAISED_ON_LANES,
+    RAISED_TWICE_HALF,
     RELEASE_AND_JOIN,
     RENAMED,
+    RENAMED_AND_RAISED,
+    RENAMED_TWICE,
     SWEEP_AND_JOINS,
     SWEEP_AND_LEAVES,
     SWEEP_AND_RELEASES,
     TWO_LANES,
     UNLIMITED,
+    WINDOW_TWICE,
 )
 from proof.steps import Ground
 
@@ -62,7 +72,7 @@ class Caught:
 # What sends every request of the protocol at least once.
 _ALL_REQUESTS = (
     LAST_TICKET, BOOKS_TWICE, HEIR_LEAVES, HEIR_COMES_BACK,
-    LOWERED_AND_BOOKED, RAISED_ON_LANES, ADVANCED, PROLONGED, UNLIMITED, CANCEL_EVENT_SOLD_OUT,
+    LOWERED_AND_BOOKED, LOWERED_AND_PUT_BACK, RAISED_ON_LANES, ADVANCED, PROLONGED, UNLIMITED, CANCEL_EVENT_SOLD_OUT,
 )  # fmt: skip
 
 # Where to look for what a transaction's conditions are for, in this order.
@@ -101,32 +111,45 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         SWEEP_AND_RELEASES,
     ),
     "leave": (HEIR_LEAVES, CANCEL_EVENT_SOLD_OUT, HEIR_LEAVES_TWICE, SWEEP_AND_LEAVES),
-    "change lane": (
-        LOWERED_AND_BOOKED,
-        RAISED_ON_LANES,
-        ADVANCED,
-        PROLONGED,
-        replace(RAISED_ON_LANES, crashes=CRASH[0]),
-    ),
+    "step": (LOWERED_AND_BOOKED, RAISED_TWICE_HALF, RAISED_ON_LANES, CANCEL_EVENT_AND_RAISE),
+    "window": (ADVANCED, PROLONGED, WINDOW_TWICE),
     "change event": (
         RENAMED,
         ADVANCED,
         PROLONGED,
         LIMITED,
         UNLIMITED,
-        RAISED_ON_LANES,
-        CHANGED_TWICE,
+        LOWERED_AND_PUT_BACK,
+        LOWERED_TWICE,
+        RENAMED_TWICE,
         CANCEL_EVENT_AND_RENAME,
+        RENAMED_AND_RAISED,
     ),
 }
 
 # What no search can miss, and why it is there nevertheless.
 NEEDLESS: Mapping[str, str] = {
-    "change lane: Update Lanes without `changes :one`": (
+    "step: Update Lanes without `changes :one`": (
         "no search is large enough for changes during two counts of an audit; tests/protocol/test_audit.py has them"
     ),
     "take: Update Lanes without `changes :one`": "the audit counts sold-out events only, which sell nothing",
     "promote: Update Lanes without `changes :count`": "with each promotion an audit counts what the promotion followed",
+}
+
+# For each promise a scenario in which at least three kinds of actors meet, and a mutant that breaks the promise there.
+# P8 is that a crash breaks no other: so its mutant breaks any of them.
+THREE_KINDS: Mapping[str, tuple[Scenario, str]] = {
+    "P1": (LOWERED_AND_BOOKED, "step: Update Lanes without `available >= :taken`"),
+    "P2": (CANCEL_EVENT_AND_BOOK_TWICE, "take: Put Bookings without `attribute_not_exists(userId)`"),
+    "P3": (RAISED_AND_LEAVES, "leave: no Delete WaitingList"),
+    "P4": (RAISED_FOR_WAITING, "take: Update Lanes without `attribute_not_exists(closedAt)`"),
+    "P5": (RAISED_AND_RELEASED, "not: settle promotes in the order of the list"),
+    "P6": (RAISED_AND_RELEASED, "not: a release reaches the promoter"),
+    "P7": (CANCEL_EVENT_AND_BOOK_TWICE, "not: one bookingId over all tries"),
+    "P8": (replace(CANCEL_EVENT_AND_BOOK, crashes=CRASH[0]), "not: the background marks the lanes that are not"),
+    "O1": (CLOSED_AND_JOINED, "join: Update Lanes without `(attribute_not_exists(closesAt) OR closesAt > :now)`"),
+    "O2": (RAISED_TWICE_HALF, "step: Update Events without `steps = :steps`"),
+    "O3": (CANCEL_EVENT_AND_RAISE, "promote: Update Lanes without `attribute_not_exists(cancelledAt)`"),
 }
 
 
@@ -157,6 +180,16 @@ def caught_rule(rule: Rule) -> Caught | None:
     with rule.broken():
         violation = explore(rule.shown_by, Ground(filters=rule.filters)).violation
     return Caught(f"not: {rule.text}", rule.file, promise_of(violation), _name(rule.shown_by)) if violation else None
+
+
+def caught_among_three_kinds(promise: str) -> Caught | None:
+    """Search the scenario of THREE_KINDS with its mutant; None if nothing is missed there."""
+    scenario, mutant = THREE_KINDS[promise]
+    if rule := next((one for one in RULES if mutant == f"not: {one.text}"), None):
+        return caught_rule(replace(rule, shown_by=scenario))
+    [omission] = [one for one in all_omissions() if str(one) == mutant]
+    violation = explore(scenario, ground_without(omission)).violation
+    return Caught(mutant, omission.file, promise_of(violation), _name(scenario)) if violation else None
 
 
 def searches(*, whole: bool) -> list[Scenario]:

@@ -9,6 +9,7 @@ from proof.judge import (
     Violation,
     check_repeated_change,
     check_repetition,
+    check_revisions,
     check_tables,
     event_of,
 )
@@ -17,7 +18,7 @@ from proof.operations import Cancel, CancelEvent, Open, Operation, Patch, Sweep
 from proof.stand_in import Tables
 from proof.steps import Ground, Step, steps
 from proof.world import Client, World, answered, begun, changed, invoked
-from shared.model import Event, TryAgain
+from shared.model import Event
 
 _DEPTH_MAX = 100_000  # of Python's stack: a schedule is as deep as it is long
 
@@ -37,6 +38,7 @@ class Scenario:
     drained: bool = True  # before the race, the promoter has had all records
     warm: bool = True  # functions remember the event as it was opened; else they know nothing
     promoters: int = 1  # at work at once, each on its part of the stream
+    prompt: bool = True  # the background comes at any time; else when no request for a change is at work
     crashes: int = 0
     faults: int = 0
 
@@ -51,6 +53,7 @@ class Found:
     crashes: int = 0
     faults: int = 0
     ends: int = 0
+    kinds: set[str] = field(default_factory=set)  # of those at work: buyer, organiser, promoter, background, sweep
     violation: str = ""
     trace: list[str] = field(default_factory=list)
 
@@ -105,7 +108,13 @@ def start(scenario: Scenario, ground: Ground) -> World:
     racers += [Client(Node.of(_warmed(operation, event, scenario))) for operation in scenario.meanwhile]
     racers += [None] * (scenario.promoters + 1)
     faulty = scenario.faults > 0
-    return world._replace(clients=tuple(racers), crashes=scenario.crashes, faults=scenario.faults, is_faulty=faulty)
+    return world._replace(
+        clients=tuple(racers),
+        crashes=scenario.crashes,
+        faults=scenario.faults,
+        is_faulty=faulty,
+        is_prompt=scenario.prompt,
+    )
 
 
 def drained(world: World, ground: Ground) -> World:
@@ -161,6 +170,7 @@ class _Search:
 
     def _count(self, step: Step, world: World) -> None:
         self.found.steps += 1
+        self.found.kinds.add(step.kind)
         self.found.crashes += step.world.crashes < world.crashes
         self.found.faults += step.world.faults < world.faults
 
@@ -180,13 +190,13 @@ def check_end(world: World, ground: Ground) -> None:
     """
     assert world.is_over, "nobody can go on, and not all is done"
     clients = world.clients
-    world = _with_changes_done(world, ground)
     if not world.lost:
-        check_tables(world.tables, drained=True, changed=True)
+        check_tables(world.tables, drained=True)
     swept = _alone(world, Sweep(), ground)
     if swept.tables != world.tables and not world.lost:
         raise Violation("the sweep found something to do")
-    check_tables(swept.tables, drained=True, changed=True)
+    check_tables(swept.tables, drained=True)
+    check_revisions(client.node for client in clients if client)
     patches = sum(client is not None and isinstance(client.node.operation, Patch) for client in clients)
     for client in clients:
         if client is None:
@@ -202,21 +212,10 @@ def check_end(world: World, ground: Ground) -> None:
             check_repetition(operation, result, again.node.following, swept.tables)
         if isinstance(operation, Patch) and patches == 1:
             repeated = _alone(swept, operation.repeated(2), ground)
-            check_tables(repeated.tables, drained=True, changed=True)
+            check_tables(drained(repeated, ground).tables, drained=True)
             assert repeated.clients[0] is not None
             assert isinstance(repeated.clients[0].node.following, Result)
             check_repeated_change(operation, result, repeated.clients[0].node.following)
-
-
-def _with_changes_done(world: World, ground: Ground) -> World:
-    """Let organisers who were told to try again do so, and the promoters have what comes of it."""
-    for client in world.clients:
-        if client is None or not isinstance(client.node.operation, Patch):
-            continue
-        result = client.node.following
-        if isinstance(result, Result) and isinstance(result.error, TryAgain):
-            world = drained(_alone(world, client.node.operation.repeated(3), ground), ground)
-    return world
 
 
 def _alone(world: World, operation: Operation, ground: Ground, until: str = "") -> World:

@@ -6,12 +6,12 @@ true when they were given (P7).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from harness import promises
 from proof.expressions import Item
-from proof.lambdas import Result
+from proof.lambdas import Node, Result
 from proof.operations import EVENT, Book, Cancel, CancelEvent, Operation, Patch
 from proof.stand_in import Change, Tables
 from shared.model import (
@@ -21,6 +21,7 @@ from shared.model import (
     BookingNotFound,
     Event,
     EventCancelled,
+    EventChanged,
     ImpossibleWindow,
     NotOnSale,
     Standing,
@@ -50,7 +51,7 @@ class Asked:
     operation: Operation
     since: Progress = None
     refusals: frozenset[str] = frozenset()
-    has_rivals: bool = False  # there are other changes of the event: what it was told may be theirs
+    has_rivals: bool = False  # other changes of the event want something else: what it was told may be theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +90,14 @@ class Made:
 NOTHING_MADE = Made()
 
 
-def check_tables(tables: Tables, *, drained: bool = False, changed: bool = False) -> None:
-    """Check P1 to P4 and O3, with `drained` P6, and with `changed` O2: no change of the event is half done.
+def check_tables(tables: Tables, *, drained: bool = False) -> None:
+    """Check P1 to P4, O2 and O3; with `drained` also P6, and that no change or cancellation is half done.
 
     Raises Violation.
     """
-    if tables.identity in _checked and not (drained or changed):
+    if tables.identity in _checked and not drained:
         return
-    if broken := promises.violations(snapshot(tables), drained=drained, changed=changed):
+    if broken := promises.violations(snapshot(tables), drained=drained):
         raise Violation("; ".join(broken))
     _checked.add(tables.identity)
 
@@ -113,10 +114,21 @@ def check_window(before: Tables, after: Tables, changes: Iterable[Change]) -> No
             raise Violation(f"O1: {new['bookingId']['S']} was made at {moment['S']}, on {touched}")
 
 
-def is_change_of_organiser(change: Change) -> bool:
-    """Tell whether a change of an event's item is its organiser's."""
+def check_event_change(change: Change, *, cancelled: bool) -> None:
+    """Check what happens to the event: O3, nothing after its cancellation, which the organiser was told, and O2.
+
+    O2: terms and revision change together, so every change that is done is announced once, and no other.
+
+    Raises Violation.
+    """
     old, new = change
-    return bool(old and new and old["revision"] != new["revision"])
+    if old is None or new is None:
+        return
+    before, after = items.to_event(old), items.to_event(new)
+    if cancelled and after.steps != before.steps:
+        raise Violation("O3: the event was changed after it was cancelled")
+    if after.revision != before.revision + (after.terms != before.terms):
+        raise Violation(f"O2: revision {before.revision} of {before.terms}, then {after.revision} of {after.terms}")
 
 
 def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
@@ -134,16 +146,21 @@ def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
             if limit is not None and len(in_list(tables)) - free >= limit:
                 found.add(WaitingListFull.__name__)
     if isinstance(operation, Patch):
-        event, wanted = event_of(tables), dict(operation.wanted)
-        booked = sum(item["status"]["S"] == Status.CONFIRMED for item in tables.of(items.BOOKINGS))
-        if booked > wanted.get("total_tickets", booked):
-            found.add(TicketsBooked.__name__)
-        if event.cancelled_at:
-            found.add(EventCancelled.__name__)
-        opens_at, closes_at = wanted.get("opens_at", event.opens_at), wanted.get("closes_at", event.closes_at)
-        if opens_at and closes_at and closes_at <= opens_at:
-            found.add(ImpossibleWindow.__name__)
+        found |= _true_refusals_of_change(operation, tables)
     return frozenset(found)
+
+
+def _true_refusals_of_change(operation: Patch, tables: Tables) -> set[str]:
+    event, wanted = event_of(tables), dict(operation.wanted)
+    booked = sum(item["status"]["S"] == Status.CONFIRMED for item in tables.of(items.BOOKINGS))
+    opens_at, closes_at = wanted.get("opens_at", event.opens_at), wanted.get("closes_at", event.closes_at)
+    refusals = {
+        TicketsBooked: booked > wanted.get("total_tickets", booked),
+        EventCancelled: event.cancelled_at is not None,
+        EventChanged: operation.revision not in {None, event.revision},
+        ImpossibleWindow: bool(opens_at and closes_at and closes_at <= opens_at),
+    }
+    return {error.__name__ for error, is_true in refusals.items() if is_true}
 
 
 def _is_on_sale(lane: Item, moment: str) -> bool:
@@ -258,10 +275,21 @@ def check_repeated_change(operation: Patch, result: Result, again: Result) -> No
     told, repeated = result.value, again.value
     if isinstance(again.error, EventCancelled):
         return  # the world has moved on
-    if isinstance(told, Availability) and items.changeable(told.event) != items.changeable(
-        replace(repeated.event, revision=told.event.revision)
-    ):
-        raise Violation(f"P7: {operation.name} repeated was told {repeated}, and before it {told}")
+    if isinstance(told, Availability) and (again.error or told.event.terms != repeated.event.terms):
+        raise Violation(f"P7: {operation.name} repeated was told {again}, and before it {told}")
+
+
+def check_revisions(nodes: Iterable[Node]) -> None:
+    """Check that of several changes of the same revision one was done at most. Raises Violation."""
+    changed: set[int] = set()
+    for node in nodes:
+        operation, result = node.operation, node.following
+        if not isinstance(operation, Patch) or operation.revision is None:
+            continue
+        if isinstance(result, Result) and isinstance(result.value, Availability):
+            if operation.revision in changed:
+                raise Violation(f"O2: two changes of revision {operation.revision} were done")
+            changed.add(operation.revision)
 
 
 def told_to_wait(result: Result) -> Iterable[str]:

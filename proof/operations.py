@@ -1,7 +1,7 @@
 """What runs against the database: each calls the office as a function's handler does."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 from shared.booking import background, catalog, event_cancellation, event_change, office
@@ -20,6 +20,7 @@ class Operation:
     `at` is what its clock says, all the time.
     """
 
+    kind: ClassVar[str]  # of who calls it
     tag: str = ""
     warm: Event | None = None
     at: str = MOMENT
@@ -63,6 +64,7 @@ class Operation:
 class Open(Operation):
     """POST /initialize."""
 
+    kind = "organiser"
     tickets: int = 1
     lanes: int = 1
     stripes: int = 1
@@ -88,6 +90,7 @@ class Open(Operation):
 class Book(Operation):
     """POST /book."""
 
+    kind = "buyer"
     who: str = ""
 
     @property
@@ -109,6 +112,7 @@ class Book(Operation):
 class Cancel(Operation):
     """POST /cancel, with or without a bookingId."""
 
+    kind = "buyer"
     who: str = ""
     booking: str | None = None
 
@@ -129,9 +133,12 @@ class Cancel(Operation):
 
 @dataclass(frozen=True)
 class Patch(Operation):
-    """PATCH /events/{eventId}."""
+    """PATCH /events/{eventId}, with If-Match where there is a `revision`."""
 
+    kind = "organiser"
     wanted: tuple[tuple[str, Any], ...] = ()
+    revision: int | None = None
+    insists: bool = True
 
     @property
     def name(self) -> str:
@@ -140,18 +147,20 @@ class Patch(Operation):
 
     @property
     def is_asked_again(self) -> bool:
-        """Tell that an organiser waits."""
-        return True
+        """Tell whether the organiser waits for the answer."""
+        return self.insists
 
     def call(self, deadline: Deadline) -> Any:
         """Change the event."""
-        return event_change.change(EVENT, dict(self.wanted), deadline)
+        revisions = None if self.revision is None else {self.revision}
+        return event_change.change(EVENT, dict(self.wanted), deadline, revisions)
 
 
 @dataclass(frozen=True)
 class Promote(Operation):
     """The promoter on a batch of records of the Bookings stream: what it is told of each is its lane."""
 
+    kind = "promoter"
     parts: tuple[str, ...] = ()
 
     @property
@@ -172,6 +181,8 @@ class Promote(Operation):
 class CancelEvent(Operation):
     """POST /events/{eventId}/cancel. Nobody asks again: the background does what is left."""
 
+    kind = "organiser"
+
     @property
     def name(self) -> str:
         """Return e.g. "cancel event"."""
@@ -186,6 +197,7 @@ class CancelEvent(Operation):
 class Follow(Operation):
     """What follows from a batch of records of the Events stream: what it is told of each is its event."""
 
+    kind = "background"
     parts: tuple[str, ...] = ()
 
     @property
@@ -209,6 +221,8 @@ def _key_of(part: str) -> str:
 @dataclass(frozen=True)
 class Sweep(Operation):
     """The sweep of sold-out and cancelled events."""
+
+    kind = "sweep"
 
     @property
     def name(self) -> str:

@@ -30,7 +30,7 @@ _CHECKED_BY = {
     "P7": "every change, every answer, and at every end each request once more",
     "P8": "every search with a crash",
     "O1": "every booking as it is made",
-    "O2": "every last step of a change with no other under way, and every end",
+    "O2": "every state, every answer; and every end, as P6",
     "O3": "every change; and every end, as P6",
 }
 

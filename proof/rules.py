@@ -1,7 +1,7 @@
 """Mutants of the code: each rule that is not a condition but an order of requests, or a thing to remember."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
@@ -9,6 +9,7 @@ from unittest.mock import patch
 from proof.explore import Scenario
 from proof.scenarios import (
     BOOKS_TWICE_AT_HEAD,
+    BOTH,
     CALM,
     CANCEL_EVENT_AND_BOOK,
     CANCEL_EVENT_AND_LATE_TAKE,
@@ -17,25 +18,27 @@ from proof.scenarios import (
     CANCEL_EVENT_LANES,
     CANCEL_EVENT_SOLD_OUT,
     CANCELS_TWICE,
+    CHANGED_TWICE,
     COMES_AND_GOES,
     COMES_BACK,
     CRASH,
     CROWDED_LANES,
+    CUT_SHORT,
     FAULT,
     GROWING_PAGE,
     LAST_TICKET,
     LATE_JOINER,
     LIMITED,
     LOWERED_AND_PUT_BACK,
-    LOWERED_HALF,
-    LOWERED_LATE,
+    LOWERED_ON_LANES,
+    LOWERED_THEN_CLOSED,
     POSTPONED,
     RAISED_ON_LANES,
     RELEASE,
     RELEASE_TO_FIRST,
     RELEASE_TO_FIRST_OF_STRIPES,
+    SAME_REVISION,
     SWEEP_AND_RELEASE,
-    WINDOWS_CROSS,
 )
 from proof.world import FILTERS, Filters
 from shared.booking import (
@@ -56,12 +59,11 @@ from shared.model import (
     Availability,
     Booking,
     BookingChanged,
+    Change,
     Entry,
     Event,
     Lane,
     TicketOfficeError,
-    TicketsBooked,
-    TryAgain,
 )
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline, Refused, TransactItem
@@ -203,43 +205,46 @@ def _commit_without_doubt(transaction: Sequence[TransactItem], deadline: Deadlin
 _commit = dynamodb.commit
 
 
-def _bring_and_leave(event: Event, wanted: Event, tickets: int | None, deadline: Deadline) -> None:
-    with suppress(TicketsBooked):
-        _bring(wanted, tickets, deadline)
-        return
-    raise TicketsBooked(event.event_id, event.total_tickets, event.total_tickets)
+def _read_with_its_change(event_id: str, deadline: Deadline, known: Event | None = None) -> Event:
+    return replace(known or catalog.read_anew(event_id, deadline), change=None)
 
 
-def _refuse_or_bring(event: Event, wanted: Event, tickets: int | None, deadline: Deadline) -> TicketOfficeError | None:
-    sale_window.check(wanted.opens_at, wanted.closes_at)
-    return _bring_or_put_back(event, wanted, tickets, deadline)
-
-
-def _bring_or_put_back_own(
-    event: Event, wanted: Event, tickets: int | None, deadline: Deadline
-) -> TicketOfficeError | None:
-    own: list[Lane] = []
-
-    def noted(lane: Lane, *how: Any) -> TransactItem:
-        own.append(lane)
-        return _change_lane(lane, *how)
-
-    with patch.object(event_change, "_change", noted), suppress(TicketsBooked):
-        _bring(wanted, tickets, deadline)
+def _give_up_where_it_is(event: Event, _lanes: list[Lane], deadline: Deadline) -> Event | None:
+    refused = _refused(event, [], deadline)
+    if refused is None or dynamodb.commit([_write(refused, {"requestedAt": None})], deadline):
         return None
-    if own:
-        return _bring_or_put_back(event, wanted, tickets, deadline)
-    raise TicketsBooked(event.event_id, event.total_tickets, event.total_tickets)
+    return replace(refused, change=None, steps=refused.steps + 1)
 
 
-_bring_or_put_back = event_change._bring_or_put_back  # noqa: SLF001  # as above
-_change_lane = event_change._change  # noqa: SLF001
-_bring = event_change._bring  # noqa: SLF001
+def _window_first(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | None:
+    event_change._set_window(event, lanes, deadline)  # noqa: SLF001
+    return _advanced(event, lanes, deadline)
 
 
-def _bring_once(wanted: Event, tickets: int | None, deadline: Deadline) -> None:
-    with patch.object(event_change, "ROUNDS_MAX", 1), suppress(TryAgain):
-        _bring(wanted, tickets, deadline)
+def _one_look(_lanes: list[Lane]) -> list[int]:
+    return []
+
+
+def _always_done(_requested: Change, event: Event) -> Event:
+    return event
+
+
+def _change_whatever_is_there(
+    event_id: str, wanted: Mapping[str, Any], deadline: Deadline, _revisions: Any = None
+) -> Availability:
+    return _change(event_id, wanted, deadline)
+
+
+def _settle_only(event_id: str, deadline: Deadline) -> None:
+    settle.settle(catalog.read_anew(event_id, deadline), deadline)
+
+
+def _finish_nothing(_deadline: Deadline) -> None:
+    pass
+
+
+_change, _advanced = event_change.change, event_change._advanced  # noqa: SLF001  # as above
+_refused, _write = event_change._refused, event_change._write  # noqa: SLF001
 
 
 def _raise_at_once(_booking: BookingAttempt, refusal: TicketOfficeError, _deadline: Deadline) -> Booking:
@@ -259,8 +264,8 @@ def _filters_without_cancellations() -> Filters:
 
 
 def _is_of_changes(pattern: Mapping[str, Any]) -> bool:
-    """Tell the filter of changes, which are of sold-out events, from that of cancellations."""
-    return "soldOutAt" in pattern["dynamodb"]["OldImage"]
+    """Tell the filter of changes from that of cancellations."""
+    return "requestedAt" in pattern["dynamodb"]["NewImage"]
 
 
 def _mark_nothing(_event: Event, _lanes: list[Lane], _deadline: Deadline) -> None:
@@ -282,18 +287,17 @@ def _cancel_lanes_first(event_id: str, deadline: Deadline) -> Availability:
     return _cancel_event(event_id, deadline)
 
 
-def _empty_before_marking(event_id: str, deadline: Deadline) -> bool:
+def _empty_before_marking(event_id: str, deadline: Deadline) -> None:
     event, lanes = catalog.read_with_lanes(catalog.read_event(event_id, deadline), deadline)
     if event.emptied_at is None:
         event_cancellation._cancel_bookings(event, deadline)  # noqa: SLF001
         _mark(event, lanes, deadline)
         event_cancellation._mark_emptied(event, deadline)  # noqa: SLF001
-    return True
 
 
-def _empty_without_marking(event_id: str, deadline: Deadline) -> bool:
+def _empty_without_marking(event_id: str, deadline: Deadline) -> None:
     with patch.object(event_cancellation, "_mark", _mark_nothing):
-        return _empty(event_id, deadline)
+        _empty(event_id, deadline)
 
 
 def _cancel_first(event: Event, bookings: Sequence[Booking], deadline: Deadline) -> int:
@@ -314,12 +318,8 @@ def _no_cancelled_events(_deadline: Deadline) -> Iterator[items.Item]:
     return iter(())
 
 
-def _read_lanes_only(event: Event, deadline: Deadline) -> tuple[Event, list[Lane]]:
-    return event, catalog.read_lanes(event, deadline)
-
-
 def _audit_without_the_event(event: Event, deadline: Deadline) -> Any:
-    with patch.object(catalog, "read_with_lanes", _read_lanes_only):
+    with patch.object(catalog, "read_anew", lambda *_: event):
         return _audit(event, deadline)
 
 
@@ -408,24 +408,40 @@ RULES = (
         _bounded(RELEASE, FAULT), background, "settle_batch", _settle_batch_without_report,
     ),
     Rule(
-        "a change of tickets reaches the promoter", "template.yaml",
+        "a request for a change reaches the background", "template.yaml",
         RAISED_ON_LANES, filters=_filters_without_changes(),
     ),
     Rule(
-        "tickets that were taken in vain are put back", "shared/booking/event_change.py",
-        LOWERED_HALF, event_change, "_bring_or_put_back", _bring_and_leave,
+        "the background finishes a change", "shared/booking/background.py",
+        _bounded(CUT_SHORT, CRASH), background, "_follow", _settle_only,
     ),
     Rule(
-        "so are those that an earlier try took, or may take yet", "shared/booking/event_change.py",
-        _bounded(LOWERED_LATE, FAULT), event_change, "_bring_or_put_back", _bring_or_put_back_own,
+        "the sweep finishes changes", "shared/booking/background.py",
+        _bounded(CUT_SHORT, BOTH), background, "_finish_changes", _finish_nothing,
     ),
     Rule(
-        "so are moments of sale that came to be impossible", "shared/booking/event_change.py",
-        WINDOWS_CROSS, event_change, "_bring_or_put_back", _refuse_or_bring,
+        "one change at a time", "shared/booking/event_change.py",
+        CHANGED_TWICE, event_change, "finish", _read_with_its_change,
     ),
     Rule(
-        "lanes are read again after they were changed", "shared/booking/event_change.py",
-        LOWERED_AND_PUT_BACK, event_change, "_bring", _bring_once,
+        "lanes step back when a change is refused", "shared/booking/event_change.py",
+        LOWERED_AND_PUT_BACK, event_change, "_refused", _give_up_where_it_is,
+    ),
+    Rule(
+        "the sale window reaches the lanes when their tickets are right", "shared/booking/event_change.py",
+        LOWERED_THEN_CLOSED, event_change, "_advanced", _window_first,
+    ),
+    Rule(
+        "a change is refused only after two looks that found the same", "shared/booking/event_change.py",
+        LOWERED_ON_LANES, event_change, "_changes", _one_look, is_slow=True,
+    ),
+    Rule(
+        "a refused change is told so", "shared/booking/event_change.py",
+        LOWERED_AND_PUT_BACK, event_change, "_outcome", _always_done,
+    ),
+    Rule(
+        "a change of another revision than the one that was read is refused", "shared/booking/event_change.py",
+        SAME_REVISION, event_change, "change", _change_whatever_is_there,
     ),
     Rule(
         "who is refused may have a booking by now", "shared/booking/attempt.py",
@@ -483,6 +499,7 @@ RULES = (
     Rule(
         "the audit reads anew whether the event was cancelled", "shared/booking/audit.py",
         CANCEL_EVENT_AND_SWEEP, audit, "audit", _audit_without_the_event,
+        is_slow=True,
     ),
     Rule(
         "nobody is refused whose booking may be on its way", "shared/booking/attempt.py",

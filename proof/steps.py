@@ -22,6 +22,7 @@ class Step(NamedTuple):
     what: str
     world: World
     request: Request | None = None
+    kind: str = ""  # of who goes on: buyer, organiser, ...
 
     def __str__(self) -> str:
         """Return a line of a trace."""
@@ -45,7 +46,7 @@ def steps(world: World, ground: Ground) -> Iterator[Step]:
     """Yield each way to go on. Raises Violation where one breaks a promise."""
     for number, client in enumerate(world.clients):
         if client is None:
-            if number >= world.first_promoter and world.queues[number - world.first_promoter]:
+            if world.comes(number):
                 yield from _record_faults(world, number, ground)
                 yield from _requests(invoked(world, number), number, ground)
         elif isinstance(client.node.following, Request):
@@ -55,7 +56,11 @@ def steps(world: World, ground: Ground) -> Iterator[Step]:
         landed = world._replace(flying=world.flying[:place] + world.flying[place + 1 :])
         effect = ground.apply(world.tables, flying.request)
         yield Step(
-            flying.name, "takes effect late", changed(landed, flying.name, effect, ground.filters), flying.request
+            flying.name,
+            "takes effect late",
+            changed(landed, flying.name, effect, ground.filters),
+            flying.request,
+            flying.kind,
         )
 
 
@@ -70,7 +75,7 @@ def _requests(world: World, number: int, ground: Ground) -> Iterator[Step]:
     assert client is not None
     request = client.node.following
     assert isinstance(request, Request)
-    name = client.node.operation.name
+    name, kind = client.node.operation.name, client.node.operation.kind
     effect = ground.apply(world.tables, request)
     try:
         done = changed(world, name, effect, ground.filters)
@@ -78,21 +83,21 @@ def _requests(world: World, number: int, ground: Ground) -> Iterator[Step]:
     except Violation as violation:
         violation.add_note(f"{name}: {shown(request)}")
         raise
-    yield Step(name, "refused" if effect.error else "done", answer, request)
+    yield Step(name, "refused" if effect.error else "done", answer, request, kind)
     if not world.crashes and not world.faults:
         return
-    in_flight = world._replace(flying=(*world.flying, Flying(name, request)))
+    in_flight = world._replace(flying=(*world.flying, Flying(name, request, kind)))
     if world.crashes:
         less = world.crashes - 1
         if client.node.is_begun:
-            yield Step(name, "dies before", died(world._replace(crashes=less), number), request)
+            yield Step(name, "dies before", died(world._replace(crashes=less), number), request, kind)
         if request.writes:
-            yield Step(name, "dies after", died(done._replace(crashes=less), number), request)
-            yield Step(name, "dies, in flight", died(in_flight._replace(crashes=less), number), request)
+            yield Step(name, "dies after", died(done._replace(crashes=less), number), request, kind)
+            yield Step(name, "dies, in flight", died(in_flight._replace(crashes=less), number), request, kind)
     if world.faults:
         less = world.faults - 1
         for what, fallen, reply in _faults(world, done, in_flight, request, effect):
-            yield Step(name, what, answered(fallen._replace(faults=less), number, reply), request)
+            yield Step(name, what, answered(fallen._replace(faults=less), number, reply), request, kind)
 
 
 def _faults(

@@ -13,10 +13,10 @@ from proof.judge import (
     Violation,
     check_answer,
     check_change,
+    check_event_change,
     check_tables,
     check_window,
     in_list,
-    is_change_of_organiser,
     standing,
     told_to_wait,
     true_refusals,
@@ -24,7 +24,7 @@ from proof.judge import (
 from proof.lambdas import Answer, Node, Request, Result
 from proof.operations import Book, CancelEvent, Follow, Patch, Promote
 from proof.stand_in import Change, Effect, Tables
-from shared.model import EventCancelled, Standing, Status, TryAgain
+from shared.model import EventCancelled, Standing, Status
 
 Patterns = tuple[Mapping[str, Any], ...]
 
@@ -55,6 +55,7 @@ class Flying(NamedTuple):
 
     name: str
     request: Request
+    kind: str  # of that client
 
 
 class World(NamedTuple):
@@ -68,6 +69,7 @@ class World(NamedTuple):
     crashes: int = 0  # still to come, at the most
     faults: int = 0
     is_faulty: bool = False  # whether there may be faults at all
+    is_prompt: bool = True  # whether the background comes at any time; else when no request for a change is at work
     lost: bool = False  # a stream record was lost: only the sweep finds what it meant
     told: frozenset[str] = frozenset()  # bookingIds that were told to wait, and do
     # By bookingId: those told to wait before it was asked for.
@@ -86,6 +88,14 @@ class World(NamedTuple):
         at_work = any(client and isinstance(client.node.following, Request) for client in self.clients)
         return not at_work and not any(self.queues) and not self.flying
 
+    def comes(self, number: int) -> bool:
+        """Tell whether this idle client, a promoter or the background, starts on the records of its queue."""
+        place = number - self.first_promoter
+        if place < 0 or not self.queues[place]:
+            return False
+        is_background = place == len(self.queues) - 1
+        return self.is_prompt or not is_background or not any(map(_changes_event, self.clients))
+
     def with_client(self, number: int, client: Client | None) -> "World":
         """Return the world with another client in this place."""
         return self._replace(clients=(*self.clients[:number], client, *self.clients[number + 1 :]))
@@ -94,6 +104,13 @@ class World(NamedTuple):
         """Return the world with these records in the queue of the client with this number, and no others."""
         place = number - self.first_promoter
         return self._replace(queues=(*self.queues[:place], tuple(parts), *self.queues[place + 1 :]))
+
+
+def _changes_event(client: Client | None) -> bool:
+    """Tell whether this is an organiser's request for a change that is at work."""
+    return (
+        client is not None and isinstance(client.node.operation, Patch) and isinstance(client.node.following, Request)
+    )
 
 
 def begun(world: World, number: int) -> World:
@@ -133,11 +150,8 @@ def changed(world: World, name: str, effect: Effect, filters: Filters) -> World:
     check_tables(effect.tables)
     check_window(world.tables, effect.tables, effect.changes)
     after = _noted(world._replace(tables=effect.tables, made=made))
-    if any(is_change_of_organiser(change) for change in effect.events):
-        if world.cancelled:
-            raise Violation(f"O3: {name} changed the event after it was cancelled")
-        if not _others_change(world, name):
-            check_tables(effect.tables, changed=True)
+    for event in effect.events:
+        check_event_change(event, cancelled=world.cancelled)
     if effect.changes:
         waiting = in_list(effect.tables)
         still_owed = frozenset((one, still) for one, owes in world.owed if (still := owes & waiting))
@@ -162,8 +176,8 @@ def answered(world: World, number: int, answer: Answer) -> World:
         world = world._replace(made=world.made.nothing_by(node.operation.name))
     if isinstance(node.following.value, Standing):
         world.made.check_created(node.operation.name, node.following.value)
-    patches = sum(one is not None and isinstance(one.node.operation, Patch) for one in world.clients)
-    asked = Asked(node.operation, client.since, client.refusals, has_rivals=patches > 1)
+    wanted = {one.node.operation.wanted for one in world.clients if one and isinstance(one.node.operation, Patch)}
+    asked = Asked(node.operation, client.since, client.refusals, has_rivals=len(wanted) > 1)
     check_answer(asked, node.following, world.tables, faults=world.is_faulty)
     waiting = in_list(world.tables)
     told = waiting & set(told_to_wait(node.following))
@@ -214,15 +228,3 @@ def _noted(world: World) -> World:
             client = client._replace(refusals=client.refusals | true_now)  # noqa: PLW2901  # the same one, later
         clients.append(client)
     return world._replace(clients=tuple(clients))
-
-
-def _others_change(world: World, name: str) -> bool:
-    """Tell whether a change of the event by another than this one is under way, or was given up half-way."""
-    for client in world.clients:
-        if client and isinstance(client.node.operation, Patch) and client.node.operation.name != name:
-            result, is_repeated = client.node.following, "+" in client.node.operation.tag
-            if isinstance(result, Request) and (client.node.is_begun or is_repeated):
-                return True
-            if isinstance(result, Result) and isinstance(result.error, TryAgain):
-                return True
-    return False

@@ -11,6 +11,7 @@ Errors that a caller may meet:
     ├── BookingChanged          the booking to cancel is not the user's current one
     ├── NotOnSale               the event is not on sale yet, or no more
     ├── WaitingListFull         as many wait as the organiser lets
+    ├── EventChanged            the event is at another revision than the one to change
     ├── TicketsBooked           more tickets are booked than there are to be
     ├── ImpossibleWindow        the sale would end before it begins
     ├── AlreadyClosed           the sale would end before the event is opened
@@ -40,6 +41,8 @@ STRIPES_MAX = 4  # twice what the one counter of an event's places can hand out
 
 POSITION_EXACT_MAX = 100  # waiting users ahead that are counted one by one; further back it is an estimate
 
+REFUSALS_KEPT = 8  # refused changes that an event remembers, for requesters that were slower than others since
+
 # For retries in one HTTP request. A call that began in time may still take CALL_TIMEOUT_S (store/aws_client.py), so a
 # response takes at most 7 s; the functions' own timeout is 10 s.
 REQUEST_BUDGET_S = 5.0
@@ -66,13 +69,34 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """A change of an event's terms that is under way: requested, and neither done nor given up."""
+
+    number: int  # the event's `steps` when it was requested: no other change has it
+    requested_at: str
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Refusal:
+    """A change that was refused: its number, and how many tickets were booked then."""
+
+    number: int
+    booked: int
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """What people attend.
 
-    Fixed when it is opened: its id, lanes, stripes, created_at and request_fingerprint. Set once, for good:
-    `sold_out_at`; `cancelled_at`; `emptied_at`, when every booking on a cancelled event was cancelled, too. The rest is
-    the organiser's, as last set: each change makes `revision` 1 more. What must be exact of it, tickets and the moments
-    between which the event is on sale, the lanes hold themselves. `waiting_list_limit` is None for no limit.
+    Fixed when it is opened: its id, lanes, stripes, created_at and request_fingerprint. Set once: `sold_out_at`;
+    `cancelled_at`; `emptied_at`, when every booking on a cancelled event was cancelled, too. The rest are the terms,
+    which the organiser may change: each change that is done makes `revision` 1 more. Lanes decide by their own copy of
+    the tickets and of the sale window. `waiting_list_limit` is None for no limit.
+
+    `tickets_in_lanes` is the exact sum of the lanes' tickets. It differs from `total_tickets` only while a change is
+    under way. `steps` counts every write that a change makes to the event, and each is conditional on it. `refusals`
+    are the last changes that were refused, REFUSALS_KEPT at most.
     """
 
     event_id: str
@@ -89,6 +113,30 @@ class Event:
     closes_at: str | None = None
     waiting_list_limit: int | None = None
     revision: int = 0
+    tickets_in_lanes: int = 0
+    steps: int = 0
+    change: Change | None = None
+    refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def terms(self) -> Terms:
+        """Return the terms in force."""
+        return Terms(self.name, self.total_tickets, self.opens_at, self.closes_at, self.waiting_list_limit)
+
+    @property
+    def is_stepping_back(self) -> bool:
+        """Tell whether the change that is under way was refused, so that the lanes go back to the total in force."""
+        return self.change is not None and self.refusal_of(self.change) is not None
+
+    def refusal_of(self, change: Change) -> Refusal | None:
+        """Return the refusal of this change, if it is one of the last REFUSALS_KEPT."""
+        return next((one for one in self.refusals if one.number == change.number), None)
+
+    @property
+    def tickets_to_add(self) -> int:
+        """Return how many tickets the lanes still need; a negative number is to be taken away."""
+        wanted = self.total_tickets if self.change is None or self.is_stepping_back else self.change.terms.total_tickets
+        return wanted - self.tickets_in_lanes
 
     def home_lane(self, user_id: str) -> int:
         """Return the number of the lane that this user's booking lives on: stable, and even over users."""
@@ -123,10 +171,6 @@ class Lane:
     def is_open(self) -> bool:
         """Tell whether the lane still sells to whoever asks."""
         return self.closed_at is None
-
-    def is_as(self, event: Event) -> bool:
-        """Tell whether it is on sale when the event is to be."""
-        return (self.opens_at, self.closes_at) == (event.opens_at, event.closes_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +345,15 @@ class WaitingListFull(TicketOfficeError):
     def facts(self) -> dict[str, object]:
         """Return the limit."""
         return {"waitingListLimit": self.limit}
+
+
+@dataclass(eq=False)
+class EventChanged(TicketOfficeError):
+    """The event is at another revision than the ones that the request names."""
+
+    event_id: str
+    revision: int
+    detail = "The event was changed in the meantime. Read it again, then decide."
 
 
 @dataclass(eq=False)

@@ -1,18 +1,18 @@
-"""What a record of a stream has to tell: worked out from the item's two images alone, so a repeat tells the same.
+"""What a stream record announces. It follows from the item's two images alone, so a repeat announces the same.
 
     Bookings    before                 after        type
-                none, or CANCELLED     CONFIRMED    booking.confirmed    (who comes back makes another booking)
+                none, or CANCELLED     CONFIRMED    booking.confirmed    (booking again makes another booking)
                 none, or CANCELLED     WAITING      waiting.joined
                 WAITING                CONFIRMED    booking.promoted
                 CONFIRMED              CANCELLED    booking.cancelled
                 WAITING                CANCELLED    waiting.left
     Events      none                   the event    event.opened
-                another revision                    event.changed
+                another revision                    event.changed    (a change that is done: a refused one makes none)
                 no soldOutAt           soldOutAt    event.sold-out
                 no cancelledAt         cancelledAt  event.cancelled
 
-A booking keeps its bookingId, goes each of these ways once at the most, and never back: so the type and the bookingId
-together are an id to deduplicate by. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
+A booking keeps its bookingId, takes each of these steps at most once, and never goes back. So type and bookingId
+together are an id that consumers can deduplicate by. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,12 +26,11 @@ from shared.model import Status
 from shared.store import items
 from shared.store.items import Item
 
-SCHEMA_VERSION: Final = (
-    1  # of every type's data: another one when a field goes or changes its meaning, not when one is added
-)
+# The version of every type's data. It grows when a field is removed or changes its meaning, not when one is added.
+SCHEMA_VERSION: Final = 1
 
-Record = dict[str, Any]  # as it is in the payload of a function
-Values = Mapping[str, str | int]  # of an item's attributes
+Record = dict[str, Any]  # as in the payload of a function
+Values = Mapping[str, str | int]  # an item's attributes
 
 
 class Type(StrEnum):
@@ -49,9 +48,9 @@ class Type(StrEnum):
 
 
 class _Content(NamedTuple):
-    """The attributes that an announcement is made of: when it happened, and what its data holds."""
+    """The attributes that an announcement takes from the item: its moment, and its data."""
 
-    moment: str | None  # None: when the stream took the record
+    moment: str | None  # None: the moment of the record
     needed: tuple[str, ...]
     optional: tuple[str, ...] = ()
 
@@ -79,7 +78,7 @@ _OF_SAME_BOOKING: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """One thing that happened. `subject` is a bookingId, or an eventId; `time` is ISO 8601 in UTC."""
+    """One announcement. `subject` is a bookingId or an eventId; `time` is ISO 8601 in UTC."""
 
     type: Type
     id: str
@@ -88,7 +87,7 @@ class Announcement:
     data: Values
 
     def cloud_event(self) -> dict[str, Any]:
-        """Write it as a CloudEvent, in the JSON format."""
+        """Return it as a CloudEvent in the JSON format."""
         return {
             "specversion": "1.0",
             "id": self.id,
@@ -103,16 +102,16 @@ class Announcement:
 
 
 def announcements(record: Record) -> list[Announcement]:
-    """Return what a record has to tell, mostly one thing; nothing of one that changes nothing, or deletes.
+    """Return what a record announces: usually one thing, and nothing if the item was deleted or no step was taken.
 
-    Raises: DamagedItem, KeyError, TypeError or ValueError for a record that cannot be read.
+    Raises DamagedItem, KeyError, TypeError or ValueError if the record cannot be read.
     """
     change = record["dynamodb"]
     if "NewImage" not in change:
         return []
     old, new = change.get("OldImage", {}), change["NewImage"]
     types = _of_booking(old, new) if "laneId" in change["Keys"] else _of_event(old, new)
-    return [_announcement(type_, items.values(new), change) for type_ in types]
+    return [_announcement(type_, new, change) for type_ in types]
 
 
 def _of_booking(old: Item, new: Item) -> Iterator[Type]:
@@ -136,12 +135,13 @@ def _of_event(old: Item, new: Item) -> Iterator[Type]:
             yield type_
 
 
-def _announcement(type_: Type, new: Values, change: Mapping[str, Any]) -> Announcement:
+def _announcement(type_: Type, new: Item, change: Mapping[str, Any]) -> Announcement:
     moment, needed, optional = _CONTENTS[type_]
-    data = {name: new[name] for name in needed} | {name: new[name] for name in optional if name in new}
-    subject = str(new["bookingId"] if "bookingId" in data else new["eventId"])
-    which = f"{subject}:{new['revision']}" if type_ is Type.EVENT_CHANGED else subject
-    written = str(new[moment]) if moment else _iso(change["ApproximateCreationDateTime"])
+    told = {name: new[name] for name in needed} | {name: new[name] for name in optional if name in new}
+    data = items.values(told)
+    subject = str(data["bookingId"] if "bookingId" in data else data["eventId"])
+    which = f"{subject}:{data['revision']}" if type_ is Type.EVENT_CHANGED else subject
+    written = str(data[moment]) if moment else _iso(change["ApproximateCreationDateTime"])
     return Announcement(type_, f"{type_}:{which}", subject, written, data)
 
 

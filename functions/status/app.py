@@ -17,6 +17,7 @@ def handler(request: Request) -> Response:
     if asked.user_id is not None:
         request.caller.must_be_or_organise(asked.user_id)
     availability, standing = office.status(asked.event_id, asked.user_id, Deadline.after(REQUEST_BUDGET_S))
+    etag = api.etag(availability.event)
     if asked.user_id is None:
-        return api.respond(200, contract.EventResponse.of(availability))
-    return api.respond(200, contract.StatusResponse.with_booking(availability, standing))
+        return api.respond(200, contract.EventResponse.of(availability), etag)
+    return api.respond(200, contract.StatusResponse.with_booking(availability, standing), etag)

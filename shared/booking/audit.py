@@ -50,7 +50,6 @@ class Inspection:
     waiting: int
     stranded_s: float  # somebody had waited beside a free ticket for so long at least, before it settled
     is_cancelled: bool  # the event, when it was done: nobody waits for its tickets
-    is_changing: bool  # lanes and event differ in tickets or moments of sale: a change is under way, or was given up
 
 
 @dataclass(slots=True)
@@ -101,7 +100,7 @@ class _Tally:
 
 
 def audit(event: Event, deadline: Deadline) -> Inspection:
-    """Settle and recount.
+    """Settle and recount an event that was just read.
 
     Reads every booking and entry once per count, RECOUNTS_MAX counts at the most.
 
@@ -112,16 +111,19 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
     after: list[Lane] = []
     stranded_s = 0.0
     for recount in range(RECOUNTS_MAX):
-        arrived_at = runtime.current.now()
+        arrived_at, steps = runtime.current.now(), event.steps
         before = catalog.read_lanes(event, deadline)
         with suppress(Stuck):  # that is for the count to show
             settle(event, deadline, fruitless_max=FRUITLESS_MAX)
         tally = _count(event, deadline, _Tally(arrived_at, free=sum(lane.available for lane in before)))
         if recount == 0:
             stranded_s = tally.stranded_s()
-        event, after = catalog.read_with_lanes(event, deadline)  # it may have been cancelled since
+        after = catalog.read_lanes(event, deadline)
+        event = catalog.read_anew(event.event_id, deadline)  # it may have been cancelled since
         moved = sum(lane.changes for lane in after) - sum(lane.changes for lane in before)
         found = _compare(event, tally, after, moved)
+        if event.steps == steps:  # no change of the event since before the lanes were read
+            found += changes_lost(event, after)
         findings = [finding for finding in found if finding.promise in suspected]
         if findings or (not found and moved == 0):
             break
@@ -132,24 +134,25 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
         waiting=sum(lane.waiting for lane in after),
         stranded_s=0.0 if event.cancelled_at else stranded_s,
         is_cancelled=event.cancelled_at is not None,
-        is_changing=is_changing(event, after),
     )
 
 
-def is_changing(event: Event, lanes: list[Lane]) -> bool:
-    """Tell whether a change of the event has not come to all lanes, or not to the event itself."""
-    tickets = sum(lane.tickets for lane in lanes)
-    if event.cancelled_at:
-        return False  # nobody goes on with it: there is nothing to be sold
-    return tickets != event.total_tickets or not all(lane.is_as(event) for lane in lanes)
+def changes_lost(event: Event, lanes: list[Lane]) -> list[Finding]:
+    """Find where lanes and event disagree (O2). All are as of one moment in what a change of the event writes.
+
+    That the lanes have fewer or more tickets than the total is a violation only with no change under way.
+    """
+    differences = [abs(sum(lane.tickets for lane in lanes) - event.tickets_in_lanes)]
+    if event.change is None:
+        differences.append(abs(event.tickets_to_add))
+        differences.append(sum(items.window(lane) != items.window(event) for lane in lanes))
+    return [Finding("O2", difference) for difference in differences if difference]
 
 
 def report(event: Event, seen: Inspection) -> None:
-    """Publish the result of an audit: who was stranded, what was given up, and 0 violations, or an alarm for each."""
+    """Publish the result of an audit: who was stranded, and 0 violations, or an alarm for each."""
     if seen.stranded_s:
         telemetry.outcome(Metric.STRANDED_AGE, seen.stranded_s, event_id=event.event_id)
-    if seen.is_changing:
-        telemetry.outcome(Metric.CHANGE_UNFINISHED, event_id=event.event_id)
     if seen.findings is None:
         telemetry.outcome(Metric.AUDIT_INCONCLUSIVE, event_id=event.event_id)
         return

@@ -6,18 +6,20 @@ from itertools import chain, islice
 from typing import Any
 
 from shared import runtime, telemetry
-from shared.booking import audit, catalog, event_cancellation
+from shared.booking import audit, catalog, event_cancellation, event_change
 from shared.booking.settle import settle
-from shared.model import EventNotFound, TryAgain, seconds_between
+from shared.model import EventCancelled, EventNotFound, TryAgain, seconds_between
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline
 from shared.store.items import Item
 from shared.telemetry import Metric
 
 RESERVE_S = 5.0  # of an invocation's time, kept for the last request and the answer
-EMPTYING_S_MAX = 20.0  # of a sweep's time, for the bookings of cancelled events: the most of it is for the audits
+UNFINISHED_S_MAX = 20.0  # of a sweep's time, for cancelled events and unfinished changes: most of it is for the audits
 EMPTIED_AUDIT_S = 3_600.0  # for so long an emptied event is audited; nothing of it moves any more
 CANCELLED_MAX = 1_000  # cancelled events that one sweep looks at
+CHANGING_MAX = 1_000  # events with a change under way that one sweep looks at
+CHANGE_S_MAX = 60.0  # a change takes seconds; the background, which finishes it, retries within a minute
 SWEEP_SEGMENTS = 64  # parts of the index of sold-out events, swept in random order; an empty one costs half a read
 
 
@@ -33,9 +35,10 @@ def settle_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[
 
 
 def follow_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[str]:
-    """Do what follows from an organiser's change of each event that the records name, once; return as `settle_batch`.
+    """Do what follows from an organiser's request for each event that the records name, once; return as `settle_batch`.
 
-    Of a cancelled event all bookings are cancelled; any other is settled, for it may have more tickets.
+    All bookings on a cancelled event are cancelled. A change of any other event is finished, if its requester has not
+    done so; then the event is settled, because it may have more tickets.
     """
     return _each_event(records, time_left_s, _followed)
 
@@ -66,7 +69,8 @@ def _each_event(records: Sequence[dict[str, Any]], time_left_s: float, work: Wor
 def sweep(time_left_s: float) -> int:
     """Settle and audit every sold-out or lately cancelled event that the time allows; return how many were done.
 
-    Before that it goes on with cancelled events that are not emptied, for EMPTYING_S_MAX.
+    Before that it goes on with cancelled events that are not emptied, and with changes that were cut short, for
+    UNFINISHED_S_MAX.
 
     The order of the parts is random: over several sweeps none is left out, unless there are more than SWEEP_SEGMENTS
     times what one sweep can do; EventsNotSwept tells long before. A sweep reports even
@@ -75,11 +79,12 @@ def sweep(time_left_s: float) -> int:
     deadline = Deadline.after(time_left_s - RESERVE_S)
     census: Counter[Metric] = Counter()
     cancelled = list(islice(_cancelled_events(deadline), CANCELLED_MAX))
-    until = deadline.within(EMPTYING_S_MAX)
+    until = deadline.within(UNFINISHED_S_MAX)
     oldest_s = 0.0
     for item in cancelled:
         if "emptiedAt" not in item and not _followed(item["eventId"]["S"], (), until):
             oldest_s = max(oldest_s, seconds_between(item["cancelledAt"]["S"], runtime.current.now()))
+    _finish_changes(until)
     never_sold_out = (item["eventId"]["S"] for item in cancelled if "soldOutAt" not in item)
     for event_id in chain(never_sold_out, _sold_out_events(deadline)):
         census.update(_audited(event_id, deadline))
@@ -113,7 +118,7 @@ def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
     """Settle and audit an event; return its part of the sweep's census. Its failure is its own."""
     with telemetry.about(event_id):
         try:
-            event = catalog.read_event(event_id, deadline)
+            event = catalog.read_anew(event_id, deadline)
             seen = audit.audit(event, deadline)
             audit.report(event, seen)
         except Exception:  # noqa: BLE001  # as above
@@ -129,11 +134,10 @@ def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
 
 
 def _followed(event_id: str, _released_at: Sequence[str], deadline: Deadline) -> bool:
-    """Empty an event that was cancelled, settle any other; its failure is its own. Return whether it is done."""
+    """Empty an event that was cancelled; finish the change of any other and settle it. Return whether it is done."""
     with telemetry.about(event_id):
         try:
-            if not event_cancellation.empty(event_id, deadline):
-                settle(catalog.read_event(event_id, deadline), deadline)
+            _follow(event_id, deadline)
         except EventNotFound:
             telemetry.warning("record of an unknown event")
         except TryAgain:
@@ -145,15 +149,36 @@ def _followed(event_id: str, _released_at: Sequence[str], deadline: Deadline) ->
     return True
 
 
+def _follow(event_id: str, deadline: Deadline) -> None:
+    try:
+        event = event_change.finish(event_id, deadline)
+    except EventCancelled:
+        event_cancellation.empty(event_id, deadline)
+    else:
+        settle(event, deadline)
+
+
+def _finish_changes(deadline: Deadline) -> None:
+    """Finish the changes that the index has of events that are not cancelled; report those that go on for too long."""
+    for item in islice(_indexed(items.CHANGING_INDEX, deadline), CHANGING_MAX):
+        event_id = item["eventId"]["S"]
+        if "cancelledAt" in item or _followed(event_id, (), deadline):
+            continue
+        if seconds_between(item["requestedAt"]["S"], runtime.current.now()) > CHANGE_S_MAX:
+            telemetry.outcome(Metric.CHANGE_UNFINISHED, event_id=event_id)
+
+
 def _cancelled_events(deadline: Deadline) -> Iterator[Item]:
     """Yield what the index has of cancelled events that are not emptied, or not for long; until the deadline."""
+    for item in _indexed(items.CANCELLED_INDEX, deadline):
+        if "emptiedAt" not in item or seconds_between(item["emptiedAt"]["S"], runtime.current.now()) < EMPTIED_AUDIT_S:
+            yield item
+
+
+def _indexed(index: str, deadline: Deadline) -> Iterator[Item]:
+    """Yield what a sparse index of events holds, until the deadline."""
     try:
-        for item in dynamodb.all_items("Scan", deadline, TableName=items.EVENTS, IndexName=items.CANCELLED_INDEX):
-            if (
-                "emptiedAt" not in item
-                or seconds_between(item["emptiedAt"]["S"], runtime.current.now()) < EMPTIED_AUDIT_S
-            ):
-                yield item
+        yield from dynamodb.all_items("Scan", deadline, TableName=items.EVENTS, IndexName=index)
     except TryAgain:
         telemetry.warning("sweep ends early")
 

@@ -56,6 +56,7 @@ def open_event(terms: Terms, deadline: Deadline, *, caller: str = "", idempotenc
         stripes=stripes_for(lanes),
         created_at=runtime.current.now(),
         request_fingerprint=_fingerprint(terms),
+        tickets_in_lanes=terms.total_tickets,
         **asdict(terms),
     )
     has_closed = event.closes_at is not None and event.closes_at <= event.created_at
@@ -79,8 +80,11 @@ def read_event(event_id: str, deadline: Deadline) -> Event:
 
     Raises EventNotFound; TryAgain.
     """
-    if known := _known.get(event_id):
-        return known
+    return _known.get(event_id) or read_anew(event_id, deadline)
+
+
+def read_anew(event_id: str, deadline: Deadline) -> Event:
+    """Read the event as it is now. Raises EventNotFound; TryAgain."""
     item = dynamodb.get(deadline, items.EVENTS, items.event_key(event_id))
     if item is None:
         raise EventNotFound(event_id)

@@ -1,172 +1,275 @@
-"""Changing an event: its name and limit stand in its own item; tickets and window in its lanes, which sell by them.
+"""Changing an event: its name, tickets, sale window, and the limit of its waiting list.
 
-    organiser         event            lanes
-      │── read ────────▶ │               │
-      │── read ─────────────────────────▶│
-      │── change each, if it is as seen ▶│     (and again from "read", until all are as they are to be)
-      └─ revision + 1, if it is as seen ▶│     (or all again: another change came between)
+    organiser                 event                                      lanes
+      │── read ────────────▶ │
+      │── request ─────────▶ │  the terms wanted, beside those in force
+      │── read ───────────────────────────────────────────────────────▶ │
+      │── steps ───────────▶ │  ticketsInLanes + k                  ──▶ │  tickets + k, a few lanes each
+      │── sale window ────────────────────────────────────────────────▶ │  one lane after the other
+      │── done ────────────▶ │  the terms wanted are in force; revision + 1
 
-A new limit is written with the last step to the tail of the waiting list, too, where who joins meets it.
+One change at a time: a request that finds another one under way finishes that first. Every write of the event is
+conditional on the number of `steps` before it, and every change of a lane's tickets is in one transaction with such a
+write. So `ticketsInLanes` is the exact sum over the lanes, and lies between the old and the new total at every moment,
+whoever repeats, helps, crashes or arrives late.
 
-Each lane is changed by itself, for one transaction over all of them would never get through on a busy event. So while
-a change is under way, the lanes together have a total between the old and the new, which is a total like any other; and
-one that was given up half-way is finished by the same request again.
+If too few tickets are free, the change is refused: the lanes step back to the total in force. Nothing else has been
+touched, because the sale window reaches the lanes only after their tickets are right. Stepping back adds tickets,
+which always succeeds.
 
-Every lane is touched, if only to count its `revision`: so whatever a change that was given up has on its way to the
-database finds the lane not as it was seen (P7). A change whose last step succeeds has read all lanes as they are to be;
-another that touched one of them since is refused at its own last step, and takes all of them again. So what was
-acknowledged holds until a later change. The same goes for one that has to be taken back: docs/decisions/0009.
+A change that is cut short is finished in the background: docs/decisions/0015.
 """
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from shared import telemetry
+from shared import runtime, telemetry
 from shared.booking import catalog, sale_window
 from shared.model import (
+    REFUSALS_KEPT,
     Availability,
+    Change,
     Event,
     EventCancelled,
-    EventNotFound,
-    ImpossibleWindow,
+    EventChanged,
     Lane,
-    TicketOfficeError,
+    Refusal,
+    Terms,
     TicketsBooked,
     TryAgain,
 )
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline, TransactItem
 
-ROUNDS_MAX = 8  # tries of one request, and looks at the lanes in each
-_HELD_BY_LANES = {"total_tickets", "opens_at", "closes_at"}
+REQUESTS_MAX = 8  # tries of one request to be the next change
+ROUNDS_MAX = 64  # looks at a change that others are at work on, too: each of its 24 steps may refuse one of ours
+LOOKS_MAX = 8  # in a row that found too few free tickets, on lanes that moved meanwhile
+LANES_PER_STEP = 4  # more lanes in a transaction make fewer steps, and more conflicts with bookings
 
 
-def change(event_id: str, wanted: Mapping[str, Any], deadline: Deadline) -> Availability:
-    """Set fields of an event: name, total_tickets, opens_at, closes_at, waiting_list_limit; repeating it is harmless.
+def change(
+    event_id: str, wanted: Mapping[str, Any], deadline: Deadline, revisions: Collection[int] | None = None
+) -> Availability:
+    """Set terms of an event: name, total_tickets, opens_at, closes_at, waiting_list_limit; repeating it is harmless.
+
+    With `revisions`, only an event at one of them is changed. An event that has the wanted terms already is left as
+    it is, whatever its revision: an earlier try of this request may have set them.
 
     New tickets of a sold-out event go to those who wait, by the hint of the event's own stream. Tickets are taken away
     only where they are free; if there are too few of them, nothing is changed.
 
-    Raises EventNotFound; EventCancelled; ImpossibleWindow; TicketsBooked; TryAgain, after which a part of it may be
-    done: the same request again does the rest.
+    Raises EventNotFound; EventCancelled; EventChanged; ImpossibleWindow; TicketsBooked; TryAgain, after which the
+    change may be done, or be finished or refused by the background.
     """
-    for _ in range(ROUNDS_MAX):
-        event = _read(event_id, deadline)
-        if event.cancelled_at:
-            raise EventCancelled(event_id, event.cancelled_at)
-        changed = replace(event, **wanted, revision=event.revision + 1)
-        refusal: TicketOfficeError | None = None
-        if wanted.keys() & _HELD_BY_LANES:
-            tickets = changed.total_tickets if "total_tickets" in wanted else None
-            refusal = _bring_or_put_back(event, changed, tickets, deadline)
-        if refusal:
-            changed = replace(event, revision=event.revision + 1)
-        written = [_write(changed)]
-        if changed.waiting_list_limit != event.waiting_list_limit:
-            written.append(_write_limit(changed))
-        if dynamodb.commit(written, deadline) is None:
+    uncertain = False  # whether an earlier try may have been the next change
+    for _ in range(REQUESTS_MAX):
+        event = finish(event_id, deadline)
+        terms = replace(event.terms, **wanted)
+        if terms != event.terms:
+            if uncertain:
+                raise TryAgain("uncertain")  # it may have been done, and changed again since
+            if revisions is not None and event.revision not in revisions:
+                raise EventChanged(event_id, event.revision)
+            sale_window.check(terms.opens_at, terms.closes_at)
+        requested, transaction = _request(event, terms)
+        refused = dynamodb.commit(transaction, deadline)
+        if refused is None:
             break
+        uncertain = uncertain or refused.uncertain
     else:
         raise TryAgain("change")
-    if refusal:
-        raise refusal
-    telemetry.outcome(telemetry.Metric.EVENT_CHANGED, event_id=event_id)
-    return catalog.availability(*catalog.read_with_lanes(changed, deadline))
+    if requested.change:
+        requested = _outcome(requested.change, finish(event_id, deadline, requested))
+    elif requested.revision != event.revision:
+        telemetry.outcome(telemetry.Metric.EVENT_CHANGED, event_id=event_id)
+    return catalog.availability(*catalog.read_with_lanes(requested, deadline))
 
 
-def _read(event_id: str, deadline: Deadline) -> Event:
-    item = dynamodb.get(deadline, items.EVENTS, items.event_key(event_id))
-    if item is None:
-        raise EventNotFound(event_id)
-    return items.to_event(item)
+def finish(event_id: str, deadline: Deadline, known: Event | None = None) -> Event:
+    """Finish the change that is under way, whoever requested it, and return the event without one.
 
+    `known` is the event, if it was just written. Safe to repeat, to stop anywhere, and to do while others do it.
 
-def _bring_or_put_back(
-    event: Event, wanted: Event, tickets: int | None, deadline: Deadline
-) -> TicketOfficeError | None:
-    """Bring the lanes to what is wanted; or, where that cannot be, back to what the event has, and return why.
-
-    That is TicketsBooked or ImpossibleWindow. Back also where this request has changed none: an earlier try of it may
-    have, or may yet, and its refusal ends both.
-
-    Raises TryAgain.
+    Raises EventNotFound; EventCancelled, which leaves the change undone; TryAgain.
     """
-    refusal: TicketOfficeError
-    try:
-        sale_window.check(wanted.opens_at, wanted.closes_at)
-        _bring(wanted, tickets, deadline)
-    except TicketsBooked as refused:
-        refusal = TicketsBooked(event.event_id, event.total_tickets, refused.booked)
-    except ImpossibleWindow as refused:
-        refusal = refused
-    else:
-        return None
-    with suppress(TicketsBooked):  # another change is at work or was given up: what it did is not ours to mend
-        _bring(event, None if tickets is None else event.total_tickets, deadline)
-    return refusal
-
-
-def _bring(wanted: Event, tickets: int | None, deadline: Deadline) -> None:
-    """Change the lanes until all have the window of the event that is wanted, and together so many tickets.
-
-    With None they keep the tickets they have. Raises TicketsBooked; TryAgain.
-    """
-    touched: set[int] = set()
-    seen: list[Lane] = []
+    looked: list[Lane] = []  # what the last look found, if that was too few free tickets
+    looks = 0
     for turn in range(ROUNDS_MAX):
-        if turn > 1:  # somebody else is at work on the same lanes
+        event = known or catalog.read_anew(event_id, deadline)
+        if event.cancelled_at:
+            raise EventCancelled(event_id, event.cancelled_at)
+        if event.change is None:
+            return event
+        lanes = catalog.read_lanes(event, deadline)
+        if event.tickets_to_add + sum(lane.available for lane in lanes) >= 0:
+            looked, looks = [], 0
+            known = _advanced(event, lanes, deadline)
+        elif looks < LOOKS_MAX and _changes(looked) != _changes(lanes):
+            looked, looks, known = lanes, looks + 1, None
+        else:
+            known = _refused(event, lanes, deadline)
+        if known is None:  # others are at work on the same event or lanes
             dynamodb.pause(turn, dynamodb.BACKOFF_CONFLICT_S, deadline)
-        before, seen = seen, catalog.read_lanes(wanted, deadline)
-        total, free = sum(lane.tickets for lane in seen), sum(lane.available for lane in seen)
-        more = 0 if tickets is None else tickets - total
-        if more + free < 0:
-            # Lanes that were read one after the other are one moment only if none moved between two looks.
-            if _marks(before) == _marks(seen) or turn == ROUNDS_MAX - 1:
-                raise TicketsBooked(wanted.event_id, total, total - free)
-            continue
-        shares = _shares(seen, more)
-        due = [lane for lane in seen if shares[lane.number] or lane.number not in touched or not lane.is_as(wanted)]
-        if not due:
-            return
-        for lane in due:
-            if dynamodb.commit([_change(lane, wanted, shares[lane.number])], deadline) is None:
-                touched.add(lane.number)
     raise TryAgain("change")
 
 
-def _marks(lanes: list[Lane]) -> list[tuple[int, int]]:
-    return [(lane.changes, lane.revision) for lane in lanes]
+def _outcome(requested: Change, event: Event) -> Event:
+    """Return the event if this change was done, whatever has changed since. Raises TicketsBooked; TryAgain."""
+    if refusal := event.refusal_of(requested):
+        raise TicketsBooked(event.event_id, event.total_tickets, refusal.booked)
+    if len(event.refusals) == REFUSALS_KEPT and requested.number < event.refusals[0].number:
+        raise TryAgain("uncertain")  # it may have been refused before those that the event remembers
+    return event
 
 
-def _shares(lanes: list[Lane], more: int) -> dict[int, int]:
-    """Say how many tickets each lane gets, as even as can be; with less than 0, how many it loses of those it has free.
+def _request(event: Event, terms: Terms) -> tuple[Event, list[TransactItem]]:
+    """Return the event with these terms, or with a change to them, and the transaction that makes it so.
+
+    What no lane knows is changed at once. A request that changes nothing is a step, too: what an earlier request has
+    on its way to the database finds the event not as it was read (P7).
+    """
+    if terms == event.terms:
+        return _stepped(event), [_write(event)]
+    if _known_to_lanes(terms) == _known_to_lanes(event.terms):
+        return _done(event, terms)
+    change = Change(event.steps, runtime.current.now(), terms)
+    return replace(_stepped(event), change=change), [_write(event, items.request(change))]
+
+
+def _known_to_lanes(terms: Terms) -> tuple[int, str | None, str | None]:
+    return terms.total_tickets, terms.opens_at, terms.closes_at
+
+
+def _changes(lanes: list[Lane]) -> list[int]:
+    """Return what tells two looks apart: lanes that have not changed between them were so at one moment."""
+    return [lane.changes for lane in lanes]
+
+
+def _advanced(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | None:
+    """Take all steps that are left, and end the change; return the event, None if others were faster."""
+    change = event.change
+    assert change is not None, "there is a change to finish"
+    shares = list(_shares(lanes, event.tickets_to_add))
+    for first in range(0, len(shares), LANES_PER_STEP):
+        some = shares[first : first + LANES_PER_STEP]
+        more = sum(share for _, share in some)
+        if dynamodb.commit([_write(event, more=more), *(_add(lane, share) for lane, share in some)], deadline):
+            return None
+        event = replace(_stepped(event), tickets_in_lanes=event.tickets_in_lanes + more)
+    if event.tickets_to_add:
+        return None  # lanes are missing, which is damage
+    if event.is_stepping_back:
+        ended, transaction = replace(_stepped(event), change=None), [_write(event, {"requestedAt": None})]
+    else:
+        _set_window(event, lanes, deadline)
+        ended, transaction = _done(event, change.terms)
+    if dynamodb.commit(transaction, deadline):
+        return None
+    if ended.revision != event.revision:
+        telemetry.outcome(telemetry.Metric.EVENT_CHANGED, event_id=event.event_id)
+    return ended
+
+
+def _shares(lanes: list[Lane], more: int) -> Iterator[tuple[Lane, int]]:
+    """Yield how many tickets each lane gets, as even as can be; if negative, how many of its free ones it loses.
 
     The lanes with the fewest come first: what they cannot give is left to the others.
     """
-    shares = {}
     for place, lane in enumerate(sorted(lanes, key=lambda lane: lane.available)):
-        shares[lane.number] = max(more // (len(lanes) - place), -lane.available)
-        more -= shares[lane.number]
-    return shares
+        share = max(more // (len(lanes) - place), -lane.available)
+        more -= share
+        if share:
+            yield lane, share
 
 
-def _change(lane: Lane, wanted: Event, more: int) -> TransactItem:
-    """Change a lane that is still as it was seen. For the audit it is movement, too."""
-    as_seen = "revision = :seen"  # P7: a late try meets a later revision
-    are_free = " AND available >= :taken" * (more < 0)  # P1: nobody's ticket is taken away
-    assign, names, values = items.assignment(items.window(wanted))
+def _refused(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | None:
+    """Note that too few tickets are free, so that the lanes step back; return the event, None if others were faster."""
+    assert event.change is not None, "there is a change to refuse"
+    refusal = Refusal(event.change.number, booked=sum(lane.tickets - lane.available for lane in lanes))
+    refusals = (*event.refusals, refusal)[-REFUSALS_KEPT:]
+    if dynamodb.commit([_write(event, items.refusals(refusals))], deadline):
+        return None
+    return replace(_stepped(event), refusals=refusals)
+
+
+def _set_window(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
+    """Give every lane the sale window of the change, unless it has that of this revision or a later one."""
+    assert event.change is not None, "there is a change to finish"
+    if items.window(event) == items.window(event.change.terms):
+        return
+    revision = event.revision + 1
+    assign, names, values = items.assignment({**items.window(event.change.terms), "revision": items.number(revision)})
+    is_older = "revision < :revision"  # O2, P7: a late write never replaces a newer window
+    for lane in lanes:
+        update = {
+            "TableName": items.LANES,
+            "Key": items.lane_key(event.event_id, lane.number),
+            "UpdateExpression": assign,
+            "ConditionExpression": is_older,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+        }
+        if lane.revision < revision:
+            dynamodb.commit([{"Update": update}], deadline)
+
+
+def _done(event: Event, terms: Terms) -> tuple[Event, list[TransactItem]]:
+    """Return the event with these terms in force, and the transaction that makes it so."""
+    done = replace(
+        _stepped(event),
+        name=terms.name,
+        total_tickets=terms.total_tickets,
+        opens_at=terms.opens_at,
+        closes_at=terms.closes_at,
+        waiting_list_limit=terms.waiting_list_limit,
+        revision=event.revision + 1,
+        change=None,
+    )
+    is_over = {"requestedAt": None} if event.change else {}
+    transaction = [_write(event, {**items.terms(terms), "revision": items.number(done.revision), **is_over})]
+    if done.waiting_list_limit != event.waiting_list_limit:
+        transaction.append(_write_limit(done))
+    return done, transaction
+
+
+def _stepped(event: Event) -> Event:
+    return replace(event, steps=event.steps + 1)
+
+
+def _write(event: Event, attributes: Mapping[str, Any] | None = None, more: int = 0) -> TransactItem:
+    """Write attributes of an event, and `more` tickets in its lanes, if no change has written it since it was read."""
+    as_read = "steps = :steps"  # P1, O2, P7: two steps never count as one, and a late one meets another number
+    takes_place = "attribute_not_exists(cancelledAt)"  # O3: a cancelled event stays as it was
+    assign, names, values = items.assignment(attributes or {})
+    tickets = ", ticketsInLanes :more" * bool(more)
+    return {
+        "Update": {
+            "TableName": items.EVENTS,
+            "Key": items.event_key(event.event_id),
+            "UpdateExpression": f"{assign} ADD steps :one{tickets}".lstrip(),
+            "ConditionExpression": f"{as_read} AND {takes_place}",
+            **({"ExpressionAttributeNames": names} if names else {}),
+            "ExpressionAttributeValues": {
+                **values,
+                ":steps": items.number(event.steps),
+                ":one": items.number(1),
+                **({":more": items.number(more)} if more else {}),
+            },
+        }
+    }
+
+
+def _add(lane: Lane, more: int) -> TransactItem:
+    """Add tickets to a lane, or take away free ones. For the audit it is movement."""
+    are_free = {"ConditionExpression": "available >= :taken"} if more < 0 else {}  # P1: booked tickets stay
     return {
         "Update": {
             "TableName": items.LANES,
             "Key": items.lane_key(lane.event_id, lane.number),
-            "UpdateExpression": f"{assign} ADD tickets :more, available :more, changes :one, revision :one",
-            "ConditionExpression": f"{as_seen}{are_free}",
-            "ExpressionAttributeNames": names,
+            "UpdateExpression": "ADD tickets :more, available :more, changes :one",
+            **are_free,
             "ExpressionAttributeValues": {
-                **values,
-                ":seen": items.number(lane.revision),
                 ":more": items.number(more),
                 ":one": items.number(1),
                 **({":taken": items.number(-more)} if more < 0 else {}),
@@ -175,25 +278,8 @@ def _change(lane: Lane, wanted: Event, more: int) -> TransactItem:
     }
 
 
-def _write(changed: Event) -> TransactItem:
-    """Write what an event has become, if nobody has changed it since it was read."""
-    as_seen = "revision = :seen"  # P7: a late try, or another change, meets a later revision
-    takes_place = "attribute_not_exists(cancelledAt)"  # O3: a cancelled event stays as it was
-    assign, names, values = items.assignment(items.changeable(changed))
-    return {
-        "Update": {
-            "TableName": items.EVENTS,
-            "Key": items.event_key(changed.event_id),
-            "UpdateExpression": assign,
-            "ConditionExpression": f"{as_seen} AND {takes_place}",
-            "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": {**values, ":seen": items.number(changed.revision - 1)},
-        }
-    }
-
-
 def _write_limit(changed: Event) -> TransactItem:
-    """Write how many may wait where who joins meets it. The event's condition speaks for it."""
+    """Write how many may wait where a user who joins meets it. The event's condition speaks for it."""
     assign, names, values = items.assignment(items.waiting_list_limit(changed))
     return {
         "Update": {

@@ -24,7 +24,9 @@ from shared.model import (
     AlreadyClosed,
     BookingChanged,
     BookingNotFound,
+    Event,
     EventCancelled,
+    EventChanged,
     EventNotFound,
     IdempotencyKeyReused,
     ImpossibleWindow,
@@ -95,6 +97,7 @@ PROBLEMS: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     NotOnSale: (409, "not-on-sale", "Not on sale"),
     WaitingListFull: (409, "waiting-list-full", "Waiting list full"),
     TicketsBooked: (409, "tickets-booked", "Tickets booked"),
+    EventChanged: (412, "event-changed", "Event changed"),
     BodyTooLarge: (413, "body-too-large", "Body too large"),
     UnsupportedEncoding: (415, "unsupported-encoding", "Unsupported encoding"),
     InvalidRequest: (422, "invalid-request", "Invalid request"),
@@ -144,6 +147,15 @@ class Request:
             return key
         characters = f"1 to {IDEMPOTENCY_KEY_LENGTH_MAX} printable ASCII characters without commas"
         raise InvalidRequest(_each(["Idempotency-Key"], f"must be sent once, with {characters}"))
+
+    @property
+    def revisions(self) -> frozenset[int] | None:
+        """Read the revisions that the If-Match header names; None for any, none at all if it names something else."""
+        tags = self.header("if-match")
+        if tags is None or tags.strip() == "*":
+            return None
+        found = (re.fullmatch(r'"([0-9]{1,18})"', tag.strip()) for tag in tags.split(","))
+        return frozenset(int(tag[1]) for tag in found if tag)
 
     def header(self, name: str) -> str | None:
         """Return a header; `name` is in lower case, as from API Gateway. `sam local` keeps the case of the client."""
@@ -235,6 +247,11 @@ def respond(status: int, model: "BaseModel", headers: Mapping[str, str] | None =
         "body": model.model_dump_json(by_alias=True),
         "isBase64Encoded": False,
     }
+
+
+def etag(event: Event) -> dict[str, str]:
+    """Return the header that names an event's revision, for If-Match: it counts changes, not bookings."""
+    return {"ETag": f'"{event.revision}"'}
 
 
 def detail_of(kind: type[Exception]) -> str:

@@ -5,14 +5,14 @@ are derived from its dataclass: `booked_at` is stored as `bookedAt`, and None is
 where a value is missing or of the wrong kind.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, Final, NamedTuple, TypeVar, get_type_hints
 
-from shared.model import Booking, DamagedItem, Entry, Event, Lane, Status, Tail
+from shared.model import Booking, Change, DamagedItem, Entry, Event, Lane, Refusal, Status, Tail, Terms
 
 Item = Mapping[str, Any]  # attribute name -> {"S": text} or {"N": digits}
-Record = TypeVar("Record", Booking, Entry, Event, Lane, Tail)
+Record = TypeVar("Record", Booking, Entry, Event, Lane, Tail, Terms)
 
 # The tables, by their names in template.yaml; store/dynamodb.py knows what they are called where they are deployed.
 EVENTS: Final = "EventsTable"
@@ -24,6 +24,7 @@ SOLD_OUT_INDEX: Final = "soldOut"
 BY_CREATION_INDEX: Final = "byCreation"
 BY_USER_INDEX: Final = "byUser"
 CANCELLED_INDEX: Final = "cancelled"
+CHANGING_INDEX: Final = "changing"
 
 KIND: Final = "event"  # of every event: the one partition of the index by creation
 
@@ -123,13 +124,13 @@ def partition(table: str, key: str, value: str) -> dict[str, Any]:
 
 
 def event_item(event: Event) -> Item:
-    """Return the item of an event."""
+    """Return the item of a new event."""
     return {"kind": text(KIND), **_written(event)}
 
 
 def to_event(item: Item) -> Event:
     """Read an event."""
-    return _read(Event, item)
+    return _read(Event, item, change=_change(item), refusals=_refusals(item))
 
 
 def lane_item(lane: Lane) -> Item:
@@ -180,24 +181,30 @@ def to_tail(item: Item) -> Tail:
 # ---------------------------------------------------------------- updates
 
 
-def changeable(event: Event) -> dict[str, Any]:
-    """Return what an organiser may change, None for what is not there, and how often that was done."""
-    return {
-        "name": text(event.name),
-        "totalTickets": number(event.total_tickets),
-        **window(event),
-        **waiting_list_limit(event),
-        "revision": number(event.revision),
-    }
+def terms(of: Terms) -> dict[str, Any]:
+    """Return what an organiser may change, None for what is not there."""
+    present = _written(of)
+    return {field.attribute: present.get(field.attribute) for field in _FIELDS[Terms]}
 
 
-def waiting_list_limit(event: Event) -> dict[str, Any]:
+def request(change: Change) -> dict[str, Any]:
+    """Return the attributes of an event that say that a change is under way."""
+    wanted = {"number": number(change.number), **_written(change.terms)}
+    return {"requestedAt": text(change.requested_at), "change": {"M": wanted}}
+
+
+def refusals(of: Sequence[Refusal]) -> dict[str, Any]:
+    """Return the attribute of an event that says which changes were refused: each by its number, with the bookings."""
+    return {"refusals": {"M": {str(one.number): number(one.booked) for one in of}}}
+
+
+def waiting_list_limit(of: Event | Terms) -> dict[str, Any]:
     """Return how many may wait, None without a limit: the event shows it, its list's tail decides by it."""
-    limit = event.waiting_list_limit
+    limit = of.waiting_list_limit
     return {"waitingListLimit": None if limit is None else number(limit)}
 
 
-def window(of: Event | Lane) -> dict[str, Any]:
+def window(of: Event | Terms | Lane) -> dict[str, Any]:
     """Return the moments between which an event or a lane is on sale, None for what is not there."""
     moments = {"opensAt": of.opens_at, "closesAt": of.closes_at}
     return {name: moment and text(moment) for name, moment in moments.items()}
@@ -263,7 +270,7 @@ def _camel_case(name: str) -> str:
 
 
 def _fields(record: type[Any], in_key: Iterable[str] = ()) -> tuple[_Field, ...]:
-    """List the stored fields of a dataclass; the key of the item holds those that are `in_key`."""
+    """List the fields of a dataclass that are attributes; those `in_key` are stored otherwise, as in the item's key."""
     kinds = get_type_hints(record)
     return tuple(
         _Field(one.name, _camel_case(one.name), _READERS[kinds[one.name]], one.default is MISSING)
@@ -273,7 +280,8 @@ def _fields(record: type[Any], in_key: Iterable[str] = ()) -> tuple[_Field, ...]
 
 
 _FIELDS: Final[Mapping[type[Any], tuple[_Field, ...]]] = {
-    Event: _fields(Event),
+    Event: _fields(Event, in_key=("change", "refusals")),
+    Terms: _fields(Terms),
     Lane: _fields(Lane, in_key=("event_id", "number")),
     Booking: _fields(Booking),
     Entry: _fields(Entry, in_key=("event_id",)),
@@ -281,7 +289,7 @@ _FIELDS: Final[Mapping[type[Any], tuple[_Field, ...]]] = {
 }
 
 
-def _written(record: Booking | Entry | Event | Lane | Tail) -> dict[str, Any]:
+def _written(record: Booking | Entry | Event | Lane | Tail | Terms) -> dict[str, Any]:
     """Return a record's attributes."""
     found = {}
     for field in _FIELDS[type(record)]:
@@ -297,6 +305,25 @@ def _read(record: type[Record], item: Item, **in_key: Any) -> Record:
         if field.is_required or field.attribute in item:
             in_key[field.name] = field.read(item, field.attribute)
     return record(**in_key)
+
+
+def _change(item: Item) -> Change | None:
+    """Read the change that is under way; an event keeps its last one when it is over."""
+    if "requestedAt" not in item:
+        return None
+    try:
+        wanted = {**event_key(_text(item, "eventId")), **item["change"]["M"]}  # with the key, to name a damaged item
+    except (KeyError, TypeError):
+        raise _damaged(item, "change") from None
+    return Change(_number(wanted, "number"), _text(item, "requestedAt"), _read(Terms, wanted))
+
+
+def _refusals(item: Item) -> tuple[Refusal, ...]:
+    try:
+        refused = item["refusals"]["M"] if "refusals" in item else {}
+        return tuple(sorted(Refusal(int(name), int(booked["N"])) for name, booked in refused.items()))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise _damaged(item, "refusals") from None
 
 
 def _damaged(item: Item, name: str) -> DamagedItem:

@@ -1,7 +1,9 @@
 """Changing an event: every row of the contract of PATCH /events/{eventId}, and what buyers see of it."""
 
 import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import count, product
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from harness.gateway import Answer, call, organiser
 from harness.meter import metered
 from harness.office import Event, Office
 from shared import runtime
-from shared.booking import catalog, list_limit
+from shared.booking import catalog, event_change, list_limit
 from shared.model import as_moment
 from shared.store import dynamodb, items
 from shared.store.aws_client import NoAnswer, RequestFailed
@@ -61,7 +63,7 @@ def test_what_is_named_is_changed_and_the_answer_is_the_event(office: Office) ->
 def test_the_same_change_again_changes_nothing_more(office: Office) -> None:
     """P7: a lost answer is asked for again."""
     event = office.opens(tickets=2)
-    wanted = {"totalTickets": 60, "closesAt": _in(1)}
+    wanted: dict[str, Any] = {"totalTickets": 60, "closesAt": _in(1)}
     first, again = event.change(**wanted), event.change(**wanted)
     assert (first.status, first.json) == (200, again.json)
     event.check()
@@ -100,77 +102,154 @@ def test_new_tickets_are_spread_and_taken_from_where_they_are_free(office: Offic
 
 
 def test_fewer_tickets_than_are_booked_is_409_with_the_numbers_and_changes_nothing(office: Office) -> None:
-    """P1: nobody loses a ticket. Only what counts changes moves on, for what may be on its way still (P7)."""
+    """P1: nobody loses a ticket. The terms, their revision and the lanes are as they were."""
     event = office.opens(tickets=60)
     for n in range(31):
         event.books(f"user-{n}")
     before = event.check()
     told = _refused(event.change(totalTickets=30, name="Smaller", closesAt=_in(1)), 409, "tickets-booked")
     assert told == {"totalTickets": 60, "bookedTickets": 31}
-    found = event.check()
-    for item in (found.event, *found.lanes):
-        item["revision"] -= 1
-    for lane in found.lanes:
-        lane["changes"] -= 1
+    found = event.check(drained=True)
+    for name in ("steps", "change", "refusals"):
+        found.event.pop(name)
+    del before.event["steps"]
     assert (found.event, found.lanes) == (before.event, before.lanes)
     assert _counts(event.change(totalTickets=31)) == (31, 0, 31, 0)
+
+
+def _before_each_request(monkeypatch: pytest.MonkeyPatch, act: Callable[[int | None], object]) -> None:
+    """Call `act` before each request to the database, with the number of a write from 0, None for a read.
+
+    What `act` does itself is not counted.
+    """
+    send, numbers = dynamodb.client().call, count()
+
+    def call(operation: str, request: Any) -> Any:
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(dynamodb.client(), "call", send)
+            act(next(numbers) if operation == "TransactWriteItems" else None)
+        return send(operation, request)
+
+    monkeypatch.setattr(dynamodb.client(), "call", call)
+
+
+class _Died(Exception):
+    """The function ends here, without an answer."""
+
+
+def _dies_before(number: int) -> Callable[[int | None], object]:
+    def act(write: int | None) -> None:
+        if write == number:
+            raise _Died
+
+    return act
 
 
 def test_tickets_taken_before_another_booking_came_are_put_back(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """P1: lane by lane, so somebody may book the last ones of a lane that was looked at."""
+    """P1: somebody may book the last tickets of a lane that was looked at."""
     event = office.opens(tickets=100)
-    commit = dynamodb.commit
-    lanes: list[Any] = []
+    monkeypatch.setattr(event_change, "LANES_PER_STEP", 1)
 
-    def and_sell_out_the_rest(transaction: Any, deadline: Any, **more: Any) -> Any:
-        refused = commit(transaction, deadline, **more)
-        if "tickets" in str(transaction) and not lanes:
-            lanes.append(transaction)
-            monkeypatch.setattr(dynamodb, "commit", commit)
+    def sell_out(write: int | None) -> None:
+        if write == 2:  # after the request and the step of the first lane
             for n in range(60):
                 event.books(f"user-{n}")
-        return refused
 
-    monkeypatch.setattr(dynamodb, "commit", and_sell_out_the_rest)
-    told = _refused(event.change(totalTickets=10), 409, "tickets-booked")
+    with monkeypatch.context() as busy:
+        _before_each_request(busy, sell_out)
+        told = _refused(event.change(totalTickets=10), 409, "tickets-booked")
     assert told == {"totalTickets": 100, "bookedTickets": 55}
     event.promotes()
     assert _counts(event.status()) == (100, 40, 60, 0)
     event.check(drained=True)
 
 
-def test_a_change_that_died_half_way_and_is_refused_when_it_is_repeated_is_put_back(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("writes", range(1, 5))
+@pytest.mark.parametrize("total", [10, 150])
+def test_a_change_that_dies_is_finished_by_the_background(
+    office: Office, monkeypatch: pytest.MonkeyPatch, total: int, writes: int
 ) -> None:
-    """O2: what the earlier try took is no less lost than what this one takes."""
+    """O2, P8: after the request, one step or all steps; nothing is left to do when it was done."""
     event = office.opens(tickets=100)
-    commit = dynamodb.commit
-    lanes: list[Any] = []
-
-    def dies_at_the_second(transaction: Any, deadline: Any, **more: Any) -> Any:
-        lanes.append(transaction)
-        assert len(lanes) == 1, "it dies here"
-        return commit(transaction, deadline, **more)
-
+    monkeypatch.setattr(event_change, "LANES_PER_STEP", 1)
     with monkeypatch.context() as dying:
-        dying.setattr(dynamodb, "commit", dies_at_the_second)
-        assert event.change(totalTickets=10).status == 500
-    total, left, *_ = _counts(event.status())
-    assert total == left < 100
-    for n in range(11):
-        event.books(f"user-{n}")
-    told = _refused(event.change(totalTickets=10), 409, "tickets-booked")
-    assert told == {"totalTickets": 100, "bookedTickets": 11}
-    assert _counts(event.status()) == (100, 89, 11, 0)
+        _before_each_request(dying, _dies_before(writes))
+        assert event.change(totalTickets=total).status == (500 if writes < 4 else 200)
+    assert event.status().json["totalTickets"] == [100, (100 + total) // 2, total, total][writes - 1]
+    event.follows()
+    assert _counts(event.status()) == (total, total, 0, 0)
     event.check(drained=True)
 
 
-def test_moments_that_another_change_makes_impossible_are_refused_and_put_back(
+def test_a_change_that_died_is_refused_by_the_background_if_too_few_tickets_are_left(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """O2: the lanes sell by what the event says, and by nothing that was refused."""
+    """O2: the lanes step back, and the same request again is refused, too."""
+    event = office.opens(tickets=100)
+    monkeypatch.setattr(event_change, "LANES_PER_STEP", 1)
+    with monkeypatch.context() as dying:
+        _before_each_request(dying, _dies_before(2))
+        assert event.change(totalTickets=10).status == 500
+    for n in range(11):
+        event.books(f"user-{n}")
+    event.follows()
+    assert _counts(event.status()) == (100, 89, 11, 0)
+    told = _refused(event.change(totalTickets=10), 409, "tickets-booked")
+    assert told == {"totalTickets": 100, "bookedTickets": 11}
+    assert event.check(drained=True).event["revision"] == 0
+
+
+def _interrupted(event: Event, first: int, second: int) -> None:
+    """Raise a sold-out event, interrupted before its n-th write by the same request, which dies before its m-th write.
+
+    When both have begun, waiters leave and join again, and the promoter sells what there is before each request.
+    """
+
+    def repeat() -> None:
+        with pytest.MonkeyPatch.context() as inner:
+            _before_each_request(inner, _dies_before(second))
+            event.change(totalTickets=203)
+        event.cancels("waiter-0")
+        event.books("waiter-0")
+
+    def meanwhile(write: int | None) -> None:
+        if write == first:
+            repeat()
+        if write is None or write >= first:
+            event.promotes()
+
+    with pytest.MonkeyPatch.context() as outer:
+        _before_each_request(outer, meanwhile)
+        event.change(totalTickets=203)
+
+
+def test_the_same_raise_twice_sells_as_many_tickets_as_it_says(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P7, O2: wherever the first request is interrupted by the second, and wherever that one dies."""
+    monkeypatch.setattr(event_change, "LANES_PER_STEP", 1)
+    event = office.opens(tickets=200)
+    for n in range(200):
+        event.books(f"user-{n}")
+    for n in range(30):
+        event.books(f"waiter-{n}")
+    for first, second in product(range(1, 4), range(5)):
+        _interrupted(event, first, second)
+        event.follows()
+        event.promotes()
+        found = event.check(drained=True)
+        assert (found.event["totalTickets"], len(found.confirmed)) == (203, 203)
+        for user in sorted(found.confirmed)[:3]:
+            event.cancels(user)
+        event.changes(totalTickets=200)
+        for n in range(3):
+            event.books(f"late-{first}-{second}-{n}")
+
+
+def test_moments_that_another_change_makes_impossible_are_refused(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """O2: the lanes sell by what the event says, and never by what was refused."""
     event = office.opens(tickets=100)
     opens_at, commit = _in(2), dynamodb.commit
 
@@ -421,7 +500,8 @@ def test_what_is_no_moment_is_422_with_its_field(office: Office, moment: Any) ->
 
 def test_a_sale_ends_after_it_begins(office: Office) -> None:
     """In one request, or with the moment that stands."""
-    body = {"name": "x", "totalTickets": 1, "opensAt": _in(1), "closesAt": _in(1)}
+    moment = _in(1)
+    body = {"name": "x", "totalTickets": 1, "opensAt": moment, "closesAt": moment}
     event = office.opens(tickets=1, opensAt=_in(2))
     for answer in (call(functions.initialize.app, body), event.change(closesAt=_in(1))):
         told = _refused(answer, 422, "invalid-request")
@@ -474,13 +554,64 @@ def test_only_organisers_may_change_an_event(office: Office) -> None:
 
 @pytest.mark.parametrize(("tickets", "lanes"), [(10, 1), (1_000_000, 96)])
 def test_what_a_change_costs(office: Office, tickets: int, lanes: int) -> None:
-    """Of lanes, two units each, and they are looked at before, after, and for the answer; of the event two units."""
+    """Two write units for each lane and write of the event, two for the index; lanes are read twice."""
     event = office.opens(tickets=tickets)
+    steps = -(-lanes // event_change.LANES_PER_STEP)
     with metered() as meter:
-        event.changes(closesAt=_in(1), totalTickets=tickets - 1)
-    each = ["TransactWriteItems"] * lanes
-    assert meter.requests == ["GetItem", "BatchGetItem", *each, "BatchGetItem", "TransactWriteItems", "BatchGetItem"]
-    assert (meter.write_units, meter.read_units) == (2 * lanes + 2, 1 + 2 * lanes + 1 + lanes)
+        event.changes(totalTickets=tickets * 2 if lanes == 1 else tickets - lanes)
+    writes = ["TransactWriteItems"] * (1 + steps + 1)
+    assert meter.requests == ["GetItem", writes[0], "BatchGetItem", *writes[1:], "BatchGetItem"]
+    assert (meter.write_units, meter.read_units) == (2 * lanes + 2 * len(writes) + 2, 1 + lanes + 1 + lanes)
+    with metered() as meter:
+        event.changes(closesAt=_in(1))
+    writes = ["TransactWriteItems"] * (1 + lanes + 1)
+    assert meter.requests == ["GetItem", writes[0], "BatchGetItem", *writes[1:], "BatchGetItem"]
     with metered() as meter:
         event.changes(name="Encore", waitingListLimit=1)
     assert meter.requests == ["GetItem", "TransactWriteItems", "BatchGetItem"]
+
+
+def test_a_raise_by_tens_of_thousands_takes_a_step_for_every_few_lanes(office: Office) -> None:
+    """And the lanes stay balanced."""
+    event = office.opens(tickets=5_000)
+    event.changes(totalTickets=50_000)
+    found = event.check(drained=True)
+    assert found.event["steps"] == 1 + 96 / event_change.LANES_PER_STEP + 1
+    assert {lane["tickets"] for lane in found.lanes} <= {520, 521, 522}
+
+
+def test_only_the_revision_that_was_read_is_changed(office: Office) -> None:
+    """412 for a later one, with nothing changed; bookings and refused changes leave the revision alone."""
+    event = office.opens(tickets=2)
+    event.books("anna")
+    event.books("ben")
+    assert _refused(event.change(totalTickets=1), 409, "tickets-booked")
+    revision = event.status().headers["etag"]
+    assert revision == '"0"'
+    first = event.change(if_match=revision, name="The encore")
+    assert (first.status, first.headers["etag"]) == (200, '"1"')
+    assert _refused(event.change(if_match=revision, totalTickets=5), 412, "event-changed") == {}
+    assert _counts(event.status()) == (2, 0, 2, 0)
+    for tags in ('"0", "1"', "*", '"1"'):
+        assert event.change(if_match=tags, totalTickets=5).status == 200
+    assert event.status().headers["etag"] == '"2"'
+    for tags in ("2", 'W/"2"', "", '"x"'):
+        _refused(event.change(if_match=tags, totalTickets=6), 412, "event-changed")
+
+
+def test_a_change_that_was_done_already_needs_no_revision(office: Office) -> None:
+    """P7: the same request again, after its answer was lost, finds the event as it wanted it."""
+    event = office.opens(tickets=2)
+    for _ in range(2):
+        answer = event.change(if_match='"0"', totalTickets=5)
+        assert (answer.status, answer.headers["etag"]) == (200, '"1"')
+
+
+def test_a_new_event_says_its_revision(office: Office) -> None:
+    """As it was opened, whatever was changed since, for a repeated Idempotency-Key."""
+    terms, headers = {"name": "The concert", "totalTickets": 1}, {"idempotency-key": "with a revision"}
+    first = call(functions.initialize.app, terms, headers=headers)
+    Event(first.json["eventId"], office.database).changes(name="Another")
+    assert [first.headers["etag"], call(functions.initialize.app, terms, headers=headers).headers["etag"]] == [
+        '"0"'
+    ] * 2

@@ -14,7 +14,6 @@ import functions.sweep.app
 from harness.gateway import Answer, Context
 from harness.office import Event, Office
 from shared import runtime
-from shared.booking import event_change
 from shared.booking.background import RESERVE_S
 from shared.store import items
 from tests.announce.test_bus import FakeBus, announce, confirmed
@@ -105,18 +104,21 @@ def test_a_sweep_without_enough_time_reports_that_it_left_events_out(sold_out: E
 
 
 @drills("ChangeUnfinishedAlarm")
-def test_an_unfinished_change_is_reported_until_it_is_sent_again(
-    sold_out: Event, drill: Drill, monkeypatch: pytest.MonkeyPatch
+def test_a_change_of_an_event_with_a_damaged_lane_is_reported_until_the_lane_is_repaired(
+    office: Office, sold_out: Event, drill: Drill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """O2: the function dies after the lanes have their tickets; waiting users are promoted all the same."""
-    with monkeypatch.context() as dying:
-        dying.setattr(event_change, "_write", lambda _: 1 / 0)
+    """O2: requested two hours ago; each sweep tries to finish it."""
+    table, key = items.LANES, items.lane_key(sold_out.event_id, 0)
+    waiting = office.database.get_item(TableName=table, Key=key)["Item"]["waiting"]
+    office.database.update_item(TableName=table, Key=key, UpdateExpression="REMOVE waiting")
+    with at(monkeypatch, seconds_ago=7200):
         assert sold_out.change(totalTickets=2).status == 500
     drill.rings_when(sweeps)
-    assert sold_out.check(drained=True, changed=False).confirmed == {"anna", "ben"}
-    assert sold_out.change(totalTickets=2).status == 200
+    office.database.update_item(
+        TableName=table, Key=key, UpdateExpression="SET waiting = :v", ExpressionAttributeValues={":v": waiting}
+    )
     drill.ends_when(sweeps)
-    sold_out.check(drained=True)
+    assert sold_out.check(drained=True).confirmed == {"anna", "ben"}
 
 
 @drills("EmptyingAlarm")
@@ -207,11 +209,11 @@ def test_a_damaged_event_causes_internal_errors_until_it_is_repaired(
 
 def hide_others(office: Office) -> None:
     """Hide the events of other tests from the sweep."""
-    for index in (items.SOLD_OUT_INDEX, items.CANCELLED_INDEX):
+    for index in (items.SOLD_OUT_INDEX, items.CANCELLED_INDEX, items.CHANGING_INDEX):
         for item in office.database.scan(TableName=items.EVENTS, IndexName=index)["Items"]:
             key = {"eventId": item["eventId"]}
             office.database.update_item(
-                TableName=items.EVENTS, Key=key, UpdateExpression="REMOVE soldOutAt, cancelledAt"
+                TableName=items.EVENTS, Key=key, UpdateExpression="REMOVE soldOutAt, cancelledAt, requestedAt"
             )
 
 

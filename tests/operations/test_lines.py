@@ -20,8 +20,9 @@ from harness.network import error, network
 from harness.office import Event, Office
 from harness.watching import RUNBOOK
 from shared import runtime
-from shared.booking import audit
+from shared.booking import audit, event_change
 from shared.booking.background import RESERVE_S
+from shared.model import TryAgain
 from shared.store import items
 from shared.store.aws_client import NoAnswer
 from shared.telemetry import Metric
@@ -131,21 +132,28 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
     _forges(office, event, 1)
     sweeps()  # finds one ticket too many
     _forges(office, event, -1)
-    monkeypatch.setattr(
-        audit, "audit", lambda *_: audit.Inspection(None, 0, 0, stranded_s=0.0, is_cancelled=False, is_changing=True)
-    )
+    monkeypatch.setattr(audit, "audit", lambda *_: audit.Inspection(None, 0, 0, stranded_s=0.0, is_cancelled=False))
     sweeps()
+    with monkeypatch.context() as busy:
+        busy.setattr(event_change, "_advanced", _raises_try_again)
+        with at(monkeypatch, seconds_ago=90):
+            assert event.change(totalTickets=2).status == 503
+        sweeps()
     event.cancels_event()
     set_lanes(office, event, "many")
     _follows(event)
     set_lanes(office, event, "1")
     with monkeypatch.context() as hurried:
-        hurried.setattr("shared.booking.background.EMPTYING_S_MAX", 0)
+        hurried.setattr("shared.booking.background.UNFINISHED_S_MAX", 0)
         sweeps()
     sweeps()
     _announces(monkeypatch)
     # Reading the index is about no single event, and whether it times out depends on the machine.
     return [line for line in log_lines() if line.get("operation") != "Scan"]
+
+
+def _raises_try_again(*_: object) -> None:
+    raise TryAgain("busy")
 
 
 def test_a_line_has_its_fields_and_no_others(lines: list[Line]) -> None:

@@ -69,6 +69,7 @@ def test_tables_region_and_endpoint_are_set_before_shared_is_imported(database: 
         database.create_table(**{**table.arguments, "TableName": tables[table.name]})
     item = {"eventId": {"S": "there"}, "name": {"S": "Only there"}, "totalTickets": {"N": "1"}, "lanes": {"N": "1"}}
     item |= {"stripes": {"N": "1"}, "createdAt": {"S": "x"}, "requestFingerprint": {"S": "x"}, "revision": {"N": "0"}}
+    item |= {"ticketsInLanes": {"N": "1"}, "steps": {"N": "0"}}
     database.put_item(TableName=tables["EventsTable"], Item=item)
     numbers = {"tickets": 1, "available": 1, "waiting": 0, "changes": 0, "revision": 0}
     lane = {"laneId": {"S": "there#0"}, **{name: {"N": str(value)} for name, value in numbers.items()}}

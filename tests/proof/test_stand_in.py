@@ -38,9 +38,11 @@ from proof.scenarios import (
     OPENED_TWICE,
     PROLONGED,
     RAISED_ON_LANES,
+    RAISED_TWICE_HALF,
     RELEASE_AND_JOIN,
     RENAMED_TWICE,
     SWEEP_AND_LEAVES,
+    WINDOW_TWICE,
     books,
     cancels,
     changes,
@@ -89,8 +91,11 @@ _OUTCOMES = {
     ("leave", _OK, _OK, _OK, _OK),
     ("leave", _NO, _OK, _OK, _OK),
     ("leave", _OK, _OK, _OK, _OK, _OK, _OK),
-    ("change lane", _OK),
-    ("change lane", _NO),
+    ("step", _OK, _OK),
+    ("step", _NO, _OK),
+    ("step", _OK, _NO),
+    ("window", _OK),
+    ("window", _NO),
     ("change event", _OK),
     ("change event", _NO),
     ("change event", _OK, _OK),  # with the limit of the waiting list, which stands on its tail, too
@@ -191,7 +196,7 @@ def test_every_transaction_has_each_of_its_outcomes_on_both(engine: Engine) -> N
             LEFT_AND_BOOKS_TWICE, BOOKS_TWICE, CANCELS_TWICE, COMES_BACK, CROWDED_LANES, HEIR_COMES_BACK, HEIR_LEAVES,
             LATE_JOINER, OPENED_TWICE, RELEASE_AND_JOIN, CLOSED_AND_JOINED, LOWERED_AND_BOOKED, RENAMED_TWICE,
             CANCEL_EVENT_AND_JOIN, CANCEL_EVENT_AND_PROMOTE, CANCEL_EVENT_AND_RELEASE, CANCEL_EVENT_SOLD_OUT,
-            CANCEL_EVENT_AND_LIMIT,
+            CANCEL_EVENT_AND_LIMIT, LOWERED_AND_PUT_BACK, RAISED_TWICE_HALF, WINDOW_TWICE,
         ):  # fmt: skip
             for world, step in _moments(scenario):
                 if step.request and step.request.operation == TRANSACT:

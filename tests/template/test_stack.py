@@ -185,7 +185,7 @@ def test_cors_is_a_list_of_origins_that_is_empty_by_default() -> None:
     assert (condition, otherwise) == ("HasCorsOrigins", NO_VALUE)
     assert cors["allowOrigins"] == {"Fn::Split": [",", two]}
     assert "allowCredentials" not in cors
-    assert {"authorization", "content-type", "idempotency-key"} == set(cors["allowHeaders"])
+    assert {"authorization", "content-type", "idempotency-key", "if-match"} == set(cors["allowHeaders"])
     assert {route.split()[0] for route in ROUTES} - {"HEAD"} == set(cors["allowMethods"])  # browsers always allow HEAD
     parameter = _source()["Parameters"]["CorsOrigins"]
     assert parameter["Default"] == ""
@@ -368,12 +368,12 @@ def test_the_promoter_runs_only_for_a_release_and_for_a_join() -> None:
     ]
 
 
-def test_the_follower_runs_only_for_cancelled_and_for_sold_out_events() -> None:
-    """A change of an event on sale, on which no user waits, costs no invocation."""
+def test_the_follower_runs_only_for_cancelled_events_and_for_requested_changes() -> None:
+    """The steps of a change cost no invocation, nor does an event that sells out."""
     exists, absent = {"S": [{"exists": True}]}, {"S": [{"exists": False}]}
     assert _filters("FollowFunctionEvents") == [
-        {"dynamodb": {"OldImage": {"cancelledAt": absent}, "NewImage": {"cancelledAt": exists}}},
-        {"dynamodb": {"OldImage": {"soldOutAt": exists}, "NewImage": {"cancelledAt": absent}}},
+        {"dynamodb": {"OldImage": {name: absent}, "NewImage": {name: exists}}}
+        for name in ("cancelledAt", "requestedAt")
     ]
 
 

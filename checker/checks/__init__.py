@@ -1,0 +1,38 @@
+"""The checks: pure functions of a history. Each states a promise of the API's pages, and finds only sure violations."""
+
+from checker.checks.announcements import check_announced, check_stream
+from checker.checks.bookings import check_bookings, check_facts
+from checker.checks.changes import check_cancelled, check_changes, check_window
+from checker.checks.lists import check_answers, check_lists, check_openings
+from checker.checks.story import Story, Violation
+from checker.checks.tickets import check_order, check_positions, check_tickets
+from checker.history import History
+
+CHECKS = (
+    check_answers,
+    check_openings,
+    check_bookings,
+    check_facts,
+    check_tickets,
+    check_order,
+    check_positions,
+    check_changes,
+    check_window,
+    check_cancelled,
+    check_lists,
+    check_stream,
+    check_announced,
+)
+
+
+def judge(history: History) -> list[Violation]:
+    """Return every violation that a history shows for sure."""
+    story = Story(history)
+    found = []
+    for check in CHECKS:
+        try:
+            found += check(story)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            text = f"{check.__name__} cannot read a response, so some are not as documented: {error!r}"
+            found.append(Violation("answers", "", text))
+    return found

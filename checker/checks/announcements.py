@@ -1,0 +1,180 @@
+"""Announcements: every change is announced, and nothing else (docs/events.md)."""
+
+import json
+import math
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from checker.checks.story import FIELDS, MOMENTS, Story, Violation
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schemas"
+MADE, ENDED = {"booking.confirmed", "waiting.joined"}, {"booking.cancelled", "waiting.left"}
+Told = dict[str, Any]
+
+
+@cache
+def _validator(kind: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(json.loads((SCHEMAS / f"{kind}.1.json").read_text(encoding="utf-8")))
+
+
+def check_stream(story: Story) -> list[Violation]:
+    """The stream is well formed and the same each time, and a client that reconnects with a place misses nothing."""
+    found = []
+    by_id: dict[str, Told] = {}
+    bad: dict[str, Violation] = {}
+    for told in story.told(at_rest=False) + story.told(at_rest=True):
+        if "bad" in told:
+            bad[told["place"]] = Violation("stream", "", f"no announcement: {told['bad']}")
+            continue
+        detail = told["detail"]
+        first = by_id.setdefault(detail["id"], detail)
+        if first["data"] != detail["data"]:
+            found.append(Violation("stream", detail["subject"], f"told twice, and differently: {first} and {detail}"))
+    for detail in by_id.values():
+        try:
+            _validator(detail["type"]).validate(detail["data"])
+        except (jsonschema.ValidationError, OSError) as error:
+            found.append(Violation("stream", detail["subject"], f"{detail['type']} is not by its schema: {error}"))
+    found += bad.values()
+    live = {told["detail"]["id"] for told in story.told(at_rest=False) if "bad" not in told}
+    missed = set(story.announced) - live
+    if live and missed:
+        found.append(Violation("stream", "", f"a listener that came back missed {sorted(missed)[:5]}"))
+    lost = live - set(story.announced)
+    if story.announced and lost:
+        found.append(Violation("stream", "", f"the stream told and no longer tells {sorted(lost)[:5]}"))
+    return found
+
+
+def check_announced(story: Story) -> list[Violation]:
+    """Each booking and event at rest has the announcements of its changes, and no other."""
+    found: list[Violation] = []
+    if not story.of("listen") or not any(one.at_rest for one in story.of("listen")):
+        return found
+    by_event: dict[str, list[Told]] = defaultdict(list)
+    for told in story.announced.values():
+        by_event[told["data"].get("eventId", "")].append(told)
+    unasked = [event for event in by_event if event not in story.opened]
+    opened = [one for one in story.of("initialize") if one.is_open]
+    if len(unasked) > len(opened):
+        found.append(Violation("announced", "", f"announced are {unasked}, which were not opened"))
+    for event in story.opened:
+        if story.last_status(event) is None or not story.at_rest("event-bookings", event):
+            continue
+        texts = [
+            text for judged in (_of_event, _of_changes, _of_bookings) for text in judged(story, event, by_event[event])
+        ]
+        found += [Violation("announced", event, text) for text in texts]
+    return found
+
+
+def _of_event(story: Story, event: str, told: list[Told]) -> list[str]:
+    """Opened, sold out and cancelled are announced if they are, and only then."""
+    status = story.last_status(event) or {}
+    facts = {"event.opened": True, "event.sold-out": "soldOutAt" in status, "event.cancelled": "cancelledAt" in status}
+    kinds = {one["type"] for one in told}
+    return [
+        f"{kind} is {'not ' if happened else ''}announced, and the event is {status}"
+        for kind, happened in facts.items()
+        if (kind in kinds) != happened
+    ]
+
+
+def _of_changes(story: Story, event: str, told: list[Told]) -> list[str]:
+    """Each acknowledged change is announced, a refused one is not, and the last one says how the event is."""
+    found = []
+    changes = sorted((one for one in told if one["type"] == "event.changed"), key=lambda one: one["data"]["revision"])
+    asked = [one for one in story.of("change", event) if not one.is_refused]
+    if len(changes) > len(asked):
+        found.append(f"{len(changes)} changes are announced, where at most {len(asked)} were not refused")
+    for name in FIELDS:
+        allowed = story.possible(event, name, -math.inf, math.inf, refused=False)
+        shown = [one["data"].get(name) for one in changes]
+        strange = [value for value in shown if value not in allowed]
+        if strange:
+            found.append(f"changes with {name} {strange[:5]} are announced, where no such change was made")
+        for one in asked:
+            known = [story.opened[event].body.get(name), *shown]
+            if one.is_done and name in one.body and one.body[name] not in known:
+                found.append(f"the change of {name} to {one.body[name]!r} is not announced")
+    status = story.last_status(event) or {}
+    if changes and "cancelledAt" not in status:
+        last = {name: changes[-1]["data"].get(name) for name in FIELDS}
+        now = {name: status.get(name) for name in FIELDS}
+        if last != now:
+            found.append(f"the last change announced is {last}, and the event is {now}")
+    return found
+
+
+def _of_bookings(story: Story, event: str, told: list[Told]) -> list[str]:
+    """Each user's bookings are announced step by step; the last one is as it is at rest."""
+    found = []
+    by_user: dict[str, dict[str, dict[str, Told]]] = defaultdict(lambda: defaultdict(dict))
+    for one in told:
+        data = one["data"]
+        if "bookingId" in data:
+            by_user[data["userId"]][data["bookingId"]][one["type"]] = data
+    rows = {row["userId"]: row for row in story.last_rows(event)}
+    for user in by_user.keys() | rows.keys():
+        found += [f"{user}: {text}" for text in _of_user(story, event, user, by_user[user], rows.get(user))]
+    announced = {booking for bookings in by_user.values() for booking in bookings}
+    missing = [
+        f"{seen[0].user}: {one} is not announced" for one, seen in story.bookings_of(event) if one not in announced
+    ]
+    return found + missing
+
+
+def _of_user(story: Story, event: str, user: str, bookings: dict[str, dict[str, Told]], row: Told | None) -> list[str]:
+    found = []
+    order = sorted(bookings, key=lambda booking: min(data["generation"] for data in bookings[booking].values()))
+    claims = [sorted({data["generation"] for data in bookings[booking].values()}) for booking in order]
+    if claims != [[number] for number in range(1, len(order) + 1)]:
+        found.append(f"bookings are announced with the numbers {claims}")
+    unanswered = sum(one.is_open for one in story.by_user[event, user])
+    unseen = [booking for booking in order if (event, booking) not in story.sightings]
+    if len(unseen) > unanswered:
+        found.append(f"{unseen} are announced, where {unanswered} requests to book or cancel were not answered")
+    for booking in order:
+        kinds = set(bookings[booking])
+        if not _is_chain(kinds):
+            found.append(f"{booking} is announced as {sorted(kinds)}")
+        if booking != order[-1] and not kinds & ENDED:
+            found.append(f"the end of {booking} is not announced, and there is a later booking")
+        for seen in story.sightings.get((event, booking), []):
+            found += _differences(booking, bookings[booking], seen.row, seen.status, seen.was)
+    if row is None or not order or order[-1] != row["bookingId"]:
+        found.append(f"the last booking announced is {order[-1:]}, and at rest it is {row and row['bookingId']}")
+    elif bool(set(bookings[order[-1]]) & ENDED) != (row["status"] == "CANCELLED"):
+        found.append(f"announced is {sorted(bookings[order[-1]])}, and at rest the booking is {row['status']}")
+    elif ("booking.promoted" in bookings[order[-1]]) != bool(row["promotedAt"]):
+        found.append(f"announced is {sorted(bookings[order[-1]])}, and at rest it is {row}")
+    return sorted(set(found))
+
+
+def _is_chain(kinds: set[str]) -> bool:
+    """Tell whether these are the steps of one booking."""
+    if len(kinds & MADE) != 1 or len(kinds & ENDED) > 1:
+        return False
+    if "booking.promoted" in kinds and "waiting.joined" not in kinds:
+        return False
+    has_ticket = bool(kinds & {"booking.confirmed", "booking.promoted"})
+    return not ("booking.cancelled" in kinds and not has_ticket) and not ("waiting.left" in kinds and has_ticket)
+
+
+def _differences(booking: str, told: dict[str, Told], row: Told, status: str, was: str) -> list[str]:
+    """Compare the announcements of a booking with one answer that showed it."""
+    needed = {"CONFIRMED": {"booking.confirmed", "booking.promoted"}, "WAITING": {"waiting.joined"}}
+    found = []
+    if not needed[was or status] & set(told) or (was and not ENDED & set(told)):
+        found.append(f"{booking} was {status} {was} in an answer, and announced is {sorted(told)}")
+    for name in MOMENTS:
+        values = {data[name] for data in told.values() if name in data}
+        if name == "bookedAt" and "booking.promoted" in told:
+            values.add(told["booking.promoted"]["promotedAt"])
+        if row.get(name) and values and row[name] not in values:
+            found.append(f"{name} of {booking} is {row[name]} in an answer, and announced is {sorted(values)}")
+    return found

@@ -1,0 +1,270 @@
+"""Each user's bookings of an event are linearizable: some order of the requests, in real time, explains every answer.
+
+The model of one user and one event is a value: nothing yet, or the booking as it stands. The office itself may promote
+a waiting booking at any moment, and cancel an active one once its event's cancellation began. A request without an
+answer may have had its effect at any moment since it began, or none.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+from checker.checks.story import Sighting, Story, Violation, sightings
+from checker.history import Exchange
+
+CONFIGURATIONS_MAX = 20_000  # where a user's requests overlap so much, the search gives up
+UNSEEN = "?"  # the bookingId of a booking that no answer shows
+
+
+class State(NamedTuple):
+    """What the user has."""
+
+    status: str = ""  # or CONFIRMED, WAITING, CANCELLED
+    booking: str = ""
+    was: str = ""
+    used: frozenset[str] = frozenset()  # ids of all bookings up to this one
+
+    @property
+    def is_active(self) -> bool:
+        """Tell whether there is a ticket or a place."""
+        return self.status in ("CONFIRMED", "WAITING")
+
+
+class Ids(NamedTuple):
+    """The bookingIds that answers show to one user of one event."""
+
+    all: frozenset[str]
+    orphans: frozenset[str]  # of which no answer says that it was made
+
+
+@dataclass(frozen=True)
+class Step:
+    """A request of the user, or a look at their booking."""
+
+    begin: float
+    end: float
+    kind: str  # book, cancel, look
+    exchange: Exchange
+    sighting: Sighting | None = None
+
+    def outcomes(self, state: State, known: "Ids") -> Iterator[State]:
+        """Yield the states in which the step may leave the user, if it can be answered as it was in `state`."""
+        one = self.exchange
+        if self.kind == "look":
+            if _shows(self.sighting, state):
+                yield state
+        elif one.is_open:
+            yield from _done_or_not(one, state, known.all)
+        elif one.is_refused:
+            if _may_be_refused(one, state):
+                yield state
+        elif self.kind == "book":
+            yield from _booked(one, state, known.orphans)
+        else:
+            yield from _cancelled(one, state)
+
+    def __str__(self) -> str:
+        one = self.exchange
+        named = f" {one.body['bookingId']}" if one.op == "cancel" and "bookingId" in one.body else ""
+        shown = self.sighting
+        saw = f"{shown.status} {shown.booking} {shown.was}".rstrip() if shown else "no booking"
+        code = one.answer.get("code", "") if isinstance(one.answer, dict) else ""
+        what = f"{one.status} {code if one.is_refused else saw}" if one.status else "no answer"
+        return f"{self.begin:.4f} to {self.end:.4f}: {one.op}{named}: {what}"
+
+
+def _shows(seen: Sighting | None, state: State) -> bool:
+    if seen is None:
+        return not state.status
+    return (seen.status, seen.booking, seen.was) == (state.status, state.booking, state.was)
+
+
+def _made(state: State, status: str, booking: str) -> State:
+    return State(status, booking, "", state.used | {booking})
+
+
+def _done_or_not(one: Exchange, state: State, ids: frozenset[str]) -> Iterator[State]:
+    """Yield what a request without an answer may have done."""
+    if one.op == "book" and not state.is_active:
+        for booking in chain(sorted(ids - state.used), [UNSEEN]):
+            yield _made(state, "CONFIRMED", booking)
+            yield _made(state, "WAITING", booking)
+    if one.op == "cancel" and state.is_active and one.body.get("bookingId", state.booking) == state.booking:
+        yield state._replace(status="CANCELLED", was=state.status)
+
+
+def _may_be_refused(one: Exchange, state: State) -> bool:
+    code = one.answer.get("code")
+    if one.op == "book":
+        return not state.is_active
+    if code == "booking-not-found":
+        return not state.status
+    return code == "booking-changed" and bool(state.status) and state.booking != one.body.get("bookingId")
+
+
+def _booked(one: Exchange, state: State, orphans: frozenset[str]) -> Iterator[State]:
+    """Yield the booking that the request found or made.
+
+    The answer shows what the user has a moment later, which is a separate look. So a 201 may show a booking that waited
+    and was promoted. A 200 may have made a booking that another request cancelled before the answer: one that no 201 or
+    202 names.
+    """
+    answer = one.answer
+    if state.is_active:
+        if one.status == 200 and answer["bookingId"] == state.booking:
+            yield state
+        return
+    made = frozenset({answer["bookingId"]})
+    if one.status == 200:
+        made = orphans if answer["status"] == "CANCELLED" else orphans - made
+    for booking in made - state.used:
+        yield _made(state, "CONFIRMED", booking)
+        yield _made(state, "WAITING", booking)
+
+
+def _cancelled(one: Exchange, state: State) -> Iterator[State]:
+    answer = one.answer
+    if answer["bookingId"] != state.booking or one.body.get("bookingId", state.booking) != state.booking:
+        return
+    if state.is_active and answer["was"] == state.status:
+        yield state._replace(status="CANCELLED", was=state.status)
+    elif state.status == "CANCELLED" and answer["was"] == state.was:
+        yield state
+
+
+class Undecided(Exception):
+    """There are too many orders to look at."""
+
+
+class Search:
+    """Follow all orders of one user's steps at once, forwards in time."""
+
+    def __init__(self, steps: list[Step], cancelled_from: float) -> None:
+        self._steps = steps
+        self._cancelled_from = cancelled_from
+        ids = frozenset(step.sighting.booking for step in steps if step.sighting)
+        made = {step.sighting.booking for step in steps if step.sighting and step.exchange.status in (201, 202)}
+        self._ids = Ids(ids, ids - made)
+        self._open: set[int] = set()
+
+    def failure(self) -> str:
+        """Return which answer no order explains, or nothing."""
+        moments = [(step.begin, 0, number) for number, step in enumerate(self._steps)]
+        moments += [(step.end, 1, number) for number, step in enumerate(self._steps) if not step.exchange.is_open]
+        here: set[tuple[State, frozenset[int]]] = {(State(), frozenset())}
+        for moment, is_end, number in sorted(moments):
+            if not is_end:
+                self._open.add(number)
+                continue
+            before, here = here, self._pass(here, number, moment)
+            if not here:
+                return self._explain(number, before)
+            self._open.remove(number)
+            here = {(state, done - {number}) for state, done in here}
+        return ""
+
+    def _pass(
+        self, here: set[tuple[State, frozenset[int]]], number: int, moment: float
+    ) -> set[tuple[State, frozenset[int]]]:
+        """Return where all can be by the time at which step `number` was answered, with that step done."""
+        passed = set()
+        looked = set(here)
+        pending = list(here)
+        while pending:
+            state, done = pending.pop()
+            if number in done:
+                passed.add((state, done))
+                continue
+            for following in self._moves(state, done, moment):
+                if following not in looked:
+                    looked.add(following)
+                    pending.append(following)
+            if len(looked) > CONFIGURATIONS_MAX:
+                raise Undecided
+        return passed
+
+    def _moves(self, state: State, done: frozenset[int], moment: float) -> Iterator[tuple[State, frozenset[int]]]:
+        steps = [(number, list(self._steps[number].outcomes(state, self._ids))) for number in self._open - done]
+        free = {number for number, outcomes in steps if outcomes == [state]}
+        if free:  # answered here they leave everything as it is: it cannot be better to wait
+            yield state, done | free
+            return
+        for number, outcomes in steps:
+            for outcome in outcomes:
+                yield outcome, done | {number}
+        if state.status == "WAITING":
+            yield state._replace(status="CONFIRMED"), done
+        if state.is_active and self._cancelled_from <= moment:
+            yield state._replace(status="CANCELLED", was=state.status), done
+
+    def _explain(self, number: int, before: set[tuple[State, frozenset[int]]]) -> str:
+        states = {f"{state.status or 'no booking'} {state.booking} {state.was}".rstrip() for state, _ in before}
+        step = self._steps[number]
+        near = [str(one) for one in self._steps if one.begin <= step.end and one.end >= step.begin - 1]
+        around = list(dict.fromkeys(near))[-14:]
+        return (
+            f"no order of the requests explains\n    {step}\n  possible just before: {', '.join(sorted(states))}\n"
+            + ("  around it:\n    " + "\n    ".join(around))
+        )
+
+
+def steps_by_user(story: Story) -> dict[tuple[str, str], list[Step]]:
+    """Return the steps of each event and user."""
+    found: dict[tuple[str, str], list[Step]] = defaultdict(list)
+    for one in story.exchanges:
+        shown = list(sightings(one))
+        if one.op in ("book", "cancel"):
+            known = {"event-not-found", "invalid-request"}
+            if not (one.is_refused and one.answer.get("code") in known):
+                found[one.event, one.user].append(Step(one.begin, one.end, one.op, one, shown[0] if shown else None))
+            if one.op == "cancel" or not one.is_done:
+                continue
+        for seen in shown:
+            found[seen.event, seen.user].append(Step(one.begin, one.end, "look", one, seen))
+        if one.user and one.event and one.is_done and not shown:
+            found[one.event, one.user].append(Step(one.begin, one.end, "look", one))
+    for (event, user), page in _absences(story, list(found)).items():
+        found[event, user].append(page)
+    return found
+
+
+def _absences(story: Story, users: list[tuple[str, str]]) -> dict[tuple[str, str], Step]:
+    """Return a look for each user who is not on the list of all bookings at rest: it shows that they have none."""
+    found = {}
+    for event in story.opened:
+        listed = {row["userId"] for row in story.last_rows(event)}
+        pages = story.at_rest("event-bookings", event)
+        for of, user in users if pages else []:
+            if of == event and user not in listed:
+                found[event, user] = Step(pages[0].begin, pages[-1].end, "look", pages[-1])
+    return found
+
+
+def check_bookings(story: Story) -> list[Violation]:
+    """Each user's history on each event can be explained."""
+    violations = []
+    for (event, user), steps in steps_by_user(story).items():
+        try:
+            failure = Search(steps, story.cancelled_from(event)).failure()
+        except Undecided:
+            failure = f"undecided: more than {CONFIGURATIONS_MAX:,} orders of overlapping requests"
+        if failure:
+            violations.append(Violation("bookings", event, f"{user}: {failure}"))
+    return violations
+
+
+def check_facts(story: Story) -> list[Violation]:
+    """A booking belongs to one user, and each moment of it is the same in every answer."""
+    violations = []
+    for (event, booking), seen in story.sightings.items():
+        users = {one.user for one in seen}
+        if len(users) > 1:
+            violations.append(Violation("facts", event, f"booking {booking} belongs to several users: {sorted(users)}"))
+        for name in ("joinedAt", "bookedAt", "promotedAt", "cancelledAt"):
+            values = {one.row[name] for one in seen if one.row.get(name)}
+            if len(values) > 1:
+                text = f"booking {booking} of {seen[0].user} has several values of {name}: {sorted(values)}"
+                violations.append(Violation("facts", event, text))
+    return violations

@@ -1,0 +1,135 @@
+"""Organisers' changes hold, sales keep to their window, and cancelled events stay cancelled (O1 to O3)."""
+
+import math
+from typing import Any
+
+from checker.checks.story import FIELDS, Story, Violation
+from checker.history import Exchange
+
+MAX, MIN = "9999", "0000"  # after and before every moment, as text
+LIMIT_AGE_S = 8.0  # docs/api.md: a count of the list is kept for a second; the request that counts may take seven
+MADE_AT = {"booking.confirmed": "bookedAt", "waiting.joined": "joinedAt"}
+
+
+def check_changes(story: Story) -> list[Violation]:
+    """Events are as organisers set them: as every answer shows them, and most of all at rest (O2)."""
+    violations = []
+    for event in story.opened:
+        for one in [*story.of("status", event), *story.of("change", event), *story.of("cancel-event", event)]:
+            if one.is_done:
+                violations += _fields(story, event, one.answer, one.begin, one.end)
+        for page in story.of("events"):
+            for row in page.answer["events"] if page.is_done else []:
+                if row["eventId"] == event:
+                    violations += _fields(story, event, row, page.begin, page.end)
+        violations += _refusals(story, event)
+        violations += _at_rest(story, event)
+    return violations
+
+
+def _fields(story: Story, event: str, shown: dict[str, Any], begin: float, end: float) -> list[Violation]:
+    found = []
+    for name in FIELDS:
+        values = story.possible(event, name, begin, end)
+        value = shown.get(name)
+        if value in values or (name == "totalTickets" and min(values) <= value <= max(values)):
+            continue  # a total may be between the old and the new one while it is changed
+        text = f"an answer from {begin:.4f} to {end:.4f} shows {name} {value!r}, which can have been only {values}"
+        found.append(Violation("changes", event, text))
+    return found
+
+
+def _refusals(story: Story, event: str) -> list[Violation]:
+    """Judge 409 `tickets-booked`: more must be booked than was asked for, so the total must have been larger."""
+    found = []
+    for one in story.of("change", event):
+        if not one.is_refused or one.answer.get("code") != "tickets-booked":
+            continue
+        asked = one.body.get("totalTickets")
+        others = story.possible(event, "totalTickets", one.begin, one.end, refused=False)
+        if asked is None or asked >= max(others):
+            text = (
+                f"a change to {asked} tickets was refused at {one.end:.4f} for fewer than are booked ({one.answer}), "
+                f"where the total was at most {max(others)}"
+            )
+            found.append(Violation("changes", event, text))
+    return found
+
+
+def _at_rest(story: Story, event: str) -> list[Violation]:
+    """Judge the end: the last acknowledged value of each field, the same in both places; the lanes have the total."""
+    status = story.last_status(event)
+    if status is None:
+        return []
+    found = []
+    rows = [row for page in story.at_rest("events") for row in page.answer["events"] if row["eventId"] == event]
+    values = story.possible(event, "totalTickets", math.inf, math.inf, refused=False)
+    if "cancelledAt" not in status and status["totalTickets"] not in values:
+        text = f"{status['totalTickets']} tickets at rest, where organisers asked for {values}"
+        found.append(Violation("changes", event, text))
+    for row in rows:
+        for name in (*FIELDS, "soldOutAt", "cancelledAt", "emptiedAt"):
+            if row[name] != status.get(name):
+                text = f"{name} is {status.get(name)!r} by GET /status and {row[name]!r} by GET /events"
+                found.append(Violation("changes", event, text))
+    return found
+
+
+def check_window(story: Story) -> list[Violation]:
+    """No ticket is sold directly, and no place given, outside of every window that can have been in force (O1)."""
+    found = []
+    for told in story.announced.values():
+        event, moment = told["data"].get("eventId"), told["data"].get(MADE_AT.get(told["type"], ""))
+        seen = story.sightings.get((event, told["data"].get("bookingId")))
+        if event not in story.opened or moment is None or not seen:
+            continue
+        begin, end = story.created_from(seen), min(one.end for one in seen)
+        opens = min(value or MIN for value in story.possible(event, "opensAt", begin, end))
+        closes = max(value or MAX for value in story.possible(event, "closesAt", begin, end))
+        if not opens <= moment < closes:
+            text = f"{told['data']['userId']} was let in at {moment}; the event was on sale from {opens} to {closes}"
+            found.append(Violation("window", event, text))
+    for one in story.of("book"):
+        if one.is_refused and one.event in story.opened:
+            found += [Violation("window", one.event, text) for text in _groundless(story, one)]
+    return found
+
+
+def _groundless(story: Story, one: Exchange) -> list[str]:
+    """Return why a booking cannot have been refused as it was: the reason that is given was never true."""
+    code = one.answer.get("code", "")
+    named = {"not-on-sale": ("opensAt", "closesAt"), "waiting-list-full": ("waitingListLimit",)}.get(code, ())
+    found = []
+    for name in named:
+        since = one.begin - (LIMIT_AGE_S if name == "waitingListLimit" else 0)
+        values = story.possible(one.event, name, since, one.end)
+        if one.answer.get(name) not in values:
+            found.append(f"{one.user} was refused ({code}) by {name} {one.answer.get(name)!r}, where it was {values}")
+    if named and all(one.answer.get(name) is None for name in named):
+        found.append(f"{one.user} was refused ({code}), but no such limit is set")
+    if code == "event-cancelled" and story.cancelled_from(one.event) > one.end:
+        found.append(f"{one.user} was refused ({code}), but the event was not cancelled")
+    return found
+
+
+def check_cancelled(story: Story) -> list[Violation]:
+    """After an acknowledged cancellation of an event no user gets a ticket or a place, and all bookings end (O3)."""
+    found = []
+    for event in story.opened:
+        since = story.cancelled_by(event)
+        if since == math.inf:
+            continue
+        found += [
+            Violation("cancelled", event, f"{one.op} was answered {one.status} after the end: {one.answer}")
+            for one in [*story.of("book", event), *story.of("change", event)]
+            if one.begin > since and (one.status in (201, 202) or (one.op == "change" and one.is_done))
+        ]
+        for booking, seen in story.bookings_of(event):
+            waited = max((one.begin for one in seen if one.status == "WAITING"), default=-math.inf)
+            if waited > since and any(one.status == "CONFIRMED" or one.was == "CONFIRMED" for one in seen):
+                text = f"{seen[0].user} was promoted ({booking}) after the end"
+                found.append(Violation("cancelled", event, text))
+        status = story.last_status(event)
+        if status and (not status.get("emptiedAt") or status["bookedTickets"] or status["waitingListCount"]):
+            found.append(Violation("cancelled", event, f"it is not emptied at rest: {status}"))
+    return found

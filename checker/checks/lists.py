@@ -1,0 +1,113 @@
+"""Lists and counts at rest agree, and answers are those that docs/api.md names."""
+
+from collections import Counter
+from typing import Any
+
+from checker.checks.story import Story, Violation
+
+ANSWERS: dict[
+    str, set[int | tuple[int, str]]
+] = {  # docs/api.md: what each request may be answered; 5xx is judged apart
+    "initialize": {201},
+    "book": {200, 201, 202, (409, "not-on-sale"), (409, "waiting-list-full"), (409, "event-cancelled")},
+    "cancel": {200, (409, "booking-changed"), (404, "booking-not-found")},
+    "status": {200},
+    "bookings": {200},
+    "events": {200},
+    "event-bookings": {200},
+    "waiting-list": {200},
+    "change": {200, (409, "tickets-booked"), (409, "event-cancelled"), (422, "invalid-request")},
+    "cancel-event": {200, 202},
+    "listen": {200},
+}
+TRY_AGAIN = (503, "try-again")
+
+
+def check_answers(story: Story) -> list[Violation]:
+    """Every answer is one that docs/api.md names, except 500; the program runs until it is stopped."""
+    found = []
+    for one in story.exchanges:
+        if one.op == "exit":
+            found.append(Violation("program", one.event, str(one.answer)))
+        if one.op not in ANSWERS or not one.status:
+            continue
+        code = one.answer.get("code") if isinstance(one.answer, dict) else None
+        answer: Any = one.status if one.is_done else (one.status, code)
+        if answer not in ANSWERS[one.op] and answer != TRY_AGAIN:
+            found.append(Violation("answers", one.event, f"{one.op} was answered {one.status}: {one.answer}"))
+        elif isinstance(one.answer, dict) and "bad" in one.answer:
+            found.append(Violation("answers", one.event, f"{one.op} was answered with invalid JSON: {one.answer}"))
+    return found
+
+
+def check_openings(story: Story) -> list[Violation]:
+    """The same opening with the same key opens one event, whatever is sent how often (P7)."""
+    found = []
+    by_key: dict[str, set[str]] = {}
+    for one in story.of("initialize"):
+        if one.key and one.is_done:
+            by_key.setdefault(one.key, set()).add(str(sorted(one.answer.items())))
+    for key, answers in by_key.items():
+        if len(answers) > 1:
+            found.append(Violation("openings", "", f"the key {key!r} has several answers: {sorted(answers)}"))
+    names = Counter(row["name"] for page in story.at_rest("events") for row in page.answer["events"])
+    asked = Counter(one.body["name"] for one in story.of("initialize") if not one.key)
+    for one in story.of("initialize"):
+        asked[one.body["name"]] = max(asked[one.body["name"]], 1)
+    listed = {row["eventId"] for page in story.at_rest("events") for row in page.answer["events"]}
+    for name, most in asked.items():
+        if names[name] > most:
+            found.append(Violation("openings", "", f"{names[name]} events are called {name!r}, where {most} can be"))
+    if story.at_rest("events"):
+        missing = [event for event in story.opened if event not in listed]
+        found += [Violation("openings", event, "it was opened, and is not on the list of events") for event in missing]
+    return found
+
+
+def check_lists(story: Story) -> list[Violation]:
+    """At rest an event's counts are those of its lists, and no user waits while a ticket is free (P1, P3, P6)."""
+    found = []
+    for event in story.opened:
+        status = story.last_status(event)
+        if status is not None:
+            found += [Violation("lists", event, text) for text in _disagreements(story, event, status)]
+    return found
+
+
+def _disagreements(story: Story, event: str, status: dict[str, Any]) -> list[str]:
+    rows = story.last_rows(event)
+    entries = [row for page in story.at_rest("waiting-list", event) for row in page.answer["entries"]]
+    confirmed = {(row["userId"], row["bookingId"]) for row in rows if row["status"] == "CONFIRMED"}
+    waiting = {(row["userId"], row["bookingId"]) for row in rows if row["status"] == "WAITING"}
+    only = {
+        (row["userId"], row["bookingId"])
+        for page in story.at_rest("event-bookings", event) if "status" in page.query
+        for row in page.answer["bookings"]
+    }  # fmt: skip
+    total, free = status["totalTickets"], status["availableTickets"]
+    sums = [
+        (len(rows) != len({row["userId"] for row in rows}), "a user is twice on the list of bookings"),
+        (len(confirmed) != status["bookedTickets"], f"{len(confirmed)} tickets are on the list of bookings"),
+        (only != confirmed, f"{len(only)} are on the list of the confirmed, {len(confirmed)} on that of all"),
+        (len(entries) != status["waitingListCount"], f"{len(entries)} stand in the waiting list"),
+        (
+            {(row["userId"], row["bookingId"]) for row in entries} != waiting,
+            "the waiting list and the waiting bookings differ",
+        ),
+        (free + status["bookedTickets"] != total, "tickets free and booked are not all tickets"),
+        (free < 0, "the number of free tickets is negative"),
+        (len(confirmed) > total, f"{len(confirmed)} tickets are sold of {total}"),
+        (free > 0 and bool(entries) and "cancelledAt" not in status, "a user waits while a ticket is free"),
+    ]
+    return [f"{text}; the status at rest is {status}" for is_wrong, text in sums if is_wrong] + _own_lists(story, event)
+
+
+def _own_lists(story: Story, event: str) -> list[str]:
+    """Judge GET /bookings of single users at rest: every event on which they have a booking is there, once."""
+    listed = {row["userId"] for row in story.last_rows(event)}
+    found = []
+    for page in [page for page in story.at_rest("bookings") if page.answer["nextCursor"] is None]:
+        times = sum(row["eventId"] == event for row in page.answer["bookings"])
+        if times != (page.user in listed) and "cursor" not in page.query:
+            found.append(f"{page.user} finds the event {times} times in their own list")
+    return found

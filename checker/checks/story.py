@@ -1,0 +1,204 @@
+"""The history in the order that the checks need: sightings of bookings, values of fields, announcements."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from checker.history import Exchange, History
+
+FIELDS = ("name", "totalTickets", "opensAt", "closesAt", "waitingListLimit")  # what an organiser sets
+MOMENTS = ("joinedAt", "bookedAt", "promotedAt", "cancelledAt")
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One broken promise, for a person to read."""
+
+    check: str
+    event: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A booking as an answer showed it: it was so at one moment at least between `begin` and `end`."""
+
+    event: str
+    user: str
+    booking: str
+    status: str
+    was: str  # status before the cancellation, if it is cancelled
+    begin: float
+    end: float
+    row: dict[str, Any]
+    exchange: Exchange
+
+
+@dataclass(frozen=True)
+class Write:
+    """A value that an organiser asked a field to have; possible from `begin` until a later one surely replaced it."""
+
+    value: Any
+    begin: float
+    end: float
+    is_done: bool
+    is_refused: bool
+
+
+class Story:
+    """One history, read once."""
+
+    def __init__(self, history: History) -> None:
+        self.exchanges = list(history)
+        self._writes: dict[tuple[str, str], list[Write]] = {}
+
+    @cached_property
+    def opened(self) -> dict[str, Exchange]:
+        """Return each event's opening, by its id."""
+        opened: dict[str, Exchange] = {}
+        for one in self.of("initialize"):
+            if one.is_done:
+                opened.setdefault(one.answer["eventId"], one)
+        return opened
+
+    @cached_property
+    def _by_op(self) -> dict[str, list[Exchange]]:
+        found = defaultdict(list)
+        for one in self.exchanges:
+            found[one.op].append(one)
+        return found
+
+    def of(self, op: str, event: str | None = None, user: str | None = None) -> list[Exchange]:
+        """Return the requests of one kind; of an event, of a user."""
+        return [
+            one
+            for one in self._by_op[op]
+            if (event is None or one.event == event) and (user is None or one.user == user)
+        ]
+
+    @cached_property
+    def by_user(self) -> dict[tuple[str, str], list[Exchange]]:
+        """Return the bookings and cancellations of each event and user."""
+        found = defaultdict(list)
+        for one in self._by_op["book"] + self._by_op["cancel"]:
+            found[one.event, one.user].append(one)
+        return found
+
+    @cached_property
+    def sightings(self) -> dict[tuple[str, str], list[Sighting]]:
+        """Return all sightings of bookings, by event and bookingId."""
+        found = defaultdict(list)
+        for one in self.exchanges:
+            for seen in sightings(one):
+                found[seen.event, seen.booking].append(seen)
+        return found
+
+    def bookings_of(self, event: str) -> Iterator[tuple[str, list[Sighting]]]:
+        """Yield each bookingId of an event with its sightings."""
+        return ((booking, seen) for (of, booking), seen in self.sightings.items() if of == event)
+
+    def created_from(self, seen: list[Sighting]) -> float:
+        """Return the earliest moment at which a booking can have been made: when a request for it began."""
+        first_end, booking = min(one.end for one in seen), seen[0].booking
+        books = [
+            one for one in self.by_user[seen[0].event, seen[0].user] if one.op == "book" and one.begin <= first_end
+        ]
+        makers = [one for one in books if one.status in (201, 202) and one.answer["bookingId"] == booking]
+        # A 200 may have made a booking that was cancelled before the answer: one that no 201 or 202 names.
+        others = [one for one in books if one.is_open or (one.status == 200 and not makers)]
+        return min((one.begin for one in makers + others), default=-math.inf)
+
+    def cancelled_from(self, event: str) -> float:
+        """Return when the first cancellation of an event began: it may be cancelled from then on."""
+        return min((one.begin for one in self.of("cancel-event", event) if not one.is_refused), default=math.inf)
+
+    def cancelled_by(self, event: str) -> float:
+        """Return when a cancellation of an event was first acknowledged: it is cancelled from then on."""
+        return min((one.end for one in self.of("cancel-event", event) if one.is_done), default=math.inf)
+
+    def writes(self, event: str, field: str) -> list[Write]:
+        """Return the values that a field of an event was asked to have, the first when it was opened."""
+        if (event, field) not in self._writes:
+            first = self.opened[event].body.get(field)
+            found = [Write(first, -math.inf, -math.inf, is_done=True, is_refused=False)]
+            found += [
+                Write(one.body[field], one.begin, one.last, one.is_done, one.is_refused)
+                for one in self.of("change", event)
+                if field in one.body
+            ]
+            self._writes[event, field] = found
+        return self._writes[event, field]
+
+    def possible(self, event: str, field: str, begin: float, end: float, *, refused: bool = True) -> list[Any]:
+        """Return the values that a field may have had at some moment from `begin` to `end`.
+
+        A refused one may show while it is being refused, unless `refused` is false; an acknowledged one ends all that
+        were answered before it began.
+        """
+        writes = self.writes(event, field)
+        replaced = max((one.begin for one in writes if one.is_done and one.end < begin), default=-math.inf)
+        found = []
+        for one in writes:
+            if one.begin > end or one.end < replaced or (one.is_refused and (not refused or one.end < begin)):
+                continue
+            if one.value not in found:
+                found.append(one.value)
+        return found
+
+    # ------------------------------------------------------------------ at rest
+
+    def at_rest(self, op: str, event: str = "") -> list[Exchange]:
+        """Return the requests about an event at rest."""
+        return [one for one in self.of(op) if one.at_rest and one.event == event and one.is_done]
+
+    def last_status(self, event: str) -> dict[str, Any] | None:
+        """Return an event's status at rest, if it could be had."""
+        found = [one for one in self.at_rest("status", event) if not one.user]
+        return dict(found[-1].answer) if found else None
+
+    def last_rows(self, event: str) -> list[dict[str, Any]]:
+        """Return all bookings of an event at rest."""
+        return [
+            row for one in self.at_rest("event-bookings", event) if "status" not in one.query
+            for row in one.answer["bookings"]
+        ]  # fmt: skip
+
+    @cached_property
+    def announced(self) -> dict[str, dict[str, Any]]:
+        """Return the announcements by id, as the whole stream has them at rest."""
+        return {told["detail"]["id"]: told["detail"] for told in self.told(at_rest=True) if "bad" not in told}
+
+    def told(self, *, at_rest: bool) -> list[dict[str, Any]]:
+        """Return the records of the stream: the whole stream at rest, or as the listener got them during the round."""
+        return [told for one in self.of("listen") if one.at_rest == at_rest for told in one.answer]
+
+
+def sightings(one: Exchange) -> Iterator[Sighting]:
+    """Yield each booking that an answer shows."""
+    if not one.is_done:
+        return
+    rows: list[dict[str, Any]] = []
+    if one.op in ("book", "cancel"):
+        rows = [one.answer]
+    elif one.op == "status":
+        rows = [one.answer["booking"]] if one.answer.get("booking") else []
+    elif one.op in ("bookings", "event-bookings"):
+        rows = one.answer["bookings"]
+    elif one.op == "waiting-list":
+        rows = one.answer["entries"]
+    for row in rows:
+        was = row.get("was") or ("CONFIRMED" if row.get("bookedAt") else "WAITING")
+        yield Sighting(
+            row.get("eventId") or one.event,
+            row["userId"],
+            row["bookingId"],
+            row["status"],
+            was if row["status"] == "CANCELLED" else "",
+            one.begin,
+            one.end,
+            row,
+            one,
+        )

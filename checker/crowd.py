@@ -1,0 +1,256 @@
+"""The clients of a round: buyers of several kinds of events, and organisers who change and cancel them."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from checker.client import Client
+from checker.history import Exchange
+
+DROP_S = (0.004, 0.012)  # a connection is broken while the request is being worked on
+FAULT_MAX_S = 20.0  # by so much at most a fault makes a round longer
+TWICE, DROPPED = 0.08, 0.06  # parts of all requests that are sent twice at once, or whose connection breaks
+WAITING_MIN = 40  # of the event whose changes are doubled: enough for each raise, and few enough to be promoted at once
+BREATH_S = 0.02  # between two requests of a buyer
+ORGANISER_S = (0.1, 0.4)  # between two changes
+
+
+@dataclass
+class Sale:
+    """One event of a round, and the crowd's knowledge of it."""
+
+    kind: str
+    tickets: int
+    users: list[str]
+    event: str = ""
+    total: int = 0  # as an organiser last asked for it
+    seen: dict[str, str] = field(default_factory=dict)  # a user's last known bookingId
+    newcomers: int = 0
+    waiting: int = 0  # as the last change was answered, plus those who joined since
+
+
+@dataclass
+class Crowd:
+    """The actors of one round. `until` ends it; after `calm_at` no connection is broken any more."""
+
+    client: Client
+    sales: list[Sale]
+    until: float
+    calm_at: float
+
+    is_faulty: bool = False  # a fault is under way, whose time does not count
+
+    @property
+    def goes_on(self) -> bool:
+        """Tell whether the actors should go on."""
+        return self.is_faulty or time.monotonic() < self.until
+
+    @contextmanager
+    def fault(self) -> Iterator[None]:
+        """Keep the actors going during a fault, and make up for its time, up to a bound."""
+        began = time.monotonic()
+        self.is_faulty = True
+        try:
+            yield
+        finally:
+            more_s = min(time.monotonic() - began, FAULT_MAX_S)
+            self.until += more_s
+            self.calm_at += more_s
+            self.is_faulty = False
+
+    def open(self, rng: random.Random, sale: Sale) -> None:
+        """Open an event with a key, by a request that is sent twice at once; open another one without a key."""
+        body: dict[str, Any] = {"name": f"{sale.kind} {rng.getrandbits(48):012x}", "totalTickets": sale.tickets}
+        answers = self._send(rng, "initialize", style="twice", body=body, key=f"key {body['name']}")
+        sale.event, sale.total = answers[0].answer["eventId"], sale.tickets
+        self.client.send("initialize", body={"name": f"unkeyed {rng.getrandbits(48):012x}", "totalTickets": 1})
+
+    def run(self, seed: str, buyers: int, faults: Callable[[], None]) -> None:
+        """Let all actors act until the round ends; `faults` runs beside them."""
+        jobs = [(self._buy, f"{seed} buyer {number}") for number in range(buyers)]
+        jobs += [(partial(self._organise, sale), f"{seed} {sale.kind}") for sale in self.sales]
+        failures: list[BaseException] = []
+
+        def guarded(job: Callable[[random.Random], None], name: str) -> None:
+            try:
+                job(random.Random(name))
+            except BaseException as error:  # noqa: BLE001 - raised again below
+                failures.append(error)
+
+        threads = [threading.Thread(target=guarded, args=job, name=job[1]) for job in jobs]
+        threads.append(threading.Thread(target=guarded, args=(lambda _: faults(), "faults"), name="faults"))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for error in failures:
+            raise error
+
+    # ------------------------------------------------------------------ buyers
+
+    def _buy(self, rng: random.Random) -> None:
+        while self.goes_on:
+            sale = rng.choices(self.sales, [3 if one.kind == "doubled" else 2 for one in self.sales])[0]
+            if sale.kind == "doubled":
+                self._leave_and_rejoin(rng, sale)
+                continue
+            if rng.random() < 0.1:
+                self._rush(rng, sale)
+            else:
+                self._act(rng, sale, rng.choice(sale.users))
+            time.sleep(rng.uniform(0, BREATH_S))
+
+    def _act(self, rng: random.Random, sale: Sale, user: str) -> None:
+        """Do one thing that a buyer or an organiser may do."""
+        event = sale.event
+        [what] = rng.choices(list(ACTIONS), list(ACTIONS.values()))
+        if what == "cancel-by-id":
+            if user in sale.seen:
+                self._send(rng, "cancel", sale, event=event, user=user, body={"bookingId": sale.seen[user]})
+        elif what in ("book", "cancel", "bookings"):
+            self._send(rng, what, sale, event=event, user=user)
+        elif what == "all-bookings":
+            self._send(rng, "bookings", user=user)
+        elif what == "status-of-user":
+            self._send(rng, "status", sale, event=event, user=user)
+        elif what == "events":
+            self._send(rng, what)
+        elif what == "confirmed":
+            self._send(rng, "event-bookings", event=event, query={"status": "CONFIRMED"})
+        else:
+            self._send(rng, what, event=event)
+
+    def _rush(self, rng: random.Random, sale: Sale) -> None:
+        """Let one user book twice and cancel, all at once."""
+        user = rng.choice(sale.users)
+
+        def after(pause_s: float, op: str) -> Callable[[], Exchange]:
+            def call() -> Exchange:
+                time.sleep(pause_s)
+                return self.client.send(op, event=sale.event, user=user)
+
+            return call
+
+        self.client.together(*(after(rng.uniform(0, 0.02), op) for op in ("book", "book", "cancel")))
+
+    def _leave_and_rejoin(self, rng: random.Random, sale: Sale) -> None:
+        """Keep the waiting list of a sold-out event moving, and short: some leave it and come back, new ones join."""
+        if sale.waiting < WAITING_MIN and rng.random() < 0.5:
+            sale.waiting += 1
+            sale.newcomers += 1
+            sale.users.append(f"new {sale.newcomers} {rng.getrandbits(32):08x}")
+            user = sale.users[-1]
+        else:
+            user = rng.choice(sale.users[-60:])
+            self._send(rng, "cancel", style="plain", event=sale.event, user=user)
+        self._send(rng, "book", style="plain", event=sale.event, user=user)
+
+    def _send(
+        self, rng: random.Random, op: str, sale: Sale | None = None, style: str = "", **parts: Any
+    ) -> list[Exchange]:
+        """Send once, twice at once, or break the connection and send again; remember the booking that is named."""
+        calm = time.monotonic() > self.calm_at
+        [chosen] = rng.choices(["plain", "twice", "drop"], [1 - TWICE - DROPPED, TWICE, 0 if calm else DROPPED])
+        style = style or chosen
+        drop_s = rng.uniform(*DROP_S) if style == "drop" else None
+        seeds = [rng.getrandbits(64), rng.getrandbits(64)]
+        calls = [
+            lambda seed=seed: self.client.ask(op, random.Random(seed), drop_s, **parts)
+            for seed in seeds[: 2 if style == "twice" else 1]
+        ]
+        answers = self.client.together(*calls)
+        for one in answers:
+            booking = one.answer.get("booking") or one.answer if one.is_done and sale else {}
+            if sale and "bookingId" in booking:
+                sale.seen[one.user] = booking["bookingId"]
+        return answers
+
+    # -------------------------------------------------------------- organisers
+
+    def _organise(self, sale: Sale, rng: random.Random) -> None:
+        """Change the event from time to time, each kind of event in its own way."""
+        change = {"doubled": self._raise_doubled, "busy": self._change_numbers, "window": self._change_window}
+        if sale.kind == "ending":
+            time.sleep(max(0.0, (self.until - time.monotonic()) * rng.uniform(0.3, 0.8)))
+            self._send(rng, "cancel-event", event=sale.event)
+        while self.goes_on:
+            if sale.kind in change:
+                change[sale.kind](rng, sale)
+            elif sale.kind == "ending":
+                self._send(rng, "change", event=sale.event, body={"name": "too late"})
+            time.sleep(rng.uniform(0.02, 0.1) if sale.kind == "doubled" else rng.uniform(*ORGANISER_S))
+
+    def _raise_doubled(self, rng: random.Random, sale: Sale) -> None:
+        """Raise the total by a request that is sent twice at once, or dropped and sent again."""
+        sale.total += rng.randint(1, 12)
+        style = "twice" if rng.random() < 0.5 or time.monotonic() > self.calm_at else "drop"
+        [*answers] = self._send(rng, "change", style=style, event=sale.event, body={"totalTickets": sale.total})
+        sale.waiting = answers[-1].answer["waitingListCount"] if answers[-1].is_done else sale.waiting
+
+    def _change_numbers(self, rng: random.Random, sale: Sale) -> None:
+        """Raise, lower, rename, limit the list; some of these at once, some of them impossible."""
+        body: dict[str, Any] = {}
+        while not body:
+            if rng.random() < 0.6:
+                body["totalTickets"] = max(1, int(sale.tickets * rng.uniform(0.4, 1.4)))
+            if rng.random() < 0.3:
+                body["waitingListLimit"] = rng.choice([None, rng.randint(0, 30)])
+            if rng.random() < 0.3:
+                body["name"] = f"renamed {rng.getrandbits(48):012x}"
+        self._send(rng, "change", event=sale.event, body=body)
+
+    def _change_window(self, rng: random.Random, sale: Sale) -> None:
+        """Open and close the sale, now or soon."""
+        body: dict[str, Any] = {"opensAt": None, "closesAt": None}
+        for name, choices in (("opensAt", (None, -60, 0.5, 3600)), ("closesAt", (None, -30, 1.0, 7200))):
+            offset_s = rng.choice(choices)
+            if offset_s is not None:
+                body[name] = _moment(offset_s)
+        if rng.random() < 0.3:
+            del body[rng.choice(["opensAt", "closesAt"])]
+        self._send(rng, "change", event=sale.event, body=body)
+
+
+ACTIONS = {  # how often each is chosen
+    "book": 44,
+    "cancel": 12,
+    "cancel-by-id": 12,
+    "status": 5,
+    "status-of-user": 8,
+    "bookings": 8,
+    "all-bookings": 3,
+    "events": 2,
+    "event-bookings": 2,
+    "confirmed": 1,
+    "waiting-list": 3,
+}
+
+
+def sales(kinds: list[str]) -> list[Sale]:
+    """Return the events of a round: many for few tickets, few for many, one that is sold out and grows, and so on."""
+    sizes = {"busy": (60, 90), "small": (4, 7), "doubled": (200, 0), "window": (25, 40), "ending": (40, 70)}
+    return [Sale(kind, sizes[kind][0], [f"{kind} {number}" for number in range(sizes[kind][1])]) for kind in kinds]
+
+
+def fill(crowd: Crowd, rng: random.Random, sale: Sale) -> None:
+    """Sell an event out, and let some wait for it."""
+    holders = [f"holder {number}" for number in range(sale.tickets)]
+    sale.users = [f"waiter {number}" for number in range(WAITING_MIN)]
+    names = holders + sale.users
+
+    def book(user: str, seed: int) -> Callable[[], Exchange]:
+        return lambda: crowd.client.ask("book", random.Random(seed), event=sale.event, user=user)
+
+    for start in range(0, len(names), 16):
+        crowd.client.together(*(book(user, rng.getrandbits(64)) for user in names[start : start + 16]))
+
+
+def _moment(offset_s: float) -> str:
+    moment = datetime.now(UTC) + timedelta(seconds=offset_s)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

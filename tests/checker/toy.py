@@ -1,0 +1,365 @@
+"""A toy office in memory that keeps every promise, except for the one fault that a test plants.
+
+It is as simple as possible: one lock, no processes. It answers as docs/api.md says, so the checker treats it like the
+real one.
+"""
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+Answer = tuple[int, dict[str, Any]]
+MOMENTS = ("joinedAt", "bookedAt", "promotedAt", "cancelledAt")
+
+
+def now() -> str:
+    """Return this moment as the API writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass
+class Booking:
+    """One user's booking."""
+
+    user: str
+    event: str
+    generation: int
+    status: str
+    id: str = field(default_factory=lambda: str(uuid4()))
+    was: str | None = None
+    joinedAt: str | None = None  # noqa: N815 - as in the API
+    bookedAt: str | None = None  # noqa: N815
+    promotedAt: str | None = None  # noqa: N815
+    cancelledAt: str | None = None  # noqa: N815
+
+
+@dataclass
+class Event:
+    """One event."""
+
+    facts: dict[str, Any]
+    bookings: dict[str, Booking] = field(default_factory=dict)
+    queue: list[Booking] = field(default_factory=list)
+    revision: int = 0
+    sold_out: bool = False
+
+    @property
+    def id(self) -> str:
+        """Return its id."""
+        return str(self.facts["eventId"])
+
+    def booked(self) -> int:
+        """Count its tickets that are booked."""
+        return sum(one.status == "CONFIRMED" for one in self.bookings.values())
+
+
+class Toy:
+    """The office. `fault` names its one mistake, which it makes whenever `_slips` says so."""
+
+    def __init__(self, fault: str = "") -> None:
+        self._fault = fault
+        self._count = 0
+        self._lock = threading.Lock()
+        self._events: dict[str, Event] = {}
+        self._keys: dict[str, dict[str, Any]] = {}
+        self._told: list[str] = []
+
+    def _slips(self, fault: str, every: int = 1) -> bool:
+        if fault != self._fault:
+            return False
+        self._count += 1
+        return self._count % every == 0
+
+    def ask(  # noqa: PLR0911 - an answer each
+        self, method: str, path: str, query: dict[str, str], body: dict[str, Any], key: str
+    ) -> Answer:
+        """Answer one request."""
+        parts = path.strip("/").split("/")
+        with self._lock:
+            if self._slips("fails", 50):
+                return 500, {"code": "internal-error"}
+            if path == "/initialize":
+                return self._initialize(body, key)
+            if path == "/events":
+                return self._page("events", [self._row_of_event(one) for one in self._events.values()], query)
+            if path == "/bookings":
+                found = [
+                    one.bookings[query["userId"]] for one in self._events.values() if query["userId"] in one.bookings
+                ]
+                chosen = [one for one in found if query.get("eventId", one.event) == one.event]
+                return self._page("bookings", [self._show(one) | {"eventName": ""} for one in chosen], query)
+            event = self._events.get(body["eventId"] if path in ("/book", "/cancel") else parts[1])
+            if event is None:
+                return 404, {"code": "event-not-found"}
+            if method == "PATCH":
+                return self._change(event, body)
+            rooms: dict[str, Callable[[], Answer]] = {
+                "/book": lambda: self._book(event, body["userId"]),
+                "/cancel": lambda: self._cancel(event, body["userId"], body.get("bookingId")),
+                f"/status/{event.id}": lambda: (200, self._status(event, query.get("userId"))),
+                f"/events/{event.id}/cancel": lambda: self._end(event),
+                f"/events/{event.id}/bookings": lambda: self._bookings(event, query),
+                f"/events/{event.id}/waiting-list": lambda: self._list(event, query),
+            }
+            return rooms[path]()
+
+    def stream(self, after: int) -> list[str]:
+        """Return the lines of the stream behind a place."""
+        with self._lock:
+            first = after + (1 if self._fault == "listener skips" and after else 0)
+            return [f"id: {place + 1}\ndata: {line}\n\n" for place, line in enumerate(self._told) if place >= first]
+
+    # ------------------------------------------------------------------ events
+
+    def _initialize(self, body: dict[str, Any], key: str) -> Answer:
+        if key in self._keys and not self._slips("key forgotten"):
+            return 201, self._keys[key]
+        event = Event({"eventId": str(uuid4()), "createdAt": now()} | body)
+        self._events[event.id] = event
+        self._tell(f"event.opened:{event.id}", dict(event.facts))
+        answer = self._status(event)
+        if key:
+            self._keys[key] = answer
+        return 201, answer
+
+    def _status(self, event: Event, user: str | None = None) -> dict[str, Any]:
+        booked, total = event.booked(), event.facts["totalTickets"]
+        booked += self._fault == "miscounts" and booked > 0
+        facts = {name: value for name, value in event.facts.items() if value is not None}
+        counts = {"availableTickets": total - booked, "bookedTickets": booked, "waitingListCount": len(event.queue)}
+        answer = facts | counts
+        if user is not None:
+            answer["booking"] = self._show(event.bookings[user]) if user in event.bookings else None
+        return answer
+
+    def _row_of_event(self, event: Event) -> dict[str, Any]:
+        names = ("opensAt", "closesAt", "waitingListLimit", "soldOutAt", "cancelledAt", "emptiedAt")
+        return dict.fromkeys(names) | event.facts
+
+    def _change(self, event: Event, body: dict[str, Any]) -> Answer:
+        if "cancelledAt" in event.facts and not self._slips("changes after the end"):
+            return 409, {"code": "event-cancelled"}
+        wanted = event.facts | body
+        opens, closes = wanted.get("opensAt"), wanted.get("closesAt")
+        if opens and closes and opens >= closes:
+            return 422, {"code": "invalid-request"}
+        asked = body.get("totalTickets", event.booked())
+        refuses = asked < event.booked() or ("totalTickets" in body and self._slips("refuses a raise", 3))
+        if refuses:
+            if self._slips("refuses and changes"):
+                event.facts["totalTickets"] = asked
+            if self._slips("announces refusals"):
+                self._tell_change(event)
+            return 409, {"code": "tickets-booked", "totalTickets": asked, "bookedTickets": event.booked()}
+        lost = self._slips("loses changes", 4)
+        before, event.facts = event.facts, wanted
+        if event.facts != before:
+            self._tell_change(event)
+            self._promote(event)
+        answer = self._status(event)
+        if lost:
+            event.facts = before
+        return 200, answer
+
+    def _tell_change(self, event: Event) -> None:
+        event.revision += 1
+        fields = ("name", "totalTickets", "opensAt", "closesAt", "waitingListLimit")
+        facts = {name: event.facts[name] for name in fields if event.facts.get(name) is not None}
+        self._tell(
+            f"event.changed:{event.id}:{event.revision}", {"eventId": event.id, "revision": event.revision} | facts
+        )
+
+    def _end(self, event: Event) -> Answer:
+        if "cancelledAt" not in event.facts:
+            event.facts["cancelledAt"] = event.facts["emptiedAt"] = now()
+            facts = {name: event.facts[name] for name in ("eventId", "name", "totalTickets", "cancelledAt")}
+            self._tell(f"event.cancelled:{event.id}", facts)
+            for booking in event.bookings.values():
+                if booking.status != "CANCELLED" and not self._slips("keeps a booking after the end", 10):
+                    self._end_booking(event, booking)
+        return 200, self._status(event)
+
+    # ---------------------------------------------------------------- bookings
+
+    def _book(self, event: Event, user: str) -> Answer:
+        there = event.bookings.get(user)
+        if there and there.status != "CANCELLED" and not self._slips("books twice", 20):
+            return (201 if self._slips("says created twice", 20) else 200), self._show(there)
+        facts = event.facts
+        if "cancelledAt" in facts and not self._slips("books after the end"):
+            return 409, {"code": "event-cancelled"}
+        is_open = (facts.get("opensAt") or "") <= now() < (facts.get("closesAt") or "9")
+        if not is_open and not self._slips("books outside the window"):
+            return 409, {"code": "not-on-sale"} | {
+                name: facts[name] for name in ("opensAt", "closesAt") if facts.get(name)
+            }
+        generation = there.generation + 1 if there else 1
+        free = facts["totalTickets"] - event.booked()
+        if event.booked() and self._slips("oversells", 10):
+            free = 1
+        if free > 0 and (not event.queue or self._slips("lets newcomers pass")):
+            booking = Booking(user, event.id, generation, "CONFIRMED", bookedAt=now())
+            self._tell_booking("booking.confirmed", booking, "bookedAt")
+        else:
+            limit = facts.get("waitingListLimit")
+            if limit is not None and len(event.queue) >= limit:
+                return 409, {"code": "waiting-list-full", "waitingListLimit": limit}
+            if "soldOutAt" not in facts:
+                facts["soldOutAt"] = now()
+                named = {name: facts[name] for name in ("eventId", "name", "totalTickets", "soldOutAt")}
+                self._tell(f"event.sold-out:{event.id}", named)
+            booking = Booking(user, event.id, generation, "WAITING", joinedAt=now())
+            self._tell_booking("waiting.joined", booking, "joinedAt")
+            event.queue.append(booking)
+        if not self._slips("loses bookings", 20):
+            event.bookings[user] = booking
+        return (201 if booking.status == "CONFIRMED" else 202), self._show(booking)
+
+    def _cancel(self, event: Event, user: str, booking_id: str | None) -> Answer:
+        booking = event.bookings.get(user)
+        if booking is None:
+            return 404, {"code": "booking-not-found"}
+        if booking_id not in (None, booking.id) and not self._slips("cancels the wrong one"):
+            return 409, {"code": "booking-changed"}
+        if booking.status != "CANCELLED":
+            before = event.facts.get("cancelledAt")
+            self._end_booking(event, booking)
+            if self._slips("rolls back", 10):
+                booking.status, booking.cancelledAt = str(booking.was), None
+                return 200, self._show(booking) | {"status": "CANCELLED", "was": booking.was, "cancelledAt": now()}
+            if before is None and self._fault not in ("strands a waiting user", "lets newcomers pass"):
+                self._promote(event)
+        elif self._slips("changes a moment", 5):
+            booking.cancelledAt = f"{str(booking.cancelledAt)[:-4]}777Z"
+        return 200, self._show(booking)
+
+    def _end_booking(self, event: Event, booking: Booking) -> None:
+        booking.was, booking.status, booking.cancelledAt = booking.status, "CANCELLED", now()
+        if booking in event.queue:
+            event.queue.remove(booking)
+            self._tell_booking("waiting.left", booking, "joinedAt", "cancelledAt")
+        else:
+            self._tell_booking("booking.cancelled", booking, "bookedAt", "cancelledAt")
+
+    def _promote(self, event: Event) -> None:
+        while event.queue and event.booked() < event.facts["totalTickets"]:
+            booking = event.queue.pop(-1 if self._slips("promotes the last") else 0)
+            booking.status = "CONFIRMED"
+            booking.bookedAt = booking.promotedAt = now()
+            self._tell_booking("booking.promoted", booking, "joinedAt", "promotedAt")
+
+    def _show(self, booking: Booking) -> dict[str, Any]:
+        place: dict[str, Any] = {}
+        if booking.status == "WAITING":
+            [*before] = [one.id for one in self._events[booking.event].queue]
+            place = {
+                "position": before.index(booking.id) + 1 if booking.id in before else 1,
+                "joinedAt": booking.joinedAt,
+            }
+            if self._slips("places wrongly", 10):
+                place["position"] += 3
+        elif booking.status == "CONFIRMED":
+            place = {"bookedAt": booking.bookedAt}
+        else:
+            place = {"cancelledAt": booking.cancelledAt, "was": booking.was}
+        whose = {"bookingId": booking.id, "eventId": booking.event, "userId": booking.user}
+        return {"status": booking.status} | whose | place
+
+    # ------------------------------------------------------------------- lists
+
+    def _bookings(self, event: Event, query: dict[str, str]) -> Answer:
+        chosen = [one for one in event.bookings.values() if query.get("status", one.status) == one.status]
+        rows = [
+            {"status": one.status, "bookingId": one.id, "userId": one.user}
+            | {name: getattr(one, name) for name in MOMENTS}
+            for one in chosen
+        ]
+        if self._fault == "omits a booking" and rows:
+            rows.pop()
+        return self._page("bookings", rows, query)
+
+    def _list(self, event: Event, query: dict[str, str]) -> Answer:
+        order = list(reversed(event.queue)) if self._fault == "turns the list around" else event.queue
+        rows = [self._show(one) | {"position": place} for place, one in enumerate(order, 1)]
+        return self._page("entries", rows, query)
+
+    @staticmethod
+    def _page(name: str, rows: list[dict[str, Any]], query: dict[str, str]) -> Answer:
+        start, size = int(query.get("cursor", 0)), int(query.get("limit", 25))
+        return 200, {
+            name: rows[start : start + size],
+            "nextCursor": str(start + size) if len(rows) > start + size else None,
+        }
+
+    # ----------------------------------------------------------- announcements
+
+    def _tell_booking(self, kind: str, booking: Booking, *moments: str) -> None:
+        whose: dict[str, Any] = {"eventId": booking.event, "userId": booking.user, "bookingId": booking.id}
+        whose["generation"] = booking.generation
+        self._tell(f"{kind}:{booking.id}", whose | {name: getattr(booking, name) for name in moments})
+        if self._slips("announces what did not happen", 20):
+            self._tell(f"booking.cancelled:{booking.id}", whose | {"bookedAt": now(), "cancelledAt": now()})
+
+    def _tell(self, id_: str, data: dict[str, Any]) -> None:
+        kind, subject = id_.split(":")[:2]
+        if kind != "event.opened" and self._slips("forgets to announce", 20):
+            return
+        line = json.dumps({"detail": {"id": id_, "type": kind, "subject": subject, "data": data}})
+        self._told.append(line[: len(line) // 2] if self._slips("announces half a line", 20) else line)
+
+
+class Server:
+    """The toy behind a port, for as long as the `with` block."""
+
+    def __init__(self, toy: Toy) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def _answer(self) -> None:
+                split = urlsplit(self.path)
+                if split.path == "/local/events":
+                    text = "".join(toy.stream(int(self.headers["Last-Event-ID"])))
+                    self._send(200, text.encode())
+                    return
+                query = {name: values[0] for name, values in parse_qs(split.query).items()}
+                body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"{}")
+                status, answer = toy.ask(
+                    self.command, split.path, query, body, self.headers.get("idempotency-key") or ""
+                )
+                self._send(status, json.dumps(answer).encode())
+
+            def _send(self, status: int, text: bytes) -> None:
+                self.send_response(status)
+                self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                try:
+                    self.wfile.write(text)
+                except ConnectionError:
+                    self.close_connection = True  # the client broke the connection
+
+            do_GET = do_POST = do_PATCH = _answer  # noqa: N815
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+
+    def __enter__(self) -> "Server":
+        """Begin to answer."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
