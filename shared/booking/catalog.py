@@ -60,8 +60,6 @@ def open_event(terms: Terms, deadline: Deadline, *, caller: str = "", idempotenc
         **asdict(terms),
     )
     has_closed = event.closes_at is not None and event.closes_at <= event.created_at
-    if has_closed and not idempotency_key:
-        raise AlreadyClosed(str(event.closes_at))
     refused = dynamodb.commit(list(_open(event, _IS_KNOWN if has_closed else _IS_NEW)), deadline)
     if refused is None:
         telemetry.outcome(telemetry.Metric.EVENT_OPENED, event_id=event.event_id, tickets=terms.total_tickets)

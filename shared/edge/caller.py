@@ -112,7 +112,7 @@ def _name(claims: Mapping[str, Any]) -> str | None:
 def _lists(claims: Mapping[str, Any], authorization: str) -> dict[str, list[Any]]:
     """Return the names in the claims that are lists.
 
-    The items of a list come from the token. Without a token in the header, a list counts only if it has one name.
+    The items of a list come from the token. Without a token in the header, a list counts as one name.
     A scope that is a string is split at spaces, which RFC 6749 excludes from the names of scopes.
     """
     found: dict[str, list[Any]] = {}
@@ -121,7 +121,7 @@ def _lists(claims: Mapping[str, Any], authorization: str) -> dict[str, list[Any]
         if isinstance(text, list):  # an emulator of API Gateway may leave it as it is
             found[claim] = text
         elif text.startswith("[") and text.endswith("]"):
-            names = _content(authorization).get(claim, [text[1:-1]] if " " not in text else [])
+            names = _content(authorization).get(claim, [text[1:-1]])
             if isinstance(names, list) and f"[{' '.join(map(str, names))}]" == text:  # the verified list
                 found[claim] = names
         else:

@@ -296,6 +296,15 @@ def test_the_claim_that_names_the_user_is_a_parameter(shown: Secured) -> None:
     assert problem(shown.ask("POST", "/book", token, {**request, "userId": "5f0c"})) == (403, "not-your-booking")
 
 
+def test_a_claim_that_is_null_names_no_user(shown: Secured) -> None:
+    """API Gateway leaves it out, so it is not the user "null"."""
+    request = {"userId": "null", "eventId": "any"}
+    assert problem(shown.ask("POST", "/book", shown.token(sub="5f0c", email=None), request)) == (
+        403,
+        "not-your-booking",
+    )
+
+
 # ---------------------------------------------------------------- organisers
 
 
