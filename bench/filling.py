@@ -17,7 +17,7 @@ from typing import Any
 
 from local.template import load
 from shared import runtime
-from shared.model import Booking, Entry, Event, Lane, Status, stripes_for
+from shared.model import Booking, Entry, Event, Lane, Status, Terms, stripes_for
 from shared.store import items
 from shared.store.items import Item
 
@@ -35,8 +35,7 @@ def opened(lanes: int, total_tickets: int) -> Event:
     """Return a new event with so many lanes, whatever the rule for its size says."""
     return Event(
         event_id=str(uuid.uuid4()),
-        name="The concert",
-        total_tickets=total_tickets,
+        terms=Terms("The concert", total_tickets),
         lanes=lanes,
         stripes=stripes_for(lanes),
         created_at=runtime.current.now(),
@@ -48,7 +47,7 @@ def on_sale(event: Event, left_in_each_lane: int) -> Iterator[Put]:
     """Yield an event, its list's tail and its lanes, with all other tickets sold."""
     yield items.EVENTS, items.event_item(event)
     yield items.WAITING_LIST, items.tail_item(event)
-    share, rest = divmod(event.total_tickets, event.lanes)
+    share, rest = divmod(event.terms.total_tickets, event.lanes)
     for number in range(event.lanes):
         tickets = share + (number < rest)
         yield (

@@ -14,6 +14,7 @@ from shared.model import (
     Position,
     Standing,
     Status,
+    Terms,
     TicketOfficeError,
     TicketsBooked,
     WaitingListFull,
@@ -27,14 +28,15 @@ BOOKING_ID: Final = "f3d4f0a4-0c3e-4e0a-8b0c-5d2d2a1b7e01"
 NOW: Final = "2030-05-01T18:00:00.000Z"
 OPENS_AT, CLOSES_AT = "2030-05-02T08:00:00.000Z", "2030-06-01T18:00:00.000Z"
 
-EVENT: Final = Event(
-    EVENT_ID, "The concert", total_tickets=500, lanes=10, stripes=2, created_at=NOW, request_fingerprint=""
-)
-LIMITED: Final = replace(EVENT, opens_at=OPENS_AT, closes_at=CLOSES_AT, waiting_list_limit=200)
+_TERMS: Final = Terms("The concert", total_tickets=500)
+_LIMITS: Final = replace(_TERMS, opens_at=OPENS_AT, closes_at=CLOSES_AT, waiting_list_limit=200)
+EVENT: Final = Event(EVENT_ID, _TERMS, lanes=10, stripes=2, created_at=NOW, request_fingerprint="")
+LIMITED: Final = replace(EVENT, terms=_LIMITS)
 CANCELLED_EVENT: Final = replace(EVENT, cancelled_at=CLOSES_AT)
 EMPTIED: Final = replace(CANCELLED_EVENT, emptied_at="2030-06-01T18:00:09.000Z")
 HALF_SOLD: Final = Availability(EVENT, 500, available_tickets=120, waiting_list_count=0)
-RAISED: Final = Availability(replace(LIMITED, total_tickets=600), 600, available_tickets=220, waiting_list_count=0)
+_MORE: Final = replace(_LIMITS, total_tickets=600)
+RAISED: Final = Availability(replace(LIMITED, terms=_MORE), 600, available_tickets=220, waiting_list_count=0)
 
 _CONFIRMED: Final = Booking(EVENT_ID, "anna", BOOKING_ID, generation=1, status=Status.CONFIRMED, booked_at=NOW)
 CONFIRMED: Final = Standing(_CONFIRMED)

@@ -85,9 +85,11 @@ def judge(counted: Count, stranded_at: int | None) -> Iterator[Finding]:
     numbers = f"{tally.entries} wait beside {counted.available} free tickets"
     yield Finding("P6", _stranded(counted, stranded_at), numbers)
 
-    strange = sum(items.window(lane) != items.window(event) for lane in lanes)
+    strange = sum(items.window(lane) != items.window(event.terms) for lane in lanes)
     numbers = f"{counted.tickets} tickets on the lanes, {event.tickets_in_lanes} by the event's count, "
-    numbers += f"{event.total_tickets} in its terms; {strange} lanes with another sale window; {_under_way(event)}"
+    numbers += (
+        f"{event.terms.total_tickets} in its terms; {strange} lanes with another sale window; {_under_way(event)}"
+    )
     broken = Verdict.BROKEN if changes_lost(event, lanes) else Verdict.HOLDS
     yield Finding("O2", broken if counted.is_at_rest else Verdict.UNCLEAR, numbers)
 
@@ -129,7 +131,7 @@ def _under_way(event: Event) -> str:
 
 def _report(counted: Count, findings: list[Finding]) -> int:
     event, verdicts = counted.event, {finding.verdict for finding in findings}
-    sys.stdout.write(f"{event.event_id} {event.name}\n")
+    sys.stdout.write(f"{event.event_id} {event.terms.name}\n")
     for finding in findings:
         sys.stdout.write(f"{finding.promise} {finding.verdict:<7} {finding.numbers}\n")
     if Verdict.BROKEN in verdicts:

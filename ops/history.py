@@ -29,7 +29,7 @@ def run(event_id: str, user_id: str, logs: Path | None) -> int:
 
 
 def _now(event: Event, booking: Booking) -> Iterator[str]:
-    yield f"event      {event.event_id} {event.name}"
+    yield f"event      {event.event_id} {event.terms.name}"
     if event.cancelled_at:
         yield f"           cancelled at {event.cancelled_at}"
     yield f"user       {booking.user_id}"

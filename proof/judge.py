@@ -137,7 +137,7 @@ def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
     free = sum(int(lane["available"]["N"]) for lane in lanes)
     found = set()
     if isinstance(operation, Book):
-        booking, limit = current(tables, operation.user), event_of(tables).waiting_list_limit
+        booking, limit = current(tables, operation.user), event_of(tables).terms.waiting_list_limit
         if booking is None or not booking.is_active:
             if event_of(tables).cancelled_at:
                 found.add(EventCancelled.__name__)
@@ -153,7 +153,7 @@ def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
 def _true_refusals_of_change(operation: Patch, tables: Tables) -> set[str]:
     event, wanted = event_of(tables), dict(operation.wanted)
     booked = sum(item["status"]["S"] == Status.CONFIRMED for item in tables.of(items.BOOKINGS))
-    opens_at, closes_at = wanted.get("opens_at", event.opens_at), wanted.get("closes_at", event.closes_at)
+    opens_at, closes_at = wanted.get("opens_at", event.terms.opens_at), wanted.get("closes_at", event.terms.closes_at)
     refusals = {
         TicketsBooked: booked > wanted.get("total_tickets", booked),
         EventCancelled: event.cancelled_at is not None,
@@ -326,9 +326,9 @@ def _check_change(asked: Asked, result: Result) -> None:
         return  # they may fight to the end
     told: Availability | None = result.value
     wanted = dict(asked.operation.wanted)
-    if told is None or any(getattr(told.event, name) != value for name, value in wanted.items()):
+    if told is None or any(getattr(told.event.terms, name) != value for name, value in wanted.items()):
         raise Violation(f"O2: {asked.operation.name} was answered {result.error or told!r}")
-    if told.total_tickets != told.event.total_tickets:
+    if told.total_tickets != told.event.terms.total_tickets:
         raise Violation(f"O2: {asked.operation.name} was told {told}")
 
 

@@ -59,7 +59,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What an organiser says of an event when it is opened; None is no bound."""
+    """What an organiser says of an event: when it is opened, and by each change. None means that there is no bound."""
 
     name: str
     total_tickets: int
@@ -90,18 +90,17 @@ class Event:
     """What people attend.
 
     Fixed when it is opened: its id, lanes, stripes, created_at and request_fingerprint. Set once: `sold_out_at`;
-    `cancelled_at`; `emptied_at`, when every booking on a cancelled event was cancelled, too. The rest are the terms,
-    which the organiser may change: each change that is done makes `revision` 1 more. Lanes decide by their own copy of
-    the tickets and of the sale window. `waiting_list_limit` is None for no limit.
+    `cancelled_at`; `emptied_at`, when every booking of a cancelled event was cancelled, too. `terms` are those in
+    force: each change that is done adds 1 to `revision`. Lanes decide by their own copy of the tickets and of the sale
+    window.
 
-    `tickets_in_lanes` is the exact sum of the lanes' tickets. It differs from `total_tickets` only while a change is
-    under way. `steps` counts every write that a change makes to the event, and each is conditional on it. `refusals`
+    `tickets_in_lanes` is the exact sum of the lanes' tickets. It differs from the total only while a change is under
+    way. `steps` counts every write that a change makes to the event, and each is conditional on it. `refusals`
     are the last changes that were refused, REFUSALS_KEPT at most.
     """
 
     event_id: str
-    name: str
-    total_tickets: int
+    terms: Terms
     lanes: int
     stripes: int
     created_at: str
@@ -109,19 +108,11 @@ class Event:
     sold_out_at: str | None = None
     cancelled_at: str | None = None
     emptied_at: str | None = None
-    opens_at: str | None = None
-    closes_at: str | None = None
-    waiting_list_limit: int | None = None
     revision: int = 0
     tickets_in_lanes: int = 0
     steps: int = 0
     change: Change | None = None
     refusals: tuple[Refusal, ...] = ()
-
-    @property
-    def terms(self) -> Terms:
-        """Return the terms in force."""
-        return Terms(self.name, self.total_tickets, self.opens_at, self.closes_at, self.waiting_list_limit)
 
     @property
     def is_stepping_back(self) -> bool:
@@ -135,8 +126,8 @@ class Event:
     @property
     def tickets_to_add(self) -> int:
         """Return how many tickets the lanes still need; a negative number is to be taken away."""
-        wanted = self.total_tickets if self.change is None or self.is_stepping_back else self.change.terms.total_tickets
-        return wanted - self.tickets_in_lanes
+        wanted = self.terms if self.change is None or self.is_stepping_back else self.change.terms
+        return wanted.total_tickets - self.tickets_in_lanes
 
     def home_lane(self, user_id: str) -> int:
         """Return the number of the lane that this user's booking lives on: stable, and even over users."""

@@ -145,7 +145,7 @@ def changes_lost(event: Event, lanes: list[Lane]) -> list[Finding]:
     differences = [abs(sum(lane.tickets for lane in lanes) - event.tickets_in_lanes)]
     if event.change is None:
         differences.append(abs(event.tickets_to_add))
-        differences.append(sum(items.window(lane) != items.window(event) for lane in lanes))
+        differences.append(sum(items.window(lane) != items.window(event.terms) for lane in lanes))
     return [Finding("O2", difference) for difference in differences if difference]
 
 

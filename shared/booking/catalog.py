@@ -7,7 +7,7 @@ cancelled or emptied is for good. What the organiser may change is read anew whe
 import hashlib
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, astuple, replace
+from dataclasses import astuple, replace
 
 from shared import runtime, telemetry
 from shared.booking import sale_window
@@ -49,24 +49,22 @@ def open_event(terms: Terms, deadline: Deadline, *, caller: str = "", idempotenc
     sale_window.check(terms.opens_at, terms.closes_at)
     lanes = lanes_for(terms.total_tickets)
     event = Event(
-        event_id=str(uuid.uuid5(_ID_NAMESPACE, f"{caller}\n{idempotency_key}"))
-        if idempotency_key
-        else runtime.current.new_id(),
+        event_id=_id_of(caller, idempotency_key) if idempotency_key else runtime.current.new_id(),
+        terms=terms,
         lanes=lanes,
         stripes=stripes_for(lanes),
         created_at=runtime.current.now(),
         request_fingerprint=_fingerprint(terms),
         tickets_in_lanes=terms.total_tickets,
-        **asdict(terms),
     )
-    has_closed = event.closes_at is not None and event.closes_at <= event.created_at
+    has_closed = terms.closes_at is not None and terms.closes_at <= event.created_at
     refused = dynamodb.commit(list(_open(event, _IS_KNOWN if has_closed else _IS_NEW)), deadline)
     if refused is None:
         telemetry.outcome(telemetry.Metric.EVENT_OPENED, event_id=event.event_id, tickets=terms.total_tickets)
         return event
     existing_item = refused.reasons[0].item
     if existing_item is None:  # only _IS_KNOWN is refused without an item
-        raise AlreadyClosed(str(event.closes_at))
+        raise AlreadyClosed(str(terms.closes_at))
     existing = items.to_event(existing_item)
     if existing.request_fingerprint != event.request_fingerprint:
         raise IdempotencyKeyReused(event.event_id)
@@ -133,6 +131,10 @@ def availability(event: Event, lanes: list[Lane]) -> Availability:
     return Availability(event, total, min(available, total), max(waiting, 0))
 
 
+def _id_of(caller: str, idempotency_key: str) -> str:
+    return str(uuid.uuid5(_ID_NAMESPACE, f"{caller}\n{idempotency_key}"))
+
+
 def _open(event: Event, condition: str) -> Iterator[TransactItem]:
     """Put the event on a condition, the end of its list, and its lanes with the tickets spread evenly."""
     yield {
@@ -144,12 +146,12 @@ def _open(event: Event, condition: str) -> Iterator[TransactItem]:
         }
     }
     yield {"Put": {"TableName": items.WAITING_LIST, "Item": items.tail_item(event)}}
-    share, rest = divmod(event.total_tickets, event.lanes)
+    share, rest = divmod(event.terms.total_tickets, event.lanes)
     for number in range(event.lanes):
         tickets = share + (number < rest)
         lane = Lane(
             event.event_id, number, tickets, available=tickets, waiting=0, changes=0,
-            opens_at=event.opens_at, closes_at=event.closes_at,
+            opens_at=event.terms.opens_at, closes_at=event.terms.closes_at,
         )  # fmt: skip
         yield {"Put": {"TableName": items.LANES, "Item": items.lane_item(lane)}}
 

@@ -117,7 +117,7 @@ def finish(event_id: str, deadline: Deadline, known: Event | None = None) -> Eve
 def _outcome(requested: Change, event: Event) -> Event:
     """Return the event if this change was done, whatever has changed since. Raises TicketsBooked; TryAgain."""
     if refusal := event.refusal_of(requested):
-        raise TicketsBooked(event.event_id, event.total_tickets, refusal.booked)
+        raise TicketsBooked(event.event_id, event.terms.total_tickets, refusal.booked)
     if len(event.refusals) == REFUSALS_KEPT and requested.number < event.refusals[0].number:
         raise TryAgain("uncertain")  # it may have been refused before those that the event remembers
     return event
@@ -196,7 +196,7 @@ def _refused(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | Non
 def _set_window(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
     """Give every lane the sale window of the change, unless it has that of this revision or a later one."""
     assert event.change is not None, "there is a change to finish"
-    if items.window(event) == items.window(event.change.terms):
+    if items.window(event.terms) == items.window(event.change.terms):
         return
     revision = event.revision + 1
     assign, names, values = items.assignment({**items.window(event.change.terms), "revision": items.number(revision)})
@@ -216,19 +216,10 @@ def _set_window(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
 
 def _done(event: Event, terms: Terms) -> tuple[Event, list[TransactItem]]:
     """Return the event with these terms in force, and the transaction that makes it so."""
-    done = replace(
-        _stepped(event),
-        name=terms.name,
-        total_tickets=terms.total_tickets,
-        opens_at=terms.opens_at,
-        closes_at=terms.closes_at,
-        waiting_list_limit=terms.waiting_list_limit,
-        revision=event.revision + 1,
-        change=None,
-    )
+    done = replace(_stepped(event), terms=terms, revision=event.revision + 1, change=None)
     is_over = {"requestedAt": None} if event.change else {}
     transaction = [_write(event, {**items.terms(terms), "revision": items.number(done.revision), **is_over})]
-    if done.waiting_list_limit != event.waiting_list_limit:
+    if terms.waiting_list_limit != event.terms.waiting_list_limit:
         transaction.append(_write_limit(done))
     return done, transaction
 
@@ -280,7 +271,7 @@ def _add(lane: Lane, more: int) -> TransactItem:
 
 def _write_limit(changed: Event) -> TransactItem:
     """Write how many may wait where a user who joins meets it. The event's condition speaks for it."""
-    assign, names, values = items.assignment(items.waiting_list_limit(changed))
+    assign, names, values = items.assignment(items.waiting_list_limit(changed.terms))
     return {
         "Update": {
             "TableName": items.WAITING_LIST,

@@ -4,6 +4,7 @@ openapi/ derives the API's description from them. Functions that serve no HTTP n
 """
 
 import re
+from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from urllib.parse import quote
@@ -207,6 +208,12 @@ class EventFields(_EventHeading):
     cancelled_at: Optional[Time] = None
     emptied_at: Annotated[Optional[Time], Field(description="When the last booking of a cancelled event ended.")] = None
 
+    @classmethod
+    def of_event(cls, event: Event) -> "EventFields":
+        """Show the terms in force, and what has happened to the event."""
+        facts = {one.name: getattr(of, one.name) for of in (event.terms, event) for one in fields(of)}
+        return EventFields.model_validate({name: facts[name] for name in EventFields.model_fields})
+
 
 class EventResponse(EventFields, _EventCounts):
     """An event with its counts: tickets and waiting users."""
@@ -215,12 +222,12 @@ class EventResponse(EventFields, _EventCounts):
     def of(cls, availability: Availability, **more: Any) -> Self:
         """Show an event as it is now."""
         counts = {name: getattr(availability, name) for name in _COUNTS}
-        return cls(**dict(EventFields.model_validate(availability.event)) | counts | more)
+        return cls(**dict(EventFields.of_event(availability.event)) | counts | more)
 
     @classmethod
     def of_new(cls, event: Event) -> Self:
         """Show an event as it was opened; a repeated request gets the same response (P7)."""
-        return cls.of(Availability(event, event.total_tickets, event.total_tickets, waiting_list_count=0))
+        return cls.of(Availability(event, tickets := event.terms.total_tickets, tickets, waiting_list_count=0))
 
 
 class _BookingFields(ResponseModel):

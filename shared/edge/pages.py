@@ -214,7 +214,7 @@ class WaitingListPage(ResponseModel):
 
 def _user_booking(event: Event, standing: Standing) -> UserBooking:
     return _BOOKINGS[standing.booking.status](
-        **dict(booking_response(standing)), event_name=event.name, event_cancelled_at=event.cancelled_at
+        **dict(booking_response(standing)), event_name=event.terms.name, event_cancelled_at=event.cancelled_at
     )
 
 
@@ -223,4 +223,4 @@ def _listed_event(event: Event) -> ListedEvent:
     links = EventLinks(
         status=f"/status/{event.event_id}", bookings=f"{below}/bookings", waiting_list=f"{below}/waiting-list"
     )
-    return ListedEvent(**dict(EventFields.model_validate(event)), links=links)
+    return ListedEvent(**dict(EventFields.of_event(event)), links=links)

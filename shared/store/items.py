@@ -125,12 +125,12 @@ def partition(table: str, key: str, value: str) -> dict[str, Any]:
 
 def event_item(event: Event) -> Item:
     """Return the item of a new event."""
-    return {"kind": text(KIND), **_written(event)}
+    return {"kind": text(KIND), **_written(event.terms), **_written(event)}
 
 
 def to_event(item: Item) -> Event:
     """Read an event."""
-    return _read(Event, item, change=_change(item), refusals=_refusals(item))
+    return _read(Event, item, terms=_read(Terms, item), change=_change(item), refusals=_refusals(item))
 
 
 def lane_item(lane: Lane) -> Item:
@@ -170,7 +170,7 @@ def to_entry(item: Item) -> Entry:
 
 def tail_item(event: Event) -> Item:
     """Return the item of the tail of a new event's waiting list."""
-    return {**tail_key(event), **_written(Tail(0, event.waiting_list_limit))}
+    return {**tail_key(event), **_written(Tail(0, event.terms.waiting_list_limit))}
 
 
 def to_tail(item: Item) -> Tail:
@@ -198,13 +198,13 @@ def refusals(of: Sequence[Refusal]) -> dict[str, Any]:
     return {"refusals": {"M": {str(one.number): number(one.booked) for one in of}}}
 
 
-def waiting_list_limit(of: Event | Terms) -> dict[str, Any]:
+def waiting_list_limit(of: Terms) -> dict[str, Any]:
     """Return how many may wait, None without a limit: the event shows it, its list's tail decides by it."""
     limit = of.waiting_list_limit
     return {"waitingListLimit": None if limit is None else number(limit)}
 
 
-def window(of: Event | Terms | Lane) -> dict[str, Any]:
+def window(of: Terms | Lane) -> dict[str, Any]:
     """Return the moments between which an event or a lane is on sale, None for what is not there."""
     moments = {"opensAt": of.opens_at, "closesAt": of.closes_at}
     return {name: moment and text(moment) for name, moment in moments.items()}
@@ -280,7 +280,7 @@ def _fields(record: type[Any], in_key: Iterable[str] = ()) -> tuple[_Field, ...]
 
 
 _FIELDS: Final[Mapping[type[Any], tuple[_Field, ...]]] = {
-    Event: _fields(Event, in_key=("change", "refusals")),
+    Event: _fields(Event, in_key=("terms", "change", "refusals")),
     Terms: _fields(Terms),
     Lane: _fields(Lane, in_key=("event_id", "number")),
     Booking: _fields(Booking),

@@ -1,5 +1,6 @@
 """The simulated Lambda and stream."""
 
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -93,7 +94,7 @@ def test_environments_do_not_share_what_they_learn() -> None:
 
         def look(nap_s: float, name: str) -> None:
             def work(_deadline: Any) -> str:
-                catalog.remember(Event(**{**_fields(event), "name": name}))
+                catalog.remember(replace(event, terms=replace(event.terms, name=name)))
                 runtime.current.sleep(nap_s)
                 seen.append({name: catalog.read_event(event.event_id, _deadline)})
                 return "done"
@@ -103,14 +104,10 @@ def test_environments_do_not_share_what_they_learn() -> None:
         office.clock.start(lambda: look(2, "slow"))
         office.clock.start(lambda: look(1, "fast"))
         office.clock.run()
-        assert [(name, known.name) for one in seen for name, known in one.items()] == [
+        assert [(name, known.terms.name) for one in seen for name, known in one.items()] == [
             ("fast", "fast"),
             ("slow", "slow"),
         ]
-
-
-def _fields(event: Event) -> dict[str, Any]:
-    return {name: getattr(event, name) for name in Event.__dataclass_fields__}
 
 
 class Reader:

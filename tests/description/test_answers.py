@@ -185,6 +185,7 @@ def _ask_for_changes(visitor: Visitor) -> None:
         answer = visitor.ask("POST /book", by=user, body={"userId": user, "eventId": event_id})
     assert answer.json()["waitingListLimit"] == 0
     visitor.ask(change, by="olga", eventId=event_id, body={"totalTickets": 1})
+    visitor.ask(change, by="olga", eventId=event_id, body={"totalTickets": 9}, headers={"if-match": '"0"'})
     visitor.ask(change, eventId=event_id, body={"totalTickets": 9})
     visitor.ask(change, by="olga", eventId="nowhere", body={"totalTickets": 9})
 

@@ -490,11 +490,11 @@ def test_a_page_of_an_allowed_origin_may_call(shown: Secured) -> None:
     assert (asked.status_code, asked.content) == (204, b"")
     assert asked.headers["access-control-allow-origin"] == OURS
     assert asked.headers["access-control-allow-methods"] == "GET,PATCH,POST"
-    assert asked.headers["access-control-allow-headers"] == "authorization,content-type,idempotency-key"
+    assert asked.headers["access-control-allow-headers"] == "authorization,content-type,idempotency-key,if-match"
     assert asked.headers["access-control-max-age"] == "600"
     for answer in (shown.ask("GET", "/status/any", origin=OURS), shown.ask("POST", "/book", body={}, origin=OURS)):
         assert answer.headers["access-control-allow-origin"] == OURS
-        assert answer.headers["access-control-expose-headers"] == "location,retry-after"
+        assert answer.headers["access-control-expose-headers"] == "etag,location,retry-after"
         assert answer.headers["vary"] == "origin"
 
 

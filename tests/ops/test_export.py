@@ -17,7 +17,7 @@ import ops.rows
 from harness import office
 from harness.office import Office
 from ops.export import COLUMNS
-from shared.model import Booking, Entry, Event, Lane, Status
+from shared.model import Booking, Entry, Event, Lane, Status, Terms
 from shared.store import items
 from tests.ops.commands import PROJECT, Commands, Done, announced
 from tests.ops.commands import ops as program
@@ -190,7 +190,7 @@ def test_many_rows_take_no_more_memory_than_few(many: Event, office: Office, tmp
 def many(database: Any) -> Event:
     """Write an event with ROWS rows into the tables: half are waiting bookings, half their entries."""
     moment = "2026-05-01T18:00:00.000Z"
-    event = Event("many", "The stadium", 1, 4, 3, moment, "x", moment)
+    event = Event("many", Terms("The stadium", 1), 4, 3, moment, "x", moment)
     waiting = [
         (
             Booking("many", f"user-{n:032}", f"booking-{n:032}", 1, Status.WAITING, sequence=n, joined_at=moment),
