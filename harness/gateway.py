@@ -2,11 +2,12 @@
 
 import json
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from local.template import load
 from shared.runtime import Runtime
@@ -51,7 +52,7 @@ def call(
     base64: bool = False,
     event_id: str | None = None,
     path: str | None = None,
-    query: dict[str, str] | None = None,
+    query: Mapping[str, str] | Sequence[tuple[str, str]] | str | None = None,
     headers: dict[str, str] | None = None,
     claims: dict[str, str] | None = None,
     verified: bool = True,
@@ -60,18 +61,19 @@ def call(
 
     If a function has several routes, `path` selects one. The call happens at a later moment than any call before.
 
-    The path is decoded, although API Gateway names it rawPath. `claims` are those that the JWT authorizer verified;
-    without them, the caller is the user that the request names, and also an organiser. If not `verified`, the route has
-    no authorizer.
+    The path is decoded, although API Gateway names it rawPath. A `query` that is text is sent as it is. `claims` are
+    those that the JWT authorizer verified; without them, the caller is the user that the request names, and also an
+    organiser. If not `verified`, the route has no authorizer.
     """
     a_moment_passes()
     method, template = _route(function, path)
     path = template.replace("{eventId}", event_id or "")
+    raw_query = query if isinstance(query, str) else urlencode(query or {})
     payload: dict[str, Any] = {
         "version": "2.0",
         "routeKey": f"{method} {template}",
         "rawPath": path,
-        "rawQueryString": urlencode(query or {}),
+        "rawQueryString": raw_query,
         "headers": {"host": "localhost", "content-type": "application/json", **(headers or {})},
         "requestContext": {
             "accountId": "anonymous",
@@ -94,13 +96,13 @@ def call(
         "isBase64Encoded": base64,
     }
     if verified:
-        fields = (query or {}) if method == "GET" else body
+        fields = dict(parse_qsl(raw_query)) if method == "GET" else body
         claims = claims if claims is not None else organiser(_user(fields))
         payload["requestContext"]["authorizer"] = {"jwt": {"claims": claims, "scopes": None}}
     if event_id is not None:
         payload["pathParameters"] = {"eventId": event_id}
-    if query:
-        payload["queryStringParameters"] = query
+    if raw_query:
+        payload["queryStringParameters"] = _joined(raw_query)
     if raw is not None or body is not None:
         payload["body"] = raw if raw is not None else json.dumps(body)
     response = function.handler(payload, Context())
@@ -126,8 +128,16 @@ def _route(function: ModuleType, path: str | None) -> tuple[str, str]:
     system = load()
     handler = f"{function.__name__}.handler"
     routes = [route for route in system.routes if system.functions[route.function].handler == handler]
-    (found,) = [route for route in routes if path in {None, route.path}]
+    (found,) = [route for route in routes if path in {None, route.path} and route.method != "HEAD"]
     return found.method, found.path
+
+
+def _joined(raw_query: str) -> dict[str, str]:
+    """Decode a query as API Gateway does: repeated parameters are joined, and what is not UTF-8 is replaced."""
+    joined: dict[str, str] = {}
+    for name, value in parse_qsl(raw_query, keep_blank_values=True):
+        joined[name] = f"{joined[name]},{value}" if name in joined else value
+    return joined
 
 
 def _user(fields: Any) -> str:

@@ -46,11 +46,11 @@ class Authorizer:
             return None
         if "kid" not in verified.header or claims.keys().isdisjoint({"aud", "client_id"}):
             return None
-        return {name: as_text(value) for name, value in verified.claims.items()}
+        return {name: as_text(value) for name, value in verified.claims.items() if value is not None}
 
 
 def as_text(claim: Any) -> str:
-    """Write a claim as API Gateway does; a list becomes its items in brackets, [a b]."""
+    """Write a claim as API Gateway does; a list becomes its items in brackets, [a b], and null is left out."""
     if isinstance(claim, str):
         return claim
     if isinstance(claim, list):

@@ -114,7 +114,8 @@ class Application:
             claims = self._authorizer.claims(scope["headers"])
             if claims is None:
                 return gateway.refusal(gateway.UNAUTHORIZED, request_id)
-            if not Caller.of({"authorizer": {"jwt": {"claims": claims}}}).is_organiser:
+            token = next(value for name, value in scope["headers"] if name == b"authorization").decode("latin-1")
+            if not Caller.of({"authorizer": {"jwt": {"claims": claims}}}, token).is_organiser:
                 return gateway.refusal(gateway.FORBIDDEN, request_id)
         return gateway.refusal(gateway.UNAVAILABLE, request_id) if to.is_full else None
 

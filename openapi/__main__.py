@@ -15,8 +15,8 @@ FILES: Final = {_FOLDER / "openapi.json": False, _FOLDER / "openapi-open.json": 
 
 
 def written(document: Json) -> str:
-    """Return the document as it is stored."""
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    """Return the document as it is stored: in ASCII, because patterns contain invisible characters."""
+    return json.dumps(document, indent=1) + "\n"
 
 
 def main() -> None:

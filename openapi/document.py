@@ -19,8 +19,9 @@ _REFERENCE: Final = "#/components/schemas/{model}"
 _DESCRIPTION: Final = """\
 An event ticket office that never oversells.
 
-Ids are strings; in requests, integers are accepted, too. Times are ISO 8601 in UTC. Unknown fields are refused. Errors
-are RFC 9457 problems: decide by their `code`. Every request is safe to repeat when its response was lost."""
+Ids are strings; in requests, integers are accepted, too. Times are ISO 8601 in UTC. Unknown fields, unknown or repeated
+parameters, and a body where none is described are refused. Errors are RFC 9457 problems: decide by their `code`. Every
+request is safe to repeat when its response was lost."""
 
 Json = dict[str, Any]
 

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from openapi import examples
 from openapi.errors import JSON
 from shared.edge import contract, pages
-from shared.edge.api import BodyTooLarge, InvalidRequest, MalformedJson
+from shared.edge.api import IDEMPOTENCY_KEY, BodyTooLarge, InvalidRequest, MalformedJson, UnsupportedEncoding
 from shared.edge.caller import NotSignedIn, NotYourBooking, OrganisersOnly
-from shared.edge.contract import EventResponse, booking_response
+from shared.edge.contract import EventResponse, ResponseModel, booking_response
 from shared.model import (
     IDEMPOTENCY_KEY_LENGTH_MAX,
     Availability,
@@ -26,12 +26,20 @@ from shared.model import (
     TicketsBooked,
     WaitingListFull,
 )
+from shared.version import VERSION
 
 TAGS: Final = {
     "organisers": "Open events, change them, and see who booked.",
     "buyers": "Book, cancel, and see bookings.",
     "description": "The API itself.",
 }
+
+
+class Health(ResponseModel):
+    """A sign of life, for uptime monitors."""
+
+    status: Literal["ok"]
+    version: Annotated[str, Field(description="The version of the office.")]
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ class Route:
     public: bool = False
 
 
-_BODY: Final = (MalformedJson, BodyTooLarge, InvalidRequest)  # of every route that reads a body
+_BODY: Final = (MalformedJson, BodyTooLarge, UnsupportedEncoding, InvalidRequest)  # of every route that reads a body
 _LOCATION: Final = {"Location": "The user's booking of the event: `/bookings?userId={userId}&eventId={eventId}`."}
 _ETAG: Final = {"ETag": "The event's revision, for `If-Match`. Every change increases it; bookings do not."}
 _CACHED: Final = {"Cache-Control": "How long it may be cached."}
@@ -82,12 +90,13 @@ _IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Chosen by the caller. The same key with the same body returns the same response.",
+    "description": "Chosen by the caller, and sent once. The same key with the same body returns the same response.",
     "example": examples.IDEMPOTENCY_KEY,
     "schema": {
         "type": "string",
         "minLength": 1,
         "maxLength": IDEMPOTENCY_KEY_LENGTH_MAX,
+        "pattern": IDEMPOTENCY_KEY,
     },
 }
 _IF_MATCH: Final = {
@@ -329,6 +338,16 @@ ROUTES: Final = (
         "Show this description as a page",
         'Public; no token needed. The page sends requests, too: give it a token under "Authorize".',
         {200: Success("The page.", str, headers=_CACHED, media_type="text/html")},
+        public=True,
+    ),
+    Route(
+        "GET /health",
+        "health",
+        "description",
+        "Check that the office responds",
+        "Public; no token needed. For uptime monitors: reads no database. `HEAD` works, too, as on the other public"
+        " routes.",
+        {200: Success("Requests arrive.", Health, {"healthy": Health(status="ok", version=VERSION)})},
         public=True,
     ),
 )

@@ -14,6 +14,7 @@ Errors that a caller may meet:
     ├── EventChanged            the event is at another revision than the one to change
     ├── TicketsBooked           more tickets are booked than there are to be
     ├── ImpossibleWindow        the sale would end before it begins
+    ├── AlreadyClosed           the sale would end before the event is opened
     ├── EventCancelled          there is nothing to be had of this event any more
     └── TryAgain                contention, throttling or a silent database, until the time budget ran out
         └── Stuck               settling was refused again and again
@@ -373,6 +374,19 @@ class ImpossibleWindow(TicketOfficeError):
     def facts(self) -> dict[str, object]:
         """Return the invalid field, as for other invalid requests."""
         return {"errors": [{"field": "closesAt", "detail": f"must be later than opensAt, {self.opens_at}"}]}
+
+
+@dataclass(eq=False)
+class AlreadyClosed(TicketOfficeError):
+    """The sale of a new event would have ended before the event is opened."""
+
+    closes_at: str
+    detail = "Some fields are invalid: see errors."
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Return the invalid field, as for other invalid requests."""
+        return {"errors": [{"field": "closesAt", "detail": "must be in the future"}]}
 
 
 @dataclass(eq=False)

@@ -11,7 +11,7 @@ from shared.store.dynamodb import Deadline
 def handler(request: Request) -> Response:
     """Change the fields that the body names. A repeated request changes nothing more."""
     request.caller.must_organise()
-    event_id = request.parameters_as(contract.EventPath).event_id
+    event_id = request.parameters_as(contract.EventPath, with_body=True).event_id
     wanted = request.body_as(contract.ChangeRequest).wanted
     availability = event_change.change(event_id, wanted, Deadline.after(REQUEST_BUDGET_S), request.revisions)
     return api.respond(200, contract.EventResponse.of(availability), api.etag(availability.event))

@@ -1,13 +1,13 @@
 """The API description, and a page that shows it with Swagger UI, which powertools includes.
 
 The page is a single document with its scripts and styles. By its Content-Security-Policy it runs nothing else and sends
-requests to the office only. Both are public: each route asks for the token that it needs.
+requests to the office only. Both are public: no token needed.
 """
 
 import base64
 import gzip
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
@@ -55,14 +55,14 @@ class Document:
 
 
 @cache
-def _description() -> Document:
+def description() -> Document:
     """Return the description that `python -m openapi` has written for an office like this."""
     name = "openapi-open.json" if is_open() else "openapi.json"
     return Document((_HERE / name).read_text(encoding="utf-8"), {"Content-Type": "application/json"})
 
 
 @cache
-def _page() -> Document:
+def page() -> Document:
     """Return the page, with its Content-Security-Policy."""
     style = (_SWAGGER_UI / "swagger-ui.min.css").read_text(encoding="utf-8")
     bundle = (_SWAGGER_UI / "swagger-ui-bundle.min.js").read_text(encoding="utf-8")
@@ -91,6 +91,3 @@ def _page() -> Document:
 
 def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-DOCUMENTS: Final[dict[str, Callable[[], Document]]] = {"GET /openapi.json": _description, "GET /docs": _page}

@@ -16,7 +16,7 @@ def handler(request: Request) -> Response:
     event = catalog.open_event(
         Terms(**asked.model_dump()),
         Deadline.after(REQUEST_BUDGET_S),
-        caller=caller.subject or "",
+        caller=caller.name or "",
         idempotency_key=request.idempotency_key,
     )
     headers = {"Location": f"/status/{event.event_id}", **api.etag(event)}

@@ -13,6 +13,7 @@ from shared import runtime, telemetry
 from shared.booking import sale_window
 from shared.booking.cache import Cache
 from shared.model import (
+    AlreadyClosed,
     Availability,
     Event,
     EventNotFound,
@@ -30,6 +31,9 @@ KNOWN_MAX = 1_000  # events that a warm function keeps in mind; some 500 bytes e
 
 _ID_NAMESPACE = uuid.UUID("6c0b5c62-5d5a-4f0e-9d7e-0f6a3f5a7a11")  # of the ids that follow from an Idempotency-Key
 
+_IS_NEW = "attribute_not_exists(eventId)"  # P7: a repeated request opens no second event
+_IS_KNOWN = f"{_IS_NEW} AND attribute_exists(eventId)"  # never holds: the event is only looked for, not opened
+
 _known: Cache[Event] = Cache("events", KNOWN_MAX)
 
 
@@ -37,9 +41,10 @@ def open_event(terms: Terms, deadline: Deadline, *, caller: str = "", idempotenc
     """Open an event with 1 to TICKETS_MAX tickets, all of them on sale from its moment of opening on.
 
     With an `idempotency_key` the id follows from it and the caller, so a repetition finds the event it opened, and is
-    answered with it as it was opened.
+    answered with it as it was opened, even if its sale has ended since.
 
-    Raises ImpossibleWindow; IdempotencyKeyReused when the key came with another request before; TryAgain.
+    Raises ImpossibleWindow; AlreadyClosed; IdempotencyKeyReused when the key came with another request before;
+    TryAgain.
     """
     sale_window.check(terms.opens_at, terms.closes_at)
     lanes = lanes_for(terms.total_tickets)
@@ -52,12 +57,14 @@ def open_event(terms: Terms, deadline: Deadline, *, caller: str = "", idempotenc
         request_fingerprint=_fingerprint(terms),
         tickets_in_lanes=terms.total_tickets,
     )
-    refused = dynamodb.commit(list(_open(event)), deadline)
+    has_closed = terms.closes_at is not None and terms.closes_at <= event.created_at
+    refused = dynamodb.commit(list(_open(event, _IS_KNOWN if has_closed else _IS_NEW)), deadline)
     if refused is None:
         telemetry.outcome(telemetry.Metric.EVENT_OPENED, event_id=event.event_id, tickets=terms.total_tickets)
         return event
     existing_item = refused.reasons[0].item
-    assert existing_item is not None, "only the event's own item has a condition: that it is absent"
+    if existing_item is None:  # only _IS_KNOWN is refused without an item
+        raise AlreadyClosed(str(terms.closes_at))
     existing = items.to_event(existing_item)
     if existing.request_fingerprint != event.request_fingerprint:
         raise IdempotencyKeyReused(event.event_id)
@@ -128,13 +135,13 @@ def _id_of(caller: str, idempotency_key: str) -> str:
     return str(uuid.uuid5(_ID_NAMESPACE, f"{caller}\n{idempotency_key}"))
 
 
-def _open(event: Event) -> Iterator[TransactItem]:
-    """Put the event if its id is new (P7), the end of its list, and its lanes with the tickets spread evenly."""
+def _open(event: Event, condition: str) -> Iterator[TransactItem]:
+    """Put the event on a condition, the end of its list, and its lanes with the tickets spread evenly."""
     yield {
         "Put": {
             "TableName": items.EVENTS,
             "Item": items.event_item(event),
-            "ConditionExpression": "attribute_not_exists(eventId)",
+            "ConditionExpression": condition,
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
     }

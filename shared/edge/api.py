@@ -8,9 +8,10 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 import base64
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
+from urllib.parse import parse_qsl, quote
 
 from pydantic_core import ValidationError, from_json
 
@@ -20,6 +21,7 @@ from shared.model import (
     BODY_BYTES_MAX,
     IDEMPOTENCY_KEY_LENGTH_MAX,
     RETRY_AFTER_S,
+    AlreadyClosed,
     BookingChanged,
     BookingNotFound,
     Event,
@@ -41,12 +43,24 @@ if TYPE_CHECKING:  # the function that returns the description starts without it
 Model = TypeVar("Model", bound="BaseModel")
 
 PROBLEM_TYPE = "urn:ticket-office:problem:"
+QUERY_FIELDS_MAX = 100  # no route has ten parameters
+
+# API Gateway joins repeated headers with commas. So a comma in a key may come from two keys.
+IDEMPOTENCY_KEY: Final = r"^[!-+\--~]([ -+\--~]*[!-+\--~])?$"  # printable ASCII without commas
+_NOT_ESCAPED: Final = re.compile("[^!-~]|%(?![0-9A-Fa-f]{2})")
+_URI_PATH: Final = "/:@!$&'()*+,;="  # what a path may contain unescaped, besides letters, digits and "-._~"
 
 
 class MalformedJson(TicketOfficeError):
     """The body is not a JSON object."""
 
     detail = "The body must be a JSON object in UTF-8."
+
+
+class UnsupportedEncoding(TicketOfficeError):
+    """The body is compressed."""
+
+    detail = "The body must be sent as it is, without a Content-Encoding."
 
 
 class BodyTooLarge(TicketOfficeError):
@@ -85,8 +99,10 @@ PROBLEMS: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     TicketsBooked: (409, "tickets-booked", "Tickets booked"),
     EventChanged: (412, "event-changed", "Event changed"),
     BodyTooLarge: (413, "body-too-large", "Body too large"),
+    UnsupportedEncoding: (415, "unsupported-encoding", "Unsupported encoding"),
     InvalidRequest: (422, "invalid-request", "Invalid request"),
     ImpossibleWindow: (422, "invalid-request", "Invalid request"),
+    AlreadyClosed: (422, "invalid-request", "Invalid request"),
     IdempotencyKeyReused: (422, "idempotency-key-reused", "Idempotency-Key reused"),
     TryAgain: (503, "try-again", "Try again"),
     Exception: (500, "internal-error", "Internal error"),
@@ -119,16 +135,18 @@ class Request:
     @property
     def caller(self) -> Caller:
         """Return who sent the request."""
-        return Caller.of(self._payload["requestContext"])
+        return Caller.of(self._payload["requestContext"], self.header("authorization"))
 
     @property
     def idempotency_key(self) -> str | None:
         """Read the Idempotency-Key header: 1 to IDEMPOTENCY_KEY_LENGTH_MAX characters. Raises InvalidRequest."""
         key = self.header("idempotency-key")
-        if key is not None and not 1 <= len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX:
-            detail = f"must have 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} characters"
-            raise InvalidRequest([{"field": "Idempotency-Key", "detail": detail}])
-        return key
+        if key is not None and self.caller.is_unnamed:
+            raise InvalidRequest(_each(["Idempotency-Key"], "needs a token with a sub, client_id or azp"))
+        if key is None or (len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX and re.fullmatch(IDEMPOTENCY_KEY, key)):
+            return key
+        characters = f"1 to {IDEMPOTENCY_KEY_LENGTH_MAX} printable ASCII characters without commas"
+        raise InvalidRequest(_each(["Idempotency-Key"], f"must be sent once, with {characters}"))
 
     @property
     def revisions(self) -> frozenset[int] | None:
@@ -145,7 +163,14 @@ class Request:
         return next((value for key, value in headers.items() if key.lower() == name), None)
 
     def body_as(self, model: type[Model]) -> Model:
-        """Read the body, whatever its Content-Type. Raises MalformedJson; BodyTooLarge; InvalidRequest."""
+        """Read the body, whatever its Content-Type. A route with a body takes no query.
+
+        Raises MalformedJson; BodyTooLarge; UnsupportedEncoding; InvalidRequest.
+        """
+        if query := self._query():
+            raise InvalidRequest(_each(query, "is not a parameter of this route"))
+        if (self.header("content-encoding") or "identity").strip().lower() != "identity":
+            raise UnsupportedEncoding
         try:
             fields = from_json(self._body(), allow_inf_nan=False)
         except ValueError:  # not JSON, not base64, or not UTF-8: a lone surrogate
@@ -154,13 +179,36 @@ class Request:
             raise MalformedJson
         return _validated(fields, model)
 
-    def parameters_as(self, model: type[Model]) -> Model:
-        """Read the parameters of path and query together. Raises InvalidRequest, also for a name that is in both."""
+    def parameters_as(self, model: type[Model], *, with_body: bool = False) -> Model:
+        """Read the parameters of path and query together, of a route that takes no body unless it is `with_body`.
+
+        Raises InvalidRequest, also for a name that is in both path and query.
+        """
+        if self._payload.get("body") and not with_body:
+            raise InvalidRequest(_each(["body"], "must be empty: this route takes no body"))
         path = self._payload.get("pathParameters") or {}
-        query = self._payload.get("queryStringParameters") or {}
+        query = self._query()
         if twice := sorted(path.keys() & query.keys()):
-            raise InvalidRequest([{"field": name, "detail": "is already in the path"} for name in twice])
+            raise InvalidRequest(_each(twice, "is already in the path"))
         return _validated(path | query, model)
+
+    def _query(self) -> dict[str, str]:
+        """Read the raw query, because API Gateway joins repeated parameters with commas in the decoded one.
+
+        Raises InvalidRequest for repeated parameters, and for those that are not percent-encoded UTF-8.
+        """
+        raw: str = self._payload.get("rawQueryString") or ""
+        try:
+            fields = parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=QUERY_FIELDS_MAX)
+        except ValueError:  # too many, or not UTF-8
+            fields = None
+        if fields is None or _NOT_ESCAPED.search(raw):
+            detail = f"must have at most {QUERY_FIELDS_MAX} parameters in percent-encoded UTF-8"
+            raise InvalidRequest(_each(["query"], detail))
+        names = [name for name, _ in fields]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise InvalidRequest(_each(twice, "must be sent once"))
+        return dict(fields)
 
     def _body(self) -> bytes:
         """Return the body's bytes as the client sent them. Raises BodyTooLarge; ValueError."""
@@ -211,6 +259,11 @@ def detail_of(kind: type[Exception]) -> str:
     return kind.detail if issubclass(kind, TicketOfficeError) else "Something went wrong in the ticket office."
 
 
+def _each(fields: Iterable[str], detail: str) -> list[dict[str, str]]:
+    """Say the same of several fields, in the order of their names."""
+    return [{"field": field, "detail": detail} for field in sorted(fields)]
+
+
 def _validated(fields: Mapping[str, Any], model: type[Model]) -> Model:
     """Read fields. Log lines from here on carry the event's id, if the request names one."""
     try:
@@ -233,13 +286,15 @@ def _problem(error: Exception, payload: Mapping[str, Any]) -> Response:
         "title": title,
         "status": status,
         "detail": detail_of(type(error)),
-        "instance": payload["rawPath"],
+        "instance": quote(payload["rawPath"], safe=_URI_PATH, errors="replace"),  # API Gateway has decoded it
         "code": code,
         "requestId": payload["requestContext"]["requestId"],
     }
     if isinstance(error, TicketOfficeError):
         problem |= error.facts
     headers = {"Cache-Control": "no-store", "Content-Type": "application/problem+json"}
+    if isinstance(error, UnsupportedEncoding):
+        headers["Accept-Encoding"] = "identity"
     if isinstance(error, TryAgain):
         headers["Retry-After"] = str(RETRY_AFTER_S)
         telemetry.outcome(telemetry.Metric.TRY_AGAIN, cause=error.cause)

@@ -3,8 +3,13 @@
 API Gateway verifies the token before a function sees a request (signature, issuer, audience, times) and passes its
 claims on, each written as a string. This module decides what they allow, which no setting of a route can express.
 A caller without claims is anonymous and may do nothing that needs a user.
+
+API Gateway writes a list as "[a b]", so the group "fan organiser" looks like two groups. Only the token itself tells
+them apart. It is in the Authorization header, and its list counts if it is the list that API Gateway has verified.
 """
 
+import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -16,6 +21,7 @@ ORGANISER_GROUP: Final = "organiser"
 ORGANISER_SCOPES: Final = {"organiser", "ticket-office/organiser"}  # the second is how Cognito writes it
 GROUP_CLAIMS: Final = ("cognito:groups", "groups")
 SCOPE_CLAIMS: Final = ("scope", "scp")
+NAME_CLAIMS: Final = ("sub", "client_id", "azp")  # programs may have no subject, only a client id
 
 
 class NotSignedIn(TicketOfficeError):
@@ -43,24 +49,35 @@ def is_open() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A caller: `subject` is the issuer's name for them, `user_id` the office's. Both are None for an anonymous one."""
+    """A caller: `name` is the issuer's name for a user or a program; `user_id` is the office's name for a user.
 
-    subject: str | None = None
+    Both are None for an anonymous caller, and for a token without these claims.
+    """
+
+    is_signed_in: bool = False
+    name: str | None = None
     user_id: str | None = None
     is_organiser: bool = False
 
     @classmethod
-    def of(cls, request_context: Mapping[str, Any]) -> Self:
-        """Read the claims that API Gateway has verified."""
+    def of(cls, request_context: Mapping[str, Any], authorization: str | None = None) -> Self:
+        """Read the claims that API Gateway has verified, and their lists from the token in the header."""
         claims: Mapping[str, str] | None = request_context.get("authorizer", {}).get("jwt", {}).get("claims")
         if claims is None:
             return cls()
-        groups = {name for claim in GROUP_CLAIMS for name in _names(claims.get(claim, ""))}
-        scopes = {name for claim in SCOPE_CLAIMS for name in _names(claims.get(claim, ""))}
-        is_organiser = ORGANISER_GROUP in groups or not scopes.isdisjoint(ORGANISER_SCOPES)
+        lists = _lists(claims, authorization or "")
         return cls(
-            claims.get("sub", ""), claims.get(runtime.current.environment.get("USER_CLAIM", "sub")), is_organiser
+            is_signed_in=True,
+            name=_name(claims),
+            user_id=claims.get(runtime.current.environment.get("USER_CLAIM", "sub")),
+            is_organiser=any(ORGANISER_GROUP in lists.get(claim, ()) for claim in GROUP_CLAIMS)
+            or any(not ORGANISER_SCOPES.isdisjoint(lists.get(claim, ())) for claim in SCOPE_CLAIMS),
         )
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Tell whether a token was verified that does not say whose it is."""
+        return self.is_signed_in and self.name is None
 
     def must_be(self, user_id: str) -> None:
         """Allow this user only. Raises NotSignedIn; NotYourBooking."""
@@ -77,12 +94,48 @@ class Caller:
     def _require(self, allowed: bool, otherwise: type[TicketOfficeError]) -> None:
         if is_open():
             return
-        if self.subject is None:
+        if not self.is_signed_in:
             raise NotSignedIn
         if not allowed:
             raise otherwise
 
 
-def _names(claim: str) -> list[str]:
-    """Read a list as API Gateway writes it, "[a b]", or as OAuth writes scopes, "a b"."""
-    return claim.removeprefix("[").removesuffix("]").split()
+def _name(claims: Mapping[str, Any]) -> str | None:
+    """Return the subject of a token, else its client after the claim that names it, so that the two never collide."""
+    for claim in NAME_CLAIMS:
+        value = str(claims.get(claim, ""))
+        if value and "\n" not in value:
+            return value if claim == "sub" else f"{claim}\n{value}"
+    return None
+
+
+def _lists(claims: Mapping[str, Any], authorization: str) -> dict[str, list[Any]]:
+    """Return the names in the claims that are lists.
+
+    The items of a list come from the token. Without a token in the header, a list counts as one name.
+    A scope that is a string is split at spaces, which RFC 6749 excludes from the names of scopes.
+    """
+    found: dict[str, list[Any]] = {}
+    for claim in (*GROUP_CLAIMS, *SCOPE_CLAIMS):
+        text = claims.get(claim, "")
+        if isinstance(text, list):  # an emulator of API Gateway may leave it as it is
+            found[claim] = text
+        elif text.startswith("[") and text.endswith("]"):
+            names = _content(authorization).get(claim, [text[1:-1]])
+            if isinstance(names, list) and f"[{' '.join(map(str, names))}]" == text:  # the verified list
+                found[claim] = names
+        else:
+            found[claim] = text.split(" ") if claim in SCOPE_CLAIMS else [text]
+    return found
+
+
+def _content(authorization: str) -> dict[str, Any]:
+    """Return the claims of a token, which is not verified here; nothing if it is none."""
+    parts = authorization.rpartition(" ")[2].split(".")
+    if len(parts) != 3:  # noqa: PLR2004  # header, claims, signature
+        return {}
+    try:
+        content = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}

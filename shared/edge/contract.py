@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
+from shared.edge import text
 from shared.model import (
     ID_LENGTH_MAX,
     NAME_LENGTH_MAX,
@@ -33,15 +34,6 @@ from shared.model import (
 _DAY, _TIME = "[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?"
 _MOMENT: Final = f"^{_DAY}T{_TIME}(Z|[+-][0-9]{{2}}:[0-9]{{2}})$"
 
-_CONTROLS: Final = r"\u0000-\u001f\u007f-\u009f"  # Unicode's category Cc
-_CONTROL: Final = re.compile(f"[{_CONTROLS}]")
-
-
-def _printable(value: str) -> str:
-    if _CONTROL.search(value):
-        raise PydanticCustomError("control_character", "must not contain control characters")
-    return value
-
 
 def _to_id(value: object) -> str:
     """Read an id: a string, or an integer, which becomes a string."""
@@ -51,33 +43,37 @@ def _to_id(value: object) -> str:
         raise PydanticCustomError("id_type", "must be a string or an integer")
     if not 1 <= len(value) <= ID_LENGTH_MAX:
         raise PydanticCustomError("id_length", "must have 1 to {max} characters", {"max": ID_LENGTH_MAX})
-    return _printable(value)
+    if not text.is_id(value):
+        raise PydanticCustomError("id_text", "must have visible characters only, and no space at either end")
+    return value
 
 
 def _to_name(value: object) -> object:
     if not isinstance(value, str):
         return value  # pydantic refuses it
-    if not value.strip():
-        raise PydanticCustomError("name_blank", "must not be empty")
-    return _printable(value)
+    if not text.is_visible(value):
+        raise PydanticCustomError("name_blank", "must have a visible character")
+    if not text.may_be_in_name(value):
+        raise PydanticCustomError("name_text", "must not contain control, format or replacement characters")
+    return value
 
 
 def _to_moment(value: object) -> object:
-    """Read an RFC 3339 time with its offset; it becomes UTC in milliseconds."""
+    """Read an RFC 3339 time with its offset; it becomes UTC in milliseconds, which is also a time that is accepted."""
     if not isinstance(value, str):
         return value  # pydantic refuses it
     try:
         if re.fullmatch(_MOMENT, value):
-            return as_moment(datetime.fromisoformat(value))
+            moment = as_moment(datetime.fromisoformat(value))
+            if re.fullmatch(_MOMENT, moment):  # in UTC the year may be 999
+                return moment
     except (ValueError, OverflowError):
-        pass  # there is no such day, or UTC cannot have it
+        pass  # there is no such day, or in UTC the year is 10000
     raise PydanticCustomError("moment", "must be a time with an offset, such as 2026-05-01T20:00:00+02:00")
 
 
 # The patterns of the description. The validators above enforce them, because a pattern cannot explain what is wrong.
-PRINTABLE = f"^[^{_CONTROLS}]+$"
-_NOT_BLANK = rf"^[^{_CONTROLS}]*[^\s{_CONTROLS}][^{_CONTROLS}]*$"
-_IdText = Annotated[str, Field(min_length=1, max_length=ID_LENGTH_MAX, pattern=PRINTABLE)]
+_IdText = Annotated[str, Field(min_length=1, max_length=ID_LENGTH_MAX, json_schema_extra={"pattern": text.ID})]
 
 # Described as a string: the office also accepts integers, as the original contract did.
 Id = Annotated[str, BeforeValidator(_to_id, json_schema_input_type=_IdText)]
@@ -85,7 +81,7 @@ Name = Annotated[
     str,
     BeforeValidator(_to_name),
     StringConstraints(min_length=1, max_length=NAME_LENGTH_MAX),
-    Field(json_schema_extra={"pattern": _NOT_BLANK}),
+    Field(json_schema_extra={"pattern": text.NAME}),
 ]
 Tickets = Annotated[int, Field(strict=True, ge=1, le=TICKETS_MAX, description="Without a fraction: 5, not 5.0.")]
 Moment = Annotated[

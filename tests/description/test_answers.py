@@ -19,7 +19,6 @@ import httpx
 import pytest
 
 import functions.describe.app
-from functions.describe.page import DOCUMENTS
 from harness.gateway import call
 from harness.running import RunningOffice, running
 from local import engine, issuer
@@ -150,6 +149,7 @@ def _ask_for_the_rest(visitor: Visitor) -> None:
     _ask_for_changes(visitor)
     visitor.ask("GET /openapi.json", by=None)
     visitor.ask("GET /docs", by=None)
+    visitor.ask("GET /health", by=None)
 
 
 def _ask_for_lists(visitor: Visitor, event_id: str) -> None:
@@ -185,6 +185,7 @@ def _ask_for_changes(visitor: Visitor) -> None:
         answer = visitor.ask("POST /book", by=user, body={"userId": user, "eventId": event_id})
     assert answer.json()["waitingListLimit"] == 0
     visitor.ask(change, by="olga", eventId=event_id, body={"totalTickets": 1})
+    visitor.ask(change, by="olga", eventId=event_id, body={"totalTickets": 9}, headers={"if-match": '"0"'})
     visitor.ask(change, eventId=event_id, body={"totalTickets": 9})
     visitor.ask(change, by="olga", eventId="nowhere", body={"totalTickets": 9})
 
@@ -213,6 +214,7 @@ def _ask_every_route(visitor: Visitor, way: proxy.Proxy) -> None:
         if "requestBody" in operations(document())[route]:
             for content in (b"{", b" " * (BODY_BYTES_MAX + 1), b'{"unknown": 1}'):
                 visitor.example(route, by, event_id, content=content)
+            visitor.example(route, by, event_id, content=b"{}", headers={"content-encoding": "gzip"})
             visitor.too_large_for_the_gateway(route, by)
         else:
             visitor.example(route, by, event_id, query={"unknown": "1"})
@@ -226,10 +228,10 @@ def _ask_every_route(visitor: Visitor, way: proxy.Proxy) -> None:
 def _ask_what_describes(visitor: Visitor) -> None:
     """Let the description and the page be broken, which no request can do to them."""
     with pytest.MonkeyPatch.context() as broken:
-        for route in DOCUMENTS:
-            broken.setitem(DOCUMENTS, route, lambda: 1 / 0)
-            answer = call(functions.describe.app, path=route.removeprefix("GET "))
-            visitor.note(route, httpx.Response(answer.status, headers=answer.headers, text=answer.text))
+        for path in functions.describe.app.SERVED.keys() - {"/docs/"}:
+            broken.setitem(functions.describe.app.SERVED, path, lambda: 1 / 0)
+            answer = call(functions.describe.app, path=path)
+            visitor.note(f"GET {path}", httpx.Response(answer.status, headers=answer.headers, text=answer.text))
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,8 @@ SEED, EXAMPLES_MAX = "1", "50"
 RUN_S_MAX = 100
 # API Gateway answers 404 where a path has no such method; Schemathesis wants 405.
 NOT_CHECKED = ["unsupported_method"]
-# No schema says that a key was used with another body before, or what a cursor is that another answer gave.
-NOT_MADE_UP = {"Idempotency-Key", "cursor"}
+# No schema says that a key was used with another body before, or which cursor or ETag another response had.
+NOT_MADE_UP = {"Idempotency-Key", "If-Match", "cursor"}
 
 
 def _run(office: RunningOffice, folder: Path, description: Any, *options: str) -> subprocess.CompletedProcess[str]:

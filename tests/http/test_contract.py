@@ -339,7 +339,7 @@ def test_an_odd_id_opens_no_door(function: ModuleType, event_id: str) -> None:
     body = {"name": "Other"} if function is functions.change.app else None
     assert_problem(call(function, body, event_id=event_id, claims={"sub": "anna"}), 403, "organisers-only")
     answer = call(function, body, event_id=event_id, claims=organiser("olga"))
-    if event_id in {"a\nb", "x" * 129}:
+    if event_id in {"\ufffd", "a\nb", "x" * 129}:
         assert_problem(answer, 422, "invalid-request")
     else:
         assert_problem(answer, 404, "event-not-found")
@@ -416,13 +416,13 @@ def test_a_header_has_its_name_in_any_case(name: str) -> None:
     assert_problem(call(INITIALIZE, CONCERT, headers={name: ""}), 422, "invalid-request")
 
 
-@pytest.mark.parametrize("left_out", ["headers", "queryStringParameters", "pathParameters", "body", "isBase64Encoded"])
+@pytest.mark.parametrize("left_out", ["headers", "rawQueryString", "pathParameters", "body", "isBase64Encoded"])
 @pytest.mark.parametrize("is_null", [False, True])
 def test_a_payload_leaves_out_what_a_request_does_not_have(left_out: str, is_null: bool) -> None:
     """Or says null: both are a request without it."""
     for function, status in (
         (functions.events.app, 200),
-        (functions.bookings.app, 422 if left_out == "queryStringParameters" else 200),
+        (functions.bookings.app, 422 if left_out == "rawQueryString" else 200),
         (INITIALIZE, 400 if left_out == "body" else 201),
         (functions.waiting_list.app, 422 if left_out == "pathParameters" else 404),
     ):

@@ -1,14 +1,18 @@
-"""GET /openapi.json and GET /docs, as their function answers: whole, packed for who understands that, kept a while."""
+"""GET /openapi.json, GET /docs and GET /health: compressed for clients that accept it, cached, and without a token."""
 
 import base64
 import gzip
 import hashlib
 import re
 
+import httpx
 import pytest
 
 import functions.describe.app
 from harness.gateway import Answer, call
+from harness.running import running
+from shared.store import dynamodb
+from shared.version import VERSION
 from tests.description.reading import FILE
 
 PATHS = ["/openapi.json", "/docs"]
@@ -68,3 +72,58 @@ def test_the_page_runs_what_it_holds_and_nothing_else() -> None:
     rest = re.sub(r"(?s)<(script|style)>.*?</\1>", "", answer.text)
     assert not re.search(r"<[^>]*\b(src|href|style|on\w+)\s*=", rest), "what is fetched, or runs, from an attribute"
     assert "<script" not in rest, "a script with an attribute"
+
+
+ACCEPTS = [
+    "gzip", "GZIP", "gzip;q=1", "gzip;q=0.001", "br, gzip;q=0.5", "*", "*;q=0.1", "x-gzip", "identity;q=0, gzip",
+    "gzip ; q=1.000", "gzip;Q=0.5", "deflate,  gzip", "*;q=0, gzip", "x-gzip;q=0, gzip",
+]  # fmt: skip
+REFUSES = [
+    "", "gzip;q=0", "gzip;q=0.0", "gzip;q=0.000", "gzip; Q=0", "GZIP;q=0", "*;q=0", "gzip;q=0, *", "*, gzip;q=0", "br",
+    "identity", "gzipped", "not-gzip", "gzip;q=2", "gzip;q=-1", "gzip;q=x", "gzip;q=0.0001", "gzip;x=1",
+    "deflate, br;q=1", "gzip gzip", ";q=1", ",,",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("accepted", ACCEPTS)
+def test_a_client_gets_gzip_if_it_gives_it_a_weight(accepted: str) -> None:
+    """RFC 9110, 12.5.3."""
+    assert "content-encoding" in _ask("/openapi.json", **{"Accept-Encoding": accepted}).headers
+
+
+@pytest.mark.parametrize("accepted", REFUSES)
+def test_a_client_that_does_not_accept_gzip_gets_none(accepted: str) -> None:
+    """A weight of 0 refuses; what is malformed does not count."""
+    answer = _ask("/openapi.json", **{"Accept-Encoding": accepted})
+    assert "content-encoding" not in answer.headers
+    assert answer.json["openapi"] == "3.1.0"
+
+
+def test_the_office_tells_that_it_is_healthy_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its version, never from a cache, and even if nothing else works."""
+    monkeypatch.setattr(dynamodb, "commit", None)
+    monkeypatch.setattr(dynamodb, "get", None)
+    answer = _ask("/health")
+    assert answer.json == {"status": "ok", "version": VERSION}
+    assert (answer.headers["cache-control"], answer.headers["content-type"]) == ("no-store", "application/json")
+
+
+def test_a_slash_leads_to_the_page() -> None:
+    """By a path that is right below any prefix."""
+    answer = call(functions.describe.app, path="/docs/", verified=False)
+    assert (answer.status, answer.headers["location"], answer.text) == (308, "../docs", "")
+
+
+def test_public_paths_answer_to_head_over_http() -> None:
+    """With the headers of GET and without its body; the redirect leads to the page."""
+    with running(None, 1) as office, httpx.Client(base_url=office.url) as client:
+        for path in (*PATHS, "/health"):
+            got, head = client.get(path), client.head(path)
+            assert (head.status_code, head.content) == (200, b"")
+            assert head.headers["content-type"] == got.headers["content-type"]
+            assert got.content
+        shown = client.get("/docs/", follow_redirects=True)
+        assert (shown.status_code, shown.url.path) == (200, "/docs")
+        assert (
+            client.get("/openapi.json", headers={"Accept-Encoding": "gzip;q=0"}).headers.get("content-encoding") is None
+        )

@@ -97,9 +97,15 @@ def test_the_whole_template_of_the_project_is_read() -> None:
         "GET /events/{eventId}/bookings",
         "GET /events/{eventId}/waiting-list",
         "GET /openapi.json",
+        "HEAD /openapi.json",
         "GET /docs",
+        "HEAD /docs",
+        "GET /docs/",
+        "GET /health",
+        "HEAD /health",
     }
-    assert {route.path for route in system.routes if not route.takes_token} == {"/openapi.json", "/docs"}
+    public = {"/openapi.json", "/docs", "/docs/", "/health"}
+    assert {route.path for route in system.routes if not route.takes_token} == public
     assert all(
         (template.PROJECT / function.handler.replace(".handler", "").replace(".", "/")).with_suffix(".py").is_file()
         for function in system.functions.values()

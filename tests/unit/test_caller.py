@@ -1,6 +1,9 @@
 """What a caller may do. tests/http/test_authorization.py tests the same over HTTP."""
 
+import base64
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,3 +41,110 @@ def test_a_caller_without_verified_claims_is_not_signed_in(context: dict[str, ob
     for check in (caller.must_organise, lambda: caller.must_be("anna"), lambda: caller.must_be_or_organise("anna")):
         with pytest.raises(NotSignedIn):
             check()
+
+
+def _as_api_gateway_writes(claim: Any) -> str:
+    return f"[{' '.join(map(str, claim))}]" if isinstance(claim, list) else str(claim)
+
+
+def _caller(claims: dict[str, Any], header: str | None = None) -> Caller:
+    """Read claims as they come from API Gateway: as text, and in the token, unless another `header` is given."""
+    if header is None:
+        part = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+        header = f"Bearer e30.{part}.c2ln"
+    verified = {name: _as_api_gateway_writes(claim) for name, claim in claims.items()}
+    return Caller.of({"authorizer": {"jwt": {"claims": verified, "scopes": None}}}, header)
+
+
+ORGANISERS: list[dict[str, Any]] = [
+    {"cognito:groups": ["organiser"]},
+    {"cognito:groups": ["fan", "organiser"]},
+    {"groups": ["a b", "organiser", "c"]},
+    {"groups": "organiser"},
+    {"scope": "openid organiser"},
+    {"scope": "ticket-office/organiser"},
+    {"scp": ["openid", "organiser"]},
+    {"scp": "openid ticket-office/organiser"},
+]
+OTHERS: list[dict[str, Any]] = [
+    {"cognito:groups": ["fan organiser"]},
+    {"cognito:groups": ["organiser fan"]},
+    {"cognito:groups": ["fan", "chief organiser", "x"]},
+    {"groups": ["fan\torganiser", "x"]},
+    {"groups": ["fan\norganiser"]},
+    {"groups": ["fan\u00a0organiser", "x"]},
+    {"groups": ["x", " organiser"]},
+    {"groups": ["organiser ", "x"]},
+    {"groups": ["x", "[organiser]"]},
+    {"groups": "fan organiser"},
+    {"groups": "[fan organiser]"},
+    {"groups": "[organiser]"},
+    {"groups": "fan,organiser"},
+    {"groups": [["organiser"], "x"]},
+    {"groups": [{"organiser": True}, "x"]},
+    {"groups": {"organiser": True}},
+    {"groups": []},
+    {"groups": [None, True, 1]},
+    {"scope": "openid\torganiser"},
+    {"scope": "openid\u00a0organiser"},
+    {"scp": ["fan organiser", "x"]},
+    {"scope": "organiser,openid"},
+]
+
+
+@pytest.mark.parametrize("claims", ORGANISERS, ids=str)
+def test_a_group_or_a_scope_makes_an_organiser(claims: dict[str, Any]) -> None:
+    """Alone or among others, of people and of programs."""
+    assert _caller(claims).is_organiser
+
+
+@pytest.mark.parametrize("claims", OTHERS, ids=str)
+def test_a_name_that_contains_organiser_makes_none(claims: dict[str, Any]) -> None:
+    """A group is one item of the token's list, whatever it contains."""
+    assert not _caller(claims).is_organiser
+
+
+NOT_THE_TOKEN = [
+    "",
+    "Bearer",
+    "Bearer x",
+    "Bearer a.b",
+    "Bearer e30.%%%.x",
+    "Bearer e30.e30.x",
+    "Bearer e30.W10.x",
+    "e30.bnVsbA.x",
+]
+
+
+@pytest.mark.parametrize("header", NOT_THE_TOKEN)
+def test_without_the_token_a_list_of_several_groups_makes_no_organiser(header: str) -> None:
+    """Its items cannot be told apart. A list of one is clear, and so is a scope."""
+    assert _caller({"cognito:groups": ["organiser"]}, header).is_organiser
+    assert not _caller({"cognito:groups": ["fan", "organiser"]}, header).is_organiser
+    assert _caller({"scope": "openid organiser"}, header).is_organiser
+
+
+def test_a_token_that_was_not_verified_adds_nothing() -> None:
+    """Its list counts only if it is written as the verified one is."""
+    part = base64.urlsafe_b64encode(json.dumps({"groups": ["organiser", "fan"]}).encode()).decode().rstrip("=")
+    for verified in (["fan", "x"], [], ["organisers", "fan"], ["organiser", "fan", "x"]):
+        assert not _caller({"groups": verified}, f"Bearer e30.{part}.c2ln").is_organiser
+    assert _caller({"groups": ["organiser", "fan"]}, f"Bearer e30.{part}.c2ln").is_organiser
+    assert not _caller({"sub": "anna"}, f"Bearer e30.{part}.c2ln").is_organiser
+
+
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ({"sub": "a", "client_id": "b", "azp": "c"}, "a"),
+        ({"client_id": "b", "azp": "c"}, "client_id\nb"),
+        ({"sub": "", "azp": "c"}, "azp\nc"),
+        ({"sub": "client_id\nb"}, None),
+        ({"email": "a"}, None),
+    ],
+)
+def test_a_caller_has_the_name_of_the_user_or_of_the_program(claims: dict[str, str], name: str | None) -> None:
+    """A program's name begins with its claim and a line break, which is in no user's name."""
+    assert _caller(claims).name == name
+    assert _caller(claims).is_unnamed == (name is None)
+    assert not Caller().is_unnamed
