@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from local import STOP_SIGNALS, folder, template
-from local.errors import LocalError
+from local.database import Database
+from local.errors import LocalError, StartError
 from local.folder import Folder
 from local.listening import Handout, listen
 from local.supervisor import Supervisor, default_workers
@@ -41,6 +42,10 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     system = template.load(options.template, dict(options.parameter))
+    if options.endpoint and not (options.auth or Database.at(options.endpoint).is_on_this_machine):
+        raise StartError(
+            f"{options.endpoint} is not on this machine: add --auth, or anyone here could change its tables"
+        )
     workers = options.workers or default_workers()
     with (
         folder.opened(None if options.memory else options.data) as data,
@@ -146,6 +151,8 @@ def _greet(supervisor: Supervisor, data: Folder, url: str) -> None:
         made = f"; made {', '.join(supervisor.made)}" if supervisor.made else ""
         tables = f"Tables are at {database.endpoint}{made}."
     sys.stdout.write(f"The ticket office is open at {url} ({supervisor.workers} workers). {tables} Ctrl-C stops it.\n")
+    if supervisor.exposure:
+        sys.stdout.write(f"Anyone on this machine can reach the database, even with --auth: {supervisor.exposure}.\n")
     sys.stdout.flush()
 
 
