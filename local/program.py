@@ -13,7 +13,7 @@ from local import STOP_SIGNALS, folder, template
 from local.database import Database
 from local.errors import LocalError, StartError
 from local.folder import Folder
-from local.listening import Handout, listen
+from local.listening import Handout, listen_on_loopback
 from local.supervisor import Supervisor, default_workers
 
 HOST = "127.0.0.1"
@@ -50,7 +50,7 @@ def _run(options: argparse.Namespace) -> None:
     with (
         folder.opened(None if options.memory else options.data) as data,
         _keys(data, options.auth) as keys,
-        closing(Handout(listen(HOST, options.port), workers)) as handout,
+        closing(Handout(listen_on_loopback(options.port), workers)) as handout,
     ):
         supervisor = Supervisor(system, data, handout, options.endpoint, keys)
         try:
@@ -89,7 +89,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     where.add_argument("--data", type=Path, metavar="DIR", default=_DATA, help="the data folder (.local)")
     where.add_argument("--memory", action="store_true", help="keep no data after the run")
     parser.add_argument(
-        "--port", type=_number(0, _PORT_MAX), default=3000, help="the port on 127.0.0.1 (3000); 0 picks a free one"
+        "--port", type=_number(0, _PORT_MAX), default=3000, help="the port on localhost (3000); 0 picks a free one"
     )
     parser.add_argument(
         "--workers",
