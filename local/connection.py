@@ -9,7 +9,7 @@ fields after a chunked body        ignored: they are no headers
 import asyncio
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from local import gateway
 
@@ -120,12 +120,13 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, refusal: tuple[int, bytes]) -> None:
         """Answer with an error and close the connection; an unanswered earlier request loses its answer."""
-        asked = self.cycle
-        if asked is None or asked.response_complete or (asked.more_body and not asked.response_started):
+        asked: RequestResponseCycle | None = self.cycle
+        is_waited_for = asked is None or asked.response_complete or (asked.more_body and not asked.response_started)
+        if is_waited_for:
             status, headers, body = gateway.refusal(refusal, "-")
             fields = [b"%b: %b\r\n" % header for header in [*headers, (b"connection", b"close")]]
             self.transport.write(b"".join([STATUS_LINE[status], *fields, b"\r\n", body]))
-        if asked:
+        if asked is not None:
             asked.disconnected = True
             asked.message_event.set()
         self.transport.close()
