@@ -10,8 +10,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 PYTHON ?= $(shell scripts/python)
 ARGS ?=
-# Folders of tests that run beside all others, so that two processors have the same to do.
-BESIDE := tests/proof tests/operations tests/ops tests/protocol
+# Two files of tests at once: most tests wait more than they compute.
+TESTS := --numprocesses 2 --dist loadfile
 # Processor to build for: this machine's. Deploy with the same value.
 ARCH ?= $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 
@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL := -m pip install --quiet --no-deps --require-hashes --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help run test times lint format build proof bench benchmark scale describe dashboard recording lock clean
+.PHONY: help run test lint format build proof bench benchmark scale describe dashboard recording lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -29,23 +29,8 @@ help: ## list the targets
 run: .venv/.run node_modules/.engine ## run the ticket office on this machine; ARGS="--port 8000 --data DIR"
 	@exec .venv/bin/python -m local $(ARGS)
 
-test: .venv/.dev .venv/.chromium .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator node_modules/.engine ## run all tests; ARGS="-k oversell" chooses
-ifneq ($(ARGS),)
-	@.venv/bin/python -m pytest $(ARGS)
-else
-	@# In two halves at once, which take about as long: most tests wait more than they compute.
-	found=$$(mktemp)
-	.venv/bin/python -m pytest $(BESIDE) >"$$found" 2>&1 & beside=$$!
-	trap 'kill $$beside 2>/dev/null || :; rm -f "$$found"' EXIT
-	failed=0
-	.venv/bin/python -m pytest $(addprefix --ignore ,$(BESIDE)) || failed=1
-	wait $$beside || failed=1
-	cat "$$found"
-	exit $$failed
-endif
-
-times: .venv/.dev .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator node_modules/.engine ## time the tests, folder by folder, and write it into docs/contributing.md
-	@.venv/bin/python scripts/time_tests.py $(ARGS)
+test: .venv/.dev .venv/.chromium .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator node_modules/.engine node_modules/.tools ## run all tests; ARGS="-k oversell" chooses
+	@.venv/bin/python -m pytest $(or $(ARGS),$(TESTS))
 
 lint: .venv/.dev .venv-sam/.sam .venv-checkov/.checkov ## check style, types and the template
 	@.venv/bin/ruff check
@@ -56,7 +41,7 @@ lint: .venv/.dev .venv-sam/.sam .venv-checkov/.checkov ## check style, types and
 	.venv-sam/bin/sam validate --lint
 	.venv-checkov/bin/python scripts/check_security.py
 
-format: .venv/.dev ## put the code into the house's format
+format: .venv/.dev ## format the code
 	@.venv/bin/ruff check --fix --select I
 	.venv/bin/ruff format
 
@@ -70,37 +55,46 @@ proof: .venv/.dev node_modules/.engine ## search for broken promises, for up to 
 bench: .venv/.dev node_modules/.engine ## measure the office on this machine; ARGS="book --seconds 20" chooses
 	@.venv/bin/python -m bench $(ARGS)
 
-benchmark: .venv/.dev .venv-docs/.docs node_modules/.engine ## measure speed in five minutes, and write docs/benchmark.md with its charts
+benchmark: .venv/.dev node_modules/.engine ## measure speed in five minutes, and write docs/benchmark.md
 	@.venv/bin/python -m bench --rounds 3 --write $(ARGS)
 	.venv/bin/python -m bench.profile
 	.venv/bin/python -m bench.report
-	.venv/bin/python -m bench.glance
-	.venv-docs/bin/python -m bench.charts
+	.venv/bin/python -m bench.charts
 
-scale: .venv/.dev .venv-docs/.docs ## simulate on-sales at AWS's limits, for 15 minutes; ARGS="joins turns" chooses
+scale: .venv/.dev ## simulate on-sales at AWS's limits, for 15 minutes, and write docs/scale.md; ARGS="joins turns" chooses
 	@.venv/bin/python -m bench.scale --write $(ARGS)
-	.venv/bin/python -m bench.glance
-	.venv-docs/bin/python -m bench.scale.charts
+	.venv/bin/python -m bench.report
+	.venv/bin/python -m bench.charts
 
-describe: .venv/.dev ## write functions/describe/openapi.json from the descriptions beside the handlers
-	@.venv/bin/python scripts/describe.py
+describe: .venv/.dev ## write the API description into functions/describe/ from openapi/ and the models
+	@.venv/bin/python -m openapi
 
-dashboard: .venv-docs/.docs node_modules/.engine ## draw docs/dashboard.png from three minutes of a local run
-	@.venv-docs/bin/python scripts/draw_dashboard.py
+dashboard: .venv/.dev node_modules/.engine ## draw docs/dashboard.png from three minutes of a local run
+	@.venv/bin/python scripts/draw_dashboard.py
 
-recording: .venv/.dev node_modules/.engine ## record the office in a terminal, and draw docs/recording.svg
-	@.venv/bin/python scripts/draw_recording.py
+recording: .venv/.dev node_modules/.engine ## record scripts/record-session in a terminal as docs/recording.gif
+	@.venv/bin/asciinema rec --overwrite --quiet --cols 100 --rows 26 --command scripts/record-session docs/recording.cast
+	.venv/bin/agg --theme github-dark --font-size 14 --idle-time-limit 2 --last-frame-duration 6 \
+	  docs/recording.cast docs/recording.gif
 
-lock: .venv-uv/.uv ## resolve requirements/*.in and package.json anew
+lock: .venv/.dev ## resolve requirements/*.in and package.json anew
 	@scripts/lock
 
 clean: ## remove what the other targets made, but not the data in .local
-	@rm -rf .venv .venv-sam .venv-checkov .venv-lambda .venv-emulator .venv-docs .venv-uv \
-	  node_modules .aws-sam \
-	  .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-sam .venv-checkov .venv-lambda .venv-emulator node_modules .aws-sam .pytest_cache \
+	  .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ------------------------------------------------------------------ environments
+# As few as their pins allow:
+#   .venv           what the office, its tests and its tools import. `make run` needs a part of it only
+#   .venv-sam       aws-sam-cli, which pins click and boto3 to other versions than .venv
+#   .venv-checkov   checkov, which pins boto3 to another version than both
+#   .venv-lambda    what Lambda's own runtime has, on its Python, and nothing else: in here a function fails that imports
+#                   a library which the layer lacks
+#   .venv-emulator  ministack, which pins botocore to another version than all of them, and runs functions with its own
+#                   Python: so this is the runtime's, too
+
 # $(call new-environment,DIR): with the Python at hand, which must be new enough.
 define new-environment
 @$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "python3 is " + sys.version.split()[0] + ", 3.11 or newer is needed: make PYTHON=...")'
@@ -147,19 +141,14 @@ endef
 	.venv-emulator/bin/python $(PIP_INSTALL) $<
 	touch $@
 
-.venv-docs/.docs: requirements/docs.txt
-	$(call new-environment,.venv-docs)
-	.venv-docs/bin/python $(PIP_INSTALL) $<
-	touch $@
-
-.venv-uv/.uv: requirements/uv.txt
-	$(call new-environment,.venv-uv)
-	.venv-uv/bin/python $(PIP_INSTALL) $<
-	touch $@
-
 # npm has the engine for Linux on x86-64 and installs nothing elsewhere. A program that finds no engine, here or on
 # PATH, says by which command to get one: local/engine.py.
 node_modules/.engine: package.json package-lock.json
-	@if command -v npm >/dev/null; then npm ci --no-audit --no-fund; fi
+	@if command -v npm >/dev/null; then npm ci --omit=dev --no-audit --no-fund; fi
 	mkdir -p node_modules
+	touch $@
+
+# For tests/description: what reads the API description as other people's programs do.
+node_modules/.tools: node_modules/.engine
+	@npm install --no-save --no-audit --no-fund
 	touch $@

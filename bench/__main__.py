@@ -1,7 +1,7 @@
 """`python -m bench`: measure, print a table, and keep the figures.
 
-Each section has an office of its own: `python -m local` with its data on disk. After each of them the promises are
-checked on the tables. These machines are noisy: compare ratios, and medians of several rounds.
+Each section starts its own office: `python -m local` with its data on disk. After each section the promises are
+checked on the tables. Machines are noisy: compare ratios, and medians of several rounds.
 """
 
 import argparse
@@ -20,7 +20,7 @@ _MEDIANS = ("per_second", "p50_ms", "p99_ms", "ratio")
 
 
 def main() -> None:
-    """Run the sections that are asked for."""
+    """Run the chosen sections."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the ticket office on this machine.")
     parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help=f"which ({', '.join(SECTIONS)})")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each load (8)")
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def _median(rounds: list[Row]) -> Row:
-    """Return the row of the middle of several rounds; processor times and notes are those of the last."""
+    """Return the medians of several rounds, with the processor times and notes of the last."""
     middle = {name: statistics.median(row[name] for row in rounds) for name in _MEDIANS if name in rounds[0]}
     return rounds[-1] | middle
 

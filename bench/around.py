@@ -1,4 +1,4 @@
-"""What is around the office when its functions run within this process: their environment, and an engine.
+"""Runs the functions of the office in this process: their environment, and an engine.
 
 shared/ reads its environment at import, so importing this sets what template.yaml gives every function, unless it is
 set, as in tests. It must be imported before anything that imports shared/; by the alphabet it is.
@@ -25,7 +25,7 @@ from shared.store import dynamodb
 
 @contextmanager
 def office_on(data: Path | None = None) -> Iterator[Any]:
-    """Start an engine, on a folder or thrown away; have the office use it, and forget all others. Yield a client."""
+    """Start an engine for the office, on a folder or in memory, with cold functions. Yield a client of it."""
     before = runtime.current.client, os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
     with engine.running(data) as endpoint:
         os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = endpoint

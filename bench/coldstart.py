@@ -1,13 +1,13 @@
-"""`python -m bench.coldstart`: how long the functions take to start, on Lambda's own runtime.
+"""`python -m bench.coldstart`: measure how long the functions take to start on Lambda's own runtime.
 
-Each function's artifact of `make build`, bytecode and layer included, is started anew by the runtime interface client
-and the emulator of the Lambda service, and invoked once, with a request that it refuses before it asks anything of the
-database. Two numbers of each start: the duration that the emulator's INIT REPORT says, and the processor time of the
-process.
+The runtime interface client and the emulator of the Lambda service start each function's artifact of `make build`,
+including bytecode and layer, and invoke it once, with a request that it refuses without using the database. Each start
+yields two numbers: the duration in the emulator's INIT REPORT, and the processor time of the process.
 
-Beside them, in turns, so that all meet the same machine: a function of the same shape that does nothing, and one that
-makes boto3's client of DynamoDB, as most functions do. The endpoint is https, as on AWS, so that the functions load
-the certificates that they trust; boto3 does so at its first request only, so its figure lacks that.
+Two functions of the same shape are started for comparison, in turns with the others, so that other work on the
+machine slows all alike: one does nothing, and one makes boto3's client for DynamoDB, as most functions do. The endpoint
+is https, as on AWS, so that the functions load the trusted certificates. boto3 loads them at its first request, so they
+are not in its figure.
 """
 
 import argparse
@@ -42,29 +42,28 @@ BASELINES = {
     NOTHING: "def handler(event, context):\n    return {}\n",
     BOTO3_CLIENT: "import boto3\n\nclient = boto3.client('dynamodb')\n\ndef handler(event, context):\n    return {}\n",
 }
-# At the most, as a share of what the boto3 client takes: the median of processor time, and the least duration of init,
-# for what else the machine does only adds to that.
+# Limits as a share of boto3's client, for the median of processor times and for the shortest init: other work on the
+# machine can only lengthen it.
 GOALS = {"BookFunction": 1.0, "PromoteFunction": 0.7, "SweepFunction": 0.7}
 
 JUDGED: dict[str, Callable[[list[float]], float]] = {"initMs": min, "cpuMs": statistics.median}
 
-# A port that nobody listens on: the functions are ready for TLS, and nothing is ever sent.
+# A port without a listener: the functions get ready for TLS, and send nothing.
 ENVIRONMENT = Database.embedded("https://127.0.0.1:1").environment | {"FAILED_RECORDS": "./"}  # no bucket
-# What is refused: no body, an id that none can have, and a page of no rows, by those that answer requests (but what
-# describes them, which asks no database); no records, by those that read streams; no deployment, by the check; no time,
-# by the sweep.
+# Functions that answer requests refuse an empty body, an impossible id, and a page of no rows. Stream functions get no
+# records, the check no deployment, and the sweep no time.
 REFUSED = {"body": "", "pathParameters": {"eventId": ""}, "queryStringParameters": {"limit": "0"}, "Records": []}
-TIMEOUT_S = 5  # what promoter and sweep keep for their answer
+TIMEOUT_S = 5  # promoter and sweep reserve this for their answer
 
-# What a function that answers requests imports, in this order: each with what those before it have not loaded.
+# The imports of a function that answers requests, in this order: each without what those before it have loaded.
 IMPORTS = {
     "Lambda's runtime client": "import awslambdaric.bootstrap",
-    "Python's own, for the wire": "import json, os, select, socket, ssl",
+    "Python's modules for HTTP and TLS": "import json, os, select, socket, ssl",
     "httptools": "import httptools",
     "powertools' Logger": "import aws_lambda_powertools",
-    "the certificates to trust, and shared/store/dynamodb.py": "import shared.store.dynamodb",
+    "the trusted certificates, and shared/store/dynamodb.py": "import shared.store.dynamodb",
     "pydantic": "from pydantic import BaseModel, Field",
-    "the models of requests and answers": "import shared.edge.contract",
+    "the models of requests and responses": "import shared.edge.contract",
     "the rest": "import functions.book.app",
 }
 IMPORTER = """
@@ -80,7 +79,7 @@ Figures = dict[str, list[float]]
 
 @dataclass
 class Starts:
-    """What was measured of one artifact, in milliseconds, start by start."""
+    """The measurements of one artifact, in milliseconds, start by start."""
 
     artifact: Artifact
     init_ms: list[float] = field(default_factory=list)
@@ -91,38 +90,33 @@ def main() -> None:
     """Measure, print, and write bench/results/coldstart.json."""
     parser = argparse.ArgumentParser(prog="python -m bench.coldstart", description="Measure how the functions start.")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"starts of each function ({RUNS})")
-    parser.add_argument("--build", type=Path, default=BUILD, metavar="DIR", help="what `make build` made")
-    parser.add_argument(
-        "--before", type=Path, metavar="DIR", help="what it made of an earlier version, to compare with"
-    )
+    parser.add_argument("--build", type=Path, default=BUILD, metavar="DIR", help="the folder that `make build` made")
     options = parser.parse_args()
-    result = measure(options.build.resolve(), options.runs, options.before and options.before.resolve())
+    result = measure(options.build.resolve(), options.runs)
     record.write("coldstart", result)
     print(section(result))  # noqa: T201  # this is the product
 
 
-def measure(build: Path, runs: int, before: Path | None = None) -> dict[str, Any]:
+def measure(build: Path, runs: int) -> dict[str, Any]:
     """Start everything so many times, in turns."""
     names = sorted(load().functions)
     with tempfile.TemporaryDirectory() as folder, baselines(Path(folder), build) as beside:
         functions = [Starts(Artifact.of(name, build)) for name in names]
-        earlier = [Starts(Artifact.of(name, before)) for name in names] if before else []
         machine = record.machine()
         imports_ms: Figures = {part: [] for part in IMPORTS}
         for _ in range(runs):
             for part, spent_ms in import_times_ms(Artifact.of("BookFunction", build)).items():
                 imports_ms[part].append(spent_ms)
-            for starts in (*beside, *functions, *earlier):
+            for starts in (*beside, *functions):
                 init_ms, cpu_ms = start(starts.artifact, Path(folder) / "log")
                 starts.init_ms.append(init_ms)
                 starts.cpu_ms.append(cpu_ms)
     return {
-        "command": "python -m bench.coldstart" + (" --before DIR" if before else ""),
+        "command": "python -m bench.coldstart",
         "machine": machine | {"functionsPython": artifacts.python_version()},
         "runs": runs,
         "baselines": _figures(beside),
         "functions": _figures(functions),
-        "before": _figures(earlier),
         "importsCpuMs": imports_ms,
         "bytes": sizes(build),
     }
@@ -141,11 +135,11 @@ def start(artifact: Artifact, log: Path) -> tuple[float, float]:
 
 
 def import_times_ms(book: Artifact) -> dict[str, float]:
-    """Import what the function imports, part by part; return the processor time of each part, in ms."""
+    """Import the parts of a function one after the other; return the processor time of each, in ms."""
     environment = artifacts.environment_of(book) | ENVIRONMENT
     program = [str(artifacts.PYTHON), "-c", IMPORTER]
     lines = "\n".join(IMPORTS.values())
-    found = subprocess.run(  # in its folder, or what is imported is what lies in ours
+    found = subprocess.run(  # in its folder, so that it does not import the repository's modules
         program, input=lines, cwd=book.folder, env=environment, check=True, capture_output=True, text=True
     )
     return dict(zip(IMPORTS, (round(float(line), 1) for line in found.stdout.split()), strict=True))
@@ -153,7 +147,7 @@ def import_times_ms(book: Artifact) -> dict[str, float]:
 
 @contextmanager
 def baselines(folder: Path, build: Path) -> Iterator[list[Starts]]:
-    """Make the functions to compare with: of the layer, the settings and the kind of bytecode of the office's own."""
+    """Make the functions to compare with, with the layer, settings and kind of bytecode of the office's own."""
     model = Artifact.of("BookFunction", build)
     made = []
     for name, source in BASELINES.items():
@@ -179,30 +173,26 @@ def sizes(build: Path) -> dict[str, int]:
 def section(result: dict[str, Any]) -> str:
     """Render the part of docs/benchmark.md."""
     boto3 = result["baselines"][BOTO3_CLIENT]
-    head = ["function", "init, ms", "least", "of boto3's", "processor, ms", "least", "of boto3's", "goal"]
+    head = ["function", "init, ms", "min", "of boto3's", "processor, ms", "min", "of boto3's", "goal"]
     rows = [_row(name, one, boto3) for name, one in (result["baselines"] | result["functions"]).items()]
-    if result["before"]:
-        head.append("before, processor, ms")
-        for row in rows:
-            before = result["before"].get(row[0])
-            row.append(f"{statistics.median(before['cpuMs']):.0f}" if before else "")
     imports = [[part, f"{min(times):.0f}"] for part, times in result["importsCpuMs"].items()]
     functions = [size for name, size in result["bytes"].items() if name in result["functions"]]
     layer, with_bytecode = result["bytes"]["layer"], result["bytes"]["layer with bytecode"]
     return f"""## Cold start
 
 `{result["command"]}`: {result["runs"]} starts of each built artifact on Lambda's own runtime, in turns;
-medians, and the least. Init is what the runtime reports. The processor time is that of the whole process, until it has
-refused one request. What else the machine does adds to a duration and hardly to processor time, so the goals are about
-the least init and the median of the processor time.
+medians and minima. The runtime reports the init. The processor time is that of the whole process, until it has refused
+one request. Other work on the machine lengthens durations more than processor time, so the goals apply to the shortest
+init and to the median processor time.
 
 {record.described(result["machine"])}; the functions run on Python {result["machine"]["functionsPython"]}.
 
 {record.table(head, rows)}
 
-What a function that answers requests loads; boto3's figure lacks the certificates, which it loads at its first request:
+What a function that answers requests loads. boto3 loads the certificates at its first request, so they are missing from
+its figure above.
 
-{record.table(["part of BookFunction's init", "processor, least, ms"], imports)}
+{record.table(["part of BookFunction's init", "processor, min, ms"], imports)}
 
 A function is {min(functions):,} to {max(functions):,} bytes, bytecode included. The layer is {layer / 1e6:.1f} MB, and
 {with_bytecode / 1e6:.1f} MB with its bytecode.
@@ -225,8 +215,8 @@ def _refused(name: str) -> dict[str, Any]:
     function = load().functions.get(name)
     if function is None or name == "CheckFunction":
         return {}
-    _, room, *_ = function.handler.split(".")
-    path = EVENTS / f"{room}.json"
+    _, folder, *_ = function.handler.split(".")
+    path = EVENTS / f"{folder}.json"
     payload: dict[str, Any] = json.loads(path.read_text())
     return payload | REFUSED
 

@@ -1,9 +1,9 @@
-"""`python -m bench.cost`: what each request of the office costs, beside a design with one counter.
+"""`python -m bench.cost`: measure the cost of each request, beside a design with one counter.
 
-Each is made once against the real engine, by warm functions that know the event; the units are those that the engine
-reports (ReturnConsumedCapacity), which tests/bench/test_cost.py holds against the documented rules. What the answer
-does not say is a transaction that a condition refused: it is counted as if it had happened, which is the most that it
-can take. Of AWS's prices these are left out: the time that functions run, storage, logs, and backups.
+Warm functions that know the event make each request once on the real engine, which reports the units
+(ReturnConsumedCapacity); tests/bench/test_cost.py compares these with the documented rules. The engine does not report
+the units of a transaction that a condition refused: it is counted as if it had happened, which is the most it can cost.
+Prices leave out the run time of functions, storage, logs, and backups.
 """
 
 import argparse
@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from bench import around, filling, one_counter, record
+from bench import around, filling, record
+from bench.one_counter import OneCounter
 from functions.bookings import app as bookings
 from functions.event_bookings import app as event_bookings
 from functions.events import app as events_listed
@@ -52,7 +53,7 @@ class Bill:
 
     @contextmanager
     def item(self, name: str, *, http: bool = True) -> Iterator[None]:
-        """Note what the block asks of the database: one HTTP request, or else one invocation."""
+        """Add a row with the database requests of the block: one HTTP request, or else one invocation."""
         with metered() as meter:
             yield
         refused = meter.refused_items * REFUSED_ITEM_WRITE_UNITS
@@ -91,7 +92,7 @@ def measure(client: Any) -> dict[str, Any]:
         _status(office, office_bill)
         _lists(client, office, office_bill)
         _audits(client, office, office_bill)
-    _one_counter(client, counter_bill)
+    _one_counter(counter_bill)
     return {"command": "python -m bench.cost", "office": office_bill.rows, "oneCounter": counter_bill.rows}
 
 
@@ -100,20 +101,21 @@ def section(result: dict[str, Any]) -> str:
     head = ["request", "calls", "write units", "read units", "units, $", "with gateway and function, $"]
     return f"""## Cost
 
-`{result["command"]}`: what a million of each request cost, from the units that the engine reports in a run.
+`{result["command"]}`: the price of a million of each request, from the units that the engine reports in a run.
 On demand, in us-east-1, a million write units are ${WRITE_UNITS_USD}, read units ${READ_UNITS_USD}, requests to the
-HTTP API ${HTTP_REQUESTS_USD:.2f}, and invocations ${INVOCATIONS_USD:.2f}. The functions know the event, as warm
-ones do. In brackets: transactions that a condition refused, counted as if they had happened. The time that functions
-run comes on top, ${GB_SECONDS_USD / 1000:.4f} for each millisecond of a million. Promoter and sweep need no gateway.
+HTTP API ${HTTP_REQUESTS_USD:.2f}, and invocations ${INVOCATIONS_USD:.2f}. Functions are warm: they know the event.
+Units in brackets are those of transactions that a condition refused, counted as if they had happened. Run time costs
+extra: ${GB_SECONDS_USD / 1000:.4f} for a million requests of one millisecond. Promoter and sweep need no gateway.
 
 {record.table(head, [_row(row) for row in result["office"]])}
 
-The usual design, one counter for an event (`bench/one_counter.py`), in the same run:
+The usual design with one counter per event (`bench/one_counter.py`), in the same run:
 
 {record.table(head, [_row(row) for row in result["oneCounter"]])}
 
-A booking costs the same on one lane and on {LANES_MANY}, and one unit more than on one counter: that of the index by
-user, for `GET /bookings`. Lanes are paid for where all are read: in the status, by the promoter, and by the sweep.
+A booking costs the same on one lane and on {LANES_MANY}, and one unit more than with one counter: for the index by
+user, which `GET /bookings` reads. More lanes cost more where all are read: in the status, by the promoter, and by the
+sweep.
 """
 
 
@@ -148,7 +150,7 @@ def _on_sale(office: Office, bill: Bill) -> None:
 def _sold_out(office: Office, bill: Bill) -> None:
     event = office.opens(tickets=1)
     event.books("holder")
-    with bill.item("book, the one who finds it sold out: 1 lane"):
+    with bill.item("book, first to find it sold out: 1 lane"):
         assert event.books("first") == _ACCEPTED
     event.books("second")
     with bill.item("book, sold out: join the waiting list"):
@@ -163,7 +165,7 @@ def _sold_out(office: Office, bill: Bill) -> None:
     for user in ("first", "second"):
         event.cancels(user)
         event.promotes()
-    with bill.item("book, sold out, a ticket came back and nobody waits"):
+    with bill.item("book, sold out, a free ticket and an empty list"):
         assert event.books("late") == _CREATED
 
 
@@ -174,7 +176,7 @@ def _promotions(office: Office, bill: Bill) -> None:
         event.books(f"user-{n}")
     for n in range(tickets):
         event.cancels(f"user-{n}")
-    with bill.item(f"promoter, {tickets} who wait get tickets at once", http=False):
+    with bill.item(f"promoter, {tickets} promotions at once", http=False):
         event.promotes()
 
 
@@ -234,26 +236,26 @@ def _audits(client: Any, office: Office, bill: Bill) -> None:
         with bill.item(f"sweep, each sold-out event: {_lanes(lanes)}, {users:,} booked and waiting", http=False):
             assert audit.audit(known, Deadline.after(60)).findings == []
         office.events[-1].cancels("holder-0")
-        with bill.item(f"promoter, one who waits gets the ticket: {_lanes(lanes)}", http=False):
+        with bill.item(f"promoter, one promotion: {_lanes(lanes)}", http=False):
             office.events[-1].promotes()
 
 
-def _one_counter(client: Any, bill: Bill) -> None:
-    one_counter.create_tables(client)
-    event = one_counter.OneCounter(client, tickets=1)
+def _one_counter(bill: Bill) -> None:
+    event, deadline = OneCounter("the-event"), Deadline.after(60)
+    event.open(1, deadline)
     with bill.item("book, on sale"):
-        assert event.book("anna") == "CONFIRMED"
+        assert event.book("anna", deadline) == "CONFIRMED"
     with bill.item("book, sold out: join the queue"):
-        assert event.book("ben") == "WAITING"
-    event.book("cleo")
+        assert event.book("ben", deadline) == "WAITING"
+    event.book("cleo", deadline)
     with bill.item("cancel, waiting"):
-        event.cancel("cleo")
+        event.cancel("cleo", deadline)
     with bill.item("cancel, sold out"):
-        event.cancel("anna")
-    with bill.item("promoter, one who waits gets the ticket", http=False):
-        event.promote()
+        event.cancel("anna", deadline)
+    with bill.item("promoter, one promotion", http=False):
+        event.promote(deadline)
     with bill.item("status"):
-        assert event.status() == 0
+        assert event.status(deadline) == 0
 
 
 _OK, _CREATED, _ACCEPTED = 200, 201, 202

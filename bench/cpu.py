@@ -1,4 +1,4 @@
-"""Processor time by part of the office: what each of its processes used while something ran."""
+"""Processor time of each process of the office."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ _PARTS = {
 
 
 def used_s(office: RunningOffice) -> dict[str, float]:
-    """Return the seconds that each part has used so far, by its name."""
+    """Return the seconds that each part has used so far, by name."""
     found = dict.fromkeys(_PARTS.values(), 0.0)
     for pid, command in below(office.process.pid).items():
         part = next((name for sign, name in _PARTS.items() if sign in command), None)

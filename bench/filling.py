@@ -1,7 +1,7 @@
-"""Events as they are after many bookings, without making these one by one: the items that the office would have left.
+"""Writes events with many bookings, without making these one by one: the items that the office would have left.
 
-They are written through the engine, or, where there are millions, into its file while it is stopped. The rows are then
-those that the engine itself writes, but for its stream, which is as if its 24 hours were over: a test compares them.
+They are written through the engine or, if there are millions, into its file while it is stopped. The rows equal those
+that the engine writes, and a test compares them; there are no stream records, as after 24 hours.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ Put = tuple[str, Item]  # a table, and an item of it
 
 
 def opened(lanes: int, total_tickets: int) -> Event:
-    """Return a new event with so many lanes, whatever its size would have it have."""
+    """Return a new event with so many lanes, whatever the rule for its size says."""
     return Event(
         event_id=str(uuid.uuid4()),
         name="The concert",
@@ -58,14 +58,14 @@ def on_sale(event: Event, left_in_each_lane: int) -> Iterator[Put]:
 
 
 def confirmed(event: Event, users: Iterable[str]) -> Iterator[Put]:
-    """Yield the bookings of users who have got a ticket."""
+    """Yield the bookings of users with a ticket."""
     moment = runtime.current.now()
     for user in users:
         yield items.BOOKINGS, items.booking_item(event, _booking(event, user, Status.CONFIRMED, booked_at=moment))
 
 
 def waiting(event: Event, users: Iterable[str], first_sequence: int) -> Iterator[Put]:
-    """Yield bookings and entries of users who wait, in this order."""
+    """Yield bookings and entries of waiting users, in this order."""
     moment = runtime.current.now()
     for sequence, user in enumerate(users, first_sequence):
         booking = _booking(event, user, Status.WAITING, sequence=sequence, joined_at=moment)
@@ -75,7 +75,7 @@ def waiting(event: Event, users: Iterable[str], first_sequence: int) -> Iterator
 
 
 def count_waiting(client: Any, event: Event, users: Iterable[str]) -> None:
-    """Count those who wait where the office does: on their home lanes, and by the last number drawn."""
+    """Count waiting users as the office does: on their home lanes, and by the last number drawn."""
     on_lane = Counter(map(event.home_lane, users))
     for lane, count in on_lane.items():
         _add(client, items.LANES, items.lane_key(event.event_id, lane), {"waiting": count, "changes": count})
@@ -102,7 +102,7 @@ def write_into(database: Path, puts: Iterable[Put]) -> None:
     """Write items into the file of an engine that does not run."""
     tables = {table.name: table.arguments for table in load().tables}
     with closing(sqlite3.connect(database)) as connection:
-        connection.execute("PRAGMA synchronous = OFF")  # what a power cut spoils is filled anew
+        connection.execute("PRAGMA synchronous = OFF")  # after a power cut it is filled again
         for some in _batches(puts, ROWS_AT_ONCE):
             rows: dict[str, list[tuple[Any, ...]]] = {}
             for table, item in some:

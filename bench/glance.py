@@ -1,7 +1,4 @@
-"""`python -m bench.glance`: put the figures of the last runs where people look first: README.md, docs/organisers.md.
-
-`make benchmark` and `make scale` call it. A test holds both pages against the figures.
-"""
+"""The figures of the last runs that README.md and docs/organisers.md show at a glance."""
 
 import re
 import statistics
@@ -17,66 +14,53 @@ ROOT = Path(__file__).resolve().parent.parent
 CALM_MS = 500  # of the p99: up to here an on-sale feels like any other request
 WARM_PER_BOOKING, WARM_FROM = 20, 1_000  # docs/scale.md, "Warm throughput"; fewer a second need none
 
-_BEGIN, _END = "<!-- written by bench/glance: begin -->\n", "<!-- written by bench/glance: end -->\n"
-
-
-def main() -> None:
-    """Write both pages."""
-    for name in PAGES:
-        path = ROOT / name
-        path.write_text(with_figures(name, path.read_text(encoding="utf-8")), encoding="utf-8")
+Row = Mapping[str, Any]
 
 
 def with_figures(name: str, page: str) -> str:
-    """Return a page with the figures of the last runs in the place of those it had."""
-    before, _, rest = page.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    return f"{before}{_BEGIN}\n{PAGES[name]()}\n{_END}{after}"
+    """Return a page with the figures of the last runs in place of those it had."""
+    return record.put_between_marks(page, "bench/glance", f"\n{PAGES[name]()}\n\n")
 
 
 def first_look() -> str:
-    """Return what somebody wants to know who compares."""
-    sales = _sales()
+    """Return what a reader of the README wants to know first."""
     load, cost, starts = record.read("load"), record.read("cost"), record.read("coldstart")
     [book] = [row for row in load["rows"] if row["section"] == "book, 16 in flight"]
     [booking] = [row for row in cost["office"] if row["request"] == "book, on sale"]
     start_ms = statistics.median(starts["functions"]["BookFunction"]["initMs"])
-    counter, lanes = _calm(sales["one counter"]), _calm(sales[f"{LANES_MAX} lanes"])
+    lanes, counter = (_rate(_calm(design)) for design in (f"{LANES_MAX} lanes", "one counter"))
+    on_disk = f"[a run](docs/benchmark.md#on-one-machine) on {load['machine']['cores']} cores, load generator included"
+    a_million = f"${booking['totalUsd']:.2f}, plus ${GB_SECONDS_USD / 1000:.4f} for each ms that a booking takes"
     rows = [
         ["promises", _searches(), "[search](docs/guarantees.md)"],
         [
             "bookings of one event at AWS's limits",
-            f"{_rate(lanes)}; one counter: {_rate(counter)}",
+            f"{lanes}; one counter: {counter}",
             "[simulation](docs/scale.md)",
         ],
-        [
-            "bookings on one machine, over HTTP, synced to disk",
-            _rate(book),
-            f"[a run](docs/benchmark.md#on-one-machine) on {load['machine']['cores']} cores, load generator included",
-        ],
+        ["bookings on one machine, over HTTP, synced to disk", _rate(book), on_disk],
         [
             "cold start of the booking function",
             f"{start_ms:.0f} ms",
             "[Lambda's runtime](docs/benchmark.md#cold-start), locally",
         ],
-        [
-            "a million bookings",
-            f"${booking['totalUsd']:.2f}, plus ${GB_SECONDS_USD / 1000:.4f} for each ms that a booking takes",
-            "[units of a run](docs/benchmark.md#cost), list prices",
-        ],
+        ["a million bookings", a_million, "[units of a run](docs/benchmark.md#cost), list prices"],
     ]
-    return _table(["what", "figure", "from"], rows)
+    return record.table(["what", "figure", "from"], rows, figures=False)
 
 
 def lanes() -> str:
-    """Return how many lanes an event has, and what they bear."""
+    """Return how many lanes an event has, and how many bookings a second they take."""
     rows = []
-    for design, found in _sales().items():
+    for design in dict.fromkeys(row["design"] for row in _sales()):
         if number := re.match(r"\d+", design):
-            per_second = _calm(found)["offered_s"]
+            per_second = _calm(design)["offered_s"]
             warm = f"{WARM_PER_BOOKING * per_second:,}" if per_second > WARM_FROM else "0"
             rows.append([_tickets(int(number[0])), number[0], f"{per_second:,}", warm])
-    return _table(["tickets", "lanes", "bookings a second", "`WarmWriteUnits`"], rows)
+    return record.table(["tickets", "lanes", "bookings a second", "`WarmWriteUnits`"], rows, figures=False)
+
+
+PAGES: Mapping[str, Callable[[], str]] = {"README.md": first_look, "docs/organisers.md": lanes}
 
 
 def _tickets(lanes: int) -> str:
@@ -85,21 +69,17 @@ def _tickets(lanes: int) -> str:
     return f"{(lanes - 1) * TICKETS_PER_LANE + 1:,} to {most:,}"
 
 
-def _sales() -> dict[str, list[Mapping[str, Any]]]:
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for row in record.read("scale")["rows"]:
-        if row["section"] == "sales":
-            found.setdefault(row["design"], []).append(row)
-    return found
+def _sales() -> list[Row]:
+    return [row for row in record.read("scale")["rows"] if row["section"] == "sales"]
 
 
-def _calm(rows: list[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the most that was sold while the p99 was below CALM_MS and nobody was told to try again."""
-    calm = (row for row in rows if row["p99_ms"] < CALM_MS and not row["failed_s"])
+def _calm(design: str) -> Row:
+    """Return the most that a design sold with a p99 below CALM_MS and no request refused."""
+    calm = (row for row in _sales() if row["design"] == design and row["p99_ms"] < CALM_MS and not row["failed_s"])
     return max(calm, key=lambda row: float(row["per_second"]))
 
 
-def _rate(row: Mapping[str, Any]) -> str:
+def _rate(row: Row) -> str:
     return f"{row['per_second']:,.0f} a second, p99 {row['p99_ms']:.0f} ms"
 
 
@@ -109,14 +89,3 @@ def _searches() -> str:
     found = re.search(r"went through (\S+) schedules with .* and found (.+)\.$", page, re.MULTILINE)
     assert found, "docs/guarantees.md says what its last run found"
     return f"{found[2]} in {float(found[1].replace(',', '')):.1e} schedules".replace("e+", "·10^").replace("^0", "^")
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
-PAGES: Mapping[str, Callable[[], str]] = {"README.md": first_look, "docs/organisers.md": lanes}
-
-if __name__ == "__main__":
-    main()

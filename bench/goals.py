@@ -1,7 +1,7 @@
-"""What the figures are held against. No test asserts them: machines differ, and some are noisy."""
+"""The goals for the figures. No test asserts them, because machines differ and some are noisy."""
 
-# What a user picks instead: the fastest public Express and PostgreSQL service that was found, on such a machine, at 64
-# in flight. One other reads 1,232 a second.
+# The fastest public Express and PostgreSQL service found, on such a machine, at 64 in flight. Another one reads 1,232 a
+# second.
 FASTEST = {"book, 64 in flight": 666, "join, 64 in flight": 679, "status of 1 lane, 64 in flight": 1232}
 TIMES_THE_FASTEST = 2
 P99_MS = {"book, 16 in flight": 40}

@@ -1,6 +1,6 @@
-"""A load that takes little of the machine: keep-alive connections over raw sockets, one request in flight on each.
+"""A load generator that uses little processor time: raw keep-alive connections, one request in flight on each.
 
-The clients run in a process of their own, on uvloop; an answer is read as far as its status and its body.
+The clients run in a process of their own, on uvloop. They read only the status and the length of a response.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ STOP_S_MAX = 60.0  # after the time is up, for the requests that are in flight
 
 @dataclass
 class Measured:
-    """What a load measured. `latencies_s` are of all requests, in the order of their answers."""
+    """The measurements of a load. `latencies_s` has all requests, in the order of their responses."""
 
     seconds: float = 0.0
     latencies_s: list[float] = field(default_factory=list)
@@ -24,7 +24,7 @@ class Measured:
 
     @property
     def per_second(self) -> float:
-        """Return the rate of answers."""
+        """Return the rate of responses."""
         return len(self.latencies_s) / self.seconds
 
     def quantile_ms(self, share: float) -> float:
@@ -64,7 +64,7 @@ def run(port: int, in_flight: int, seconds: float, requests: Requests) -> Measur
 
 
 class _Connection(asyncio.Protocol):
-    """One keep-alive connection that sends its next request when it has the answer to the last."""
+    """One keep-alive connection that sends its next request after the response to the last."""
 
     def __init__(self, requests: Iterator[bytes], until_s: float, measured: Measured) -> None:
         self._requests = requests

@@ -1,91 +1,87 @@
-"""The usual design, to compare with: one item counts an event's tickets, and every booking passes through it.
+"""The usual design, to compare with: one item counts an event's tickets, and every booking changes it.
 
-It is as small as it can be and still not oversell. It knows nothing of contention, of P4 and P5, of repeats or of
-coming back; what it lacks would cost it more.
+It is as small as it can be without overselling: it knows nothing of contention, of the order of promotions, of
+repeated requests or of users who come back, all of which would cost it more. It is stored in the office's own tables,
+without the attributes that their indexes need, so it pays for no index.
 """
 
+import time
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
-from shared import runtime
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline
 
-COUNTERS, BOOKINGS, QUEUE = "OneCounterEvents", "OneCounterBookings", "OneCounterQueue"
-REQUEST_S_MAX = 5.0
+_CONFIRMED, _WAITING = "CONFIRMED", "WAITING"
 
 
-def create_tables(client: Any) -> None:
-    """Make its three tables."""
-    for table, *keys in ((COUNTERS, "eventId"), (BOOKINGS, "eventId", "userId"), (QUEUE, "eventId", "place")):
-        client.create_table(
-            TableName=table,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-            KeySchema=[
-                {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
-            ],
-        )
-
-
+@dataclass(frozen=True)
 class OneCounter:
     """One event."""
 
-    def __init__(self, client: Any, tickets: int) -> None:
-        """Open it."""
-        self._event = {"eventId": items.text(str(uuid.uuid4()))}
+    event_id: str
+
+    def open(self, tickets: int, deadline: Deadline) -> None:
+        """Put the counter."""
         counts = {"available": items.number(tickets), "waiting": items.number(0)}
-        client.put_item(TableName=COUNTERS, Item=self._event | counts)
+        put = {"TableName": items.LANES, "Item": self._counter() | counts}
+        assert dynamodb.commit([{"Put": put}], deadline) is None
 
-    def book(self, user: str) -> str:
-        """Take a ticket, or else a place in the queue; return the status."""
-        if dynamodb.commit([self._count("available", -1), self._put(user, "CONFIRMED")], _deadline()) is None:
-            return "CONFIRMED"
-        place = f"{runtime.current.now()} {uuid.uuid4()}"
-        entry = {
-            "Put": {"TableName": QUEUE, "Item": self._event | {"place": items.text(place), "user": items.text(user)}}
-        }
-        booking = self._put(user, "WAITING", place=place)
-        assert dynamodb.commit([self._count("waiting", 1), booking, entry], _deadline()) is None
-        return "WAITING"
+    def book(self, user: str, deadline: Deadline) -> str:
+        """Take a ticket, or else a place in the queue; return the status. Raises TryAgain."""
+        if dynamodb.commit([self._count("available", -1), self._put(user, _CONFIRMED)], deadline) is None:
+            return _CONFIRMED
+        place = self._place(items.number(time.time_ns()))
+        booking = self._put(user, _WAITING, place=place["sequence"])
+        entry = {"Put": {"TableName": items.WAITING_LIST, "Item": place | {"userId": items.text(user)}}}
+        assert dynamodb.commit([self._count("waiting", 1), booking, entry], deadline) is None
+        return _WAITING
 
-    def cancel(self, user: str) -> None:
+    def cancel(self, user: str, deadline: Deadline) -> None:
         """Give the ticket back, or leave the queue."""
-        standing = dynamodb.get(_deadline(), BOOKINGS, self._key(user))
-        assert standing
-        changes = [self._move(user, standing["status"]["S"], "CANCELLED")]
-        if "place" in standing and standing["status"]["S"] == "WAITING":
-            changes += [self._count("waiting", -1), self._leave(standing["place"]["S"])]
+        booking = dynamodb.get(deadline, items.BOOKINGS, self._booking(user))
+        assert booking
+        status = booking["status"]["S"]
+        changes = [self._move(user, status, "CANCELLED")]
+        if status == _WAITING:
+            changes += [self._count("waiting", -1), self._leave(booking["place"])]
         else:
             changes.append(self._count("available", 1))
-        assert dynamodb.commit(changes, _deadline()) is None
+        assert dynamodb.commit(changes, deadline) is None
 
-    def promote(self) -> None:
+    def promote(self, deadline: Deadline) -> None:
         """Give a ticket to the head of the queue."""
-        head = dynamodb.query(
-            _deadline(),
-            TableName=QUEUE,
-            KeyConditionExpression="eventId = :event",
-            ExpressionAttributeValues={":event": self._event["eventId"]},
+        [head] = dynamodb.query(
+            deadline,
+            TableName=items.WAITING_LIST,
+            KeyConditionExpression="stripeId = :event",
+            ExpressionAttributeValues={":event": items.text(self.event_id)},
             Limit=1,
             ConsistentRead=True,
-        )["Items"][0]
+        )["Items"]
         both = self._count("available", -1)
         both["Update"]["UpdateExpression"] = "ADD available :change, waiting :change"
-        changes = [both, self._leave(head["place"]["S"]), self._move(head["user"]["S"], "WAITING", "CONFIRMED")]
-        assert dynamodb.commit(changes, _deadline()) is None
+        changes = [both, self._leave(head["sequence"]), self._move(head["userId"]["S"], _WAITING, _CONFIRMED)]
+        assert dynamodb.commit(changes, deadline) is None
 
-    def status(self) -> int:
+    def status(self, deadline: Deadline) -> int:
         """Return how many tickets are left."""
-        return int((dynamodb.get(_deadline(), COUNTERS, self._event) or {})["available"]["N"])
+        return int((dynamodb.get(deadline, items.LANES, self._counter()) or {})["available"]["N"])
 
-    def _key(self, user: str) -> dict[str, Any]:
-        return self._event | {"userId": items.text(user)}
+    def _counter(self) -> dict[str, Any]:
+        return {"laneId": items.text(self.event_id)}
+
+    def _booking(self, user: str) -> dict[str, Any]:
+        return {"laneId": items.text(f"{self.event_id}#{user}"), "userId": items.text(user)}
+
+    def _place(self, sequence: Any) -> dict[str, Any]:
+        return {"stripeId": items.text(self.event_id), "sequence": sequence}
 
     def _count(self, what: str, change: int) -> dict[str, Any]:
         update = {
-            "TableName": COUNTERS,
-            "Key": self._event,
+            "TableName": items.LANES,
+            "Key": self._counter(),
             "UpdateExpression": f"ADD {what} :change",
             "ExpressionAttributeValues": {":change": items.number(change)},
         }
@@ -94,16 +90,17 @@ class OneCounter:
             update["ExpressionAttributeValues"] = {":change": items.number(change), ":one": items.number(1)}
         return {"Update": update}
 
-    def _put(self, user: str, status: str, **facts: str) -> dict[str, Any]:
-        facts = {"status": status, "bookingId": str(uuid.uuid4()), "at": runtime.current.now()} | facts
-        item = self._key(user) | {name: items.text(fact) for name, fact in facts.items()}
-        return {"Put": {"TableName": BOOKINGS, "Item": item, "ConditionExpression": "attribute_not_exists(userId)"}}
+    def _put(self, user: str, status: str, **facts: Any) -> dict[str, Any]:
+        facts |= {"status": items.text(status), "bookingId": items.text(str(uuid.uuid4()))}
+        condition = "attribute_not_exists(userId)"
+        put = {"TableName": items.BOOKINGS, "Item": self._booking(user) | facts, "ConditionExpression": condition}
+        return {"Put": put}
 
     def _move(self, user: str, before: str, after: str) -> dict[str, Any]:
         return {
             "Update": {
-                "TableName": BOOKINGS,
-                "Key": self._key(user),
+                "TableName": items.BOOKINGS,
+                "Key": self._booking(user),
                 "UpdateExpression": "SET #status = :after",
                 "ConditionExpression": "#status = :before",
                 "ExpressionAttributeNames": {"#status": "status"},
@@ -111,9 +108,5 @@ class OneCounter:
             }
         }
 
-    def _leave(self, place: str) -> dict[str, Any]:
-        return {"Delete": {"TableName": QUEUE, "Key": self._event | {"place": items.text(place)}}}
-
-
-def _deadline() -> Deadline:
-    return Deadline.after(REQUEST_S_MAX)
+    def _leave(self, sequence: Any) -> dict[str, Any]:
+        return {"Delete": {"TableName": items.WAITING_LIST, "Key": self._place(sequence)}}

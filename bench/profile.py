@@ -1,8 +1,9 @@
 """`python -m bench.profile`: where the processor time of a booking goes, part by part, and what boto3 would take.
 
-One process books with the real handler and the real engine. A part is measured by doing it alone, over and over, or
-as the difference of two that are; each is the median of ROUNDS rounds, in turns, so that all meet the same machine.
-The server, which is before the handler on one machine, is measured as a worker that no function is asked of.
+One process books with the real handler on the real engine. A part is measured by repeating it alone, or as the
+difference of two parts that are. Each figure is the median of ROUNDS rounds, in turns, so that other work on the
+machine slows all parts alike. The server in front of the handler is measured by requests for a path that no function
+answers.
 """
 
 import json
@@ -10,20 +11,17 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import count, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
-
-import boto3
-from botocore.config import Config
-from botocore.handlers import generate_idempotent_uuid
 
 import functions.book.app as function
 from bench import cpu, load, record
+from bench.floor import Boto3Client
 from harness.gateway import Context
 from harness.running import below, running
 from local import engine, gateway, template
@@ -43,6 +41,14 @@ SERVER_IN_FLIGHT = 16
 HEADERS = [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"user-agent", b"bench")]
 
 
+class Part(NamedTuple):
+    """A part of a booking: what to do, what to prepare for it each time, and what to put aside meanwhile."""
+
+    do: Callable[[Any], Any]
+    prepare: Callable[[], Any] = lambda: None
+    without: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+
 def main() -> None:
     """Measure, print, and keep the figures."""
     server_ms = _server_ms()
@@ -51,126 +57,127 @@ def main() -> None:
         for function in template.load().functions.values():
             os.environ.update(function.environment)
         os.environ["OPEN_TO_ALL"] = "true"  # as python -m local has it without --auth
+        [engine_pid] = [pid for pid, command in below(os.getpid()).items() if "dynoxide" in command]
         with Path(os.devnull).open("w", encoding="utf-8") as devnull:  # the log lines are written, to nowhere
-            figures = _measured(_engine_pid(folder), devnull)
+            figures = _measured(_parts(devnull), engine_pid)
     result = {"machine": record.machine(), "ms": figures | {"server": server_ms}}
     record.write("profile", result)
     print(section(result))  # noqa: T201  # this is the product
 
 
-def section(result: dict[str, Any]) -> str:
+def section(result: Mapping[str, Any]) -> str:
     """Return the part of docs/benchmark.md."""
     ms = result["ms"]
-    after = {
-        "API Gateway's part: request to payload, answer to response": ms["gateway"],
+    edge_ms = ms["edge"] - ms["context"] - ms["validation"] - ms["serializing"]
+    code = {
+        "API Gateway's part: request to payload, response to answer": ms["gateway"],
         "logger context (powertools)": ms["context"],
-        "request in, answer out (`shared/edge/api.py`)": ms["edge"]
-        - ms["context"]
-        - ms["validation"]
-        - ms["serializing"],
+        "reading the request, building the response (`shared/edge/api.py`)": edge_ms,
         "validation (pydantic)": ms["validation"],
         "the protocol: booking, items, transaction": ms["protocol"] - ms["telemetry"],
-        "log line, which is the metric, too": ms["telemetry"],
-        "answer to JSON": ms["serializing"],
+        "log line, which is also the metric": ms["telemetry"],
+        "response to JSON": ms["serializing"],
+    }
+    client = {
         "request to JSON": ms["json"],
         "signing": ms["signing"],
-        "HTTP to the database, there and back": ms["wire"] - ms["json"] - ms["signing"],
+        "HTTP to the database and back": ms["client"] - ms["json"] - ms["signing"],
     }
-    boto3 = "boto3: build, sign, send, parse"
-    rows = [[name, f"{value:.3f}", f"{value:.3f}"] for name, value in after.items()]
-    for row in rows[-3:]:
-        row[1] = "in the next line"
-    rows.append([boto3, f"{ms['boto3']:.3f}", "0"])
-    without = sum(after.values()) - ms["wire"]
-    rows.append(["**all in the function**", f"**{without + ms['boto3']:.3f}**", f"**{without + ms['wire']:.3f}**"])
-    beside = {"the server around it (uvicorn), on one machine": "server", "the engine, a process of its own": "engine"}
-    rows += [[name, f"{ms[part]:.3f}", f"{ms[part]:.3f}"] for name, part in beside.items()]
-    handler = ms["edge"] + ms["protocol"]
-    return "\n".join([
-        "## Where the time goes",
-        "",
-        "Processor time of one booking in ms, before (boto3's client with parameter validation off) and after",
-        "(`shared/store/aws_client.py`, docs/decisions/0006); measured in one run.",
-        "",
-        record.table(["part", "before", "after"], rows),
-        "",
-        f"The handler without the database takes {handler:.2f} ms; the goal is 0.4 ms at most.",
-    ])  # fmt: skip
+    around = {"the server around it (uvicorn), on one machine": "server", "the engine, a process of its own": "engine"}
+    code_ms = sum(code.values())
+    rows = [
+        *([name, f"{value:.3f}", f"{value:.3f}"] for name, value in code.items()),
+        *([name, "in the next line", f"{value:.3f}"] for name, value in client.items()),
+        ["boto3: build, sign, send, parse", f"{ms['boto3']:.3f}", "0"],
+        ["**all in the function**", f"**{code_ms + ms['boto3']:.3f}**", f"**{code_ms + ms['client']:.3f}**"],
+        *([name, f"{ms[part]:.3f}", f"{ms[part]:.3f}"] for name, part in around.items()),
+    ]
+    return f"""## Where the time goes
+
+Processor time of one booking in ms, with boto3's client (parameter validation off) and with the office's own
+(`shared/store/aws_client.py`, docs/decisions/0006), measured in one run.
+
+{record.table(["part", "with boto3", "now"], rows)}
+
+The handler without the database takes {ms["edge"] + ms["protocol"]:.2f} ms. The goal is at most 0.4 ms.
+"""
 
 
-def _measured(engine_pid: int, devnull: Any) -> dict[str, float]:
-
-    deadline = partial(Deadline.after, 60.0)
+def _parts(log: Any) -> dict[str, Part]:
+    """Return the parts. The log lines go to this file."""
     handler: Any = telemetry.logger.registered_handler
-    handler.stream = devnull
+    handler.stream = log
+    deadline = partial(Deadline.after, 60.0)
     event = catalog.open_event(Terms("The stadium", 1_000_000), deadline())
-    router = gateway.Router(template.load().routes)
-    found = router.find("POST", "/book")
-    assert found
-    context = Context()
-    users = _names()
-
-    bare: Any = boto3.client("dynamodb", config=Config(parameter_validation=False, retries={"total_max_attempts": 1}))
-    bare.meta.events.unregister("before-parameter-build.dynamodb.TransactWriteItems", generate_idempotent_uuid)
+    users = (f"user-{number}" for number in count())
+    payload, context = _payloads(), Context()
+    booking = BookingAttempt.of(event, "anna").confirmed()
+    standing = Standing(booking, is_new=True)
+    boto3, own = Boto3Client(parameter_validation=False), dynamodb.client()
+    signer = own._signer  # noqa: SLF001  # measured alone
+    target = {"content-type": "application/x-amz-json-1.0", "x-amz-target": "DynamoDB_20120810.TransactWriteItems"}
+    outcome = partial(telemetry.outcome, telemetry.Metric.BOOKING_CONFIRMED, event_id=event.event_id, user_id="anna")
 
     def body() -> bytes:
         return json.dumps({"userId": next(users), "eventId": event.event_id}).encode()
 
+    def transaction() -> dict[str, Any]:
+        attempt = BookingAttempt.of(event, next(users))
+        booking = attempt.confirmed()
+        taken = sale._take(attempt.home_lane, attempt, booking)  # noqa: SLF001  # the transaction itself
+        return {"TransactItems": [taken, attempt.put(booking)]}
+
+    ready = function.handler(payload(body()), context)
+    assert ready["statusCode"] == 201, ready  # noqa: PLR2004  # HTTP
+    context_only = api.handler(lambda _: ready)
+    sent = aws_client.to_json(transaction()).encode()
+    return {
+        "gateway": Part(lambda one: (payload(one), gateway.response(ready, "0" * 36)), body),
+        "edge": Part(
+            lambda one: function.handler(one, context),
+            lambda: payload(body()),
+            partial(patch.object, office, "book", lambda *_: standing),
+        ),
+        "context": Part(lambda one: context_only(one, context), lambda: payload(body())),
+        "validation": Part(contract.BookRequest.model_validate, lambda: json.loads(body())),
+        "serializing": Part(lambda _: contract.booking_response(Standing(booking)).model_dump_json()),
+        "protocol": Part(
+            lambda user: office.book(event.event_id, user, deadline()),
+            lambda: next(users),
+            partial(patch.object, own, "call", lambda *_: {}),
+        ),
+        "telemetry": Part(lambda _: outcome()),
+        "json": Part(lambda one: aws_client.to_json(one).encode(), transaction),
+        "signing": Part(lambda _: signer.headers(sent, target)),
+        "client": Part(lambda one: own.call("TransactWriteItems", one), transaction),
+        "boto3": Part(lambda one: boto3.call("TransactWriteItems", one), transaction),
+    }
+
+
+def _payloads() -> Callable[[bytes], Any]:
+    """Return what makes API Gateway's payload of the body of a booking."""
+    found = gateway.Router(template.load().routes).find("POST", "/book")
+    assert found
     scope = {
         "method": "POST", "path": "/book", "raw_path": b"/book", "query_string": b"", "headers": HEADERS,
         "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "scheme": "http", "http_version": "1.1",
     }  # fmt: skip
-    payload = partial(gateway.payload, scope, *found, request_id="0" * 36)
-    ready = function.handler(payload(body=body()), context)
-    assert ready["statusCode"] == 201, ready  # noqa: PLR2004  # HTTP
-    booking = BookingAttempt.of(event, "anna").confirmed()
-    request = contract.BookRequest.model_validate({"userId": "anna", "eventId": event.event_id})
+    return lambda body: gateway.payload(scope, *found, request_id="0" * 36, body=body)
 
-    def transaction() -> Any:
-        attempt = BookingAttempt.of(event, next(users))
-        booking = attempt.confirmed()
-        return [sale._take(attempt.home_lane, attempt, booking), attempt.put(booking)]  # noqa: SLF001
 
-    signer = dynamodb.client()._signer  # noqa: SLF001
-    sent = aws_client.to_json({"TransactItems": transaction()}).encode()
-    target: dict[str, Any] = {
-        "content-type": "application/x-amz-json-1.0",
-        "x-amz-target": "DynamoDB_20120810.TransactWriteItems",
-    }
-    standing = Standing(booking, is_new=True)
-    context_only = api.handler(lambda _: ready)
-    parts: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
-        "gateway": (body, lambda one: (payload(body=one), gateway.response(ready, "0" * 36))),
-        "edge": (lambda: payload(body=body()), lambda one: function.handler(one, context)),
-        "context": (lambda: payload(body=body()), lambda one: context_only(one, context)),
-        "validation": (lambda: json.loads(body()), contract.BookRequest.model_validate),
-        "serializing": (lambda: None, lambda _: contract.booking_answer(booking, None).model_dump_json()),
-        "protocol": (lambda: next(users), lambda user: office.book(request.event_id, user, deadline())),
-        "telemetry": (
-            lambda: None,
-            lambda _: telemetry.outcome(telemetry.Metric.BOOKING_CONFIRMED, event_id=event.event_id, user_id="anna"),
-        ),
-        "json": (transaction, lambda one: aws_client.to_json({"TransactItems": one}).encode()),
-        "signing": (lambda: sent, lambda one: signer.headers(one, target)),
-        "wire": (transaction, lambda one: dynamodb.client().call("TransactWriteItems", {"TransactItems": one})),
-        "boto3": (transaction, lambda one: bare.transact_write_items(TransactItems=one)),
-    }
-    stand_ins = {
-        "edge": partial(patch.object, office, "book", lambda *_: standing),
-        "protocol": partial(patch.object, dynamodb.client(), "call", lambda *_: {}),
-    }
+def _measured(parts: Mapping[str, Part], engine_pid: int) -> dict[str, float]:
+    """Return the processor time of each part, and of the engine beside the client's, in ms."""
     rounds: dict[str, list[float]] = {name: [] for name in [*parts, "engine"]}
     for _ in range(ROUNDS):
-        for name, (prepare, do) in parts.items():
-            given = [prepare() for _ in range(TIMES)]
-            with stand_ins.get(name, nullcontext)():
+        for name, part in parts.items():
+            given = [part.prepare() for _ in range(TIMES)]
+            with part.without():
                 begun_s, engine_s = time.process_time(), cpu.of_process(engine_pid)
                 for one in given:
-                    do(one)
-                used_s, engine_s = time.process_time() - begun_s, cpu.of_process(engine_pid) - engine_s
-            rounds[name].append(1000 * used_s / TIMES)
-            if name == "wire":
-                rounds["engine"].append(1000 * engine_s / TIMES)
+                    part.do(one)
+                rounds[name].append(1000 * (time.process_time() - begun_s) / TIMES)
+            if name == "client":
+                rounds["engine"].append(1000 * (cpu.of_process(engine_pid) - engine_s) / TIMES)
     return {name: statistics.median(found) for name, found in rounds.items()}
 
 
@@ -186,15 +193,6 @@ def _server_ms() -> float:
             assert measured.statuses.keys() == {404}, measured.statuses
             rounds.append(1000 * (cpu.of_process(worker) - before_s) / len(measured.latencies_s))
     return statistics.median(rounds)
-
-
-def _engine_pid(folder: str) -> int:
-    [pid] = [pid for pid, command in below(os.getpid()).items() if "dynoxide" in command and folder in command]
-    return pid
-
-
-def _names() -> Iterator[str]:
-    return (f"user-{number}" for number in count())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a measurement leaves: its figures as JSON in bench/results, and what is said of the machine beside them."""
+"""Reads and writes the figures of measurements, as JSON in bench/results, and formats them for pages."""
 
 import json
 import os
@@ -12,7 +12,7 @@ _PROCESSORS = Path("/proc/cpuinfo")  # Linux only
 
 
 def machine() -> dict[str, Any]:
-    """Say what a measurement ran on. The load average is that of the minute before."""
+    """Describe this machine as data. The load average is that of the last minute."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -23,7 +23,7 @@ def machine() -> dict[str, Any]:
 
 
 def described(found: dict[str, Any]) -> str:
-    """Say it in words."""
+    """Describe a machine in words."""
     return (
         f"{found['processor']}, {found['cores']} cores, {found['system']}, Python {found['python']}, "
         f"load average {found['loadAverage']}"
@@ -39,19 +39,28 @@ def write(name: str, result: dict[str, Any]) -> Path:
 
 
 def read(name: str) -> dict[str, Any]:
-    """Read the figures that a measurement has left."""
+    """Read the figures of the last measurement."""
     found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     return found
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """Return a table in Markdown: the first column to the left, figures to the right."""
-    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+def put_between_marks(page: str, name: str, text: str) -> str:
+    """Return a page with this text between the marks of the module that writes it."""
+    begin, end = (f"<!-- written by {name}: {what} -->\n" for what in ("begin", "end"))
+    before, found, rest = page.partition(begin)
+    _, also_found, after = rest.partition(end)
+    assert found and also_found, f"no marks of {name}"  # noqa: PT018  # two marks
+    return f"{before}{begin}{text}{end}{after}"
+
+
+def table(head: list[str], rows: list[list[str]], *, figures: bool = True) -> str:
+    """Return a table in Markdown. Figures, in all columns but the first, stand to the right."""
+    lines = [head, ["---", *["--:" if figures else "---"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def calls(counts: Mapping[str, int]) -> str:
-    """Say which requests of the database and how many."""
+    """List database requests with their numbers."""
     return ", ".join(f"{count} {name}" if count > 1 else name for name, count in counts.items())
 
 

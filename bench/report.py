@@ -1,34 +1,45 @@
-"""`python -m bench.report`: write docs/benchmark.md from the figures that the measurements have left.
+"""`python -m bench.report`: write all figures in the documentation from bench/results.
 
-Nothing on that page is written by hand that a run could write; a test holds the page against the figures.
+`make benchmark` and `make scale` call it. Tests compare the pages with the figures.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import coldstart, cost, profile, record, size
+from bench import coldstart, cost, glance, profile, record, size
 from bench.floor import CEILING_PROCESSES
 from bench.goals import FASTEST, OF_THE_FLOOR, P99_MS, TIMES_THE_FASTEST
+from bench.scale import report as scale_report
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = DOCS / "benchmark.md"
 
 _INTRODUCTION = """# Benchmark
 
-What the ticket office does on one machine, where the time goes, how it starts, what it costs and what size does to it.
-What it does at a size that no machine shows is simulated: [scale.md](scale.md). All figures here are written by runs;
-`make benchmark` repeats the measurements of speed, and writes this page and its charts.
+How fast the ticket office is on one machine, where the time goes, how its functions start, what requests cost, and
+whether large events cost more. On-sales of a size that no single machine can show are simulated: [scale.md](scale.md).
+All figures come from runs. `make benchmark` measures speed again and writes this page and its charts.
 """
 
 
 def main() -> None:
-    """Write the page."""
-    PAGE.write_text(page(), encoding="utf-8")
+    """Write the pages."""
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+
+
+def pages() -> dict[Path, str]:
+    """Return every page that shows figures of bench/, as it should be."""
+    found = {PAGE: page(), scale_report.PAGE: scale_report.page()}
+    for name in glance.PAGES:
+        path = glance.ROOT / name
+        found[path] = glance.with_figures(name, path.read_text(encoding="utf-8"))
+    return found
 
 
 def page() -> str:
-    """Return the page."""
+    """Return docs/benchmark.md."""
     parts = [
         _INTRODUCTION,
         load_section(record.read("load")),
@@ -43,31 +54,31 @@ def page() -> str:
 def load_section(result: Mapping[str, Any]) -> str:
     """Return what `python -m bench` found."""
     rows = result["rows"]
-    head = ["section", "a second", "p50 ms", "p99 ms", "of the floor", "goal"]
+    head = ["section", "per second", "p50 ms", "p99 ms", "of the floor", "goal"]
     table = record.table(head, [_row(row) for row in rows])
     return f"""## On one machine
 
 {record.described(result["machine"])}.
 `python -m bench --rounds {result["rounds"]} --seconds {result["seconds"]:g} --write`: `python -m local` with
-{result["workers"]} workers and its data on disk; {result["rounds"]} rounds, medians. The load comes from a process of
-its own on the same machine. After each load the promises are checked on the tables; no request was answered with a 5xx,
-or there would be no figures.
+{result["workers"]} workers and its data on disk; medians of {result["rounds"]} rounds. The load generator is a process
+on the same machine. After each load the guarantees are checked on the tables. A 5xx answer or a broken guarantee would
+have stopped the run.
 
 {table}
 
-The floor is what bare boto3 clients do, in as many processes, against an engine alone with the same requests; the mix
-has none, being made of the loads above it. The ceiling is what the functions' own code and this
-engine reach together on these processors, from {CEILING_PROCESSES} processes, without HTTP and log lines. The goal is
-twice the fastest public service that was found for this task (Express and PostgreSQL, on such a machine; it breaks
-under races), and 40 ms.
+The floor is the rate that boto3's client reaches with the same requests, in as many processes, on an engine without an
+HTTP server in front. The ceiling is the rate of the functions' own code on such an engine, in {CEILING_PROCESSES}
+processes, without HTTP and log lines. The mix consists of the loads above it and has neither. The goals are a p99 of
+40 ms and twice the rate of the fastest public service found for this task (Express and PostgreSQL on such a machine; it
+oversells under races).
 
 {_verdict(rows)}
 
-![Requests a second, beside the floor and the goal](benchmark-rates.png)
+![Requests per second, beside the floor and the goal](benchmark-rates.png)
 
 ![Latencies](benchmark-latencies.png)
 
-Processor time of a request by process, in ms, until all is announced (two cores have 2,000 ms a second to give):
+Processor time of a request by process, in ms, including announcements (two cores have 2,000 ms per second):
 
 {_cpu(rows)}
 

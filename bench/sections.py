@@ -1,11 +1,11 @@
-"""The sections of the benchmark: each measures an office of its own, with its data on disk, and checks the promises."""
+"""The sections of the benchmark: each measures its own office, with its data on disk, and checks the promises."""
 
 import json
 import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -29,7 +29,7 @@ PROMOTED_WITHIN_S = 60.0
 STORM_S_MAX = 120.0
 REST_S = 1.5  # longer than a batch waits to be fuller
 REST_S_MAX = 20.0
-REST_SHARE = 0.03  # of a processor: what the feeders take when they have nothing to do
+REST_SHARE = 0.03  # of a processor: more than idle feeders use
 
 Row = dict[str, Any]
 
@@ -52,20 +52,20 @@ def book(run: Run) -> Iterator[Row]:
         found = run.office.check_drained(event_id, PROMOTED_WITHIN_S)
         assert len(found.confirmed) == measured.statuses[201]
         rows.append(row)
-    yield from _with_floor(run, rows, floor.book, partial(_floors_event, ONE_TICKET_EACH), floor.office_book)
+    yield from _with_floor(run, rows, floor.book, partial(_floors_event, ONE_TICKET_EACH))
 
 
 def join(run: Run) -> Iterator[Row]:
-    """Joins of one sold-out event, from the first who waits."""
+    """Joins of the empty waiting list of a sold-out event."""
     event_id = _sold_out(run.office)
     row, measured = _loaded(run, "join, 64 in flight", 64, partial(_bookings, event_id))
     found = run.office.check_drained(event_id, PROMOTED_WITHIN_S)
     assert len(found.waiting) == measured.statuses[202]
-    yield from _with_floor(run, [row], floor.join, _floors_empty_list, floor.office_book)
+    yield from _with_floor(run, [row], floor.book, _floors_empty_list)
 
 
 def cancel(run: Run) -> Iterator[Row]:
-    """Every holder cancels at once, and as many wait; how long until each of them has the ticket."""
+    """All holders cancel at once while as many users wait: the time until each of these has a ticket."""
     event_id = open_event(run.office.url, STORM_USERS)
     for some in (range(STORM_USERS), range(STORM_USERS, 2 * STORM_USERS)):
         load.run(run.office.port, 16, STORM_S_MAX, partial(_shares, event_id, some, 16))
@@ -78,24 +78,24 @@ def cancel(run: Run) -> Iterator[Row]:
     waits_ms = sorted(1000 * _between_s(*pair) for pair in zip(cancelled, promoted, strict=True))
     after_s = _between_s(cancelled[-1], promoted[-1])
     p50, p99 = statistics.median(waits_ms), waits_ms[int(0.99 * len(waits_ms))]
-    yield from _with_floor(run, [row], floor.cancel, partial(_floors_event, STORM_USERS, 2 * STORM_USERS))
+    yield from _with_floor(run, [row], floor.cancel, partial(_floors_event, STORM_USERS, 2 * STORM_USERS), STORM_USERS)
     yield {"section": "n-th cancellation to n-th promotion", "p50_ms": p50, "p99_ms": p99,
            "note": f"all promoted {after_s:.2f} s after the last cancellation"}  # fmt: skip
 
 
 def status(run: Run) -> Iterator[Row]:
-    """Reads of one event of one lane, and of one of as many as there can be."""
+    """Reads of an event with one lane, and of one with the most lanes."""
     for tickets in (50, ONE_TICKET_EACH):
         event_id = open_event(run.office.url, tickets)
         lanes = len(promises.check(run.office.database(), event_id).lanes)
         reads = partial(_forever, load.get(f"/status/{event_id}"))
         row, _ = _loaded(run, f"status of {lanes} lane{'s' * (lanes > 1)}, 64 in flight", 64, reads)
         promises.check(run.office.database(), event_id)
-        yield from _with_floor(run, [row], floor.status, partial(_floors_event, tickets), floor.office_status)
+        yield from _with_floor(run, [row], floor.status, partial(_floors_event, tickets))
 
 
 def mix(run: Run) -> Iterator[Row]:
-    """Users who book, look at the event seven times, and every other of whom cancels; it sells out meanwhile."""
+    """Users book and read the event seven times, and every second one cancels. The event sells out meanwhile."""
     event_id = open_event(run.office.url, MIX_TICKETS)
     row, _ = _loaded(run, "mix, 64 in flight", 64, partial(_visits, event_id))
     run.office.check_drained(event_id, PROMOTED_WITHIN_S)
@@ -127,7 +127,7 @@ def _loaded(run: Run, section: str, in_flight: int, requests: Requests) -> tuple
 
 
 def _wait_for_rest(office: RunningOffice) -> None:
-    """Wait until what the load has left to be announced is announced, so that its processor time counts, too."""
+    """Wait until all is announced, so that the processor time of announcements counts, too."""
     until_s = time.monotonic() + REST_S_MAX
     before_s, rests = cpu.used_s(office)["feeder"], False
     while not rests and time.monotonic() < until_s:
@@ -137,28 +137,30 @@ def _wait_for_rest(office: RunningOffice) -> None:
 
 
 def _with_floor(
-    run: Run, rows: list[Row], act: floor.Act, opened: Callable[[], str], own: floor.Act | None = None
+    run: Run, rows: list[Row], act: floor.Act, opened: Callable[[], str], holders: int = 0
 ) -> Iterator[Row]:
-    """Yield the rows with their ratio to the floor, the floor, and for what has one the ceiling.
+    """Yield the rows with their ratio to the floor, then the floor, and the ceiling.
 
-    Both have an engine of their own, with its data on disk as the office has: no feeder reads along. Their traces keep
-    the promises, too.
+    So many holders, user-0, user-1 and so on, have bookings already; without holders the users are new. There is no
+    ceiling for holders: it would run out of them.
     """
-    holders = [f"user-{n}" for n in range(STORM_USERS)] if act is floor.cancel else None
-    users = [holders[n :: run.workers] if holders else floor.new_users(n) for n in range(run.workers)]
-    rate = _alone(run, act, opened, users)
+    section = rows[-1]["section"]
+    names = [f"user-{n}" for n in range(holders)]
+    users = [names[n :: run.workers] if names else floor.new_users(n) for n in range(run.workers)]
+    rate = _alone(opened, lambda event_id: floor.floor(act, event_id, users, run.seconds))
     for row in rows:
         yield row | {"ratio": row["per_second"] / rate}
-    yield {"section": f"floor of {rows[-1]['section']}", "per_second": rate, "note": "bare boto3, engine alone"}
-    if own:
-        rate = _alone(run, own, opened, [floor.new_users(n) for n in range(floor.CEILING_PROCESSES)])
-        yield {"section": f"ceiling of {rows[-1]['section']}", "per_second": rate, "note": "no HTTP, engine alone"}
+    yield {"section": f"floor of {section}", "per_second": rate, "note": "boto3, engine alone"}
+    if not holders:
+        rate = _alone(opened, lambda event_id: floor.ceiling(act, event_id, run.seconds))
+        yield {"section": f"ceiling of {section}", "per_second": rate, "note": "no HTTP, engine alone"}
 
 
-def _alone(run: Run, act: floor.Act, opened: Callable[[], str], users: list[Iterable[str]]) -> float:
+def _alone(opened: Callable[[], str], measure: Callable[[str], float]) -> float:
+    """Measure an event on an engine of its own, with its data on disk; check its promises."""
     with tempfile.TemporaryDirectory() as data, around.office_on(Path(data)) as client:
         event_id = opened()
-        rate = floor.per_second(act, client.meta.endpoint_url, event_id, users, run.seconds)
+        rate = measure(event_id)
         promises.check(client, event_id)
     return rate
 

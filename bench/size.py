@@ -1,9 +1,9 @@
-"""`python -m bench.size`: that a request costs the same with a million bookings as with ten.
+"""`python -m bench.size`: show that a request costs the same with a million bookings as with ten.
 
-Two events of as many lanes, each in a database of its own on disk: one with ten bookings and ten waiting, alone; one
-with a million bookings and a million waiting, among 100,000 others. Both are written by bench/filling, and then the
-same requests are made of both, by warm functions, with the requests and units that the engine reports and the time that
-they took. At the end the office's own audit recounts the event. It takes ten minutes, and 2 GB of disk meanwhile.
+Two events with the same number of lanes, each in its own database on disk: one with ten bookings and ten users waiting,
+alone; one with a million of each, among 100,000 other events. bench/filling writes both. Then warm functions make the
+same requests of both, and the units and times are noted. At the end the office's own audit recounts the event. It takes
+ten minutes, and 2 GB of disk while it runs.
 """
 
 import argparse
@@ -25,20 +25,20 @@ from shared.model import POSITION_EXACT_MAX
 from shared.store.dynamodb import Deadline
 
 LANES = 96
-SAMPLES = 50  # of each request; so few that those who join a list of ten are still within its exact positions
+SAMPLES = 50  # of each request; few enough for exact positions in a list of ten
 AUDIT_S_MAX = 1200.0
 
 BUYERS = 2_000  # to choose one for each lane from
 REST = 1_000  # more than the tickets that are left
 _ACCEPTED = 202
 
-Act = Callable[[str], object]  # what a user does
+Act = Callable[[str], object]  # of a user
 Figures = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much there is."""
+    """The size of a database."""
 
     bookings: int
     waiting: int
@@ -52,7 +52,7 @@ def main() -> None:
     """Measure, print, and write bench/results/size.json."""
     parser = argparse.ArgumentParser(prog="python -m bench.size", description="Measure the office at its full size.")
     parser.add_argument("--share", type=float, default=1.0, help="of the full size (1)")
-    parser.add_argument("--folder", type=Path, help="where the databases are for the time being")
+    parser.add_argument("--folder", type=Path, help="the folder for the databases, which are removed at the end")
     options = parser.parse_args()
     full = Size(*(int(count * options.share) for count in (FULL.bookings, FULL.waiting, FULL.others)))
     machine = record.machine()
@@ -105,13 +105,13 @@ def on_sale(client: Any, event_id: str, samples: int) -> dict[str, Figures]:
     return {
         "book, on sale": _each(office.books, buyers),
         "cancel, on sale": _each(office.cancels, buyers),
-        "promoter, nobody waits": _each(lambda _: office.promotes(), buyers),
+        "promoter, empty list": _each(lambda _: office.promotes(), buyers),
         "status, on sale": _each(lambda _: office.status(), buyers),
     }
 
 
 def sell_out(client: Any, event_id: str) -> int:
-    """Sell what is left; return the next number of the waiting list, in which then one waits."""
+    """Sell the rest; return the next number of the waiting list, which then has one entry."""
     office = Event(event_id, client)
     for user in names("late", REST):
         if office.books(user) == _ACCEPTED:
@@ -120,20 +120,20 @@ def sell_out(client: Any, event_id: str) -> int:
 
 
 def sold_out(client: Any, event_id: str, holders: list[str], waiting: list[str], samples: int) -> dict[str, Figures]:
-    """Make the requests of an event that is sold out, with one waiting before those named and as many holders."""
+    """Make the requests of a sold-out event with these holders, and these users waiting behind one other."""
     office = Event(event_id, client)
     office.status()  # for the functions to know the event
     joining = names("joining", samples)
     found = {
         "book, sold out: join": _each(office.books, joining),
         "book again, waiting": _each(office.books, joining),
-        "status of one far back": _each(office.status, joining),
+        "status of a user far back": _each(office.status, joining),
         "cancel, waiting": _each(office.cancels, joining),
-        "status of the head": _each(lambda _: office.status(waiting[0]), joining),
-        "status of one with a ticket": _each(lambda _: office.status(holders[0]), joining),
+        "status of the user at the head": _each(lambda _: office.status(waiting[0]), joining),
+        "status of a user with a ticket": _each(lambda _: office.status(holders[0]), joining),
         "status, sold out": _each(lambda _: office.status(), joining),
     }
-    found["cancel, sold out"], found["promoter, one who waits gets the ticket"] = _in_turns(
+    found["cancel, sold out"], found["promoter, one promotion"] = _in_turns(
         holders[:samples], office.cancels, lambda _: office.promotes()
     )
     return found
@@ -142,20 +142,20 @@ def sold_out(client: Any, event_id: str, holders: list[str], waiting: list[str],
 def section(result: dict[str, Any]) -> str:
     """Render the part of docs/benchmark.md."""
     small, full = result["sizes"]
-    head = ["request", "calls at the most", "write units", "read units", "ms", "write units ", "read units ", "ms "]
+    head = ["request", "most calls", "write units", "read units", "ms", "write units ", "read units ", "ms "]
     rows = [_row(name, small["requests"][name], full["requests"][name]) for name in small["requests"]]
     return f"""## Size
 
-`{result["command"]}`: the same requests of two events of {result["lanes"]} lanes. To the left one with
-{small["bookings"]} bookings and {small["waiting"]} waiting. To the right one with {full["bookings"]:,} bookings and
-{full["waiting"]:,} waiting, among {full["others"]:,} other events, in a file of {full["fileMegabytes"]:,} MB. The times
-are medians, of warm functions on the engine. {record.described(result["machine"])}.
+`{result["command"]}`: the same requests to two events of {result["lanes"]} lanes. The first has
+{small["bookings"]} bookings and {small["waiting"]} users waiting. The second, on the right, has {full["bookings"]:,}
+bookings and {full["waiting"]:,} users waiting, among {full["others"]:,} other events, in a file of
+{full["fileMegabytes"]:,} MB. Times are medians of warm functions on the engine. {record.described(result["machine"])}.
 
 {record.table(head, rows)}
 
-Far back in a long list a place is an estimate, from the front of the list, which a function reads once a second: mostly
-it costs nothing, and at the most what {POSITION_EXACT_MAX} places take. The sweep's audit reads every booking: of the
-large event that takes {full["auditedSeconds"]:.0f} s, of the small one {small["auditedSeconds"]:.1f} s.
+Positions beyond {POSITION_EXACT_MAX} are estimates from the front of the list, which a function reads once a second:
+most of them cost nothing, and none costs more than reading {POSITION_EXACT_MAX} entries. The sweep's audit reads every
+booking: {full["auditedSeconds"]:.0f} s for the large event, {small["auditedSeconds"]:.1f} s for the small one.
 """
 
 
@@ -179,7 +179,7 @@ def _each(act: Act, users: Sequence[str]) -> Figures:
 
 
 def _in_turns(users: Sequence[str], *acts: Act) -> list[Figures]:
-    """Let each user do one after the other; return the figures of each act."""
+    """Have each user do these things one after the other; return the figures of each."""
     asked: list[Counter[tuple[tuple[str, ...], float, float]]] = [Counter() for _ in acts]
     times_ms: list[list[float]] = [[] for _ in acts]
     with metered() as meter:
@@ -194,7 +194,7 @@ def _in_turns(users: Sequence[str], *acts: Act) -> list[Figures]:
 
 
 def _figures(asked: Counter[tuple[tuple[str, ...], float, float]], times_ms: list[float]) -> Figures:
-    """Say what was asked, the most frequent first, and how long it took."""
+    """Return the requests made, the most frequent first, and how long they took."""
     return {
         "variants": [
             {"calls": list(calls), "writeUnits": write_units, "readUnits": read_units, "times": times}
@@ -206,7 +206,7 @@ def _figures(asked: Counter[tuple[tuple[str, ...], float, float]], times_ms: lis
 
 
 def _audited_s(event_id: str) -> float:
-    """Let the office recount the event, which finds nothing; return the seconds that it took."""
+    """Have the office audit the event; return the seconds that it took."""
     begun_s = time.perf_counter()
     deadline = Deadline.after(AUDIT_S_MAX)
     assert audit.audit(catalog.read_event(event_id, deadline), deadline).findings == []

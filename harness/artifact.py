@@ -1,7 +1,7 @@
-"""Runs an artifact on Lambda's own runtime, without Docker.
+"""Runs a build artifact on Lambda's own runtime, without Docker.
 
-The runtime interface client and the emulator of the Lambda service, both AWS's own, run as plain processes on the
-Python of .venv-lambda. One invocation at a time: the emulator takes no more.
+AWS's runtime interface client and AWS's emulator of the Lambda service run as plain processes, with the Python of
+.venv-lambda. The emulator handles one invocation at a time.
 """
 
 import os
@@ -18,14 +18,14 @@ from pathlib import Path
 from local.template import load
 
 ROOT = Path(__file__).resolve().parents[1]
-ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]  # as Lambda calls it
-PYTHON = ROOT / ".venv-lambda" / "bin" / "python"  # the functions'
+ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]  # Lambda's name for it
+PYTHON = ROOT / ".venv-lambda" / "bin" / "python"  # the functions' Python
 START_S_MAX = 20
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """What Lambda is given of a function: its folder, the layer's, and the settings of the template."""
+    """What Lambda gets of a function: its folder, the layer's folder, and the template's settings."""
 
     name: str
     folder: Path
@@ -37,7 +37,7 @@ class Artifact:
 
     @classmethod
     def of(cls, name: str, build: Path) -> "Artifact":
-        """Return that of a function of template.yaml in a build."""
+        """Return the artifact that a build has of a function in template.yaml."""
         function = load().functions[name]
         return cls(
             name,
@@ -52,15 +52,15 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Running:
-    """A runtime that waits for its first invocation, and initializes the function at it."""
+    """A runtime that waits for its first invocation, which initializes the function."""
 
     url: str
-    pid: int  # of the emulator, which leads a process group of its own
+    pid: int  # of the emulator, which leads its own process group
 
 
 @contextmanager
 def running(artifact: Artifact, environment: Mapping[str, str], log: Path) -> Iterator[Running]:
-    """Run an artifact with the layer where Lambda puts it; it is killed at the end."""
+    """Run an artifact, with the layer where Lambda puts it. Kill it at the end."""
     port, runtime_api_port = _free_ports()
     (emulator,) = (ROOT / ".venv-sam").glob(
         f"lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-{ARCHITECTURE}"
@@ -69,7 +69,7 @@ def running(artifact: Artifact, environment: Mapping[str, str], log: Path) -> It
     command += ["--runtime-api-address", f"127.0.0.1:{runtime_api_port}"]
     command += [str(PYTHON), "-m", "awslambdaric", artifact.handler]
     with log.open("wb") as output:
-        # A process group of its own: the emulator starts the runtime as a child.
+        # In its own process group, because the emulator starts the runtime as a child.
         process = subprocess.Popen(
             command,
             cwd=artifact.folder,
@@ -82,13 +82,13 @@ def running(artifact: Artifact, environment: Mapping[str, str], log: Path) -> It
         _wait_for(port, process, log)
         yield Running(f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations", process.pid)
     finally:
-        with suppress(ProcessLookupError):  # it died by itself
+        with suppress(ProcessLookupError):  # it has ended by itself
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
 def environment_of(artifact: Artifact) -> dict[str, str]:
-    """Return the variables that Lambda and the template give a function, but for those of an account."""
+    """Return the variables that Lambda and the template give a function, except those of an account."""
     (site_packages,) = (ROOT / ".venv-lambda").glob("lib/python*/site-packages")
     return {
         "PATH": os.defpath,

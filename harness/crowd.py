@@ -1,6 +1,6 @@
-"""A crowd: many users at once over real HTTP, with the moments of each request and answer.
+"""A crowd: many users at once over real HTTP, with the moments of each request and response.
 
-A user whose answer is lost, or who is told to try again, sends the same request again, as real clients do.
+A user whose response is lost, or who gets a 5xx, sends the same request again, as real clients do.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from harness.promises import Item, Request, order_violations, queue_jumps
 
 RETRIES_MAX = 60
 PAUSE_S = 0.25
-REQUEST_S_MAX = 30.0  # nothing hangs
+REQUEST_S_MAX = 30.0  # so that no test hangs
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request with its final answer. Times are on the monotonic clock of the crowd."""
+    """One request with its final response. Times are on the crowd's monotonic clock."""
 
     path: str
     user: str
@@ -36,7 +36,7 @@ class Exchange:
 
 @dataclass
 class Crowd:
-    """Clients of one office. `faults` collects every answer of 500 and more, and every broken connection."""
+    """Clients of one office. `faults` has every 5xx response and every broken connection."""
 
     client: httpx.AsyncClient
     event_id: str
@@ -47,7 +47,7 @@ class Crowd:
         return await self._post("/book", user)
 
     async def cancel(self, user: str, booking_id: str) -> Exchange:
-        """Cancel this booking of a user."""
+        """Cancel a user's booking by its id."""
         return await self._post("/cancel", user, bookingId=booking_id)
 
     async def _post(self, path: str, user: str, **more: str) -> Exchange:
@@ -55,21 +55,21 @@ class Crowd:
         asked_s = time.monotonic()
         for tries in range(1, RETRIES_MAX + 1):
             try:
-                answer = await self.client.post(path, json=body)
+                response = await self.client.post(path, json=body)
             except httpx.TransportError as error:
                 self.faults.append(repr(error))
             else:
-                if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
-                    return Exchange(path, user, asked_s, time.monotonic(), answer.status_code, answer.json(), tries)
-                self.faults.append(answer.text)
+                if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                    return Exchange(path, user, asked_s, time.monotonic(), response.status_code, response.json(), tries)
+                self.faults.append(response.text)
             await asyncio.sleep(random.uniform(0, 2 * PAUSE_S))
-        raise AssertionError(f"{path} for {user} was never answered: {self.faults[-3:]}")
+        raise AssertionError(f"{path} for {user} got no response: {self.faults[-3:]}")
 
 
 def in_flight(
     url: str, event_id: str, act: Callable[[Crowd, str], Awaitable[Result]], users: Iterable[str], at_once: int = 64
 ) -> tuple[list[Result], Crowd]:
-    """Let each user act, so many at once; return what came of it, in the order of users, and the crowd."""
+    """Let all users act, `at_once` at a time. Return their results, in the order of the users, and the crowd."""
 
     async def run() -> tuple[list[Result], Crowd]:
         limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
@@ -88,21 +88,21 @@ def in_flight(
 
 
 def open_event(url: str, tickets: int) -> str:
-    """Open an event; return its id."""
-    answer = httpx.post(f"{url}/initialize", json={"name": "The concert", "totalTickets": tickets})
-    assert answer.status_code == httpx.codes.CREATED, answer.text
-    return str(answer.json()["eventId"])
+    """Open an event and return its id."""
+    response = httpx.post(f"{url}/initialize", json={"name": "The concert", "totalTickets": tickets})
+    assert response.status_code == httpx.codes.CREATED, response.text
+    return str(response.json()["eventId"])
 
 
 def by_status(exchanges: Sequence[Exchange], status: str) -> list[Exchange]:
-    """Return those that were answered with this status of a booking."""
+    """Return the exchanges whose response has this booking status."""
     return [one for one in exchanges if one.answer["status"] == status]
 
 
 def order_broken(changes: Sequence[Item], histories: Sequence[Sequence[Exchange]]) -> list[str]:
-    """List what breaks P4, and P5 over the users who stayed, whose names begin with "loyal".
+    """List what breaks P4, and what breaks P5 for the users who stay, whose names begin with "loyal".
 
-    `changes` are all states that bookings took: the database's own order of who got a ticket when.
+    `changes` are all states of bookings in the database's order, which says who got a ticket when.
     """
     confirmed = [one["userId"] for one in changes if one["status"] == "CONFIRMED"]
     bookings = [

@@ -1,4 +1,4 @@
-"""Stands in for what functions call beside DynamoDB: CodeDeploy, Lambda's way to a function, a bus, an empty bucket."""
+"""Stands in for the services that functions call besides DynamoDB: CodeDeploy, Lambda, EventBridge, and S3."""
 
 import json
 import re
@@ -18,7 +18,7 @@ INVOCATION = re.compile(r"/2015-03-31/functions/(\w+):live/invocations")
 
 @dataclass
 class StandIn:
-    """Where it answers, and what CodeDeploy has been told: the hook's execution and its status."""
+    """The URL of the services, and what CodeDeploy was told: executions of the hook, with their status."""
 
     url: str = ""
     told: list[tuple[str, str]] = field(default_factory=list)
@@ -26,7 +26,7 @@ class StandIn:
 
 @contextmanager
 def stand_in(invoke: Invoke | None = None, host: str = "127.0.0.1") -> Iterator[StandIn]:
-    """Answer for CodeDeploy, S3 and EventBridge, and, where `invoke` is given, for Lambda with what that answers."""
+    """Stand in for CodeDeploy, EventBridge and an empty S3 bucket; with `invoke`, also for Lambda."""
     found = StandIn()
 
     def put_status(body: dict[str, Any]) -> dict[str, Any]:
@@ -45,9 +45,9 @@ def stand_in(invoke: Invoke | None = None, host: str = "127.0.0.1") -> Iterator[
             target = self.headers.get("x-amz-target", "")
             invocation = INVOCATION.fullmatch(unquote(self.path))
             if invocation and invoke:
-                self._answer(invoke(invocation[1], body))
+                self._respond(invoke(invocation[1], body))
             elif operation := operations.get(target.rpartition(".")[2]):
-                self._answer(operation(body))
+                self._respond(operation(body))
             else:
                 self.send_error(501)
 
@@ -57,8 +57,8 @@ def stand_in(invoke: Invoke | None = None, host: str = "127.0.0.1") -> Iterator[
             else:
                 self.send_error(501)
 
-        def _answer(self, answer: dict[str, Any]) -> None:
-            self._send(json.dumps(answer).encode())
+        def _respond(self, content: dict[str, Any]) -> None:
+            self._send(json.dumps(content).encode())
 
         def _send(self, body: bytes) -> None:
             self.send_response(200)
@@ -67,7 +67,7 @@ def stand_in(invoke: Invoke | None = None, host: str = "127.0.0.1") -> Iterator[
             self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer((host, 0), Handler)
     found.url = f"http://{host}:{server.server_port}"

@@ -1,4 +1,4 @@
-"""Calls a function as API Gateway does: payload 2.0 in, its answer out."""
+"""Calls a function as API Gateway does, with payload format 2.0."""
 
 import json
 import uuid
@@ -14,7 +14,7 @@ from shared.runtime import Runtime
 
 @dataclass(frozen=True)
 class Answer:
-    """What a function answered."""
+    """A function's response."""
 
     status: int
     headers: dict[str, str]
@@ -22,12 +22,12 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """Read the body."""
+        """Return the body, parsed."""
         return json.loads(self.text)
 
 
 class Context:
-    """A Lambda context with time left."""
+    """A Lambda context that has time left."""
 
     function_name = "test"
     function_version = "$LATEST"
@@ -39,7 +39,7 @@ class Context:
         self._time_left_ms = int(time_left_s * 1000)
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return the time left, which does not pass here."""
+        """Return the time left, which stays the same."""
         return self._time_left_ms
 
 
@@ -56,13 +56,13 @@ def call(
     claims: dict[str, str] | None = None,
     verified: bool = True,
 ) -> Answer:
-    """Call functions.<name>.app by its route, with a body (as JSON, or `raw` as it is), an event's id, a query.
+    """Call functions.<name>.app by its route, with a body (as JSON, or `raw`), an event's id and a query.
 
-    Of a function with several routes the `path` says which. It bears a later moment than what was done before.
+    If a function has several routes, `path` selects one. The call happens at a later moment than any call before.
 
-    The path is decoded, although API Gateway calls it raw. `claims` are those that its JWT authorizer has verified;
-    unless they are given, the user that the request names asks, and is an organiser, too. Not `verified`: there is no
-    authorizer before the route.
+    The path is decoded, although API Gateway names it rawPath. `claims` are those that the JWT authorizer verified;
+    without them, the caller is the user that the request names, and also an organiser. If not `verified`, the route has
+    no authorizer.
     """
     a_moment_passes()
     method, template = _route(function, path)
@@ -103,14 +103,13 @@ def call(
         payload["queryStringParameters"] = query
     if raw is not None or body is not None:
         payload["body"] = raw if raw is not None else json.dumps(body)
-    answer = function.handler(payload, Context())
-    return Answer(
-        answer["statusCode"], {key.lower(): value for key, value in answer["headers"].items()}, answer["body"]
-    )
+    response = function.handler(payload, Context())
+    headers = {key.lower(): value for key, value in response["headers"].items()}
+    return Answer(response["statusCode"], headers, response["body"])
 
 
 def a_moment_passes() -> None:
-    """Wait for the next millisecond, which is as fine as moments are."""
+    """Wait for the next millisecond, the resolution of stored moments."""
     before = _now()
     while _now() == before:
         pass
@@ -123,7 +122,7 @@ def organiser(user_id: str) -> dict[str, str]:
 
 @cache
 def _route(function: ModuleType, path: str | None) -> tuple[str, str]:
-    """Return method and path of the route that template.yaml gives a function; of several, of that with the path."""
+    """Return method and path of a function's route in template.yaml; if it has several, of the one with this path."""
     system = load()
     handler = f"{function.__name__}.handler"
     routes = [route for route in system.routes if system.functions[route.function].handler == handler]
@@ -132,9 +131,9 @@ def _route(function: ModuleType, path: str | None) -> tuple[str, str]:
 
 
 def _user(fields: Any) -> str:
-    return str(fields.get("userId", "somebody")) if isinstance(fields, dict) else "somebody"
+    return str(fields.get("userId", "a-user")) if isinstance(fields, dict) else "a-user"
 
 
 def _now() -> str:
-    """Return the real time, whatever a test lets the functions take for it."""
+    """Return the real time, even if a test has replaced the functions' clock."""
     return Runtime().now()

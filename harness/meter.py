@@ -1,4 +1,4 @@
-"""Counts what a piece of work asks of DynamoDB: requests, and capacity units as the engine reports them."""
+"""Counts the requests that a piece of work sends to DynamoDB, and the capacity units that the engine reports."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,17 +15,17 @@ WRITES = {"TransactWriteItems", "UpdateItem", "PutItem", "DeleteItem"}
 
 @dataclass
 class Meter:
-    """The requests made so far, by name and in order, with the read and write units they took."""
+    """The names of the requests so far, in order, and the read and write units that they consumed."""
 
     requests: list[str] = field(default_factory=list)
     read_units: float = 0
     write_units: float = 0
-    refused_items: int = 0  # of transactions that a condition refused; the answer does not say what they took
+    refused_items: int = 0  # in refused transactions, whose responses report no units
 
-    def count(self, operation: str, answer: dict[str, Any]) -> None:
-        """Add one answer."""
+    def count(self, operation: str, response: dict[str, Any]) -> None:
+        """Add one response."""
         self.requests.append(operation)
-        consumed = answer.get("ConsumedCapacity", [])
+        consumed = response.get("ConsumedCapacity", [])
         units = sum(one["CapacityUnits"] for one in (consumed if isinstance(consumed, list) else [consumed]))
         if operation in WRITES:
             self.write_units += units
@@ -34,19 +34,19 @@ class Meter:
 
 
 class _Metered(Client):
-    """A client that has each answer say what it took."""
+    """A client that asks for the consumed units in each response."""
 
     meter: Meter
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            answer = super().call(operation, {**request, "ReturnConsumedCapacity": "TOTAL"})
+            response = super().call(operation, {**request, "ReturnConsumedCapacity": "TOTAL"})
         except RequestFailed:
             self.meter.count(operation, {})
             self.meter.refused_items += len(request.get("TransactItems", []))
             raise
-        self.meter.count(operation, answer)
-        return answer
+        self.meter.count(operation, response)
+        return response
 
 
 @contextmanager

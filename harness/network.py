@@ -1,6 +1,6 @@
-"""A network between the office and the engine, on which requests meet what networks and databases do to them.
+"""A network between the office and the engine, which can fail requests as real networks and databases do.
 
-The office's own client sends to it over a real socket; a test says what the next requests meet.
+The office's own client sends to it over a real socket. A test decides what happens to the next requests.
 """
 
 import http.client
@@ -20,16 +20,16 @@ from shared import runtime
 from shared.store import aws_client
 from shared.store.aws_client import Client
 
-CALL_TIMEOUT_S = 0.1  # in place of the client's own: the engine may take some ms
+CALL_TIMEOUT_S = 0.1  # replaces the client's own; the engine takes some milliseconds
 _STOP_S_MAX = 5.0
 
 
 class NoAnswerAtAll(Exception):
-    """The connection is closed without an answer."""
+    """The connection closes without a response."""
 
 
 class Silence(Exception):
-    """The connection stays open, and nothing comes."""
+    """The connection stays open, and no response comes."""
 
 
 @dataclass(frozen=True)
@@ -42,47 +42,47 @@ class Sent:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Return what is asked."""
-        asked: dict[str, Any] = json.loads(self.body)
-        return asked
+        """Return the request's body, parsed."""
+        found: dict[str, Any] = json.loads(self.body)
+        return found
 
 
 Reply = tuple[int, bytes]
-Meeting = Callable[[Sent], Reply | None]  # None lets it pass; or raises one of the two above
+Meeting = Callable[[Sent], Reply | None]  # None lets the request pass; it may raise one of the two above
 
 
 @dataclass
 class Network:
-    """What lies between; `sent` are the names of the operations in their order."""
+    """The network: its engine, what happens to a request, and the names of the operations sent so far."""
 
     engine: str
     meeting: Meeting = lambda _: None
     sent: list[str] = field(default_factory=list)
 
     def deliver(self, request: Sent) -> Reply:
-        """Bring a request to the engine."""
+        """Send a request to the engine."""
         connection = http.client.HTTPConnection(urlsplit(self.engine).netloc, timeout=_STOP_S_MAX)
         try:
             connection.request("POST", "/", request.body, request.headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+            response = connection.getresponse()
+            return response.status, response.read()
         finally:
             connection.close()
 
     def reply(self, request: Sent) -> Reply:
-        """Give a request what it meets."""
+        """Reply to a request, as the test decides."""
         self.sent.append(request.operation)
         return self.meeting(request) or self.deliver(request)
 
 
 def error(status: int, code: str, **more: Any) -> Reply:
-    """Return an error as DynamoDB answers it."""
+    """Return an error response of DynamoDB."""
     return status, json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "x", **more}).encode()
 
 
 @contextmanager
 def network() -> Iterator[Network]:
-    """Lead the office's requests over a network while the block runs."""
+    """Send the office's requests through a network while the block runs."""
     between = Network(os.environ["AWS_ENDPOINT_URL_DYNAMODB"])
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("_Handler", (_Handler,), {"network": between}))
     server.daemon_threads = True
@@ -104,7 +104,7 @@ def network() -> Iterator[Network]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # head and body of an answer are two writes
+    disable_nagle_algorithm = True  # head and body of a response are two writes
     network: Network
 
     def do_POST(self) -> None:
@@ -126,4 +126,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""The office as tests speak of it: an event opens, users book and cancel, and the promises are checked."""
+"""The office in the terms of the tests: it opens events, users book and cancel, and the promises are checked."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ from harness.gateway import Answer, Context, call
 
 @dataclass
 class Event:
-    """One event of the office, its functions called as API Gateway does."""
+    """One event. Its methods call the functions as API Gateway does."""
 
     event_id: str
     database: Any
@@ -33,7 +33,7 @@ class Event:
         return call(functions.book.app, {"userId": user, "eventId": self.event_id})
 
     def books(self, user: str | int) -> int:
-        """Book for a user; return the status code."""
+        """Book for a user and return the status code."""
         return self.book(user).status
 
     def cancel(self, user: str | int, booking_id: str | None = None) -> Answer:
@@ -42,27 +42,27 @@ class Event:
         return call(functions.cancel.app, {"userId": user, "eventId": self.event_id, **more})
 
     def cancels(self, user: str | int) -> None:
-        """Cancel a user's booking, which goes well."""
+        """Cancel a user's booking, and assert that it succeeds."""
         assert self.cancel(user).status == 200
 
     def status(self, user: str | None = None) -> Answer:
-        """Ask for the status."""
+        """Request the status."""
         return call(functions.status.app, event_id=self.event_id, query={"userId": user} if user else None)
 
     def bookings(self, **query: str) -> Answer:
-        """Ask for a page of its bookings."""
+        """Request a page of its bookings."""
         return call(functions.event_bookings.app, event_id=self.event_id, query=query)
 
     def waiting_list(self, **query: str) -> Answer:
-        """Ask for a page of its waiting list."""
+        """Request a page of its waiting list."""
         return call(functions.waiting_list.app, event_id=self.event_id, query=query)
 
     def change(self, **wanted: Any) -> Answer:
-        """Change the event, by the names of the request."""
+        """Change the event; `wanted` is the body of the request."""
         return call(functions.change.app, wanted, event_id=self.event_id)
 
     def changes(self, **wanted: Any) -> None:
-        """Change the event, which goes well."""
+        """Change the event, and assert that it succeeds."""
         assert self.change(**wanted).status == 200
 
     def cancel_event(self) -> Answer:
@@ -70,50 +70,50 @@ class Event:
         return call(functions.cancel_event.app, event_id=self.event_id)
 
     def cancels_event(self) -> None:
-        """Cancel the event, which goes well."""
+        """Cancel the event, and assert that it succeeds."""
         assert self.cancel_event().status in {200, 202}
 
     def follows(self) -> None:
-        """Let the background have a record of this event's own change."""
+        """Call the follow function with a record of this event, and assert that it is done."""
         record = {"dynamodb": {"Keys": {"eventId": {"S": self.event_id}}, "SequenceNumber": "1"}}
         assert functions.follow.app.handler({"Records": [record]}, Context(900)) == {"batchItemFailures": []}
 
     def promotes(self) -> None:
-        """Let the promoter have a record of this event."""
+        """Call the promoter with a record of this event's bookings, and assert that it is done."""
         record = {"dynamodb": {"Keys": {"laneId": {"S": f"{self.event_id}#0"}}, "SequenceNumber": "1"}}
         assert functions.promote.app.handler({"Records": [record]}, Context()) == {"batchItemFailures": []}
 
     def check(self, *, drained: bool = False, changed: bool = True) -> promises.Snapshot:
-        """Assert that every promise holds; return what the tables hold."""
+        """Assert that every promise holds. Return what the tables contain."""
         return promises.check(self.database, self.event_id, drained=drained, changed=changed)
 
 
 @dataclass
 class Office:
-    """Opens events, and checks each of them at the end of the test."""
+    """The office. Each event that it opens is checked at the end of the test."""
 
     database: Any
     events: list[Event] = field(default_factory=list)
 
     def opens(self, tickets: int, **more: Any) -> Event:
         """Open an event."""
-        answer = call(functions.initialize.app, {"name": "The concert", "totalTickets": tickets, **more})
-        assert answer.status == 201
-        self.events.append(Event(answer.json["eventId"], self.database))
+        response = call(functions.initialize.app, {"name": "The concert", "totalTickets": tickets, **more})
+        assert response.status == 201
+        self.events.append(Event(response.json["eventId"], self.database))
         return self.events[-1]
 
     def bookings_of(self, user: str, **query: str) -> Answer:
-        """Ask for a page of a user's bookings."""
+        """Request a page of a user's bookings."""
         return call(functions.bookings.app, query={"userId": user, **query})
 
     def lists_events(self, **query: str) -> Answer:
-        """Ask for a page of the events."""
+        """Request a page of the events."""
         return call(functions.events.app, query=query)
 
 
 @contextmanager
 def open_office(database: Any) -> Iterator[Office]:
-    """Yield an office; when the test is done, its events keep their promises."""
+    """Yield an office. At the end, assert that the promises hold for each of its events."""
     office = Office(database)
     yield office
     for event in office.events:

@@ -1,6 +1,6 @@
-"""What this process asks of AWS, in the terms of an IAM policy.
+"""The privileges that this process uses, in the terms of an IAM policy.
 
-A privilege is an action and what it is done on, by the name in the request: ("dynamodb:Query", "Table/index/soldOut").
+A privilege is an action and its resource, as the request names it: ("dynamodb:Query", "Table/index/soldOut").
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ Privilege = tuple[str, str]
 
 @contextmanager
 def noted() -> Iterator[set[Privilege]]:
-    """Yield a set to which each request adds what it needs, until the end: of our wire, and of boto3's new clients."""
+    """Yield a set that collects the privileges of each request, by our client and by new clients of boto3."""
     found: set[Privilege] = set()
     sent = aws_client.Client.call
 
@@ -29,15 +29,15 @@ def noted() -> Iterator[set[Privilege]]:
         found.add(of_boto3(model.service_model.service_name, model.name, params))
 
     session = boto3.session.Session()
-    session.events.register("before-parameter-build", note)  # of every service
+    session.events.register("before-parameter-build", note)  # for every service
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(aws_client.Client, "call", call)  # of every client, whoever makes it
+        patch.setattr(aws_client.Client, "call", call)  # of all clients
         patch.setattr(boto3, "DEFAULT_SESSION", session)
         yield found
 
 
 def of_wire(operation: str, params: Mapping[str, Any]) -> Iterator[Privilege]:
-    """Yield what a request needs: a transaction, what each of its items does; the others, what they are.
+    """Yield the privileges that a request of our client needs; for a transaction, one for each item.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
     """
@@ -56,7 +56,7 @@ def of_wire(operation: str, params: Mapping[str, Any]) -> Iterator[Privilege]:
 
 
 def of_boto3(service: str, operation: str, params: Mapping[str, Any]) -> Privilege:
-    """Return what a request needs; on "?" if nobody has said yet what such a request is done on.
+    """Return the privilege that a request of boto3 needs; on "?" if this function does not know its resource.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
     """
@@ -69,6 +69,6 @@ def of_boto3(service: str, operation: str, params: Mapping[str, Any]) -> Privile
             return f"s3:{operation}{'Version' * ('VersionId' in params)}", f"{params['Bucket']}/*"
         case "cloudformation", "DescribeStacks":
             return f"{service}:{operation}", params["StackName"]
-        case "codedeploy", _:  # a deployment's group is known by its id only
-            return f"{service}:{operation}", "deploymentgroup:${AWS::StackName}-*/*"
+        case "codedeploy", _:  # the request has only the id of a deployment, not its group
+            return f"{service}:{operation}", "deploymentgroup:${AWS::StackName}-ServerlessDeploymentApplication-*/*"
     return f"{service}:{operation}", "?"

@@ -1,4 +1,4 @@
-"""The whole office as one process tree: `python -m local`, its HTTP port, its parts, and its database."""
+"""The whole office as one process tree: `python -m local`, with its HTTP port, parts and database."""
 
 import os
 import re
@@ -20,50 +20,50 @@ from harness import promises
 from local import gate
 
 PROJECT = Path(__file__).parent.parent
-START_S_MAX = 60  # it takes some two; on a machine that is busy with other things much longer
+START_S_MAX = 60  # it takes about two, but much longer on a busy machine
 STOP_S_MAX = 10
 
 
 @dataclass
 class RunningOffice:
-    """A started office."""
+    """An office that has been started."""
 
     process: subprocess.Popen[str]
     port: int
 
     @property
     def url(self) -> str:
-        """Return where it answers."""
+        """Return the URL of the office."""
         return f"http://127.0.0.1:{self.port}"
 
     def pids(self, part: str) -> list[int]:
-        """Return the processes of a part: worker, feeder, scheduler, dynoxide."""
+        """Return the process ids of a part: worker, feeder, scheduler or dynoxide."""
         return [pid for pid, command in below(self.process.pid).items() if part in command]
 
     def wait_for(self, part: str, count: int) -> None:
-        """Wait until so many processes of a part run, as after one was killed."""
+        """Wait until `count` processes of a part run, as after one was killed."""
         until = time.monotonic() + START_S_MAX
         while len(self.pids(part)) != count:
             assert time.monotonic() < until, f"{len(self.pids(part))} of {count} {part}"
             time.sleep(0.05)
 
     def kill(self, part: str) -> int:
-        """Kill one process of a part without warning; return its id."""
+        """Kill one process of a part without warning. Return its id."""
         pid = self.pids(part)[0]
         os.kill(pid, signal.SIGKILL)
         return pid
 
     def database(self) -> Any:
-        """Return a client of the engine as it runs now."""
+        """Return a client of the engine that runs now."""
         return boto3.client("dynamodb", endpoint_url=self._endpoint())
 
     def streams(self) -> Any:
-        """Return a client of the engine's streams, whose ids are shorter than botocore's validation wants."""
+        """Return a client of the engine's streams. It does not validate ids: the engine's are shorter than AWS's."""
         config = Config(parameter_validation=False)
         return boto3.client("dynamodbstreams", endpoint_url=self._endpoint(), config=config)
 
     def changes(self, event_id: str) -> list[promises.Item]:
-        """Return every state that a booking of an event ever took, in the order of the stream."""
+        """Return all states of an event's bookings, in the order of the stream."""
         streams, found = self.streams(), []
         arn = self.database().describe_table(TableName="BookingsTable")["Table"]["LatestStreamArn"]
         for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
@@ -84,7 +84,7 @@ class RunningOffice:
         return endpoint
 
     def check_drained(self, event_id: str, within_s: float) -> promises.Snapshot:
-        """Assert that all promises hold once the promoter is done, in the time given; return what the tables hold."""
+        """Assert that all promises hold once the promoter is done, in time. Return what the tables contain."""
         until = time.monotonic() + within_s
         while True:
             found = promises.read(self.database(), event_id)
@@ -95,7 +95,7 @@ class RunningOffice:
             time.sleep(0.05)
 
     def stop(self) -> str:
-        """Stop it as Ctrl-C does; return what it printed."""
+        """Stop the office as Ctrl-C does. Return what it printed."""
         self.process.send_signal(signal.SIGINT)
         output, _ = self.process.communicate(timeout=STOP_S_MAX)
         return output
@@ -103,7 +103,7 @@ class RunningOffice:
 
 @contextmanager
 def running(data: Path | None = None, workers: int = 4, *options: str) -> Iterator[RunningOffice]:
-    """Start the office, thrown away at the end or with its data in a folder; it is stopped at the end."""
+    """Start the office, in memory or with its data in a folder. Stop it at the end."""
     port = free_port()
     where = ["--memory"] if data is None else ["--data", str(data)]
     process = subprocess.Popen(
@@ -112,7 +112,7 @@ def running(data: Path | None = None, workers: int = 4, *options: str) -> Iterat
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        start_new_session=True,  # Ctrl-C of the test run is not meant for it
+        start_new_session=True,  # so that Ctrl-C of the test run does not reach it
     )
     office = RunningOffice(process, port)
     try:
@@ -127,30 +127,30 @@ def running(data: Path | None = None, workers: int = 4, *options: str) -> Iterat
                 process.communicate()
                 raise
         else:
-            process.communicate()  # a test has killed it: take what it printed, and let go of its pipe
+            process.communicate()  # a test has killed it: read its output and close the pipe
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def _wait_until_open(office: RunningOffice) -> None:
-    """Wait until it says that it is open: then every worker answers."""
+    """Wait until it prints that it is open: then all workers accept requests."""
     assert office.process.stdout
     until = time.monotonic() + START_S_MAX
     printed = ""
     while f":{office.port}" not in printed:
         line = office.process.stdout.readline()
         printed += line
-        assert line, f"it ended at once: {printed}"
+        assert line, f"the office has ended: {printed}"
         assert time.monotonic() < until, printed
 
 
 def below(root: int) -> dict[int, str]:
-    """Return the command lines of all processes below one; that of a process which has ended is empty."""
+    """Return the command lines of all processes below one. An ended process has an empty one."""
     parents: dict[int, int] = {}
     commands: dict[int, str] = {}
     for entry in Path("/proc").iterdir():

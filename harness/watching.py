@@ -1,4 +1,4 @@
-"""What template.yaml and the runbook say: alarms, the metrics they watch, widgets, sections."""
+"""Reads template.yaml and the runbook: alarms, the metrics that they watch, widgets, and sections."""
 
 import json
 import re
@@ -34,20 +34,20 @@ def watched(alarm: str) -> list[dict[str, Any]]:
 
 
 def own_alarms() -> dict[str, dict[str, Any]]:
-    """Return, by alarm, the metric of ours that it watches; an alarm watches one of them, or none."""
+    """Return, for each alarm that watches a metric of ours, that metric. No alarm watches two."""
     metrics = {name: [one for one in watched(name) if one["Namespace"] == NAMESPACE] for name in alarms()}
     return {name: one for name, [one] in ((name, found) for name, found in metrics.items() if found)}
 
 
 def widgets() -> list[dict[str, Any]]:
-    """Return the widgets of the dashboard, its substitutions as they stand in the template."""
+    """Return the widgets of the dashboard, without substitutions."""
     body = template()["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     found: list[dict[str, Any]] = json.loads(body)["widgets"]
     return found
 
 
 def sections() -> dict[str, str]:
-    """Return the sections of the runbook that say what to do, by the anchor that GitHub gives them."""
+    """Return the sections of the runbook's "What to do", by their anchors on GitHub."""
     _, _, what_to_do = RUNBOOK.read_text().partition("\n## What to do\n")
     parts = re.split(r"^### (.+)$", what_to_do.partition("\n## ")[0], flags=re.MULTILINE)
     return {

@@ -1,1 +1,1 @@
-"""What operators do by hand: recount, settle, replay, look up, export (`python -m ops`, docs/operations-tools.md)."""
+"""Tools for operators: audit, settle, redrive, history, export (`python -m ops`, docs/operations-tools.md)."""

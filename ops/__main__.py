@@ -1,4 +1,4 @@
-"""python -m ops: the tools of those who run the ticket office."""
+"""python -m ops: tools for operators of the ticket office."""
 
 import os
 import signal
@@ -10,25 +10,27 @@ from local import STOP_SIGNALS
 
 _REQUIRED = ("yaml", "boto3", "tqdm", "aws_lambda_powertools", "httptools")
 _CANNOT = 2
-_STOPPED = 130  # what a shell makes of Ctrl-C
-_READER_GONE = 141  # and of SIGPIPE
+_STOPPED = 130  # as a shell reports Ctrl-C
+_READER_GONE = 141  # as a shell reports SIGPIPE
 
 
 def main() -> int:
-    """Run one command; give its exit code."""
+    """Run one command; return its exit code."""
     os.umask(0o077)  # exports and data name users
     for number in STOP_SIGNALS:
         signal.signal(number, _stop)
     if missing := [name for name in _REQUIRED if find_spec(name) is None]:
-        sys.stderr.write(f"{missing[0]} is not installed: `make run` gets what is needed, into .venv\n")
+        sys.stderr.write(f"{missing[0]} is not installed: `make run` installs what is needed into .venv\n")
         return _CANNOT
+    for stream in (sys.stdout, sys.stderr):  # an event may have a name that the terminal cannot show
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        from ops import program  # noqa: PLC0415 - only now is it known that all it imports is there
+        from ops import program  # noqa: PLC0415 - only now it is known that its imports are installed
 
         code = program.run(sys.argv[1:])
         sys.stdout.flush()
     except KeyboardInterrupt:
-        sys.stderr.write("\nStopped. It is safe to give the same command again.\n")
+        sys.stderr.write("\nStopped. It is safe to run the same command again.\n")
         return _STOPPED
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

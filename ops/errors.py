@@ -1,8 +1,8 @@
-"""What stops a command: one line, and exit code 2."""
+"""The error that ends a command with one line and exit code 2."""
 
 
 class OpsError(Exception):
-    """Stop with this line."""
+    """Ends a command with this line."""
 
     def __init__(self, message: str) -> None:
         """Take a message and put it on one line."""

@@ -1,23 +1,23 @@
-"""The failure destination: what a function gave up on, one file per batch, in a bucket or in a folder."""
+"""The failed records: one file for each batch that a function gave up, in a bucket or in a folder."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-PAGE_MAX = 1_000  # files; S3's limit for one page of a listing
+PAGE_MAX = 1_000  # files, S3's limit for one page of a listing
 
 
 class FailedRecords(Protocol):
-    """The two places are used in the same way."""
+    """What a bucket and a folder have in common."""
 
     def pages(self) -> Iterator[list[str]]:
-        """Yield the names of all files, up to PAGE_MAX at once."""
+        """Yield the names of all files, at most PAGE_MAX at a time."""
 
     def read(self, name: str) -> bytes | None:
-        """Return what a file holds; None when it is gone, since somebody else was faster."""
+        """Return the content of a file; None if another redrive has removed it."""
 
     def remove(self, name: str) -> None:
-        """Remove a file; one that is gone is no error."""
+        """Remove a file if it is there."""
 
 
 class Files:
@@ -45,7 +45,7 @@ class Files:
 
 
 class Bucket:
-    """On AWS: every object of the bucket. It keeps versions, so that for a day a removed one can be had back."""
+    """On AWS: every object of the bucket, which keeps a removed version for a day."""
 
     def __init__(self, s3: Any, name: str) -> None:
         self._s3 = s3

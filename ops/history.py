@@ -1,7 +1,7 @@
-"""history EVENT USER: what happened to a user's booking, and how much of that is still known.
+"""history EVENT USER: show what happened to a user's booking, as far as it is known.
 
-Kept is the current booking, in the booking's own item: a new booking replaces a cancelled one. Earlier bookings are
-known by their number, and by what the logs still hold.
+The tables keep only the current booking: a new booking replaces a cancelled one. Of earlier bookings they keep the
+number, and the logs keep what happened.
 """
 
 import sys
@@ -18,7 +18,7 @@ _OUTCOMES = ("BookingConfirmed", "WaitingJoined", "BookingPromoted", "BookingCan
 
 
 def run(event_id: str, user_id: str, logs: Path | None) -> int:
-    """Print what is known; give the exit code. Raises BookingNotFound."""
+    """Print what is known; return the exit code. Raises BookingNotFound."""
     event = rows.event(event_id)
     booking = read_booking(event, user_id, rows.deadline())
     if booking is None:
@@ -42,30 +42,30 @@ def _now(event: Event, booking: Booking) -> Iterator[str]:
 
 
 def _story(booking: Booking) -> Iterator[str]:
-    """Tell the current booking in the order of its times."""
+    """Yield the events of the current booking in order."""
     yield "This booking:"
     if booking.joined_at:
-        yield f"  {booking.joined_at} joined the waiting list with the number {booking.sequence}"
+        yield f"  {booking.joined_at} joined the waiting list as number {booking.sequence}"
     if booking.promoted_at:
         yield f"  {booking.promoted_at} promoted: got a ticket from the waiting list"
     elif booking.booked_at:
         yield f"  {booking.booked_at} got a ticket directly"
     if booking.cancelled_at:
-        gave_back = "gave the ticket back" if booking.held_ticket else "left the waiting list"
+        gave_back = "returned the ticket" if booking.held_ticket else "left the waiting list"
         yield f"  {booking.cancelled_at} {gave_back}"
 
 
 def _earlier(booking: Booking) -> Iterator[str]:
     if booking.generation == 1:
-        yield "Earlier bookings: none, this is the first."
+        yield "Earlier bookings: none."
         return
-    yield f"Earlier bookings: {booking.generation - 1}, cancelled. The tables do not keep them."
+    yield f"Earlier bookings: {booking.generation - 1}, all cancelled. The tables do not keep them."
 
 
 def _logged(booking: Booking, logs: Path | None) -> Iterator[str]:
-    """Yield what the logs have: on one machine the lines, on AWS how to ask for them."""
+    """Yield the lines of the logs on one machine, or the query that finds them on AWS."""
     if logs is None:
-        yield "Logs (kept LogRetentionDays): ask CloudWatch Logs Insights, over the log groups of this stack, for"
+        yield "Logs (kept LogRetentionDays): run this CloudWatch Logs Insights query on the stack's LogGroup"
         yield (
             "  fields @timestamp, message, booking_id"
             f" | filter event_id = {_quoted(booking.event_id)} and user_id = {_quoted(booking.user_id)}"
@@ -73,7 +73,7 @@ def _logged(booking: Booking, logs: Path | None) -> Iterator[str]:
         )
         return
     found = lines_of(logs, booking.event_id, booking.user_id, _OUTCOMES)
-    yield f"Logs (since the last start; a line is missing where a process was killed): {len(found)} lines"
+    yield f"Logs (since the last start; a killed process may have lost lines): {len(found)} lines"
     yield from (_logged_line(line) for line in found)
 
 

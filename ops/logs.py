@@ -1,11 +1,11 @@
-"""The logs of the office on one machine: one JSON object a line, in DATA/logs."""
+"""Read the logs of the office on one machine: one JSON object per line, in DATA/logs."""
 
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-LINES_MAX = 1_000  # of one user and event
+LINES_MAX = 1_000  # for one user and event
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -18,7 +18,7 @@ class Line:
 
 
 def lines_of(logs: Path, event_id: str, user_id: str, messages: Collection[str]) -> list[Line]:
-    """Find the outcomes of a user on an event, in their order; the last LINES_MAX of them."""
+    """Return the last LINES_MAX outcomes of a user and an event, in order."""
     found: list[Line] = []
     for log in sorted(logs.glob("*.log*")):
         with log.open(encoding="utf-8", errors="replace") as lines:
@@ -30,7 +30,7 @@ def lines_of(logs: Path, event_id: str, user_id: str, messages: Collection[str])
 def _outcome(line: str, event_id: str, user_id: str, messages: Collection[str]) -> Line | None:
     try:
         said = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # a traceback, or a line that was cut off
     if not isinstance(said, dict) or (said.get("event_id"), said.get("user_id")) != (event_id, user_id):
         return None

@@ -1,8 +1,8 @@
-"""Where the ticket office is: a CloudFormation stack, or a data folder on this machine.
+"""Find the ticket office: a CloudFormation stack, or a data folder on this machine.
 
-Either way the environment is set as template.yaml sets it for the functions; shared/ may be imported from then on.
-A local engine that runs is joined where the folder's lock says it answers; one that does not is started for the
-time of the command, under the same lock.
+The environment is set as template.yaml sets it for the functions; shared/ may be imported after that. If the local
+office runs, the command uses its engine, whose address is in the folder's lock. Otherwise the command starts the engine
+for itself, under the same lock.
 """
 
 import os
@@ -38,7 +38,7 @@ class Place:
 
 @contextmanager
 def found(stack: str | None, data: Path | None) -> Iterator[Place]:
-    """Set the environment for the office of that stack, or of that data folder, and give the rest of it.
+    """Set the environment for the office of this stack or data folder, and yield the rest of it.
 
     Raises: OpsError; LocalError; botocore's errors.
     """
@@ -48,7 +48,7 @@ def found(stack: str | None, data: Path | None) -> Iterator[Place]:
         return
     assert data is not None, "the arguments name one of the two"
     if not (data / "lock").exists():
-        raise OpsError(f"there is no data folder of a ticket office at {data}: --data DIR names another")
+        raise OpsError(f"{data} is no data folder of a ticket office: name it with --data DIR")
     place = Place(Files(data / "failed-records"), data / "logs")
     if running := _running(data):
         database, bus_url = running
@@ -56,7 +56,7 @@ def found(stack: str | None, data: Path | None) -> Iterator[Place]:
         yield place
         return
     if not (data / "tickets.db").exists():
-        raise OpsError(f"the ticket office of {data} does not run, and keeps its tables elsewhere")
+        raise OpsError(f"the ticket office of {data} is not running, and its tables are elsewhere")
     with engine.running(data, system) as endpoint, bus.running(data / "announcements") as bus_url:
         _adopt(Database.embedded(endpoint), system, bus_url)
         yield place
@@ -69,7 +69,7 @@ def _on_aws(stack: str, system: template.System) -> Place:
         raise OpsError(f"the stack {stack} is no ticket office: it has no output {missing[0]}")
     _set_environment(system, outputs)
     make: Any = boto3.client  # its type stubs have one overload per service
-    tables = make("dynamodb", config=_CONFIG).meta  # a profile may name region and endpoint; shared/ reads variables
+    tables = make("dynamodb", config=_CONFIG).meta  # a profile may set region and endpoint; shared/ reads variables
     os.environ |= {"AWS_REGION": tables.region_name, "AWS_ENDPOINT_URL_DYNAMODB": tables.endpoint_url}
     os.environ[BUS_VARIABLE] = make("events", config=_CONFIG).meta.endpoint_url
     return Place(Bucket(make("s3", config=_CONFIG), outputs[_BUCKET_OUTPUT]))
@@ -80,20 +80,20 @@ def _outputs(stack: str) -> dict[str, str]:
     try:
         [found] = make("cloudformation", config=_CONFIG).describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:
-        if error.response["Error"]["Code"] == "ValidationError":  # what CloudFormation says of an unknown name
+        if error.response["Error"]["Code"] == "ValidationError":  # CloudFormation's code for an unknown name
             raise OpsError(f"there is no stack {stack} in this account and region") from None
         raise
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", ())}
 
 
 def _running(data: Path) -> tuple[Database, str] | None:
-    """Give the database and the event bus of the program that has the folder; None when nobody has it."""
+    """Return the database and the event bus of the program that uses the folder; None if none does."""
     try:
         with folder.opened(data):
             return None
     except FolderInUse as error:
         if error.database is None:
-            raise OpsError(f"{error}, which is just starting or about to end: try again") from None
+            raise OpsError(f"{error}, which is starting or stopping: try again") from None
         return Database.announced(error.database), error.bus or ""
 
 
@@ -104,7 +104,7 @@ def _adopt(database: Database, system: template.System, bus_url: str) -> None:
 
 
 def _set_environment(system: template.System, outputs: Mapping[str, str]) -> None:
-    """Set what the functions have; the outputs are named as the tables are in the template, and on one machine."""
+    """Set the functions' variables. The outputs have the names that the tables have in the template."""
     for function in system.functions.values():
         os.environ.update({name: outputs.get(value, value) for name, value in function.environment.items()})
-    os.environ["POWERTOOLS_LOG_LEVEL"] = "CRITICAL"  # the lines of shared/ are for CloudWatch, not for a terminal
+    os.environ["POWERTOOLS_LOG_LEVEL"] = "CRITICAL"  # the log lines of shared/ are for CloudWatch

@@ -1,13 +1,15 @@
-"""The program's outside: its arguments, its errors, its exit codes.
+"""Parse the arguments, run a command, and turn errors into one line and an exit code.
 
 0   done, or all is well
-1   something is wrong with the tickets: a promise is broken, records were kept, an event would not settle
-2   nothing could be told: wrong use, unknown event, an item that cannot be read, no credentials, a silent database
-3   an audit of an event on which too much moved to tell
+1   something is wrong with the tickets: a broken promise, records kept, rows left out, an event that does not settle
+2   the command failed: wrong use, unknown event, damaged item, no credentials, no answer from the database
+3   inconclusive: too many changes during an audit
 """
 
 import argparse
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
@@ -23,17 +25,18 @@ from shared.model import ID_LENGTH_MAX, BookingNotFound, DamagedItem, EventNotFo
 from shared.store.aws_client import RequestFailed
 
 WRONG, CANNOT = 1, 2
+UNEXPECTED = "unexpected error, please report it"
 
-# What is said of each error; the first that fits.
+# The line for each error; the first that fits.
 _LINES: Final[dict[type[Exception], str]] = {
-    Stuck: "settling was refused again and again: `audit` tells whether the tables are damaged",
-    TryAgain: "the database did not let it through in time ({0.cause}): give the same command again",
+    Stuck: "settling was refused again and again: run `audit` to see whether the tables are damaged",
+    TryAgain: "the database did not accept the request in time ({0.cause}): run the same command again",
     EventNotFound: "there is no event {0.event_id} here",
     BookingNotFound: "{0.user_id} has never booked the event {0.event_id}",
     DamagedItem: "{0}",
-    NoCredentialsError: "no AWS credentials: set AWS_PROFILE or log in as usual, or say --local",
-    NoRegionError: "no AWS region: set AWS_DEFAULT_REGION, or say --local",
-    BotoCoreError: "AWS cannot be asked: {0}",
+    NoCredentialsError: "no AWS credentials: set AWS_PROFILE, log in as usual, or use --local",
+    NoRegionError: "no AWS region: set AWS_DEFAULT_REGION, or use --local",
+    BotoCoreError: "no connection to AWS: {0}",
     ClientError: "AWS refused: {0}",
     RequestFailed: "AWS refused: {0}",
     OpsError: "{0}",
@@ -43,21 +46,26 @@ _LINES: Final[dict[type[Exception], str]] = {
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command; give its exit code, after one line on stderr where that is 2."""
+    """Run one command; return its exit code, after one line on stderr if that is 2."""
     options = _options(arguments)
     try:
         with place.found(options.stack, options.data) as where:
             return _command(options, where)
     except BrokenPipeError:
-        raise  # it is no fault: who reads the output has seen enough
+        raise  # no error: the reader of the output has seen enough
     except tuple(_LINES) as error:
         line = next(line for kind, line in _LINES.items() if isinstance(error, kind))
         sys.stderr.write(" ".join(line.format(error).split()) + "\n")
         return WRONG if isinstance(error, Stuck) else CANNOT
+    except Exception as error:  # noqa: BLE001  # a traceback would end with exit code 1, a broken promise
+        place_of_error = traceback.extract_tb(error.__traceback__)[-1]
+        where_in_code = f"{Path(place_of_error.filename).name}:{place_of_error.lineno}"
+        sys.stderr.write(f"{UNEXPECTED} ({where_in_code}): {type(error).__name__}: {' '.join(str(error).split())}\n")
+        return CANNOT
 
 
 def _command(options: argparse.Namespace, where: Place) -> int:
-    """Import and run a command: shared/ reads the environment at import, so it must be set by now."""
+    """Import and run a command. shared/ reads the environment when it is imported, so it must be set by now."""
     if options.command == "audit":
         from ops import audit  # noqa: PLC0415
 
@@ -76,21 +84,21 @@ def _command(options: argparse.Namespace, where: Place) -> int:
         return history.run(options.event, options.user, where.logs)
     from ops import export  # noqa: PLC0415
 
-    return export.run(options.event, options.only, options.output)
+    return export.run(options.event, options.only, options.output, for_excel=options.for_excel)
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """Report errors in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(CANNOT, f"{self.prog}: {message}; --help tells more\n")
+        self.exit(CANNOT, f"{self.prog}: {message}; see --help\n")
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = _Parser(
         prog="python -m ops",
-        description="Tools for those who run the ticket office.",
-        epilog="Exit codes: 0 done, 1 something is wrong with the tickets, 2 it could not be done, 3 inconclusive.",
+        description="Tools for operators of the ticket office.",
+        epilog="Exit codes: 0 done, 1 something is wrong with the tickets, 2 the command failed, 3 inconclusive.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     common = _where()
@@ -98,18 +106,23 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     def command(name: str, does: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=does, description=does, parents=[common])
 
-    audit = command("audit", "Recount an event and say of P1 to P6 whether they hold; changes nothing.")
-    settle = command("settle", "Hand the free tickets of an event to the head of its waiting list.")
-    redrive = command("redrive", "Settle or announce what the records tell that were given up; remove those files.")
-    history = command("history", "Tell what happened to a user's booking on an event.")
+    audit = command("audit", "Recount an event and check promises P1 to P6. Changes nothing.")
+    settle = command("settle", "Give the free tickets of an event to the head of its waiting list.")
+    redrive = command(
+        "redrive", "Process failed records: settle their events or announce them, then remove their files."
+    )
+    history = command("history", "Show what happened to a user's booking of an event.")
     export = command("export", "Write the bookings and the waiting list of an event as CSV.")
     for each in (audit, settle, history, export):
         each.add_argument("event", metavar="EVENT", type=_id, help="eventId")
     history.add_argument("user", metavar="USER", type=_id, help="userId")
     for each in (settle, redrive):
-        each.add_argument("--dry-run", action="store_true", help="only tell what would be done")
-    export.add_argument("--only", choices=["bookings", "waiting-list"], help="one of the two (both)")
-    export.add_argument("--output", type=Path, metavar="FILE", help="where to write (standard output)")
+        each.add_argument("--dry-run", action="store_true", help="only show what would be done")
+    export.add_argument("--only", choices=["bookings", "waiting-list"], help="only one of the two (default: both)")
+    export.add_argument("--output", type=Path, metavar="FILE", help="where to write (default: standard output)")
+    export.add_argument(
+        "--for-excel", action="store_true", help="UTF-8 with a byte order mark, and an apostrophe before formulas"
+    )
     options = parser.parse_args(arguments)
     if options.data and not options.local:
         parser.error("--data goes with --local")
@@ -121,13 +134,17 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 def _where() -> _Parser:
     parser = _Parser(add_help=False)
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--stack", metavar="NAME", help="the CloudFormation stack, by your usual AWS credentials")
-    where.add_argument("--local", action="store_true", help="the ticket office of `python -m local`, running or not")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="the local one's data folder (.local)")
+    where.add_argument("--stack", metavar="NAME", help="a CloudFormation stack, with your usual AWS credentials")
+    where.add_argument("--local", action="store_true", help="the office of `python -m local`, running or stopped")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="its data folder (default: .local)")
     return parser
 
 
 def _id(text: str) -> str:
+    try:
+        text = os.fsencode(text).decode()  # UTF-8, whatever the locale
+    except UnicodeError:
+        raise argparse.ArgumentTypeError("an id is text in UTF-8") from None
     if not 1 <= len(text) <= ID_LENGTH_MAX:
         raise argparse.ArgumentTypeError(f"an id has 1 to {ID_LENGTH_MAX} characters")
     return text

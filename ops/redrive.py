@@ -1,8 +1,8 @@
-"""redrive: do what failed records were for, then remove the files: settle their events, or announce what they tell.
+"""redrive: process failed records, then remove their files: settle their events, or announce them.
 
-It is safe because both are: of a record the promoter gave up only the event's id is used, and settling reads everything
-afresh; what is announced twice has the same id. A file is removed after all of it was done, later than it was read;
-stopped anywhere, the rest is still there.
+Both are safe to repeat. Of a record that the promoter gave up, only the event id is used, and settling reads everything
+again; a repeated announcement has the same id. A file is removed after all of it was processed, so a redrive can stop
+anywhere.
 """
 
 import json
@@ -17,8 +17,8 @@ from ops.failed_records import FailedRecords
 from shared.model import DamagedItem, EventNotFound, TryAgain
 from shared.store import items
 
-ANNOUNCER = "AnnounceFunction"  # in the name that CloudFormation gives it
-ANNOUNCE_S_MAX = 60.0  # for the records of one file, a hundred at the most
+ANNOUNCER = "AnnounceFunction"  # part of the name that CloudFormation generates
+ANNOUNCE_S_MAX = 60.0  # for the records of one file, at most a hundred
 
 _DONE, _WRONG = 0, 1
 
@@ -32,7 +32,7 @@ class _File:
 
 
 def run(failed: FailedRecords, *, dry_run: bool) -> int:
-    """Replay every file; give the exit code: 1 when some had to be kept."""
+    """Process every file; return the exit code, 1 if files had to be kept."""
     removed = kept = 0
     for page in failed.pages():
         files = [_parsed(name, content) for name in page if (content := failed.read(name)) is not None]
@@ -60,7 +60,7 @@ def _events(files: list[_File]) -> set[str]:
 
 
 def _settled(event_id: str, dry_run: bool) -> str | None:
-    """Settle an event; its failure is its own. Return what went wrong."""
+    """Settle an event; return what went wrong, which must not keep other events waiting."""
     try:
         event = rows.event(event_id)
         if event.cancelled_at:
@@ -68,24 +68,24 @@ def _settled(event_id: str, dry_run: bool) -> str | None:
         else:
             said = f"{settling.promotable(event)} to promote" if dry_run else f"{settling.settle_all(event)} promoted"
     except EventNotFound:
-        _tell(f"event {event_id}: there is no such event, so nobody waits for it")
+        _tell(f"event {event_id}: no such event, so nothing to do")
         return None
     except TryAgain as error:
         return f"the event {event_id} could not be settled ({error.cause})"
-    except Exception as error:  # noqa: BLE001  # whatever is wrong with one event must not keep the others waiting
+    except Exception as error:  # noqa: BLE001
         return f"the event {event_id} could not be settled ({_in_words(error)})"
     _tell(f"event {event_id}: {said}")
     return None
 
 
 def _announced(file: _File, dry_run: bool) -> str | None:
-    """Announce what a file's records tell; return what went wrong."""
+    """Announce the records of a file; return what went wrong."""
     if not file.told:
         return None
     if not dry_run:
         try:
             failed_from = announce(file.told, ANNOUNCE_S_MAX)
-        except Exception as error:  # noqa: BLE001  # as above, of one file
+        except Exception as error:  # noqa: BLE001
             return f"its records could not be announced ({_in_words(error)})"
         if failed_from:
             return f"its records from {failed_from} on could not be announced"
@@ -99,7 +99,7 @@ def _in_words(error: Exception) -> str:
 
 
 def _parsed(name: str, content: bytes) -> _File:
-    """Read which events a file names. One record that cannot be read keeps the whole file; the others count."""
+    """Read which events a file names. An unreadable record keeps the whole file, but the others are processed."""
     try:
         document = json.loads(content)
         payload = document["payload"]
@@ -107,8 +107,8 @@ def _parsed(name: str, content: bytes) -> _File:
         if ANNOUNCER in document.get("requestContext", {}).get("functionArn", ""):
             return _File(name, set(), told=list(records))
         found = [_event_of(record) for record in records]
-    except (ValueError, KeyError, TypeError):
-        return _File(name, set(), "it is not what Lambda writes of failed records")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return _File(name, set(), "it is not a file of failed records as Lambda writes it")
     unreadable = found.count(None)
     trouble = f"{unreadable} of its {len(found)} records name no event" if unreadable else None
     return _File(name, {event_id for event_id in found if event_id}, trouble)

@@ -1,6 +1,6 @@
-"""settle EVENT: hand free tickets to the head of the waiting list, as the promoter and the sweep do.
+"""settle EVENT: give free tickets to the head of the waiting list, as the promoter and the sweep do.
 
-Of a cancelled event all bookings are cancelled instead, as the background and the sweep do.
+If the event is cancelled, cancel all of its bookings instead, as FollowFunction and the sweep do.
 """
 
 import sys
@@ -11,13 +11,13 @@ from shared.booking.settle import settle
 from shared.model import Event
 from shared.store.dynamodb import Deadline
 
-PROMOTIONS_MAX = 1_000  # in one go, with a deadline of its own
+PROMOTIONS_MAX = 1_000  # in one round, which has its own deadline
 _GO_S_MAX = 120.0
 _EMPTYING_S_MAX = 3 * 3_600.0  # a million bookings take 35 minutes
 
 
 def run(event_id: str, *, dry_run: bool) -> int:
-    """Settle an event, or empty a cancelled one, or tell what that would do; give the exit code."""
+    """Settle an event or empty a cancelled one, or show what that would do; return the exit code."""
     event = rows.event(event_id)
     if event.cancelled_at:
         done = f"would cancel {bookings(event)} bookings" if dry_run else f"cancelled {empty_all(event)} bookings"
@@ -40,7 +40,7 @@ def bookings(event: Event) -> int:
 
 
 def settle_all(event: Event) -> int:
-    """Settle until there is nothing more to hand out; return how many were promoted. Raises TryAgain; Stuck."""
+    """Settle until no ticket is left to give; return the number of promotions. Raises TryAgain; Stuck."""
     promoted = 0
     while True:
         now = settle(event, Deadline.after(_GO_S_MAX), promotions_max=PROMOTIONS_MAX)
@@ -50,7 +50,7 @@ def settle_all(event: Event) -> int:
 
 
 def promotable(event: Event) -> int:
-    """Count whom settling would promote now. Raises TryAgain."""
+    """Return how many users settling would promote now. Raises TryAgain."""
     available, waiting = _free_and_waiting(event)
     return max(0, min(available, waiting))
 

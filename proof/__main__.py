@@ -12,13 +12,20 @@ import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
+from typing import Any, TypeVar
 
 from local.template import load
 from proof import report
 from proof.controls import NEEDLESS, all_omissions, bounds_of, caught_omission, caught_rule, rules, searched, searches
-from proof.explore import walk
+from proof.explore import Found, Scenario, walk
 from proof.scenarios import PLANS
+
+Task = TypeVar("Task")
+Outcome = TypeVar("Outcome")
 
 WALKS = 1_000  # through each scenario
 HISTORIES = 200  # of the office against its model
@@ -52,16 +59,35 @@ def _say(line: str) -> None:
 
 
 def _searches(*, whole: bool) -> int:
+    scenarios = searches(whole=whole)
     all_found = []
-    for scenario in searches(whole=whole):
-        begun_s = time.monotonic()
-        found = searched(scenario)
+    for scenario, (seconds, found) in zip(scenarios, _on_all_processors(_timed_search, scenarios), strict=True):
         all_found.append(found)
-        _say(f"{time.monotonic() - begun_s:6.1f} s  {scenario.name}{bounds_of(scenario)}: {found.in_short}")
+        _say(f"{seconds:6.1f} s  {scenario.name}{bounds_of(scenario)}: {found.in_short}")
         if found.violation:
             _say("\n".join([f"VIOLATION: {found.violation}", *found.trace]))
     _say(report.total(all_found))
     return sum(bool(found.violation) for found in all_found)
+
+
+def _timed_search(scenario: Scenario) -> tuple[float, Found]:
+    begun_s = time.monotonic()
+    found = searched(scenario)
+    return time.monotonic() - begun_s, found
+
+
+def _on_all_processors(work: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
+    """Yield the outcome of each task, in order. Each runs in a process of its own, which frees its memory."""
+    _jobs[:] = [partial(work, task) for task in tasks]
+    with get_context("fork").Pool(maxtasksperchild=1) as pool:
+        yield from pool.imap(_run_job, range(len(_jobs)))
+
+
+_jobs: list[Callable[[], Any]] = []  # inherited by the processes: the mutants among them cannot be sent
+
+
+def _run_job(place: int) -> Any:
+    return _jobs[place]()
 
 
 def _walks(seed: int) -> int:
@@ -90,13 +116,13 @@ def _crowds(seed: int) -> int:
 
 def _controls(*, whole: bool) -> int:
     failures = 0
-    for omission in all_omissions():
-        caught = caught_omission(omission)
+    omitted = all_omissions()
+    for omission, caught in zip(omitted, _on_all_processors(caught_omission, omitted), strict=True):
         wrong = bool(caught) == (str(omission) in NEEDLESS)
         failures += wrong
         _say(f"{'WRONG: ' * wrong}{omission}: {caught.promise if caught else 'nothing'}")
-    for rule in rules(whole=whole):
-        caught = caught_rule(rule)
+    broken = rules(whole=whole)
+    for rule, caught in zip(broken, _on_all_processors(caught_rule, broken), strict=True):
         failures += not caught
         _say(f"{'' if caught else 'WRONG: '}not: {rule.text}: {caught.promise if caught else 'nothing'}")
     return failures

@@ -1,4 +1,4 @@
-"""Run checkov over template.yaml, and hold what it finds against the exceptions that the template explains.
+"""Run checkov on template.yaml and compare its findings with the exceptions that the template explains.
 
 Called by `make lint`, in .venv-checkov. An exception is a comment in the template, beside what it is about:
 

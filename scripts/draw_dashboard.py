@@ -1,8 +1,8 @@
 """Draw the dashboard of template.yaml from a local run: `make dashboard` writes docs/dashboard.png.
 
-The office runs for some three minutes as `make run` has it: an on-sale, a crowd that cancels, a promoter that stands
-still, a database that does not answer, a forged ticket. The pictures are made of the very lines that CloudWatch makes
-its metrics of; a point stands for BIN_S seconds here, for a minute or five on AWS, whose own metrics exist there only.
+The office runs for three minutes, as `make run` starts it: an on-sale, many cancellations, a stopped promoter, a
+stopped database, a forged ticket. The charts show the log lines of which CloudWatch makes its metrics. A point stands
+for BIN_S seconds here, and for a minute or five on AWS. AWS's own metrics exist only there.
 """
 
 import json
@@ -14,12 +14,12 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -33,80 +33,75 @@ SWEEP_EVERY_S = 9.0  # five minutes on AWS
 PICTURE = ROOT / "docs" / "dashboard.png"
 TICKETS = 400
 INCHES_PER_UNIT = (0.62, 0.42)
+REQUEST_S_MAX = 30.0
+SWEEP = "from functions.sweep import app; from harness.gateway import Context; app.handler({}, Context(120))"
 
 Line = dict[str, Any]
 
 
 class Story:
-    """What happens to one event."""
+    """The run of one event."""
 
     def __init__(self, office: RunningOffice) -> None:
         self._office = office
-        self._holders: Iterator[int] = iter(range(TICKETS))
-        event = self._post("initialize", {"name": "Opening night", "totalTickets": TICKETS})
-        self.event_id = event["eventId"]
+        self._holders = iter(range(TICKETS))
+        self._event_id = self._post("initialize", name="Opening night", totalTickets=TICKETS)["eventId"]
 
     def tell(self) -> None:
-        """Let it happen."""
+        """Go through it."""
         for n in range(TICKETS + 250):
-            self._post("book", {"userId": f"user-{n}", "eventId": self.event_id})
+            self._book(f"user-{n}")
             time.sleep(0.05)
-        self._cancels(25)
+        self._cancel(25)
         with self._stopped('"function": "PromoteFunction"'):
-            self._cancels(14)
-        self._cancels(25)
+            self._cancel(14)
+        self._cancel(25)
         with self._stopped("dynoxide"):
-            crowd = [threading.Thread(target=self._join, args=(n,)) for n in range(6)]
-            for one in crowd:
+            late = [threading.Thread(target=self._book, args=(f"late-{n}",)) for n in range(6)]
+            for one in late:
                 one.start()
             time.sleep(8)
-        for one in crowd:
+        for one in late:
             one.join()
-        self._forge(1)
-        self._cancels(15)
-        self._forge(-1)
-        self._cancels(25)
+        for forged, seconds in ((1, 15), (-1, 25)):
+            self._forge(forged)
+            self._cancel(seconds)
 
-    def _cancels(self, seconds: float) -> None:
+    def _book(self, user: str) -> None:
+        self._post("book", userId=user, eventId=self._event_id)
+
+    def _cancel(self, seconds: float) -> None:
+        """Cancel one booking after the other for so long."""
         until_s = time.monotonic() + seconds
         while time.monotonic() < until_s:
-            self._post("cancel", {"userId": f"user-{next(self._holders)}", "eventId": self.event_id})
+            self._post("cancel", userId=f"user-{next(self._holders)}", eventId=self._event_id)
             time.sleep(0.7)
 
-    def _join(self, number: int) -> None:
-        self._post("book", {"userId": f"late-{number}", "eventId": self.event_id})
-
     def _forge(self, waiting: int) -> None:
+        """Change the count of waiting users behind the office's back."""
         self._office.database().update_item(
             TableName="LanesTable",
-            Key={"laneId": {"S": f"{self.event_id}#0"}},
+            Key={"laneId": {"S": f"{self._event_id}#0"}},
             UpdateExpression="ADD waiting :n",
             ExpressionAttributeValues={":n": {"N": str(waiting)}},
         )
 
-    class _Stopped:
-        def __init__(self, pids: list[int]) -> None:
-            self._pids = pids
+    @contextmanager
+    def _stopped(self, part: str) -> Iterator[None]:
+        """Stop the processes of a part while the block runs."""
+        pids = self._office.pids(part)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
-        def __enter__(self) -> None:
-            for pid in self._pids:
-                os.kill(pid, signal.SIGSTOP)
-
-        def __exit__(self, *_: object) -> None:
-            for pid in self._pids:
-                os.kill(pid, signal.SIGCONT)
-
-    def _stopped(self, part: str) -> "_Stopped":
-        return self._Stopped(self._office.pids(part))
-
-    def _post(self, path: str, body: dict[str, Any]) -> Any:
-        request = urllib.request.Request(f"{self._office.url}/{path}", json.dumps(body).encode(), method="POST")  # noqa: S310
-        with suppress(urllib.error.HTTPError), urllib.request.urlopen(request) as answer:  # noqa: S310  # our own URL
-            return json.load(answer)
+    def _post(self, path: str, **body: Any) -> Any:
+        return httpx.post(f"{self._office.url}/{path}", json=body, timeout=REQUEST_S_MAX).json()
 
 
 def main() -> None:
-    """Run, read, draw."""
+    """Run, read the log lines, draw."""
     os.environ.update(AWS_DEFAULT_REGION="us-east-1", AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="x")  # noqa: S106
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
@@ -126,14 +121,11 @@ def main() -> None:
 
 def _sweep(office: RunningOffice, data: Path, over: threading.Event, swept: list[str]) -> None:
     """Sweep more often than the schedule does."""
-    program = (
-        "import functions.sweep.app; from harness.gateway import Context; functions.sweep.app.handler({}, Context(120))"
-    )
+    environment = os.environ | load().functions["SweepFunction"].environment
+    environment |= {"AWS_ENDPOINT_URL_DYNAMODB": office.database().meta.endpoint_url}
+    environment |= {"FAILED_RECORDS": str(data / "failed-records")}
     while not over.wait(SWEEP_EVERY_S):
-        environment = os.environ | load().functions["SweepFunction"].environment
-        environment |= {"AWS_ENDPOINT_URL_DYNAMODB": office.database().meta.endpoint_url}
-        environment |= {"FAILED_RECORDS": str(data / "failed-records")}
-        command = [sys.executable, "-c", program]
+        command = [sys.executable, "-c", SWEEP]
         result = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
         swept.append(result.stdout)
 
@@ -145,7 +137,7 @@ def _lines(text: str) -> Iterator[Line]:
 
 
 def _draw(lines: list[Line]) -> None:
-    import matplotlib as mpl  # noqa: PLC0415  # only .venv-docs has it
+    import matplotlib as mpl  # noqa: PLC0415  # it warns when it is imported, and in tests warnings are errors
 
     mpl.use("agg")
     from matplotlib import pyplot  # noqa: PLC0415
@@ -175,15 +167,8 @@ def _draw_widget(axes: Any, properties: dict[str, Any], lines: list[Line], begin
     ours = [row for row in properties["metrics"] if row[0] == "TicketOffice"]
     if not ours:
         axes.set_facecolor("#fafafa")
-        axes.text(
-            0.5,
-            0.5,
-            "AWS's own metrics: on AWS only",
-            transform=axes.transAxes,
-            ha="center",
-            color="#999999",
-            fontsize=9,
-        )
+        text = "AWS's own metrics: on AWS only"
+        axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color="#999999", fontsize=9)
         axes.set_yticks([])
         return
     for row in ours:
@@ -193,13 +178,12 @@ def _draw_widget(axes: Any, properties: dict[str, Any], lines: list[Line], begin
         axes.plot(list(found), list(found.values()), label=label, marker=".", markersize=5, linewidth=1, clip_on=False)
     for line in properties.get("annotations", {}).get("horizontal", []):
         axes.axhline(line["value"], color="#d13212", linewidth=1, linestyle="--")
-    if ours:
-        axes.set_ylim(0, max(1, axes.get_ylim()[1]) * 1.35)  # room for the legend
-        axes.legend(fontsize=6.5, loc="upper left", ncol=3, frameon=False)
+    axes.set_ylim(0, max(1, axes.get_ylim()[1]) * 1.35)  # space for the legend
+    axes.legend(fontsize=6.5, loc="upper left", ncol=3, frameon=False)
 
 
 def axis_label(properties: dict[str, Any]) -> str:
-    """Return what the numbers of a widget are: sums over a minute on AWS are sums over a bin here."""
+    """Return the label of a widget's axis. Sums over a minute on AWS are sums over a bin here."""
     label: str = properties.get("yAxis", {}).get("left", {}).get("label", "")
     return label.replace("a minute", f"in {BIN_S} s")
 

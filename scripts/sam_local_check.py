@@ -200,19 +200,31 @@ def call_api(local: SamLocal) -> int:
 
 @contextmanager
 def docker_engine(work: Path) -> Iterator[dict[str, str]]:
-    """Yield the variables by which the container engine is found: the user's, or one started here and ended."""
-    if "DOCKER_HOST" in os.environ:
-        yield {"DOCKER_HOST": os.environ["DOCKER_HOST"]}
+    """Yield the variables with which `docker` finds the engine: the one of DOCKER_HOST, or one started for the block.
+
+    Raises: SystemExit, one line, if there is no engine.
+    """
+    host = os.environ.get("DOCKER_HOST")
+    for name in ("docker",) if host else ("docker", "dockerd"):
+        if shutil.which(name) is None:
+            raise SystemExit(
+                f"{name} is not installed: install a container engine, or set DOCKER_HOST (docs/sam-local.md)"
+            )
+    if host:
+        if run(["docker", "info"], os.environ, START_S_MAX).returncode:
+            raise SystemExit(f"no container engine answers at DOCKER_HOST={host}")
+        yield {"DOCKER_HOST": host}
         return
     found = {"DOCKER_HOST": f"unix://{work}/docker.sock"}
     command = ["dockerd", "--storage-driver=overlay2", "--iptables=false", "--ip6tables=false", "--host"]
     command += [found["DOCKER_HOST"], "--data-root", f"{work}/docker", "--exec-root", f"{work}/docker-exec"]
     command += ["--pidfile", f"{work}/docker.pid"]
-    with running(command, {"PATH": os.environ["PATH"]}, work / "dockerd.log"):
+    with running(command, {"PATH": os.environ["PATH"]}, work / "dockerd.log") as dockerd:
         until = time.monotonic() + START_S_MAX
         while run(["docker", "info"], {**os.environ, **found}, START_S_MAX).returncode:
-            if time.monotonic() > until:
-                raise SystemExit("dockerd does not start: " + (work / "dockerd.log").read_text()[-2000:])
+            if dockerd.poll() is not None or time.monotonic() > until:
+                log = (work / "dockerd.log").read_text(errors="replace").strip().splitlines() or ["it logged nothing"]
+                raise SystemExit(f"dockerd does not start (it needs root): {log[-1]}")
             time.sleep(0.5)
         try:
             yield found
@@ -328,13 +340,15 @@ def database(work: Path, host: str) -> Iterator[str]:
 
 
 @contextmanager
-def running(command: list[str], environment: Mapping[str, str], log: Path | None = None) -> Iterator[None]:
+def running(
+    command: list[str], environment: Mapping[str, str], log: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program until the end of the block."""
     with ExitStack() as stack:
         output = stack.enter_context(log.open("wb")) if log else subprocess.DEVNULL
         process = subprocess.Popen(command, cwd=ROOT, env=dict(environment), stdout=output, stderr=output)
         try:
-            yield
+            yield process
         finally:
             process.terminate()
             try:

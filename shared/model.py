@@ -158,6 +158,11 @@ class Booking:
         return self.joined_at or self.booked_at or ""
 
     @property
+    def was(self) -> Status:
+        """Return the status that a cancelled booking had before."""
+        return Status.CONFIRMED if self.held_ticket else Status.WAITING
+
+    @property
     def held_ticket(self) -> bool:
         """Tell whether it holds, or held before it was cancelled, a ticket rather than a place in the list."""
         return self.booked_at is not None
@@ -222,13 +227,13 @@ class Availability:
 
 
 class TicketOfficeError(Exception):
-    """What the user or the world did wrong; `detail` is a sentence for the user."""
+    """A request that cannot be fulfilled; `detail` explains it to the user."""
 
     detail = "The request cannot be fulfilled."
 
     @property
     def facts(self) -> dict[str, object]:
-        """Return what the user is told besides, by the names of the answer."""
+        """Return further members of the response, by their names there."""
         return {}
 
 
@@ -245,7 +250,7 @@ class IdempotencyKeyReused(TicketOfficeError):
     """The same Idempotency-Key came with another request before."""
 
     event_id: str
-    detail = "This Idempotency-Key was used before, with another body."
+    detail = "This Idempotency-Key was used before with another body."
 
 
 @dataclass(eq=False)
@@ -264,7 +269,7 @@ class BookingChanged(TicketOfficeError):
     event_id: str
     user_id: str
     booking_id: str
-    detail = "The user's current booking is another one than the one to cancel."
+    detail = "This booking is no longer the user's current one."
 
 
 @dataclass(eq=False)
@@ -274,11 +279,11 @@ class NotOnSale(TicketOfficeError):
     event_id: str
     opens_at: str | None
     closes_at: str | None
-    detail = "This event is not on sale now."
+    detail = "This event is not on sale at the moment."
 
     @property
     def facts(self) -> dict[str, object]:
-        """Tell between which moments it is, as far as they are set."""
+        """Return when the sale opens and closes, as far as that is set."""
         moments = {"opensAt": self.opens_at, "closesAt": self.closes_at}
         return {name: moment for name, moment in moments.items() if moment}
 
@@ -293,7 +298,7 @@ class WaitingListFull(TicketOfficeError):
 
     @property
     def facts(self) -> dict[str, object]:
-        """Tell how many it takes."""
+        """Return the limit."""
         return {"waitingListLimit": self.limit}
 
 
@@ -304,11 +309,11 @@ class TicketsBooked(TicketOfficeError):
     event_id: str
     total: int
     booked: int
-    detail = "More tickets are booked than there would be. Nothing was changed."
+    detail = "More tickets are booked than the new total. Nothing was changed."
 
     @property
     def facts(self) -> dict[str, object]:
-        """Tell how many there are, and how many of them are booked."""
+        """Return how many tickets there are and how many of them are booked."""
         return {"totalTickets": self.total, "bookedTickets": self.booked}
 
 
@@ -318,11 +323,11 @@ class ImpossibleWindow(TicketOfficeError):
 
     opens_at: str
     closes_at: str
-    detail = "Some fields are not as they must be; see errors."
+    detail = "Some fields are invalid: see errors."
 
     @property
     def facts(self) -> dict[str, object]:
-        """Tell which field, as of any request that is invalid."""
+        """Return the invalid field, as for other invalid requests."""
         return {"errors": [{"field": "closesAt", "detail": f"must be later than opensAt, {self.opens_at}"}]}
 
 
@@ -336,7 +341,7 @@ class EventCancelled(TicketOfficeError):
 
     @property
     def facts(self) -> dict[str, object]:
-        """Tell since when."""
+        """Return when it was cancelled."""
         return {"cancelledAt": self.cancelled_at}
 
 
@@ -345,7 +350,7 @@ class TryAgain(TicketOfficeError):
     """The database did not let the request through in time. Nothing is half done; repeating it is safe."""
 
     cause: str
-    detail = "The ticket office is very busy. Nothing was lost: send the same request again."
+    detail = "The ticket office is very busy. Nothing is lost: send the same request again."
 
 
 class Stuck(TryAgain):

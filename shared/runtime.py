@@ -1,7 +1,7 @@
-"""What the code gets from the process it runs in: environment, clock, chance, and memory between requests.
+"""What the code gets from the process that runs it: environment, clocks, randomness, and memory between requests.
 
-Nothing else in the layer reads these. `current` is looked up at each use, so the proof, the simulation and the tests
-replace one object and with it the whole world.
+In the layer, only this module reads them. Callers look up `current` at each use, so the proof, the simulation and the
+tests replace all of them by replacing one object.
 """
 
 import os
@@ -19,33 +19,33 @@ T = TypeVar("T")
 
 
 class Runtime:
-    """The real process."""
+    """The runtime of a real process."""
 
-    logger: Any = None  # takes the log lines instead of powertools' logger, where it is set
-    client: Any = None  # of DynamoDB; store/dynamodb.py makes it when it is first needed
+    logger: Any = None  # replaces powertools' logger if it is set
+    client: Any = None  # for DynamoDB; store/dynamodb.py makes it on first use
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         """Start with an empty memory."""
         self.environment = environment
-        self.memory: dict[str, dict[str, Any]] = {}  # what a warm function remembers, by kind
-        # The system's source: functions that start from one SnapStart snapshot would share a seed.
+        self.memory: dict[str, dict[str, Any]] = {}  # what a warm function caches, by kind
+        # The system's source, because functions that start from one SnapStart snapshot would share a seed.
         self._random = random.SystemRandom()
 
     @property
     def is_lambda(self) -> bool:
-        """Tell whether this process is a Lambda function that has not served a request yet or serves one."""
+        """Tell whether this process is a Lambda function."""
         return "_HANDLER" in self.environment
 
     def time_s(self) -> float:
-        """Return the wall clock's time in seconds since 1970. It goes on while a function is frozen."""
+        """Return the wall clock's seconds since 1970. This clock goes on while a function is frozen."""
         return time.time()
 
     def monotonic_s(self) -> float:
-        """Return seconds on the clock that deadlines and ages are measured by."""
+        """Return the seconds of the monotonic clock, which deadlines and ages use."""
         return time.monotonic()
 
     def now(self) -> str:
-        """Return the present moment, e.g. 2026-05-01T18:00:00.123Z."""
+        """Return the current moment, e.g. 2026-05-01T18:00:00.123Z."""
         return as_moment(datetime.now(UTC))
 
     def sleep(self, seconds: float) -> None:
@@ -70,7 +70,7 @@ current: Runtime = Runtime()
 
 @contextmanager
 def replaced_by(other: Runtime) -> Iterator[None]:
-    """Run the block in another world."""
+    """Run the block with another runtime."""
     global current  # noqa: PLW0603  # the one place where it changes
     before, current = current, other
     try:

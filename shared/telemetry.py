@@ -1,7 +1,7 @@
-"""What the office tells its operators: one structured line per outcome, which is its metric, too.
+"""Logs and metrics: one structured line per outcome, which is also its metric.
 
-A line in CloudWatch's embedded metric format is a log line with an `_aws` object: CloudWatch makes the metric
-from it, so that outcome and count can never differ.
+A line in CloudWatch's embedded metric format is a log line with an `_aws` object. CloudWatch makes the metric from it,
+so log and metric never differ.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
@@ -21,13 +21,13 @@ NAMESPACE = "TicketOffice"
 
 
 class Formatter(LambdaPowertoolsFormatter):
-    """Powertools' own, with a shorter way to the same line for nearly all of them: those without an exception."""
+    """Powertools' formatter, with a faster way to write lines without an exception, which are nearly all."""
 
     _RESERVED: Final = frozenset(RESERVED_LOG_ATTRS)
     _encode = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":")).encode
 
     def format(self, record: LogRecord) -> str:
-        """Write a line: its own keys, those of the invocation, and what came with it, which goes before them."""
+        """Write a line: the invocation's keys, the line's own keys, and its facts. Facts replace equal keys."""
         if record.exc_info or record.args:
             return super().format(record)
         own = {"level": record.levelname, "message": record.msg, "timestamp": self.formatTime(record)}
@@ -37,12 +37,12 @@ class Formatter(LambdaPowertoolsFormatter):
         return self._encode({name: value for name, value in line.items() if value is not None})
 
 
-# No location: every line comes from this file; the message tells more.
+# No location: every line would have the same, which is in this file.
 logger = Logger(logger_formatter=Formatter(location=None))
 
 
 class Metric(StrEnum):
-    """The names of the metrics. What each means stands in docs/operations.md; none has its like under another name."""
+    """The names of the metrics. docs/operations.md says what each means. No two mean the same."""
 
     EVENT_OPENED = "EventOpened"
     EVENT_CHANGED = "EventChanged"
@@ -73,8 +73,8 @@ class Metric(StrEnum):
     AUDIT_INCONCLUSIVE = "AuditInconclusive"
 
 
-# CloudWatch's names; what is not here counts. No metric has a dimension for the event: each event would be a metric of
-# its own, and each metric is paid for by the month. Which event it was, the line says.
+# CloudWatch's units; every other metric is a count. No metric has the event as a dimension: each event would be a
+# metric of its own, which AWS bills by the month. The log line names the event.
 UNITS: Final = {
     Metric.PROMOTION_LATENCY: "Milliseconds",
     Metric.STRANDED_AGE: "Seconds",
@@ -85,38 +85,38 @@ UNITS: Final = {
 def outcome(
     metric: Metric, value: float = 1, *, also: Mapping[Metric, float] | None = None, **facts: str | int
 ) -> None:
-    """Log what happened, with ids and numbers as facts, and count it; `also` holds what was measured with it."""
+    """Log and count an outcome, with ids and numbers as facts. `also` has further metrics of the same outcome."""
     _log().info(metric, extra=facts | _embedded({metric: value, **(also or {})}))
 
 
 def alarm(metric: Metric, value: float = 1, **facts: str | int) -> None:
-    """Log what must not happen, and count it."""
+    """Log and count something that must not happen."""
     _log().error(metric, extra=facts | _embedded({metric: value}))
 
 
 def internal_error(error: Exception) -> None:
-    """Log an exception that nobody expected, and count it: it is answered with 500, and to Lambda all went well."""
+    """Log and count an unexpected exception. The client gets a 500; to Lambda, the invocation succeeded."""
     _log().error(Metric.INTERNAL_ERROR, exc_info=error, extra=_embedded({Metric.INTERNAL_ERROR: 1}))
 
 
 def contention(operation: str, cause: str) -> None:
-    """Log a request to the database that has to be sent again, and count it."""
+    """Log and count a request to the database that must be sent again."""
     facts = {"operation": operation, "cause": cause}
     _log().warning(Metric.CONTENTION, extra=facts | _embedded({Metric.CONTENTION: 1}))
 
 
 def warning(message: str, **facts: str | int) -> None:
-    """Log what an operator should know of and need not act on."""
+    """Log something that operators should know but need not act on."""
     _log().warning(message, extra=facts)
 
 
 def failure(message: str) -> None:
-    """Log the exception that is being handled, and go on."""
+    """Log the exception that is being handled, with a message."""
     _log().exception(message)
 
 
 def about(event_id: str) -> AbstractContextManager[None]:
-    """Put an event's id into each line that the block logs."""
+    """Add an event's id to each line that the block logs."""
     block: AbstractContextManager[None] = _log().append_context_keys(event_id=event_id)
     return block
 

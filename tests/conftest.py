@@ -21,8 +21,10 @@ LogLines = Callable[[], list[dict[str, Any]]]
 _running = ExitStack()
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Start the engine and set the environment that template.yaml gives every function."""
+    if config.getoption("numprocesses", None):
+        return  # each of these processes has an engine of its own
     for name in ("BookFunction", "AnnounceFunction"):
         os.environ.update(load().functions[name].environment)
     os.environ.update(

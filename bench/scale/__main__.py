@@ -1,6 +1,6 @@
-"""`python -m bench.scale`: run the simulation, print its tables, and write them, as JSON and into docs/scale.md.
+"""`python -m bench.scale`: run the simulation, print its tables, and keep its figures.
 
-The same seed gives the same numbers on every machine. `make scale` also draws the charts.
+The same seed gives the same numbers on every machine. `make scale` also writes docs/scale.md and its charts.
 """
 
 import argparse
@@ -17,14 +17,14 @@ from typing import Any
 from bench import record
 from bench.scale import scenarios
 from bench.scale.database import Latency
-from bench.scale.report import DESIGNS, FIGURES, Row, tables, with_sections, write_page
+from bench.scale.report import DESIGNS, FIGURES, Row, tables, with_sections
 from bench.scale.scenarios import AMPLE_WRITES_S, World
 from shared.model import LANES_MAX
 from shared.store import dynamodb
 
-SECONDS = 4.0  # that are measured of each load
+SECONDS = 4.0  # measured of each load
 
-# Offered loads, a second, up to well beyond what each design can take.
+# Offered loads per second, up to well above the limit of each design.
 SALES = {
     None: (25, 50, 100, 150, 200, 300),
     1: (25, 50, 100, 150, 200, 300),
@@ -56,13 +56,11 @@ Cell = tuple[str, dict[str, Any], Callable[[], Any]]
 
 
 def main() -> None:
-    """Run the sections that are asked for."""
+    """Run the chosen sections."""
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description="Simulate the office at scale.")
     parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help=f"which ({', '.join(SECTIONS)}); all")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--write", action="store_true", help="keep the figures, and write docs/scale.md; of all sections"
-    )
+    parser.add_argument("--write", action="store_true", help="keep the figures in bench/results/scale.json")
     options = parser.parse_args()
     wanted = options.sections or list(SECTIONS)
     begun_s = time.monotonic()
@@ -74,9 +72,7 @@ def main() -> None:
     print("\n".join(tables(figures)))  # noqa: T201  # this is the product
     print(f"took {time.monotonic() - begun_s:.0f} s", file=sys.stderr)  # noqa: T201
     if options.write:
-        kept = with_sections(record.read(FIGURES), figures)
-        record.write(FIGURES, kept)
-        write_page(kept)
+        record.write(FIGURES, with_sections(record.read(FIGURES), figures))
 
 
 def _run(cell: Cell) -> Row:

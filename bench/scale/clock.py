@@ -1,7 +1,7 @@
-"""Virtual time: blocking code that sleeps, and a clock that goes from one waking to the next at once.
+"""Virtual time for blocking code: the clock jumps from one wake-up to the next.
 
-A task is ordinary blocking code in a greenlet. It gives way to the others only where it sleeps, so a run is a function
-of what was started and of its seed: it repeats exactly.
+A task is ordinary blocking code in a greenlet. Other tasks run only while it sleeps, so a run depends on its tasks and
+its seed alone and repeats exactly.
 """
 
 import heapq
@@ -12,26 +12,26 @@ from greenlet import getcurrent, greenlet
 
 
 class Clock:
-    """Runs tasks in the order of their waking; at the same moment, in the order in which they lay down."""
+    """Runs tasks in the order of their wake-up times; at the same time, in the order in which they went to sleep."""
 
     def __init__(self) -> None:
-        """Begin at 0 s, with nothing to do."""
+        """Begin at 0 s, without tasks."""
         self.now_s = 0.0
         self._hub = getcurrent()
         self._asleep: list[tuple[float, int, greenlet]] = []
         self._numbers = count()
 
     def start(self, task: Callable[[], None], after_s: float = 0.0) -> None:
-        """Let a task begin in so many seconds."""
+        """Start a task in so many seconds."""
         self._wake(greenlet(task, self._hub), after_s)
 
     def sleep(self, seconds: float) -> None:
-        """Let the others go on for so long."""
+        """Run other tasks for so long."""
         self._wake(getcurrent(), seconds)
         self._hub.switch()
 
     def run(self, until_s: float = float("inf")) -> None:
-        """Go on until then, or until nobody is left to wake. What a task raises, this raises."""
+        """Run until then, or until no task is left. Raises what a task raises."""
         assert getcurrent() is self._hub, "tasks sleep, they do not run the clock"
         while self._asleep and self._asleep[0][0] <= until_s:
             self.now_s, _, task = heapq.heappop(self._asleep)

@@ -1,4 +1,4 @@
-"""The simulated DynamoDB: requests take time, meet each other and meet the limits.
+"""The simulated DynamoDB: requests take time, conflict with each other, and are throttled.
 
     TransactWriteItems   ── way ──▶ prepare: throttled? in another transaction? does the condition hold?
                                     │ all items accepted: they are in this transaction from here ...
@@ -6,15 +6,15 @@
                          ◀── way ───┘
     any other            ── half of its time ──▶ throttled? in a transaction? done ── the other half ──▶
 
-The index of bookings by user is left out: it takes one unit where its table takes two, on as many partitions, by keys
-that spread at least as well; so the table is throttled first.
+The index of bookings by user is not simulated. It takes one unit where its table takes two, on as many partitions, and
+its keys spread at least as well, so the table is throttled first.
 
-Latencies: AWS says "single-digit milliseconds" and no more, so medians and spread are assumptions; how long a
-transaction holds its items decides what one item can take, so the report shows other values of it, too.
+Latencies: AWS documents only "single-digit milliseconds", so medians and spread are assumptions. How long a transaction
+holds its items decides how many bookings one item can take, so the report also shows other values.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 from random import Random
@@ -23,16 +23,25 @@ from typing import Any
 from bench.scale.capacity import Throughput
 from bench.scale.clock import Clock
 from bench.scale.limits import READ_UNIT_BYTES, TRANSACTION_FACTOR, WRITE_UNIT_BYTES
-from bench.scale.store import STREAMED, Place, Request, Store, Write, consistent, only, place_of, size_of
+from bench.scale.store import Store, size_of
+from local.template import load
+from proof import requests
 from proof.expressions import Item
+from proof.requests import Key, Request, Write
 from shared.store.aws_client import RequestFailed
 
-OnChange = Callable[[int, Item, Item | None, Item], None]  # the key's hash, the key, before, after
+OnChange = Callable[[Key, Item | None, Item], None]  # the item's key, before, after
+
+STREAMED = load().stream("PromoteFunctionBookings").table
+BAD_REQUEST = 400  # DynamoDB's status for all of these
+SPREAD = 0.35
+SLOW_ONE_IN = 1_000
+SLOW_FACTOR = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Medians in milliseconds. Of a hundred, one takes more than twice as long; of SLOW_ONE_IN, one far longer."""
+    """Medians in milliseconds. One in a hundred takes more than twice as long, one in SLOW_ONE_IN far longer."""
 
     read_ms: float = 3.0
     update_ms: float = 4.0
@@ -45,15 +54,9 @@ class Latency:
         return slow * median_ms / 1000 * chance.lognormvariate(0, SPREAD)
 
 
-BAD_REQUEST = 400  # DynamoDB's status for all of these
-SPREAD = 0.35
-SLOW_ONE_IN = 1_000
-SLOW_FACTOR = 10.0
-
-
 @dataclass
 class Database:
-    """The database's tables, with what they take."""
+    """The database's tables, with their limits."""
 
     clock: Clock
     chance: Random
@@ -63,33 +66,32 @@ class Database:
     conflicts: bool = True  # False: as if transactions took no time at all
     store: Store = field(default_factory=Store)
     requests: Counter[str] = field(default_factory=Counter)  # by operation
-    units: Counter[str] = field(default_factory=Counter)  # "EventsTable writes", ...: what was taken
+    units: Counter[str] = field(default_factory=Counter)  # used, by "EventsTable writes", ...
     refused: Counter[str] = field(default_factory=Counter)  # "throttled LanesTable", "conflict LanesTable", ...
-    log: list[tuple[str, Request, Any]] | None = None  # where there is one: each request in the order of its effect
-    _held: set[Place] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        """Name the operations."""
-        self._operations: Mapping[str, Callable[[Request], dict[str, Any]]] = {
-            "TransactWriteItems": self._transact,
-            "UpdateItem": self._update_item,
-            "GetItem": self._get_item,
-            "BatchGetItem": self._batch_get_item,
-            "Query": self._query,
-            "Scan": self._scan,
-        }
+    log: list[tuple[str, Request, Any]] | None = None  # each request in the order of its effect, unless it is None
+    _held: set[Key] = field(default_factory=set)
 
     def call(self, operation: str, request: Request) -> dict[str, Any]:
         """Run a request, in the time it takes. Raises RequestFailed."""
         self.requests[operation] += 1
-        return self._operations[operation](request)
+        if operation == "TransactWriteItems":
+            return self._transact(request)
+        median_ms = self.latency.update_ms if operation == "UpdateItem" else self.latency.read_ms
+        half_s = self.latency.draw_s(median_ms, self.chance) / 2
+        self.clock.sleep(half_s)
+        answer, code = self._operations[operation](self, request)
+        if not code and not answer.get("UnprocessedKeys"):
+            self._note(operation, request, answer)
+        self.clock.sleep(half_s)
+        if code:
+            raise _error(operation, code)
+        return answer
 
     def _transact(self, request: Request) -> dict[str, Any]:
-        only(request, "TransactItems")
         self._sleep(self.latency.way_ms)
-        writes = [self.store.written(*next(iter(item.items()))) for item in request["TransactItems"]]
+        writes = requests.transact_write_items(self.store, request)
         reasons = [self._reason(write) for write in writes]
-        accepted = [write.place for write, reason in zip(writes, reasons, strict=True) if reason["Code"] == "None"]
+        accepted = [write.key for write, reason in zip(writes, reasons, strict=True) if reason["Code"] == "None"]
         self._held.update(accepted)
         refused = len(accepted) < len(writes)
         if refused:
@@ -106,126 +108,73 @@ class Database:
         return {}
 
     def _reason(self, write: Write) -> dict[str, Any]:
-        place = write.place
-        if not self._let_in("writes", place, TRANSACTION_FACTOR * _write_units(write)):
+        if not self._let_in("writes", write.key, TRANSACTION_FACTOR * _write_units(write)):
             return {"Code": "ThrottlingError", "Message": "Throughput exceeds the current capacity of your table"}
-        if self._is_held(place):
-            self.refused[f"conflict {place.table}"] += 1
+        if self._is_held(write.key):
             return {"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"}
-        if write.allowed:
-            return {"Code": "None"}
-        reason = {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}
-        return reason | ({"Item": write.old} if write.old and write.shown else {})
+        return requests.reason(write)
 
-    def _update_item(self, request: Request) -> dict[str, Any]:
-        half_s = self.latency.draw_s(self.latency.update_ms, self.chance) / 2
-        self.clock.sleep(half_s)
-        write, answer = self.store.updated(request)
-        code = ""
-        if not self._let_in("writes", write.place, _write_units(write)):
-            code = "ThrottlingException"
-        elif self._is_held(write.place):
-            self.refused[f"conflict {write.place.table}"] += 1
-            code = "TransactionConflictException"
-        else:
-            self._note("UpdateItem", request, answer)
-            self._apply(write)
-        self.clock.sleep(half_s)
-        if code:
-            raise _error("UpdateItem", code)
-        return answer
+    def _update_item(self, request: Request) -> tuple[dict[str, Any], str]:
+        write, answer = requests.update_item(self.store, request)
+        if not self._let_in("writes", write.key, _write_units(write)):
+            return {}, "ThrottlingException"
+        if self._is_held(write.key):
+            return {}, "TransactionConflictException"
+        self._apply(write)
+        return answer, ""
 
-    def _get_item(self, request: Request) -> dict[str, Any]:
-        only(request, "TableName", "Key", "ConsistentRead")
-        consistent(request)
-        half_s = self.latency.draw_s(self.latency.read_ms, self.chance) / 2
-        self.clock.sleep(half_s)
-        place = place_of(request["TableName"], request["Key"])
-        item = self.store.get(place)
-        let_in = self._let_in("reads", place, _read_units(size_of(item) if item else 0))
-        answer = {"Item": item} if item else {}
-        if let_in:
-            self._note("GetItem", request, answer)
-        self.clock.sleep(half_s)
-        if not let_in:
-            raise _error("GetItem", "ThrottlingException")
-        return answer
+    def _get_item(self, request: Request) -> tuple[dict[str, Any], str]:
+        answer = requests.get_item(self.store, request)
+        key = requests.key_of(request["TableName"], request["Key"])
+        return answer, "" if self._let_in("reads", key, self._read_units([key])) else "ThrottlingException"
 
-    def _batch_get_item(self, request: Request) -> dict[str, Any]:
-        only(request, "RequestItems")
-        half_s = self.latency.draw_s(self.latency.read_ms, self.chance) / 2
-        self.clock.sleep(half_s)
-        found: dict[str, list[Item]] = {}
-        left: dict[str, dict[str, Any]] = {}
-        for table, wanted in request["RequestItems"].items():
-            only(wanted, "Keys", "ConsistentRead")
-            consistent(wanted)
-            found[table] = []
-            for key in wanted["Keys"]:
-                place = place_of(table, key)
-                item = self.store.get(place)
-                if not self._let_in("reads", place, _read_units(size_of(item) if item else 0)):
-                    left.setdefault(table, {**wanted, "Keys": []})["Keys"].append(key)
-                elif item:
-                    found[table].append(item)
-        answer = {"Responses": found, "UnprocessedKeys": left}
-        none = sum(len(one["Keys"]) for one in left.values()) == sum(
-            len(one["Keys"]) for one in request["RequestItems"].values()
+    def _batch_get_item(self, request: Request) -> tuple[dict[str, Any], str]:
+        wanted = sum(len(one["Keys"]) for one in request["RequestItems"].values())
+        answer = requests.batch_get_item(
+            self.store, request, lambda key: self._let_in("reads", key, self._read_units([key]))
         )
-        if not left:
-            self._note("BatchGetItem", request, answer)
-        self.clock.sleep(half_s)
-        if none:
-            raise _error("BatchGetItem", "ThrottlingException")
-        return answer
+        left = sum(len(one["Keys"]) for one in answer["UnprocessedKeys"].values())
+        return answer, "ThrottlingException" if left == wanted else ""
 
-    def _query(self, request: Request) -> dict[str, Any]:
-        half_s = self.latency.draw_s(self.latency.read_ms, self.chance) / 2
-        self.clock.sleep(half_s)
-        place = Place(request["TableName"], "", self.store.hash_of_query(request), None)
-        if not self._has_room("reads", place):
-            self.clock.sleep(half_s)
-            raise _error("Query", "ThrottlingException")
-        page = self.store.page(request)
-        self._take("reads", place, _read_units(page.size))
-        answer: dict[str, Any] = {"Count": len(page.items)}
-        if request.get("Select") != "COUNT":
-            answer["Items"] = page.items
-        if page.last_key:
-            answer["LastEvaluatedKey"] = page.last_key
-        self._note("Query", request, answer)
-        self.clock.sleep(half_s)
-        return answer
+    def _query(self, request: Request) -> tuple[dict[str, Any], str]:
+        page = requests.query(self.store, request)
+        let_in = self._let_in("reads", page.partition, self._read_units(page.keys))
+        return page.answer, "" if let_in else "ThrottlingException"
 
-    def _scan(self, request: Request) -> dict[str, Any]:
-        self._sleep(self.latency.read_ms)
-        answer = {"Items": self.store.indexed(request)}
-        self._note("Scan", request, answer)
-        return answer
+    def _scan(self, request: Request) -> tuple[dict[str, Any], str]:
+        return requests.scan(self.store, request), ""
 
-    def _let_in(self, kind: str, place: Place, units: int) -> bool:
-        if not self._has_room(kind, place):
+    _operations = {  # noqa: RUF012  # never changed
+        "UpdateItem": _update_item,
+        "GetItem": _get_item,
+        "BatchGetItem": _batch_get_item,
+        "Query": _query,
+        "Scan": _scan,
+    }
+
+    def _let_in(self, kind: str, key: Key, units: int) -> bool:
+        """Take a request's units, or tell that it is throttled."""
+        throughput = self.throughput[key[0]]
+        if not throughput.lets_in(kind, key, self.clock.now_s):
+            self.refused[f"throttled {key[0]}"] += 1
             return False
-        self._take(kind, place, units)
+        throughput.take(kind, key, units)
+        self.units[f"{key[0]} {kind}"] += units
         return True
 
-    def _has_room(self, kind: str, place: Place) -> bool:
-        if self.throughput[place.table].lets_in(kind, place.hashed, self.clock.now_s):
-            return True
-        self.refused[f"throttled {place.table}"] += 1
-        return False
-
-    def _take(self, kind: str, place: Place, units: int) -> None:
-        self.throughput[place.table].take(kind, place.hashed, units)
-        self.units[f"{place.table} {kind}"] += units
-
-    def _is_held(self, place: Place) -> bool:
-        return self.conflicts and place in self._held
+    def _is_held(self, key: Key) -> bool:
+        """Tell whether a transaction holds the item, and count that as a conflict."""
+        held = self.conflicts and key in self._held
+        self.refused[f"conflict {key[0]}"] += held
+        return held
 
     def _apply(self, write: Write) -> None:
-        self.store.put(write.place, write.new)
-        if write.place.table == STREAMED and write.new is not None and write.new != write.old:
-            self.on_change(write.place.hashed, write.new, write.old, write.new)
+        self.store.put(write.key, write.new)
+        if write.key[0] == STREAMED and write.new is not None and write.new != write.old:
+            self.on_change(write.key, write.old, write.new)
+
+    def _read_units(self, keys: Iterable[Key]) -> int:
+        return max(1, ceil(sum(map(self.store.size, keys)) / READ_UNIT_BYTES))
 
     def _sleep(self, median_ms: float) -> None:
         self.clock.sleep(self.latency.draw_s(median_ms, self.chance))
@@ -240,9 +189,4 @@ def _error(operation: str, code: str, reasons: list[dict[str, Any]] | None = Non
 
 
 def _write_units(write: Write) -> int:
-    larger = max(size_of(item) for item in (write.old, write.new) if item) if write.old or write.new else 0
-    return max(1, ceil(larger / WRITE_UNIT_BYTES))
-
-
-def _read_units(size: int) -> int:
-    return max(1, ceil(size / READ_UNIT_BYTES))
+    return max(1, ceil(max(size_of(item or {}) for item in (write.old, write.new)) / WRITE_UNIT_BYTES))

@@ -1,7 +1,7 @@
-"""Lambda, simulated: environments that serve one request at a time, each with a memory of its own.
+"""Simulates Lambda: environments that serve one request at a time, each with its own memory.
 
-A request goes to an environment that is idle, the last used first; else to a new one, after its cold start, as fast as
-Lambda adds them; else it is refused, which a client sees as 503.
+A request goes to an idle environment, the last used first, or else to a new one, after its cold start and as fast as
+Lambda adds them. Otherwise it is refused, which a client sees as 503.
 """
 
 from collections import defaultdict
@@ -18,25 +18,25 @@ from bench.scale.limits import CONCURRENCY_QUOTA, ENVIRONMENTS_BURST, ENVIRONMEN
 
 T = TypeVar("T")
 
-COLD_START_S = 0.5  # a median: what is measured of the artifact here, and Lambda's own part
+COLD_START_S = 0.5  # a median: the artifact's start, as measured, and Lambda's own part
 COLD_START_SPREAD = 0.2
 HANDLER_S = 0.002  # of a warm invocation, without the database
 
 
 class ThrottledError(Exception):
-    """Lambda takes no more: too many at once, or more than it adds environments for."""
+    """Lambda refuses a request: too many at once, or more than it adds environments for."""
 
 
 @dataclass(eq=False, slots=True)
 class Environment:
-    """One execution environment, and what its warm function remembers, under the name it has in its module."""
+    """One execution environment, and the memory of its warm function."""
 
     memory: dict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
 
 
 @dataclass
 class Account:
-    """What all functions share: how many may be at work at once."""
+    """The quota that all functions share: how many may run at once."""
 
     quota: int = CONCURRENCY_QUOTA
     at_work: int = 0
@@ -45,28 +45,27 @@ class Account:
 
     @property
     def environment(self) -> Environment | None:
-        """Return the environment in which the present task is at work."""
+        """Return the environment in which the current task runs."""
         return self.environments.get(getcurrent())
 
 
 class Function:
     """One Lambda function."""
 
-    def __init__(self, clock: Clock, chance: Random, account: Account, reserved: int | None = None) -> None:
-        """Begin with no environment; with a reserved concurrency it never has more than that at work."""
-        self._clock, self._chance, self._account, self._reserved = clock, chance, account, reserved
-        self._at_work = 0
+    def __init__(self, clock: Clock, chance: Random, account: Account) -> None:
+        """Begin with no environment."""
+        self._clock, self._chance, self._account = clock, chance, account
         self._idle: list[Environment] = []
         self._growth = Bucket(ENVIRONMENTS_S, ENVIRONMENTS_BURST / ENVIRONMENTS_S)
         self.cold_starts = 0
 
     def warm(self, count: int) -> None:
-        """Have so many environments ready, as after a minute of traffic."""
+        """Add so many idle environments, as after a minute of traffic."""
         self._idle += [Environment() for _ in range(count)]
 
     def invoke(self, work: Callable[[], T]) -> T:
-        """Do the work in an environment. Raises ThrottledError, and what the work raises."""
-        if self._account.at_work >= self._account.quota or self._at_work == self._reserved:
+        """Do the work in an environment. Raises ThrottledError and any exception of the work."""
+        if self._account.at_work >= self._account.quota:
             raise ThrottledError
         is_cold = not self._idle
         if is_cold:
@@ -74,7 +73,6 @@ class Function:
                 raise ThrottledError
             self._growth.take(1)
         environment = Environment() if is_cold else self._idle.pop()
-        self._at_work += 1
         self._account.at_work += 1
         self._account.at_work_max = max(self._account.at_work, self._account.at_work_max)
         self._account.environments[getcurrent()] = environment
@@ -86,6 +84,5 @@ class Function:
             return work()
         finally:
             del self._account.environments[getcurrent()]
-            self._at_work -= 1
             self._account.at_work -= 1
             self._idle.append(environment)

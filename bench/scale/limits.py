@@ -1,21 +1,21 @@
-"""The limits that AWS publishes, and what it leaves open, with how it is read here.
+"""The limits that AWS publishes, and how the simulation reads what they leave open.
 
 Partitions, and items, since an item is on one partition:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
-New tables, and how they grow:
+New tables:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
 https://repost.aws/knowledge-center/on-demand-table-throttling-dynamodb
 Warm throughput:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput.html
-Bursts: up to 300 s of what was not used may be kept, "these details might change", and DynamoDB may use it up itself;
-so a burst may let more through for a while and must not be relied on. Here a bucket holds BURST_S of its rate unless a
-run asks for more.
+Bursts: DynamoDB may save up to 300 s of unused units, "these details might change", and may use them itself. A burst
+may let more through for a while, but one cannot rely on it. Here a bucket holds BURST_S of its rate.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/burst-adaptive-capacity.html
-Hot partitions are split ("split for heat"), in minutes; how many is not published:
+Not simulated, because no run lasts that long: hot partitions are split within minutes, and an on-demand table takes
+twice its peak half an hour later:
 https://aws.amazon.com/blogs/database/part-3-scaling-dynamodb-how-partitions-hot-keys-and-split-for-heat-impact-performance/
-Transactions prepare and then commit each item, which costs one unit more; what meets one between the two is refused:
+Transactions prepare and then commit each item, which costs one unit more; in between they refuse other writes:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling
-That a refused transaction is charged like one that happens is the dearer reading of what is published.
+A refused transaction is charged like one that happens: the more expensive reading of the documentation.
 Lambda:
 https://docs.aws.amazon.com/lambda/latest/dg/scaling-behavior.html
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -28,21 +28,17 @@ from typing import Final
 PARTITION_WRITES_S: Final = 1_000  # write units per second
 PARTITION_READS_S: Final = 3_000  # read units per second
 BURST_S: Final = 0.1  # of a partition's rate, saved while it is idle
-BURST_MAX_S: Final = 300.0  # what DynamoDB may keep
-SPLIT_AFTER_S: Final = 300.0  # of throttling, until a hot partition is two
-HEAT_FORGOTTEN_AFTER_S: Final = 60.0  # without throttling
 
 NEW_TABLE_WRITES_S: Final = 4_000
 NEW_TABLE_READS_S: Final = 12_000
 TABLE_QUOTA_S: Final = 40_000  # units of either kind, for one table; a quota that AWS raises on request
-DOUBLING_S: Final = 1_800.0  # an on-demand table takes twice the peak of the half hours before this one
 
 WRITE_UNIT_BYTES: Final = 1_024
 READ_UNIT_BYTES: Final = 4_096
 TRANSACTION_FACTOR: Final = 2
 
-ENVIRONMENTS_BURST: Final = 1_000  # that a function may add at once
-ENVIRONMENTS_S: Final = 100  # that it may add per second after them: 1,000 in 10 s
+ENVIRONMENTS_BURST: Final = 1_000  # a function may add at once
+ENVIRONMENTS_S: Final = 100  # it may add per second after that: 1,000 in 10 s
 CONCURRENCY_QUOTA: Final = 1_000  # environments of an account; a quota that AWS raises on request
 
-POLL_S: Final = 0.25  # between two looks of Lambda into a shard that was empty
+POLL_S: Final = 0.25  # between two polls of an empty shard

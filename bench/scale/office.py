@@ -1,4 +1,4 @@
-"""The real office in the simulation: shared/ as it is, with database, clock, chance and log put in their places."""
+"""The real office in the simulation: shared/ as it is, with a simulated database, clock, random source and log."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,11 +13,11 @@ from unittest.mock import patch
 
 from bench.scale.capacity import Throughput
 from bench.scale.clock import Clock
-from bench.scale.database import Database, Latency
+from bench.scale.database import STREAMED, Database, Latency
 from bench.scale.functions import Account, Function, ThrottledError
-from bench.scale.store import KEYS, STREAMED
 from bench.scale.stream import Stream
 from harness import promises
+from proof.requests import KEYS
 from shared import runtime
 from shared.booking import background, catalog, office
 from shared.model import REQUEST_BUDGET_S, Event, Terms, TryAgain
@@ -35,7 +35,7 @@ TRY_AGAIN, THROTTLED = "503 of the office", "503 of Lambda"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a user was told, when they had asked, and when they were answered."""
+    """A response to a user, with the times of the request and of the response."""
 
     user: str
     asked_s: float
@@ -52,38 +52,32 @@ class Office:
         *,
         throughput: Mapping[str, Throughput] | None = None,
         latency: Latency | None = None,
-        concurrency: int | None = None,
-        promoters: int | None = None,
     ) -> None:
-        """Begin with empty tables; those whose throughput is not given are as new.
-
-        `concurrency` is the account's quota; `promoters` the concurrency reserved for the promoter.
-        """
+        """Begin with empty tables; those whose throughput is not given are as new."""
         self.clock = Clock()
         self.chance = Random(seed)
-        self.account = Account(concurrency) if concurrency else Account()
+        self.account = Account()
         self.throughput = {table: Throughput() for table in KEYS} | dict(throughput or {})
         self.database = Database(self.clock, self.chance, self.throughput, latency or Latency())
         self.functions = {
-            name: Function(self.clock, self.chance, self.account, reserved)
-            for name, reserved in (("book", None), ("cancel", None), ("status", None), ("promote", promoters))
+            name: Function(self.clock, self.chance, self.account) for name in ("book", "cancel", "promote")
         }
         self.stream = Stream(
             self.clock, self.chance, self.throughput[STREAMED], self.functions["promote"], _settle_batch
         )
-        self.database.on_change = self._changed
-        self.outcomes: Counter[str] = Counter()  # what the office told its operators
+        self.database.on_change = self.stream.change
+        self.outcomes: Counter[str] = Counter()  # metrics and contention
         self.answers: list[Answer] = []
 
     @contextmanager
     def at_work(self) -> Iterator["Office"]:
-        """Put this simulation under shared/ while the block runs."""
+        """Run shared/ in this simulation while the block runs."""
         with runtime.replaced_by(_Simulated(self)):
             yield self
 
     @contextmanager
     def unhurried(self) -> Iterator[None]:
-        """Run what the block starts at its end, at once and without limits: what was before the beginning."""
+        """Run the tasks that the block starts without delay and limits, as preparation."""
         latency, self.database.latency = self.database.latency, Latency(0, 0, 0, 0)
         for throughput in self.throughput.values():
             throughput.limited = False
@@ -97,7 +91,7 @@ class Office:
         self.answers.clear()
 
     def fill(self, event: Event, users: Iterable[str]) -> None:
-        """Have users book before the beginning, one after the other."""
+        """Have users book as preparation, one after the other."""
 
         def book() -> None:
             for user in users:
@@ -117,15 +111,15 @@ class Office:
         return opened[0]
 
     def book(self, event: Event, user: str) -> None:
-        """Book for a user, as a task, and note what they were told."""
+        """Book for a user, within a task, and note the response."""
         self.ask("book", user, lambda deadline: office.book(event.event_id, user, deadline).booking.status)
 
     def cancel(self, event: Event, user: str) -> None:
-        """Cancel a user's booking, as a task, and note what they were told."""
+        """Cancel a user's booking, within a task, and note the response."""
         self.ask("cancel", user, lambda deadline: office.cancel(event.event_id, user, None, deadline).status)
 
     def ask(self, function: str, user: str, work: Callable[[Deadline], str]) -> None:
-        """Have a function do some work for a user, and note what they were told."""
+        """Have a function do some work for a user, and note the response."""
         asked_s = self.clock.now_s
         try:
             outcome = str(self.functions[function].invoke(lambda: work(Deadline.after(REQUEST_BUDGET_S))))
@@ -136,7 +130,7 @@ class Office:
         self.answers.append(Answer(user, asked_s, self.clock.now_s, outcome))
 
     def offer(self, rate_s: float, users: Iterable[str], ask: Callable[[str], None], ramp_s: float = 0.0) -> None:
-        """Have users ask at random moments, so many a second on average, rising evenly to that in the first seconds."""
+        """Send requests at random moments, so many a second on average, rising evenly to that in the first seconds."""
 
         def arrive() -> None:
             begun_s, expected = self.clock.now_s, 0.0  # how many should have come until the next one does
@@ -150,16 +144,16 @@ class Office:
         self.clock.start(arrive)
 
     def snapshot(self, event: Event) -> promises.Snapshot:
-        """Return what the tables hold of an event."""
+        """Return the items of an event."""
         found = {
-            table: [item for item in map(_plain, self.database.store.all_of(table)) if _is_of(event, item)]
+            table: [item for item in map(_plain, self.database.store.of(table)) if _is_of(event, item)]
             for table in KEYS
         }
         [event_item] = found[items.EVENTS]
         return promises.Snapshot.of(event_item, found[items.LANES], found[items.BOOKINGS], found[items.WAITING_LIST])
 
     def check(self, event: Event) -> promises.Snapshot:
-        """Assert that the event keeps its promises, with nothing left to do; return what the tables hold."""
+        """Assert that the event keeps its promises, with no work left; return its items."""
         found = self.snapshot(event)
         broken = promises.violations(found, drained=True)
         assert not broken, broken
@@ -169,9 +163,6 @@ class Office:
         """Return the present moment as the office writes it."""
         moment = _BEGINNING + timedelta(seconds=self.clock.now_s)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-    def _changed(self, hashed: int, item: Any, old: Any, new: Any) -> None:
-        self.stream.change(hashed, {name: item[name] for name in KEYS[STREAMED]}, old, new)
 
 
 def _plain(item: Any) -> promises.Item:
@@ -189,7 +180,7 @@ def _settle_batch(records: Any) -> list[str]:
 
 
 class _Simulated(Runtime):
-    """The world of the office: its clock, its chance, its database; and the memory of the environment at work."""
+    """The simulated clock, random source and database, and the memory of the current environment."""
 
     def __init__(self, office: Office) -> None:
         """Have tables with the names of the template."""
@@ -203,7 +194,7 @@ class _Simulated(Runtime):
 
     @property
     def memory(self) -> dict[str, dict[str, Any]]:
-        """Return what the environment at work remembers."""
+        """Return the memory of the current environment."""
         environment = self._office.account.environment
         return self._outside if environment is None else environment.memory
 
@@ -224,7 +215,7 @@ class _Simulated(Runtime):
         return self._office.now()
 
     def sleep(self, seconds: float) -> None:
-        """Let the others go on for so long."""
+        """Run other tasks for so long."""
         self._office.clock.sleep(seconds)
 
     def new_id(self) -> str:

@@ -1,6 +1,6 @@
-"""What is measured: an on-sale at a steady load, the sold-out turn, joins, cancellations, and what a booking costs.
+"""The measurements: an on-sale at a steady load, the sold-out turn, joins, cancellations, and the cost of a booking.
 
-Each is a world of its own, made from its arguments and a seed alone, and checked for its promises at its end.
+Each builds its own world from its arguments and a seed, and checks the promises at its end.
 """
 
 from collections import Counter
@@ -12,13 +12,13 @@ from itertools import count, takewhile
 from typing import Any
 from unittest.mock import patch
 
-from bench.scale import counter
-from bench.scale.capacity import Throughput, hash_of
+from bench.one_counter import OneCounter
+from bench.scale.capacity import Throughput
 from bench.scale.database import Latency
-from bench.scale.limits import BURST_S, PARTITION_READS_S, PARTITION_WRITES_S, TABLE_QUOTA_S
+from bench.scale.limits import PARTITION_READS_S, PARTITION_WRITES_S, TABLE_QUOTA_S
 from bench.scale.office import THROTTLED, TRY_AGAIN, Answer, Office
-from bench.scale.store import KEYS
 from harness import promises
+from proof.requests import KEYS
 from shared.model import Event
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline
@@ -27,50 +27,37 @@ Pauses = tuple[tuple[float, float], tuple[float, float]]  # twice the first and 
 
 PLENTY = 1_000_000  # tickets: more than any run sells
 RAMP_S = 2.0
-AMPLE_WRITES_S = 200_000  # of warm throughput, where another limit is looked for
-ORDER_CHECKED = 500  # users whose order is looked at, pair by pair
-WARM_PER_OFFERED, WARM_MIN = 0.05, 20  # environments ready for each request a second; several times what is needed
+AMPLE_WRITES_S = 200_000  # of warm throughput, to measure other limits
+ORDER_CHECKED = 500  # users whose order is checked, pair by pair
+WARM_PER_OFFERED, WARM_MIN = 0.05, 20  # idle environments per request a second; several times as many as needed
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a scenario is made in."""
+    """The settings of a scenario."""
 
     seed: int = 1
     writes_s: int = AMPLE_WRITES_S  # warm throughput of each table; reads are three times that
     latency: Latency = field(default_factory=Latency)
-    burst_s: float = BURST_S
     backoffs_s: Pauses | None = None  # after a conflict, and after anything else; as in shared/ if None
-    concurrency: int | None = None  # the account's quota; Lambda's default if None
-    promoters: int | None = None  # the concurrency reserved for the promoter
-    warm: bool = True  # there are environments ready for the load
+    warm: bool = True  # idle environments are ready for the load
 
     def office(self) -> Office:
-        """Make the office."""
-        throughput = {table: self._throughput() for table in KEYS}
-        return Office(
-            self.seed,
-            throughput=throughput,
-            latency=self.latency,
-            concurrency=self.concurrency,
-            promoters=self.promoters,
-        )
+        """Return the office."""
+        return Office(self.seed, throughput={table: self.throughput() for table in KEYS}, latency=self.latency)
 
-    def _throughput(self) -> Throughput:
-        return Throughput(
-            self.writes_s,
-            self.writes_s * PARTITION_READS_S // PARTITION_WRITES_S,
-            burst_s=self.burst_s,
-            quota_s=max(TABLE_QUOTA_S, self.writes_s),
-        )
+    def throughput(self) -> Throughput:
+        """Return the throughput of a table."""
+        reads_s = self.writes_s * PARTITION_READS_S // PARTITION_WRITES_S
+        return Throughput(self.writes_s, reads_s, quota_s=max(TABLE_QUOTA_S, self.writes_s))
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of a steady load."""
+    """The outcome of a steady load."""
 
     offered_s: float
-    per_second: float  # answers of the kind that was wanted
+    per_second: float  # responses of the wanted kind
     p50_ms: float | None
     p99_ms: float | None
     failed_s: float  # 503s, of the office and of Lambda
@@ -80,7 +67,7 @@ class Load:
 
 
 def on_sale(world: World, lanes: int | None, offered_s: float, seconds: float) -> Load:
-    """Sell to a steady load for so many seconds; None for lanes is the design with one counter."""
+    """Sell to a steady load for so many seconds. None for lanes is the design with one counter."""
     with _at_work(world) as office:
         office.functions["book"].warm(_environments(world, offered_s))
         if lanes is None:
@@ -90,28 +77,28 @@ def on_sale(world: World, lanes: int | None, offered_s: float, seconds: float) -
         office.clock.run()
         found = office.check(event)
         told = {answer.user for answer in office.answers if answer.outcome == "CONFIRMED"}
-        assert told <= found.confirmed, "somebody was told of a ticket that is not theirs"
+        assert told <= found.confirmed, "a user was told of a ticket that is not theirs"
         return _load(office, offered_s, "CONFIRMED", RAMP_S, RAMP_S + seconds)
 
 
 def _on_sale_of_one_counter(office: Office, offered_s: float, seconds: float) -> Load:
-    event_id = "the-event"
+    event = OneCounter("the-event")
     with office.unhurried():
-        office.clock.start(lambda: counter.open_event(event_id, PLENTY, Deadline.after(1)))
+        office.clock.start(lambda: event.open(PLENTY, Deadline.after(1)))
 
     def book(user: str) -> None:
-        office.ask("book", user, lambda deadline: counter.book(event_id, user, deadline))
+        office.ask("book", user, lambda deadline: event.book(user, deadline))
 
     office.offer(offered_s, _users(office, RAMP_S + seconds), book, RAMP_S)
     office.clock.run()
-    [item] = office.database.store.all_of(items.LANES)
-    sold = sum(1 for _ in office.database.store.all_of(items.BOOKINGS))
+    [item] = office.database.store.of(items.LANES)
+    sold = sum(1 for _ in office.database.store.of(items.BOOKINGS))
     assert int(item["available"]["N"]) + sold == PLENTY, "oversold"
-    return _load(office, offered_s, counter.CONFIRMED, RAMP_S, RAMP_S + seconds)
+    return _load(office, offered_s, "CONFIRMED", RAMP_S, RAMP_S + seconds)
 
 
 def joins(world: World, lanes: int, offered_s: float, seconds: float, waiting: int = 1_100) -> Load:
-    """Let a steady load join the waiting list of a sold-out event, on which so many wait already."""
+    """Have a steady load join the waiting list of a sold-out event with so many entries."""
     with _at_work(world) as office:
         event = office.open_event(lanes, lanes)
         office.fill(event, (f"early-{n}" for n in range(lanes + waiting)))
@@ -132,23 +119,23 @@ class Turn:
     lanes: int
     first_s: float
     hundredth_s: float | None
-    joined: int  # in the seconds that were looked at
+    joined: int  # in the measured seconds
     failed: int  # 503s in them
-    late_ticket_s: float  # the longest that somebody asked for a ticket which they got in the last second
+    late_ticket_s: float  # the longest request for a ticket that was confirmed in the last second
 
 
 def sold_out_turn(world: World, lanes: int, tickets: int, offered_s: float, seconds: float) -> Turn:
-    """Sell all tickets to a steady load that goes on, and look at what happens in the seconds afterwards."""
+    """Sell all tickets to a steady load that goes on, and measure the seconds after the last ticket."""
     with _at_work(world) as office:
         office.functions["book"].warm(_environments(world, offered_s))
         event = office.open_event(tickets, lanes)
         sold_at_s: list[float] = []
         streamed = office.database.on_change
 
-        def on_change(hashed: int, key: Any, old: Any, new: Any) -> None:
+        def on_change(key: Any, old: Any, new: Any) -> None:
             if old is None and new["status"]["S"] == "CONFIRMED":
                 sold_at_s.append(office.clock.now_s)
-            streamed(hashed, key, old, new)
+            streamed(key, old, new)
 
         office.database.on_change = on_change
 
@@ -186,7 +173,7 @@ class Promotions:
 
 
 def cancellations(world: World, lanes: int, count_: int, offered_s: float) -> Promotions:
-    """Let holders cancel at a steady load while as many wait."""
+    """Have holders cancel at a steady load while as many users wait."""
     with _at_work(world) as office:
         event = office.open_event(count_, lanes)
         holders = [f"holder-{n}" for n in range(count_)]
@@ -213,7 +200,7 @@ def cancellations(world: World, lanes: int, count_: int, offered_s: float) -> Pr
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one booking asked of the database."""
+    """The database requests of one booking."""
 
     lanes: int
     events: int
@@ -224,14 +211,14 @@ class Cost:
 
 
 def cost(world: World, lanes: int, events: int, bookings: int) -> Cost:
-    """Book once by a warm function, with so many events in the tables and so many bookings of each."""
+    """Book once in a warm function, with so many events in the tables and so many bookings of each."""
     with _at_work(world) as office:
         opened = [office.open_event(PLENTY, lanes) for _ in range(events)]
         for event in opened:
             office.fill(event, (f"early-{n}" for n in range(bookings)))
         event = opened[events // 2]
         office.functions["book"].warm(1)
-        for user in ("anna", "ben"):  # the first makes the environment know the event
+        for user in ("anna", "ben"):  # after the first one the environment knows the event
             for counts in (office.database.requests, office.database.units):
                 counts.clear()
             office.clock.start(lambda user=user: office.book(event, user))  # type: ignore[misc]  # mypy cannot infer it
@@ -248,10 +235,14 @@ def cost(world: World, lanes: int, events: int, bookings: int) -> Cost:
 
 
 def lanes_on_the_fullest_partition(lanes: int, writes_s: int, events: int = 1_000) -> tuple[int, int]:
-    """Return how many lanes of an event are on one partition at the most: of the median event, and of 1 in 100."""
-    throughput = World(writes_s=writes_s).office().throughput[items.LANES]
+    """Return how many lanes of an event share the fullest partition: for the median event, and for 1 in 100."""
+    throughput = World(writes_s=writes_s).throughput()
+
+    def shard_of(lane: str) -> int:
+        return throughput.shard_of((items.LANES, (lane,)))
+
     fullest = sorted(
-        max(Counter(throughput.shard_of(hash_of(items.lane_id(f"event-{n}", lane))) for lane in range(lanes)).values())
+        max(Counter(shard_of(items.lane_id(f"event-{n}", lane)) for lane in range(lanes)).values())
         for n in range(events)
     )
     return fullest[events // 2], fullest[events * 99 // 100]
@@ -275,12 +266,12 @@ def _names() -> Iterator[str]:
 
 
 def _users(office: Office, until_s: float) -> Iterator[str]:
-    """Yield users until the time is over."""
+    """Yield users until this time."""
     return takewhile(lambda _: office.clock.now_s < until_s, _names())
 
 
 def _load(office: Office, offered_s: float, wanted: str, begin_s: float, end_s: float) -> Load:
-    """Sum up the answers between two moments."""
+    """Summarise the responses between two moments."""
     seen = [answer for answer in office.answers if begin_s <= answer.answered_s < end_s]
     got = sorted(1000 * (answer.answered_s - answer.asked_s) for answer in seen if answer.outcome == wanted)
     conflicts, throttled = _refused(office)
@@ -297,7 +288,7 @@ def _load(office: Office, offered_s: float, wanted: str, begin_s: float, end_s: 
 
 
 def _refused(office: Office) -> tuple[int, int]:
-    """Return how many items met a transaction, and how many were throttled."""
+    """Return how many items were refused by a conflict, and how many were throttled."""
     refused = office.database.refused
     return tuple(  # type: ignore[return-value]  # two of them
         sum(number for name, number in refused.items() if name.startswith(kind)) for kind in ("conflict", "throttled")

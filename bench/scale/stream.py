@@ -1,7 +1,7 @@
-"""The stream of Bookings and the event source mapping that reads it, simulated.
+"""Simulates the stream of Bookings and the event source mapping that reads it.
 
-A shard for each partition; of each shard one batch at a time is with the promoter, in order, and what it reports as
-failed comes again. How long a record takes from the table to its shard is not published, and is left out.
+There is a shard for each partition. The promoter gets the batches of a shard in order, one at a time, and again those
+records that it reports as failed. The delay between table and shard is not published, and not simulated.
 """
 
 from collections import deque
@@ -16,13 +16,14 @@ from bench.scale.limits import POLL_S
 from local import patterns
 from local.template import load
 from proof.expressions import Item
+from proof.requests import KEYS, Key
 
 Record = dict[str, Any]
 Promoter = Callable[[Sequence[Record]], list[str]]  # returns the sequence numbers of those that failed
 
 
 class Stream:
-    """Takes changes and hands them to the promoter."""
+    """Passes changes of the table to the promoter."""
 
     def __init__(
         self, clock: Clock, chance: Random, throughput: Throughput, function: Function, promoter: Promoter
@@ -36,22 +37,23 @@ class Stream:
         self._count = 0
         self.batches = 0
 
-    def change(self, hashed: int, key: Item, old: Item | None, new: Item) -> None:
-        """Take a change of the table; what no filter lets through goes no further."""
+    def change(self, key: Key, old: Item | None, new: Item) -> None:
+        """Pass on a change of the table, if a filter lets it through."""
         self._count += 1
         images = {"NewImage": new, **({"OldImage": old} if old else {})}
-        record = {"dynamodb": {"Keys": key, **images, "SequenceNumber": str(self._count)}}
+        keys = {name: new[name] for name in KEYS[key[0]]}
+        record = {"dynamodb": {"Keys": keys, **images, "SequenceNumber": str(self._count)}}
         if not patterns.matches(self._filters, record):
             return
-        shard = self._throughput.shard_of(hashed)
+        shard = self._throughput.shard_of(key)
         if shard in self._shards:
             self._shards[shard].append(record)
             return
         self._shards[shard] = deque([record])
-        self._clock.start(lambda: self._read(shard), self._chance.uniform(0, POLL_S))  # the next look into it
+        self._clock.start(lambda: self._read(shard), self._chance.uniform(0, POLL_S))  # the next poll
 
     def _read(self, shard: int) -> None:
-        """Hand batch after batch over, until the shard is empty."""
+        """Pass on batch after batch, until the shard is empty."""
         records = self._shards[shard]
         while records:
             batch = [records.popleft() for _ in range(min(self._batch_size, len(records)))]

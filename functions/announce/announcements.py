@@ -1,7 +1,7 @@
-"""What a record of a stream has to tell: worked out from the item's two images alone, so a repeat tells the same.
+"""What a stream record announces. It follows from the item's two images alone, so a repeat announces the same.
 
     Bookings    before                 after        type
-                none, or CANCELLED     CONFIRMED    booking.confirmed    (who comes back makes another booking)
+                none, or CANCELLED     CONFIRMED    booking.confirmed    (booking again makes another booking)
                 none, or CANCELLED     WAITING      waiting.joined
                 WAITING                CONFIRMED    booking.promoted
                 CONFIRMED              CANCELLED    booking.cancelled
@@ -11,8 +11,8 @@
                 no soldOutAt           soldOutAt    event.sold-out
                 no cancelledAt         cancelledAt  event.cancelled
 
-A booking keeps its bookingId, goes each of these ways once at the most, and never back: so the type and the bookingId
-together are an id to deduplicate by. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
+A booking keeps its bookingId, takes each of these steps at most once, and never goes back. So type and bookingId
+together are an id that consumers can deduplicate by. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,12 +26,11 @@ from shared.model import Status
 from shared.store import items
 from shared.store.items import Item
 
-SCHEMA_VERSION: Final = (
-    1  # of every type's data: another one when a field goes or changes its meaning, not when one is added
-)
+# The version of every type's data. It grows when a field is removed or changes its meaning, not when one is added.
+SCHEMA_VERSION: Final = 1
 
-Record = dict[str, Any]  # as it is in the payload of a function
-Values = Mapping[str, str | int]  # of an item's attributes
+Record = dict[str, Any]  # as in the payload of a function
+Values = Mapping[str, str | int]  # an item's attributes
 
 
 class Type(StrEnum):
@@ -49,9 +48,9 @@ class Type(StrEnum):
 
 
 class _Content(NamedTuple):
-    """The attributes that an announcement is made of: when it happened, and what its data holds."""
+    """The attributes that an announcement takes from the item: its moment, and its data."""
 
-    moment: str | None  # None: when the stream took the record
+    moment: str | None  # None: the moment of the record
     needed: tuple[str, ...]
     optional: tuple[str, ...] = ()
 
@@ -79,7 +78,7 @@ _OF_SAME_BOOKING: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """One thing that happened. `subject` is a bookingId, or an eventId; `time` is ISO 8601 in UTC."""
+    """One announcement. `subject` is a bookingId or an eventId; `time` is ISO 8601 in UTC."""
 
     type: Type
     id: str
@@ -88,7 +87,7 @@ class Announcement:
     data: Values
 
     def cloud_event(self) -> dict[str, Any]:
-        """Write it as a CloudEvent, in the JSON format."""
+        """Return it as a CloudEvent in the JSON format."""
         return {
             "specversion": "1.0",
             "id": self.id,
@@ -103,9 +102,9 @@ class Announcement:
 
 
 def announcements(record: Record) -> list[Announcement]:
-    """Return what a record has to tell, mostly one thing; nothing of one that changes nothing, or deletes.
+    """Return what a record announces: usually one thing, and nothing if the item was deleted or no step was taken.
 
-    Raises: DamagedItem, KeyError, TypeError or ValueError for a record that cannot be read.
+    Raises DamagedItem, KeyError, TypeError or ValueError if the record cannot be read.
     """
     change = record["dynamodb"]
     if "NewImage" not in change:

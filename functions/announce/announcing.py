@@ -1,4 +1,4 @@
-"""From a batch of records to the bus: in order, and what was not announced comes again from there on."""
+"""Announces a batch of records in order. After a failure, Lambda repeats the batch from the first failed record."""
 
 from collections.abc import Sequence
 
@@ -8,36 +8,36 @@ from shared import runtime, telemetry
 from shared.model import DamagedItem
 from shared.telemetry import Metric, logger
 
-RESERVE_S = 2.0  # of an invocation's time, kept for the answer
+RESERVE_S = 2.0  # of an invocation's time, kept for the response
 
 
 def announce(records: Sequence[Record], time_left_s: float) -> str | None:
-    """Announce what the records tell; return the sequence number of the first that was not done, None if all were.
+    """Announce the records' changes. Return the sequence number of the first record that failed, None if none did.
 
-    Those after it come again with it, even if some of them were announced: at least once, never out of sight.
+    Lambda repeats that record and all later ones, even if some of them were announced: delivery is at least once.
 
-    A record that cannot be read will not be read the next time either. It fails its batch as long as it stands first,
-    so that Lambda halves the batch until it is alone, and gives it up alone.
+    A record that cannot be read never will be. It fails its batch when it is the first record, so Lambda halves the
+    batch until the record is alone, and gives up on that record alone.
 
-    Raises: DamagedItem, KeyError, TypeError or ValueError of a first record that cannot be read.
+    Raises DamagedItem, KeyError, TypeError or ValueError if the first record cannot be read.
     """
     until_s = runtime.current.monotonic_s() + time_left_s - RESERVE_S
-    said: list[tuple[int, Announcement]] = []  # each with the place of its record
+    found: list[tuple[int, Announcement]] = []  # each with the place of its record
     failed_from: int | None = None
     for place, record in enumerate(records):
         try:
-            said += [(place, one) for one in announcements(record)]
+            found += [(place, one) for one in announcements(record)]
         except (DamagedItem, KeyError, TypeError, ValueError):
             logger.exception("unreadable record")
             if place == 0:
                 raise
             failed_from = place
             break
-    sent = bus.put([one for _, one in said], until_s)
+    sent = bus.put([one for _, one in found], until_s)
     if sent:
         telemetry.outcome(Metric.ANNOUNCED, sent)
-    if sent < len(said):
-        failed_from = said[sent][0]
+    if sent < len(found):
+        failed_from = found[sent][0]
     if failed_from is None:
         return None
     telemetry.outcome(Metric.ANNOUNCEMENTS_FAILED, len(records) - failed_from)

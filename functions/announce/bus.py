@@ -1,4 +1,4 @@
-"""The event bus: EventBridge's PutEvents over our own wire, in batches and with bounds.
+"""The event bus: EventBridge's PutEvents through our own client, in batches and with bounds.
 
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
 """
@@ -14,33 +14,32 @@ from shared import runtime
 from shared.store.aws_client import Client, Service
 from shared.telemetry import logger
 
-SOURCE: Final = "ticket-office"  # for rules; which stack it was, the CloudEvent's own source says
-ENTRIES_MAX = 10  # of one PutEvents, EventBridge's limit
-BYTES_MAX = 256 * 1024  # of one PutEvents; ten of our largest are 50 KB
-TRIES_MAX = 6  # of one batch, within one invocation; after that Lambda brings the records again
+SOURCE: Final = "ticket-office"  # for rules to match; the CloudEvent's own source names the stack
+ENTRIES_MAX = 10  # in one PutEvents, EventBridge's limit
+BYTES_MAX = 256 * 1024  # in one PutEvents; ten of our largest entries take 50 KB
+TRIES_MAX = 6  # for one batch in one invocation; then Lambda repeats the records
 PAUSE_S_MAX = 0.2  # before the second try, twice that before the third, and so on
-CALL_S_MAX = 7.0  # the wire waits 1 s for a connection and each step of TLS, 2 s for sending, 2 s for an answer
+CALL_S_MAX = 7.0  # more than a call may take: CALL_TIMEOUT_S (aws_client.py), and looking up the host's addresses
 EVENTBRIDGE: Final = Service("events", "AWSEvents", "1.1", "events", "AWS_ENDPOINT_URL_EVENTBRIDGE")
 
 
 def put(announcements: Sequence[Announcement], until_s: float) -> int:
-    """Put announcements on the bus in their order; return how many were taken before the first that was not.
+    """Put announcements on the bus in order. Return how many the bus accepted before the first that it did not.
 
-    `until_s`, on the monotonic clock, is when it must be over. Of those after the first that was not taken some may
-    have been.
+    Ends by `until_s` on the monotonic clock. The bus may have accepted some after the first that it did not.
     """
-    done = 0
+    accepted = 0
     for start in range(0, len(announcements), ENTRIES_MAX):
         batch = announcements[start : start + ENTRIES_MAX]
-        taken = _put(batch, until_s)
-        done += taken
-        if taken < len(batch):
+        accepted_now = _put(batch, until_s)
+        accepted += accepted_now
+        if accepted_now < len(batch):
             break
-    return done
+    return accepted
 
 
 def entry(announcement: Announcement) -> dict[str, Any]:
-    """Write an announcement as an entry of PutEvents: the whole CloudEvent is its detail."""
+    """Return an announcement as an entry of PutEvents. Its detail is the whole CloudEvent."""
     return {
         "EventBusName": runtime.current.environment["EVENT_BUS"],
         "Source": SOURCE,
@@ -51,7 +50,7 @@ def entry(announcement: Announcement) -> dict[str, Any]:
 
 
 def _put(batch: Sequence[Announcement], until_s: float) -> int:
-    """Put one batch; what was not taken is tried again by itself, whatever the reason."""
+    """Put one batch, retrying what is not accepted. Return how many were accepted before the first that was not."""
     left = list(range(len(batch)))
     for attempt in range(TRIES_MAX):
         if attempt:
@@ -66,13 +65,13 @@ def _put(batch: Sequence[Announcement], until_s: float) -> int:
 
 
 def _refused(entries: list[dict[str, Any]], places: list[int]) -> list[int]:
-    """Send the entries once; return the places of those that were not taken."""
+    """Send the entries once. Return the places of entries that the bus did not accept."""
     try:
-        answers = _client().call("PutEvents", {"Entries": entries})["Entries"]
-    except Exception:  # noqa: BLE001  # no credentials, too: botocore's errors, which are not loaded here
+        results = _client().call("PutEvents", {"Entries": entries})["Entries"]
+    except Exception:  # noqa: BLE001  # also botocore's, for missing credentials; loading it here would be slow
         logger.exception("not announced")
         return places
-    codes = [answer.get("ErrorCode") for answer in answers]
+    codes = [result.get("ErrorCode") for result in results]
     if any(codes):
         logger.warning("not announced", extra={"codes": sorted({code for code in codes if code})})
     return [place for place, code in zip(places, codes, strict=True) if code]

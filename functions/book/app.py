@@ -1,4 +1,4 @@
-"""POST /book: a ticket, or a place in the waiting list."""
+"""POST /book: book a ticket, or join the waiting list."""
 
 from shared.booking import office
 from shared.edge import api, contract
@@ -9,15 +9,15 @@ from shared.store.dynamodb import Deadline
 
 @api.handler
 def handler(request: Request) -> Response:
-    """Book for the user; who has an active booking already is answered with it.
+    """Book for the user. A user with an active booking gets that booking.
 
-    So is who cancelled by another request before this one was answered: with the booking as it is now.
+    A user who has cancelled in the meantime, with another request, gets the booking as it is now.
     """
     asked = request.body_as(contract.BookRequest)
     request.caller.must_be(asked.user_id)
     standing = office.book(asked.event_id, asked.user_id, Deadline.after(REQUEST_BUDGET_S))
     headers = {"Location": contract.location_of(standing.booking)}
-    return api.answer(_status(standing), contract.booking_answer(standing.booking, standing.position), headers)
+    return api.respond(_status(standing), contract.booking_response(standing), headers)
 
 
 def _status(standing: Standing) -> int:

@@ -1,4 +1,4 @@
-"""GET /bookings: a user's bookings, over all events or on one."""
+"""GET /bookings: a user's bookings, of all events or of one."""
 
 from shared.booking import listing
 from shared.edge import api, pages
@@ -9,7 +9,7 @@ from shared.store.dynamodb import Deadline
 
 @api.handler
 def handler(request: Request) -> Response:
-    """Answer with a page of the user's bookings, the newest first; with an event, with their booking on it, if any."""
+    """Return a page of the user's bookings, newest first; if an event is named, only their booking of it."""
     asked = request.parameters_as(pages.BookingsRequest)
     request.caller.must_be_or_organise(asked.user_id)
     deadline = Deadline.after(REQUEST_BUDGET_S)
@@ -17,4 +17,4 @@ def handler(request: Request) -> Response:
         page = listing.booking_of_user(asked.user_id, asked.event_id, deadline)
     else:
         page = listing.bookings_of_user(asked.user_id, asked.limit, asked.cursor, deadline)
-    return api.answer(200, pages.BookingsPage.of(asked, *page))
+    return api.respond(200, pages.BookingsPage.of(asked, *page))

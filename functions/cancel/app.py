@@ -1,16 +1,16 @@
-"""POST /cancel: give a ticket back, or leave the waiting list."""
+"""POST /cancel: return a ticket, or leave the waiting list."""
 
 from shared.booking import office
 from shared.edge import api, contract
 from shared.edge.api import Request, Response
-from shared.model import REQUEST_BUDGET_S
+from shared.model import REQUEST_BUDGET_S, Standing
 from shared.store.dynamodb import Deadline
 
 
 @api.handler
 def handler(request: Request) -> Response:
-    """Cancel the user's booking; repeating it gets the same answer."""
+    """Cancel the user's booking. A repeated request gets the same response."""
     asked = request.body_as(contract.CancelRequest)
     request.caller.must_be(asked.user_id)
     booking = office.cancel(asked.event_id, asked.user_id, asked.booking_id, Deadline.after(REQUEST_BUDGET_S))
-    return api.answer(200, contract.booking_answer(booking))
+    return api.respond(200, contract.booking_response(Standing(booking)))

@@ -1,4 +1,4 @@
-"""POST /events/{eventId}/cancel: cancel an event, for good."""
+"""POST /events/{eventId}/cancel: cancel an event permanently."""
 
 from shared.booking import event_cancellation
 from shared.edge import api, contract
@@ -9,11 +9,11 @@ from shared.store.dynamodb import Deadline
 
 @api.handler
 def handler(request: Request) -> Response:
-    """Cancel the event and answer with it; repeating it gets the same `cancelledAt`.
+    """Cancel the event and return it. A repeated request gets the same `cancelledAt`.
 
-    200 when every booking on it is cancelled, 202 while that is being done.
+    The status is 200 when all its bookings are cancelled, and 202 until then.
     """
     request.caller.must_organise()
     event_id = request.parameters_as(contract.EventPath).event_id
     availability = event_cancellation.cancel_event(event_id, Deadline.after(REQUEST_BUDGET_S))
-    return api.answer(200 if availability.event.emptied_at else 202, contract.EventAnswer.of(availability))
+    return api.respond(200 if availability.event.emptied_at else 202, contract.EventResponse.of(availability))

@@ -1,39 +1,44 @@
-"""What the check asks of AWS: to invoke the functions of the office, and to go on with a deployment or not."""
+"""The check's calls to AWS: invoke the office's functions, and report the result to CodeDeploy."""
 
 import json
-import os
 import uuid
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 import boto3
 from botocore.config import Config
 
-USER_CLAIM: Final = os.environ["USER_CLAIM"]
+from shared import runtime
 
-# The functions that answer requests, by route and alias, as template.yaml names them.
+# For each route, the variable in which template.yaml names its function, with the alias.
 FUNCTIONS: Final[Mapping[str, str]] = {
-    "POST /initialize": os.environ["INITIALIZE_FUNCTION"],
-    "POST /book": os.environ["BOOK_FUNCTION"],
-    "POST /cancel": os.environ["CANCEL_FUNCTION"],
-    "GET /status/{eventId}": os.environ["STATUS_FUNCTION"],
+    "POST /initialize": "INITIALIZE_FUNCTION",
+    "POST /book": "BOOK_FUNCTION",
+    "POST /cancel": "CANCEL_FUNCTION",
+    "GET /status/{eventId}": "STATUS_FUNCTION",
 }
 
-# A function answers within its time-out of 10 s; an answer that is lost is asked for again, which is harmless (P7).
+# A function responds within its time-out of 10 s. If the response is lost, boto3 sends the request again (P7).
 _config = Config(connect_timeout=2, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 3})
-_make: Any = boto3.client
-_lambda = _make("lambda", config=_config)
-_codedeploy = _make("codedeploy", config=_config)
+
+
+@cache
+def _client(service: str) -> Any:
+    make: Any = boto3.client
+    return make(service, config=_config)
 
 
 def group_of(deployment_id: str) -> str:
-    """Return the deployment group, which is that of one function."""
-    return str(_codedeploy.get_deployment(deploymentId=deployment_id)["deploymentInfo"]["deploymentGroupName"])
+    """Return the deployment group. Each function has its own."""
+    return str(
+        _client("codedeploy").get_deployment(deploymentId=deployment_id)["deploymentInfo"]["deploymentGroupName"]
+    )
 
 
 def report(deployment_id: str, execution_id: str, *, succeeded: bool) -> None:
-    """Let the deployment go on, or have it rolled back."""
-    _codedeploy.put_lifecycle_event_hook_execution_status(
+    """Tell CodeDeploy to complete the deployment or to roll it back."""
+    _client("codedeploy").put_lifecycle_event_hook_execution_status(
         deploymentId=deployment_id,
         lifecycleEventHookExecutionId=execution_id,
         status="Succeeded" if succeeded else "Failed",
@@ -47,14 +52,15 @@ def invoke(
     path: Mapping[str, str] | None = None,
     query: Mapping[str, str] | None = None,
 ) -> tuple[int, dict[str, Any]]:
-    """Send a request to the function of a route, as API Gateway does; return the status and the body of its answer.
+    """Send a request to the function of a route, as API Gateway does. Return the status and body of the response.
 
-    Whom the request names asks, and is an organiser: the functions take the claims of a token from whoever may invoke
-    them, and IAM says who that is.
+    The caller is the user that the request names, and an organiser: a function trusts the claims in the payload, and
+    IAM decides who may invoke it.
 
-    Not through API Gateway: its routes name the aliases, the aliases' deployments name this function, and so this
-    function cannot name the API. Raises RuntimeError when the function did not answer.
+    The request does not go through API Gateway: its routes refer to the aliases, and the aliases' deployments refer to
+    this function, so this function cannot refer to the API. Raises RuntimeError if the function fails.
     """
+    environment = runtime.current.environment
     method, raw_path = route.format(**(path or {})).split(" ", 1)
     user_id = {**(body or {}), **(query or {})}.get("userId", "deployment-check")
     payload = {
@@ -71,15 +77,18 @@ def invoke(
             "routeKey": route,
             "stage": "$default",
             "authorizer": {
-                "jwt": {"claims": {"sub": user_id, USER_CLAIM: user_id, "scope": "organiser"}, "scopes": None}
+                "jwt": {
+                    "claims": {"sub": user_id, environment["USER_CLAIM"]: user_id, "scope": "organiser"},
+                    "scopes": None,
+                }
             },
         },
         "body": None if body is None else json.dumps(body),
         "isBase64Encoded": False,
     }
-    answer = _lambda.invoke(FunctionName=FUNCTIONS[route], Payload=json.dumps(payload))
-    text = answer["Payload"].read().decode()
-    if "FunctionError" in answer:
-        raise RuntimeError(f"{route} died: {text}")
-    result = json.loads(text)
-    return result["statusCode"], json.loads(result["body"])
+    result = _client("lambda").invoke(FunctionName=environment[FUNCTIONS[route]], Payload=json.dumps(payload))
+    text = result["Payload"].read().decode()
+    if "FunctionError" in result:
+        raise RuntimeError(f"{route} failed: {text}")
+    response = json.loads(text)
+    return response["statusCode"], json.loads(response["body"])

@@ -1,9 +1,9 @@
-"""A visit to the office: what the check asks, and what it must be answered.
+"""A visit to the office: the check's requests, and the responses that it must get.
 
-It has an event of its own for each deployment group, with one ticket, which it opens at its first visit (by an
-Idempotency-Key, so there is never a second) and leaves at each as it has found it: the ticket free, nobody waiting.
-CodeDeploy runs one deployment of a group at a time, so nobody else is there. What a visit that was cut short has left
-is cleared by the next.
+Each deployment group has its own event with one ticket. The first visit opens it, with an Idempotency-Key, so there is
+never a second one. Each visit leaves the event as it found it: the ticket is free, and the waiting list is empty.
+CodeDeploy runs one deployment of a group at a time, so visits to an event never overlap. If a visit is cut short, the
+next one cleans up first.
 """
 
 import time
@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 FIRST, SECOND = "deployment-check-1", "deployment-check-2"
-PAUSE_S = 0.2  # between two looks at whether the promoter has come by
+PAUSE_S = 0.2  # between two tries of a request, or two reads of the status
 
 Invoke = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -19,20 +19,20 @@ TRY_AGAIN: Final = 503
 
 
 class Wrong(Exception):
-    """The office did not answer as it must."""
+    """The office did not respond as it must."""
 
 
 def what_is_wrong(group: Callable[[], str], invoke: Invoke, budget_s: float) -> str | None:
-    """Visit the office within the time given; return what is not as it must be, None if all is."""
+    """Visit the office, for at most `budget_s`. Return what is wrong, None if nothing is."""
     try:
         _visit(group(), _Office(invoke, time.monotonic() + budget_s))
-    except Exception as error:  # noqa: BLE001  # whatever it is: unless CodeDeploy is told, it waits for an hour
+    except Exception as error:  # noqa: BLE001  # CodeDeploy must get a report of any failure, or it waits for an hour
         return f"{type(error).__name__}: {error}"
     return None
 
 
 def _visit(group: str, office: "_Office") -> None:
-    """Get the ticket, wait for it, be promoted; leave nothing behind."""
+    """Book the ticket, wait for it with a second user, see that user promoted, and cancel everything."""
     event = office.ask(
         "POST /initialize",
         {201},
@@ -40,7 +40,7 @@ def _visit(group: str, office: "_Office") -> None:
         headers={"idempotency-key": f"deployment-check {group}"},
     )
     event_id = event["eventId"]
-    for user_id in (SECOND, FIRST):  # 404: the first visit
+    for user_id in (SECOND, FIRST):  # 404 on the first visit
         office.cancel(event_id, user_id, {200, 404})
 
     _expect(office.book(event_id, FIRST, 201), status="CONFIRMED")
@@ -48,13 +48,13 @@ def _visit(group: str, office: "_Office") -> None:
     _expect(office.status(event_id, SECOND), availableTickets=0, bookedTickets=1, waitingListCount=1)
     _expect(office.cancel(event_id, FIRST, {200}), status="CANCELLED", was="CONFIRMED")
     while office.status(event_id, SECOND)["booking"]["status"] != "CONFIRMED":
-        office.pause("the stream has promoted nobody")
+        office.pause("the waiting user was not promoted")
     _expect(office.cancel(event_id, SECOND, {200}), status="CANCELLED", was="CONFIRMED")
     _expect(office.status(event_id, SECOND), availableTickets=1, bookedTickets=0, waitingListCount=0)
 
 
 class _Office:
-    """The office, asked until a moment of the monotonic clock."""
+    """Sends requests to the office until a moment on the monotonic clock."""
 
     def __init__(self, invoke: Invoke, until_s: float) -> None:
         self._invoke = invoke
@@ -70,28 +70,28 @@ class _Office:
         return self.ask("GET /status/{eventId}", {200}, path={"eventId": event_id}, query={"userId": user_id})
 
     def ask(self, route: str, statuses: Collection[int], **request: Any) -> dict[str, Any]:
-        """Send a request, again while the answer is "not now"; it must be answered with one of the statuses.
+        """Send a request, again after each 503. The response must have one of the statuses.
 
-        What was answered "not now" may have happened: sent again, it is answered with what there is.
+        A request that got a 503 may have taken effect, so after one a 200 is right, too.
         """
         repeated: set[int] = set()
         while True:
-            status, answer = self._invoke(route, **request)
+            status, response = self._invoke(route, **request)
             if status in {*statuses, *repeated}:
-                return answer
+                return response
             if status != TRY_AGAIN:
-                raise Wrong(f"{route} answered {status}, not {sorted(statuses)}: {answer}")
+                raise Wrong(f"{route} returned {status}, not {sorted(statuses)}: {response}")
             repeated = {200}
-            self.pause(f"{route} answers {status}")
+            self.pause(f"{route} returned {status}")
 
     def pause(self, reason: str) -> None:
         """Wait a moment. Raises Wrong when the time is up."""
         if time.monotonic() >= self._until_s:
-            raise Wrong(f"{reason}, until the time was up")
+            raise Wrong(f"{reason} until the time was up")
         time.sleep(PAUSE_S)
 
 
-def _expect(answer: dict[str, Any], **fields: Any) -> None:
-    found = {name: answer.get(name) for name in fields}
+def _expect(response: dict[str, Any], **fields: Any) -> None:
+    found = {name: response.get(name) for name in fields}
     if found != fields:
-        raise Wrong(f"the answer has {found}, not {fields}")
+        raise Wrong(f"the response has {found}, not {fields}")

@@ -1,4 +1,4 @@
-"""GET /openapi.json and GET /docs: what the office can be asked, for programs and for people."""
+"""GET /openapi.json and GET /docs: the API description, for programs and as a page."""
 
 from functions.describe.page import DOCUMENTS
 from shared.edge import api
@@ -7,6 +7,6 @@ from shared.edge.api import Request, Response
 
 @api.handler
 def handler(request: Request) -> Response:
-    """Answer with the description, OpenAPI 3.1, or with a page that shows it; packed for who understands that."""
+    """Return the description (OpenAPI 3.1) or the page that shows it, compressed for clients that accept it."""
     document = DOCUMENTS[request.route]()
     return document.packed if "gzip" in (request.header("accept-encoding") or "") else document.plain

@@ -1,7 +1,7 @@
-"""The description, and the page that shows it: one document of Swagger UI, which powertools carries.
+"""The API description, and a page that shows it with Swagger UI, which powertools includes.
 
-The page is whole: what it runs stands in it, and by its Content-Security-Policy it runs nothing else and asks nobody
-else. Nothing here is anybody's secret: what a request takes, the routes themselves ask for.
+The page is a single document with its scripts and styles. By its Content-Security-Policy it runs nothing else and sends
+requests to the office only. Both are public: each route asks for the token that it needs.
 """
 
 import base64
@@ -15,6 +15,7 @@ from typing import Final
 import aws_lambda_powertools
 
 from shared.edge.api import Response
+from shared.edge.caller import is_open
 
 _HERE: Final = Path(__file__).parent
 _SWAGGER_UI: Final = Path(aws_lambda_powertools.__file__).parent / "event_handler" / "openapi" / "swagger_ui"
@@ -25,12 +26,12 @@ _START: Final = (
 
 
 class Document:
-    """A text as it is answered, which stays the same until the next deployment: each answer is made once."""
+    """A text that stays the same until the next deployment, so each of its responses is made once."""
 
     def __init__(self, text: str, headers: Mapping[str, str]) -> None:
         self._text = text
         self._headers = {
-            "Cache-Control": "public, max-age=300",  # so long after a deployment somebody may see what was before it
+            "Cache-Control": "public, max-age=300",  # after a deployment, clients may see the old text for that long
             "X-Content-Type-Options": "nosniff",
             "Vary": "Accept-Encoding",
             **headers,
@@ -38,12 +39,12 @@ class Document:
 
     @cached_property
     def plain(self) -> Response:
-        """Answer with the text as it is."""
+        """Return the text as it is."""
         return {"statusCode": 200, "headers": self._headers, "body": self._text, "isBase64Encoded": False}
 
     @cached_property
     def packed(self) -> Response:
-        """Answer with the text in gzip: a quarter of it, or less. The page takes a tenth of a second."""
+        """Return the text compressed, to a quarter or less. Compressing the page takes a tenth of a second."""
         packed = gzip.compress(self._text.encode(), compresslevel=6, mtime=0)
         return {
             "statusCode": 200,
@@ -55,8 +56,9 @@ class Document:
 
 @cache
 def _description() -> Document:
-    """Return the description, as scripts/describe.py has written it."""
-    return Document((_HERE / "openapi.json").read_text(encoding="utf-8"), {"Content-Type": "application/json"})
+    """Return the description that `python -m openapi` has written for an office like this."""
+    name = "openapi-open.json" if is_open() else "openapi.json"
+    return Document((_HERE / name).read_text(encoding="utf-8"), {"Content-Type": "application/json"})
 
 
 @cache
@@ -76,6 +78,7 @@ def _page() -> Document:
     }
     html = (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Ticket office</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<style>{style}</style></head><body><div id="office"></div>'
         f"<script>{bundle}</script><script>{_START}</script></body></html>"
     )

@@ -1,4 +1,4 @@
-"""GET /events/{eventId}/bookings: who has booked, for organisers."""
+"""GET /events/{eventId}/bookings: the bookings of an event, for organisers."""
 
 from shared.booking import listing
 from shared.booking.catalog import read_event
@@ -10,10 +10,10 @@ from shared.store.dynamodb import Deadline
 
 @api.handler
 def handler(request: Request) -> Response:
-    """Answer with a page of the event's bookings, of one status if the request names it."""
+    """Return a page of the event's bookings, or of those with the status that the request names."""
     request.caller.must_organise()
     asked = request.parameters_as(pages.EventBookingsRequest)
     deadline = Deadline.after(REQUEST_BUDGET_S)
     event = read_event(asked.event_id, deadline)
     page = listing.bookings_of_event(event, asked.status, asked.limit, asked.cursor, deadline)
-    return api.answer(200, pages.EventBookingsPage.of(asked, *page))
+    return api.respond(200, pages.EventBookingsPage.of(asked, *page))

@@ -9,8 +9,8 @@ from shared.store.dynamodb import Deadline
 
 @api.handler
 def handler(request: Request) -> Response:
-    """Answer with a page of events, the newest first."""
+    """Return a page of events, newest first."""
     request.caller.must_organise()
     asked = request.parameters_as(pages.EventsRequest)
     page = listing.events_opened(asked.limit, asked.cursor, Deadline.after(REQUEST_BUDGET_S))
-    return api.answer(200, pages.EventsPage.of(asked, *page))
+    return api.respond(200, pages.EventsPage.of(asked, *page))

@@ -9,7 +9,7 @@ from shared.store.dynamodb import Deadline
 
 @api.handler
 def handler(request: Request) -> Response:
-    """Open the event; with an Idempotency-Key that was used before, answer with the event it opened."""
+    """Open the event. With an Idempotency-Key that was used before, return the event that it opened."""
     caller = request.caller
     caller.must_organise()
     asked = request.body_as(contract.InitializeRequest)
@@ -20,4 +20,4 @@ def handler(request: Request) -> Response:
         idempotency_key=request.idempotency_key,
     )
     headers = {"Location": f"/status/{event.event_id}"}
-    return api.answer(201, contract.EventAnswer.of_new(event), headers)
+    return api.respond(201, contract.EventResponse.of_new(event), headers)

@@ -1,4 +1,4 @@
-"""GET /status/{eventId}: what is left, how many wait, and where one user stands."""
+"""GET /status/{eventId}: an event's counts and, if asked for, a user's booking."""
 
 from shared.booking import office
 from shared.edge import api, contract
@@ -9,14 +9,14 @@ from shared.store.dynamodb import Deadline
 
 @api.handler
 def handler(request: Request) -> Response:
-    """Answer with the event and, where ?userId= names one, with that user's booking, null if there is none.
+    """Return the event and, with ?userId=, that user's booking: null if there is none.
 
-    What is left is nobody's secret: whether that takes a token, API Gateway alone decides.
+    The counts are not secret: whether they take a token, API Gateway alone decides.
     """
     asked = request.parameters_as(contract.StatusRequest)
     if asked.user_id is not None:
         request.caller.must_be_or_organise(asked.user_id)
     availability, standing = office.status(asked.event_id, asked.user_id, Deadline.after(REQUEST_BUDGET_S))
     if asked.user_id is None:
-        return api.answer(200, contract.EventAnswer.of(availability))
-    return api.answer(200, contract.StatusAnswer.with_booking(availability, standing))
+        return api.respond(200, contract.EventResponse.of(availability))
+    return api.respond(200, contract.StatusResponse.with_booking(availability, standing))

@@ -1,4 +1,4 @@
-"""GET /events/{eventId}/waiting-list: who waits, for organisers."""
+"""GET /events/{eventId}/waiting-list: the waiting users of an event, for organisers."""
 
 from shared.booking import listing
 from shared.booking.catalog import read_event
@@ -10,10 +10,10 @@ from shared.store.dynamodb import Deadline
 
 @api.handler
 def handler(request: Request) -> Response:
-    """Answer with a page of the waiting list, in its order."""
+    """Return a page of the waiting list, in order."""
     request.caller.must_organise()
     asked = request.parameters_as(pages.WaitingListRequest)
     deadline = Deadline.after(REQUEST_BUDGET_S)
     event = read_event(asked.event_id, deadline)
     page = listing.waiting_for(event, asked.limit, asked.cursor, deadline)
-    return api.answer(200, pages.WaitingListPage.of(asked, *page))
+    return api.respond(200, pages.WaitingListPage.of(asked, *page))

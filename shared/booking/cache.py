@@ -1,4 +1,4 @@
-"""What a warm function remembers from one request to the next: a bounded number of values, the oldest dropped first."""
+"""What a warm function remembers from one request to the next: at most so many values, dropping the oldest first."""
 
 from typing import Generic, TypeVar
 
@@ -8,10 +8,10 @@ Value = TypeVar("Value")
 
 
 class Cache(Generic[Value]):
-    """Values by key. They live in the current runtime, so a replaced runtime starts cold."""
+    """Values by key. The current runtime holds them, so a replaced runtime starts cold."""
 
     def __init__(self, kind: str, most: int) -> None:
-        """Keep at most `most` values; `kind` tells this cache from the others."""
+        """Make a cache of at most `most` values; `kind` distinguishes it from other caches."""
         self._kind = kind
         self.most = most
 

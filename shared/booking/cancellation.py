@@ -1,4 +1,4 @@
-"""Cancelling: a ticket goes back to its lane (release), or a place in the waiting list is given up (leave)."""
+"""Cancelling: a booking returns its ticket to a lane (release), or gives up its place in the waiting list (leave)."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline, Refused, TransactItem
 from shared.telemetry import Metric
 
-BOOKINGS_MAX = 40  # in one transaction: 2 items each at the most, and the lane, of 100
+BOOKINGS_MAX = 40  # in one transaction, which takes 100 items: at most 2 for each booking, and the lane
 
 
 def cancel(event: Event, user_id: str, booking_id: str | None, deadline: Deadline) -> Booking:
-    """Cancel the user's booking, if it is the one with this id where one is given; repeating it is harmless.
+    """Cancel the user's booking; with a booking id, only if the booking has that id. Safe to repeat.
 
-    Which booking is meant is settled at the first look: should another take its place meanwhile, that one stays.
+    The first read decides which booking is meant. If another booking replaces it in the meantime, that one stays.
 
     Raises BookingNotFound; BookingChanged; TryAgain.
     """
@@ -37,15 +37,15 @@ def cancel(event: Event, user_id: str, booking_id: str | None, deadline: Deadlin
             metric = Metric.BOOKING_CANCELLED if booking.status is Status.CONFIRMED else Metric.WAITING_LEFT
             telemetry.outcome(metric, event_id=event.event_id, user_id=user_id, booking_id=meant)
             return replace(booking, status=Status.CANCELLED, cancelled_at=moment)
-        met = refused.reasons[0].item
-        assert met is not None, "only the booking has a condition, and a booking is never deleted"
-        booking = items.to_booking(met)
+        stored = refused.reasons[0].item
+        assert stored is not None, "only the booking has a condition, and a booking is never deleted"
+        booking = items.to_booking(stored)
 
 
 def cancel_all(event: Event, bookings: Sequence[Booking], deadline: Deadline) -> int:
-    """Cancel 1 to BOOKINGS_MAX bookings of one home lane at once; return how many were left to cancel.
+    """Cancel 1 to BOOKINGS_MAX bookings of one home lane in one transaction. Return how many it cancelled.
 
-    Whoever cancels by themselves meanwhile is left out. Repeating it is harmless. Raises TryAgain.
+    Leaves out bookings that their users cancel in the meantime. Safe to repeat. Raises TryAgain.
     """
     bookings = list(bookings)
     while bookings:
@@ -61,22 +61,25 @@ def cancel_all(event: Event, bookings: Sequence[Booking], deadline: Deadline) ->
 
 
 def _still_active(bookings: Sequence[Booking], refused: Refused) -> list[Booking]:
-    """Return the bookings that are left, as the refusal shows them: of each at least one is gone, or another."""
-    found = []
+    """Return the bookings that are still active, as the refusal shows them. At least one has changed since it was read.
+
+    The transaction has one item for a confirmed booking, and two for a waiting one: the booking and its entry.
+    """
+    active = []
     place = 0
-    for standing in bookings:
+    for booking in bookings:
         reason = refused.reasons[place]
-        met = items.to_booking(reason.item) if reason.refused and reason.item else standing
-        if met.is_active:
-            found.append(met)
-        place += 1 if standing.status is Status.CONFIRMED else 2  # and its entry
-    return found
+        stored = items.to_booking(reason.item) if reason.refused and reason.item else booking
+        if stored.is_active:
+            active.append(stored)
+        place += 1 if booking.status is Status.CONFIRMED else 2
+    return active
 
 
 def _give_back(event: Event, bookings: Sequence[Booking], moment: str) -> list[TransactItem]:
-    """Cancel bookings of one home lane, each by itself, and count them on the lane, all together.
+    """Return the transaction that cancels bookings of one home lane, and counts them all on the lane at once.
 
-    A ticket goes back to the home lane, whichever lane it came from: P1 is about the sum. Who waits leaves with
+    A ticket goes back to the home lane, whichever lane it came from: P1 is about the sum. A waiting user leaves with
     booking, entry and count (P3).
     """
     transaction: list[TransactItem] = []
@@ -87,21 +90,21 @@ def _give_back(event: Event, bookings: Sequence[Booking], moment: str) -> list[T
         if booking.status is Status.CONFIRMED:
             counts["available"] += 1
             continue
-        assert booking.sequence is not None, "a booking that waits has a place"
+        assert booking.sequence is not None, "a waiting booking has a place"
         transaction.append(entry_removal(event, booking.sequence))
         counts["waiting"] -= 1
     return [*transaction, _count_on_home_lane(event, bookings[0], counts)]
 
 
 def _cancel_booking(event: Event, booking: Booking, moment: str) -> TransactItem:
-    still_this_booking = "bookingId = :booking"  # P7: a late try must not cancel a newer booking
-    still_holds_this = "#status = :was"  # who waited may have been promoted, and who had a ticket may have cancelled
+    is_this_booking = "bookingId = :booking"  # P7: a late try must not cancel a newer booking
+    has_same_status = "#status = :was"  # the user may have been promoted, or may have cancelled already
     return {
         "Update": {
             "TableName": items.BOOKINGS,
             "Key": items.booking_key(event, booking.user_id),
             "UpdateExpression": "SET #status = :cancelled, cancelledAt = :now",
-            "ConditionExpression": f"{still_this_booking} AND {still_holds_this}",
+            "ConditionExpression": f"{is_this_booking} AND {has_same_status}",
             "ExpressionAttributeNames": {"#status": "status"},
             "ExpressionAttributeValues": {
                 ":booking": items.text(booking.booking_id),

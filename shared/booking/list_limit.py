@@ -1,11 +1,11 @@
-"""The limit of a waiting list, where its organiser has set one: who finds it full is refused.
+"""The limit of a waiting list, if the organiser has set one: a full list refuses users.
 
-Those who wait are counted by the lanes. A ticket that is free is somebody's place less: it is as good as given to the
-head of the list. So a limit of 0 still sells the tickets that come back.
+The lanes count the users who wait. A free ticket lowers the count by one, because it will go to the head of the list.
+So with a limit of 0 the tickets that come back are still sold.
 
-A function counts once a second at the most, and adds those who joined through it since. So the list may overrun its
-limit by those who join through other functions within that second, of whom the list's one counter admits a thousand,
-and by one request in flight for each function.
+A warm function counts at most once a second, and adds the users who have joined through it since. So a list may exceed
+its limit by the users who join through other functions within that second (at most a thousand: all draw their numbers
+from the list's one counter), and by one request in flight for each function.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from shared.model import Event, Tail, WaitingListFull
 from shared.store.dynamodb import Deadline
 
 COUNT_AGE_MAX_S = 1.0
-COUNTS_MAX = 1_000  # lists whose length a warm function keeps in mind
+COUNTS_MAX = 1_000  # lists whose count a warm function caches
 
 
 @dataclass(slots=True)
 class _Queue:
-    """A list as it was counted, and its limit then."""
+    """The count of a list, and the limit that the list had at that time."""
 
-    waiting: int  # beyond the tickets that were free
+    waiting: int  # less the free tickets
     limit: int
     read_at_s: float  # on the monotonic clock
 
@@ -37,15 +37,15 @@ _queues: Cache[_Queue] = Cache("waiting lists", COUNTS_MAX)
 
 
 def known_refusal(event: Event) -> WaitingListFull | None:
-    """Say without a request that the list was full within the last COUNT_AGE_MAX_S; None if that is not known."""
+    """Return the refusal if the list is known to have been full within COUNT_AGE_MAX_S. Makes no request."""
     queue = _queues.get(event.event_id)
     return _refusal(event, queue) if queue and queue.is_fresh else None
 
 
 def refusal(event: Event, tail: Tail, deadline: Deadline) -> WaitingListFull | None:
-    """Say whether the event's list, whose tail was just read, is full. Raises TryAgain.
+    """Return the refusal if the event's list is full; `tail` has just been read. Raises TryAgain.
 
-    Without a limit it costs nothing.
+    Makes no request for a list without a limit.
     """
     if tail.waiting_list_limit is None:
         return None
@@ -58,7 +58,7 @@ def refusal(event: Event, tail: Tail, deadline: Deadline) -> WaitingListFull | N
 
 
 def count(event: Event) -> None:
-    """Note that somebody has joined."""
+    """Note that a user has joined."""
     if queue := _queues.get(event.event_id):
         queue.waiting += 1
 

@@ -1,7 +1,7 @@
-"""Lists, a page at a time: a user's bookings, the events, an event's bookings, and who waits for it.
+"""Lists, one page at a time: a user's bookings, the events, an event's bookings, and an event's waiting list.
 
-A page is no snapshot, and two pages less so: what is made or changed meanwhile may be on both, or on neither. Each row
-is as it was when its page was read, strongly consistent; which rows there are, the lists by index learn a moment late.
+A page is not a snapshot, and rows that change between two pages may be on both or on neither. Each row is read strongly
+consistent, with its page. The lists that use an index learn a moment late which rows there are.
 """
 
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -12,34 +12,34 @@ from shared.store import dynamodb, items
 from shared.store.dynamodb import BATCH_GET_MAX, Deadline
 from shared.store.items import Item
 
-POSITIONS_MAX = 10  # that are counted for one page: each reads up to POSITION_EXACT_MAX entries of the list
-QUERIES_MAX = LANES_MAX  # of one page of an event's bookings: it is full then, or all is read, unless rows are left out
-_ROWS_AT_ONCE = BATCH_GET_MAX // 2  # of bookings, each with its event
+POSITIONS_MAX = 10  # counted for one page: each reads up to POSITION_EXACT_MAX entries of a list
+QUERIES_MAX = LANES_MAX  # for one page of an event's bookings: without a status, they fill the page or read all lanes
+_ROWS_AT_ONCE = BATCH_GET_MAX // 2  # bookings in one BatchGetItem, each with its event
 
 Row = TypeVar("Row")
 Place = TypeVar("Place")
 
-ByTime = tuple[str, str]  # when it was made, and the id of the lane or of the event: what an index goes by
-OnLanes = tuple[int, str]  # a lane's number, and the last user on it, "" at its beginning
-InLine = tuple[int, int]  # the last number, and how many have been counted so far
+ByTime = tuple[str, str]  # the order of an index: when the row was created, and the id of its lane or event
+OnLanes = tuple[int, str]  # a lane's number, and the last user read on it, or ""
+InLine = tuple[int, int]  # the last sequence number, and how many entries have been counted so far
 
 
 class Page(NamedTuple, Generic[Row, Place]):
-    """Some rows of a list, and where the next page begins, None where there is none."""
+    """Some rows of a list, and where the next page begins; None on the last page."""
 
     rows: list[Row]
     next: Place | None
 
 
 class NamedBooking(NamedTuple):
-    """A booking, and the event that it is on."""
+    """A booking, with its event."""
 
     event: Event
     standing: Standing
 
 
 def booking_of_user(user_id: str, event_id: str, deadline: Deadline) -> Page[NamedBooking, ByTime]:
-    """Read a user's booking on one event, if there is one; without the index. Raises EventNotFound; TryAgain."""
+    """Read a user's booking of one event, if there is one, without the index. Raises EventNotFound; TryAgain."""
     found = dynamodb.get_all(deadline, {items.EVENTS: [items.event_key(event_id)]})
     if not found[items.EVENTS]:
         raise EventNotFound(event_id)
@@ -48,92 +48,97 @@ def booking_of_user(user_id: str, event_id: str, deadline: Deadline) -> Page[Nam
     return Page([_named(event, items.to_booking(item), deadline) for item in bookings], None)
 
 
-def bookings_of_user(user_id: str, length: int, after: ByTime | None, deadline: Deadline) -> Page[NamedBooking, ByTime]:
-    """Read a user's bookings on all events, the newest first, with the positions of those that wait.
+def bookings_of_user(
+    user_id: str, page_size: int, after: ByTime | None, deadline: Deadline
+) -> Page[NamedBooking, ByTime]:
+    """Read a user's bookings of all events, newest first, with the positions of waiting ones.
 
-    A page ends before the booking whose position would be one more than POSITIONS_MAX. Raises TryAgain.
+    A page ends early rather than have more than POSITIONS_MAX positions. Raises TryAgain.
     """
-    request = _by_index(items.BOOKINGS, items.BY_USER_INDEX, "userId", user_id, length)
-    if after and all(after):  # DynamoDB takes no empty key, from a cursor that somebody made up
+    request = _by_index(items.BOOKINGS, items.BY_USER_INDEX, "userId", user_id, page_size)
+    if after and all(after):  # a forged cursor may have an empty key, which DynamoDB refuses
         request["ExclusiveStartKey"] = items.by_user_key(user_id, *after)
     keys = dynamodb.query(deadline, **request)["Items"]
     rows: list[NamedBooking] = []
     positions, place = 0, after
-    for key, event, booking in _bookings(keys[:length], deadline):
+    for key, event, booking in _bookings(keys[:page_size], deadline):
         positions += booking.status is Status.WAITING
         if positions > POSITIONS_MAX:
             return Page(rows, place)
         rows.append(_named(event, booking, deadline))
         place = (key["createdAt"]["S"], key["laneId"]["S"])
-    return Page(rows, place if len(keys) > length else None)
+    return Page(rows, place if len(keys) > page_size else None)
 
 
-def events_opened(length: int, after: ByTime | None, deadline: Deadline) -> Page[Event, ByTime]:
-    """Read the events, the newest first. Raises TryAgain."""
-    request = _by_index(items.EVENTS, items.BY_CREATION_INDEX, "kind", items.KIND, length)
+def events_opened(page_size: int, after: ByTime | None, deadline: Deadline) -> Page[Event, ByTime]:
+    """Read the events, newest first. Raises TryAgain."""
+    request = _by_index(items.EVENTS, items.BY_CREATION_INDEX, "kind", items.KIND, page_size)
     if after and all(after):  # as above
         created_at, event_id = after
         request["ExclusiveStartKey"] = items.by_creation_key(event_id, created_at)
     keys = dynamodb.query(deadline, **request)["Items"]
     if not keys:
         return Page([], None)
-    found = dynamodb.get_all(deadline, {items.EVENTS: [{"eventId": key["eventId"]} for key in keys[:length]]})
+    found = dynamodb.get_all(deadline, {items.EVENTS: [{"eventId": key["eventId"]} for key in keys[:page_size]]})
     by_id = {event.event_id: event for event in map(items.to_event, found[items.EVENTS])}
-    rows = [by_id[key["eventId"]["S"]] for key in keys[:length]]
-    return Page(rows, (rows[-1].created_at, rows[-1].event_id) if len(keys) > length else None)
+    rows = [by_id[key["eventId"]["S"]] for key in keys[:page_size]]
+    return Page(rows, (rows[-1].created_at, rows[-1].event_id) if len(keys) > page_size else None)
 
 
 def bookings_of_event(
-    event: Event, status: Status | None, length: int, after: OnLanes | None, deadline: Deadline
+    event: Event, status: Status | None, page_size: int, after: OnLanes | None, deadline: Deadline
 ) -> Page[Booking, OnLanes]:
-    """Read an event's bookings, cancelled ones too, lane by lane; with a status, only those that have it.
+    """Read an event's bookings, including cancelled ones, lane by lane; with a status, only bookings that have it.
 
-    A page that leaves rows out may be short, or empty, before the last. Raises TryAgain.
+    With a status, any page may be short or empty. Raises TryAgain.
     """
     lane, last_user = after or (0, "")
     rows: list[Booking] = []
     for _ in range(QUERIES_MAX):
         if lane >= event.lanes:
             return Page(rows, None)
-        page = dynamodb.query(deadline, **_on_lane(event, lane, last_user, status), Limit=length)
+        page = dynamodb.query(deadline, **_on_lane(event, lane, last_user, status), Limit=page_size)
         rows += map(items.to_booking, page["Items"])
-        if len(rows) > length:
-            return Page(rows[:length], (lane, rows[length - 1].user_id))
+        if len(rows) > page_size:
+            return Page(rows[:page_size], (lane, rows[page_size - 1].user_id))
         last_key = page.get("LastEvaluatedKey")
         lane, last_user = (lane, last_key["userId"]["S"]) if last_key else (lane + 1, "")
-        if len(rows) == length:
+        if len(rows) == page_size:
             break
     return Page(rows, (lane, last_user) if lane < event.lanes else None)
 
 
 def waiting_for(
-    event: Event, length: int, after: InLine | None, deadline: Deadline
+    event: Event, page_size: int, after: InLine | None, deadline: Deadline
 ) -> Page[tuple[Entry, Position], InLine]:
-    """Read who waits, in the order of the list, with their positions.
+    """Read the waiting users in the order of the list, with their positions. Raises TryAgain.
 
-    Those of the first page are counted; further on, who has left since their page was read is counted still. Raises
-    TryAgain.
+    Positions on the first page are exact. Later pages still count users who have left since their page was read.
     """
     last, counted = after or (0, 0)
-    entries = waiting_list.entries_after(event, last, length + 1, deadline)
+    entries = waiting_list.entries_after(event, last, page_size + 1, deadline)
     rows = [
         (entry, Position(position, is_estimate=counted > 0))
-        for position, entry in enumerate(entries[:length], counted + 1)
+        for position, entry in enumerate(entries[:page_size], counted + 1)
     ]
-    return Page(rows, (rows[-1][0].sequence, counted + length) if len(entries) > length else None)
+    return Page(rows, (rows[-1][0].sequence, counted + page_size) if len(entries) > page_size else None)
 
 
-def _by_index(table: str, index: str, key: str, value: str, length: int) -> dict[str, Any]:
-    """Return the Query for the newest rows of an index, one more than the page has: then there is another page."""
-    request = items.partition(table, key, value) | {"IndexName": index, "ScanIndexForward": False, "Limit": length + 1}
-    del request["ConsistentRead"]  # no index has it
+def _by_index(table: str, index: str, key: str, value: str, page_size: int) -> dict[str, Any]:
+    """Return the Query for the newest rows of an index: the page, and one more row to tell whether a page follows."""
+    request = items.partition(table, key, value) | {
+        "IndexName": index,
+        "ScanIndexForward": False,
+        "Limit": page_size + 1,
+    }
+    del request["ConsistentRead"]  # an index cannot be read consistently
     return request
 
 
 def _bookings(keys: list[Item], deadline: Deadline) -> list[tuple[Item, Event, Booking]]:
     """Read the bookings that these keys of the index lead to, and their events, in the order of the keys.
 
-    Who has come back may for a moment be there twice, with the time of the earlier booking as well.
+    After a user books again, the index may for a moment have two keys of the booking: the old one and the new one.
     """
     by_lane: dict[str, Item] = {}
     for key in keys:
@@ -157,7 +162,7 @@ def _named(event: Event, booking: Booking, deadline: Deadline) -> NamedBooking:
 
 
 def _on_lane(event: Event, lane: int, last_user: str, status: Status | None) -> dict[str, Any]:
-    """Return the Query for the bookings on a lane, after this user."""
+    """Return the Query for the bookings on a lane that come after a user."""
     lane_id = items.lane_id(event.event_id, lane)
     request = items.partition(items.BOOKINGS, "laneId", lane_id)
     if last_user:

@@ -1,4 +1,4 @@
-"""What a user can ask for, each put together from the parts of the protocol."""
+"""What a user can ask for: to book, to cancel, and the status of an event."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -13,7 +13,7 @@ from shared.store import items
 from shared.store.dynamodb import Deadline, get_all
 from shared.telemetry import Metric
 
-FRUITLESS_MAX = 3  # looks in a row that promote nothing, for a buyer at the head of the list; then the stream settles
+FRUITLESS_MAX = 3  # rounds in a row that promote no user, when a buyer settles; after that the stream settles
 
 
 def book(event_id: str, user_id: str, deadline: Deadline) -> Standing:
@@ -45,7 +45,7 @@ def cancel(event_id: str, user_id: str, booking_id: str | None, deadline: Deadli
 
 
 def status(event_id: str, user_id: str | None, deadline: Deadline) -> tuple[Availability, Standing | None]:
-    """Count what is left of an event. With a user, also return their booking. Raises EventNotFound; TryAgain."""
+    """Return what is left of an event; with a user, also their booking. Raises EventNotFound; TryAgain."""
     event = catalog.read_event(event_id, deadline)
     keys = catalog.keys_with_lanes(event)
     if user_id is not None:
@@ -69,8 +69,8 @@ def _ticket_or_place(attempt: BookingAttempt, deadline: Deadline) -> Booking:
 def _standing_of_new(attempt: BookingAttempt, booking: Booking, deadline: Deadline) -> Standing:
     """Return where the booking just made stands; settle first if it is at the head of the list.
 
-    That way a ticket that came back while nobody waited is booked in one request. (Right after a long list was emptied,
-    a cached front of the list may hide that the booking is at its head. Then the stream settles.)
+    That way a ticket that came back while no user waited is booked in one request. (Right after a long list was
+    emptied, a cached front of the list may hide that the booking is at its head. Then the stream settles.)
 
     The user may cancel and book again in the meantime. Then this request returns the booking of the other request, and
     does not call it new: only the request that made a booking says so (P7).

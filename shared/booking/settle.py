@@ -1,12 +1,12 @@
 """Settling: free tickets go to the head of the waiting list until either runs out.
 
-Everything is read afresh, so anyone may settle at any time, twice, or stop in the middle. Two that race:
+Everything is read afresh, so any caller may settle at any time, repeat it, or stop in the middle. Two users who race:
 
-    somebody joins           somebody releases a ticket
+    one joins                the other releases a ticket
     1. writes the entry      1. returns the ticket
     2. settles               2. settles
 
-Whoever comes second sees what the first one wrote, so nobody is left waiting beside a free ticket (P6).
+The user who writes later sees what the other wrote, so no user is left waiting beside a free ticket (P6).
 """
 
 from collections import Counter, deque
@@ -20,9 +20,9 @@ from shared.store import dynamodb, items
 from shared.store.dynamodb import Deadline, Refused, TransactItem
 from shared.telemetry import Metric
 
-PROMOTIONS_MAX = 25  # in one transaction: 3 items each at the most, of 100
-FRUITLESS_MAX = 8  # looks in a row that promoted nobody, though there was a ticket and somebody waiting
-FRUITLESS_PAUSE_S = (0.05, 2.0)  # the first and the longest after such a look: others are at work on the same head
+PROMOTIONS_MAX = 25  # in one transaction, which takes 100 items: at most 3 for each promotion
+FRUITLESS_MAX = 8  # rounds in a row that promote no user, although a ticket is free and a user waits
+FRUITLESS_PAUSE_S = (0.05, 2.0)  # first and longest pause after such a round: other settlers work on the same head
 
 
 def settle(
@@ -32,25 +32,25 @@ def settle(
     released_at: Sequence[str] = (),
     fruitless_max: int = FRUITLESS_MAX,
 ) -> int:
-    """Promote from the head of the list while there are tickets, in order; return how many were promoted.
+    """Promote users from the head of the list, in order, while there are tickets. Return how many were promoted.
 
-    The order holds although several are promoted at once (P5): whoever should come before one of them stands before
-    it on the page, see `head`; and of a page only a beginning is promoted, in one transaction.
+    The order holds although one transaction promotes several users (P5): a page of the list has every entry that should
+    come before one of its entries (see `head`), and only a beginning of the page is promoted.
 
-    `released_at` are the moments of cancellations that the caller knows of. Tickets have no identity: the oldest of
-    these is taken to be the one that the first promotion waited for, and so on, to measure the time between.
+    `released_at` are the moments of cancellations that the caller knows of, to measure how long promotions take.
+    Tickets have no identity, so the oldest moment counts as the release of the first promotion's ticket, and so on.
 
-    Many may settle one event at once. Who meets another does not insist: the others do the same work, and so the fewer
-    look at the same head the faster they are.
+    Several settlers may work on one event at once. A settler that meets another pauses: the other does the same work,
+    and the fewer settlers read the same head, the faster they are.
 
-    Raises TryAgain when the deadline passed before the work was done; Stuck after `fruitless_max` looks in vain.
+    Raises TryAgain if the deadline passes before the work is done; Stuck after `fruitless_max` rounds in a row.
     """
     promoted = fruitless = 0
     releases = deque(sorted(released_at))
     while promotions_max is None or promoted < promotions_max:
         last = last_drawn(event, deadline)
         if not last:
-            return promoted  # nobody ever waited, or the event was cancelled: one read tells
+            return promoted  # no user ever waited, or the event is cancelled: one read is enough
         tickets = _tickets(catalog.read_lanes(event, deadline))
         if promotions_max is not None:
             tickets = tickets[: promotions_max - promoted]
@@ -71,7 +71,7 @@ def settle(
 
 
 def _tickets(lanes: list[Lane]) -> list[int]:
-    """List the lane of each free ticket, PROMOTIONS_MAX at the most, from as few lanes as can be."""
+    """List the lane of each free ticket, at most PROMOTIONS_MAX, from as few lanes as possible."""
     tickets: list[int] = []
     for lane in sorted(lanes, key=lambda lane: lane.available, reverse=True):
         tickets += [lane.number] * min(lane.available, PROMOTIONS_MAX - len(tickets))
@@ -79,10 +79,11 @@ def _tickets(lanes: list[Lane]) -> list[int]:
 
 
 def _promote_in_order(event: Event, entries: list[Entry], tickets: list[int], deadline: Deadline) -> int:
-    """Promote the entries up to the first that is refused, all at once; return how many were promoted.
+    """Promote the entries before the first refused one, in one transaction. Return how many were promoted.
 
-    None where a lane refused, or in a conflict: somebody was faster, and all is to be read again. Who stands in
-    the list twice, which is damage, is in a transaction once: it may not have an item twice.
+    Returns 0 after a conflict or if only a lane is refused: another request was faster, so everything must be read
+    again. A user who is in the list twice (damaged data) is in a transaction once, since it may not have an item
+    twice.
     """
     entries = entries[: _first_repeated(entries)]
     while entries:
@@ -94,13 +95,13 @@ def _promote_in_order(event: Event, entries: list[Entry], tickets: list[int], de
 
 
 def _first_refused(refused: Refused, entries: int) -> int:
-    """Return how many entries stand before the first that was refused; 0 if none was, but a lane."""
+    """Return how many entries come before the first refused one; 0 if no entry was refused."""
     bookings = refused.reasons[: 2 * entries : 2]
     return next((place for place, reason in enumerate(bookings) if reason.refused), 0)
 
 
 def _first_repeated(entries: list[Entry]) -> int:
-    """Return how many entries stand before the first of a user who has one among them already; all if none does."""
+    """Return how many entries come before the first second entry of a user; all if no user has two."""
     users: set[str] = set()
     for place, entry in enumerate(entries):
         if entry.user_id in users:
@@ -110,7 +111,7 @@ def _first_repeated(entries: list[Entry]) -> int:
 
 
 def _promote(event: Event, entries: list[Entry], tickets: list[int]) -> list[TransactItem]:
-    """Return the transaction: booking and entry of each, in the order of the list, and then the lanes."""
+    """Return the transaction: booking and entry of each promotion, in the order of the list, then the lanes."""
     moment = runtime.current.now()
     transaction: list[TransactItem] = []
     for entry in entries:
@@ -120,14 +121,14 @@ def _promote(event: Event, entries: list[Entry], tickets: list[int]) -> list[Tra
 
 
 def _confirm(event: Event, entry: Entry, moment: str) -> TransactItem:
-    is_waiting = "#status = :waiting"  # P2: not left, not promoted
-    in_this_place = "#sequence = :sequence"  # P5, P7: not come back further behind
+    is_waiting = "#status = :waiting"  # P2: neither cancelled nor promoted
+    has_this_place = "#sequence = :sequence"  # P5, P7: the user has not cancelled and joined again further back
     return {
         "Update": {
             "TableName": items.BOOKINGS,
             "Key": items.booking_key(event, entry.user_id),
             "UpdateExpression": "SET #status = :confirmed, bookedAt = :now, promotedAt = :now",
-            "ConditionExpression": f"{is_waiting} AND {in_this_place}",
+            "ConditionExpression": f"{is_waiting} AND {has_this_place}",
             "ExpressionAttributeNames": {"#status": "status", "#sequence": "sequence"},
             "ExpressionAttributeValues": {
                 ":waiting": items.text(Status.WAITING),

@@ -1,7 +1,7 @@
-"""The edge of the office: HTTP requests in, answers out, and the one table of errors.
+"""HTTP: reads requests, writes responses, and maps errors to HTTP statuses in one table.
 
-A function has one route, and API Gateway has found it: no router stands behind the router (docs/decisions/0013). Both
-sides are of format 2.0:
+A function has one route, which API Gateway has already found, so there is no router here (docs/decisions/0013).
+Requests and responses have payload format 2.0:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
 
@@ -32,7 +32,7 @@ from shared.model import (
     WaitingListFull,
 )
 
-if TYPE_CHECKING:  # who reads and answers with models has loaded it: what describes the office has not
+if TYPE_CHECKING:  # the function that returns the description starts without it
     from pydantic import BaseModel
 
 Model = TypeVar("Model", bound="BaseModel")
@@ -49,13 +49,13 @@ class MalformedJson(TicketOfficeError):
 class BodyTooLarge(TicketOfficeError):
     """The body has more than BODY_BYTES_MAX bytes."""
 
-    detail = f"The body must not be over {BODY_BYTES_MAX} bytes."
+    detail = f"The body must have at most {BODY_BYTES_MAX} bytes."
 
 
 class InvalidRequest(TicketOfficeError):
-    """Fields are missing, unknown, or not what they must be."""
+    """Fields are missing, unknown or invalid."""
 
-    detail = "Some fields are not as they must be; see errors."
+    detail = "Some fields are invalid: see errors."
 
     def __init__(self, errors: list[dict[str, str]]) -> None:
         super().__init__(errors)
@@ -63,14 +63,14 @@ class InvalidRequest(TicketOfficeError):
 
     @property
     def facts(self) -> dict[str, object]:
-        """Tell which fields, and what is wrong with each."""
+        """Return the fields and what is wrong with each."""
         return {"errors": self.errors}
 
 
-# Error -> HTTP status, code, title. The only place where the two meet.
+# Error -> HTTP status, code, title. No other place knows both.
 PROBLEMS: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     MalformedJson: (400, "malformed-json", "Malformed JSON"),
-    NotSignedIn: (401, "not-signed-in", "Not signed in"),
+    NotSignedIn: (403, "not-signed-in", "Not signed in"),  # 401 is API Gateway's: a new token helps
     NotYourBooking: (403, "not-your-booking", "Not your booking"),
     OrganisersOnly: (403, "organisers-only", "Organisers only"),
     EventNotFound: (404, "event-not-found", "Event not found"),
@@ -90,7 +90,7 @@ PROBLEMS: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
 
 
 class Response(TypedDict):
-    """What API Gateway takes for an answer."""
+    """A response as API Gateway takes it."""
 
     statusCode: int
     headers: Mapping[str, str]
@@ -99,7 +99,7 @@ class Response(TypedDict):
 
 
 class Request:
-    """What API Gateway hands over of a request."""
+    """A request as API Gateway passes it on."""
 
     __slots__ = ("_payload",)
 
@@ -108,13 +108,13 @@ class Request:
 
     @property
     def route(self) -> str:
-        """Return the route as the template has it: "GET /docs"."""
+        """Return the route as in the template: "GET /docs"."""
         route: str = self._payload["routeKey"]
         return route
 
     @property
     def caller(self) -> Caller:
-        """Return who asks."""
+        """Return who sent the request."""
         return Caller.of(self._payload["requestContext"])
 
     @property
@@ -127,30 +127,30 @@ class Request:
         return key
 
     def header(self, name: str) -> str | None:
-        """Return a header; `name` is in lower case, as API Gateway writes it, which `sam local` does not."""
+        """Return a header; `name` is in lower case, as from API Gateway. `sam local` keeps the case of the client."""
         headers = self._payload.get("headers") or {}
         return next((value for key, value in headers.items() if key.lower() == name), None)
 
     def body_as(self, model: type[Model]) -> Model:
-        """Read the body, whatever type it says it has. Raises MalformedJson; BodyTooLarge; InvalidRequest."""
+        """Read the body, whatever its Content-Type. Raises MalformedJson; BodyTooLarge; InvalidRequest."""
         try:
             fields = from_json(self._body(), allow_inf_nan=False)
-        except ValueError:  # no JSON, no base64, or no UTF-8: a lone surrogate
+        except ValueError:  # not JSON, not base64, or not UTF-8: a lone surrogate
             raise MalformedJson from None
         if not isinstance(fields, dict):
             raise MalformedJson
         return _validated(fields, model)
 
     def parameters_as(self, model: type[Model]) -> Model:
-        """Read the parameters of path and query together; no name may be in both. Raises InvalidRequest."""
+        """Read the parameters of path and query together. Raises InvalidRequest, also for a name that is in both."""
         path = self._payload.get("pathParameters") or {}
         query = self._payload.get("queryStringParameters") or {}
         if twice := sorted(path.keys() & query.keys()):
-            raise InvalidRequest([{"field": name, "detail": "is in the path already"} for name in twice])
+            raise InvalidRequest([{"field": name, "detail": "is already in the path"} for name in twice])
         return _validated(path | query, model)
 
     def _body(self) -> bytes:
-        """Return the body's bytes; their number is that of what the client sent. Raises BodyTooLarge; ValueError."""
+        """Return the body's bytes as the client sent them. Raises BodyTooLarge; ValueError."""
         body: str = self._payload.get("body") or ""
         if self._payload.get("isBase64Encoded"):
             if len(body) > 2 * BODY_BYTES_MAX:
@@ -164,7 +164,7 @@ class Request:
 
 
 def handler(function: Callable[[Request], Response]) -> Callable[[dict[str, Any], Any], Response]:
-    """Make a Lambda handler of a function: what it raises is answered, and its logs carry the id that errors show."""
+    """Make a Lambda handler of a function: errors become responses, and logs carry the request id that errors show."""
 
     @telemetry.logger.inject_lambda_context(clear_state=True)
     @wraps(function)
@@ -172,14 +172,14 @@ def handler(function: Callable[[Request], Response]) -> Callable[[dict[str, Any]
         telemetry.logger.set_correlation_id(payload["requestContext"]["requestId"])
         try:
             return function(Request(payload))
-        except Exception as error:  # noqa: BLE001  # the last of PROBLEMS is for what nobody expected
+        except Exception as error:  # noqa: BLE001  # unexpected errors have a row in PROBLEMS, too
             return _problem(error, payload)
 
     return handle
 
 
-def answer(status: int, model: "BaseModel", headers: Mapping[str, str] | None = None) -> Response:
-    """Return a JSON answer. What is left changes all the time, so nobody may keep it."""
+def respond(status: int, model: "BaseModel", headers: Mapping[str, str] | None = None) -> Response:
+    """Return a JSON response. Counts change all the time, so it must not be cached."""
     return {
         "statusCode": status,
         "headers": {"Cache-Control": "no-store", **(headers or {}), "Content-Type": "application/json"},
@@ -188,8 +188,13 @@ def answer(status: int, model: "BaseModel", headers: Mapping[str, str] | None = 
     }
 
 
+def detail_of(kind: type[Exception]) -> str:
+    """Return the sentence that explains an error to the user."""
+    return kind.detail if issubclass(kind, TicketOfficeError) else "Something went wrong in the ticket office."
+
+
 def _validated(fields: Mapping[str, Any], model: type[Model]) -> Model:
-    """Read fields; what is logged from here on says which event the request is about, if it names one."""
+    """Read fields. Log lines from here on carry the event's id, if the request names one."""
     try:
         asked = model.model_validate(fields)
     except ValidationError as error:
@@ -198,18 +203,18 @@ def _validated(fields: Mapping[str, Any], model: type[Model]) -> Model:
             [{"field": ".".join(map(str, one["loc"])), "detail": one["msg"]} for one in wrong]
         ) from None
     if event_id := getattr(asked, "event_id", None):
-        telemetry.logger.append_keys(event_id=event_id)  # the handler's clear_state takes it off again
+        telemetry.logger.append_keys(event_id=event_id)  # the handler's clear_state removes it
     return asked
 
 
 def _problem(error: Exception, payload: Mapping[str, Any]) -> Response:
-    """Answer an error as RFC 9457 has it; what nobody expected shows no detail, the log has it."""
+    """Return an error as an RFC 9457 problem. An unexpected error shows no details; the log has them."""
     status, code, title = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
     problem = {
         "type": PROBLEM_TYPE + code,
         "title": title,
         "status": status,
-        "detail": error.detail if isinstance(error, TicketOfficeError) else "Something went wrong on our side.",
+        "detail": detail_of(type(error)),
         "instance": payload["rawPath"],
         "code": code,
         "requestId": payload["requestContext"]["requestId"],
@@ -217,8 +222,6 @@ def _problem(error: Exception, payload: Mapping[str, Any]) -> Response:
     if isinstance(error, TicketOfficeError):
         problem |= error.facts
     headers = {"Cache-Control": "no-store", "Content-Type": "application/problem+json"}
-    if isinstance(error, NotSignedIn):
-        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 wants it with every 401
     if isinstance(error, TryAgain):
         headers["Retry-After"] = str(RETRY_AFTER_S)
         telemetry.outcome(telemetry.Metric.TRY_AGAIN, cause=error.cause)

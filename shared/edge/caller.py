@@ -1,8 +1,8 @@
-"""Who asks, and what they may.
+"""The caller of a request, and what they may do.
 
-API Gateway has verified the token before a function sees a request (signature, issuer, audience, times), and hands its
-claims over, each written as a string. What they allow is decided here, for no condition of a route can say it.
-Without claims nobody is known, and who is not known may not do what needs a name.
+API Gateway verifies the token before a function sees a request (signature, issuer, audience, times) and passes its
+claims on, each written as a string. This module decides what they allow, which no setting of a route can express.
+A caller without claims is anonymous and may do nothing that needs a user.
 """
 
 from collections.abc import Mapping
@@ -19,26 +19,31 @@ SCOPE_CLAIMS: Final = ("scope", "scp")
 
 
 class NotSignedIn(TicketOfficeError):
-    """Nobody has verified who asks."""
+    """The caller is anonymous, because this route verifies no token."""
 
-    detail = "This takes a token, and a route that verifies it."
+    detail = "Sign in first. If you have, this route does not look at tokens."
 
 
 class NotYourBooking(TicketOfficeError):
-    """A user asks in another's name."""
+    """A user acts for another user."""
 
-    detail = "The token is another user's than userId."
+    detail = "The token belongs to another user than userId."
 
 
 class OrganisersOnly(TicketOfficeError):
-    """Somebody who is no organiser asks for what only organisers may do."""
+    """The caller is not an organiser."""
 
     detail = "Only organisers may do this."
 
 
+def is_open() -> bool:
+    """Tell whether the office verifies no tokens, so that every caller may do everything."""
+    return runtime.current.environment.get("OPEN_TO_ALL") == "true"
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: `subject` is whom the issuer knows, `user_id` whom this office knows; None where nobody is known."""
+    """A caller: `subject` is the issuer's name for them, `user_id` the office's. Both are None for an anonymous one."""
 
     subject: str | None = None
     user_id: str | None = None
@@ -58,19 +63,19 @@ class Caller:
         )
 
     def must_be(self, user_id: str) -> None:
-        """Let only this user go on. Raises NotSignedIn; NotYourBooking."""
+        """Allow this user only. Raises NotSignedIn; NotYourBooking."""
         self._require(self.user_id == user_id, NotYourBooking)
 
     def must_be_or_organise(self, user_id: str) -> None:
-        """Let only this user and organisers go on. Raises NotSignedIn; NotYourBooking."""
+        """Allow this user and organisers. Raises NotSignedIn; NotYourBooking."""
         self._require(self.is_organiser or self.user_id == user_id, NotYourBooking)
 
     def must_organise(self) -> None:
-        """Let only organisers go on. Raises NotSignedIn; OrganisersOnly."""
+        """Allow organisers only. Raises NotSignedIn; OrganisersOnly."""
         self._require(self.is_organiser, OrganisersOnly)
 
     def _require(self, allowed: bool, otherwise: type[TicketOfficeError]) -> None:
-        if runtime.current.environment.get("OPEN_TO_ALL") == "true":  # no token is verified: anyone may do anything
+        if is_open():
             return
         if self.subject is None:
             raise NotSignedIn
@@ -79,5 +84,5 @@ class Caller:
 
 
 def _names(claim: str) -> list[str]:
-    """Read a list as API Gateway writes it, "[a b]", and as OAuth writes scopes, "a b"."""
+    """Read a list as API Gateway writes it, "[a b]", or as OAuth writes scopes, "a b"."""
     return claim.removeprefix("[").removesuffix("]").split()

@@ -1,6 +1,6 @@
-"""What goes over the wire: requests and answers, in camelCase, as pydantic models.
+"""The requests and responses of the HTTP API, as pydantic models with camelCase names.
 
-Nothing below the functions knows them; the promoter and the sweep never import them.
+openapi/ derives the API's description from them. Functions that serve no HTTP never import them.
 """
 
 import re
@@ -11,6 +11,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType
 
 from shared.model import (
     ID_LENGTH_MAX,
@@ -19,6 +20,7 @@ from shared.model import (
     WAITING_LIST_LIMIT_MAX,
     Availability,
     Booking,
+    Entry,
     Event,
     Position,
     Standing,
@@ -26,11 +28,11 @@ from shared.model import (
     as_moment,
 )
 
-# RFC 3339, of the years that are written everywhere alike, and without its leap seconds, which no clock of ours has.
+# RFC 3339 for the years 1000 to 9999, without leap seconds.
 _DAY, _TIME = "[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?"
 _MOMENT: Final = f"^{_DAY}T{_TIME}(Z|[+-][0-9]{{2}}:[0-9]{{2}})$"
 
-_CONTROLS: Final = r"\u0000-\u001f\u007f-\u009f"  # control characters: Unicode's category Cc
+_CONTROLS: Final = r"\u0000-\u001f\u007f-\u009f"  # Unicode's category Cc
 _CONTROL: Final = re.compile(f"[{_CONTROLS}]")
 
 
@@ -41,7 +43,7 @@ def _printable(value: str) -> str:
 
 
 def _to_id(value: object) -> str:
-    """Read an id: a string, or an integer as the original contract had it, which becomes a string."""
+    """Read an id: a string, or an integer, which becomes a string."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
@@ -53,30 +55,31 @@ def _to_id(value: object) -> str:
 
 def _to_name(value: object) -> object:
     if not isinstance(value, str):
-        return value  # for pydantic to refuse
+        return value  # pydantic refuses it
     if not value.strip():
         raise PydanticCustomError("name_blank", "must not be empty")
     return _printable(value)
 
 
 def _to_moment(value: object) -> object:
-    """Read a moment as RFC 3339 has it, with its offset; it becomes UTC, in milliseconds."""
+    """Read an RFC 3339 time with its offset; it becomes UTC in milliseconds."""
     if not isinstance(value, str):
-        return value  # for pydantic to refuse
+        return value  # pydantic refuses it
     try:
         if re.fullmatch(_MOMENT, value):
             return as_moment(datetime.fromisoformat(value))
     except (ValueError, OverflowError):
-        pass  # no such day, or one after the last year
-    raise PydanticCustomError("moment", "must be a moment with its offset, such as 2026-05-01T20:00:00+02:00")
+        pass  # there is no such day, or UTC cannot have it
+    raise PydanticCustomError("moment", "must be a time with an offset, such as 2026-05-01T20:00:00+02:00")
 
 
-# As the description has them; what holds them is above, for a pattern tells nobody what is wrong.
+# The patterns of the description. The validators above enforce them, because a pattern cannot explain what is wrong.
 PRINTABLE = f"^[^{_CONTROLS}]+$"
 _NOT_BLANK = rf"^[^{_CONTROLS}]*[^\s{_CONTROLS}][^{_CONTROLS}]*$"
-_Text = Annotated[str, Field(min_length=1, max_length=ID_LENGTH_MAX, pattern=PRINTABLE)]
+_IdText = Annotated[str, Field(min_length=1, max_length=ID_LENGTH_MAX, pattern=PRINTABLE)]
 
-Id = Annotated[str, BeforeValidator(_to_id, json_schema_input_type=_Text | int)]
+# Described as a string: the office also accepts integers, as the original contract did.
+Id = Annotated[str, BeforeValidator(_to_id, json_schema_input_type=_IdText)]
 Name = Annotated[
     str,
     BeforeValidator(_to_name),
@@ -91,220 +94,214 @@ Moment = Annotated[
         json_schema_input_type=Annotated[str, Field(pattern=_MOMENT, json_schema_extra={"format": "date-time"})],
     ),
 ]
-Limit = Annotated[int, Field(strict=True, ge=0, le=WAITING_LIST_LIMIT_MAX)]
+ListLimit = Annotated[int, Field(strict=True, ge=0, le=WAITING_LIST_LIMIT_MAX)]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]  # in a response
 
 
-class Wire(BaseModel):
-    """What goes over the wire: camelCase, no unknown fields."""
+Value = TypeVar("Value")
+# A field that is left out where it is None; openapi/ describes it as optional and never null.
+Optional = Annotated[Value | None, Field(exclude_if=lambda value: value is None)]
+
+
+class ApiModel(BaseModel):
+    """Base of all requests: camelCase, no unknown fields."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
 
-class Answer(Wire):
-    """What is answered."""
+class ResponseModel(ApiModel):
+    """Base of all responses, which take the fields of the nouns in shared/model.py that have the same names."""
 
-    model_config = ConfigDict(validate_by_name=True)  # built here, by Python's names
-
-
-Value = TypeVar("Value")
-Optional = Annotated[
-    Value | None, Field(exclude_if=lambda value: value is None)
-]  # left out of an answer where it is None
+    model_config = ConfigDict(validate_by_name=True, from_attributes=True)
 
 
-class InitializeRequest(Wire):
-    """POST /initialize."""
+# ---------------------------------------------------------------- requests
+
+
+class _EventSettings(ApiModel):
+    """The settings of an event; null means that an event does without one."""
 
     name: Name
     total_tickets: Tickets
     opens_at: Moment | None = None
     closes_at: Moment | None = None
-    waiting_list_limit: Limit | None = None
+    waiting_list_limit: ListLimit | None = None
 
 
-class BookRequest(Wire):
-    """POST /book."""
+class InitializeRequest(_EventSettings):
+    """An event to open."""
+
+
+_UNSET: Any = None  # never read: a change uses the fields that it names
+
+
+class ChangeRequest(_EventSettings):
+    """A change of an event: fields that are not named stay, and null removes a setting."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    name: Name = _UNSET
+    total_tickets: Tickets = _UNSET
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not self.model_fields_set:
+            raise PydanticCustomError("nothing", "must name at least one field to change")
+        return self
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """Return the fields that are named, by the names of the model."""
+        return self.model_dump(include=self.model_fields_set)
+
+
+class BookRequest(ApiModel):
+    """A booking to make."""
 
     user_id: Id
     event_id: Id
 
 
-class CancelRequest(Wire):
-    """POST /cancel. With a `bookingId`, only that booking is cancelled."""
+class CancelRequest(ApiModel):
+    """A booking to cancel. With a `bookingId`, only that booking is cancelled."""
 
     user_id: Id
     event_id: Id
     booking_id: Id | None = None
 
 
-class EventPath(Wire):
+class EventPath(ApiModel):
     """The parameters of a path that names an event."""
 
-    event_id: Id
-
-
-def _describe_change(schema: dict[str, Any]) -> None:
-    """Say that something must be named, and nothing of values for what is not: that stays as it is."""
-    schema["minProperties"] = 1
-    for its in schema["properties"].values():
-        del its["default"]
-
-
-class ChangeRequest(Wire):
-    """PATCH /events/{eventId}: what is not named stays, and null takes a bound away."""
-
-    model_config = ConfigDict(json_schema_extra=_describe_change)
-
-    name: Name = ""
-    total_tickets: Tickets = 1
-    opens_at: Moment | None = None
-    closes_at: Moment | None = None
-    waiting_list_limit: Limit | None = None
-
-    @model_validator(mode="after")
-    def _names_something(self) -> Self:
-        if not self.model_fields_set:
-            raise PydanticCustomError("nothing", "must name something to change")
-        return self
-
-    @property
-    def wanted(self) -> dict[str, Any]:
-        """Return what is named, by the names of the model."""
-        return self.model_dump(include=self.model_fields_set)
+    event_id: Annotated[Id, Field(description="The event's id.")]
 
 
 class StatusRequest(EventPath):
-    """GET /status/{eventId}?userId=."""
+    """The parameters of GET /status/{eventId}."""
 
-    user_id: Id | None = None
+    user_id: Annotated[Optional[Id], Field(description="Also return this user's booking.")] = None
 
 
-class EventAnswer(Answer):
-    """An event, with what is left and how many wait."""
+# ---------------------------------------------------------------- responses
 
+
+class _EventHeading(ResponseModel):
     event_id: str
     name: str
     total_tickets: int
+
+
+class _EventCounts(_EventHeading):
     available_tickets: int
     booked_tickets: int
     waiting_list_count: int
-    created_at: str
-    opens_at: Optional[str] = None
-    closes_at: Optional[str] = None
+
+
+_COUNTS: Final = ("total_tickets", "available_tickets", "booked_tickets", "waiting_list_count")
+
+
+class EventFields(_EventHeading):
+    """An event without counts. Fields that are not set are left out."""
+
+    created_at: Time
+    opens_at: Optional[Time] = None
+    closes_at: Optional[Time] = None
     waiting_list_limit: Optional[int] = None
-    sold_out_at: Optional[str] = None
-    cancelled_at: Optional[str] = None
-    emptied_at: Optional[str] = None
+    sold_out_at: Optional[Time] = None
+    cancelled_at: Optional[Time] = None
+    emptied_at: Annotated[Optional[Time], Field(description="When the last booking of a cancelled event ended.")] = None
+
+
+class EventResponse(EventFields, _EventCounts):
+    """An event with its counts: tickets and waiting users."""
 
     @classmethod
     def of(cls, availability: Availability, **more: Any) -> Self:
         """Show an event as it is now."""
-        event = availability.event
-        return cls(
-            event_id=event.event_id,
-            name=event.name,
-            total_tickets=availability.total_tickets,
-            available_tickets=availability.available_tickets,
-            booked_tickets=availability.booked_tickets,
-            waiting_list_count=availability.waiting_list_count,
-            created_at=event.created_at,
-            **life_of(event),
-            **more,
-        )
+        counts = {name: getattr(availability, name) for name in _COUNTS}
+        return cls(**dict(EventFields.model_validate(availability.event)) | counts | more)
 
     @classmethod
     def of_new(cls, event: Event) -> Self:
-        """Show an event as it was opened; a repeated request gets the same (P7)."""
+        """Show an event as it was opened; a repeated request gets the same response (P7)."""
         return cls.of(Availability(event, event.total_tickets, event.total_tickets, waiting_list_count=0))
 
 
-class ConfirmedAnswer(Answer):
-    """A booking that holds a ticket."""
-
-    status: Literal[Status.CONFIRMED] = Status.CONFIRMED
+class _BookingFields(ResponseModel):
+    status: Status
     booking_id: str
     event_id: str
     user_id: str
-    booked_at: str
 
 
-class WaitingAnswer(Answer):
-    """A booking that holds a place in the waiting list; `position` 1 is the head."""
+class ConfirmedResponse(_BookingFields):
+    """A booking that has a ticket."""
 
-    status: Literal[Status.WAITING] = Status.WAITING
-    booking_id: str
-    event_id: str
-    user_id: str
-    position: int
-    position_is_estimate: Optional[Literal[True]] = None
-    joined_at: str
+    status: Literal[Status.CONFIRMED]
+    booked_at: Time
 
 
-class CancelledAnswer(Answer):
-    """A booking that was given up; `was` says what it held."""
+class WaitingResponse(_BookingFields):
+    """A booking in the waiting list."""
 
-    status: Literal[Status.CANCELLED] = Status.CANCELLED
-    booking_id: str
-    event_id: str
-    user_id: str
-    cancelled_at: str
-    was: Literal[Status.CONFIRMED, Status.WAITING]
+    status: Literal[Status.WAITING]
+    position: Annotated[int, Field(description="1 is the head of the list.")]
+    position_is_estimate: Annotated[
+        Optional[Literal[True]], Field(description="Present if fewer users may be ahead.")
+    ] = None
+    joined_at: Time
+
+    @classmethod
+    def of(cls, place: Booking | Entry, position: Position) -> Self:
+        """Show a place in the waiting list."""
+        return cls(
+            status=Status.WAITING,
+            booking_id=place.booking_id,
+            event_id=place.event_id,
+            user_id=place.user_id,
+            position=position.value,
+            position_is_estimate=position.is_estimate or None,
+            joined_at=place.joined_at or "",
+        )
 
 
-BookingAnswer = ConfirmedAnswer | WaitingAnswer | CancelledAnswer
+class CancelledResponse(_BookingFields):
+    """A booking that was cancelled, by its user or with the event."""
+
+    status: Literal[Status.CANCELLED]
+    cancelled_at: Time
+    was: Annotated[Literal[Status.CONFIRMED, Status.WAITING], Field(description="The status before.")]
 
 
-class StatusAnswer(EventAnswer):
-    """An event with one user's booking: null for a user who never booked."""
+BookingResponse = TypeAliasType(
+    "BookingResponse",
+    Annotated[ConfirmedResponse | WaitingResponse | CancelledResponse, Field(discriminator="status")],
+)
 
-    booking: BookingAnswer | None
+
+class StatusResponse(EventResponse):
+    """An event with its counts and, if a user was named, their booking: null if they never booked."""
+
+    booking: BookingResponse | None = None
 
     @classmethod
     def with_booking(cls, availability: Availability, standing: Standing | None) -> Self:
         """Show an event as it is now, and the booking."""
-        return cls.of(availability, booking=booking_answer(standing.booking, standing.position) if standing else None)
+        return cls.of(availability, booking=booking_response(standing) if standing else None)
 
 
-def life_of(event: Event) -> dict[str, Any]:
-    """Return the bounds of an event's sale, and what has become of the event; None for what is not."""
-    return {
-        "opens_at": event.opens_at,
-        "closes_at": event.closes_at,
-        "waiting_list_limit": event.waiting_list_limit,
-        "sold_out_at": event.sold_out_at,
-        "cancelled_at": event.cancelled_at,
-        "emptied_at": event.emptied_at,
-    }
+def booking_response(standing: Standing) -> BookingResponse:
+    """Show a booking; one that waits is shown with its position."""
+    match standing.booking.status:
+        case Status.CONFIRMED:
+            return ConfirmedResponse.model_validate(standing.booking)
+        case Status.CANCELLED:
+            return CancelledResponse.model_validate(standing.booking)
+        case Status.WAITING:
+            assert standing.position is not None, "a waiting booking has a position"
+            return WaitingResponse.of(standing.booking, standing.position)
 
 
 def location_of(booking: Booking) -> str:
-    """Return where a user's booking on an event is."""
+    """Return the URL of a user's booking of an event."""
     return f"/bookings?userId={quote(booking.user_id, safe='')}&eventId={quote(booking.event_id, safe='')}"
-
-
-def booking_answer(booking: Booking, position: Position | None = None) -> BookingAnswer:
-    """Show a booking; one that waits is shown with its position."""
-    booking_id, event_id, user_id = booking.booking_id, booking.event_id, booking.user_id
-    match booking.status:
-        case Status.CONFIRMED:
-            return ConfirmedAnswer(
-                booking_id=booking_id, event_id=event_id, user_id=user_id, booked_at=booking.booked_at or ""
-            )
-        case Status.CANCELLED:
-            return CancelledAnswer(
-                booking_id=booking_id,
-                event_id=event_id,
-                user_id=user_id,
-                cancelled_at=booking.cancelled_at or "",
-                was=Status.CONFIRMED if booking.held_ticket else Status.WAITING,
-            )
-        case Status.WAITING:
-            assert position is not None, "who waits has a position"
-            return WaitingAnswer(
-                booking_id=booking_id,
-                event_id=event_id,
-                user_id=user_id,
-                position=position.value,
-                position_is_estimate=position.is_estimate or None,
-                joined_at=booking.joined_at or "",
-            )

@@ -1,9 +1,9 @@
-"""Cursors: where the next page of a list begins, as text that clients hand back and do not read.
+"""Cursors: where the next page of a list begins, as opaque text that clients send back.
 
     base64url of [VERSION, digest of what is listed, place ...] as JSON
 
-The digest tells a cursor of another list. It keeps nobody from making one up, and need not: a place says only where to
-go on, and what may be read from there the request decides.
+The digest detects a cursor of another list. It does not prevent forgery and need not: a place only says where to
+continue, and the request decides what may be read from there.
 """
 
 import base64
@@ -28,9 +28,9 @@ def write(listed: str, place: Place) -> str:
 
 
 def read(cursor: str, listed: str, kinds: Sequence[type]) -> Place:
-    """Return the place, whose parts are of these kinds: `str`, or `int` from 0 to NUMBER_MAX.
+    """Return the place, whose parts have these types: `str`, or `int` from 0 to NUMBER_MAX.
 
-    Raises ValueError for what `write` has not written of this list.
+    Raises ValueError for text that `write` has not written for this list.
     """
     if len(cursor) > LENGTH_MAX:
         raise ValueError("too long")

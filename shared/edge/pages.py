@@ -1,6 +1,6 @@
-"""What goes over the wire in lists: requests for a page, and pages, each with the cursor of the next.
+"""Lists: requests for a page, and pages, each with the cursor of the next.
 
-Apart from shared/edge/contract.py, for what books and cancels starts without it.
+Apart from shared/edge/contract.py, because the functions that book and cancel start without it.
 """
 
 import json
@@ -10,30 +10,32 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType
 
 from shared.edge import cursor
 from shared.edge.contract import (
-    Answer,
-    CancelledAnswer,
-    ConfirmedAnswer,
+    ApiModel,
+    CancelledResponse,
+    ConfirmedResponse,
+    EventFields,
     EventPath,
     Id,
     Optional,
-    WaitingAnswer,
-    Wire,
-    booking_answer,
-    life_of,
+    ResponseModel,
+    Time,
+    WaitingResponse,
+    booking_response,
 )
 from shared.model import Booking, Entry, Event, Position, Standing, Status
 
 LIMIT_MAX = 100  # rows of a page
 LIMIT = 25
 
-_ABOUT_THE_PAGE: Final = {"limit", "cursor"}  # all else says what is listed
+_ABOUT_THE_PAGE: Final = {"limit", "cursor"}  # all other parameters say what is listed
 
 
 def _to_limit(value: object) -> object:
-    """Read digits, and nothing else that could pass for a number; pydantic says which numbers are too large."""
+    """Read digits, and nothing else that might pass for a number; pydantic checks the range."""
     if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,9}", value):
         raise PydanticCustomError("limit", "must be an integer")
     return value
@@ -44,8 +46,12 @@ def _listed(fields: Mapping[str, Any]) -> str:
     return json.dumps({name: value for name, value in sorted(fields.items()) if name not in _ABOUT_THE_PAGE})
 
 
+_CursorText = Annotated[str, Field(min_length=1, max_length=cursor.LENGTH_MAX)]
+_CURSOR: Final = "Where the page begins: `nextCursor` of the page before it."
+
+
 def _cursor_of(*kinds: type) -> BeforeValidator:
-    """Read the cursor of a list whose places have such parts; it must be the last field."""
+    """Read the cursor of a list whose places have parts of these types; it must be the last field."""
 
     def read(value: object, info: ValidationInfo) -> cursor.Place | None:
         if value is None:
@@ -53,205 +59,168 @@ def _cursor_of(*kinds: type) -> BeforeValidator:
         try:
             return cursor.read(str(value), _listed(info.data), kinds)
         except ValueError:
-            raise PydanticCustomError("cursor", "is not one that this list has given") from None
+            raise PydanticCustomError("cursor", "is not a cursor of this list") from None
 
-    return BeforeValidator(read, json_schema_input_type=str | None)
+    return BeforeValidator(read, json_schema_input_type=_CursorText)
 
 
 def _next_cursor(request: BaseModel, place: cursor.Place | None) -> str | None:
     return None if place is None else cursor.write(_listed(dict(request)), place)
 
 
-Limit = Annotated[int, BeforeValidator(_to_limit), Field(ge=1, le=LIMIT_MAX)]
+Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX, description="Maximum rows of the page."), BeforeValidator(_to_limit)]
+NextCursor = Annotated[str | None, Field(description="The `cursor` of the next page; null on the last.")]
 
 
-class BookingsRequest(Wire):
-    """GET /bookings?userId=&eventId=&limit=&cursor=."""
+class BookingsRequest(ApiModel):
+    """The parameters of GET /bookings."""
 
-    user_id: Id
-    event_id: Id | None = None
+    user_id: Annotated[Id, Field(description="The user whose bookings are listed.")]
+    event_id: Annotated[Optional[Id], Field(description="Only the booking of this event.")] = None
     limit: Limit = LIMIT
-    cursor: Annotated[tuple[str, str] | None, _cursor_of(str, str)] = None
+    cursor: Annotated[tuple[str, str] | None, _cursor_of(str, str), Field(description=_CURSOR)] = None
 
 
-class EventsRequest(Wire):
-    """GET /events?limit=&cursor=."""
+class EventsRequest(ApiModel):
+    """The parameters of GET /events."""
 
     limit: Limit = LIMIT
-    cursor: Annotated[tuple[str, str] | None, _cursor_of(str, str)] = None
+    cursor: Annotated[tuple[str, str] | None, _cursor_of(str, str), Field(description=_CURSOR)] = None
 
 
 class EventBookingsRequest(EventPath):
-    """GET /events/{eventId}/bookings?status=&limit=&cursor=."""
+    """The parameters of GET /events/{eventId}/bookings."""
 
-    status: Status | None = None
+    status: Annotated[Optional[Status], Field(description="Only bookings with this status.")] = None
     limit: Limit = LIMIT
-    cursor: Annotated[tuple[int, str] | None, _cursor_of(int, str)] = None
+    cursor: Annotated[tuple[int, str] | None, _cursor_of(int, str), Field(description=_CURSOR)] = None
 
 
 class WaitingListRequest(EventPath):
-    """GET /events/{eventId}/waiting-list?limit=&cursor=."""
+    """The parameters of GET /events/{eventId}/waiting-list."""
 
     limit: Limit = LIMIT
-    cursor: Annotated[tuple[int, int] | None, _cursor_of(int, int)] = None
+    cursor: Annotated[tuple[int, int] | None, _cursor_of(int, int), Field(description=_CURSOR)] = None
 
 
-class OfEvent(Answer):
-    """The event of a booking in a list. While a cancelled event is being emptied, its bookings may still be active."""
+class _OfEvent(ResponseModel):
+    """The event of a booking in a list. A cancelled event may still have active bookings for a while."""
 
     event_name: str
-    event_cancelled_at: Optional[str] = None
+    event_cancelled_at: Optional[Time] = None
 
 
-class ConfirmedBooking(ConfirmedAnswer, OfEvent):
-    """A booking that holds a ticket, and for what."""
+class ConfirmedBooking(ConfirmedResponse, _OfEvent):
+    """A booking that has a ticket, with its event."""
 
 
-class WaitingBooking(WaitingAnswer, OfEvent):
-    """A booking that holds a place in the waiting list, and for what."""
+class WaitingBooking(WaitingResponse, _OfEvent):
+    """A booking in the waiting list, with its event."""
 
 
-class CancelledBooking(CancelledAnswer, OfEvent):
-    """A booking that was given up, by its user or with the event, and for what."""
+class CancelledBooking(CancelledResponse, _OfEvent):
+    """A booking that was cancelled, by its user or with the event, with its event."""
 
 
-UserBooking = ConfirmedBooking | WaitingBooking | CancelledBooking
+UserBooking = TypeAliasType(
+    "UserBooking", Annotated[ConfirmedBooking | WaitingBooking | CancelledBooking, Field(discriminator="status")]
+)
 
-_BOOKINGS: Final[Mapping[Status, type[UserBooking]]] = {
+_BOOKINGS: Final[Mapping[Status, type[ConfirmedBooking | WaitingBooking | CancelledBooking]]] = {
     Status.CONFIRMED: ConfirmedBooking,
     Status.WAITING: WaitingBooking,
     Status.CANCELLED: CancelledBooking,
 }
 
 
-class BookingsPage(Answer):
-    """A user's bookings, the newest first."""
+class BookingsPage(ResponseModel):
+    """A user's bookings, newest first."""
 
     bookings: list[UserBooking]
-    next_cursor: str | None
+    next_cursor: NextCursor
 
     @classmethod
     def of(
         cls, request: BookingsRequest, bookings: Sequence[tuple[Event, Standing]], place: cursor.Place | None
     ) -> Self:
         """Show bookings, each with the name of its event."""
-        return cls(
-            bookings=[_user_booking(event, standing) for event, standing in bookings],
-            next_cursor=_next_cursor(request, place),
-        )
+        rows = [_user_booking(event, standing) for event, standing in bookings]
+        return cls(bookings=rows, next_cursor=_next_cursor(request, place))
 
 
-class EventLinks(Answer):
-    """Where there is more about an event."""
+class EventLinks(ResponseModel):
+    """The URLs of an event's status and lists."""
 
     status: str
     bookings: str
     waiting_list: str
 
 
-class EventFacts(Answer):
-    """An event without its counts: those are in its status."""
+class ListedEvent(EventFields):
+    """An event in a list, without counts: its status has them."""
 
-    event_id: str
-    name: str
-    total_tickets: int
-    created_at: str
-    opens_at: str | None
-    closes_at: str | None
-    waiting_list_limit: int | None
-    sold_out_at: str | None
-    cancelled_at: str | None
-    emptied_at: str | None
     links: EventLinks
 
 
-class EventsPage(Answer):
-    """The events, the newest first."""
+class EventsPage(ResponseModel):
+    """The events, newest first."""
 
-    events: list[EventFacts]
-    next_cursor: str | None
+    events: list[ListedEvent]
+    next_cursor: NextCursor
 
     @classmethod
     def of(cls, request: EventsRequest, events: list[Event], place: cursor.Place | None) -> Self:
         """Show events."""
-        return cls(events=list(map(_event_facts, events)), next_cursor=_next_cursor(request, place))
+        return cls(events=list(map(_listed_event, events)), next_cursor=_next_cursor(request, place))
 
 
-class EventBooking(Answer):
-    """A booking as an organiser sees it: with each of the times that it has come to."""
+class EventBooking(ResponseModel):
+    """A booking as an organiser sees it, with the times of what has happened to it."""
 
     status: Status
     booking_id: str
     user_id: str
-    joined_at: str | None
-    booked_at: str | None
-    promoted_at: str | None
-    cancelled_at: str | None
+    joined_at: Time | None
+    booked_at: Time | None
+    promoted_at: Time | None
+    cancelled_at: Time | None
 
 
-class EventBookingsPage(Answer):
+class EventBookingsPage(ResponseModel):
     """An event's bookings."""
 
     bookings: list[EventBooking]
-    next_cursor: str | None
+    next_cursor: NextCursor
 
     @classmethod
     def of(cls, request: EventBookingsRequest, bookings: list[Booking], place: cursor.Place | None) -> Self:
         """Show bookings."""
-        return cls(bookings=list(map(_event_booking, bookings)), next_cursor=_next_cursor(request, place))
+        rows = list(map(EventBooking.model_validate, bookings))
+        return cls(bookings=rows, next_cursor=_next_cursor(request, place))
 
 
-class WaitingListPage(Answer):
-    """Who waits for an event, in the order of the list."""
+class WaitingListPage(ResponseModel):
+    """The waiting users of an event, in the order of the list."""
 
-    entries: list[WaitingAnswer]
-    next_cursor: str | None
+    entries: list[WaitingResponse]
+    next_cursor: NextCursor
 
     @classmethod
     def of(cls, request: WaitingListRequest, entries: list[tuple[Entry, Position]], place: cursor.Place | None) -> Self:
         """Show entries."""
-        return cls(entries=[_entry(*one) for one in entries], next_cursor=_next_cursor(request, place))
+        rows = [WaitingResponse.of(*one) for one in entries]
+        return cls(entries=rows, next_cursor=_next_cursor(request, place))
 
 
 def _user_booking(event: Event, standing: Standing) -> UserBooking:
-    answer = booking_answer(standing.booking, standing.position)
     return _BOOKINGS[standing.booking.status](
-        **dict(answer), event_name=event.name, event_cancelled_at=event.cancelled_at
+        **dict(booking_response(standing)), event_name=event.name, event_cancelled_at=event.cancelled_at
     )
 
 
-def _event_facts(event: Event) -> EventFacts:
+def _listed_event(event: Event) -> ListedEvent:
     below = f"/events/{event.event_id}"
-    return EventFacts(
-        event_id=event.event_id,
-        name=event.name,
-        total_tickets=event.total_tickets,
-        created_at=event.created_at,
-        **life_of(event),
-        links=EventLinks(
-            status=f"/status/{event.event_id}", bookings=f"{below}/bookings", waiting_list=f"{below}/waiting-list"
-        ),
+    links = EventLinks(
+        status=f"/status/{event.event_id}", bookings=f"{below}/bookings", waiting_list=f"{below}/waiting-list"
     )
-
-
-def _event_booking(booking: Booking) -> EventBooking:
-    return EventBooking(
-        status=booking.status,
-        booking_id=booking.booking_id,
-        user_id=booking.user_id,
-        joined_at=booking.joined_at,
-        booked_at=booking.booked_at,
-        promoted_at=booking.promoted_at,
-        cancelled_at=booking.cancelled_at,
-    )
-
-
-def _entry(entry: Entry, position: Position) -> WaitingAnswer:
-    return WaitingAnswer(
-        booking_id=entry.booking_id,
-        event_id=entry.event_id,
-        user_id=entry.user_id,
-        position=position.value,
-        position_is_estimate=position.is_estimate or None,
-        joined_at=entry.joined_at,
-    )
+    return ListedEvent(**dict(EventFields.model_validate(event)), links=links)

@@ -1,7 +1,7 @@
-"""The wire to a service of AWS: one connection that is kept, and on it one signed request at a time.
+"""A client for AWS's JSON services: it keeps one connection, and sends one signed request at a time.
 
-It takes the place of boto3's client, which costs more than all the rest of a booking (docs/benchmark.md), and does
-what this system needs of it: no retries, which are the business of who calls, and no types but those of JSON.
+It replaces boto3's client, which costs more than the rest of a booking (docs/benchmark.md). It does only what this
+system needs: the caller retries, and requests and responses are the service's own JSON.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
 """
 
@@ -19,17 +19,17 @@ from shared import runtime
 from shared.store.signing import Credentials, Signer, credentials
 
 CONNECT_TIMEOUT_S = 1.0  # for each address of the host
-CALL_TIMEOUT_S = 2.0  # of a whole call, from connecting to the end of the response; one takes milliseconds
-IDLE_S_MAX = 60.0  # then the other end may be gone without a word, as after a function was frozen: a new one is made
+CALL_TIMEOUT_S = 2.0  # for a whole call, from connecting to the end of the response; one takes milliseconds
+IDLE_S_MAX = 60.0  # an older connection may be dead, as after a function was frozen, so the client opens a new one
 _OK = 200
 _RECEIVE_BYTES = 65_536
 
 
 class Service(NamedTuple):
-    """One of the services that take JSON: what they call themselves, and where they are."""
+    """A service that takes JSON: its names and its endpoint."""
 
     signing_name: str
-    target: str  # of its operations
+    target: str  # the prefix of its operations in x-amz-target
     json_version: str
     host: str  # before .REGION.amazonaws.com
     endpoint_variable: str  # https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
@@ -37,21 +37,21 @@ class Service(NamedTuple):
 
 DYNAMODB: Final = Service("dynamodb", "DynamoDB_20120810", "1.0", "dynamodb", "AWS_ENDPOINT_URL_DYNAMODB")
 
-# Requests are made here, and hold no circles to look for: that and an encoder for each take a quarter more.
+# We build the requests, so they have no cycles. Looking for them, or an encoder for each, takes a quarter longer.
 to_json: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 class RequestFailed(Exception):
-    """The service's answer is an error.
+    """The service returned an error.
 
-    `code` is the short name of the exception; `reasons` are the CancellationReasons of a transaction, one for each of
-    its items, as they came. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+    `code` is the short name of the exception. `reasons` are the CancellationReasons of a transaction, one for each of
+    its items, as received. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
     """
 
     def __init__(
         self, operation: str, status: int, code: str, message: str = "", reasons: list[dict[str, Any]] | None = None
     ) -> None:
-        """Say what was asked and what came back."""
+        """Describe the request and the error."""
         super().__init__(f"{operation}: {status} {code}: {message}")
         self.operation = operation
         self.status = status
@@ -60,29 +60,29 @@ class RequestFailed(Exception):
 
 
 class NoAnswer(Exception):
-    """There is no answer: whether the request took effect, or will, nobody knows. `cause` names what happened."""
+    """There is no response, so the request may have taken effect, or may still do so. `cause` says what happened."""
 
     def __init__(self, operation: str, cause: str) -> None:
-        """Say what was asked and what happened instead."""
+        """Describe the request and what happened to it."""
         super().__init__(f"{operation}: {cause}")
         self.cause = cause
 
 
 class Client:
-    """A client of one endpoint. Not for threads: a function has one request in hand at a time."""
+    """A client of one endpoint. Not thread-safe: a function handles one request at a time."""
 
     def __init__(
-        self, endpoint: str, region: str, present: Callable[[], Credentials], service: Service = DYNAMODB
+        self, endpoint: str, region: str, get_credentials: Callable[[], Credentials], service: Service = DYNAMODB
     ) -> None:
-        """Prepare for the endpoint, such as https://dynamodb.eu-central-1.amazonaws.com; nothing is sent yet."""
+        """Prepare a client for an endpoint such as https://dynamodb.eu-central-1.amazonaws.com. Sends nothing yet."""
         self.connection = _Connection(endpoint)
-        self._signer = Signer(service.signing_name, urlsplit(endpoint).netloc, region, present)
+        self._signer = Signer(service.signing_name, urlsplit(endpoint).netloc, region, get_credentials)
         self._content_type = f"application/x-amz-json-{service.json_version}"
         self._target = service.target
 
     @classmethod
     def of_environment(cls, service: Service = DYNAMODB) -> Self:
-        """Return a client as the variables of the AWS SDKs say: region, credentials, and endpoint if it is another."""
+        """Return a client for the region, credentials and endpoint in the environment variables of the AWS SDKs."""
         environment = runtime.current.environment
         region = environment.get("AWS_REGION") or environment["AWS_DEFAULT_REGION"]
         own = environment.get(service.endpoint_variable) or environment.get("AWS_ENDPOINT_URL")
@@ -90,7 +90,7 @@ class Client:
         return cls(own or f"https://{service.host}.{region}.{domain}", region, credentials(), service)
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Send a request, such as "GetItem", and return its answer, both in the service's own JSON.
+        """Send a request such as "GetItem" and return the response, both in the service's own JSON.
 
         Raises RequestFailed; NoAnswer.
         """
@@ -98,20 +98,20 @@ class Client:
         own = {"content-type": self._content_type, "x-amz-target": f"{self._target}.{operation}"}
         headers = self._signer.headers(body, own)
         try:
-            status, answer = self.connection.post(headers, body)
+            status, received = self.connection.post(headers, body)
         except (OSError, httptools.HttpParserError) as error:
             raise NoAnswer(operation, type(error).__name__) from error
         if status != _OK:
-            raise _failure(operation, status, answer)
+            raise _failure(operation, status, received)
         try:
-            answered: dict[str, Any] = json.loads(answer)
-        except ValueError as error:  # not the service's: nobody knows what became of the request
+            response: dict[str, Any] = json.loads(received)
+        except ValueError as error:  # not a response of the service: the request may have taken effect
             raise NoAnswer(operation, type(error).__name__) from error
-        return answered
+        return response
 
 
 class _Connection:
-    """A connection to one host, made when it is needed and kept; TLS where the endpoint says https."""
+    """A connection to one host, with TLS if the endpoint says https. It opens on first use and stays open."""
 
     def __init__(self, endpoint: str) -> None:
         parts = urlsplit(endpoint)
@@ -127,9 +127,9 @@ class _Connection:
         self._used_at_s = 0.0
 
     def post(self, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-        """Post to "/" and return status and body of the answer. Raises OSError; httptools.HttpParserError.
+        """Post to "/" and return status and body of the response. Raises OSError; httptools.HttpParserError.
 
-        Whatever ends it early ends the connection: the rest of an answer must not be taken for that of the next.
+        If anything ends the call early, the connection closes: the next call must not read the rest of this response.
         """
         until_s = runtime.current.monotonic_s() + self.call_timeout_s
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -137,16 +137,15 @@ class _Connection:
         if self._socket is None or runtime.current.time_s() > self._used_at_s + IDLE_S_MAX or _has_ended(self._socket):
             self.close()
             self._socket = self._connected(until_s)
-        self._used_at_s = (
-            runtime.current.time_s()
-        )  # not the monotonic clock, which may stand still while a function is frozen
+        # Not the monotonic clock, which may stand still while a function is frozen.
+        self._used_at_s = runtime.current.time_s()
         is_kept = False
         try:
             self._socket.settimeout(_left_s(until_s))
             self._socket.sendall(request)
-            answer = _Answer(self._socket, until_s)
-            is_kept = answer.keeps_alive
-            return answer.status, answer.body
+            response = _Response(self._socket, until_s)
+            is_kept = response.keeps_alive
+            return response.status, response.body
         finally:
             if not is_kept:
                 self.close()
@@ -161,7 +160,7 @@ class _Connection:
                 connected.connect(address)
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self._tls:
-                    connected.settimeout(_left_s(until_s))  # of the whole handshake
+                    connected.settimeout(_left_s(until_s))  # for the whole handshake
                     connected = self._tls.wrap_socket(connected, server_hostname=self._host)
                 return connected
             except OSError as error:
@@ -170,14 +169,14 @@ class _Connection:
         raise refusal or OSError("the host has no address")
 
     def close(self) -> None:
-        """End it; the next request makes another."""
-        ended, self._socket = self._socket, None  # in this order: whatever interrupts it leaves no closed one behind
+        """Close the connection; the next request opens another."""
+        ended, self._socket = self._socket, None  # first, so that an interruption leaves no closed socket here
         if ended:
             ended.close()
 
 
-class _Answer:
-    """Reads one answer from a socket until a moment on the monotonic clock; httptools' parser tells its parts."""
+class _Response:
+    """Reads one response from a socket, until a moment on the monotonic clock. httptools parses it."""
 
     def __init__(self, connected: socket.socket, until_s: float) -> None:
         self._parts: list[bytes] = []
@@ -187,10 +186,10 @@ class _Answer:
             connected.settimeout(_left_s(until_s))
             received = connected.recv(_RECEIVE_BYTES)
             if not received:
-                raise ConnectionResetError("the connection ended before the answer")
+                raise ConnectionResetError("the connection ended before the response")
             self._parser.feed_data(received)
         self.status = self._parser.get_status_code()
-        del self._parser  # which refers to us: the two would wait for the garbage collector
+        del self._parser  # a cycle of references, which only the garbage collector would free
         self.body = b"".join(self._parts)
 
     def on_body(self, part: bytes) -> None:
@@ -198,7 +197,7 @@ class _Answer:
 
     def on_message_complete(self) -> None:
         self._is_whole = True
-        self.keeps_alive = self._parser.should_keep_alive()  # it is asked for here, or the answer is no
+        self.keeps_alive = self._parser.should_keep_alive()  # must be asked here: afterwards the parser says no
 
 
 def _left_s(until_s: float) -> float:
@@ -210,18 +209,18 @@ def _left_s(until_s: float) -> float:
 
 
 def _has_ended(connected: socket.socket) -> bool:
-    """Tell whether there is something to read between two answers, which is the end of the connection."""
+    """Tell whether the other end closed the connection. Between two responses, nothing else makes it readable."""
     poll = select.poll()
     poll.register(connected, select.POLLIN)
     return bool(poll.poll(0))
 
 
-def _failure(operation: str, status: int, answer: bytes) -> RequestFailed:
-    """Read an error; what is none of the service's, such as a proxy's page, has its status for a code."""
+def _failure(operation: str, status: int, received: bytes) -> RequestFailed:
+    """Read an error. If it is not the service's own, such as a proxy's page, its status is its code."""
     try:
-        error = json.loads(answer)
+        error = json.loads(received)
         code = error["__type"].rpartition("#")[2]  # com.amazonaws.dynamodb.v20120810#ThrottlingException
         message = error.get("message") or error.get("Message") or ""
         return RequestFailed(operation, status, code, message, error.get("CancellationReasons"))
     except (ValueError, TypeError, KeyError, AttributeError):
-        return RequestFailed(operation, status, str(status), answer[:200].decode(errors="replace"))
+        return RequestFailed(operation, status, str(status), received[:200].decode(errors="replace"))

@@ -1,14 +1,14 @@
 """The database: its client, reads that retry, and one function that runs a transaction.
 
-What a request meets and what follows:
+How it handles a response:
 
-    conflict, throttling, 5xx, time-out   sent again with full jitter until the deadline, then TryAgain
-    a condition that does not hold        an answer, not an error: commit returns the Refused
-    anything else                         a bug or a broken set-up: raised as the wire's RequestFailed
+    conflict, throttling, 5xx, time-out   sends the request again with full jitter until the deadline, then TryAgain
+    a condition that does not hold        a result, not an error: commit returns Refused
+    anything else                         a bug or a broken set-up: RequestFailed
 
-A request that timed out may have taken effect, or may take effect later. Every transaction here names its
-bookingId, booking or sequence in a condition, so sending it again is harmless (P7); `uncertain` on a Refused says
-that an earlier try may have been the one that got through.
+A request that timed out may have taken effect, or may take effect later. A transaction names its bookingId, generation
+or sequence in a condition, so sending it again is harmless (P7). `Refused.uncertain` says that an earlier try may have
+succeeded.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,15 +22,15 @@ from shared.store import items
 from shared.store.aws_client import Client, NoAnswer, RequestFailed
 from shared.store.items import Item, text
 
-# The first and the longest pause: a conflict ends with the other transaction, a throttled partition only when less is
-# asked of it. bench/scale tells what other pauses would do.
+# First and longest pause. A conflict ends with the other transaction; a throttled partition recovers only when it gets
+# fewer requests. bench/scale shows what other pauses would do.
 BACKOFF_CONFLICT_S = (0.01, 0.1)
 BACKOFF_S = (0.02, 0.5)
 BATCH_GET_MAX = 100  # items, DynamoDB's limit for one BatchGetItem
 
-TransactItem = Mapping[str, Any]  # one of Put, Update, Delete, as TransactWriteItems takes it
+TransactItem = Mapping[str, Any]  # a Put, Update or Delete for TransactWriteItems
 
-# Codes that say "not now". The cancellation reasons of a transaction use names of their own for some.
+# Codes that mean "not now". A transaction's cancellation reasons have other names for some of them.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 _CONFLICT: Final = frozenset(
     {
@@ -50,7 +50,7 @@ _CONTENTION: Final = _CONFLICT | frozenset(
 )
 _SERVER_FAULT_STATUS: Final = 500
 
-# The variables with the names that the tables have where they are deployed.
+# For each table, the variable that holds its deployed name.
 _VARIABLES: Final = {
     items.EVENTS: "EVENTS_TABLE",
     items.LANES: "LANES_TABLE",
@@ -74,7 +74,7 @@ class Deadline:
         return cls(runtime.current.monotonic_s() + seconds)
 
     def within(self, seconds: float) -> "Deadline":
-        """Return the deadline that many seconds from now, or this one where that is earlier."""
+        """Return the deadline that many seconds from now, or this one if it is earlier."""
         return min(self, Deadline.after(seconds), key=lambda one: one.at_s)
 
     @property
@@ -90,7 +90,7 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What one item of a refused transaction said: its condition held or not, and the item it met."""
+    """What a refused transaction reports for one item: whether its condition was refused, and what is stored."""
 
     refused: bool
     item: Item | None = None
@@ -98,7 +98,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A transaction that did not happen, with a reason for each of its items, in their order or by their names."""
+    """A transaction that did not happen. It has a reason for each item, in order and by name."""
 
     reasons: tuple[Reason, ...]
     uncertain: bool = False  # an earlier try got no response: it may have happened, or may still happen
@@ -112,11 +112,11 @@ class Refused:
 def commit(
     transaction: Sequence[TransactItem] | Mapping[str, TransactItem], deadline: Deadline, *, yields: bool = False
 ) -> Refused | None:
-    """Run a transaction of 1 to 100 items, named or not: all of them or none. Return None when it happened.
+    """Run a transaction of 1 to 100 items, with or without names: all or nothing. Return None if it succeeded.
 
-    One that `yields` is not sent again after a conflict: it is returned as refused, and no item is to blame.
+    A transaction that `yields` is not sent again after a conflict. It returns as Refused, with no item refused.
 
-    Raises TryAgain when the deadline passed, with nothing or with everything done.
+    Raises TryAgain after the deadline; then the transaction may or may not have happened.
     """
     names, sent = ((*transaction,), [*transaction.values()]) if isinstance(transaction, Mapping) else ((), transaction)
     uncertain = False
@@ -139,14 +139,14 @@ def commit(
 
 
 def update(deadline: Deadline, **request: Any) -> Item:
-    """Run an UpdateItem that is safe to repeat; return the attributes that its ReturnValues asks for."""
+    """Run an UpdateItem that is safe to repeat. Return the attributes that its ReturnValues asks for."""
     return cast(Item, _call("UpdateItem", deadline, request).get("Attributes", {}))
 
 
 def set_once(deadline: Deadline, table: str, key: Item, attribute: str, moment: str) -> str | None:
-    """Set a moment, ISO 8601, that is set once, for good; return what it was set to before, None if it was not.
+    """Set a moment (ISO 8601) if it is not set. Return the moment that was set before, or None.
 
-    So only one of many who do it within a millisecond is told None; none of them, if that answer was lost.
+    So if many callers set it within a millisecond, only one of them gets None. If that response is lost, none does.
 
     Raises TryAgain.
     """
@@ -168,22 +168,22 @@ def get(deadline: Deadline, table: str, key: Item) -> Item | None:
 
 
 def get_all(deadline: Deadline, keys: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
-    """Read up to BATCH_GET_MAX items by table and key, strongly consistent, in no order; absent ones are left out.
+    """Read up to BATCH_GET_MAX items by table and key, strongly consistent, in no order. Leaves out missing items.
 
-    Each item is as of its own moment: together they are a snapshot only while nothing moves.
+    Each item is read at a moment of its own, so together they are a snapshot only while nothing changes.
     """
     pending: Mapping[str, Any] = {
         table: {"Keys": list(some), "ConsistentRead": True} for table, some in keys.items() if some
     }
     found: dict[str, list[Item]] = {table: [] for table in keys}
     for attempt in _attempts("BatchGetItem", deadline):
-        answer = _call("BatchGetItem", deadline, {"RequestItems": pending})
-        for table, some in answer["Responses"].items():
+        response = _call("BatchGetItem", deadline, {"RequestItems": pending})
+        for table, some in response["Responses"].items():
             found[table] += some
-        pending = answer.get("UnprocessedKeys", {})
+        pending = response.get("UnprocessedKeys", {})
         if not pending:
             return found
-        attempt.cause = "UnprocessedKeys"  # throttling, as BatchGetItem says it
+        attempt.cause = "UnprocessedKeys"  # BatchGetItem reports throttling this way
     raise AssertionError("unreachable: _attempts raises TryAgain")
 
 
@@ -203,9 +203,9 @@ def all_items(operation: str, deadline: Deadline, **request: Any) -> Iterator[It
 
 
 def pause(tries: int, backoff_s: tuple[float, float], deadline: Deadline) -> None:
-    """Wait with full jitter, after so many tries before this one: up to the first, twice, ... the longest pause.
+    """Pause for a random time (full jitter). Its bound doubles with each earlier try, from the first to the longest.
 
-    A pause ends at the deadline.
+    A pause ends at the deadline at the latest.
 
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
@@ -215,13 +215,13 @@ def pause(tries: int, backoff_s: tuple[float, float], deadline: Deadline) -> Non
 
 
 class _Attempt:
-    """One try of a request; `cause` says why there must be another, and `backoff_s` how long to wait for it."""
+    """One try of a request. `cause` says why another try is needed; `backoff_s` bounds the pause before it."""
 
     cause = "deadline"
     backoff_s = BACKOFF_S
 
     def failed(self, error: RequestFailed | NoAnswer) -> None:
-        """Note why; raise the error again if another try cannot mend it."""
+        """Note the cause. Raise the error again if another try cannot help."""
         self.backoff_s = BACKOFF_S
         if isinstance(error, NoAnswer):
             self.cause = error.cause
@@ -234,7 +234,7 @@ class _Attempt:
 
 
 def _attempts(operation: str, deadline: Deadline) -> Iterator[_Attempt]:
-    """Yield tries with pauses between them until the deadline; then, or if it is past already, raise TryAgain."""
+    """Yield tries, with pauses between them, until the deadline. Raises TryAgain after it."""
     attempt = _Attempt()
     for tries in count():
         if deadline.has_passed:
@@ -255,25 +255,25 @@ def _call(operation: str, deadline: Deadline, request: Mapping[str, Any]) -> dic
 
 
 def _send(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Send one request once, with the deployed names of the tables; return the answer with ours.
+    """Send a request once, with the deployed names of the tables. Return the response with our names.
 
-    No ClientRequestToken is ever sent: DynamoDB forgets it after ten minutes, our conditions never do.
+    It has no ClientRequestToken: DynamoDB remembers one for ten minutes only, and our conditions hold at any time.
     """
     deployed = {ours: runtime.current.environment[variable] for ours, variable in _VARIABLES.items()}
     if all(ours == theirs for ours, theirs in deployed.items()):
         return client().call(operation, request)
-    answer = client().call(operation, _renamed(request, deployed))
+    response = client().call(operation, _renamed(request, deployed))
     ours = {theirs: ours for ours, theirs in deployed.items()}
     return {
         part: {ours[table]: found for table, found in value.items()}
         if part in {"Responses", "UnprocessedKeys"}
         else value
-        for part, value in answer.items()
+        for part, value in response.items()
     }
 
 
 def _renamed(request: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Return the request with other names of its tables."""
+    """Return the request with other names for its tables."""
     if "TransactItems" in request:
         return {**request, "TransactItems": [
             {verb: {**write, "TableName": names[write["TableName"]]} for verb, write in item.items()}
@@ -285,11 +285,11 @@ def _renamed(request: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
 
 
 def client() -> Client:
-    """Return the client of this process; it is made when it is first needed."""
+    """Return the client of this process. The first call makes it."""
     made: Client | None = runtime.current.client
     if made is None:
         if runtime.current.environment.get("TRACING") == "Active":
-            from shared.store import tracing  # noqa: PLC0415  # loaded only where it is on
+            from shared.store import tracing  # noqa: PLC0415  # only an office that traces loads it
 
             made = tracing.Traced.of_environment()
         else:
@@ -299,9 +299,9 @@ def client() -> Client:
 
 
 def _refusal(error: RequestFailed) -> tuple[Reason, ...]:
-    """Return the reasons of a transaction that a condition refused; none if it failed for another cause.
+    """Return the reasons of a transaction that a condition refused; () if it failed for another cause.
 
-    A condition that did not hold is a fact even where another item met contention.
+    A refused condition is a fact, even if another item met contention.
     """
     if not any(reason["Code"] == "ConditionalCheckFailed" for reason in error.reasons):
         return ()
@@ -309,19 +309,19 @@ def _refusal(error: RequestFailed) -> tuple[Reason, ...]:
 
 
 def _is_contention(error: RequestFailed) -> bool:
-    """Tell whether the request met others, or a limit: trying again is safe and may go through."""
+    """Tell whether the request met another request or a limit: trying again is safe and may succeed."""
     return bool(_codes(error) & _CONTENTION)
 
 
 def _codes(error: RequestFailed) -> set[str]:
-    """Return the codes that say why: of a cancelled transaction, those of the items that it was cancelled for."""
+    """Return the codes that say why a request failed: for a cancelled transaction, the codes of the items at fault."""
     return {reason["Code"] for reason in error.reasons if reason["Code"] != "None"} or {error.code}
 
 
 def _is_server_fault(error: RequestFailed) -> bool:
-    """Tell whether the database itself failed, so that nobody knows whether the request took effect."""
+    """Tell whether the database itself failed: then the request may or may not have taken effect."""
     return error.status >= _SERVER_FAULT_STATUS
 
 
 if runtime.current.is_lambda:
-    client()  # Lambda gives a function a whole processor until its first request: TLS is set up now
+    client()  # sets up TLS while Lambda gives the function a whole processor, which is until its first request

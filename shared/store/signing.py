@@ -1,4 +1,4 @@
-"""Signs requests to AWS with Signature Version 4, and finds the credentials to do it with.
+"""Signs requests to AWS with Signature Version 4, and finds the credentials for it.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -15,7 +15,7 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
 class Credentials(NamedTuple):
-    """A key and its secret; the token belongs to temporary ones, which those of a function are."""
+    """A key and its secret. Temporary credentials, such as a function's, also have a token."""
 
     access_key: str
     secret_key: str
@@ -23,10 +23,10 @@ class Credentials(NamedTuple):
 
 
 def credentials() -> Callable[[], Credentials]:
-    """Return what gives the credentials of the moment.
+    """Return a function that returns the current credentials.
 
-    Lambda puts a function's into its environment, for as long as that lives. Where there are none, as after a start
-    from a snapshot (SnapStart) or at an operator's terminal, botocore's chain of providers finds and renews them.
+    Lambda puts a function's credentials into its environment; they last as long as the environment. If there are none,
+    as after a start from a snapshot (SnapStart) or at an operator's terminal, botocore finds and renews them.
 
     Raises botocore's NoCredentialsError.
     """
@@ -36,36 +36,36 @@ def credentials() -> Callable[[], Credentials]:
             environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"], environment.get("AWS_SESSION_TOKEN")
         )
         return lambda: found
-    import botocore.session  # noqa: PLC0415  # 150 ms of a cold start that an environment with a key need not wait for
+    import botocore.session  # noqa: PLC0415  # 150 ms of a cold start, not needed with a key in the environment
     from botocore.exceptions import NoCredentialsError  # noqa: PLC0415
 
     chain = botocore.session.get_session().get_credentials()
     if chain is None:
         raise NoCredentialsError
 
-    def present() -> Credentials:
-        frozen = chain.get_frozen_credentials()  # renewed when they are about to expire
+    def current() -> Credentials:
+        frozen = chain.get_frozen_credentials()  # renews them when they are about to expire
         return Credentials(str(frozen.access_key), str(frozen.secret_key), frozen.token)
 
-    return present
+    return current
 
 
 class Signer:
     """Signs POST requests to one host of a service, such as "dynamodb", in one region."""
 
-    def __init__(self, service: str, host: str, region: str, present: Callable[[], Credentials]) -> None:
-        """Sign with the credentials that `present` gives at each request."""
+    def __init__(self, service: str, host: str, region: str, get_credentials: Callable[[], Credentials]) -> None:
+        """Make a signer that calls `get_credentials` for each request."""
         self._service = service
         self._host = host
         self._region = region
-        self._credentials = present
-        self._key_of: tuple[str, str] = ("", "")  # the day and the secret that the key below was made of
+        self._get_credentials = get_credentials
+        self._key_of: tuple[str, str] = ("", "")  # the day and the secret that the key below belongs to
         self._key = b""
 
     def headers(self, body: bytes, own: Mapping[str, str], moment: datetime | None = None) -> dict[str, str]:
-        """Return the headers of a signed POST of this body to "/"; `own`, in lower case, are among them and signed."""
+        """Return the headers of a signed POST of a body to "/". They include the headers `own`, in lower case."""
         now = (moment or datetime.fromtimestamp(runtime.current.time_s(), UTC)).strftime("%Y%m%dT%H%M%SZ")
-        credentials = self._credentials()
+        credentials = self._get_credentials()
         headers = {**own, "host": self._host, "x-amz-date": now}
         if credentials.token:
             headers["x-amz-security-token"] = credentials.token
@@ -83,7 +83,7 @@ class Signer:
         return headers
 
     def _signing_key(self, day: str, secret: str) -> bytes:
-        """Derive the day's key; it is the same for all of a day's requests."""
+        """Return the key of a day, which all requests of the day share."""
         if self._key_of != (day, secret):
             key = f"AWS4{secret}".encode()
             for part in (day, self._region, self._service, "aws4_request"):

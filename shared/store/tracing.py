@@ -1,7 +1,7 @@
 """Tracing: each request to the database becomes a subsegment of the invocation's trace in X-Ray.
 
-Loaded only where the stack's parameter Tracing is on. The segment of the invocation itself is Lambda's own; what we
-add goes to the daemon that runs beside every function, in a datagram, without an answer and without a library.
+Loaded only if the stack's parameter Tracing is on. Lambda itself sends the segment of the invocation. We send the
+subsegments to the X-Ray daemon, which runs beside every function, in datagrams: without a response or a library.
 https://docs.aws.amazon.com/xray/latest/devguide/xray-api-segmentdocuments.html
 """
 
@@ -17,32 +17,29 @@ from shared.store.aws_client import Client, NoAnswer, RequestFailed
 
 HEADER = b'{"format": "json", "version": 1}\n'
 
-_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-_socket.setblocking(False)
-
 
 class Traced(Client):
     """A client that reports each of its requests."""
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Send a request as a client does, and its subsegment. Raises RequestFailed; NoAnswer."""
+        """Send a request as Client does, and report it to X-Ray. Raises RequestFailed; NoAnswer."""
         begun_at_s = runtime.current.time_s()
         try:
-            answer = super().call(operation, request)
+            response = super().call(operation, request)
         except RequestFailed as error:
-            kind = "fault" if error.status >= 500 else "error"  # noqa: PLR2004  # HTTP's classes
-            # A condition that did not hold is an error, too.
+            kind = "fault" if error.status >= 500 else "error"  # noqa: PLR2004  # HTTP's status classes
+            # A refused condition counts as an error, too.
             _send(operation, begun_at_s, {"http": {"response": {"status": error.status}}, kind: True})
             raise
         except NoAnswer as error:
             _send(operation, begun_at_s, {"fault": True, "annotations": {"cause": error.cause}})
             raise
         _send(operation, begun_at_s, {"http": {"response": {"status": 200}}})
-        return answer
+        return response
 
 
 def _send(operation: str, begun_at_s: float, outcome: Mapping[str, Any]) -> None:
-    """Send the subsegment if this invocation is sampled. Nothing fails because a trace is lost."""
+    """Send the subsegment if this invocation is sampled. A lost subsegment is no failure."""
     header = runtime.current.environment.get("_X_AMZN_TRACE_ID", "")  # Root=1-...;Parent=...;Sampled=1
     ids = dict(part.partition("=")[::2] for part in header.split(";"))
     host, _, port = runtime.current.environment.get("AWS_XRAY_DAEMON_ADDRESS", "").rpartition(":")
@@ -60,5 +57,6 @@ def _send(operation: str, begun_at_s: float, outcome: Mapping[str, Any]) -> None
         "aws": {"operation": operation},
         **outcome,
     }
-    with suppress(OSError):
-        _socket.sendto(HEADER + json.dumps(subsegment).encode(), (host, int(port)))
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        sender.sendto(HEADER + json.dumps(subsegment).encode(), (host, int(port)))

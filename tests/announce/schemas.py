@@ -1,4 +1,4 @@
-"""The published schemas, and what a consumer would hold an announcement against."""
+"""The published schemas, and a check of announcements against them."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ def published() -> dict[str, dict[str, Any]]:
 
 
 def check(cloud_event: dict[str, Any]) -> None:
-    """Assert that a CloudEvent is what its schema says, and that the schema leaves none of its data out."""
+    """Assert that a CloudEvent matches its schema, and that the schema describes all of its data."""
     assert cloud_event.keys() == ENVELOPE
     assert cloud_event["specversion"] == "1.0"
     assert cloud_event["datacontenttype"] == "application/json"

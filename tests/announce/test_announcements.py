@@ -1,4 +1,4 @@
-"""What each record of a stream has to tell, and what it has not."""
+"""Which stream records announce something, and what."""
 
 import itertools
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ Image = dict[str, Any]
 
 
 def booking(status: str, generation: int = 1) -> Image:
-    """Return the image of a user's n-th booking on an event, which has had all of its times."""
+    """Return the image of a user's booking with this generation, with all of its moments."""
     item = {"laneId": "e#0", "userId": "anna", "eventId": "e", "bookingId": f"b-{generation}", "status": status}
     texts = {name: {"S": value} for name, value in (item | TIMES | LATER).items()}
     return texts | {"generation": {"N": str(generation)}, "sequence": {"N": "7"}}
@@ -43,17 +43,17 @@ def record(old: Image | None, new: Image | None, table: str = "Bookings") -> dic
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "announced"),
     [
         (None, booking("CONFIRMED"), "booking.confirmed:b-1"),
         (None, booking("WAITING"), "waiting.joined:b-1"),
         (booking("WAITING"), booking("CONFIRMED"), "booking.promoted:b-1"),
         (booking("CONFIRMED"), booking("CANCELLED"), "booking.cancelled:b-1"),
         (booking("WAITING"), booking("CANCELLED"), "waiting.left:b-1"),
-        # Who comes back writes over the booking that was.
+        # A user who books again replaces the booking.
         (booking("CANCELLED"), booking("CONFIRMED", generation=2), "booking.confirmed:b-2"),
         (booking("CANCELLED"), booking("WAITING", generation=2), "waiting.joined:b-2"),
-        # Nothing happened to anybody.
+        # Nothing happens to a user.
         (booking("CONFIRMED"), booking("CONFIRMED"), None),
         (booking("WAITING"), booking("WAITING") | {"createdAt": {"S": "x"}}, None),
         (booking("CANCELLED"), booking("CANCELLED"), None),
@@ -61,13 +61,15 @@ def record(old: Image | None, new: Image | None, table: str = "Bookings") -> dic
         (booking("CONFIRMED"), None, None),
     ],
 )
-def test_a_change_of_a_booking_is_one_step_or_none(old: Image | None, new: Image | None, told: str | None) -> None:
-    """By the bookingId it is told whether it is the same booking that went on."""
-    assert [one.id for one in announcements(record(old, new))] == ([told] if told else [])
+def test_a_changed_booking_announces_one_step_or_none(
+    old: Image | None, new: Image | None, announced: str | None
+) -> None:
+    """The bookingId tells whether it is still the same booking."""
+    assert [one.id for one in announcements(record(old, new))] == ([announced] if announced else [])
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "announced"),
     [
         (None, event(), ["event.opened:e"]),
         (event(), event(soldOutAt="t"), ["event.sold-out:e"]),
@@ -78,14 +80,14 @@ def test_a_change_of_a_booking_is_one_step_or_none(old: Image | None, new: Image
         (event(), None, []),
     ],
 )
-def test_a_change_of_an_event_is_told_once(old: Image | None, new: Image | None, told: list[str]) -> None:
-    """Each change by an organiser has an id of its own; the rest happens to an event once."""
-    assert [one.id for one in announcements(record(old, new, "Events"))] == told
+def test_a_changed_event_announces_each_step_once(old: Image | None, new: Image | None, announced: list[str]) -> None:
+    """Each change by an organiser has its own id; every other step happens once."""
+    assert [one.id for one in announcements(record(old, new, "Events"))] == announced
 
 
 @pytest.mark.parametrize("limit", [None, 3])
 def test_a_changed_event_is_announced_as_it_is_now(limit: int | None) -> None:
-    """With what it has of window and limit, at the time at which the stream took it."""
+    """With its window and limit, if it has them, and with the moment of the record."""
     window = {"opensAt": {"S": TIMES["bookedAt"]}} | ({"waitingListLimit": {"N": str(limit)}} if limit else {})
     [changed] = announcements(record(event(), event() | {"revision": {"N": "1"}} | window, "Events"))
     assert changed.time == "2026-05-01T18:00:01.500Z"
@@ -107,22 +109,22 @@ def test_a_changed_event_is_announced_as_it_is_now(limit: int | None) -> None:
         {"promotedAt": {"BOOL": True}},
     ],
 )
-def test_a_record_that_lacks_what_is_to_be_told_cannot_be_read(damage: Image) -> None:
-    """Rather than to announce half of it."""
+def test_a_record_with_missing_or_damaged_attributes_cannot_be_read(damage: Image) -> None:
+    """An incomplete announcement would be worse."""
     new = {name: value for name, value in (booking("CONFIRMED") | damage).items() if value}
     with pytest.raises((DamagedItem, KeyError)):
         announcements(record(None, new))
 
 
-def test_an_event_that_lacks_what_is_to_be_told_cannot_be_read() -> None:
-    """Nor one whose number is a text."""
+def test_an_event_with_a_damaged_attribute_cannot_be_read() -> None:
+    """For example, a number that is stored as text."""
     with pytest.raises(DamagedItem):
         announcements(record(None, event() | {"totalTickets": {"S": "5"}}, "Events"))
 
 
-def test_every_type_has_a_schema_that_its_data_keep_to() -> None:
-    """And there is no schema that nothing is announced by. A change of the data is a change of the schema."""
-    told = [
+def test_the_data_of_every_type_match_its_schema() -> None:
+    """Every schema belongs to a type. Data that change need a changed schema."""
+    changes = [
         record(None, booking("CONFIRMED")),
         record(None, booking("WAITING")),
         record(booking("WAITING"), booking("CONFIRMED")),
@@ -133,7 +135,7 @@ def test_every_type_has_a_schema_that_its_data_keep_to() -> None:
         record(event(), event(soldOutAt=TIMES["bookedAt"]), "Events"),
         record(event(), event(cancelledAt=TIMES["bookedAt"]), "Events"),
     ]
-    found = [one.cloud_event() for each in told for one in announcements(each)]
+    found = [one.cloud_event() for each in changes for one in announcements(each)]
     assert {one["type"] for one in found} == set(Type)
     assert {one["dataschema"] for one in found} == schemas.published().keys()
     for one in found:
@@ -141,7 +143,7 @@ def test_every_type_has_a_schema_that_its_data_keep_to() -> None:
 
 
 def records_of(office: Office, table: str, opened: Event) -> Iterator[dict[str, Any]]:
-    """Yield what the stream of a table has on an event, in its order."""
+    """Yield the records that a table's stream has of an event, in order."""
     streams = Database.embedded(office.database.meta.endpoint_url).aws_client(STREAMS)
     arn = office.database.describe_table(TableName=table)["Table"]["LatestStreamArn"]
     for shard in streams.call("DescribeStream", {"StreamArn": arn})["StreamDescription"]["Shards"]:
@@ -155,29 +157,34 @@ def records_of(office: Office, table: str, opened: Event) -> Iterator[dict[str, 
     streams.connection.close()
 
 
-def test_a_life_is_told_step_by_step(office: Office) -> None:
-    """The real stream of what the real functions wrote: each step once, in the order of each item, whoever repeats."""
+def test_each_step_of_a_booking_is_announced_once(office: Office) -> None:
+    """From the real stream after real requests: in order for each item, even if requests are repeated."""
     opened = office.opens(tickets=1)
-    answers = {}
+    booking_ids = {}
     for user in ("anna", "anna", "ben", "cleo"):
-        answers[user] = opened.book(user).json["bookingId"]
+        booking_ids[user] = opened.book(user).json["bookingId"]
     for user in ("cleo", "cleo", "anna"):
         opened.cancels(user)
     opened.promotes()
     opened.promotes()
     again = opened.book("anna").json["bookingId"]
-    told = [one for each in records_of(office, items.BOOKINGS, opened) for one in announcements(each)]
-    assert [(one.type.value, one.data["userId"], one.data["bookingId"], one.data["generation"]) for one in told] == [
-        ("booking.confirmed", "anna", answers["anna"], 1),
-        ("waiting.joined", "ben", answers["ben"], 1),
-        ("waiting.joined", "cleo", answers["cleo"], 1),
-        ("waiting.left", "cleo", answers["cleo"], 1),
-        ("booking.cancelled", "anna", answers["anna"], 1),
-        ("booking.promoted", "ben", answers["ben"], 1),
+    announced = [one for each in records_of(office, items.BOOKINGS, opened) for one in announcements(each)]
+    assert [
+        (one.type.value, one.data["userId"], one.data["bookingId"], one.data["generation"]) for one in announced
+    ] == [
+        ("booking.confirmed", "anna", booking_ids["anna"], 1),
+        ("waiting.joined", "ben", booking_ids["ben"], 1),
+        ("waiting.joined", "cleo", booking_ids["cleo"], 1),
+        ("waiting.left", "cleo", booking_ids["cleo"], 1),
+        ("booking.cancelled", "anna", booking_ids["anna"], 1),
+        ("booking.promoted", "ben", booking_ids["ben"], 1),
         ("waiting.joined", "anna", again, 2),
     ]
-    told += [one for each in records_of(office, items.EVENTS, opened) for one in announcements(each)]
-    assert [one.id for one in told[-2:]] == [f"event.opened:{opened.event_id}", f"event.sold-out:{opened.event_id}"]
-    for one in told:
+    announced += [one for each in records_of(office, items.EVENTS, opened) for one in announcements(each)]
+    assert [one.id for one in announced[-2:]] == [
+        f"event.opened:{opened.event_id}",
+        f"event.sold-out:{opened.event_id}",
+    ]
+    for one in announced:
         schemas.check(one.cloud_event())
-    assert not [pair for pair in itertools.combinations([one.id for one in told], 2) if len(set(pair)) == 1]
+    assert not [pair for pair in itertools.combinations([one.id for one in announced], 2) if len(set(pair)) == 1]

@@ -1,4 +1,4 @@
-"""From records to the bus: batches, order, failures, and that a real EventBridge's rules find what they look for."""
+"""From records to the bus: batches, order, failures, and the rules of a real EventBridge."""
 
 import json
 import os
@@ -32,15 +32,15 @@ Refuse = Callable[[Entry], str | None]
 
 
 class FakeBus:
-    """A client of EventBridge as it answers PutEvents, with errors as a test wants them."""
+    """A client of EventBridge that handles PutEvents, with the errors that a test sets."""
 
     def __init__(self) -> None:
         self.calls: list[list[Entry]] = []
         self.refuse: Refuse = lambda _: None
-        self.troubles: Iterator[Exception | None] = repeat(None)  # what the next requests meet
+        self.troubles: Iterator[Exception | None] = repeat(None)  # the next requests raise these
 
     def call(self, operation: str, request: dict[str, list[Entry]]) -> Any:
-        """Take entries."""
+        """Accept entries."""
         assert operation == "PutEvents"
         entries = request["Entries"]
         self.calls.append(entries)
@@ -48,19 +48,19 @@ class FakeBus:
             self.calls[-1] = []
             raise trouble
         codes = [self.refuse(entry) for entry in entries]
-        answers = [{"ErrorCode": code} if code else {"EventId": "x"} for code in codes]
-        return {"FailedEntryCount": sum(map(bool, codes)), "Entries": answers}
+        results = [{"ErrorCode": code} if code else {"EventId": "x"} for code in codes]
+        return {"FailedEntryCount": sum(map(bool, codes)), "Entries": results}
 
     @property
-    def taken(self) -> list[str]:
-        """Return the ids of what was taken, in the order of the calls."""
+    def accepted(self) -> list[str]:
+        """Return the ids of the accepted announcements, in order."""
         entries = [entry for call in self.calls for entry in call if not self.refuse(entry)]
         return [json.loads(entry["Detail"])["id"] for entry in entries]
 
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeBus:
-    """Put a fake in the bus's place; nobody waits between its tries."""
+    """Replace the bus with a fake, without pauses between tries."""
     found = FakeBus()
     monkeypatch.setattr(bus, "_client", lambda: found)
     monkeypatch.setattr(bus, "PAUSE_S_MAX", 0.0)
@@ -75,60 +75,60 @@ def numbered(number: int, new: Image) -> dict[str, Any]:
 
 
 def confirmed(count: int) -> list[dict[str, Any]]:
-    """Return the records of so many bookings, numbered from 1."""
+    """Return the records of `count` new bookings, numbered from 1."""
     return [numbered(number, booking("CONFIRMED", generation=number)) for number in range(1, count + 1)]
 
 
 def announce(records: list[dict[str, Any]], time_left_s: float = 60) -> list[str]:
-    """Call the function; return the sequence numbers that it gives back."""
-    answer = functions.announce.app.handler({"Records": records}, Context(time_left_s))
-    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+    """Call the function and return the sequence numbers that it reports as failed."""
+    response = functions.announce.app.handler({"Records": records}, Context(time_left_s))
+    return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
 
 
 def ids(count: int) -> list[str]:
-    """Return the ids of so many announcements."""
+    """Return the ids of the announcements of `confirmed(count)`."""
     return [f"booking.confirmed:b-{number}" for number in range(1, count + 1)]
 
 
 def test_a_batch_is_announced_in_order_ten_at_a_time(fake: FakeBus, log_lines: LogLines) -> None:
-    """PutEvents takes no more; records that tell nothing take no place."""
+    """PutEvents takes at most ten. Records that announce nothing do not count."""
     records = confirmed(23)
     records.insert(4, record(booking("CANCELLED"), booking("CANCELLED")))
     assert announce(records) == []
     assert [len(call) for call in fake.calls] == [10, 10, 3]
-    assert fake.taken == ids(23)
-    assert fake.calls[0][0]["Time"] == 1777658400  # the moment of the booking, in the seconds that the SDK sends
+    assert fake.accepted == ids(23)
+    assert fake.calls[0][0]["Time"] == 1777658400  # the moment of the booking, in seconds as the SDK sends it
     assert [line["Announced"] for line in log_lines() if "Announced" in line] == [23]
 
 
-def test_what_the_bus_refuses_once_is_sent_again_by_itself(fake: FakeBus) -> None:
-    """A moment's throttling does not make the others come twice."""
+def test_only_the_entries_that_the_bus_refuses_are_sent_again(fake: FakeBus) -> None:
+    """So short throttling does not duplicate the other announcements."""
     refused = iter(["ThrottlingException"])
     fake.refuse = lambda entry: next(refused, None) if "b-3" in entry["Detail"] else None
     assert announce(confirmed(12)) == []
     assert [len(call) for call in fake.calls] == [10, 1, 2]
 
 
-def test_from_the_first_that_stays_refused_on_all_comes_again(fake: FakeBus, log_lines: LogLines) -> None:
-    """In order: nothing behind it is sent that was not sent with it, and what comes again has the same ids."""
+def test_a_record_that_stays_refused_fails_with_all_later_records(fake: FakeBus, log_lines: LogLines) -> None:
+    """No later batch is sent. The repeated announcements have the same ids."""
     fake.refuse = lambda entry: "InternalFailure" if "b-3" in entry["Detail"] else None
     records = confirmed(15)
     assert announce(records) == ["3"]
     assert len(fake.calls) == bus.TRIES_MAX
-    assert fake.taken == [*ids(10)[:2], *ids(10)[3:]]
+    assert fake.accepted == [*ids(10)[:2], *ids(10)[3:]]
     assert [line["AnnouncementsFailed"] for line in log_lines() if "AnnouncementsFailed" in line] == [13]
 
     fake.refuse, fake.calls = lambda _: None, []
     assert announce(records[2:]) == []
-    assert fake.taken == ids(15)[2:]
+    assert fake.accepted == ids(15)[2:]
 
 
-def test_a_bus_that_is_away_gives_everything_back(fake: FakeBus) -> None:
-    """After bounded tries."""
+def test_an_unreachable_bus_fails_all_records(fake: FakeBus) -> None:
+    """After a bounded number of tries."""
     fake.troubles = repeat(NoAnswer("PutEvents", "ConnectionRefusedError"))
     assert announce(confirmed(12)) == ["1"]
     assert len(fake.calls) == bus.TRIES_MAX
-    assert fake.taken == []
+    assert fake.accepted == []
 
 
 @pytest.mark.parametrize(
@@ -142,57 +142,57 @@ def test_a_bus_that_is_away_gives_everything_back(fake: FakeBus) -> None:
     ],
     ids=str,
 )
-def test_what_fails_for_a_moment_is_sent_again(fake: FakeBus, log_lines: LogLines, trouble: Exception) -> None:
-    """What the SDK would send again, a time-out, throttling, a fault of the service's, and no keys."""
+def test_a_short_failure_is_retried(fake: FakeBus, log_lines: LogLines, trouble: Exception) -> None:
+    """A timeout, throttling, a fault of the service, or missing credentials."""
     fake.troubles = iter([trouble] * (bus.TRIES_MAX - 1))
     assert announce(confirmed(12)) == []
-    assert fake.taken == ids(12)
+    assert fake.accepted == ids(12)
     assert len([line for line in log_lines() if line["message"] == "not announced"]) == bus.TRIES_MAX - 1
 
 
-def test_without_time_nothing_is_begun(fake: FakeBus) -> None:
-    """A call that cannot end in time would be made twice."""
+def test_no_call_begins_that_cannot_end_in_time(fake: FakeBus) -> None:
+    """Lambda would end the invocation and repeat it, with the same call."""
     assert announce(confirmed(2), time_left_s=NO_TIME_S + bus.CALL_S_MAX - 0.5) == ["1"]
     assert fake.calls == []
     assert announce(confirmed(2), time_left_s=NO_TIME_S + bus.CALL_S_MAX + 0.5) == []
 
 
-def test_a_record_that_cannot_be_read_comes_to_stand_first_and_then_fails(fake: FakeBus) -> None:
-    """Those before it are announced; then Lambda halves the batch, until it is given up alone."""
+def test_an_unreadable_record_fails_once_it_is_the_first(fake: FakeBus) -> None:
+    """The records before it are announced. Then Lambda halves the batch, until it gives up on that record alone."""
     poison = numbered(3, {"laneId": {"S": "e#0"}, "userId": {"S": "anna"}})
     records = [*confirmed(2), poison, numbered(4, booking("WAITING"))]
     assert announce(records) == ["3"]
-    assert fake.taken == ids(2)
+    assert fake.accepted == ids(2)
     with pytest.raises(DamagedItem):
         announce(records[2:])
-    assert fake.taken == ids(2)
+    assert fake.accepted == ids(2)
     assert announce(records[3:]) == []
 
 
-def test_ten_of_the_largest_are_one_call() -> None:
-    """EventBridge takes 256 KB: a name and ids that are all of four bytes each, and are written as escapes."""
+def test_ten_of_the_largest_entries_fit_into_one_call() -> None:
+    """EventBridge takes 256 KB. Names and ids have the most bytes if JSON escapes all their characters."""
     large = event() | {"name": {"S": "\N{PERFORMING ARTS}" * NAME_LENGTH_MAX}}
     user = {"userId": {"S": "\N{PERFORMING ARTS}" * ID_LENGTH_MAX}, "bookingId": {"S": "b" * 36}}
-    for told in (record(None, large, "Events"), record(None, booking("CONFIRMED") | user)):
-        [one] = announcements(told)
+    for largest in (record(None, large, "Events"), record(None, booking("CONFIRMED") | user)):
+        [one] = announcements(largest)
         entry = bus.entry(one)
         assert bus.ENTRIES_MAX * (len(entry["Detail"]) + len(entry["DetailType"]) + 100) < bus.BYTES_MAX
 
 
 @pytest.fixture
 def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[emulator.Emulator]:
-    """Yield an AWS whose EventBridge has our bus, and which the function speaks to."""
+    """Yield an emulator of AWS whose EventBridge has our bus. The function uses it."""
     with emulator.running(tmp_path) as found:
         found.client("events").create_event_bus(Name=os.environ["EVENT_BUS"])
         monkeypatch.setenv("AWS_ENDPOINT_URL_EVENTBRIDGE", found.url)
-        bus._client.cache_clear()  # noqa: SLF001  # the next one finds this endpoint
+        bus._client.cache_clear()  # noqa: SLF001  # the next client uses this endpoint
         yield found
     bus._client().connection.close()  # noqa: SLF001
     bus._client.cache_clear()  # noqa: SLF001
 
 
-def test_a_rule_on_the_type_gets_these_and_no_others(aws: emulator.Emulator) -> None:
-    """Over HTTP, as mail or a webhook would follow promotions."""
+def test_a_rule_on_a_type_gets_only_that_type(aws: emulator.Emulator) -> None:
+    """As a rule for mail or a webhook after promotions would."""
     sqs, eventbridge = aws.client("sqs"), aws.client("events")
     queue = sqs.create_queue(QueueName="promotions")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -211,20 +211,20 @@ def test_a_rule_on_the_type_gets_these_and_no_others(aws: emulator.Emulator) -> 
     schemas.check(delivered["detail"])
 
 
-def test_a_bus_that_is_silent_is_waited_for_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call, and the room it needs within the invocation."""
+def test_a_silent_bus_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call ends within the time that an invocation must have left for it."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AWS_ENDPOINT_URL_EVENTBRIDGE", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setattr(bus, "TRIES_MAX", 1)
-        bus._client.cache_clear()  # noqa: SLF001  # it is to find this endpoint
-        begun_s = time.monotonic()
+        bus._client.cache_clear()  # noqa: SLF001  # the next client uses this endpoint
+        began_s = time.monotonic()
         assert announce(confirmed(1)) == ["1"]
-        assert CALL_TIMEOUT_S < time.monotonic() - begun_s < bus.CALL_S_MAX
+        assert CALL_TIMEOUT_S < time.monotonic() - began_s < bus.CALL_S_MAX
         bus._client.cache_clear()  # noqa: SLF001
 
 
 def test_announcing_loads_no_sdk() -> None:
-    """Neither at the start nor with the first announcement: it is 280 ms of a cold start, and 1 ms of each call."""
+    """Neither at the start nor with the first announcement: it costs 280 ms of a cold start, and 1 ms per call."""
     program = """
 import json, sys
 from types import SimpleNamespace
@@ -237,10 +237,10 @@ class Context(SimpleNamespace):
     def get_remaining_time_in_millis(self):
         return 30_000
 
-asked = []
-Client.call = lambda client, *request: asked.append(request) or {"Entries": [{"EventId": "x"}]}
+requests = []
+Client.call = lambda client, *request: requests.append(request) or {"Entries": [{"EventId": "x"}]}
 assert app.handler({"Records": [json.loads(sys.argv[1])]}, Context()) == {"batchItemFailures": []}
-assert len(asked) == 1
+assert len(requests) == 1
 print(*sys.modules, sep="\\n", file=sys.stderr)
 """
     command = [sys.executable, "-c", program, json.dumps(confirmed(1)[0])]

@@ -1,4 +1,4 @@
-"""docs/events.md says what is told, and what it shows can be used as it stands."""
+"""docs/events.md describes every announcement, and its examples work as they are."""
 
 import json
 import re
@@ -15,18 +15,18 @@ from tests.template.stack import ROOT
 PAGE = (ROOT / "docs" / "events.md").read_text()
 
 
-def test_the_table_has_every_type_with_its_data() -> None:
-    """Field by field as the schemas have it; what may be missing, and what the next row has as well, is in words."""
-    told = {schema["title"]: schema for schema in schemas.published().values()}
+def test_the_table_lists_every_type_with_its_data() -> None:
+    """Field by field, as in the schemas. Optional fields may be described in words."""
+    described = {schema["title"]: schema for schema in schemas.published().values()}
     rows = dict(re.findall(r"^\| `([\w.-]+)` \| [^|]+ \| ([^|]+) \|$", PAGE, re.MULTILINE))
-    assert rows.keys() == set(Type) == told.keys()
+    assert rows.keys() == set(Type) == described.keys()
     for name, fields in rows.items():
-        needed = set(told[name]["required"]) - {"eventId"}
-        assert needed <= set(re.findall(r"`(\w+)`", fields)) <= set(told[name]["properties"])
+        needed = set(described[name]["required"]) - {"eventId"}
+        assert needed <= set(re.findall(r"`(\w+)`", fields)) <= set(described[name]["properties"])
 
 
-def test_the_example_keeps_to_its_schema_and_to_the_rules_of_ids() -> None:
-    """It is what a target would get."""
+def test_the_example_matches_its_schema_and_the_rules_for_ids() -> None:
+    """It is what a target gets."""
     [example] = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
     schemas.check(example)
     assert example["id"] == f"{example['type']}:{example['subject']}"
@@ -34,16 +34,16 @@ def test_the_example_keeps_to_its_schema_and_to_the_rules_of_ids() -> None:
     assert example["time"] == example["data"]["promotedAt"]
 
 
-def test_the_page_says_how_long_a_batch_waits_for_more() -> None:
-    """A second and a hundred records, of bookings and of events alike, as the template has it."""
+def test_the_page_states_the_size_of_a_batch_and_how_long_it_waits() -> None:
+    """One second and a hundred records, for both streams, as in the template."""
     mappings = [stream for stream in load().streams if stream.function == "AnnounceFunction"]
     assert {(stream.window_s, stream.batch_size) for stream in mappings} == {(1, 100)}
     assert "waits up to a second for more records" in PAGE
     assert "A batch has up to 100 records." in PAGE
 
 
-def test_the_webhooks_template_is_sound(tmp_path: Path) -> None:
-    """By cfn-lint, as the stack's own is."""
+def test_the_webhook_template_is_valid(tmp_path: Path) -> None:
+    """cfn-lint accepts it."""
     [template] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     path = tmp_path / "webhook.yaml"
     path.write_text(template)
@@ -52,8 +52,8 @@ def test_the_webhooks_template_is_sound(tmp_path: Path) -> None:
     assert (found.returncode, found.stdout) == (0, ""), found.stdout + found.stderr
 
 
-def test_every_schema_is_a_schema_under_its_own_name() -> None:
-    """As the page says where to find them."""
+def test_every_schema_is_valid_and_has_the_name_of_its_file() -> None:
+    """The page says where to find them."""
     for path in schemas.FOLDER.iterdir():
         schema = json.loads(path.read_text())
         jsonschema.Draft202012Validator.check_schema(schema)

@@ -22,7 +22,7 @@ from local import engine
 from local.database import Database
 from local.template import load
 from shared.store import items
-from tests.template.stack import deployed, room_of
+from tests.template.stack import deployed, folder_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = sorted(load().functions)
@@ -224,7 +224,7 @@ def test_the_same_idempotency_key_answers_with_the_same_event(lived: Lived) -> N
 
 def test_every_function_has_a_payload() -> None:
     """`sam local invoke XFunction -e events/x.json` works for all of them."""
-    assert {path.stem for path in (ROOT / "events").glob("*.json")} == set(map(room_of, FUNCTIONS))
+    assert {path.stem for path in (ROOT / "events").glob("*.json")} == set(map(folder_of, FUNCTIONS))
 
 
 def test_the_payloads_of_one_life_fit_together() -> None:

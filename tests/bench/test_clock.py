@@ -1,12 +1,12 @@
-"""Virtual time: who wakes when, and that it repeats."""
+"""Virtual time: when tasks wake up."""
 
 import pytest
 
 from bench.scale.clock import Clock
 
 
-def test_tasks_go_on_in_the_order_of_their_waking() -> None:
-    """Two who wake at once go on in the order in which they lay down."""
+def test_tasks_run_in_the_order_of_their_wake_up_times() -> None:
+    """At the same time, in the order in which they went to sleep."""
     clock, woken = Clock(), []
 
     def task(name: str, *naps_s: float) -> None:
@@ -21,8 +21,8 @@ def test_tasks_go_on_in_the_order_of_their_waking() -> None:
     assert woken == [(1, "early"), (1.5, "started later"), (3, "late"), (3, "early")]
 
 
-def test_a_run_may_end_early_and_go_on() -> None:
-    """What sleeps beyond the end sleeps on."""
+def test_a_run_may_stop_and_go_on() -> None:
+    """Tasks that sleep longer go on sleeping."""
     clock, woken = Clock(), []
     clock.start(lambda: (clock.sleep(5), woken.append(clock.now_s)))  # type: ignore[func-returns-value, arg-type]
     clock.run(until_s=4)
@@ -31,7 +31,7 @@ def test_a_run_may_end_early_and_go_on() -> None:
     assert woken == [5]
 
 
-def test_what_a_task_raises_ends_the_run() -> None:
+def test_an_exception_of_a_task_ends_the_run() -> None:
     """A failed check is not lost in a greenlet."""
     clock = Clock()
 

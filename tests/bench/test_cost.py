@@ -1,4 +1,4 @@
-"""What the requests cost: that the engine counts units as AWS documents them, and that the figures are those of a run.
+"""The cost of requests: the engine counts units as AWS documents them, and the figures are those of a run.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 """
@@ -123,7 +123,7 @@ def test_a_key_of_the_index_is_a_write_of_its_own(probe: Any) -> None:
 
 
 def test_the_figures_are_those_of_a_run(own_engine: Any) -> None:
-    """bench/results/cost.json is what the requests cost now: run `python -m bench.cost` when this fails."""
+    """bench/results/cost.json has the present cost of the requests. If not: python -m bench.cost, then bench.report."""
     assert cost.measure(own_engine) == record.read("cost")
 
 
@@ -136,7 +136,7 @@ def test_the_price_is_that_of_units_requests_and_invocations() -> None:
 
 
 def test_but_for_the_index_a_booking_costs_as_much_as_with_one_counter() -> None:
-    """Lanes cost nothing where nobody reads all of them; a list by user takes one unit of each booking."""
+    """Lanes cost only where all of them are read; the index by user takes one unit per booking."""
     result = record.read("cost")
     ours, theirs = ({row["request"]: row["totalUsd"] for row in result[design]} for design in ("office", "oneCounter"))
     assert ours["book, on sale"] <= theirs["book, on sale"] + cost.WRITE_UNITS_USD

@@ -6,57 +6,55 @@ from typing import Any
 
 import pytest
 
-from bench.scale.capacity import Throughput, hash_of
+from bench.scale.capacity import Throughput
 from bench.scale.clock import Clock
-from bench.scale.database import Database, Latency
-from bench.scale.store import KEYS
+from bench.scale.database import Database
+from proof.requests import KEYS
 from shared.store import items
 from shared.store.aws_client import RequestFailed
 
-LANE = items.lane_key("e", 0)
-OTHER = items.lane_key("e", 1)
+LANE, OTHER = items.lane_key("e", 0), items.lane_key("e", 1)
+WRITES, READS = f"{items.LANES} writes", f"{items.WAITING_LIST} reads"
 
 
 class Trial:
-    """A database, and what each of several requests got and when."""
+    """A database, and what each of several requests got."""
 
-    def __init__(self, throughput: Mapping[str, Throughput] | None = None, **settings: Any) -> None:
-        """Begin with two lanes."""
+    def __init__(self, **settings: Any) -> None:
+        """Begin with empty tables, as new."""
         self.clock = Clock()
-        self.tables = {table: Throughput() for table in KEYS} | dict(throughput or {})
-        self.database = Database(self.clock, Random(1), self.tables, Latency(), **settings)
-        self.got: dict[str, tuple[float, Any]] = {}
+        self.tables = {table: Throughput() for table in KEYS}
+        self.database = Database(self.clock, Random(1), self.tables, **settings)
+        self.got: dict[str, Any] = {}
 
     def send(self, name: str, operation: str, request: Mapping[str, Any], at_s: float = 0.0) -> None:
         """Send a request at a moment."""
 
         def task() -> None:
             try:
-                answer: Any = self.database.call(operation, request)
+                self.got[name] = self.database.call(operation, request)
             except RequestFailed as error:
-                answer = error
-            self.got[name] = (self.clock.now_s, answer)
+                self.got[name] = [error.status, error.code, *(reason["Code"] for reason in error.reasons)]
 
         self.clock.start(task, at_s)
 
-    def refusals(self, name: str) -> list[str]:
-        """Return the reasons of a cancelled transaction."""
-        error = self.got[name][1]
-        assert isinstance(error, RequestFailed)
-        return [reason["Code"] for reason in error.reasons]
+    def ask(self, operation: str, request: Mapping[str, Any]) -> Any:
+        """Send a request when all others are done; return what it got."""
+        self.send("alone", operation, request)
+        self.clock.run()
+        return self.got["alone"]
+
+    def changes(self) -> list[str]:
+        """Return how often each lane was changed."""
+        self.clock.run()
+        return [item["changes"]["N"] for item in self.database.store.of(items.LANES)]
 
 
-def update(key: Any, more: str = "") -> dict[str, Any]:
+def update(key: Any) -> dict[str, Any]:
     """Return an UpdateItem that adds 1, or the body of an Update."""
-    condition = {"ConditionExpression": more} if more else {}
-    values = {":one": items.number(1), **({":none": items.number(0)} if ":none" in more else {})}
-    return {
-        "TableName": items.LANES,
-        "Key": key,
-        "UpdateExpression": "ADD changes :one",
-        "ExpressionAttributeValues": values,
-        **condition,
-    }
+    values = {":one": items.number(1)}
+    change = {"UpdateExpression": "ADD changes :one", "ExpressionAttributeValues": values}
+    return {"TableName": items.LANES, "Key": key, **change}
 
 
 def transaction(*keys: Any) -> dict[str, Any]:
@@ -64,174 +62,137 @@ def transaction(*keys: Any) -> dict[str, Any]:
     return {"TransactItems": [{"Update": update(key)} for key in keys]}
 
 
+def put(table: str, item: Any) -> dict[str, Any]:
+    """Return a TransactWriteItems that puts an item."""
+    return {"TransactItems": [{"Put": {"TableName": table, "Item": item}}]}
+
+
+def page(**limits: Any) -> dict[str, Any]:
+    """Return a Query of a stripe of the waiting list."""
+    values = {":stripe": items.text("e#0")}
+    condition = {"KeyConditionExpression": "stripeId = :stripe", "ExpressionAttributeValues": values}
+    return {"TableName": items.WAITING_LIST, "ConsistentRead": True, **condition, **limits}
+
+
 def test_two_transactions_on_one_item_at_once_are_one() -> None:
-    """TransactionConflict, on the item where they meet, and the other item is as it was."""
+    """TransactionConflict on the item where they meet; the other item stays as it was."""
     trial = Trial()
     trial.send("first", "TransactWriteItems", transaction(LANE))
     trial.send("second", "TransactWriteItems", transaction(OTHER, LANE), at_s=0.003)
-    trial.clock.run()
-    assert trial.got["first"][1] == {}
-    assert trial.refusals("second") == ["None", "TransactionConflict"]
-    assert [item["changes"]["N"] for item in trial.database.store.all_of(items.LANES)] == ["1"]
+    assert trial.changes() == ["1"]
+    assert trial.got == {
+        "first": {},
+        "second": [400, "TransactionCanceledException", "None", "TransactionConflict"],
+    }
 
 
-def test_transactions_one_after_the_other_both_happen() -> None:
-    """The control of the test above."""
-    trial = Trial()
+@pytest.mark.parametrize(("conflicts", "at_s", "changes"), [(True, 1, "2"), (False, 0.003, "1")])
+def test_only_a_conflict_keeps_a_change_from_being_lost(conflicts: bool, at_s: float, changes: str) -> None:
+    """The controls of the test above: one after the other both happen; without conflicts one of two is lost."""
+    trial = Trial(conflicts=conflicts)
     trial.send("first", "TransactWriteItems", transaction(LANE))
-    trial.send("second", "TransactWriteItems", transaction(LANE), at_s=1)
-    trial.clock.run()
-    assert [item["changes"]["N"] for item in trial.database.store.all_of(items.LANES)] == ["2"]
-
-
-def test_without_conflicts_one_of_two_at_once_is_lost() -> None:
-    """What a conflict is for: both would write what they made of the same item."""
-    trial = Trial(conflicts=False)
-    trial.send("first", "TransactWriteItems", transaction(LANE))
-    trial.send("second", "TransactWriteItems", transaction(LANE), at_s=0.003)
-    trial.clock.run()
-    assert [item["changes"]["N"] for item in trial.database.store.all_of(items.LANES)] == ["1"]
+    trial.send("second", "TransactWriteItems", transaction(LANE), at_s=at_s)
+    assert trial.changes() == [changes]
 
 
 def test_an_update_that_meets_a_transaction_is_refused() -> None:
-    """TransactionConflictException; before and after it is let in."""
+    """TransactionConflictException; before and after the transaction it happens."""
     trial = Trial()
     trial.send("transaction", "TransactWriteItems", transaction(LANE), at_s=0.02)
     for name, at_s in (("before", 0.0), ("meanwhile", 0.0215), ("after", 0.5)):
         trial.send(name, "UpdateItem", update(LANE), at_s=at_s)
-    trial.clock.run()
-    error = trial.got["meanwhile"][1]
-    assert isinstance(error, RequestFailed)
-    assert (error.status, error.code) == (400, "TransactionConflictException")
-    assert trial.got["before"][1] == trial.got["after"][1] == {}
+    assert trial.changes() == ["3"]
+    assert trial.got["meanwhile"] == [400, "TransactionConflictException"]
 
 
 def test_a_refused_transaction_holds_the_items_that_had_accepted_it() -> None:
-    """Until it is told: others meet it there, although it never happens."""
+    """Until it is answered, others meet it there, although it never happens."""
     trial = Trial()
-    refused = {"TransactItems": [{"Update": update(LANE)}, {"Update": update(OTHER, "changes > :none")}]}
+    refused = transaction(LANE, OTHER)
+    refused["TransactItems"][1]["Update"]["ConditionExpression"] = "changes > :one"
     trial.send("refused", "TransactWriteItems", refused)
     trial.send("second", "TransactWriteItems", transaction(LANE), at_s=0.002)
-    trial.clock.run()
-    assert trial.refusals("refused") == ["None", "ConditionalCheckFailed"]
-    assert trial.refusals("second") == ["TransactionConflict"]
+    assert trial.changes() == []
+    assert trial.got["refused"][2:] == ["None", "ConditionalCheckFailed"]
+    assert trial.got["second"][2:] == ["TransactionConflict"]
 
 
-def test_readers_meet_no_transaction() -> None:
-    """Each is answered: with what was before, or with what is after."""
+def test_reads_meet_no_transaction() -> None:
+    """Each is answered with what was before, or with what is after."""
     trial = Trial()
     trial.send("transaction", "TransactWriteItems", transaction(LANE))
     for n in range(20):
         request = {"TableName": items.LANES, "Key": LANE, "ConsistentRead": True}
         trial.send(f"read {n}", "GetItem", request, at_s=n / 1_000)
     trial.clock.run()
-    answers = [trial.got[f"read {n}"][1] for n in range(20)]
+    answers = [trial.got[f"read {n}"] for n in range(20)]
     after = {"Item": {**LANE, "changes": items.number(1)}}
     assert all(answer in ({}, after) for answer in answers)
     assert (answers[0], answers[-1]) == ({}, after)
 
 
 def test_transactions_cost_twice() -> None:
-    """Two write units for each item; one for a plain update; a kilobyte more is one more, or two."""
+    """Two write units for each item, one for a plain update; a kilobyte more is one more, or two."""
     trial = Trial()
-    trial.send("two", "TransactWriteItems", transaction(LANE, OTHER))
-    trial.clock.run()
-    assert trial.database.units == {f"{items.LANES} writes": 4}
-    trial.send("one", "UpdateItem", update(LANE))
-    trial.clock.run()
-    assert trial.database.units == {f"{items.LANES} writes": 5}
-    large = {"TableName": items.LANES, "Item": {**OTHER, "name": items.text("x" * 1_500)}}
-    trial.send("large", "TransactWriteItems", {"TransactItems": [{"Put": large}]})
-    trial.clock.run()
-    assert trial.database.units == {f"{items.LANES} writes": 9}
+    trial.ask("TransactWriteItems", transaction(LANE, OTHER))
+    assert trial.database.units == {WRITES: 4}
+    trial.ask("UpdateItem", update(LANE))
+    assert trial.database.units == {WRITES: 4 + 1}
+    trial.ask("TransactWriteItems", put(items.LANES, {**OTHER, "name": items.text("x" * 1_500)}))
+    assert trial.database.units == {WRITES: 4 + 1 + 4}
 
 
 def test_a_query_costs_what_it_reads() -> None:
-    """A unit for each 4 KB of the page, counted only or not; that of a list's head is a small page."""
+    """A unit for each 4 KB of the page, even if it is only counted."""
     trial = Trial()
-    entries = [
-        {
-            "stripeId": items.text("e#0"),
-            "sequence": items.number(n),
-            "userId": items.text("u" * 100),
-            "bookingId": items.text("b" * 36),
-        }
-        for n in range(1, 201)
-    ]
-    for n, entry in enumerate(entries):
-        put = {"TransactItems": [{"Put": {"TableName": items.WAITING_LIST, "Item": entry}}]}
-        trial.send("put", "TransactWriteItems", put, at_s=n / 100)
+    for n in range(1, 201):
+        entry = {"stripeId": items.text("e#0"), "sequence": items.number(n), "userId": items.text("u" * 152)}
+        trial.send("put", "TransactWriteItems", put(items.WAITING_LIST, entry), at_s=n / 100)
     trial.clock.run()
     for limit, units in ((1, 1), (200, 9)):
         trial.database.units.clear()
-        page = {
-            "TableName": items.WAITING_LIST,
-            "KeyConditionExpression": "stripeId = :stripe",
-            "ExpressionAttributeValues": {":stripe": items.text("e#0")},
-            "Select": "COUNT",
-            "Limit": limit,
-            "ConsistentRead": True,
-        }
-        trial.send("page", "Query", page)
-        trial.clock.run()
-        assert trial.got["page"][1]["Count"] == limit
-        assert trial.database.units == {f"{items.WAITING_LIST} reads": units}
-
-
-KEY = {"TableName": items.LANES, "Key": LANE, "ConsistentRead": True}
-HEAD = {
-    "TableName": items.WAITING_LIST,
-    "KeyConditionExpression": "stripeId = :stripe",
-    "ExpressionAttributeValues": {":stripe": items.text("e#0")},
-    "ConsistentRead": True,
-}
-BATCH = {"RequestItems": {items.LANES: {"Keys": [LANE], "ConsistentRead": True}}}
+        assert trial.ask("Query", page(Select="COUNT", Limit=limit))["Count"] == limit
+        assert trial.database.units == {READS: units}
 
 
 @pytest.mark.parametrize(
-    ("operation", "request_", "code"),
+    ("operation", "request_", "refusal"),
     [
-        ("TransactWriteItems", transaction(LANE), "TransactionCanceledException"),
-        ("UpdateItem", update(LANE), "ThrottlingException"),
-        ("GetItem", KEY, "ThrottlingException"),
-        ("Query", HEAD, "ThrottlingException"),
-        ("BatchGetItem", BATCH, "ThrottlingException"),
+        ("TransactWriteItems", transaction(LANE), ["TransactionCanceledException", "ThrottlingError"]),
+        ("UpdateItem", update(LANE), ["ThrottlingException"]),
+        ("GetItem", {"TableName": items.LANES, "Key": LANE, "ConsistentRead": True}, ["ThrottlingException"]),
+        ("Query", page(), ["ThrottlingException"]),
+        (
+            "BatchGetItem",
+            {"RequestItems": {items.LANES: {"Keys": [LANE], "ConsistentRead": True}}},
+            ["ThrottlingException"],
+        ),
     ],
 )
-def test_what_is_beyond_the_limit_is_throttled(operation: str, request_: dict[str, Any], code: str) -> None:
-    """In DynamoDB's words, and without effect; with a little left it is let in."""
+def test_a_request_above_the_limit_is_throttled(operation: str, request_: dict[str, Any], refusal: list[str]) -> None:
+    """In DynamoDB's words, and without effect; while there are units left it is answered."""
     trial = Trial()
-    trial.send("let in", operation, request_)
-    trial.clock.run()
-    assert not isinstance(trial.got["let in"][1], RequestFailed)
-    before = list(trial.database.store.all_of(items.LANES))
+    assert isinstance(trial.ask(operation, request_), dict)
+    before = trial.changes()
     for table in trial.tables.values():
         for partition in table.partitions:
-            partition.writes.take(5_000)
-            partition.reads.take(15_000)
-    trial.send("throttled", operation, request_)
-    trial.clock.run()
-    error = trial.got["throttled"][1]
-    assert isinstance(error, RequestFailed)
-    assert (error.status, error.code) == (400, code)
-    assert [reason["Code"] for reason in error.reasons] in ([], ["ThrottlingError"])
-    assert list(trial.database.store.all_of(items.LANES)) == before
+            partition["writes"].take(5_000)
+            partition["reads"].take(15_000)
+    assert trial.ask(operation, request_) == [400, *refusal]
+    assert trial.changes() == before
 
 
-def test_a_batch_returns_what_was_throttled_of_it() -> None:
-    """As UnprocessedKeys, with the rest answered."""
+def test_a_batch_returns_the_keys_that_were_throttled() -> None:
+    """As UnprocessedKeys; the others are answered."""
     here, there = (items.event_key(name) for name in ("a", "e"))
     trial = Trial()
     events = trial.tables[items.EVENTS]
-    trial.send("put", "TransactWriteItems", {"TransactItems": [{"Put": {"TableName": items.EVENTS, "Item": here}}]})
-    trial.clock.run()
-    hot = events.partitions[events.shard_of(hash_of("e"))]
-    assert hot is not events.partitions[events.shard_of(hash_of("a"))]
-    hot.reads.take(15_000)
+    trial.ask("TransactWriteItems", put(items.EVENTS, here))
+    hot, cold = (events.partitions[events.shard_of((items.EVENTS, (name,)))] for name in ("e", "a"))
+    assert hot is not cold
+    hot["reads"].take(15_000)
     wanted = {"Keys": [here, there], "ConsistentRead": True}
-    trial.send("batch", "BatchGetItem", {"RequestItems": {items.EVENTS: wanted}})
-    trial.clock.run()
-    assert trial.got["batch"][1] == {
+    assert trial.ask("BatchGetItem", {"RequestItems": {items.EVENTS: wanted}}) == {
         "Responses": {items.EVENTS: [here]},
         "UnprocessedKeys": {items.EVENTS: {"Keys": [there], "ConsistentRead": True}},
     }

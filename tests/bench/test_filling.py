@@ -1,4 +1,4 @@
-"""That filled events are such as the office and the engine would have made."""
+"""Filled events are as the office and the engine would have made them."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""Lambda and the stream, simulated."""
+"""The simulated Lambda and stream."""
 
 from itertools import pairwise
 from random import Random
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.scale.capacity import Throughput, hash_of
+from bench.scale.capacity import Throughput
 from bench.scale.clock import Clock
 from bench.scale.functions import Account, Function, ThrottledError
 from bench.scale.office import Office
@@ -16,11 +16,9 @@ from shared.booking import catalog
 from shared.model import Event
 from shared.store import items
 
-LANE = {"laneId": items.text("e#0"), "userId": items.text("anna")}
-
 
 def crowd(function: Function, clock: Clock, rate_s: int, seconds: float, work_s: float) -> int:
-    """Have so many a second ask for work of so many seconds; return how many were served."""
+    """Send so many requests a second, each for work of so many seconds; return how many were served."""
     served = 0
 
     def ask() -> None:
@@ -38,13 +36,13 @@ def crowd(function: Function, clock: Clock, rate_s: int, seconds: float, work_s:
 
 
 def test_a_function_grows_by_a_thousand_at_once_and_a_hundred_a_second() -> None:
-    """And is refused what is more, although the account has room."""
+    """Further requests are refused, although the account could run them."""
     clock = Clock()
     function = Function(clock, Random(1), Account(quota=10_000))
     assert crowd(function, clock, rate_s=1_000, seconds=4, work_s=60) == pytest.approx(1_000 + 4 * 100, abs=2)
 
 
-def test_an_account_has_so_many_at_work_at_once() -> None:
+def test_an_account_runs_so_many_at_once() -> None:
     """Whatever its functions could grow to."""
     clock, account = Clock(), Account(quota=50)
     function, other = (Function(clock, Random(1), account) for _ in range(2))
@@ -52,13 +50,6 @@ def test_an_account_has_so_many_at_work_at_once() -> None:
     clock.start(lambda: other.invoke(lambda: clock.sleep(100)))
     assert crowd(function, clock, rate_s=100, seconds=4, work_s=60) == 49
     assert (account.at_work, account.at_work_max) == (0, 50)
-
-
-def test_a_function_has_no_more_at_work_than_is_reserved_for_it() -> None:
-    """And that many it has, whatever the others do."""
-    clock = Clock()
-    function = Function(clock, Random(1), Account(), reserved=3)
-    assert crowd(function, clock, rate_s=100, seconds=1, work_s=60) == 3
 
 
 def test_an_environment_serves_one_request_at_a_time_and_starts_cold_once() -> None:
@@ -80,8 +71,8 @@ def test_an_environment_serves_one_request_at_a_time_and_starts_cold_once() -> N
     assert took_s[2] < 0.02
 
 
-def test_each_environment_remembers_for_itself() -> None:
-    """Two that are at work at once read the event once each; warm ones do not read it again."""
+def test_each_environment_has_its_own_memory() -> None:
+    """Two that run at once read the event once each; warm ones do not read it again."""
     with Office(seed=1).at_work() as office:
         event = office.open_event(tickets=10, lanes=1)
         for at_s in (0.0, 0.0, 5.0, 5.0):
@@ -94,8 +85,8 @@ def test_each_environment_remembers_for_itself() -> None:
         office.check(event)
 
 
-def test_what_an_environment_learns_the_others_do_not_know() -> None:
-    """The office's memory is put in place for each of them wherever it goes on."""
+def test_environments_do_not_share_what_they_learn() -> None:
+    """Each has its own memory whenever it goes on."""
     with Office(seed=1).at_work() as office:
         event = office.open_event(tickets=1, lanes=1)
         seen: list[dict[str, Event]] = []
@@ -123,7 +114,7 @@ def _fields(event: Event) -> dict[str, Any]:
 
 
 class Reader:
-    """A stream, and the batches that its promoter got: when it began, and who was in it."""
+    """A stream, and the batches that its promoter got: the time, and the users in it."""
 
     def __init__(self, work_s: float = 0.0, failing: int = 0) -> None:
         """Begin with a promoter that takes so long, and says of so many batches that their second record failed."""
@@ -139,7 +130,7 @@ class Reader:
         """Have a booking change its status, from `old` to `new`."""
         key = {"laneId": items.text(lane), "userId": items.text(user)}
         old, new = ({**key, "status": items.text(statuses[when])} for when in ("old", "new"))
-        self._stream.change(hash_of(lane), key, old, new)
+        self._stream.change((items.BOOKINGS, (lane, user)), old, new)
 
     def _promote(self, records: Any) -> list[str]:
         self.batches.append((self.clock.now_s, [one["dynamodb"]["Keys"]["userId"]["S"] for one in records]))
@@ -149,10 +140,10 @@ class Reader:
         return []
 
 
-def test_a_shard_has_one_batch_at_a_time_of_what_the_filters_let_through() -> None:
-    """Another partition's shard does not wait for it."""
+def test_a_shard_passes_on_one_batch_at_a_time_of_filtered_records() -> None:
+    """The shard of another partition does not wait for it."""
     reader = Reader(work_s=3)
-    lanes = ("e#0", next(f"e#{n}" for n in range(100) if Throughput().shard_of(hash_of(f"e#{n}")) != _shard("e#0")))
+    lanes = ("e#0", next(f"e#{n}" for n in range(100) if _shard(f"e#{n}") != _shard("e#0")))
     for n in range(250):
         reader.change(f"user-{n}", old="CONFIRMED", new="CANCELLED")
     reader.change("nobody", old="WAITING", new="CONFIRMED")
@@ -167,11 +158,11 @@ def test_a_shard_has_one_batch_at_a_time_of_what_the_filters_let_through() -> No
 
 
 def _shard(lane: str) -> int:
-    return Throughput().shard_of(hash_of(lane))
+    return Throughput().shard_of((items.BOOKINGS, (lane,)))
 
 
-def test_what_failed_comes_again_with_what_came_after_it() -> None:
-    """From the first record that failed."""
+def test_a_batch_comes_again_from_its_first_failed_record() -> None:
+    """With the records behind it."""
     reader = Reader(failing=2)
     for n in range(3):
         reader.change(f"user-{n}", old="CONFIRMED", new="CANCELLED")

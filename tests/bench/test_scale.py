@@ -1,4 +1,4 @@
-"""The simulation as a whole, in short; the long one is `make scale`, whose figures are looked at here."""
+"""The simulation as a whole, in short runs, and the figures of the last long run, `make scale`."""
 
 import json
 from dataclasses import replace
@@ -17,19 +17,19 @@ SHORT_S = 1.0
 
 
 def figures(section: str) -> list[dict[str, Any]]:
-    """Return what the last long run found."""
+    """Return the figures of the last long run."""
     return [row for row in record.read(report.FIGURES)["rows"] if row["section"] == section]
 
 
 def test_the_same_seed_gives_the_same_numbers() -> None:
-    """And another seed others."""
+    """Another seed gives other numbers."""
     first, again, other = (scenarios.on_sale(replace(WORLD, seed=seed), 4, 200, SHORT_S) for seed in (3, 3, 4))
     assert first == again
     assert first != other
 
 
 def test_a_load_rises_evenly_to_what_is_asked_for() -> None:
-    """Half as many as later while it rises, and then as many as there should be, by chance."""
+    """On average half the rate while it rises, then the full rate."""
     office = Office(seed=1)
     asked_s: list[float] = []
     office.offer(1_000, (str(n) for n in range(5_000)), lambda _: asked_s.append(office.clock.now_s), ramp_s=2)
@@ -38,50 +38,50 @@ def test_a_load_rises_evenly_to_what_is_asked_for() -> None:
     assert counts == pytest.approx([250, 750, 1_000, 1_000, 1_000], rel=0.15)
 
 
-def test_lanes_multiply_what_one_counter_takes() -> None:
-    """At a load that is too much for one."""
+def test_lanes_multiply_the_rate_of_one_counter() -> None:
+    """At a load that is too high for one counter."""
     counter, lane, lanes = (scenarios.on_sale(WORLD, lanes, 400, SHORT_S).per_second for lanes in (None, 1, 16))
     assert lane == pytest.approx(counter, rel=0.3)
     assert counter < 200
     assert lanes > 350
 
 
-def test_a_new_table_caps_what_lanes_could_take() -> None:
-    """Four partitions for all of them."""
+def test_a_new_table_limits_the_rate_of_lanes() -> None:
+    """All of them share four partitions."""
     new = replace(WORLD, writes_s=4_000)
     assert scenarios.on_sale(new, 64, 3_000, SHORT_S).per_second < 2_500
 
 
 def test_everything_adds_up_after_a_storm() -> None:
-    """P1 to P4 and P6 after a crowd that cancels, with promotions; every ticket is somebody's."""
+    """P1 to P4 and P6 after many cancellations and promotions; every ticket has a holder."""
     found = scenarios.cancellations(WORLD, lanes=4, count_=60, offered_s=100)
     assert found.per_second > 20
 
 
 @pytest.mark.parametrize("lanes", [4, 16])
 def test_the_sold_out_turn_is_short(lanes: int) -> None:
-    """From the last ticket to the first who is told to wait; P4 and P5 are checked in it."""
+    """From the last ticket to the first user on the waiting list; it also checks P4 and P5."""
     turn = scenarios.sold_out_turn(WORLD, lanes, tickets=100, offered_s=100, seconds=SHORT_S)
     assert turn.first_s < 1
     assert turn.joined > 10
 
 
 def test_joins_are_answered() -> None:
-    """A steady load of them, on an event where people wait already."""
+    """A steady load, on an event with a waiting list."""
     found = scenarios.joins(WORLD, lanes=4, offered_s=20, seconds=SHORT_S, waiting=20)
     assert found.failed_s == 0
     assert found.per_second > 10
 
 
 def test_the_cost_of_a_booking_does_not_grow() -> None:
-    """Neither with lanes, nor with events, nor with bookings."""
+    """It does not depend on the number of lanes, events or bookings."""
     sizes = ((1, 1, 0), (64, 1, 0), (64, 20, 0), (64, 1, 500))
     costs = [scenarios.cost(WORLD, lanes, events, bookings) for lanes, events, bookings in sizes]
     assert [(one.requests, one.write_units, one.read_units) for one in costs] == [({"TransactWriteItems": 1}, 4, 0)] * 4
 
 
 def test_a_database_without_conflicts_would_break_promises() -> None:
-    """The control of the checks: two transactions that both write what they made of one lane oversell it."""
+    """The control of the checks: without conflicts transactions on one lane overwrite each other and oversell it."""
     with Office(seed=1).at_work() as office:
         office.database.conflicts = False
         event = office.open_event(tickets=1_000, lanes=1)
@@ -93,7 +93,7 @@ def test_a_database_without_conflicts_would_break_promises() -> None:
 
 
 def test_a_lost_booking_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control of another check: tables that lack what somebody was told."""
+    """The control of another check: tables that lack a confirmed booking."""
     checked = Office.check
     monkeypatch.setattr(Office, "check", lambda office, event: replace(checked(office, event), bookings=[]))
     with pytest.raises(AssertionError, match="not theirs"):
@@ -101,7 +101,7 @@ def test_a_lost_booking_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_run_of_some_sections_keeps_the_others() -> None:
-    """Unless it had another seed: figures of one page belong together."""
+    """Unless the seed differs: all figures of the page have one seed."""
     before = {"seed": 1, "rows": [{"section": "joins", "n": 1}, {"section": "sales", "n": 1}]}
     now = {"seed": 1, "rows": [{"section": "joins", "n": 2}]}
     assert report.with_sections(before, now)["rows"] == [{"section": "sales", "n": 1}, {"section": "joins", "n": 2}]

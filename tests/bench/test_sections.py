@@ -1,4 +1,4 @@
-"""The benchmark measures what it says: each section runs, in short, and its promises are checked while it does."""
+"""The benchmark, in short runs: each section gives its figures and checks the promises."""
 
 import os
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ PARTS = {"client", "engine", "feeder", "scheduler", "workers"}
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Yield an office with its data on disk, to be measured in short."""
+    """Yield an office with its data on disk, for short measurements."""
     with running(tmp_path_factory.mktemp("data"), workers=2) as office:
         yield Run(office, SECONDS, workers=2)
 
@@ -27,7 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 def test_a_section_measures_rates_latencies_and_processor_time(
     run: Run, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The figures hang together: so many in flight, each for so long, make so many a second."""
+    """The figures fit each other: requests in flight are about rate times latency."""
     monkeypatch.setattr(sections, "STORM_USERS", 30)
     rows = list(SECTIONS[name](run))
     loads = [row for row in rows if "cpu_ms" in row]

@@ -1,4 +1,4 @@
-"""The cost of a request does not grow with bookings, people who wait, or other events."""
+"""The cost of a request does not grow with bookings, waiting users, or other events."""
 
 from collections import Counter
 from pathlib import Path
@@ -15,8 +15,8 @@ SAMPLES = 6
 LANES = 6  # and two stripes of the waiting list
 SMALL, LARGE = Size(10, 10, others=0), Size(2_000, 2_000, others=1_000)
 
-# Who waits is told a place, which is counted to POSITION_EXACT_MAX and estimated beyond that.
-PLACES = {"book, sold out: join", "book again, waiting", "status of one far back"}
+# A waiting user gets a position, which is counted up to POSITION_EXACT_MAX and estimated beyond that.
+PLACES = {"book, sold out: join", "book again, waiting", "status of a user far back"}
 FRONT_UNITS_MAX = 4  # of each stripe: 101 places of some 150 bytes
 
 
@@ -35,7 +35,7 @@ def _measured(office: Office, of: Size) -> dict[str, Figures]:
 
 
 def _differing(small: dict[str, Figures], large: dict[str, Figures]) -> set[str]:
-    """Name the requests that did not ask the same of the database, whatever how often."""
+    """Name the requests that made different database requests, however often."""
 
     def asked(figures: Figures) -> list[Any]:
         return sorted((one["calls"], one["writeUnits"], one["readUnits"]) for one in figures["variants"])
@@ -45,7 +45,7 @@ def _differing(small: dict[str, Figures], large: dict[str, Figures]) -> set[str]
 
 
 def _check_places(small: dict[str, Figures], large: dict[str, Figures], front_units_max: int) -> None:
-    """Assert that telling a place takes a few reads at the most, and nothing else differs."""
+    """Assert that a position takes a few reads at most, and nothing else differs."""
     for name in PLACES:
         (exact,) = small[name]["variants"]
         place = exact["calls"].count("Query")  # one read unit for each
@@ -65,8 +65,8 @@ def test_requests_cost_the_same_with_ten_bookings_and_with_thousands(office: Off
     _check_places(small, large, 2 * FRONT_UNITS_MAX)
 
 
-def test_a_measurement_fills_asks_and_audits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The way to the figures at full size, gone at a small one: each request as often as it was to be made."""
+def test_a_small_measurement_fills_requests_and_audits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The measurement at full size, with a small one: each request is made as often as it should be."""
     monkeypatch.setattr(size, "LANES", 3)
     monkeypatch.setattr(size, "SAMPLES", 2)
     found = size.measure(tmp_path, Size(5, 4, others=3))
@@ -82,7 +82,7 @@ def test_a_measurement_fills_asks_and_audits(tmp_path: Path, monkeypatch: pytest
 
 
 def test_requests_cost_the_same_with_a_million_bookings() -> None:
-    """What the run at full size has left says so, too."""
+    """The figures of the run at full size."""
     result = record.read("size")
     small, full = result["sizes"]
     assert (full["bookings"], full["waiting"], full["others"]) == (1_000_000, 1_000_000, 100_000)

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_play
 
 from harness.running import RunningOffice, running
 from local import issuer
-from scripts.describe import operations
+from openapi.document import operations
 from tests.description.reading import document
 
 WAIT_MS_MAX = 20_000
@@ -96,6 +96,17 @@ def test_the_page_opens_an_event(browser: Browser, office: RunningOffice) -> Non
         urlsplit(office.url).netloc
     }
     assert opened.complaints == []
+
+
+def test_the_page_fits_a_phone_and_begins_with_opening_an_event(browser: Browser, office: RunningOffice) -> None:
+    """On a narrow screen the page is as wide as the screen, and a new organiser finds the first step first."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True)
+    page = context.new_page()
+    page.set_default_timeout(WAIT_MS_MAX)
+    page.goto(f"{office.url}/docs")
+    expect(page.locator(".opblock-summary-path").first).to_have_text("/initialize", timeout=WAIT_MS_MAX)
+    assert page.evaluate("() => document.documentElement.clientWidth") == 390
+    context.close()
 
 
 def test_the_page_shows_every_route(browser: Browser, office: RunningOffice) -> None:

@@ -1,25 +1,28 @@
-"""The description as a client reads it, and what an answer must be to be as described."""
+"""The API description as a client reads it, and checks of responses against it."""
 
 import json
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpx
 from jsonschema import Draft202012Validator
 
-from scripts.describe import FILE, operations
+from openapi.document import operations
+
+FILE = Path(__file__).resolve().parents[2] / "functions" / "describe" / "openapi.json"
 
 PROBLEM = "application/problem+json"
 
 
 class NotDescribed(AssertionError):
-    """An answer that the description does not allow."""
+    """A response that the description does not allow."""
 
 
 @dataclass(frozen=True, order=True)
 class Kind:
-    """One kind of answer that a route has: an error of the office by its code, else by its content type."""
+    """One kind of response of a route: an error of the office by its code, any other by its media type."""
 
     route: str
     status: int
@@ -33,7 +36,7 @@ def document() -> Any:
 
 
 def responses(route: str) -> dict[str, Any]:
-    """Return what a route may answer, by status."""
+    """Return the responses of a route, by status."""
     return {status: resolved(answer) for status, answer in operations(document())[route]["responses"].items()}
 
 
@@ -48,7 +51,7 @@ def resolved(part: Any) -> Any:
 
 
 def kinds(route: str) -> set[Kind]:
-    """Return all kinds of answers that a route is described to have."""
+    """Return all kinds of responses that are described for a route."""
     return {
         Kind(route, int(status), said)
         for status, answer in responses(route).items()
@@ -58,7 +61,7 @@ def kinds(route: str) -> set[Kind]:
 
 
 def check(route: str, answer: httpx.Response) -> Kind:
-    """Return which kind of answer it is. Raises NotDescribed."""
+    """Return the kind of a response. Raises NotDescribed."""
     described = responses(route).get(str(answer.status_code))
     if described is None:
         raise NotDescribed(f"{route}: {answer.status_code} {answer.text}")
@@ -70,7 +73,7 @@ def check(route: str, answer: httpx.Response) -> Kind:
     violations(content["schema"], shown, f"{route}: {answer.status_code}")
     if content_type == PROBLEM:
         _as_its_example(content["examples"], shown, f"{route}: {answer.status_code} {shown['code']}")
-    # API Gateway's own answers have none of the office's headers but the one that HTTP wants.
+    # API Gateway's own responses have none of the office's headers.
     wanted = described.get("headers", {}) if content_type == PROBLEM or answer.is_success else {}
     if missing := [name for name in wanted if name not in answer.headers]:
         raise NotDescribed(f"{route}: {answer.status_code} has no {missing[0]}")
@@ -78,7 +81,7 @@ def check(route: str, answer: httpx.Response) -> Kind:
 
 
 def _as_its_example(examples: Any, shown: Any, where: str) -> None:
-    """Assert that an error is one of these, and tells no more than the example of its kind. Raises NotDescribed."""
+    """Assert that an error has an example, and no member that its example lacks. Raises NotDescribed."""
     if shown["code"] not in examples:
         raise NotDescribed(where)
     if more := sorted(shown.keys() - examples[shown["code"]]["value"].keys()):
@@ -86,7 +89,7 @@ def _as_its_example(examples: Any, shown: Any, where: str) -> None:
 
 
 def violations(schema: Any, shown: Any, where: str) -> None:
-    """Assert that a value is as its schema says. Raises NotDescribed."""
+    """Assert that a value matches its schema. Raises NotDescribed."""
     whole = {**schema, "components": document()["components"]}
     for error in Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER).iter_errors(shown):
         raise NotDescribed(f"{where}: {error.json_path}: {error.message}")

@@ -24,7 +24,7 @@ from harness.gateway import call
 from harness.running import RunningOffice, running
 from local import engine, issuer
 from local.gateway import BODY_BYTES_MAX as GATEWAY_BODY_BYTES_MAX
-from scripts.describe import operations
+from openapi.document import operations
 from shared.model import BODY_BYTES_MAX
 from tests.description.reading import Kind, NotDescribed, check, document, kinds
 from tests.operations import proxy
@@ -82,7 +82,7 @@ class Visitor:
             more = {"body": shown | ({"eventId": event_id} if "eventId" in shown else {})}
         else:
             needed = [one for one in operation.get("parameters", ()) if one["in"] == "query" and one["required"]]
-            more = {"query": {one["name"]: _first(one) for one in needed}}
+            more = {"query": {one["name"]: one["example"] for one in needed}}
         return self.ask(route, by=by, eventId=event_id, **more)
 
     def too_large_for_the_gateway(self, route: str, by: str) -> None:

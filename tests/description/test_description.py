@@ -1,4 +1,4 @@
-"""The description says what the template has and what the handlers read, and is what is deployed."""
+"""The description matches the template and what the handlers read, and the deployed files match it."""
 
 import ast
 import json
@@ -11,10 +11,12 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from local.template import load
-from scripts import describe
-from scripts.describe import operations
+from openapi.__main__ import FILES, written
+from openapi.document import description, operations
+from openapi.errors import CALLER_ERRORS
 from shared.edge import contract, pages
 from shared.edge.api import PROBLEMS
+from shared.version import VERSION
 from tests.description import reading
 from tests.template.stack import ROOT, deployed
 
@@ -23,25 +25,66 @@ HANDLERS = {f"{route.method} {route.path}": load().functions[route.function].han
 WRITE = "It is made anew by `make describe`."
 
 
-def test_what_is_deployed_is_what_the_modules_describe() -> None:
-    """Nobody writes it by hand, and nobody forgets to write it."""
-    assert describe.FILE.read_text(encoding="utf-8") == describe.written(describe.description()), WRITE
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_the_deployed_description_is_up_to_date(file: Path) -> None:
+    """The files are what the routes and models describe."""
+    assert file.read_text(encoding="utf-8") == written(description(is_open=FILES[file])), WRITE
 
 
-def test_it_is_openapi_3_1() -> None:
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_it_is_openapi_3_1(file: Path) -> None:
     """By the specification's own schema."""
-    assert reading.document()["openapi"].startswith("3.1")
-    assert not list(OpenAPIV31SpecValidator(reading.document()).iter_errors())
+    document = json.loads(file.read_text(encoding="utf-8"))
+    assert document["openapi"].startswith("3.1")
+    assert not list(OpenAPIV31SpecValidator(document).iter_errors())
+
+
+def test_there_is_one_version() -> None:
+    """The description and the latest release in the changelog have the version of shared/version.py."""
+    assert reading.document()["info"]["version"] == VERSION
+    releases = re.findall(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert releases[0] == VERSION
 
 
 def test_the_routes_are_those_of_the_template() -> None:
-    """Both ways: a route that is added is described, one that is gone is not."""
-    assert set(ROUTES) == deployed().routes.keys(), "functions/<name>/description.py describes a route"
+    """Both ways: an added route is described, and a removed one is not."""
+    assert set(ROUTES) == deployed().routes.keys(), "openapi/routes.py describes each route"
+
+
+def test_an_open_office_describes_no_tokens() -> None:
+    """No security scheme, no refusal that depends on the caller; the rest is the same."""
+    secured, of_open = description(is_open=False), description(is_open=True)
+    assert of_open["security"] == []
+    assert "securitySchemes" not in of_open["components"]
+    text = json.dumps(of_open["components"]["responses"])
+    assert not [code for kind in CALLER_ERRORS if f'"{(code := PROBLEMS[kind][1])}"' in text]
+    assert of_open["components"]["schemas"] == secured["components"]["schemas"]
+    for route, operation in operations(of_open).items():
+        assert "security" not in operation
+        assert not {"401", "403"} & operation["responses"].keys()
+        its = {name: value for name, value in operations(secured)[route].items() if name != "security"}
+        assert operation | {"responses": {}} == its | {"responses": {}}
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_route_is_said_to_take_a_token_where_it_does(route: str) -> None:
-    """As the authorizer of the template has it."""
+def test_each_status_has_one_schema(route: str) -> None:
+    """A generated client picks one by the status, whatever the media type of the response."""
+    for response in reading.responses(route).values():
+        assert len({json.dumps(content["schema"]) for content in response["content"].values()}) == 1
+
+
+def test_unions_are_told_apart_by_their_status() -> None:
+    """A generated client needs no trial and error to read a booking."""
+    unions = {name: its for name, its in reading.document()["components"]["schemas"].items() if "oneOf" in its}
+    assert unions.keys() == {"BookingResponse", "UserBooking"}
+    for union in unions.values():
+        assert union["discriminator"]["propertyName"] == "status"
+        assert union["discriminator"]["mapping"].keys() == {"CONFIRMED", "WAITING", "CANCELLED"}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_route_is_described_to_take_a_token_if_it_does(route: str) -> None:
+    """As the authorizer in the template says."""
     method, path = route.split(" ")
     (api,) = deployed().of_type("AWS::ApiGatewayV2::Api").values()
     is_public = api["Body"]["paths"][path][method.lower()]["security"] == [{"NONE": []}]
@@ -70,7 +113,7 @@ def _fields(model: str) -> dict[str, bool]:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_body_is_the_model_that_the_handler_reads(route: str) -> None:
-    """It cannot drift: what is read is what is described."""
+    """The description cannot drift from the handlers."""
     operation = operations(reading.document())[route]
     read = _models_read(HANDLERS[route])["body_as"]
     if "requestBody" not in operation:
@@ -82,7 +125,7 @@ def test_a_body_is_the_model_that_the_handler_reads(route: str) -> None:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_parameters_are_the_fields_that_the_handler_reads(route: str) -> None:
-    """Those of path and query, required or not; a header is no field."""
+    """Those of path and query, required or not; headers are not fields."""
     parameters = operations(reading.document())[route].get("parameters", [])
     described = {one["name"]: one["required"] for one in parameters if one["in"] != "header"}
     read = [_fields(model) for model in _models_read(HANDLERS[route])["parameters_as"]]
@@ -90,7 +133,7 @@ def test_parameters_are_the_fields_that_the_handler_reads(route: str) -> None:
     assert {one["name"] for one in parameters if one["in"] == "path"} == set(re.findall(r"\{(\w+)\}", route))
 
 
-def test_every_error_of_the_office_is_some_routes() -> None:
+def test_every_error_belongs_to_a_route() -> None:
     """None is left out, and docs/api.md names them all."""
     described = {kind.said for route in ROUTES for kind in reading.kinds(route)}
     codes = {code for _, code, _ in PROBLEMS.values()}
@@ -115,86 +158,14 @@ def _examples(part: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_examples_are_as_described(route: str) -> None:
-    """Of bodies and of answers; there is one of each answer that is JSON but the description itself."""
+    """Examples of bodies, parameters and responses; each JSON response has one, except the description itself."""
     operation = operations(reading.document())[route]
     found = [*_examples(operation.get("requestBody")), *_examples(reading.responses(route), route)]
-    for parameter in operation.get("parameters", ()):
-        found += _examples(parameter, parameter["name"])
+    with_example = [one for one in operation.get("parameters", ()) if "example" in one]
+    found += [(one["name"], one["schema"], one["example"]) for one in with_example]
     for where, schema, example in found:
         reading.violations(schema, example, where)
     assert ("requestBody" in operation) == any(where.startswith("/content") for where, _, _ in found)
     for status, answer in reading.responses(route).items():
         for content in answer["content"].values():
             assert content.get("examples") or (route in {"GET /docs", "GET /openapi.json"} and status == "200")
-
-
-def test_every_function_with_a_route_has_its_description_beside_it() -> None:
-    """So that who changes the one sees the other."""
-    rooms = {handler.split(".")[1] for handler in HANDLERS.values()}
-    assert {path.parent.name for path in Path(ROOT / "functions").glob("*/description.py")} == rooms
-
-
-# ---------------------------------------------------------------- what the tidying does
-
-
-def _document() -> dict[str, Any]:
-    refusal = {"description": "no", "content": {"application/json": {"schema": {}, "examples": {"gone": {}}}}}
-    own = {"description": "other", "content": {}}
-    answer = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Thing", "title": "Return"}}}}
-    parameter = {"schema": {"anyOf": [{"type": "string"}, {"type": "null"}], "description": "what the parameter says"}}
-    get = {"parameters": [parameter], "responses": {"200": answer, "404": refusal}}
-    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewThing"}}}}
-    responses = {"200": answer, "404": json.loads(json.dumps(refusal)), "409": own}
-    post = {"requestBody": body, "responses": responses}
-    thing = {
-        "title": "Thing",
-        "properties": {
-            "kind": {"title": "Kind", "const": "THING", "default": "THING"},
-            "title": {"type": "string"},
-            "part": {"$ref": "#/components/schemas/Part"},
-            "endsAt": {"anyOf": [{"type": "string"}, {"type": "null"}]},
-            "goneAt": {"anyOf": [{"type": "string"}, {"type": "null"}]},
-            "madeAt": {"type": "string"},
-        },
-        "required": ["title", "goneAt"],
-    }
-    new = {"properties": {"endsAt": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}
-    schemas = {
-        "Thing": thing,
-        "NewThing": new,
-        "Unused": {"$ref": "#/components/schemas/Unused"},
-        "Part": {"type": "object"},
-    }
-    return {"paths": {"/things": {"get": get, "post": post}}, "components": {"schemas": schemas}}
-
-
-def test_what_the_merge_leaves_is_made_shorter() -> None:
-    """Refusals in common once; no null that no client sends, no made-up title, nothing that is not referred to.
-
-    What has one value only is required, and times are said to be such. Null is said of bodies, and of what an answer
-    always has.
-    """
-    tidied = describe.tidied(_document())
-    get, post = tidied["paths"]["/things"]["get"], tidied["paths"]["/things"]["post"]
-    assert get["parameters"] == [{"schema": {"type": "string"}}]
-    assert get["responses"]["404"] == post["responses"]["404"] == {"$ref": "#/components/responses/404-gone"}
-    assert post["responses"]["409"]["description"] == "other"
-    assert tidied["components"]["responses"]["404-gone"]["description"] == "no"
-    assert tidied["components"]["schemas"] == {
-        "NewThing": {
-            "properties": {"endsAt": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}}
-        },
-        "Part": {"type": "object"},
-        "Thing": {
-            "properties": {
-                "kind": {"const": "THING"},
-                "title": {"type": "string"},
-                "part": {"$ref": "#/components/schemas/Part"},
-                "endsAt": {"type": "string", "format": "date-time"},
-                "goneAt": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
-                "madeAt": {"type": "string", "format": "date-time"},
-            },
-            "required": ["kind", "title", "goneAt"],
-        },
-    }
-    assert get["responses"]["200"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Thing"}

@@ -468,7 +468,7 @@ def test_only_organisers_may_change_an_event(office: Office) -> None:
     """Neither a buyer, nor somebody whom nobody knows; they do not learn whether it exists."""
     for event_id in (office.opens(tickets=1).event_id, "no-such-event"):
         _refused(call(CHANGE, {"name": "x"}, event_id=event_id, claims={"sub": "anna"}), 403, "organisers-only")
-        _refused(call(CHANGE, {"name": "x"}, event_id=event_id, verified=False), 401, "not-signed-in")
+        _refused(call(CHANGE, {"name": "x"}, event_id=event_id, verified=False), 403, "not-signed-in")
         _refused(call(CHANGE, raw="{", event_id=event_id, claims=organiser("olga")), 400, "malformed-json")
 
 

@@ -22,7 +22,7 @@ import functions.waiting_list.app
 from harness.gateway import Answer, Context, call, organiser
 from harness.office import Office
 from shared import model
-from shared.booking import office as office_module
+from shared.booking.settle import settle
 from shared.model import BODY_BYTES_MAX, TryAgain
 from shared.store import dynamodb
 from tests.conftest import LogLines
@@ -177,16 +177,15 @@ def test_only_one_response_says_that_a_booking_was_created(office: Office, monke
         event.books(user)
     for user in ("ben", "anna"):
         event.cancels(user)  # a ticket is free, and nobody waits
-    settle = vars(office_module)["settle"]
     later = []
 
-    def cancel_and_book_again(*how: Any, **more: Any) -> Any:
-        monkeypatch.setattr(office_module, "settle", settle)
+    def cancel_and_book_again(*how: Any, **more: Any) -> int:
+        monkeypatch.setattr("shared.booking.office.settle", settle)
         event.cancels("cleo")
         later.append(event.book("cleo"))
         return settle(*how, **more)
 
-    monkeypatch.setattr(office_module, "settle", cancel_and_book_again)
+    monkeypatch.setattr("shared.booking.office.settle", cancel_and_book_again)
     earlier = event.book("cleo")
     [second] = later
     assert (earlier.status, second.status) == (200, 201)

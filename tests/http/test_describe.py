@@ -9,7 +9,7 @@ import pytest
 
 import functions.describe.app
 from harness.gateway import Answer, call
-from scripts.describe import FILE
+from tests.description.reading import FILE
 
 PATHS = ["/openapi.json", "/docs"]
 

@@ -268,19 +268,14 @@ def test_the_events_are_listed_the_newest_first(office: Office) -> None:
             "name": name,
             "totalTickets": tickets,
             "createdAt": status["createdAt"],
-            "opensAt": None,
-            "closesAt": None,
-            "waitingListLimit": None,
-            "soldOutAt": row["soldOutAt"],
-            "cancelledAt": None,
-            "emptiedAt": None,
+            **({"soldOutAt": row["soldOutAt"]} if "soldOutAt" in row else {}),
             "links": {
                 "status": f"/status/{event.event_id}",
                 "bookings": f"{below}/bookings",
                 "waitingList": f"{below}/waiting-list",
             },
         }
-    assert found[0]["soldOutAt"] is None
+    assert "soldOutAt" not in found[0]
     assert found[1]["soldOutAt"] == older.check().event["soldOutAt"]
 
 
@@ -288,13 +283,13 @@ FACTS = ("name", "totalTickets", "opensAt", "closesAt", "waitingListLimit", "sol
 
 
 def _facts(office: Office) -> Row:
-    """Return what the list says of the newest event; what is not set is null."""
+    """Return what the list says of the newest event; None for fields that it leaves out, as they are not set."""
     [row] = rows_of(office.lists_events(limit="1"))
-    return {name: row[name] for name in FACTS}
+    return {name: row.get(name) for name in FACTS}
 
 
 def test_the_list_of_events_shows_what_their_organiser_last_set(office: Office) -> None:
-    """As their status does, at once; what was taken away is null again."""
+    """As the status does, at once; a setting that is removed is left out again."""
     bounds = {"opensAt": "2031-01-01T00:00:00.000Z", "closesAt": "2031-02-01T00:00:00.000Z", "waitingListLimit": 9}
     event = office.opens(tickets=60, **bounds)
     assert _facts(office).items() >= bounds.items()

@@ -29,15 +29,15 @@ from shared.edge import contract, pages
 
 POSTS = [functions.initialize.app, functions.book.app, functions.cancel.app]
 DECLARED: dict[str, dict[int, Any]] = {
-    "initialize": {201: contract.EventAnswer},
-    "book": {200: contract.BookingAnswer, 201: contract.ConfirmedAnswer, 202: contract.WaitingAnswer},
-    "cancel": {200: contract.CancelledAnswer},
-    "status": {200: contract.EventAnswer | contract.StatusAnswer},
+    "initialize": {201: contract.EventResponse},
+    "book": {200: contract.BookingResponse, 201: contract.ConfirmedResponse, 202: contract.WaitingResponse},
+    "cancel": {200: contract.CancelledResponse},
+    "status": {200: contract.EventResponse | contract.StatusResponse},
     "bookings": {200: pages.BookingsPage},
     "events": {200: pages.EventsPage},
     "event_bookings": {200: pages.EventBookingsPage},
     "waiting_list": {200: pages.WaitingListPage},
-    "change": {200: contract.EventAnswer},
+    "change": {200: contract.EventResponse},
 }
 PROBLEMS = {
     400: {"malformed-json"},

@@ -1,6 +1,6 @@
-"""AWS's own metrics, as AWS would have made them of what happened in a local run.
+"""Derive AWS's own metrics from a local run.
 
-What each means is taken from its service's manual:
+Their definitions are in the manual of each service:
 AWS/Lambda      https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
 AWS/ApiGateway  https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
 AWS/DynamoDB    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
@@ -21,7 +21,7 @@ THROTTLED = frozenset({"ProvisionedThroughputExceededException", "ThrottlingExce
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A request to the API with its answer, on a clock that does not go back."""
+    """A request to the API and its response, on the monotonic clock."""
 
     function: str
     status: int
@@ -30,15 +30,10 @@ class Answer:
 
 
 def of_functions(lines: Iterable[Line]) -> Iterator[Datum]:
-    """Invocations, Errors, Duration.
-
-    Errors: "invocations that result in a function error", which are exceptions and time-outs; 0 for each of the others.
-    Duration: "the amount of time that your function code spends processing an event".
-    """
+    """Yield Errors, 0 or 1 for each invocation, and Duration."""
     for line in lines:
         if "invoked" in line:  # written by tests/operations/live.py
             function = {"FunctionName": line["invoked"]}
-            yield Datum("AWS/Lambda", "Invocations", function, 1)
             yield Datum("AWS/Lambda", "Errors", function, line["is_error"])
             yield Datum("AWS/Lambda", "Duration", function, line["duration_ms"])
 
@@ -46,11 +41,10 @@ def of_functions(lines: Iterable[Line]) -> Iterator[Datum]:
 def of_concurrency(
     answers: Sequence[Answer], lines: Iterable[Line], environments: int, system: System
 ) -> Iterator[Datum]:
-    """Throttles: "when all function instances are processing requests and no concurrency is available to scale up".
+    """Yield Throttles: a request that finds no free environment.
 
-    Here such requests wait in line where Lambda refuses them, and what works in the background has processes of its own
-    where Lambda has one pool for an account. So those count that found as many requests in hand as there are
-    environments, which are the worker processes.
+    Here such a request waits, and background functions have their own processes. So this counts each invocation that
+    begins while as many requests are in progress as there are worker processes, which stand for the environments.
     """
     of_routes = {route.function for route in system.routes}
     asked = [(one.function, one.asked_s) for one in answers]
@@ -62,10 +56,7 @@ def of_concurrency(
 
 
 def of_api(answers: Iterable[Answer]) -> Iterator[Datum]:
-    """Count, 5xx, Latency.
-
-    Latency: "between when API Gateway receives a request from a client and when it returns a response to the client".
-    """
+    """Yield Count, 5xx and Latency."""
     for one in answers:
         yield Datum("AWS/ApiGateway", "Count", {"ApiId": "Api"}, 1)
         yield Datum("AWS/ApiGateway", "5xx", {"ApiId": "Api"}, one.status >= SERVER_FAULT)
@@ -73,13 +64,10 @@ def of_api(answers: Iterable[Answer]) -> Iterator[Datum]:
 
 
 def of_tables(exchanges: Iterable[Exchange]) -> Iterator[Datum]:
-    """ReadThrottleEvents, WriteThrottleEvents, SystemErrors, TransactionConflict; nothing where there is nothing.
+    """Yield ReadThrottleEvents, WriteThrottleEvents, SystemErrors and TransactionConflict.
 
-    Throttle events count by table, each table of a request that was refused; or, where the answer says that it was an
-    index, by table and index: "the TableName dimension returns the WriteThrottleEvents for the table, but not for any
-    global secondary indexes". SystemErrors are "requests that generate
-    an HTTP 500 status code", by table and operation. TransactionConflict counts "rejected item-level requests due to
-    transactional conflicts".
+    Throttle events are counted for each table of the request, or for the index if the response names one: a table's
+    metric leaves out its indexes. TransactionConflict counts items, not requests.
     """
     for one in exchanges:
         code = one.answer.get("__type", "").rpartition("#")[2]
@@ -101,10 +89,9 @@ def of_tables(exchanges: Iterable[Exchange]) -> Iterator[Datum]:
 
 
 def of_streams(exchanges: Iterable[Exchange], system: System) -> Iterator[Datum]:
-    """IteratorAge: "between when a stream receives the record and when the event source mapping sends the event".
+    """Yield IteratorAge, the age of the last record of a batch in milliseconds.
 
-    It is the age of the last record of a batch, in milliseconds. A batch is sent here as soon as it is read, unless one
-    before it is still being tried. Who asked cannot be seen: what one function reads of a table, the others do, too.
+    The proxy does not know which function reads a stream, so each reader of that stream gets the value.
     """
     keys = {table.name: {part["AttributeName"] for part in table.arguments["KeySchema"]} for table in system.tables}
     for one in exchanges:
@@ -120,7 +107,7 @@ def of_streams(exchanges: Iterable[Exchange], system: System) -> Iterator[Datum]
 
 
 def of_destination(files: Iterable[Body]) -> Iterator[Datum]:
-    """OnFailureDestinationDeliveredEventCount: "the number of events delivered to an on-failure destination"."""
+    """Yield OnFailureDestinationDeliveredEventCount."""
     for one in files:
         info = one["DDBStreamBatchInfo"]
         table = next(part for part in info["streamArn"].split("/") if part.endswith("Table"))
@@ -131,13 +118,13 @@ def of_destination(files: Iterable[Body]) -> Iterator[Datum]:
 
 
 def _index(arn: str) -> dict[str, str]:
-    """Return the dimensions of an index: its ARN ends with table/TABLE/index/NAME."""
+    """Return the dimensions of an index, whose ARN ends with table/TABLE/index/NAME."""
     _, table, _, name = arn.split("/")
     return {"TableName": table, "GlobalSecondaryIndexName": name}
 
 
 def _tables(request: Body) -> Iterator[str]:
-    """Yield the tables that a request, or an item of a transaction, names."""
+    """Yield the tables of a request or of an item of a transaction."""
     if "TableName" in request:
         yield request["TableName"]
     yield from request.get("RequestItems", ())

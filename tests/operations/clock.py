@@ -1,4 +1,4 @@
-"""The clock of those who book and cancel, set back: what they did happened some time ago."""
+"""Set the clock of bookings and cancellations back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from shared import runtime
 
 @contextmanager
 def at(monkeypatch: pytest.MonkeyPatch, seconds_ago: float) -> Iterator[None]:
-    """Let bookings and cancellations in the block bear a time that is past."""
+    """Date bookings and cancellations in the block back by so many seconds."""
     moment = (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat(timespec="milliseconds")
     with monkeypatch.context() as earlier:
         earlier.setattr(runtime.current, "now", lambda: moment.replace("+00:00", "Z"))

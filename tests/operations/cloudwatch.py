@@ -1,40 +1,34 @@
-"""CloudWatch's part: what an alarm of template.yaml makes of the values that its metrics had, period by period.
+"""Compute what an alarm of template.yaml compares with its threshold, from what was measured in one period.
 
-Statistics, metric math and a query of Metrics Insights as far as the template uses them, M out of N, and missing data:
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
+How many periods an alarm waits, and how it treats missing data, is CloudWatch's part and not computed here:
+tests/operations/test_pairs.py checks that the template configures it.
 """
 
-import ast
 import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from harness.watching import alarms, template
-from local import intrinsics
-
-# An alarm that misses data points looks at older ones. AWS leaves open at how many; in its examples these are two.
-OLDER_PERIODS = 2
+from harness.watching import alarms
 
 Line = Mapping[str, Any]
-Series = list[float | None]  # a value for each period, None where there is none
 
-
-class State(StrEnum):
-    """Of an alarm. There is no INSUFFICIENT_DATA: every alarm of ours says what missing data means."""
-
-    OK = "OK"
-    ALARM = "ALARM"
+STATISTICS: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "Sum": sum,
+    "Average": lambda values: sum(values) / len(values),
+    "Maximum": max,
+    "Minimum": min,
+    "SampleCount": len,
+    "p99": lambda values: sorted(values)[math.ceil(0.99 * len(values)) - 1],
+}
+_QUERY = re.compile(r'SELECT SUM\((\w+)\) FROM SCHEMA\("([\w/]+)", Operation, TableName\) WHERE (.+)', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Datum:
-    """One value of a metric. Resources have their logical ids for names, the stack is "local"."""
+    """One value of a metric. Resources are named by their logical ids, the stack is "local"."""
 
     namespace: str
     metric: str
@@ -43,7 +37,7 @@ class Datum:
 
 
 def of_lines(lines: Iterable[Line]) -> list[Datum]:
-    """Return what CloudWatch makes of log lines, those in its embedded metric format."""
+    """Extract the metrics of log lines in the embedded metric format."""
     return [
         Datum(definition["Namespace"], metric["Name"], {name: line[name] for name in names}, line[metric["Name"]])
         for line in lines
@@ -53,167 +47,70 @@ def of_lines(lines: Iterable[Line]) -> list[Datum]:
     ]
 
 
-STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
-    "Sum": sum,
-    "Maximum": max,
-    "Minimum": min,
-    "SampleCount": len,
-    "p99": lambda values: sorted(values)[math.ceil(0.99 * len(values)) - 1],
-}
-
-
 class Alarm:
-    """An alarm of template.yaml, with its parameters' defaults."""
+    """An alarm of template.yaml."""
 
     def __init__(self, name: str) -> None:
         body = alarms()[name]
         self.name = name
-        self.periods: int = body["EvaluationPeriods"]
-        self.datapoints: int = body["DatapointsToAlarm"]
+        self._metrics: list[dict[str, Any]] = body["Metrics"]
         self._threshold: float = body["Threshold"]
-        self._is_beyond = {"GreaterThanThreshold": operator.gt, "LessThanThreshold": operator.lt}[
+        self._compare = {"GreaterThanThreshold": operator.gt, "LessThanThreshold": operator.lt}[
             body["ComparisonOperator"]
         ]
-        self._missing_is_beyond = {"breaching": True, "notBreaching": False}[body["TreatMissingData"]]
-        self._metrics: list[dict[str, Any]] = body.get("Metrics") or [{"Id": "watched", "MetricStat": _stat(body)}]
-        stats = [one["MetricStat"] for one in self._metrics if "MetricStat" in one]
-        [self.period_s] = {one["Period"] for one in [*stats, *self._metrics] if "Period" in one}
-        # "always ignore missing data even if you choose a different option": the API reference of PutMetricAlarm. The
-        # user guide says that this is the default only; what rings and ends under the stricter rule does under both.
-        namespaces = {one["Metric"]["Namespace"] for one in stats}
-        namespaces |= {found[2] for one in self._metrics if (found := _QUERY.fullmatch(_query(one)))}
-        self._ignores_missing = "AWS/DynamoDB" in namespaces
+        self._missing_is_breaching = body["TreatMissingData"] == "breaching"
 
-    def state(self, history: Sequence[Sequence[Datum]], before: State) -> State:
-        """Judge by what was measured in each period up to now; `before` is the state that the alarm was in."""
-        wanted = self.periods + OLDER_PERIODS
-        values = self.values([*[()] * wanted, *history][-wanted:])
-        recent = [value for value in values if value is not None][-self.periods :]
-        missing = self.periods - len(recent)
-        if missing and self._ignores_missing:
-            return before
-        beyond = sum(self._is_beyond(value, self._threshold) for value in recent) + missing * self._missing_is_beyond
-        return State.ALARM if beyond >= self.datapoints else State.OK
+    def is_breaching(self, period: Sequence[Datum]) -> bool:
+        """Say whether what was measured in a period counts towards the alarm."""
+        value = self.value(period)
+        return self._missing_is_breaching if value is None else bool(self._compare(value, self._threshold))
 
-    def values(self, history: Sequence[Sequence[Datum]]) -> Series:
-        """Return what the alarm compares with its threshold, for each period."""
-        series: dict[str, Series] = {
-            one["Id"]: [_statistic(one["MetricStat"], period) for period in history]
-            for one in self._metrics
-            if "MetricStat" in one
-        }
-        series |= {
-            one["Id"]: [_queried(query, period) for period in history]
-            for one in self._metrics
-            if (query := _query(one))
-        }
-        [asked] = [one for one in self._metrics if one.get("ReturnData", True)]
-        if asked["Id"] in series:
-            return series[asked["Id"]]
-        return _series(ast.parse(asked["Expression"], mode="eval").body, series, len(history))
+    def value(self, period: Sequence[Datum]) -> float | None:
+        """Return what is compared with the threshold; None if there is no data."""
+        known = {one["Id"]: _measured(one, period) for one in self._metrics if one["Id"] != "watched"}
+        [watched] = [one for one in self._metrics if one["Id"] == "watched"]
+        if "MetricStat" in watched:
+            return _measured(watched, period)
+        present = [value for value in known.values() if value is not None]
+        functions: dict[str, Any] = {"METRICS": lambda: present, "FILL": _filled, "SUM": sum, "MAX": max}
+        try:
+            return float(eval(watched["Expression"], {"__builtins__": {}}, functions | known))  # noqa: S307 - template.yaml is ours
+        except (TypeError, ValueError, ZeroDivisionError):  # of a value that is missing, of no values, by 0
+            return None
 
 
-def _stat(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the short form of an alarm on one metric in the long form."""
-    stat = body.get("Statistic") or body["ExtendedStatistic"]
-    return {"Stat": stat, "Period": body["Period"], "Metric": body}
-
-
-def _statistic(stat: Mapping[str, Any], period: Iterable[Datum]) -> float | None:
-    metric = stat["Metric"]
-    dimensions = {one["Name"]: _id(one["Value"]) for one in metric["Dimensions"]}
+def _measured(one: Mapping[str, Any], period: Iterable[Datum]) -> float | None:
+    """Return the statistic of a metric, or the result of a query."""
+    if "MetricStat" not in one:
+        return _queried(one["Expression"]["Fn::Sub"], period)
+    metric = one["MetricStat"]["Metric"]
+    dimensions = {each["Name"]: _id(each["Value"]) for each in metric["Dimensions"]}
     wanted = (metric["Namespace"], metric["MetricName"], dimensions)
-    values = [one.value for one in period if (one.namespace, one.metric, one.dimensions) == wanted]
-    return STATISTICS[stat["Stat"]](values) if values else None
+    values = [each.value for each in period if (each.namespace, each.metric, each.dimensions) == wanted]
+    return STATISTICS[one["MetricStat"]["Stat"]](values) if values else None
 
 
 def _id(value: Any) -> str:
-    """Return what a !Ref stands for: the stack's name, or a resource's logical id (SAM adds some of its own).
-
-    What is no !Ref, as the name of an index, stands for itself.
-    """
+    """Return what a dimension is called here: the stack, a resource's logical id, or the name of an index."""
     if isinstance(value, str):
         return value
     return "local" if value["Ref"] == "AWS::StackName" else str(value["Ref"])
 
 
-_QUERY = re.compile(r'SELECT SUM\((\w+)\) FROM SCHEMA\("([\w/]+)", ([\w, ]+)\) WHERE (.+)')
-
-
-def _query(one: Mapping[str, Any]) -> str:
-    """Return the query of Metrics Insights that this is, on one line; nothing if it is none."""
-    expression = one.get("Expression")
-    if not isinstance(expression, dict):  # !Sub: only queries name resources
-        return ""
-    query = " ".join(re.sub(r"\$\{(\w+)\}", r"\1", expression["Fn::Sub"]).split())
-    assert _QUERY.fullmatch(query), query
-    return query
-
-
 def _queried(query: str, period: Iterable[Datum]) -> float | None:
-    """Answer SELECT SUM(metric) FROM SCHEMA("namespace", dimensions) WHERE name = 'value' OR ..."""
+    """Answer a query of the form that DatabaseFaultsAlarm has: one metric, summed up over some tables."""
     found = _QUERY.fullmatch(query)
     assert found, query
-    metric, namespace, names, conditions = found.groups()
-    either = [re.fullmatch(r"(\w+) = '(\w+)'", one) for one in conditions.split(" OR ")]
+    metric, namespace, conditions = found.groups()
+    tables = set(re.findall(r"TableName = '\$\{(\w+)\}'", conditions))
     values = [
         one.value
         for one in period
-        if (one.namespace, one.metric) == (namespace, metric)
-        and one.dimensions.keys() == set(names.split(", "))
-        and any(same and one.dimensions[same[1]] == same[2] for same in either)
+        if (one.namespace, one.metric) == (namespace, metric) and one.dimensions.get("TableName") in tables
     ]
     return sum(values) if values else None
 
 
-_ARITHMETIC: Mapping[type[ast.operator], Callable[[float, float], float]] = {
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-}
-_REDUCTIONS: Mapping[str, Callable[[Sequence[float]], float]] = {"SUM": sum, "MAX": max}
-
-
-def _series(node: ast.AST, metrics: Mapping[str, Series], length: int) -> Series:
-    """Evaluate metric math that gives one series: a number, a metric, *, /, FILL with a number, SUM, MAX."""
-    match node:
-        case ast.Constant(value=float() | int() as number):
-            found: Series = [number] * length
-        case ast.Name(id=name):
-            found = metrics[name]
-        case ast.BinOp(left=left, op=op, right=right):
-            pairs = zip(_series(left, metrics, length), _series(right, metrics, length), strict=True)
-            found = [_applied(_ARITHMETIC[type(op)], one, other) for one, other in pairs]
-        case ast.Call(func=ast.Name(id="FILL"), args=[what, ast.Constant(value=float() | int() as number)]):
-            found = _filled(_series(what, metrics, length), number)
-        case ast.Call(func=ast.Name(id=name), args=[what]):
-            columns = zip(*_array(what, metrics), strict=True)
-            present = [[value for value in column if value is not None] for column in columns]
-            found = [_REDUCTIONS[name](values) if values else None for values in present]
-        case _:
-            raise AssertionError(f"metric math that is not known here: {ast.dump(node)}")
-    return found
-
-
-def _array(node: ast.AST, metrics: Mapping[str, Series]) -> list[Series]:
-    """Evaluate metric math that gives several series: METRICS(), FILL of it with a number."""
-    match node:
-        case ast.Call(func=ast.Name(id="METRICS"), args=[]):
-            return list(metrics.values())
-        case ast.Call(func=ast.Name(id="FILL"), args=[what, ast.Constant(value=float() | int() as number)]):
-            return [_filled(one, number) for one in _array(what, metrics)]
-    raise AssertionError(f"metric math that is not known here: {ast.dump(node)}")
-
-
-def _applied(op: Callable[[float, float], float], one: Any, other: Any) -> float | None:
-    """Apply an operator; what is missing, or divided by nothing, is missing."""
-    if one is None or other is None or (op is operator.truediv and other == 0):
-        return None
-    return op(one, other)
-
-
-def _filled(values: Series, number: float) -> Series:
-    """Fill the gaps of a series; one that has no value at all stays as it is."""
-    return [number if value is None else value for value in values] if any(v is not None for v in values) else values
-
-
-assert intrinsics.Values(template(), {}).resolve({"Ref": "AWS::StackName"}, "the stack") == "local"
+def _filled(what: Any, number: float) -> Any:
+    """Replace a missing value; METRICS() has no missing values, and no values at all add up to 0."""
+    return number if what is None else what

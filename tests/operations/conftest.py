@@ -12,7 +12,7 @@ from tests.operations.drilling import drilled
 
 @pytest.fixture
 def drill(request: pytest.FixtureRequest, log_lines: LogLines) -> Iterator[Any]:
-    """Yield the drill of an alarm: it sees the lines that the functions write in this process."""
+    """Yield the drill of an alarm that sees the lines that the functions write in this process."""
     seen = 0
 
     def look() -> Any:

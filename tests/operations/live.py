@@ -1,66 +1,50 @@
-"""The functions of an office that is drilled: the project's own, each invocation noted in the log of its process.
+"""The functions of a drilled office: the project's own, with a log line for each invocation.
 
-Between two tries of a request no time is slept; it counts as if it had been, so that a function which tries until its
-time is up is done in moments. A file in the folder DRILL_FOLDER with the name of a function is a bad deployment of it;
-with the name SLOW_BUS or REFUSING_BUS, an event bus that is slow, or takes nothing.
+Pauses between retries are not slept but counted, so a function that retries until its time is up takes a moment. A file
+in the folder DRILL_FOLDER with the name of a function is a bad deployment of it; files named SLOW_BUS and REFUSING_BUS
+make the event bus slow or unavailable.
 """
 
 import os
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import functions.announce.app
-import functions.book.app
-import functions.bookings.app
-import functions.cancel.app
-import functions.cancel_event.app
-import functions.change.app
-import functions.describe.app
-import functions.event_bookings.app
-import functions.events.app
-import functions.follow.app
-import functions.initialize.app
-import functions.promote.app
-import functions.status.app
-import functions.sweep.app
-import functions.waiting_list.app
-from functions.announce import announcing, bus
+import shared.runtime
+from functions.announce import bus
 from local import runtime
-from shared.store import dynamodb
 from tests.operations.troubles import REFUSING_BUS, SLOW_BUS
 
 FOLDER = Path(os.environ["DRILL_FOLDER"])
-SLOW_S = 1.9  # below the time-out of its client
+SLOW_S = 1.9  # below its client's time-out
 
 Handler = Callable[[Any, Any], Any]
 
 
-class Clock:
-    """The clock of shared/store/dynamodb.py, which skips what would be slept."""
+class SkippingSleeps(shared.runtime.Runtime):
+    """A process whose clock goes forward instead of waiting."""
 
-    def __init__(self) -> None:
-        self._skipped_s = 0.0
+    skipped_s = 0.0
 
-    def monotonic(self) -> float:
-        """Return the time that has passed, or would have."""
-        return time.monotonic() + self._skipped_s
+    def monotonic_s(self) -> float:
+        """Return the time, including what was skipped."""
+        return time.monotonic() + self.skipped_s
 
     def sleep(self, seconds: float) -> None:
-        """Skip so much time."""
-        self._skipped_s += seconds
+        """Skip this time."""
+        self.skipped_s += seconds
 
 
-clock = Clock()
-vars(dynamodb)["time"] = vars(bus)["time"] = vars(announcing)["time"] = clock
+clock = shared.runtime.current = SkippingSleeps()
 
 
 class TroubledBus:
-    """The client of the bus, in trouble while it is told to be."""
+    """A client of the event bus whose troubles can be switched on."""
 
     def call(self, operation: str, request: Mapping[str, Any]) -> Any:
-        """Put entries, or refuse them, or put them after nearly as long as the client waits."""
+        """Put entries, refuse them, or put them just before the client's time-out."""
         if (FOLDER / REFUSING_BUS).exists():
             entries = request["Entries"]
             return {"FailedEntryCount": len(entries), "Entries": [{"ErrorCode": "InternalFailure"} for _ in entries]}
@@ -75,7 +59,7 @@ vars(bus)["_client"] = TroubledBus
 
 def _noted(function: str, handler: Handler) -> Handler:
     def invoke(event: Any, context: Any) -> Any:
-        asked_s, begun_s, is_error = time.monotonic(), clock.monotonic(), True
+        asked_s, begun_s, is_error = time.monotonic(), clock.monotonic_s(), True
         try:
             if (FOLDER / function).exists():
                 raise ModuleNotFoundError("the layer was built without its libraries")
@@ -83,24 +67,15 @@ def _noted(function: str, handler: Handler) -> Handler:
             is_error = False
             return answer
         finally:
-            duration_ms = 1000 * (clock.monotonic() - begun_s)
+            duration_ms = 1000 * (clock.monotonic_s() - begun_s)
             runtime.log("invoked", invoked=function, is_error=is_error, asked_s=asked_s, duration_ms=duration_ms)
 
     return invoke
 
 
-cancel_event = _noted("CancelEventFunction", functions.cancel_event.app.handler)
-follow = _noted("FollowFunction", functions.follow.app.handler)
-initialize = _noted("InitializeFunction", functions.initialize.app.handler)
-book = _noted("BookFunction", functions.book.app.handler)
-cancel = _noted("CancelFunction", functions.cancel.app.handler)
-change = _noted("ChangeFunction", functions.change.app.handler)
-status = _noted("StatusFunction", functions.status.app.handler)
-bookings = _noted("BookingsFunction", functions.bookings.app.handler)
-events = _noted("EventsFunction", functions.events.app.handler)
-event_bookings = _noted("EventBookingsFunction", functions.event_bookings.app.handler)
-waiting_list = _noted("WaitingListFunction", functions.waiting_list.app.handler)
-announce = _noted("AnnounceFunction", functions.announce.app.handler)
-describe = _noted("DescribeFunction", functions.describe.app.handler)
-promote = _noted("PromoteFunction", functions.promote.app.handler)
-sweep = _noted("SweepFunction", functions.sweep.app.handler)
+def __getattr__(folder: str) -> Handler:
+    """Return the handler of functions/<folder>, which the stage's template names as an attribute of this module."""
+    if folder.startswith("_"):
+        raise AttributeError(folder)
+    function = "".join(word.capitalize() for word in folder.split("_")) + "Function"
+    return _noted(function, import_module(f"functions.{folder}.app").handler)

@@ -1,7 +1,7 @@
-"""The office that is drilled: `python -m local` with the project's functions, before an engine behind a proxy.
+"""The drilled office: `python -m local` with the project's functions and an engine behind a proxy.
 
-Its template is the project's, but that it names the functions as tests/operations/live.py has them, and that a record
-which fails is tried three times, not eleven, so that it is given up within a second.
+Its template is the project's with two changes: the functions are those of tests/operations/live.py, and a failing
+record is tried three times, not eleven, so that it is given up within a second.
 """
 
 import json
@@ -27,7 +27,7 @@ from tests.operations import aws_metrics, cloudwatch, proxy
 from tests.operations.aws_metrics import Answer
 from tests.operations.cloudwatch import Datum, Line
 from tests.operations.proxy import Proxy
-from tests.template.stack import room_of
+from tests.template.stack import folder_of
 
 HAPPEN_S_MAX = 20.0
 REQUEST_S_MAX = 30.0
@@ -42,18 +42,18 @@ functions["SweepFunction"].invoke({}, "by hand")
 
 
 class Stage:
-    """A started office, what can be done to it, and what AWS would have measured of it."""
+    """A running office, what can be done to it, and what AWS would measure of it."""
 
     def __init__(self, folder: Path, database: Any, way: Proxy) -> None:
         self.data = folder / "data"
         self.failed_records = self.data / "failed-records"
-        self.database = database  # a client of the engine, past the proxy
+        self.database = database  # a client of the engine itself
         self.proxy = way
-        self.blocked: set[str] = set()  # users whose requests do not reach the API, as by a firewall before it
+        self.blocked: set[str] = set()  # users whom a firewall in front of the API blocks
         self._folder = folder
         self._template = folder / "template.yaml"
         self._system = _written(self._template)
-        self._routes = {room_of(route.function): route for route in self._system.routes}
+        self._routes = {folder_of(route.function): route for route in self._system.routes}
         self._running = ExitStack()
         self._office: RunningOffice | None = None
         self._environments = 0
@@ -63,7 +63,7 @@ class Stage:
         self._given_up: set[Path] = set()
 
     def start(self, workers: int) -> None:
-        """Start the office, anew if it runs, with so many processes that answer requests: Lambda's environments."""
+        """Start or restart the office with so many worker processes, which stand for Lambda's environments."""
         self.stop()
         arguments = ("--template", str(self._template), "--endpoint", self.proxy.endpoint)
         self._office = self._running.enter_context(running(self.data, workers, *arguments))
@@ -79,26 +79,26 @@ class Stage:
         return str(answer.json()["eventId"])
 
     def sold_out(self, *waiting: str) -> str:
-        """Open an event whose one ticket anna has, and for which these users wait; return its id."""
+        """Open an event whose one ticket anna has and for which these users wait; return its id."""
         event_id = self.opens(tickets=1)
         for user in ("anna", *waiting):
             self.books(event_id, user)
         return event_id
 
     def books(self, event_id: str, user: str) -> int:
-        """Book; return the status of the answer, 403 for who is blocked."""
+        """Book; return the status, 403 for a blocked user."""
         if user in self.blocked:
             return 403
         return self.asks("book", userId=user, eventId=event_id).status_code
 
     def cancels(self, event_id: str, user: str) -> int:
-        """Cancel; return the status of the answer."""
+        """Cancel; return the status."""
         return self.asks("cancel", userId=user, eventId=event_id).status_code
 
-    def asks(self, room: str, event_id: str = "", **fields: Any) -> httpx.Response:
-        """Send a request to the function in functions/<room>: the fields as its body, of a GET as its query."""
+    def asks(self, folder: str, event_id: str = "", **fields: Any) -> httpx.Response:
+        """Send a request to the function in functions/<folder>, with the fields as body, or as query of a GET."""
         assert self._office
-        route = self._routes[room]
+        route = self._routes[folder]
         asked_s = time.monotonic()
         answer = httpx.request(
             route.method,
@@ -111,12 +111,12 @@ class Stage:
         return answer
 
     def at_once(self, many: int, ask: Callable[[int], object]) -> None:
-        """Ask so many times at once, each with its number."""
+        """Call `ask` so many times at once, each with its number."""
         with ThreadPoolExecutor(many) as crowd:
             list(crowd.map(ask, range(many)))
 
     def sweeps(self) -> None:
-        """Invoke SweepFunction with {}, by hand."""
+        """Invoke SweepFunction."""
         environment = os.environ | {"AWS_ENDPOINT_URL_DYNAMODB": self.proxy.endpoint}
         command = [sys.executable, "-c", SWEEP, str(self._template), str(self.failed_records)]
         done = subprocess.run(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, check=False)
@@ -124,7 +124,7 @@ class Stage:
 
     @contextmanager
     def bad(self, what: str) -> Iterator[None]:
-        """Let a function be one that does not start, until it is rolled back; or the event bus be slow, or refuse."""
+        """Deploy a function that does not start, or make the event bus slow or unavailable, for the block."""
         bad = self._folder / what
         bad.touch()
         try:
@@ -134,7 +134,7 @@ class Stage:
 
     @contextmanager
     def stopped(self, function: str = "PromoteFunction") -> Iterator[None]:
-        """Let the streams go on without one of their readers."""
+        """Stop one reader of the streams for the block."""
         assert self._office
         [feeder] = self._office.pids(f'"function": "{function}"')
         os.kill(feeder, signal.SIGSTOP)
@@ -144,12 +144,12 @@ class Stage:
             os.kill(feeder, signal.SIGCONT)
 
     def invoked(self, function: str = "PromoteFunction") -> int:
-        """Return how many invocations a function that reads a stream has finished."""
+        """Return how many invocations a stream reader has finished."""
         feeder = self.data / "logs" / f"feeder-{function}.log"
         return sum("invoked" in line for line in _lines(_whole(feeder.read_bytes())))
 
     def announced(self) -> list[str]:
-        """Return the ids of what was put on the event bus."""
+        """Return the ids of all announcements on the event bus."""
         place, found = 0, []
         while lines := announcements.read(self.data / "announcements", place):
             found += [json.loads(line)["detail"]["id"] for _, line in lines]
@@ -157,12 +157,12 @@ class Stage:
         return found
 
     def status_of(self, event_id: str, user: str) -> str:
-        """Return the status of a user's booking as the tables have it."""
+        """Return the status of a user's booking in the tables."""
         found = {one["userId"]: one["status"] for one in promises.read(self.database, event_id).bookings}
         return str(found[user])
 
     def look(self) -> list[Datum]:
-        """Return what AWS would have measured since the last look."""
+        """Return what AWS would have measured since the last call."""
         lines = [*self._new_lines(), *self._swept]
         answers, exchanges, files = self._answers, self.proxy.look(), self._new_files()
         self._answers, self._swept = [], []
@@ -192,7 +192,7 @@ class Stage:
 
 @contextmanager
 def staged(folder: Path, workers: int) -> Iterator[Stage]:
-    """Yield an office with an engine of its own, open."""
+    """Yield a running office with its own engine, open to all."""
     with engine.running(None) as endpoint, proxy.before(endpoint) as way:
         stage = Stage(folder, boto3.client("dynamodb", endpoint_url=endpoint), way)
         try:
@@ -203,7 +203,7 @@ def staged(folder: Path, workers: int) -> Iterator[Stage]:
 
 
 def happens(what: Callable[[], object], seconds_max: float = HAPPEN_S_MAX) -> None:
-    """Wait until something is true."""
+    """Wait until this is true."""
     until = time.monotonic() + seconds_max
     while not what():
         assert time.monotonic() < until, "it does not happen"
@@ -211,7 +211,7 @@ def happens(what: Callable[[], object], seconds_max: float = HAPPEN_S_MAX) -> No
 
 
 def _written(path: Path) -> template.System:
-    """Write the stage's template, and read it."""
+    """Write the stage's template and read it."""
     text, found = re.subn(r"functions\.(\w+)\.app\.handler", r"tests.operations.live.\1", template.TEMPLATE.read_text())
     assert found
     text, found = re.subn(r"MaximumRetryAttempts: 10\b", "MaximumRetryAttempts: 2", text)
@@ -221,7 +221,7 @@ def _written(path: Path) -> template.System:
 
 
 def _whole(written: bytes) -> bytes:
-    """Return the whole lines of a log: its writer may be in the middle of the last."""
+    """Return the complete lines of a log; the last one may be incomplete."""
     return written[: written.rfind(b"\n") + 1]
 
 

@@ -1,4 +1,4 @@
-"""The picture of the dashboard: points and labels are what CloudWatch would show, but for the length of a period."""
+"""The picture of the dashboard shows what CloudWatch would, except for the length of a period."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from scripts.draw_dashboard import axis_label, points
 
 
 def test_a_point_is_the_statistic_of_its_bin() -> None:
-    """Three seconds each; a bin without a line has no point."""
+    """A bin is three seconds; one without lines has no point."""
     lines = [
         {"_aws": {"Timestamp": 1_000_000 + after_ms}, metric: value}
         for after_ms, metric, value in [
@@ -24,7 +24,7 @@ def test_a_point_is_the_statistic_of_its_bin() -> None:
 
 @pytest.mark.parametrize("widget", widgets(), ids=lambda widget: widget["properties"]["title"])
 def test_no_axis_says_a_minute_of_three_seconds(widget: dict[str, dict[str, dict[str, dict[str, str]]]]) -> None:
-    """Other labels are the dashboard's own."""
+    """Other labels are the dashboard's."""
     shown = axis_label(widget["properties"])
     own = widget["properties"].get("yAxis", {}).get("left", {}).get("label", "")
     assert shown == ("in 3 s" if own == "a minute" else own)

@@ -1,4 +1,4 @@
-"""The sweep counts what was given up: files of a folder here, objects of a bucket on AWS, up to a bound."""
+"""The sweep counts failed records: files of a folder, or objects of a bucket on AWS, up to a limit."""
 
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,15 @@ from tests.conftest import LogLines
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Lower the bound; return it."""
+    """Lower the limit; return it."""
     monkeypatch.setattr(failed_records, "FILES_MAX", 3)
     return 3
 
 
-def test_files_of_a_folder_are_counted_up_to_the_bound(
+def test_files_of_a_folder_are_counted_up_to_the_limit(
     tmp_path: Path, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing else in it is a failed record."""
+    """Other files in it do not count."""
     monkeypatch.setenv("FAILED_RECORDS", str(tmp_path))
     (tmp_path / "notes.txt").touch()
     for number, expected in enumerate([0, 1, 2, few, few]):
@@ -33,8 +33,8 @@ def test_files_of_a_folder_are_counted_up_to_the_bound(
 
 
 @mock_aws
-def test_objects_of_a_bucket_are_counted_up_to_the_bound(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One page of the listing, however many there are; what was removed does not count, though a version is kept."""
+def test_objects_of_a_bucket_are_counted_up_to_the_limit(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One page of the listing is read. A removed object does not count, although its version is kept."""
     monkeypatch.setenv("FAILED_RECORDS", "kept")
     make: Any = boto3.client
     s3 = make("s3")
@@ -52,7 +52,7 @@ def test_objects_of_a_bucket_are_counted_up_to_the_bound(few: int, monkeypatch: 
 def test_a_bucket_that_cannot_be_listed_fails_the_sweep_after_its_work(
     monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
 ) -> None:
-    """SweepErrorsAlarm tells of it; silence would look like an empty bucket."""
+    """SweepErrorsAlarm rings; silence would look like an empty bucket."""
     swept: list[float] = []
     monkeypatch.setattr(functions.sweep.app, "sweep", swept.append)
     monkeypatch.setenv("FAILED_RECORDS", "nobodys")

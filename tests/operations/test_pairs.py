@@ -1,6 +1,9 @@
-"""Metrics, alarms, dashboard and runbook: none without its pair."""
+"""Metrics, alarms, dashboard and runbook match each other."""
 
+import json
 import re
+import subprocess
+import textwrap
 
 import pytest
 
@@ -9,17 +12,17 @@ from shared import telemetry
 from shared.telemetry import NAMESPACE, UNITS, Metric
 
 INDEX_DIMENSIONS = ["TableName", "GlobalSecondaryIndexName"]
-METRICS_MAX = 10  # of an alarm, by CloudWatch; and as many expressions
+METRICS_MAX = 10  # of an alarm, CloudWatch's limit, and as many expressions
 ALARMS = sorted(alarms())
 METRICS = {str(metric) for metric in Metric}
 RESOURCES = template()["Resources"]
-# Those that do the office's work. What a deployment calls, it judges itself: it rolls back.
+# Without CheckFunction: its failure rolls the deployment back.
 FUNCTIONS = {
     name
     for name, one in RESOURCES.items()
     if one["Type"] == "AWS::Serverless::Function" and one["Properties"].get("Events")
 }
-# By whom they serve. What answers anybody counts among the buyers'.
+# By whom they serve; public routes count as buyers'.
 BACKGROUND = {
     name
     for name in FUNCTIONS
@@ -36,12 +39,12 @@ LINK = re.compile(r" What to do: docs/operations\.md#([\w-]+)$")
 
 
 def _documented() -> dict[str, str]:
-    """Return the metrics of the runbook's table and their units."""
+    """Return the metrics of the runbook's table, with their units."""
     return dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", RUNBOOK.read_text(), re.MULTILINE))
 
 
 def _watch(metric: str, dimension: str) -> dict[str, set[str]]:
-    """Return by alarm the resources whose metric of this name it watches."""
+    """Return for each alarm the resources whose metric of this name it watches."""
     found: dict[str, set[str]] = {}
     for name in ALARMS:
         for one in watched(name):
@@ -51,20 +54,20 @@ def _watch(metric: str, dimension: str) -> dict[str, set[str]]:
     return found
 
 
-def test_every_metric_is_documented_with_its_unit_and_nothing_else_is() -> None:
-    """One name and one meaning each, and the table of docs/operations.md has them all."""
+def test_the_runbook_lists_all_metrics_with_their_units() -> None:
+    """And no others."""
     assert _documented() == {str(metric): UNITS.get(metric, "Count") for metric in Metric}
 
 
 def test_the_dashboard_shows_every_metric() -> None:
-    """What is counted can be seen; what is shown is counted."""
+    """And no metric that does not exist."""
     rows = [row for widget in widgets() for row in widget["properties"]["metrics"] if row[0] == NAMESPACE]
     assert {row[1] for row in rows} == METRICS
     assert {tuple(row[2:4]) for row in rows} == {("stack", "${AWS::StackName}")}
 
 
-def test_widgets_stand_beside_each_other() -> None:
-    """The dashboard is 24 columns wide, and no widget hides another."""
+def test_no_widget_overlaps_another() -> None:
+    """The dashboard is 24 columns wide."""
     taken: set[tuple[int, int]] = set()
     for widget in widgets():
         x, y = widget["x"], widget["y"]
@@ -74,11 +77,11 @@ def test_widgets_stand_beside_each_other() -> None:
         taken |= cells
 
 
-def test_the_lines_on_the_dashboard_are_those_of_the_alarms() -> None:
-    """Who sees a curve below the line knows that the alarm is silent."""
+def test_the_lines_on_the_dashboard_are_the_alarms_thresholds() -> None:
+    """A curve below its line means a silent alarm."""
     ours = own_alarms().items()
     thresholds = {one["MetricName"]: alarms()[name]["Threshold"] for name, one in ours} | {"Latency": 3000}
-    thresholds["PromiseViolations"] += 1  # over 0 is 1 on a picture
+    thresholds["PromiseViolations"] += 1  # over 0 means 1
     assert alarms()["ApiLatencyAlarm"]["Threshold"] == thresholds["Latency"]
     drawn = []
     for widget in widgets():
@@ -90,23 +93,23 @@ def test_the_lines_on_the_dashboard_are_those_of_the_alarms() -> None:
 
 
 @pytest.mark.parametrize("alarm", sorted(own_alarms()))
-def test_an_alarm_of_ours_watches_a_metric_that_the_code_writes(alarm: str) -> None:
-    """Same name, same dimension: CloudWatch makes no difference between a typing error and silence."""
+def test_our_own_alarms_watch_metrics_that_the_code_writes(alarm: str) -> None:
+    """To CloudWatch, a typing error looks like silence."""
     assert own_alarms()[alarm]["MetricName"] in METRICS
     assert own_alarms()[alarm]["Dimensions"] == [{"Name": "stack", "Value": {"Ref": "AWS::StackName"}}]
 
 
 @pytest.mark.parametrize("alarm", ALARMS)
-def test_an_alarm_says_what_to_do(alarm: str) -> None:
-    """Its description ends with the section of the runbook, and the section names the alarm."""
+def test_an_alarm_links_to_the_runbook(alarm: str) -> None:
+    """Its description ends with a link, and that section names the alarm."""
     description = alarms()[alarm]["AlarmDescription"]
     link = LINK.search(description)
     assert link, description
     assert f"`{alarm}`" in sections()[link[1]]
 
 
-def test_a_section_of_the_runbook_belongs_to_an_alarm() -> None:
-    """No advice for what nobody is told, none for an alarm that is gone."""
+def test_each_section_of_the_runbook_belongs_to_an_alarm() -> None:
+    """And names no alarm that does not exist."""
     linked = {link[1] for one in alarms().values() if (link := LINK.search(one["AlarmDescription"]))}
     assert sections().keys() == linked
     named = {name for text in sections().values() for name in re.findall(r"`(\w+Alarm)`", text)}
@@ -114,8 +117,8 @@ def test_a_section_of_the_runbook_belongs_to_an_alarm() -> None:
 
 
 @pytest.mark.parametrize("section", sorted(sections()))
-def test_a_section_says_what_ended_its_drill(section: str) -> None:
-    """A step that the section has, or nothing that operators do."""
+def test_a_section_says_what_ends_its_drill(section: str) -> None:
+    """One of its steps, or nothing that operators do."""
     text = sections()[section]
     [ended] = re.findall(r"^In the drill: (.+)\.$", text, re.MULTILINE)
     steps = set(re.findall(r"^(\d)\.", text, re.MULTILINE))
@@ -124,20 +127,18 @@ def test_a_section_says_what_ended_its_drill(section: str) -> None:
 
 
 @pytest.mark.parametrize("alarm", ALARMS)
-def test_an_alarm_tells_the_topic_and_says_what_silence_means(alarm: str) -> None:
-    """One topic for all, for the beginning and the end of an alarm; missing data is decided, not left to a default."""
+def test_an_alarm_notifies_the_topic_and_decides_about_missing_data(alarm: str) -> None:
+    """When it begins and when it ends."""
     told = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
     body = alarms()[alarm]
     assert (body["AlarmActions"], body["OKActions"]) == (told, told)
     assert body["TreatMissingData"] == ("breaching" if alarm == "SweepSilentAlarm" else "notBreaching")
-    assert 1 <= body["DatapointsToAlarm"] <= body["EvaluationPeriods"]
-    if "ExtendedStatistic" in body:
-        assert body["EvaluateLowSampleCountPercentile"] == "evaluate"
+    assert 1 <= body.get("DatapointsToAlarm", 1) <= body["EvaluationPeriods"]
 
 
 @pytest.mark.parametrize("alarm", [name for name in ALARMS if "Metrics" in alarms()[name]])
 def test_an_alarm_on_an_expression_returns_one_series(alarm: str) -> None:
-    """CloudWatch wants to know which of the series is meant, and takes ten metrics and ten expressions at the most.
+    """CloudWatch must know which series is meant, and takes ten metrics and ten expressions at most.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html: Metrics
     """
@@ -148,29 +149,45 @@ def test_an_alarm_on_an_expression_returns_one_series(alarm: str) -> None:
 
 
 def test_every_function_is_watched() -> None:
-    """Errors one by one, throttles by whom they serve, and the duration in proportion to each one's own time-out."""
-    errors = _watch("Errors", "FunctionName")
-    assert sorted(map(sorted, errors.values())) == sorted([name] for name in FUNCTIONS)
-    assert _watch("Throttles", "FunctionName") == {
-        "BuyersThrottlesAlarm": BUYERS,
-        "OrganisersThrottlesAlarm": ORGANISERS,
-        "BackgroundThrottlesAlarm": BACKGROUND,
-    }
-    own_time_out = {name: RESOURCES[name]["Properties"].get("Timeout") for name in FUNCTIONS}
+    """Errors and throttles by whom a function serves, and the duration in proportion to its time-out."""
+    groups = {"Buyers": BUYERS, "Organisers": ORGANISERS, "Background": BACKGROUND}
+    assert _watch("Throttles", "FunctionName") == {f"{who}ThrottlesAlarm": names for who, names in groups.items()}
+    sweep = {"SweepFunction"}  # it runs every five minutes, so its alarm has another period
+    errors = {f"{who}ErrorsAlarm": names - sweep for who, names in groups.items()} | {"SweepErrorsAlarm": sweep}
+    assert _watch("Errors", "FunctionName") == errors
     durations = _watch("Duration", "FunctionName")
-    assert durations == {
-        "BuyersDurationAlarm": BUYERS,
-        "OrganisersDurationAlarm": ORGANISERS,
-        **{f"{name.removesuffix('Function')}DurationAlarm": {name} for name in BACKGROUND},
-    }
+    alone = {f"{name.removesuffix('Function')}DurationAlarm": {name} for name in BACKGROUND}
+    assert durations == {"BuyersDurationAlarm": BUYERS, "OrganisersDurationAlarm": ORGANISERS, **alone}
     for alarm, functions in durations.items():
         for function in functions:
-            time_out_s = own_time_out[function] or template()["Globals"]["Function"]["Timeout"]
+            time_out_s = RESOURCES[function]["Properties"].get("Timeout", template()["Globals"]["Function"]["Timeout"])
             assert 0.6 * time_out_s <= alarms()[alarm]["Threshold"] / 1000 < time_out_s
 
 
+def test_an_alarm_on_dynamodbs_metrics_ends() -> None:
+    """DynamoDB publishes nothing where there is nothing to count, and CloudWatch ignores that: FILL makes it 0."""
+    for name in ALARMS:
+        text = json.dumps(alarms()[name]["Metrics"])
+        [watched_one] = [one for one in alarms()[name]["Metrics"] if one["Id"] == "watched"]
+        if "AWS/DynamoDB" in text or name == "SweepSilentAlarm":
+            assert "FILL(" in watched_one["Expression"], name
+
+
+def test_alarms_have_one_shape_and_order() -> None:
+    """So that a difference between two alarms is one that matters."""
+    order = [
+        "AlarmDescription", "Metrics", "EvaluationPeriods", "DatapointsToAlarm", "Threshold", "ComparisonOperator",
+        "TreatMissingData", "AlarmActions", "OKActions",
+    ]  # fmt: skip
+    for name in ALARMS:
+        body = alarms()[name]
+        assert list(body) == [key for key in order if key in body], name
+        assert body["Metrics"][0]["Id"] == "watched", name
+        assert len({one["MetricStat"]["Period"] for one in body["Metrics"] if "MetricStat" in one}) <= 1, name
+
+
 def test_every_table_is_watched() -> None:
-    """Throttling both ways, conflicts, and DynamoDB's own faults."""
+    """Its reads and writes, its indexes, conflicts, and DynamoDB's own faults."""
     indexes = {
         (name, index["IndexName"])
         for name in TABLES
@@ -188,8 +205,8 @@ def test_every_table_is_watched() -> None:
     assert set(re.findall(r"'\$\{(\w+)\}'", query["Expression"]["Fn::Sub"])) == TABLES
 
 
-def test_records_that_were_given_up_are_counted_by_the_mapping() -> None:
-    """The bucket's own metric comes once a day; the mapping's must be asked for."""
+def test_mappings_count_the_records_that_they_give_up() -> None:
+    """The bucket's own metric comes once a day; the mapping's must be enabled."""
     mappings = {
         name + event: trigger["Properties"]
         for name in FUNCTIONS
@@ -209,7 +226,22 @@ def test_records_that_were_given_up_are_counted_by_the_mapping() -> None:
 
 
 def test_no_log_level_silences_the_metrics() -> None:
-    """A metric is a line of level INFO or above: the level that is written is never higher."""
+    """Metrics are lines of level INFO or above."""
     assert set(template()["Parameters"]["LogLevel"]["AllowedValues"]) <= {"DEBUG", "INFO"}
     assert template()["Globals"]["Function"]["Environment"]["Variables"]["STACK"] == {"Ref": "AWS::StackName"}
     assert telemetry.logger.log_level <= 20  # INFO
+
+
+def test_the_commands_of_the_runbook_can_be_pasted() -> None:
+    """Bash can parse them, and the resources and outputs that they name exist."""
+    commands = [
+        textwrap.dedent(block)
+        for block in re.findall(r"^ *```sh\n(.*?)^ *```", RUNBOOK.read_text(), re.DOTALL | re.MULTILINE)
+    ]
+    assert commands
+    for block in commands:
+        subprocess.run(["bash", "-n"], input=block, text=True, check=True)
+    text = "\n".join(commands)
+    generated = {f"{name}{event}" for name in FUNCTIONS for event in RESOURCES[name]["Properties"]["Events"]}
+    assert set(re.findall(r"\$\(physical (\w+)\)", text)) <= RESOURCES.keys() | generated
+    assert set(re.findall(r"\$\(output (\w+)\)", text)) <= template()["Outputs"].keys()

@@ -1,7 +1,7 @@
-"""For how long somebody had waited beside a free ticket: a lower bound, whatever came before.
+"""The audit measures how long a user has waited beside a free ticket: a lower bound, whatever happened before.
 
-A busy event always has people who have waited for long, and tickets that were released a moment ago. Only both
-together, for the same time, are somebody stranded.
+A busy event always has users who have waited for long, and tickets that were just released. A user is stranded only for
+as long as both have lasted.
 """
 
 import pytest
@@ -14,18 +14,18 @@ from shared.model import seconds_between
 from shared.store.dynamodb import Deadline
 from tests.operations.clock import at
 
-A_MOMENT_S = 30.0  # of a test on a busy machine
+A_MOMENT_S = 30.0  # what a test may take on a busy machine
 
 
 def _stranded_s(event: Event) -> float:
-    a_moment_passes()  # or 0 might be for the time that has not passed
+    a_moment_passes()  # or 0 might mean that no time has passed
     deadline = Deadline.after(10)
     return audit.audit(read_event(event.event_id, deadline), deadline).stranded_s
 
 
 @pytest.fixture
 def sold_out(office: Office, monkeypatch: pytest.MonkeyPatch) -> Event:
-    """Return an event of two tickets that sold out ten minutes ago: anna and ben have them, cleo and dora wait."""
+    """Return an event that sold out ten minutes ago: anna and ben have its tickets, cleo and dora wait."""
     event = office.opens(tickets=2)
     with at(monkeypatch, seconds_ago=600):
         for user in ("anna", "ben", "cleo", "dora"):
@@ -33,13 +33,13 @@ def sold_out(office: Office, monkeypatch: pytest.MonkeyPatch) -> Event:
     return event
 
 
-def test_who_waits_without_a_free_ticket_is_not_stranded(sold_out: Event) -> None:
-    """Waiting is what a waiting list is for."""
+def test_waiting_without_a_free_ticket_is_not_being_stranded(sold_out: Event) -> None:
+    """This is what a waiting list is for."""
     assert _stranded_s(sold_out) == 0
 
 
-def test_a_free_ticket_that_nobody_waits_for_strands_nobody(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The list is empty: the ticket is for the next who asks."""
+def test_a_free_ticket_beside_an_empty_list_strands_nobody(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next booker gets the ticket."""
     event = office.opens(tickets=1)
     with at(monkeypatch, seconds_ago=600):
         for user in ("anna", "ben"):
@@ -52,16 +52,14 @@ def test_a_free_ticket_that_nobody_waits_for_strands_nobody(office: Office, monk
     assert _stranded_s(event) == 0
 
 
-def test_a_ticket_released_just_now_strands_nobody_who_waited_for_long(sold_out: Event) -> None:
-    """Its record is on its way: ten minutes in the list are not ten minutes beside a ticket."""
+def test_a_ticket_that_was_just_released_strands_nobody_for_long(sold_out: Event) -> None:
+    """Ten minutes in the list are not ten minutes beside a ticket."""
     sold_out.cancels("anna")
     assert 0 < _stranded_s(sold_out) < A_MOMENT_S
 
 
-def test_who_joined_just_now_is_not_stranded_by_an_older_ticket(
-    sold_out: Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The ticket has been free for long; nobody who is there now has waited for it."""
+def test_a_user_who_just_joined_is_not_stranded_for_long(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ticket has been free for long, but all earlier waiting users left."""
     with at(monkeypatch, seconds_ago=300):
         for user in ("cleo", "dora", "anna"):
             sold_out.cancels(user)
@@ -70,16 +68,16 @@ def test_who_joined_just_now_is_not_stranded_by_an_older_ticket(
     assert 0 < _stranded_s(sold_out) < A_MOMENT_S
 
 
-def test_of_several_releases_the_first_one_counts(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two tickets free, one for five minutes: releases that go on do not hide those that were not settled."""
+def test_the_first_of_several_unsettled_releases_counts(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two tickets are free, one of them for five minutes; the later release does not hide it."""
     with at(monkeypatch, seconds_ago=300):
         sold_out.cancels("anna")
     sold_out.cancels("ben")
     assert 300 <= _stranded_s(sold_out) < 300 + A_MOMENT_S
 
 
-def test_a_release_that_was_settled_does_not_count(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One ticket free: it is the last one that was released, the earlier one has its owner."""
+def test_a_settled_release_does_not_count(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One ticket is free: the one that was released last."""
     with at(monkeypatch, seconds_ago=300):
         sold_out.cancels("anna")
         sold_out.promotes()
@@ -87,8 +85,8 @@ def test_a_release_that_was_settled_does_not_count(sold_out: Event, monkeypatch:
     assert 0 < _stranded_s(sold_out) < A_MOMENT_S
 
 
-def test_who_cancels_and_comes_back_hides_no_release(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The new booking takes the place of the cancelled one: the release it hides counts as one just before it."""
+def test_a_user_who_cancels_and_returns_hides_no_release(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new booking replaces the cancelled one; the release counts as just before it."""
     with at(monkeypatch, seconds_ago=300):
         sold_out.cancels("anna")
         sold_out.promotes()
@@ -97,7 +95,7 @@ def test_who_cancels_and_comes_back_hides_no_release(sold_out: Event, monkeypatc
     assert 0 <= _stranded_s(sold_out) < A_MOMENT_S
 
 
-def test_clocks_that_disagree_measure_nothing() -> None:
-    """Cancelled on one machine, promoted on another whose clock is behind: 0, not less."""
+def test_clocks_that_disagree_measure_zero() -> None:
+    """Cancelled on one machine, promoted on another whose clock is behind: not negative."""
     assert seconds_between("2026-05-01T18:00:01.000Z", "2026-05-01T18:00:00.000Z") == 0
     assert seconds_between("2026-05-01T18:00:00.000Z", "2026-05-01T18:00:01.250Z") == 1.25

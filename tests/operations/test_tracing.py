@@ -1,8 +1,10 @@
-"""With tracing on, each request to the database is a subsegment that the X-Ray daemon gets."""
+"""With tracing on, the X-Ray daemon receives a subsegment for each request to the database."""
 
 import json
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,7 +24,7 @@ Received = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
-    """Stand in for the daemon, in a sampled invocation; return what it got so far."""
+    """Stand in for the daemon in a sampled invocation; return what it has received."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
         daemon.bind(("127.0.0.1", 0))
         daemon.setblocking(False)
@@ -52,7 +54,7 @@ def _reads(table: str = items.EVENTS) -> None:
 
 
 def test_a_request_is_a_subsegment_of_the_invocation(received: Received) -> None:
-    """Trace and parent are Lambda's, the rest is what X-Ray draws DynamoDB from."""
+    """Trace and parent are Lambda's; X-Ray draws DynamoDB from the rest."""
     _reads()
     [subsegment] = received()
     assert (subsegment["trace_id"], subsegment["parent_id"]) == (ROOT, PARENT)
@@ -63,8 +65,10 @@ def test_a_request_is_a_subsegment_of_the_invocation(received: Received) -> None
     assert not {"error", "fault"} & subsegment.keys()
 
 
-def test_a_refusal_is_an_error_and_silence_is_a_fault(received: Received, monkeypatch: pytest.MonkeyPatch) -> None:
-    """X-Ray tells what we asked wrongly from what the database did."""
+def test_a_refusal_is_an_error_and_a_missing_answer_is_a_fault(
+    received: Received, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """X-Ray distinguishes our errors from the database's."""
     with pytest.raises(RequestFailed):
         _reads("nowhere")
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{free_port()}")
@@ -76,21 +80,36 @@ def test_a_refusal_is_an_error_and_silence_is_a_fault(received: Received, monkey
 
 
 def test_an_invocation_that_is_not_sampled_sends_nothing(received: Received, monkeypatch: pytest.MonkeyPatch) -> None:
-    """X-Ray asks for a sample, and bills what it gets."""
+    """X-Ray bills what it receives."""
     monkeypatch.setenv("_X_AMZN_TRACE_ID", f"Root={ROOT};Parent={PARENT};Sampled=0")
     _reads()
     assert received() == []
 
 
-def test_a_daemon_that_is_not_there_harms_nothing(received: Received, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On one machine there is none."""
+def test_a_missing_daemon_is_ignored(received: Received, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is none on one machine."""
     monkeypatch.delenv("AWS_XRAY_DAEMON_ADDRESS")
     _reads()
     assert received() == []
 
 
-def test_the_parameter_switches_lambda_and_us_together() -> None:
-    """Active is Lambda's own word: it makes the segments that ours belong to, and SAM adds the privilege."""
+def test_one_parameter_switches_lambdas_segments_and_our_subsegments() -> None:
+    """With Active, Lambda creates the segments that ours belong to, and SAM adds the privilege."""
     parameter, settings = template()["Parameters"]["Tracing"], template()["Globals"]["Function"]
     assert (parameter["AllowedValues"], parameter["Default"]) == (["Active", "Disabled"], "Disabled")
     assert settings["Tracing"] == settings["Environment"]["Variables"]["TRACING"] == {"Ref": "Tracing"}
+
+
+def test_tracing_leaves_no_socket_open(received: Received) -> None:
+    """Python reports sockets that are open when the process ends."""
+    program = """
+import sys
+sys.path.insert(0, ".")
+from tests.operations.test_tracing import _reads
+_reads()
+"""
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr == ""
+    assert len(received()) == 1

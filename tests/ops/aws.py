@@ -1,7 +1,6 @@
-"""A stack on AWS: CloudFormation and S3 by moto, which the engine lacks; the tables are the engine's.
+"""A stack on AWS: moto provides CloudFormation and S3, the engine the tables.
 
-moto leaves clients alone that were made before it, as the office's own client was here, and those whose endpoint is
-not AWS's.
+moto does not affect clients that were created before it, such as the office's own, or that have another endpoint.
 """
 
 import json
@@ -17,19 +16,20 @@ from local.template import load
 
 STACK = "tickets"
 BUCKET = "failed-records-of-the-stack"
+BUS = "announcements-of-the-stack"
 
 
 @contextmanager
 def stack(tables: Mapping[str, str] | None = None) -> Iterator[Any]:
-    """Make a stack with the outputs of template.yaml, and its bucket; yield an S3 client.
+    """Create a stack with the outputs of template.yaml and its bucket; yield an S3 client.
 
-    `tables` gives the tables' names by their outputs; they are those of the engine otherwise.
+    `tables` gives the tables' names by output; by default they are the engine's.
     """
     engine = os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
     with mock_aws(config={"core": {"passthrough": {"urls": [engine], "services": ["dynamodb"]}}}):
         names = {table.name: table.name for table in load().tables} | dict(tables or {})
         outputs = {name: {"Value": value} for name, value in names.items()}
-        others = {"FailedRecordsBucket": {"Value": BUCKET}, "EventBus": {"Value": STACK}}
+        others = {"FailedRecordsBucket": {"Value": BUCKET}, "EventBus": {"Value": BUS}}
         bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": BUCKET}}
         document = {"Resources": {"Bucket": bucket}, "Outputs": outputs | others}
         make: Any = boto3.client

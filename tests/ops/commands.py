@@ -1,4 +1,4 @@
-"""Runs commands of python -m ops: in this process against the engine of the tests, or as a program of its own."""
+"""Run commands of python -m ops, in this process with the engine of the tests or as a program."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Done:
-    """What a command did."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -35,13 +35,13 @@ class Done:
 
 @dataclass
 class Commands:
-    """Runs commands in this process, on one place."""
+    """Runs commands in this process, on one office."""
 
     where: tuple[str, ...]
     capsys: pytest.CaptureFixture[str]
 
     def __call__(self, *arguments: str) -> Done:
-        """Run one; what was printed before is not its own."""
+        """Run one; ignore what was printed before."""
         self.capsys.readouterr()
         try:
             code = program.run([*arguments, *self.where])
@@ -53,24 +53,24 @@ class Commands:
 
 @contextmanager
 def announced(data: Path, engine: str | None = None) -> Iterator[None]:
-    """Hold a data folder as a running office does, whose engine is that of the tests, with a bus of its own."""
+    """Hold a data folder as a running office does, with the engine of the tests and its own bus."""
     with folder.opened(data) as held, bus.running(held.announcements) as url:
         held.announce(f"embedded {engine or os.environ['AWS_ENDPOINT_URL_DYNAMODB']}", url)
         yield
 
 
 class _ReadOnly(Client):
-    """A client with which nothing can be changed."""
+    """A client that refuses to change anything."""
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Let reading through."""
+        """Send a request that only reads."""
         assert operation in {"GetItem", "Query", "BatchGetItem"}, f"{operation} changes something"
         return super().call(operation, request)
 
 
 @contextmanager
 def read_only() -> Iterator[None]:
-    """Fail on every request to the tables that is not a reading one."""
+    """Fail at each request that changes the tables."""
     with pytest.MonkeyPatch.context() as patch:
         client = _ReadOnly.of_environment()
         patch.setattr(runtime.current, "client", client)
@@ -86,6 +86,7 @@ def ops(*arguments: str, options: tuple[str, ...] = (), cwd: Path = PROJECT, **e
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
+        errors="replace",
         timeout=60,
         check=False,
     )

@@ -1,6 +1,6 @@
-"""What the tests of the tools share: an event that is sold out, and commands on it.
+"""Fixtures of the tools' tests: a sold-out event, and commands on it.
 
-Read before the environment is set, so the office's own code is imported where it is used.
+This file is imported before the environment is set, so the office's code is imported where it is used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
-    """Give back the environment, which a command sets for its place."""
+    """Restore the environment, which commands change."""
     before = dict(os.environ)
     yield
     os.environ.clear()
@@ -30,20 +30,20 @@ def environment() -> Iterator[None]:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Iterator[Path]:
-    """Yield the data folder of an office that runs on the engine of the tests."""
+    """Yield the data folder of a running office with the engine of the tests."""
     with announced(tmp_path / "data"):
         yield tmp_path / "data"
 
 
 @pytest.fixture
 def local(data: Path, capsys: pytest.CaptureFixture[str]) -> Commands:
-    """Return the commands on that office."""
+    """Return commands on that office."""
     return Commands(("--local", "--data", str(data)), capsys)
 
 
 @pytest.fixture
 def sold_out(office: Office) -> Event:
-    """Return an event of 60 tickets on two lanes with 5 people waiting."""
+    """Return an event with 60 tickets on two lanes and 5 waiting users."""
     event = office.opens(tickets=60)
     for n in range(65):
         event.books(f"user-{n}")
@@ -53,14 +53,14 @@ def sold_out(office: Office) -> Event:
 
 @pytest.fixture
 def damaged(office: Office, sold_out: Event) -> Iterator[Event]:
-    """Yield such an event; what a test forges in it is not checked again."""
+    """Yield such an event, which a test may damage: it is not checked afterwards."""
     yield sold_out
     office.events.clear()
 
 
 @pytest.fixture
 def new_client() -> Iterator[None]:
-    """Let the bus's client be made anew, where the command says that the bus is; and the next one's, too."""
+    """Create the bus's client anew for this test and for the next."""
     bus._client.cache_clear()  # noqa: SLF001
     yield
     bus._client().connection.close()  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""What the tools say of a cancelled event, and do with it."""
+"""What the tools show of a cancelled event, and do with it."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ BROKEN = 1
 
 @pytest.fixture
 def cancelled(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> Event:
-    """Return an event that was cancelled when a ticket was free and people waited; nobody has emptied it."""
+    """Return an event that was cancelled with a free ticket and waiting users, and is not emptied."""
     monkeypatch.setattr(ops.audit, "PATIENCE_S", 0.0)
     sold_out.cancels("user-0")
     sold_out.cancels_event()
@@ -23,7 +23,7 @@ def cancelled(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> Event:
 
 
 def test_settle_cancels_the_bookings_of_a_cancelled_event(cancelled: Event, local: Commands) -> None:
-    """O3: the background's work by hand; once more does nothing (P7)."""
+    """O3: FollowFunction's work by hand; a repetition does nothing (P7)."""
     with read_only():
         planned = local("settle", cancelled.event_id, "--dry-run")
     assert (planned.code, planned.out) == (0, "would cancel 64 bookings; now 1 tickets free, 5 waiting\n")
@@ -35,7 +35,7 @@ def test_settle_cancels_the_bookings_of_a_cancelled_event(cancelled: Event, loca
 
 
 def test_an_audit_knows_that_nobody_waits_for_a_cancelled_event(cancelled: Event, local: Commands) -> None:
-    """P6 holds beside a free ticket; and O3 is told with its numbers, before it is emptied and after."""
+    """P6 holds beside a free ticket, and O3 is shown with its numbers before and after emptying."""
     audited = local("audit", cancelled.event_id)
     assert (audited.code, audited.lines[6].split()[:2]) == (0, ["P6", "holds"])
     assert audited.lines[7].startswith("O3 holds   64 bookings, 0 lanes that know nothing of it; cancelled at 20")
@@ -49,7 +49,7 @@ def test_an_audit_knows_that_nobody_waits_for_a_cancelled_event(cancelled: Event
 def test_an_audit_finds_what_an_emptied_event_must_not_have(
     cancelled: Event, damaged: Event, local: Commands, what: str
 ) -> None:
-    """O3: somebody wrote to the tables."""
+    """O3: someone wrote to the tables."""
     cancelled.follows()
     if what == "a lane":
         key = items.lane_key(cancelled.event_id, 0)
@@ -70,8 +70,8 @@ def test_an_audit_finds_what_an_emptied_event_must_not_have(
     ) + ["O3"]
 
 
-def test_a_failed_record_of_a_cancellation_is_replayed(cancelled: Event, local: Commands, data: Path) -> None:
-    """O3: of the record only the event is used, and its bookings are cancelled."""
+def test_a_failed_record_of_a_cancellation_is_redriven(cancelled: Event, local: Commands, data: Path) -> None:
+    """O3: only the event is read from the record, and its bookings are cancelled."""
     record = {"dynamodb": {"Keys": {"eventId": {"S": cancelled.event_id}}, "SequenceNumber": "1"}}
     folder = data / "failed-records"
     folder.mkdir(exist_ok=True)
@@ -83,9 +83,9 @@ def test_a_failed_record_of_a_cancellation_is_replayed(cancelled: Event, local: 
     cancelled.check(drained=True)
 
 
-def test_a_users_history_says_that_the_event_was_cancelled(cancelled: Event, local: Commands) -> None:
-    """Else nobody knows why a user who never cancelled has no ticket."""
+def test_a_users_history_shows_that_the_event_was_cancelled(cancelled: Event, local: Commands) -> None:
+    """It explains why a user who did not cancel has no ticket."""
     cancelled.follows()
     lines = local("history", cancelled.event_id, "user-7").lines
-    assert lines[1] == f"         cancelled at {cancelled.status().json['cancelledAt']}"
-    assert "status   CANCELLED" in lines
+    assert lines[1] == f"           cancelled at {cancelled.status().json['cancelledAt']}"
+    assert "status     CANCELLED" in lines

@@ -1,4 +1,4 @@
-"""docs/operations-tools.md shows what the commands really print."""
+"""docs/operations-tools.md shows what the commands print."""
 
 import json
 import re
@@ -24,21 +24,21 @@ MASKS = (
 
 
 def shown() -> list[tuple[str, str]]:
-    """Return each command of the page, without what all begin with, and the output shown below it."""
+    """Return each command of the page, without the common prefix, and its output."""
     found = pages.shown(PAGE)
     assert all(line.startswith(COMMAND) for line, _ in found)
     return [(line.removeprefix(COMMAND), output) for line, output in found]
 
 
 def masked(text: str) -> str:
-    """Return an output without what differs from run to run."""
+    """Return an output without ids and times."""
     return pages.masked(text, MASKS)
 
 
-def test_every_example_of_the_page_is_the_real_output(
+def test_every_example_of_the_page_shows_the_real_output(
     office: Office, local: Commands, data: Path, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the order of the page; between its commands happens what its text says."""
+    """In the order of the page; what its text describes happens between the commands."""
     monkeypatch.setattr(ops.audit, "PATIENCE_S", 0.0)
     event = office.opens(tickets=2)
     for user in ("anna", "ben", "cleo"):

@@ -1,4 +1,4 @@
-"""history EVENT USER: what the support desk can say, and what nobody knows any more."""
+"""history EVENT USER shows what is known of a user's booking, and says what is not."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def event(office: Office) -> Event:
 
 
 def test_a_ticket_that_was_bought_directly(event: Event, local: Commands) -> None:
-    """The first booking of a user: everything is known. Nothing is changed by asking."""
+    """A first booking is fully known. The command changes nothing."""
     [booking] = event.check().bookings
     with read_only():
         done = local("history", event.event_id, "ada")
@@ -35,13 +35,13 @@ def test_a_ticket_that_was_bought_directly(event: Event, local: Commands) -> Non
         "status     CONFIRMED",
         "This booking:",
         f"  {booking['bookedAt']} got a ticket directly",
-        "Earlier bookings: none, this is the first.",
-        "Logs (since the last start; a line is missing where a process was killed): 0 lines",
+        "Earlier bookings: none.",
+        "Logs (since the last start; a killed process may have lost lines): 0 lines",
     ]
 
 
 def test_a_place_in_the_waiting_list(event: Event, local: Commands) -> None:
-    """Its number, and how many are ahead now."""
+    """The number in the list, and the current position."""
     for user in ("bob", "cid", "dan"):
         event.books(user)
     event.cancels("bob")
@@ -51,19 +51,19 @@ def test_a_place_in_the_waiting_list(event: Event, local: Commands) -> None:
         "status     WAITING",
         "position   2",
         "This booking:",
-        f"  {joined['joinedAt']} joined the waiting list with the number 3",
+        f"  {joined['joinedAt']} joined the waiting list as number 3",
     ]
 
 
 def test_a_position_that_is_an_estimate_says_so(event: Event, local: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Far back in the list it is an upper bound."""
+    """Far back in the list, the position is an upper bound."""
     monkeypatch.setattr(f"{position_of.__module__}.POSITION_EXACT_MAX", 0)
     event.books("bob")
     event.books("cid")
     assert "position   at most 2" in local("history", event.event_id, "cid").lines
 
 
-def test_a_promotion_and_a_cancellation_are_told_in_their_order(event: Event, local: Commands) -> None:
+def test_a_promotion_and_a_cancellation_are_shown_in_order(event: Event, local: Commands) -> None:
     """From the waiting list to a ticket, and back."""
     event.books("bob")
     event.cancels("ada")
@@ -73,37 +73,37 @@ def test_a_promotion_and_a_cancellation_are_told_in_their_order(event: Event, lo
     lines = local("history", event.event_id, "bob").lines
     assert "status     CANCELLED" in lines
     assert lines[6:9] == [
-        f"  {bob['joinedAt']} joined the waiting list with the number 1",
+        f"  {bob['joinedAt']} joined the waiting list as number 1",
         f"  {bob['promotedAt']} promoted: got a ticket from the waiting list",
-        f"  {bob['cancelledAt']} gave the ticket back",
+        f"  {bob['cancelledAt']} returned the ticket",
     ]
 
 
-def test_who_left_the_list_never_had_a_ticket(event: Event, local: Commands) -> None:
-    """And is not said to have given one back."""
+def test_leaving_the_list_returns_no_ticket(event: Event, local: Commands) -> None:
+    """The user never had one."""
     event.books("bob")
     event.cancels("bob")
     lines = local("history", event.event_id, "bob").lines
     assert [line.split(" ", 3)[3] for line in lines[6:8]] == [
-        "joined the waiting list with the number 1",
+        "joined the waiting list as number 1",
         "left the waiting list",
     ]
 
 
 @pytest.mark.parametrize("returns", [1, 2])
 def test_earlier_bookings_are_known_by_their_number_only(event: Event, local: Commands, returns: int) -> None:
-    """A new booking replaces the old one in the tables, and the command says what that lost."""
+    """A new booking replaces the old one in the tables, and the command says so."""
     for _ in range(returns):
         event.cancels("ada")
         event.books("ada")
     lines = local("history", event.event_id, "ada").lines
     assert lines[2] == f"generation {returns + 1}"
-    expected = f"Earlier bookings: {returns}, cancelled. The tables do not keep them."
+    expected = f"Earlier bookings: {returns}, all cancelled. The tables do not keep them."
     assert expected in lines
 
 
-def test_the_logs_tell_of_earlier_bookings(event: Event, local: Commands, data: Path, log_lines: LogLines) -> None:
-    """On one machine they are read: of this user and event only, whatever else stands in them."""
+def test_the_local_logs_show_earlier_bookings(event: Event, local: Commands, data: Path, log_lines: LogLines) -> None:
+    """Only lines of this user and event count; others, and broken ones, are skipped."""
     event.books("bob")
     event.cancels("bob")
     event.books("bob")
@@ -119,11 +119,11 @@ def test_the_logs_tell_of_earlier_bookings(event: Event, local: Commands, data: 
     told = [line.split()[-2] for line in lines[start + 1 :]]
     assert told == ["WaitingJoined", "WaitingLeft", "WaitingJoined", "BookingPromoted"]
     ids = {line.split()[-1] for line in lines[start + 1 :]}
-    assert len(ids) == 2  # the booking of the first booking, which no table has
+    assert len(ids) == 2  # one of them is in no table any more
 
 
-def test_on_aws_it_says_how_to_ask_the_logs(event: Event, capsys: pytest.CaptureFixture[str]) -> None:
-    """They are CloudWatch's there."""
+def test_on_aws_it_prints_the_query_for_the_logs(event: Event, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the user's id quoted."""
     event.cancel("ada")
     user = 'q"u\\o'
     event.books(user)
@@ -134,8 +134,8 @@ def test_on_aws_it_says_how_to_ask_the_logs(event: Event, capsys: pytest.Capture
     assert '"BookingPromoted"' in query
 
 
-def test_a_user_who_never_booked_is_told_in_one_line(event: Event, local: Commands) -> None:
-    """So is an event that there is not."""
+def test_a_user_who_never_booked_is_reported_in_one_line(event: Event, local: Commands) -> None:
+    """So is an unknown event."""
     done = local("history", event.event_id, "eve")
     assert (done.code, done.out, done.err) == (2, "", f"eve has never booked the event {event.event_id}\n")
     assert local("history", "nowhere", "eve").err == "there is no event nowhere here\n"

@@ -1,4 +1,4 @@
-"""Where the office is found, on AWS and on this machine, and what is said where it is not."""
+"""The commands find the office on AWS and on this machine, or say in one line why not."""
 
 import json
 import os
@@ -55,14 +55,14 @@ def aws(capsys: pytest.CaptureFixture[str]) -> Commands:
 
 
 def test_a_stack_is_found_by_its_outputs(sold_out: Event, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same command, the same answer as on one machine."""
+    """The command gives the same result as on one machine."""
     with stack():
         done = aws(capsys)("audit", sold_out.event_id)
     assert (done.code, done.lines[-1]) == (0, "All promises hold.")
 
 
 def test_tables_region_and_endpoint_are_set_before_shared_is_imported(database: Any, tmp_path: Path) -> None:
-    """The tables have names that CloudFormation made up; region and endpoint may stand in the user's profile."""
+    """CloudFormation generated the tables' names; region and endpoint may be in the user's profile."""
     tables = {}
     for table in load().tables:
         tables[table.name] = f"tickets-{table.name}-1ABCDEF"
@@ -88,15 +88,15 @@ def test_tables_region_and_endpoint_are_set_before_shared_is_imported(database: 
     assert done.stdout.startswith("there Only there\nP1 holds   1 left + 0 confirmed, of 1")
 
 
-def test_an_unknown_stack_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """By the name that was given."""
+def test_an_unknown_stack_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the given name."""
     with stack():
         done = Commands(("--stack", "other"), capsys)("redrive")
     assert (done.code, done.out, done.err) == (2, "", "there is no stack other in this account and region\n")
 
 
-def test_a_stack_that_is_no_ticket_office_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing is guessed."""
+def test_a_stack_that_is_no_ticket_office_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """It has other outputs."""
     with stack():
         make: Any = boto3.client
         make("cloudformation").create_stack(
@@ -106,8 +106,8 @@ def test_a_stack_that_is_no_ticket_office_is_told_in_one_line(capsys: pytest.Cap
     assert (done.code, done.err) == (2, "the stack other is no ticket office: it has no output BookingsTable\n")
 
 
-def test_a_bucket_that_is_gone_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """In the words of AWS."""
+def test_a_bucket_that_is_gone_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """In AWS's words."""
     with stack() as s3:
         s3.delete_bucket(Bucket=BUCKET)
         done = aws(capsys)("redrive")
@@ -121,15 +121,15 @@ def test_a_bucket_that_is_gone_is_told_in_one_line(capsys: pytest.CaptureFixture
     [
         (
             ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-            "no AWS credentials: set AWS_PROFILE or log in as usual, or say --local\n",
+            "no AWS credentials: set AWS_PROFILE, log in as usual, or use --local\n",
         ),
-        (("AWS_DEFAULT_REGION",), "no AWS region: set AWS_DEFAULT_REGION, or say --local\n"),
+        (("AWS_DEFAULT_REGION",), "no AWS region: set AWS_DEFAULT_REGION, or use --local\n"),
     ],
 )
-def test_missing_credentials_or_region_are_told_in_one_line(
+def test_missing_credentials_or_region_are_reported_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: tuple[str, ...], line: str
 ) -> None:
-    """With what to do."""
+    """The line says what to do."""
     for name in missing:
         monkeypatch.delenv(name)
     for name, value in NO_AWS.items():
@@ -140,20 +140,20 @@ def test_missing_credentials_or_region_are_told_in_one_line(
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
 
-def test_an_aws_that_does_not_answer_is_told_in_one_line(
+def test_an_aws_that_does_not_answer_is_reported_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No network, or a proxy in between."""
+    """There is no network, or a proxy refuses."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     done = aws(capsys)("audit", "x")
     assert done.code == 2
-    assert done.err.startswith("AWS cannot be asked: Could not connect to the endpoint URL")
+    assert done.err.startswith("no connection to AWS: Could not connect to the endpoint URL")
     assert done.err.count("\n") == 1
 
 
-def test_a_running_office_is_joined_and_a_stopped_one_read(tmp_path: Path) -> None:
-    """The same commands, whether `python -m local` is up or not; and it is left as it was."""
+def test_a_running_and_a_stopped_office_give_the_same_result(tmp_path: Path) -> None:
+    """A running one is used through its own engine. The folder is free afterwards."""
     data = tmp_path / "data"
     where = ("--local", "--data", str(data))
     with opened("--data", str(data), "--workers", "1") as office:
@@ -169,57 +169,57 @@ def test_a_running_office_is_joined_and_a_stopped_one_read(tmp_path: Path) -> No
     assert (stopped.code, stopped.err) == (0, "")
     assert stopped.lines[1] == running.lines[1]
     with folder.opened(data):
-        pass  # nobody holds it any more
+        pass  # it is not in use
 
 
-def test_an_office_on_another_database_is_joined_there(sold_out: Event, tmp_path: Path) -> None:
-    """`python -m local --endpoint` keeps its tables elsewhere; it says where, as long as it runs."""
+def test_an_office_on_another_database_is_found_while_it_runs(sold_out: Event, tmp_path: Path) -> None:
+    """`python -m local --endpoint` has its tables elsewhere, and says where as long as it runs."""
     with folder.opened(tmp_path / "data") as held:
         held.announce(Database.at(os.environ["AWS_ENDPOINT_URL_DYNAMODB"]).announcement)
         assert ops("audit", sold_out.event_id, "--local", "--data", str(tmp_path / "data")).code == 0
     done = ops("audit", sold_out.event_id, "--local", "--data", str(tmp_path / "data"))
     assert done.code == 2
-    assert done.err == f"the ticket office of {tmp_path}/data does not run, and keeps its tables elsewhere\n"
+    assert done.err == f"the ticket office of {tmp_path}/data is not running, and its tables are elsewhere\n"
 
 
 @pytest.mark.parametrize(
     "database", [Database.at("http://127.0.0.1:8000"), Database.embedded("http://127.0.0.1:20000")]
 )
 def test_an_announced_database_is_read_as_it_was_written(database: Database) -> None:
-    """Another DynamoDB is used with the user's own credentials, the engine with none."""
+    """Another DynamoDB needs the user's credentials, the engine none."""
     assert Database.announced(database.announcement) == database
 
 
-def test_the_users_own_aws_is_kept_out_of_a_local_engine(sold_out: Event, data: Path) -> None:
-    """A profile that does not exist here, a session of another account."""
+def test_the_users_aws_settings_do_not_affect_a_local_engine(sold_out: Event, data: Path) -> None:
+    """Not even a profile that does not exist."""
     done = ops("audit", sold_out.event_id, "--local", "--data", str(data), AWS_PROFILE="nobody", AWS_ENDPOINT_URL="x")
     assert (done.code, done.err) == (0, "")
 
 
-def test_a_folder_in_use_by_a_program_that_is_not_up_yet_is_told_in_one_line(
+def test_a_folder_of_a_program_that_is_still_starting_is_reported_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It says whose it is."""
+    """With the process that uses it."""
     with folder.opened(tmp_path / "data"):
         done = Commands(("--local", "--data", str(tmp_path / "data")), capsys)("audit", "x")
     assert done.code == 2
     expected = f"the data folder {tmp_path}/data is in use by another ticket office (process {os.getpid()}), which is "
-    assert done.err == f"{expected}just starting or about to end: try again\n"
+    assert done.err == f"{expected}starting or stopping: try again\n"
 
 
 def test_an_announcement_ends_with_its_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The next one to hold the folder is not taken for the last."""
+    """An old announcement is not taken for one of the next program."""
     with announced(tmp_path / "data", engine="http://127.0.0.1:1"):
         pass
-    test_a_folder_in_use_by_a_program_that_is_not_up_yet_is_told_in_one_line(tmp_path, capsys)
+    test_a_folder_of_a_program_that_is_still_starting_is_reported_in_one_line(tmp_path, capsys)
 
 
-def test_a_folder_that_is_none_is_told_in_one_line_and_not_made(
+def test_a_missing_folder_is_reported_in_one_line_and_not_created(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A slip in the name must not make an empty office."""
+    """A typing error must not create an empty office."""
     done = Commands(("--local", "--data", str(tmp_path / "slip")), capsys)("redrive")
-    expected = f"there is no data folder of a ticket office at {tmp_path}/slip: --data DIR names another\n"
+    expected = f"{tmp_path}/slip is no data folder of a ticket office: name it with --data DIR\n"
     assert (done.code, done.err) == (2, expected)
     assert not (tmp_path / "slip").exists()
 
@@ -238,30 +238,30 @@ def test_a_folder_that_is_none_is_told_in_one_line_and_not_made(
         (("audit", "x", "--local", "--dry-run"), "python -m ops: unrecognized arguments: --dry-run"),
     ],
 )
-def test_wrong_use_is_told_in_one_line(
+def test_wrong_use_is_reported_in_one_line(
     arguments: tuple[str, ...], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before anything is asked of anybody."""
+    """Before any request is sent."""
     with pytest.raises(SystemExit) as stopped:
         program.run(arguments)
     told = capsys.readouterr().err
     assert stopped.value.code == 2
     assert told.startswith(line)
-    assert told.endswith("; --help tells more\n")
+    assert told.endswith("; see --help\n")
     assert told.count("\n") == 1
 
 
-def test_missing_packages_are_told_in_one_line_with_how_to_get_them(tmp_path: Path) -> None:
-    """The system's own Python has none of them."""
+def test_missing_packages_are_reported_in_one_line_with_how_to_get_them(tmp_path: Path) -> None:
+    """The system's Python has none of them."""
     for package in ("local", "ops"):
         shutil.copytree(PROJECT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     done = ops(options=("-S",), cwd=tmp_path)
     assert (done.code, done.out) == (2, "")
-    assert done.err.endswith("is not installed: `make run` gets what is needed, into .venv\n")
+    assert done.err.endswith("is not installed: `make run` installs what is needed into .venv\n")
 
 
 def test_a_signal_stops_a_command_with_one_line(sold_out: Event, data: Path) -> None:
-    """Whatever it was doing is safe to repeat, and it says so."""
+    """The line says that a repetition is safe."""
     command = [sys.executable, "-m", "ops", "audit", sold_out.event_id, "--local", "--data", str(data)]
     sold_out.cancels("user-0")  # so that it waits for the promoter
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -269,7 +269,5 @@ def test_a_signal_stops_a_command_with_one_line(sold_out: Event, data: Path) -> 
             process.wait(2.5)
         process.send_signal(signal.SIGTERM)  # Ctrl-C is handled in the same way
         out, err = process.communicate(timeout=10)
-    assert Done(process.returncode, out, err) == Done(
-        130, "", "\nStopped. It is safe to give the same command again.\n"
-    )
+    assert Done(process.returncode, out, err) == Done(130, "", "\nStopped. It is safe to run the same command again.\n")
     sold_out.promotes()

@@ -1,4 +1,4 @@
-"""redrive: failed records are replayed, from the folder and from the bucket alike, and no file goes before its time."""
+"""redrive processes failed records of folder and bucket, and removes no file before its work is done."""
 
 import json
 import os
@@ -17,14 +17,14 @@ from local.bus import BUS_VARIABLE
 from shared.booking.settle import settle
 from shared.model import TryAgain
 from tests.local.test_announcements import everything
-from tests.ops.aws import BUCKET, STACK, stack
+from tests.ops.aws import BUCKET, BUS, STACK, stack
 from tests.ops.commands import Commands, read_only
 
 KEPT = 1
 
 
 class Folder:
-    """The failure destination on one machine."""
+    """The failed records on one machine."""
 
     def __init__(self, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.command = Commands(("--local", "--data", str(data)), capsys)
@@ -41,7 +41,7 @@ class Folder:
 
 
 class Bucket:
-    """The failure destination on AWS."""
+    """The failed records on AWS."""
 
     def __init__(self, s3: Any, capsys: pytest.CaptureFixture[str]) -> None:
         self.command = Commands(("--stack", STACK), capsys)
@@ -60,7 +60,7 @@ class Bucket:
 
 @pytest.fixture(params=["folder", "bucket"])
 def failed(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Iterator[Folder | Bucket]:
-    """Yield the failure destination of each of the two places."""
+    """Yield the failed records of each of the two places."""
     if request.param == "folder":
         yield Folder(request.getfixturevalue("data"), capsys)
         return
@@ -69,7 +69,7 @@ def failed(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -
 
 
 def record(event_id: str, number: int = 1) -> dict[str, Any]:
-    """Return a record as the stream gives it, as far as it is looked at."""
+    """Return the parts of a stream record that redrive reads."""
     keys = {"laneId": {"S": f"{event_id}#0"}, "userId": {"S": "user-0"}}
     change = {"Keys": keys, "SequenceNumber": str(number), "ApproximateCreationDateTime": 1.0}
     return {"eventName": "MODIFY", "dynamodb": change}
@@ -82,12 +82,12 @@ def document(*records: Any) -> str:
 
 @pytest.fixture
 def stranded(sold_out: Event) -> Event:
-    """Return an event on which a ticket is free and 5 wait, since the promoter gave up."""
+    """Return an event with a free ticket beside 5 waiting users, because the promoter gave up."""
     sold_out.cancels("user-0")
     return sold_out
 
 
-def test_a_failed_record_is_replayed_and_its_file_removed(failed: Folder | Bucket, stranded: Event) -> None:
+def test_the_event_of_a_failed_record_is_settled_and_its_file_removed(failed: Folder | Bucket, stranded: Event) -> None:
     """The ticket goes to the head of the list (P6)."""
     failed.put("one.json", document(record(stranded.event_id)))
     done = failed.command("redrive")
@@ -98,7 +98,7 @@ def test_a_failed_record_is_replayed_and_its_file_removed(failed: Folder | Bucke
 
 
 def told(*users: str) -> str:
-    """Return a file as Lambda writes it of what AnnounceFunction gave up: users who booked."""
+    """Return a file as Lambda writes it for AnnounceFunction: the bookings of these users."""
     records = []
     for number, user in enumerate(users, 1):
         texts = {"laneId": "e#0", "userId": user, "eventId": "e", "bookingId": f"b-{user}", "status": "CONFIRMED"}
@@ -109,10 +109,8 @@ def told(*users: str) -> str:
     return json.dumps({"requestContext": {"functionArn": arn}, "payload": json.dumps({"Records": records})})
 
 
-def test_what_was_not_announced_is_announced_and_its_file_removed(
-    data: Path, local: Commands, new_client: None
-) -> None:
-    """To the bus of the office that runs; no event is settled for it."""
+def test_a_failed_announcement_is_made_and_its_file_removed(data: Path, local: Commands, new_client: None) -> None:
+    """On the bus of the running office; no event is settled."""
     (data / "failed-records" / "a.json").write_text(told("anna", "ben"))
     with read_only():
         done = local("redrive", "--dry-run")
@@ -125,10 +123,10 @@ def test_what_was_not_announced_is_announced_and_its_file_removed(
     assert not list((data / "failed-records").iterdir())
 
 
-def test_an_office_that_does_not_run_has_it_announced_all_the_same(
+def test_it_is_announced_even_if_the_office_is_stopped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], new_client: None
 ) -> None:
-    """Its lines are in its folder, for who listens next."""
+    """The office's folder keeps the announcement for the next listener."""
     with engine.running(tmp_path):
         pass
     (tmp_path / "failed-records" / "a.json").write_text(told("anna"))
@@ -136,10 +134,8 @@ def test_an_office_that_does_not_run_has_it_announced_all_the_same(
     assert len(everything(tmp_path / "announcements")) == 1
 
 
-def test_what_is_put_on_the_bus_of_a_stack_is_put_on_its_own(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By the name that the stack gives out, at AWS's own address, whatever a local run has left."""
+def test_a_stack_announces_on_its_own_bus(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the name in the stack's outputs and AWS's address, whatever the environment says."""
     monkeypatch.setenv("EVENT_BUS", "of another")
     asked: list[tuple[str, str, int]] = []
 
@@ -151,13 +147,13 @@ def test_what_is_put_on_the_bus_of_a_stack_is_put_on_its_own(
         s3.put_object(Bucket=BUCKET, Key="a.json", Body=told("anna").encode())
         assert Commands(("--stack", STACK), capsys)("redrive").code == 0
         assert "Contents" not in s3.list_objects_v2(Bucket=BUCKET)
-    assert asked == [(STACK, "https://events.us-east-1.amazonaws.com", 1)]
+    assert asked == [(BUS, "https://events.us-east-1.amazonaws.com", 1)]
 
 
-def test_what_the_bus_does_not_take_is_kept(
+def test_a_refused_or_unreadable_announcement_is_kept(
     data: Path, local: Commands, new_client: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the place from which on; and what cannot be read, too. The promoter's files are done all the same."""
+    """The line says from which record on, or which item is damaged."""
     monkeypatch.setattr(ops.redrive, "announce", lambda records, _: records[1]["dynamodb"]["SequenceNumber"])
     (data / "failed-records" / "a.json").write_text(told("anna", "ben"))
     assert local("redrive").lines == ["kept a.json: its records from 2 on could not be announced", "0 removed, 1 kept"]
@@ -168,14 +164,14 @@ def test_what_the_bus_does_not_take_is_kept(
     assert done.lines[0].startswith("kept a.json: its records could not be announced (the booking e#0 anna is damaged")
 
 
-def test_nothing_to_replay_is_no_error(failed: Folder | Bucket) -> None:
+def test_no_failed_records_is_no_error(failed: Folder | Bucket) -> None:
     """The usual case."""
     done = failed.command("redrive")
     assert (done.code, done.lines) == (0, ["0 removed, 0 kept"])
 
 
 def test_a_dry_run_changes_nothing(failed: Folder | Bucket, stranded: Event) -> None:
-    """It tells what would be done."""
+    """It reports what would be done."""
     failed.put("one.json", document(record(stranded.event_id)))
     with read_only():
         done = failed.command("redrive", "--dry-run")
@@ -184,23 +180,11 @@ def test_a_dry_run_changes_nothing(failed: Folder | Bucket, stranded: Event) -> 
     assert failed.names == ["one.json"]
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '"x"', '{"payload": "{"}', '{"payload": 1}', '{"payload": "{\\"Records\\": 1}"}']
-)
-def test_a_file_that_cannot_be_read_is_reported_and_kept(data: Path, local: Commands, content: str) -> None:
-    """Somebody must look at it."""
-    (data / "failed-records" / "x.json").write_text(content)
-    done = local("redrive")
-    assert done.code == KEPT
-    assert done.lines == ["kept x.json: it is not what Lambda writes of failed records", "0 removed, 1 kept"]
-    assert (data / "failed-records" / "x.json").read_text() == content
-
-
 @pytest.mark.parametrize("broken", [{}, {"dynamodb": None}, "text", record(""), {"dynamodb": {"Keys": {"laneId": 1}}}])
-def test_a_record_that_cannot_be_read_keeps_its_file_and_the_others_count(
+def test_an_unreadable_record_keeps_its_file_and_the_other_records_are_processed(
     failed: Folder | Bucket, stranded: Event, broken: Any
 ) -> None:
-    """One poisoned record must not keep the rest of its batch, or other files, from being replayed."""
+    """A bad record must hold up neither the rest of its batch nor other files."""
     failed.put("a.json", document(broken, record(stranded.event_id)))
     failed.put("b.json", document(record(stranded.event_id)))
     done = failed.command("redrive")
@@ -210,10 +194,10 @@ def test_a_record_that_cannot_be_read_keeps_its_file_and_the_others_count(
     stranded.check(drained=True)
 
 
-def test_a_file_goes_only_after_its_event_was_settled(
+def test_a_file_is_removed_only_after_its_event_was_settled(
     failed: Folder | Bucket, stranded: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What could not be settled is there for the next time; other events are not held up."""
+    """What could not be settled stays for the next run, and other events are not held up."""
     other = stranded_again(stranded)
     failed.put("bad.json", document(record(stranded.event_id), record(other.event_id)))
     failed.put("good.json", document(record(other.event_id)))
@@ -248,7 +232,7 @@ def stranded_again(event: Event) -> Event:
 def test_a_crash_in_the_middle_loses_nothing(
     failed: Folder | Bucket, stranded: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped after settling and before removing, the file is replayed again, which is harmless (P7, P8)."""
+    """If it stops between settling and removing, the file is processed again, which is harmless (P7, P8)."""
     failed.put("one.json", document(record(stranded.event_id)))
 
     def killed(*_: Any) -> None:
@@ -263,10 +247,10 @@ def test_a_crash_in_the_middle_loses_nothing(
     assert failed.command("redrive").lines[0] == f"event {stranded.event_id}: 0 promoted"
 
 
-def test_a_file_that_another_redrive_took_is_passed_over(
+def test_a_file_that_another_redrive_processed_is_skipped(
     failed: Folder | Bucket, stranded: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two operators at once."""
+    """Two operators run it at once."""
     failed.put("one.json", document(record(stranded.event_id)))
     kind = type(failed).__name__.replace("Folder", "Files")
     read = getattr(ops.failed_records, kind).read
@@ -280,10 +264,10 @@ def test_a_file_that_another_redrive_took_is_passed_over(
     stranded.promotes()
 
 
-def test_a_file_that_another_redrive_removed_meanwhile_is_no_error(
+def test_a_file_that_another_redrive_removes_meanwhile_is_no_error(
     failed: Folder | Bucket, stranded: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both have settled its event."""
+    """Both settled its event."""
     failed.put("one.json", document(record(stranded.event_id)))
     kind = type(failed).__name__.replace("Folder", "Files")
     remove = getattr(ops.failed_records, kind).remove
@@ -296,19 +280,19 @@ def test_a_file_that_another_redrive_removed_meanwhile_is_no_error(
     assert failed.command("redrive").lines[-1] == "1 removed, 0 kept"
 
 
-def test_a_record_of_an_unknown_event_is_done_with(failed: Folder | Bucket) -> None:
-    """Nobody can wait for it; the promoter thinks so, too."""
+def test_a_record_of_an_unknown_event_is_discarded(failed: Folder | Bucket) -> None:
+    """There is nothing to settle; the promoter decides the same."""
     failed.put("one.json", document(record("nowhere")))
     done = failed.command("redrive")
     assert done.code == 0
-    assert done.lines[0] == "event nowhere: there is no such event, so nobody waits for it"
+    assert done.lines[0] == "event nowhere: no such event, so nothing to do"
     assert failed.names == []
 
 
-def test_more_files_than_a_page_are_all_replayed(
+def test_more_files_than_fit_a_page_are_all_processed(
     failed: Folder | Bucket, stranded: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """S3 lists a thousand at once; the folder is taken in as many. Each page settles an event once."""
+    """S3 lists a thousand files per page, the folder too. Each page settles an event once."""
     settled: list[str] = []
     settle_all = ops.settling.settle_all
 
@@ -325,16 +309,16 @@ def test_more_files_than_a_page_are_all_replayed(
     assert settled == [stranded.event_id] * 2
 
 
-def test_what_the_local_program_writes_can_be_replayed(data: Path, local: Commands, stranded: Event) -> None:
-    """The same format as that of Lambda, with the payload as text."""
+def test_files_of_the_local_office_can_be_processed(data: Path, local: Commands, stranded: Event) -> None:
+    """They have Lambda's format, with the payload as text."""
     given_up = batches.GivenUp([record(stranded.event_id)], "RetryAttemptsExhausted", 11, raised=False)
     path = batches.write_failed(data / "failed-records", given_up, "shard", "arn:stream", "arn:function")
     assert local("redrive").lines[:2] == [f"event {stranded.event_id}: 1 promoted", f"removed {path.name}"]
     assert not path.exists()
 
 
-def test_a_payload_that_is_no_text_is_read_as_well(data: Path, local: Commands, stranded: Event) -> None:
-    """As a file looks that somebody has put in order by hand."""
+def test_a_payload_may_be_an_object_instead_of_text(data: Path, local: Commands, stranded: Event) -> None:
+    """An operator may have edited the file by hand."""
     text = json.dumps({"payload": {"Records": [record(stranded.event_id)]}})
     (data / "failed-records" / "x.json").write_text(text)
     assert local("redrive").code == 0

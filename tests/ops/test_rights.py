@@ -1,4 +1,4 @@
-"""docs/operations-tools.md says what each command must be allowed to do on AWS: all that it does, and nothing more."""
+"""docs/operations-tools.md lists exactly the IAM actions that each command needs."""
 
 import re
 from collections.abc import Iterator
@@ -14,15 +14,15 @@ from local import bus
 from local.template import TEMPLATE
 from shared import runtime
 from tests.docs import pages
-from tests.ops.aws import BUCKET, STACK, stack
+from tests.ops.aws import BUCKET, BUS, STACK, stack
 from tests.ops.commands import Commands
 from tests.ops.test_redrive import document, record, told
 
 PAGE = "docs/operations-tools.md"
-NAMES = {STACK: "the stack", BUCKET: "FailedRecordsBucket", f"{BUCKET}/*": "FailedRecordsBucket/*"}
+NAMES = {STACK: "the stack", BUS: "EventBus", BUCKET: "FailedRecordsBucket", f"{BUCKET}/*": "FailedRecordsBucket/*"}
 
-# Of each row what is run, and what is printed when that did all it may do. On the event STRANDED a ticket is free while
-# people wait; OFF was cancelled and is not emptied.
+# By row of the page: the commands to run, and what they print if they did all they can. On the event STRANDED a ticket
+# is free while users wait; OFF is cancelled and not emptied.
 ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "audit": {"audit STRANDED": ("5 wait beside 1 free",), "audit OFF": ("O3 holds   2 bookings",)},
     "settle": {"settle STRANDED": ("promoted 1;",), "settle OFF": ("cancelled 2 bookings;",)},
@@ -36,7 +36,7 @@ ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     },
     "history": {
         "history STRANDED user-1": ("got a ticket directly",),
-        "history STRANDED user-60": ("position 1",),
+        "history STRANDED user-60": ("position   1",),
         "history OFF ada": ("cancelled at",),
     },
     "export": {
@@ -48,7 +48,7 @@ ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 
 @pytest.fixture
 def events(office: Office, sold_out: Event) -> dict[str, str]:
-    """Return the ids of the two events, by their names in ROWS."""
+    """Return the ids of the two events by their names in ROWS."""
     sold_out.cancels("user-0")
     off = office.opens(tickets=1)
     for user in ("ada", "bob"):
@@ -65,7 +65,7 @@ def on_aws(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Commands]:
-    """Yield commands on a stack on which each function gave up records; its bus answers on this machine."""
+    """Yield commands on a stack with failed records of each function; its bus is on this machine."""
     monkeypatch.setattr(ops.audit, "PATIENCE_S", 0.0)
     change = {"dynamodb": {"Keys": {"eventId": {"S": events["OFF"]}}, "SequenceNumber": "1"}}
     failed = {"promote": document(record(events["STRANDED"])), "follow": document(change), "announce": told("anna")}
@@ -77,7 +77,7 @@ def on_aws(
 
 
 def listed() -> dict[str, set[Privilege]]:
-    """Return the page's table: what each command needs, by the names of the resources in the template."""
+    """Return the page's table: the privileges that each command needs."""
     [table] = [table for table in pages.tables(PAGE) if table[0][0] == "command"]
     head, *rows = [[cell.replace("`", "") for cell in row] for row in table]
     found: dict[str, set[Privilege]] = {}
@@ -96,7 +96,7 @@ def listed() -> dict[str, set[Privilege]]:
 def test_a_command_needs_what_the_page_lists_and_nothing_more(
     row: str, on_aws: Commands, events: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One too few stops an operator in the middle of an incident; one too many is a hole."""
+    """One too few stops an operator during an incident; one too many is a risk."""
     needed: set[Privilege] = set()
     for arguments, said in ROWS[row].items():
         runtime.current.memory.clear()  # a program knows nothing when it begins
@@ -108,13 +108,13 @@ def test_a_command_needs_what_the_page_lists_and_nothing_more(
 
 
 def test_every_command_has_a_row(capsys: pytest.CaptureFixture[str]) -> None:
-    """And another where it can be asked what it would do."""
+    """And another one if it has --dry-run."""
     command = Commands((), capsys)
     names = re.findall(r"^    (\w+) ", command("--help").out, re.MULTILINE)
     asked = [f"{name} --dry-run" for name in names if "--dry-run" in command(name, "--help").out]
     assert set(listed()) == set(ROWS) == {*names, *asked}
 
 
-def test_a_key_of_the_stacks_own_would_ask_for_more() -> None:
-    """What AWS's keys encrypt needs no privilege but that for the table or the bucket; there are no others."""
+def test_no_key_of_our_own_needs_more_privileges() -> None:
+    """AWS's own keys need no privileges beyond those for the table or the bucket."""
     assert re.findall(r"AWS::KMS::\w+|kms\w*key\w*", TEMPLATE.read_text(), re.IGNORECASE) == []

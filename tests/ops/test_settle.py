@@ -1,4 +1,4 @@
-"""settle EVENT: the promoter's work by hand."""
+"""settle EVENT does the promoter's work by hand."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.ops.commands import ops as program
 
 
 def test_free_tickets_go_to_the_head_of_the_list(sold_out: Event, local: Commands) -> None:
-    """In its order (P5, P6); once more does nothing (P7)."""
+    """In order (P5, P6); a repetition does nothing (P7)."""
     for user in ("user-0", "user-1"):
         sold_out.cancels(user)
     done = local("settle", sold_out.event_id)
@@ -21,7 +21,7 @@ def test_free_tickets_go_to_the_head_of_the_list(sold_out: Event, local: Command
     assert local("settle", sold_out.event_id).out == "promoted 0; now 0 tickets free, 3 waiting\n"
 
 
-def test_a_dry_run_only_tells(sold_out: Event, local: Commands) -> None:
+def test_a_dry_run_only_reports(sold_out: Event, local: Commands) -> None:
     """It changes nothing."""
     sold_out.cancels("user-0")
     with read_only():
@@ -30,8 +30,8 @@ def test_a_dry_run_only_tells(sold_out: Event, local: Commands) -> None:
     sold_out.promotes()
 
 
-def test_more_than_one_go_are_all_handed_out(sold_out: Event, local: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each go has a deadline of its own, so that many promotions need no long one."""
+def test_several_rounds_settle_everything(sold_out: Event, local: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each round has its own deadline."""
     monkeypatch.setattr(ops.settling, "PROMOTIONS_MAX", 2)
     for n in range(4):
         sold_out.cancels(f"user-{n}")
@@ -41,17 +41,20 @@ def test_more_than_one_go_are_all_handed_out(sold_out: Event, local: Commands, m
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (Stuck("settle"), (1, "settling was refused again and again: `audit` tells whether the tables are damaged\n")),
+        (
+            Stuck("settle"),
+            (1, "settling was refused again and again: run `audit` to see whether the tables are damaged\n"),
+        ),
         (
             TryAgain("ThrottlingException"),
-            (2, "the database did not let it through in time (ThrottlingException): give the same command again\n"),
+            (2, "the database did not accept the request in time (ThrottlingException): run the same command again\n"),
         ),
     ],
 )
-def test_what_does_not_settle_is_told_in_one_line(
+def test_a_failure_to_settle_is_reported_in_one_line(
     sold_out: Event, local: Commands, monkeypatch: pytest.MonkeyPatch, error: Exception, expected: tuple[int, str]
 ) -> None:
-    """Damage has another exit code than a database that is busy."""
+    """Damage and a busy database have different exit codes."""
 
     def fails(*_: Any, **__: Any) -> int:
         raise error
@@ -62,15 +65,15 @@ def test_what_does_not_settle_is_told_in_one_line(
     assert done.out == ""
 
 
-def test_an_unknown_event_is_told_in_one_line(local: Commands) -> None:
-    """With a dry run, too."""
+def test_an_unknown_event_is_reported_in_one_line(local: Commands) -> None:
+    """A dry run reports it too."""
     for more in ((), ("--dry-run",)):
         done = local("settle", "nowhere", *more)
         assert (done.code, done.out, done.err) == (2, "", "there is no event nowhere here\n")
 
 
-def test_the_lines_for_cloudwatch_are_not_shown(sold_out: Event, local: Commands) -> None:
-    """An operator reads the answer, and nothing else, though somebody was promoted."""
+def test_log_lines_for_cloudwatch_are_not_shown(sold_out: Event, local: Commands) -> None:
+    """The operator sees only the result, although a user was promoted."""
     sold_out.cancels("user-0")
     done = program("settle", sold_out.event_id, *local.where)
     assert (done.code, done.out, done.err) == (0, "promoted 1; now 0 tickets free, 4 waiting\n", "")

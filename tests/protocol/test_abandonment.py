@@ -1,4 +1,4 @@
-"""A cancelled event: what its organiser, its users and the background get, and what it asks of DynamoDB."""
+"""A cancelled event: what organiser and users get, what happens in the background, and how many requests it takes."""
 
 import tracemalloc
 from typing import Any
@@ -19,12 +19,12 @@ from shared.store.dynamodb import Deadline
 from tests.conftest import LogLines
 from tests.operations.clock import at
 
-NO_TIME_S = 5.0  # what shared.booking.background keeps in reserve, so that nothing is left for work
+NO_TIME_S = 5.0  # shared.booking.background's reserve: no time is left for work
 
 
 @pytest.fixture
 def sold_out(office: Office) -> Event:
-    """Return an event of one ticket: anna has it, ben and cleo wait."""
+    """Return an event with one ticket: anna has it, ben and cleo wait."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben", "cleo"):
         event.books(user)
@@ -32,9 +32,9 @@ def sold_out(office: Office) -> Event:
 
 
 def test_a_cancelled_event_is_emptied_in_the_background(sold_out: Event) -> None:
-    """O3: every ticket and every place, as if each user had cancelled."""
-    answer = sold_out.cancel_event()
-    assert (answer.status, "emptiedAt" in answer.json) == (202, False)
+    """O3: all tickets and places are given up, as if each user had cancelled."""
+    response = sold_out.cancel_event()
+    assert (response.status, "emptiedAt" in response.json) == (202, False)
     assert sold_out.check().confirmed == {"anna"}
     sold_out.follows()
     assert {one["status"] for one in sold_out.check(drained=True).bookings} == {"CANCELLED"}
@@ -42,11 +42,11 @@ def test_a_cancelled_event_is_emptied_in_the_background(sold_out: Event) -> None
     assert sold_out.status("ben").json["booking"]["was"] == "WAITING"
     shown = sold_out.status().json
     assert (shown["availableTickets"], shown["bookedTickets"], shown["waitingListCount"]) == (1, 0, 0)
-    assert answer.json["cancelledAt"] == shown["cancelledAt"] < shown["emptiedAt"]
+    assert response.json["cancelledAt"] == shown["cancelledAt"] < shown["emptiedAt"]
 
 
-def test_a_cancellation_that_is_repeated_is_answered_as_it_was(sold_out: Event) -> None:
-    """P7: with the same moment, and with 200 when all is done."""
+def test_repeating_a_cancellation_returns_the_same_moment(sold_out: Event) -> None:
+    """P7: 202 until all bookings are cancelled, then 200."""
     first, again = sold_out.cancel_event(), sold_out.cancel_event()
     assert (again.status, again.json) == (202, first.json)
     sold_out.follows()
@@ -56,8 +56,8 @@ def test_a_cancellation_that_is_repeated_is_answered_as_it_was(sold_out: Event) 
     sold_out.check(drained=True)
 
 
-def test_of_a_cancelled_event_nobody_gets_anything(office: Office) -> None:
-    """O3: neither a ticket of a lane nor a place in the list; not by a warm function, nor by one that knows nothing."""
+def test_a_cancelled_event_gives_no_ticket_and_no_place(office: Office) -> None:
+    """O3: neither on sale nor sold out; neither through a warm function nor through a cold one."""
     on_sale, waited_for = office.opens(tickets=2), office.opens(tickets=1)
     for event in (on_sale, waited_for):
         event.books("anna")
@@ -66,16 +66,16 @@ def test_of_a_cancelled_event_nobody_gets_anything(office: Office) -> None:
         for memory in (True, False, True):
             if not memory:
                 runtime.current.memory.clear()
-            answer = event.book("dora")
-            assert (answer.status, answer.json["code"]) == (409, "event-cancelled")
-            assert answer.json["cancelledAt"] == event.status().json["cancelledAt"]
+            response = event.book("dora")
+            assert (response.status, response.json["code"]) == (409, "event-cancelled")
+            assert response.json["cancelledAt"] == event.status().json["cancelledAt"]
     assert "soldOutAt" not in on_sale.status().json
     assert on_sale.check().confirmed == {"anna"}
     assert waited_for.check().waiting == ["ben"]
 
 
-def test_who_has_a_booking_is_answered_with_it_until_it_is_cancelled(sold_out: Event) -> None:
-    """Booking again: 200 while there is a booking, 409 after it."""
+def test_booking_again_returns_the_booking_until_it_is_cancelled(sold_out: Event) -> None:
+    """200 while the user has a booking, 409 after that."""
     sold_out.cancels_event()
     assert [(sold_out.book(user).status, sold_out.book(user).json["status"]) for user in ("anna", "ben")] == [
         (200, "CONFIRMED"),
@@ -85,10 +85,8 @@ def test_who_has_a_booking_is_answered_with_it_until_it_is_cancelled(sold_out: E
     assert [sold_out.book(user).json["code"] for user in ("anna", "ben")] == ["event-cancelled"] * 2
 
 
-def test_users_may_cancel_by_themselves_and_nobody_is_promoted(
-    sold_out: Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """O3: a ticket that comes back to a cancelled event goes to nobody; P6 has nobody to care for."""
+def test_users_may_cancel_themselves_and_no_user_is_promoted(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """O3: a ticket that comes back to a cancelled event stays free; P6 no longer applies."""
     sold_out.cancels_event()
     sold_out.cancels("anna")
     sold_out.promotes()
@@ -101,24 +99,24 @@ def test_users_may_cancel_by_themselves_and_nobody_is_promoted(
     assert sold_out.check(drained=True).tickets_left == 1
 
 
-def test_a_cancelled_event_is_not_changed(sold_out: Event) -> None:
-    """PATCH: 409, and nothing of it is done."""
+def test_a_cancelled_event_cannot_be_changed(sold_out: Event) -> None:
+    """PATCH returns 409 and changes nothing."""
     sold_out.cancels_event()
-    answer = sold_out.change(totalTickets=5, name="Another")
-    assert (answer.status, answer.json["code"]) == (409, "event-cancelled")
+    response = sold_out.change(totalTickets=5, name="Another")
+    assert (response.status, response.json["code"]) == (409, "event-cancelled")
     shown = sold_out.status().json
     assert (shown["totalTickets"], shown["name"]) == (1, "The concert")
 
 
-def test_an_event_that_is_not_there_is_not_cancelled(office: Office) -> None:
-    """And none comes to be by it."""
+def test_cancelling_an_unknown_event_returns_404(office: Office) -> None:
+    """It does not make the event either."""
     nowhere = Event("nowhere", office.database)
     assert (nowhere.cancel_event().status, nowhere.cancel_event().json["code"]) == (404, "event-not-found")
     assert "Item" not in office.database.get_item(TableName=items.EVENTS, Key=items.event_key("nowhere"))
 
 
-def test_an_event_that_is_not_emptied_in_time_comes_again(sold_out: Event) -> None:
-    """The record is reported as failed, and whoever has it next goes on."""
+def test_an_event_that_is_not_emptied_in_time_fails_its_record(sold_out: Event) -> None:
+    """Lambda repeats the record, and the next invocation goes on."""
     sold_out.cancels_event()
     record = {"dynamodb": {"Keys": {"eventId": {"S": sold_out.event_id}}, "SequenceNumber": "7"}}
     failed = functions.follow.app.handler({"Records": [record]}, Context(NO_TIME_S))
@@ -128,10 +126,8 @@ def test_an_event_that_is_not_emptied_in_time_comes_again(sold_out: Event) -> No
     sold_out.check(drained=True)
 
 
-def test_who_stopped_in_the_middle_is_gone_on_from_where_it_stopped(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only bookings that are active are written; those that are cancelled keep their moment."""
+def test_emptying_goes_on_where_it_stopped(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It writes active bookings only; cancelled ones keep their moment."""
     event = office.opens(tickets=200)
     for n in range(cancellation.BOOKINGS_MAX * 3):
         event.books(f"user-{n}")
@@ -157,8 +153,8 @@ def test_who_stopped_in_the_middle_is_gone_on_from_where_it_stopped(
     assert done.items() <= {one["userId"]: one["cancelledAt"] for one in found.bookings}.items()
 
 
-def test_the_sweep_finishes_what_nobody_finished(sold_out: Event, log_lines: LogLines) -> None:
-    """The record was lost: the sweep empties the event, and audits it."""
+def test_the_sweep_empties_an_event_whose_record_was_lost(sold_out: Event, log_lines: LogLines) -> None:
+    """It also audits the event."""
     sold_out.cancels_event()
     functions.sweep.app.handler({}, Context())
     sold_out.check(drained=True)
@@ -167,10 +163,10 @@ def test_the_sweep_finishes_what_nobody_finished(sold_out: Event, log_lines: Log
     assert not [line for line in lines if "StrandedAge" in line]
 
 
-def test_the_sweep_says_for_how_long_an_event_has_not_been_emptied(
+def test_the_sweep_reports_how_long_an_event_has_waited_to_be_emptied(
     sold_out: Event, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """0 when it has done it. What of it waits beside a free ticket is not stranded."""
+    """It drops once the event is emptied. Users who wait beside a free ticket of the event are not stranded."""
     with at(monkeypatch, seconds_ago=10**9):
         sold_out.cancels_event()
         sold_out.cancels("anna")
@@ -184,10 +180,10 @@ def test_the_sweep_says_for_how_long_an_event_has_not_been_emptied(
     assert not [line for line in log_lines() if "StrandedAge" in line and line["event_id"] == sold_out.event_id]
 
 
-def test_the_sweep_has_a_bounded_time_for_cancelled_events(
+def test_the_sweep_spends_bounded_time_on_cancelled_events(
     sold_out: Event, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A million bookings do not keep it from its audits."""
+    """Even an event with a million bookings leaves it time for its audits."""
     monkeypatch.setattr("shared.booking.background.EMPTYING_S_MAX", 0)
     sold_out.cancels_event()
     functions.sweep.app.handler({}, Context())
@@ -200,10 +196,10 @@ def test_the_sweep_has_a_bounded_time_for_cancelled_events(
     sold_out.check(drained=True)
 
 
-def test_an_emptied_event_is_audited_for_a_while(
+def test_an_emptied_event_is_audited_for_an_hour(
     office: Office, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """O3: somebody writes a booking into an emptied event. After an hour nothing moves any more, and nobody looks."""
+    """O3: the audit finds a booking that was written into the event after it was emptied."""
     event, older = office.opens(tickets=2), office.opens(tickets=2)
     with at(monkeypatch, seconds_ago=4_000):
         older.cancels_event()
@@ -215,13 +211,13 @@ def test_an_emptied_event_is_audited_for_a_while(
         office.database.put_item(TableName=table, Item=item)
     functions.sweep.app.handler({}, Context())
     found = {line["promise"] for line in log_lines() if line.get("promise") and line["event_id"] == event.event_id}
-    assert found == {"P1", "O3"}  # other tests may have left what breaks promises
+    assert found == {"P1", "O3"}  # this event's only: other tests may leave broken promises
     assert older.event_id not in {line["event_id"] for line in log_lines() if line["message"] == "PromiseViolations"}
-    office.events.remove(event)  # its promises are broken
+    office.events.remove(event)  # it breaks promises
 
 
-def test_what_is_done_is_told_in_one_line_a_transaction(sold_out: Event, log_lines: LogLines) -> None:
-    """A million lines would be dearer than the work: counts, and no users."""
+def test_each_transaction_logs_one_line(sold_out: Event, log_lines: LogLines) -> None:
+    """The line has counts, not users: a million lines would cost more than the work."""
     sold_out.cancels_event()
     sold_out.follows()
     lines = [(line["message"], line) for line in log_lines() if line.get("event_id") == sold_out.event_id]
@@ -231,8 +227,8 @@ def test_what_is_done_is_told_in_one_line_a_transaction(sold_out: Event, log_lin
     assert [name for name, _ in lines].count("EventEmptied") == 1
 
 
-def test_cancelling_an_event_marks_it_each_lane_and_the_list(office: Office) -> None:
-    """Three requests, and one for each lane: an event of 96 lanes is cancelled in 99."""
+def test_cancelling_an_event_marks_the_event_its_list_and_each_lane(office: Office) -> None:
+    """Three requests, and one for each lane: 99 for an event with 96 lanes."""
     event = office.opens(tickets=1_000_000)
     event.status()
     with metered() as meter:
@@ -243,8 +239,8 @@ def test_cancelling_an_event_marks_it_each_lane_and_the_list(office: Office) -> 
     assert meter.requests == ["UpdateItem", "BatchGetItem", "UpdateItem"]
 
 
-def test_a_hint_of_a_cancelled_event_costs_one_read(sold_out: Event) -> None:
-    """Each of a million cancellations wakes the promoter, for nothing."""
+def test_a_record_of_a_cancelled_event_costs_one_read(sold_out: Event) -> None:
+    """Each of a million cancellations calls the promoter, which has nothing to do."""
     sold_out.cancels_event()
     sold_out.cancels("anna")
     with metered() as meter:
@@ -252,12 +248,12 @@ def test_a_hint_of_a_cancelled_event_costs_one_read(sold_out: Event) -> None:
     assert (meter.requests, meter.write_units, meter.read_units) == (["GetItem"], 0, 1)
 
 
-def test_who_is_refused_costs_a_read_where_the_cancellation_is_known(office: Office) -> None:
-    """The lane tells it once; from then on the function knows."""
+def test_a_refusal_costs_one_read_once_the_function_knows_the_cancellation(office: Office) -> None:
+    """The lane refuses the first request; then the function remembers the cancellation."""
     event = office.opens(tickets=1)
     before = catalog.read_event(event.event_id, Deadline.after(5))
     event.cancels_event()
-    catalog.remember(before)  # as another function does, which was warm then
+    catalog.remember(before)  # as in another function, which read the event before
     for requests in (["TransactWriteItems", "GetItem"], ["GetItem"]):
         with metered() as meter:
             assert event.books("anna") == 409
@@ -268,16 +264,16 @@ def test_who_is_refused_costs_a_read_where_the_cancellation_is_known(office: Off
 def test_twenty_thousand_bookings_cost_what_two_hundred_cost(
     office: Office, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Requests and units a booking, half of them waiting; what is there once an event is shared by more."""
+    """Requests and units per booking do not grow: half the bookings wait, and fixed costs spread over more bookings."""
     monkeypatch.setattr(event_cancellation, "BOOKINGS_PER_S_MAX", 10**9)
     few, many = _emptied_of(database, 200), _emptied_of(database, 20_000)
-    assert many.write_units / 20_000 <= few.write_units / 200 < 3.2  # two for a booking, and for each second an entry
+    assert many.write_units / 20_000 <= few.write_units / 200 < 3.2  # 2 each for bookings and entries
     assert many.read_units / 20_000 <= few.read_units / 200 < 0.1
     assert len(many.requests) / 20_000 <= len(few.requests) / 200 < 0.1
 
 
 def test_bookings_are_read_page_by_page(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of each lane a page is in memory, and no more."""
+    """At most one page of a lane is in memory."""
     monkeypatch.setattr(event_cancellation, "PAGE_BOOKINGS", 10)
     event = _with_bookings(database, 1_000)
     tracemalloc.start()
@@ -287,10 +283,8 @@ def test_bookings_are_read_page_by_page(database: Any, monkeypatch: pytest.Monke
     assert bytes_at_most < 1_000_000  # a thousand bookings are more than twice as much
 
 
-def test_bookings_are_cancelled_no_faster_than_other_events_can_bear(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """So many a second, where the database takes no time at all."""
+def test_bookings_are_cancelled_at_a_bounded_rate(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that other events keep their share of the tables, even if the database takes no time."""
     slept: list[float] = []
     monkeypatch.setattr(runtime.current, "monotonic_s", lambda: sum(slept))
     monkeypatch.setattr(runtime.current, "sleep", slept.append)
@@ -304,7 +298,7 @@ def test_bookings_are_cancelled_no_faster_than_other_events_can_bear(
 
 
 def _emptied_of(database: Any, bookings: int) -> Meter:
-    """Empty an event of so many bookings."""
+    """Empty an event with so many bookings. Return the requests that it took."""
     event = _with_bookings(database, bookings)
     with metered() as meter:
         assert event_cancellation.empty(event.event_id, Deadline.after(240))
@@ -313,7 +307,7 @@ def _emptied_of(database: Any, bookings: int) -> Meter:
 
 
 def _with_bookings(database: Any, bookings: int) -> model.Event:
-    """Return a cancelled event of so many bookings, half of them waiting, on four lanes."""
+    """Return a cancelled event with so many bookings on four lanes. Half of them wait."""
     event = filling.opened(4, bookings // 2)
     users = [f"user-{n}" for n in range(bookings)]
     booked, waiting = users[: bookings // 2], users[bookings // 2 :]

@@ -1,4 +1,4 @@
-"""The audit: forged violations are found, and movement is never taken for one."""
+"""The audit finds forged violations, and never reports mere movement as one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,9 +28,9 @@ def _promises(event: Event) -> list[str]:
 
 @pytest.fixture
 def sold_out(office: Office, monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
-    """Yield an event of 60 tickets on two lanes with 5 people waiting; what a test forges is not checked again.
+    """Yield an event with 60 tickets on two lanes and 5 waiting users. Its promises are not checked after the test.
 
-    Its list has two stripes, as that of a larger one.
+    Its list has two stripes, like that of a larger event.
     """
     monkeypatch.setattr(catalog, "stripes_for", lambda _: 2)
     event = office.opens(tickets=60)
@@ -51,26 +51,26 @@ def _lane(event: Event, change: str, value: int) -> dict[str, Any]:
 
 
 def test_a_sound_event_has_no_findings(sold_out: Event) -> None:
-    """Nothing moved and all adds up."""
+    """Nothing moves, and everything adds up."""
     assert _audited(sold_out) == []
 
 
 def test_a_forged_ticket_is_found(office: Office, sold_out: Event) -> None:
-    """P1: one ticket too many in a lane; settling hands it out, which does not hide it."""
+    """P1: a lane has one ticket too many. Settling gives it to a user, which does not hide it."""
     office.database.update_item(**_lane(sold_out, "ADD available :n", 1))
     assert _promises(sold_out) == ["P1"]
 
 
 def test_a_lane_below_zero_is_found(office: Office, sold_out: Event) -> None:
-    """P1: a lane must never owe tickets, even where the sum is right."""
+    """P1: a lane must never owe tickets, even if the sum is right."""
     office.database.update_item(**_lane(sold_out, "ADD available :n", -1))
     other = _lane(sold_out, "ADD available :n", 1) | {"Key": items.lane_key(sold_out.event_id, 1)}
     office.database.update_item(**other)
     assert "P1" in _promises(sold_out)
 
 
-def test_a_lane_that_is_gone_is_found(office: Office, sold_out: Event) -> None:
-    """P1: even if it took no ticket that is booked along."""
+def test_a_missing_lane_is_found(office: Office, sold_out: Event) -> None:
+    """P1: even if all booked tickets are on the other lane."""
     lanes = [{"Key": items.lane_key(sold_out.event_id, lane), "TableName": items.LANES} for lane in (0, 1)]
     tickets = int(office.database.get_item(**lanes[1])["Item"]["tickets"]["N"])
     office.database.delete_item(**lanes[1])
@@ -79,7 +79,7 @@ def test_a_lane_that_is_gone_is_found(office: Office, sold_out: Event) -> None:
 
 
 def test_a_second_booking_of_a_user_is_found(office: Office, sold_out: Event) -> None:
-    """P2, P1: a booking on a lane that is not the user's home, where no condition of ours looks."""
+    """P2, P1: a booking on a lane that is not the user's home lane, which no condition checks."""
     event = catalog.read_event(sold_out.event_id, Deadline.after(5))
     key = items.booking_key(event, "user-0")
     booking = office.database.get_item(TableName=items.BOOKINGS, Key=key, ConsistentRead=True)["Item"]
@@ -89,14 +89,14 @@ def test_a_second_booking_of_a_user_is_found(office: Office, sold_out: Event) ->
 
 
 def test_a_lost_entry_is_found(office: Office, sold_out: Event) -> None:
-    """P3: a waiting booking without its entry is two counts out."""
+    """P3: a waiting booking without its entry makes two counts wrong."""
     entry = sold_out.check().entries[0]
     office.database.delete_item(TableName=items.WAITING_LIST, Key=promises.entry_key(entry))
     assert _promises(sold_out) == ["P3", "P3"]
 
 
-def test_an_entry_of_somebody_else_is_found(office: Office, sold_out: Event) -> None:
-    """P3: as many entries as waiting bookings, but one is not theirs."""
+def test_an_entry_of_another_user_is_found(office: Office, sold_out: Event) -> None:
+    """P3: there are as many entries as waiting bookings, but one has no booking."""
     entry = sold_out.check().entries[0]
     office.database.update_item(
         TableName=items.WAITING_LIST,
@@ -107,8 +107,8 @@ def test_an_entry_of_somebody_else_is_found(office: Office, sold_out: Event) -> 
     assert _promises(sold_out) == ["P3"]
 
 
-def test_a_second_entry_of_somebody_is_found_and_keeps_nobody_waiting(office: Office, sold_out: Event) -> None:
-    """P3: the same booking in two places of the list, before a free ticket for each of those who wait."""
+def test_a_second_entry_of_a_user_is_found_and_holds_no_user_up(office: Office, sold_out: Event) -> None:
+    """P3: a booking has two places in the list, and there is a free ticket for each waiting user."""
     twice = sold_out.check().entries[1]
     forged = {name: items.text(str(twice[name])) for name in ("userId", "bookingId", "joinedAt")}
     place = {"stripeId": items.text(items.stripe_id(sold_out.event_id, 1)), "sequence": items.number(99)}
@@ -119,8 +119,8 @@ def test_a_second_entry_of_somebody_is_found_and_keeps_nobody_waiting(office: Of
     assert len(promises.read(office.database, sold_out.event_id).confirmed) == 60
 
 
-def test_somebody_who_cannot_be_promoted_is_found(office: Office, sold_out: Event) -> None:
-    """P6, P3: a free ticket, and a head of the list whose booking says another place."""
+def test_a_user_who_cannot_be_promoted_is_found(office: Office, sold_out: Event) -> None:
+    """P6, P3: a ticket is free, but the booking at the head of the list has another place."""
     head = sold_out.check().waiting[0]
     event = catalog.read_event(sold_out.event_id, Deadline.after(5))
     office.database.update_item(
@@ -135,15 +135,15 @@ def test_somebody_who_cannot_be_promoted_is_found(office: Office, sold_out: Even
     assert _promises(sold_out) == ["P3", "P6"]
 
 
-def test_a_release_in_front_of_the_audit_is_no_violation(sold_out: Event) -> None:
-    """A ticket whose stream record is still on its way: the audit settles, and nobody is stranded."""
+def test_a_release_before_the_audit_is_no_violation(sold_out: Event) -> None:
+    """The stream record is still on its way. The audit settles, so no user is stranded."""
     sold_out.cancels("user-0")
     assert _audited(sold_out) == []
     assert len(sold_out.check(drained=True).waiting) == 4
 
 
 def test_a_release_after_its_settling_is_no_violation(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ticket that comes free between settling and counting is movement."""
+    """A ticket that is released between settling and counting is movement."""
     users = iter(range(60))
 
     def and_release(event: Any, deadline: Deadline, **more: Any) -> int:
@@ -158,7 +158,7 @@ def test_a_release_after_its_settling_is_no_violation(sold_out: Event, monkeypat
 def test_a_change_of_the_tickets_after_its_settling_is_no_violation(
     sold_out: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tickets that are added between settling and counting, at each count, are movement, too."""
+    """Tickets that are added between settling and each count are movement, too."""
     totals = iter(range(61, 70))
 
     def and_raise(event: Any, deadline: Deadline, **more: Any) -> int:
@@ -199,15 +199,15 @@ def test_a_change_that_was_given_up_is_told_and_no_violation(
     sold_out.check(drained=True)
 
 
-def test_a_wrong_count_of_those_waiting_is_found(office: Office, sold_out: Event) -> None:
-    """P3: the lanes' shares must add up to the list."""
+def test_a_wrong_count_of_waiting_users_is_found(office: Office, sold_out: Event) -> None:
+    """P3: the lanes' counts must add up to the length of the list."""
     office.database.update_item(**_lane(sold_out, "ADD waiting :n", 2))
     assert _audited(sold_out) == [audit.Finding("P3", 2)]
 
 
 @contextmanager
 def _during_each_count(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> Iterator[None]:
-    """Let something happen between the two looks at the lanes, when half is counted."""
+    """Call `act` between the two reads of the lanes, when half of an event is counted."""
     all_items = dynamodb.all_items
 
     def and_act(*arguments: Any, **request: Any) -> Iterator[Any]:
@@ -222,7 +222,7 @@ def _during_each_count(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object
 
 
 def test_movement_is_no_violation(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tickets released while it counts put the count out, and are not reported."""
+    """Releases during the count make it wrong, and the audit does not report that."""
     users = iter(range(60))
     with _during_each_count(monkeypatch, lambda: sold_out.cancels(f"user-{next(users)}")):
         assert _audited(sold_out) is None
@@ -233,7 +233,7 @@ def test_movement_is_no_violation(sold_out: Event, monkeypatch: pytest.MonkeyPat
 def test_a_violation_larger_than_the_movement_is_found(
     office: Office, sold_out: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a busy event, too: what so few changes cannot explain is reported, less what they can."""
+    """On a busy event, too, the audit reports what the changes during the count cannot explain."""
     office.database.update_item(**_lane(sold_out, "ADD available :n", 10))
     users = iter(range(60))
     with _during_each_count(monkeypatch, lambda: sold_out.cancels(f"user-{next(users)}")):
@@ -241,7 +241,7 @@ def test_a_violation_larger_than_the_movement_is_found(
 
 
 def test_movement_that_undoes_itself_is_seen(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A release and a promotion leave the lanes' numbers as they were; their changes tell."""
+    """A release and a promotion leave the lanes' tickets as they were, but not their number of changes."""
     users = iter(range(60))
 
     def release_and_promote() -> None:
@@ -252,8 +252,8 @@ def test_movement_that_undoes_itself_is_seen(sold_out: Event, monkeypatch: pytes
         assert _audited(sold_out) is None
 
 
-def test_the_sweep_publishes_what_it_found(office: Office, sold_out: Event, log_lines: LogLines) -> None:
-    """The metric is one per finding, and a line says which promise and by how much."""
+def test_the_sweep_reports_what_it_finds(office: Office, sold_out: Event, log_lines: LogLines) -> None:
+    """Each finding counts in the metric. Its line names the promise and the difference."""
     office.database.update_item(**_lane(sold_out, "ADD waiting :n", 3))
     functions.sweep.app.handler({}, Context())
     [alarm] = [line for line in log_lines() if line.get("event_id") == sold_out.event_id and line["level"] == "ERROR"]
@@ -262,8 +262,8 @@ def test_the_sweep_publishes_what_it_found(office: Office, sold_out: Event, log_
     assert (metrics["Namespace"], metrics["Metrics"][0]["Name"]) == ("TicketOffice", "PromiseViolations")
 
 
-def test_what_only_one_count_finds_is_not_reported(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A query that does not show a booking yet is no violation: it is counted again."""
+def test_a_finding_of_only_one_count_is_not_reported(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a query does not show a booking yet, the audit counts again."""
     all_items = dynamodb.all_items
     hidden: list[Any] = []
 

@@ -1,4 +1,4 @@
-"""How long a request waits before it is sent again, by what it met."""
+"""How long the client waits before it sends a request again, by the kind of failure."""
 
 import json
 from typing import Any
@@ -26,10 +26,10 @@ THROTTLED = [{"Code": "TransactionConflict"}, {"Code": "ThrottlingError"}]
         (error(500, "InternalServerError"), BACKOFF_S),
     ],
 )
-def test_a_conflict_is_tried_again_sooner_than_a_limit(
+def test_a_conflict_is_retried_sooner_than_throttling(
     monkeypatch: pytest.MonkeyPatch, reply: Reply, pauses_s: tuple[float, float]
 ) -> None:
-    """Full jitter: up to twice as long each time, up to a longest pause."""
+    """Full jitter: the bound doubles with each try, up to the longest pause."""
     drawn: list[tuple[float, float]] = []
 
     def uniform(low: float, high: float) -> float:
@@ -49,19 +49,19 @@ def test_a_conflict_is_tried_again_sooner_than_a_limit(
     assert drawn[-1] == (0, longest_s)
 
 
-def test_keys_that_were_not_processed_are_asked_for_again(log_lines: LogLines) -> None:
-    """BatchGetItem says by them that it was throttled; each key is answered in the end."""
-    asked: list[Any] = []
+def test_unprocessed_keys_are_requested_again(log_lines: LogLines) -> None:
+    """They are how BatchGetItem reports throttling. In the end all keys are read."""
+    requested: list[Any] = []
 
     def meeting(request: Sent) -> Reply | None:
-        asked.append(request.parameters["RequestItems"])
-        if len(asked) > 1:
+        requested.append(request.parameters["RequestItems"])
+        if len(requested) > 1:
             return None
-        return 200, json.dumps({"Responses": {}, "UnprocessedKeys": asked[0]}).encode()
+        return 200, json.dumps({"Responses": {}, "UnprocessedKeys": requested[0]}).encode()
 
     with network() as between:
         between.meeting = meeting
         found = dynamodb.get_all(Deadline.after(5), {items.EVENTS: [items.event_key("nowhere")]})
     assert found == {items.EVENTS: []}
-    assert asked[0] == asked[1]
+    assert requested[0] == requested[1]
     assert [line["cause"] for line in log_lines()] == ["UnprocessedKeys"]

@@ -1,4 +1,4 @@
-"""The database does not answer at all: every function says "try again", and goes on when it is back."""
+"""The database is unreachable: every function returns 503, and works again when the database is back."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ REQUESTS: dict[str, Callable[[Event], Answer]] = {
 
 @pytest.fixture
 def event(office: Office) -> Event:
-    """Return an event that the functions know, with one ticket sold."""
+    """Return an event with one of two tickets sold, which the functions have cached."""
     event = office.opens(tickets=2)
     event.books("anna")
     return event
@@ -33,7 +33,7 @@ def event(office: Office) -> Event:
 
 @pytest.fixture
 def away(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Have every request to the database refused; return what brings it back."""
+    """Refuse every connection to the database. Return a function that ends this."""
     with monkeypatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{free_port()}")
         nowhere = Client.of_environment()
@@ -44,18 +44,20 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_a_refused_connection_is_503_and_then_all_goes_on(event: Event, away: Callable[[], None], name: str) -> None:
-    """P7: no false answer; the same request is answered when the database is back."""
-    answer = REQUESTS[name](event)
-    assert (answer.status, json.loads(answer.text)["code"]) == (503, "try-again")
-    assert answer.headers["retry-after"]
+def test_a_refused_connection_is_503_and_the_same_request_works_later(
+    event: Event, away: Callable[[], None], name: str
+) -> None:
+    """P7: the 503 is honest, and the request succeeds when the database is back."""
+    response = REQUESTS[name](event)
+    assert (response.status, json.loads(response.text)["code"]) == (503, "try-again")
+    assert response.headers["retry-after"]
     away()
     assert REQUESTS[name](event).status in {200, 201}
     event.check()
 
 
-def test_the_promoter_fails_its_records(event: Event, away: Callable[[], None]) -> None:
-    """P6: what cannot be settled comes again."""
+def test_the_promoter_reports_its_records_as_failed(event: Event, away: Callable[[], None]) -> None:
+    """P6: Lambda repeats the records of an event that cannot be settled."""
     record = {"dynamodb": {"Keys": {"laneId": {"S": f"{event.event_id}#0"}}, "SequenceNumber": "1"}}
     failed = functions.promote.app.handler({"Records": [record]}, Context(time_left_s=5 + BUDGET_S))
     assert failed == {"batchItemFailures": [{"itemIdentifier": "1"}]}

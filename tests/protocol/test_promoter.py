@@ -1,4 +1,4 @@
-"""The promoter and the sweep: batches, failures, and what they make of a record."""
+"""The promoter and the sweep: batches, failures, and how they handle records."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from harness.office import Office
 from shared.booking import catalog
 from shared.store import items
 
-NO_TIME_S = 5.0  # what shared.booking.background keeps in reserve, so that nothing is left for work
+NO_TIME_S = 5.0  # shared.booking.background's reserve: no time is left for work
 
 
 def _record(lane_id: str | None, sequence_number: str) -> dict[str, Any]:
@@ -21,12 +21,12 @@ def _record(lane_id: str | None, sequence_number: str) -> dict[str, Any]:
 
 
 def _promote(*records: dict[str, Any], time_left_s: float = 30) -> list[str]:
-    answer = functions.promote.app.handler({"Records": list(records)}, Context(time_left_s))
-    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+    response = functions.promote.app.handler({"Records": list(records)}, Context(time_left_s))
+    return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
 
 
 def test_each_event_is_settled_once_per_batch(office: Office) -> None:
-    """A hundred records of one event are one settle; of two events, two."""
+    """A hundred records of two events settle twice."""
     first, second = office.opens(tickets=1), office.opens(tickets=1)
     for event in (first, second):
         for user in ("anna", "ben"):
@@ -40,8 +40,8 @@ def test_each_event_is_settled_once_per_batch(office: Office) -> None:
         assert event.check(drained=True).confirmed == {"ben"}
 
 
-def test_a_record_of_the_event_itself_settles_it_as_one_of_a_booking_does(office: Office) -> None:
-    """The streams of both tables lead here; of either, only the event's id is read."""
+def test_a_record_of_the_event_settles_it_like_a_record_of_a_booking(office: Office) -> None:
+    """A record of either stream is read for the event's id only."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben"):
         event.books(user)
@@ -51,8 +51,8 @@ def test_a_record_of_the_event_itself_settles_it_as_one_of_a_booking_does(office
     assert event.check(drained=True).confirmed == {"ben"}
 
 
-def test_an_event_out_of_time_fails_its_records_so_that_they_come_again(office: Office) -> None:
-    """P6: what could not be finished is reported, not lost."""
+def test_an_event_that_runs_out_of_time_fails_its_records(office: Office) -> None:
+    """P6: Lambda repeats the failed records, so no work is lost."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben"):
         event.books(user)
@@ -65,7 +65,7 @@ def test_an_event_out_of_time_fails_its_records_so_that_they_come_again(office: 
 
 
 def test_a_record_that_cannot_be_read_fails_alone(office: Office) -> None:
-    """A poison record goes its way to the failure destination; the others are done."""
+    """Lambda sends it to the failure destination; the other records are done."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben"):
         event.books(user)
@@ -75,12 +75,12 @@ def test_a_record_that_cannot_be_read_fails_alone(office: Office) -> None:
 
 
 def test_a_record_of_an_event_that_does_not_exist_is_done() -> None:
-    """Nobody can wait for it."""
+    """No user can wait for that event."""
     assert _promote(_record("no-such-event#0", "1")) == []
 
 
 def test_the_content_of_a_record_is_not_trusted(office: Office) -> None:
-    """A record that bookings a release makes no ticket where there is none."""
+    """A record that claims a release makes no ticket."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben"):
         event.books(user)
@@ -92,8 +92,8 @@ def test_the_content_of_a_record_is_not_trusted(office: Office) -> None:
     assert (found.confirmed, found.waiting) == ({"anna"}, ["ben"])
 
 
-def test_the_index_that_the_sweep_reads_is_sparse(office: Office) -> None:
-    """It holds sold-out events only, so that a sweep costs nothing for those on sale."""
+def test_the_index_that_the_sweep_reads_has_only_sold_out_events(office: Office) -> None:
+    """So a sweep costs nothing for events on sale."""
     on_sale, sold_out = office.opens(tickets=1), office.opens(tickets=1)
     sold_out.books("anna")
     sold_out.books("ben")
@@ -101,8 +101,8 @@ def test_the_index_that_the_sweep_reads_is_sparse(office: Office) -> None:
     assert on_sale.event_id not in _swept(office)
 
 
-def test_a_sweep_out_of_time_stops_and_says_how_far_it_came(office: Office) -> None:
-    """It is bounded by the time of its invocation, however many events there are."""
+def test_a_sweep_out_of_time_stops_and_reports_how_many_events_it_swept(office: Office) -> None:
+    """The time of the invocation bounds it, however many events there are."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben"):
         event.books(user)
@@ -112,7 +112,7 @@ def test_a_sweep_out_of_time_stops_and_says_how_far_it_came(office: Office) -> N
 def test_an_event_that_cannot_be_settled_does_not_stop_the_sweep(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One event whose item is broken leaves the others swept."""
+    """The sweep settles the other events, and this one once its item is readable again."""
     broken, sound = office.opens(tickets=1), office.opens(tickets=1)
     for event in (broken, sound):
         for user in ("anna", "ben"):

@@ -1,6 +1,6 @@
-"""What each transaction asks of DynamoDB: requests and units, as the engine reports them.
+"""What each operation costs in DynamoDB: its requests, and the units that the engine reports.
 
-The figures of one request do not depend on how many lanes, events or bookings there are.
+The cost of one request does not depend on the number of lanes, events or bookings.
 """
 
 import zlib
@@ -18,7 +18,7 @@ TAKE = ["TransactWriteItems"]
 
 
 def _warm(event: Event) -> Event:
-    """Let the functions know the event, as warm ones do."""
+    """Let the functions cache the event, as warm ones do."""
     event.status()
     return event
 
@@ -30,7 +30,7 @@ def _entry(event: Event, sequence: int, stripes: int) -> dict[str, dict[str, str
 
 
 def test_booking_on_sale_is_one_request_and_five_write_units(office: Office) -> None:
-    """Take: the lane and the booking, twice 1 KB, each at the double price of a transaction; one for the index."""
+    """Take: 2 units each for lane and booking (1 KB at a transaction's double price), and 1 for the index."""
     event = _warm(office.opens(tickets=1000))
     with metered() as meter:
         assert event.books("anna") == 201
@@ -38,7 +38,7 @@ def test_booking_on_sale_is_one_request_and_five_write_units(office: Office) -> 
 
 
 def test_a_cold_function_reads_the_event_once(office: Office) -> None:
-    """One more read for the first booking of an event; none after it."""
+    """The first booking of an event costs one more read."""
     event = office.opens(tickets=1000)
     with metered() as meter:
         event.books("anna")
@@ -47,7 +47,7 @@ def test_a_cold_function_reads_the_event_once(office: Office) -> None:
 
 
 def test_booking_again_on_sale_is_one_refused_request(office: Office) -> None:
-    """The refusal carries the booking that stands: no second read."""
+    """The refusal contains the user's booking, so it needs no read."""
     event = _warm(office.opens(tickets=1000))
     event.books("anna")
     with metered() as meter:
@@ -56,49 +56,51 @@ def test_booking_again_on_sale_is_one_refused_request(office: Office) -> None:
     assert event.check().tickets_left == 999
 
 
-def test_coming_back_on_sale_is_a_refused_and_a_successful_request(office: Office) -> None:
-    """The refusal tells the booking number; the second try names it. In the index, one row goes and one comes."""
+def test_booking_after_a_cancellation_on_sale_is_a_refused_and_a_successful_request(office: Office) -> None:
+    """The refusal shows the generation; the second try names it. The index loses one row and gets one."""
     event = _warm(office.opens(tickets=1000))
     event.books("anna")
     event.cancels("anna")
     with metered() as meter:
         assert event.books("anna") == 201
-    # Of the refused one the answer says no units; AWS bills it as it does the other.
+    # The refused response reports no units; AWS bills it like the other.
     assert (meter.requests, meter.write_units) == ([*TAKE, *TAKE], 6)
 
 
-def test_the_sold_out_turn_closes_each_lane_and_the_event_once(office: Office) -> None:
-    """Close: one unit for each lane, and two for the event with its sparse index."""
+def test_selling_out_closes_each_lane_and_the_event_once(office: Office) -> None:
+    """Close: one update for each lane, and one for the event."""
     event = _warm(office.opens(tickets=120))
     for n in range(120):
         event.books(f"user-{n}")
     with metered() as meter:
         assert event.books("late") == 202
-    look, close = [*TAKE, "BatchGetItem"], ["UpdateItem"] * 3 + ["UpdateItem"]
+    search, close = [*TAKE, "BatchGetItem"], ["UpdateItem"] * 3 + ["UpdateItem"]
     join = ["GetItem", "UpdateItem", "TransactWriteItems", "Query"]
-    settle_and_look_again = ["GetItem", "BatchGetItem", "GetItem", "Query"]
-    assert meter.requests == [*look, *close, *join, *settle_and_look_again]
+    settle_and_read_again = ["GetItem", "BatchGetItem", "GetItem", "Query"]
+    assert meter.requests == [*search, *close, *join, *settle_and_read_again]
 
 
-def test_who_missed_the_sold_out_turn_does_not_repeat_it(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A warm function that knows the event as it was learns from one read that it is sold out, and writes nothing."""
+def test_a_function_that_missed_the_sell_out_does_not_repeat_it(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One read tells a warm function with an old event in its cache that the event is sold out."""
     event = _warm(office.opens(tickets=120))
-    as_it_was = {kind: dict(kept) for kind, kept in runtime.current.memory.items()}
+    old_caches = {kind: dict(kept) for kind, kept in runtime.current.memory.items()}
     for n in range(121):
         event.books(f"user-{n}")
-    monkeypatch.setattr(runtime.current, "memory", as_it_was)
+    monkeypatch.setattr(runtime.current, "memory", old_caches)
     with metered() as meter:
         assert event.books("late") == 202
     join = ["GetItem", "UpdateItem", "TransactWriteItems", "Query"]
     assert meter.requests == [*TAKE, "BatchGetItem", *join]
-    assert meter.write_units == 8  # those of joining
+    assert meter.write_units == 8  # all for joining
     with metered() as meter:
         assert event.books("later") == 202
     assert meter.requests == join
 
 
-def test_taking_from_another_lane_is_a_refusal_and_a_read_more(office: Office) -> None:
-    """The home lane is empty: one read of the event and its lanes, one more transaction."""
+def test_taking_from_another_lane_costs_a_refusal_and_a_read_more(office: Office) -> None:
+    """The home lane is empty: one read of the event and its lanes, and a second transaction."""
     event = _warm(office.opens(tickets=60))
     at_home = [f"user-{n}" for n in range(200) if zlib.crc32(f"user-{n}".encode()) % 2 == 0]
     for user in at_home[:30]:
@@ -111,14 +113,14 @@ def test_taking_from_another_lane_is_a_refusal_and_a_read_more(office: Office) -
 
 @pytest.mark.parametrize(("tickets", "lanes"), [(1, 1), (120, 3), (1_000_000, 96)])
 def test_opening_an_event_is_one_transaction(office: Office, tickets: int, lanes: int) -> None:
-    """Open: the event, its list's tail and its lanes, two units each, all or nothing; one for the index."""
+    """Open: 2 units each for the event, its list's tail and its lanes, and 1 for the index."""
     with metered() as meter:
         office.opens(tickets=tickets)
     assert (meter.requests, meter.write_units) == (TAKE, 2 * (2 + lanes) + 1)
 
 
 def test_joining_is_eight_write_units(office: Office) -> None:
-    """Join: one for the number, six for booking, entry and count, one for the index. The rest reads."""
+    """Join: 1 unit for the number, 6 for booking, entry and count, and 1 for the index."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben"):
         event.books(user)
@@ -126,13 +128,13 @@ def test_joining_is_eight_write_units(office: Office) -> None:
         assert event.books("cleo") == 202
     assert meter.requests == ["GetItem", "UpdateItem", "TransactWriteItems", "Query"]
     assert meter.write_units == 8
-    assert meter.read_units == 2  # the booking that is not there, and who is ahead
+    assert meter.read_units == 2  # the missing booking, and the entries ahead
 
 
 def test_a_join_far_back_reads_the_front_of_the_list_once_a_second(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a thousand join a second, the first places of the list are not read for each of them."""
+    """If a thousand users join in a second, the front of the list is not read for each of them."""
     monkeypatch.setattr("shared.booking.waiting_list.POSITION_EXACT_MAX", 2)
     event = office.opens(tickets=1)
     for n in range(4):
@@ -140,19 +142,19 @@ def test_a_join_far_back_reads_the_front_of_the_list_once_a_second(
     join = ["GetItem", "UpdateItem", "TransactWriteItems"]
     for n, read in enumerate([["Query"], [], []]):
         with metered() as meter:
-            answer = event.book(f"late-{n}").json
+            response = event.book(f"late-{n}").json
         assert meter.requests == [*join, *read]
-        assert (answer["position"], answer["positionIsEstimate"]) == (4 + n, True)
+        assert (response["position"], response["positionIsEstimate"]) == (4 + n, True)
     near = event.status("user-2").json["booking"]
-    assert (near["position"], "positionIsEstimate" in near) == (2, False)  # who is near the head is always counted
+    assert (near["position"], "positionIsEstimate" in near) == (2, False)  # near the head, positions are always exact
     monkeypatch.setattr("shared.booking.waiting_list.FRONT_AGE_MAX_S", 0)
     with metered() as meter:
         event.books("latest")
     assert meter.requests == [*join, "Query"]
 
 
-def test_a_warm_function_remembers_so_many_lists(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest is forgotten when there are too many: its front is read again."""
+def test_a_warm_function_caches_a_bounded_number_of_lists(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It drops the oldest one, whose front is then read again."""
     monkeypatch.setattr("shared.booking.waiting_list.POSITION_EXACT_MAX", 1)
     monkeypatch.setattr("shared.booking.waiting_list._fronts.most", 2)
     lists = [office.opens(tickets=1) for _ in range(3)]
@@ -169,7 +171,7 @@ def test_a_warm_function_remembers_so_many_lists(office: Office, monkeypatch: py
 
 @pytest.mark.parametrize(("tickets", "stripes"), [(1, 1), (250, 1), (300, 2), (800, 4), (1_000_000, 4)])
 def test_the_head_of_the_list_is_read_from_each_stripe(office: Office, tickets: int, stripes: int) -> None:
-    """An event with many lanes has up to four, each good for 500 joins a second."""
+    """An event with many lanes has up to four stripes. Each takes 500 joins a second."""
     event = office.opens(tickets=tickets)
     for sequence in range(1, 8):
         office.database.put_item(TableName=items.WAITING_LIST, Item=_entry(event, sequence, stripes))
@@ -178,11 +180,11 @@ def test_the_head_of_the_list_is_read_from_each_stripe(office: Office, tickets: 
         head = waiting_list.head(found, 5, 6, Deadline.after(5))
     assert [entry.sequence for entry in head] == [1, 2, 3, 4, 5]
     assert (meter.requests, meter.read_units) == (["Query"] * stripes, stripes)
-    office.events.clear()  # nobody made these bookings
+    office.events.clear()  # no user made these bookings
 
 
-def test_asking_again_while_waiting_writes_nothing(office: Office) -> None:
-    """People who ask again and again do not wear out the event's counter."""
+def test_booking_again_while_waiting_writes_nothing(office: Office) -> None:
+    """Users who send the request again and again do not load the list's counter."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben"):
         event.books(user)
@@ -192,7 +194,7 @@ def test_asking_again_while_waiting_writes_nothing(office: Office) -> None:
 
 
 def test_releasing_is_four_write_units(office: Office) -> None:
-    """Release: the booking and its home lane."""
+    """Release: 2 units each for the booking and its home lane."""
     event = office.opens(tickets=1)
     event.books("anna")
     with metered() as meter:
@@ -201,7 +203,7 @@ def test_releasing_is_four_write_units(office: Office) -> None:
 
 
 def test_leaving_is_six_write_units(office: Office) -> None:
-    """Leave: the booking, its entry and its home lane."""
+    """Leave: 2 units each for the booking, its entry and its home lane."""
     event = office.opens(tickets=1)
     event.books("anna")
     event.books("ben")
@@ -211,8 +213,8 @@ def test_leaving_is_six_write_units(office: Office) -> None:
 
 
 @pytest.mark.parametrize("released", [1, 2, 5])
-def test_promoting_is_one_transaction_for_all(office: Office, released: int) -> None:
-    """Promote: booking and entry of each, and the lane; lanes and list are read once, and the lanes again to stop."""
+def test_several_promotions_are_one_transaction(office: Office, released: int) -> None:
+    """Promote: 2 units each for bookings, entries and the lane. Settling reads the lanes again at its end."""
     event = office.opens(tickets=5)
     for n in range(20):
         event.books(f"user-{n}")
@@ -220,14 +222,14 @@ def test_promoting_is_one_transaction_for_all(office: Office, released: int) -> 
         event.cancels(f"user-{n}")
     with metered() as meter:
         event.promotes()
-    look = ["GetItem", "BatchGetItem"]
-    assert meter.requests == [*look, "Query", "TransactWriteItems", *look]
+    read = ["GetItem", "BatchGetItem"]
+    assert meter.requests == [*read, "Query", "TransactWriteItems", *read]
     assert meter.write_units == 4 * released + 2
     assert event.check(drained=True).waiting == [f"user-{n}" for n in range(5 + released, 20)]
 
 
-def test_a_hint_without_work_costs_one_read(office: Office) -> None:
-    """Promoter: a ticket released on sale has nobody waiting for it."""
+def test_a_record_without_work_costs_one_read(office: Office) -> None:
+    """Promoter: no user waits for a ticket that is released on sale."""
     event = _warm(office.opens(tickets=2))
     with metered() as meter:
         event.promotes()
@@ -236,7 +238,7 @@ def test_a_hint_without_work_costs_one_read(office: Office) -> None:
 
 @pytest.mark.parametrize(("tickets", "lanes"), [(1, 1), (120, 3), (1_000_000, 96)])
 def test_status_is_one_request_that_reads_each_lane(office: Office, tickets: int, lanes: int) -> None:
-    """Status: consistent, one unit a lane, and one for the event, of which more may change than what is left."""
+    """Status: 1 unit each for the event and its lanes, strongly consistent."""
     event = _warm(office.opens(tickets=tickets))
     with metered() as meter:
         event.status()
@@ -249,7 +251,7 @@ def test_status_is_one_request_that_reads_each_lane(office: Office, tickets: int
 def test_a_users_bookings_are_a_query_and_a_read_for_each_fifty(
     office: Office, bookings: int, requests: int, read_units: float
 ) -> None:
-    """Each is two units: the booking, and the event for its name. The index is read at half the price."""
+    """Two units for each booking: itself and its event. Reading the index costs half as much."""
     user = f"user of {bookings}"
     for _ in range(bookings):
         office.opens(tickets=1).books(user)
@@ -261,7 +263,7 @@ def test_a_users_bookings_are_a_query_and_a_read_for_each_fifty(
 
 
 def test_positions_on_a_page_are_a_query_each_up_to_ten(office: Office) -> None:
-    """Of each waiting list its one stripe; the eleventh is for the next page."""
+    """Each waiting list has one stripe here. The eleventh position is for the next page."""
     for _ in range(12):
         event = office.opens(tickets=1)
         event.books("holder")
@@ -276,7 +278,7 @@ def test_positions_on_a_page_are_a_query_each_up_to_ten(office: Office) -> None:
 
 
 def test_a_booking_on_one_event_is_two_reads(office: Office) -> None:
-    """The event and the booking; not its lanes, as the status."""
+    """The event and the booking, but not the lanes, which only the status reads."""
     event = office.opens(tickets=1_000_000)
     event.books("anna")
     with metered() as meter:
@@ -286,7 +288,7 @@ def test_a_booking_on_one_event_is_two_reads(office: Office) -> None:
 
 @pytest.mark.parametrize("limit", [1, 25, 100])
 def test_a_page_of_events_is_two_requests(office: Office, limit: int) -> None:
-    """One unit for each event, whatever its size: no lane is read."""
+    """One unit for each event, whatever its size, because no lane is read."""
     for _ in range(limit):
         office.opens(tickets=1)
     with metered() as meter:
@@ -295,8 +297,8 @@ def test_a_page_of_events_is_two_requests(office: Office, limit: int) -> None:
     assert meter.read_units == pytest.approx(limit + 0.5, abs=1.5)
 
 
-def test_a_page_of_an_events_bookings_is_a_query_for_each_lane_that_it_reads(office: Office) -> None:
-    """Consistent: a unit for 4 KB, some 15 bookings. The event is in the function's memory."""
+def test_a_page_of_an_events_bookings_is_one_query_for_each_lane_on_it(office: Office) -> None:
+    """Strongly consistent: one unit for 4 KB, about 15 bookings. The event itself is cached."""
     event = _warm(office.opens(tickets=100))
     for n in range(100):
         event.books(f"user-{n}")
@@ -310,7 +312,7 @@ def test_a_page_of_an_events_bookings_is_a_query_for_each_lane_that_it_reads(off
 
 
 def test_the_bookings_of_an_empty_event_are_a_query_for_each_lane(office: Office) -> None:
-    """The most that a page asks."""
+    """The most requests that a page takes."""
     event = _warm(office.opens(tickets=1_000_000))
     with metered() as meter:
         event.bookings()
@@ -320,7 +322,7 @@ def test_the_bookings_of_an_empty_event_are_a_query_for_each_lane(office: Office
 
 @pytest.mark.parametrize(("tickets", "stripes"), [(1, 1), (300, 2)])
 def test_a_page_of_the_waiting_list_is_a_query_for_each_stripe(office: Office, tickets: int, stripes: int) -> None:
-    """However long the list is."""
+    """The length of the list does not matter."""
     event = _warm(office.opens(tickets=tickets))
     for sequence in range(1, 60):
         office.database.put_item(TableName=items.WAITING_LIST, Item=_entry(event, sequence, stripes))
@@ -329,11 +331,11 @@ def test_a_page_of_the_waiting_list_is_a_query_for_each_stripe(office: Office, t
             assert len(event.waiting_list(limit=str(limit)).json["entries"]) == min(limit, 59)
         assert (meter.requests, meter.write_units) == (["Query"] * stripes, 0)
         assert stripes <= meter.read_units <= 3 * stripes
-    office.events.clear()  # nobody made these bookings
+    office.events.clear()  # no user made these bookings
 
 
 def test_the_cost_of_a_booking_does_not_grow_with_the_lanes(office: Office) -> None:
-    """Take costs the same on one lane and on 96."""
+    """Take costs as much on one lane as on 96."""
     costs = []
     for tickets in (10, 1_000_000):
         event = _warm(office.opens(tickets=tickets))
@@ -343,8 +345,8 @@ def test_the_cost_of_a_booking_does_not_grow_with_the_lanes(office: Office) -> N
     assert costs[0] == costs[1]
 
 
-def test_known_events_are_bounded(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A warm function forgets the oldest event when it knows too many."""
+def test_a_warm_function_caches_a_bounded_number_of_events(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It drops the oldest event, which is then read again."""
     monkeypatch.setattr(vars(catalog)["_known"], "most", 2)
     opened = [_warm(office.opens(tickets=1)) for _ in range(3)]
     with metered() as meter:

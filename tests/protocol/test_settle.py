@@ -1,4 +1,4 @@
-"""Settling several at once: how many, and what one that cannot be promoted does to the others."""
+"""Settling promotes several users at once: how many, and what happens if one of them cannot be promoted."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def _facts(event: Event) -> Facts:
 
 
 def _released(office: Office, tickets: int, waiting: int) -> Event:
-    """Return an event whose tickets are all free again, with so many waiting for them: user-N and so on."""
+    """Return an event whose tickets are all free again, and for which so many users wait."""
     event = office.opens(tickets=tickets)
     for n in range(tickets + waiting):
         event.books(f"user-{n}")
@@ -29,7 +29,7 @@ def _released(office: Office, tickets: int, waiting: int) -> Event:
 
 
 def _moves(office: Office, event: Event, user: str, sequence: int) -> None:
-    """Forge the place that a booking says it has."""
+    """Forge the place in a booking."""
     office.database.update_item(
         TableName=items.BOOKINGS,
         Key=items.booking_key(_facts(event), user),
@@ -39,29 +39,29 @@ def _moves(office: Office, event: Event, user: str, sequence: int) -> None:
     )
 
 
-def test_no_more_are_promoted_than_was_asked_for(office: Office) -> None:
-    """A user who books settles for one ticket, not for everybody."""
+def test_settling_promotes_no_more_users_than_requested(office: Office) -> None:
+    """A buyer's request settles for one ticket only."""
     event = _released(office, tickets=3, waiting=5)
     assert settle(_facts(event), Deadline.after(5), promotions_max=1) == 1
     assert event.check().confirmed == {"user-3"}
 
 
-def test_those_before_one_who_cannot_be_promoted_are_promoted(office: Office) -> None:
-    """A damaged place in the list keeps nobody waiting who stands before it, and nobody overtakes it (P5)."""
+def test_users_ahead_of_one_who_cannot_be_promoted_are_promoted(office: Office) -> None:
+    """A damaged place does not hold up the users ahead of it, and no user behind it overtakes it (P5)."""
     event = _released(office, tickets=4, waiting=4)
     _moves(office, event, "user-6", 999)
     with metered() as meter, pytest.raises(Stuck):
         settle(_facts(event), Deadline.after(5), fruitless_max=1)
-    first_look = meter.requests[: meter.requests.index("TransactWriteItems") + 2]
-    assert first_look[-2:] == ["TransactWriteItems"] * 2  # all four are refused, then the first two are not
+    first_round = meter.requests[: meter.requests.index("TransactWriteItems") + 2]
+    assert first_round[-2:] == ["TransactWriteItems"] * 2  # refused for all four, then done for the first two
     _moves(office, event, "user-6", 3)
     assert event.check().confirmed == {"user-4", "user-5"}
     assert settle(_facts(event), Deadline.after(5)) == 2
     event.check(drained=True)
 
 
-def test_tickets_are_taken_from_as_few_lanes_as_can_be(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each lane is one more item that may be busy."""
+def test_tickets_are_taken_from_as_few_lanes_as_possible(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each lane is one more item that may have a conflict."""
     monkeypatch.setattr(catalog, "lanes_for", lambda _: 3)
     event = _released(office, tickets=30, waiting=6)
     free = sorted((lane["available"] for lane in event.check().lanes), reverse=True)
@@ -71,8 +71,8 @@ def test_tickets_are_taken_from_as_few_lanes_as_can_be(office: Office, monkeypat
     assert meter.write_units == 6 * 4 + 2
 
 
-def test_a_settler_does_not_insist(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a conflict it looks again, for another did its work; after each look in vain it waits for longer."""
+def test_a_settler_pauses_after_a_conflict(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it reads everything again, because another settler may have done its work. Each pause may be longer."""
     event = _released(office, tickets=1, waiting=1)
     drawn: list[float] = []
 
@@ -92,5 +92,5 @@ def test_a_settler_does_not_insist(office: Office, monkeypatch: pytest.MonkeyPat
         between.meeting = meeting
         assert settle(_facts(event), Deadline.after(5)) == 1
     assert drawn == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0]
-    looks = [operation for operation in between.sent if operation in {"Query", "TransactWriteItems"}]
-    assert looks == ["Query", "TransactWriteItems"] * 8
+    rounds = [operation for operation in between.sent if operation in {"Query", "TransactWriteItems"}]
+    assert rounds == ["Query", "TransactWriteItems"] * 8

@@ -1,4 +1,4 @@
-"""A booking's life, one user after the other, through the functions and on the real engine."""
+"""The life of a booking, one request after the other, through the functions and on the real engine."""
 
 import pytest
 
@@ -11,8 +11,8 @@ from tests.conftest import LogLines
 from tests.operations.clock import at
 
 
-def test_last_ticket_goes_to_the_first_of_two(office: Office) -> None:
-    """P1: of one ticket one is sold; who comes later waits."""
+def test_the_last_ticket_goes_to_the_first_of_two_users(office: Office) -> None:
+    """P1: one ticket is sold once, and the second user waits."""
     event = office.opens(tickets=1)
     assert event.books("anna") == 201
     assert event.books("ben") == 202
@@ -21,7 +21,7 @@ def test_last_ticket_goes_to_the_first_of_two(office: Office) -> None:
 
 
 def test_tickets_of_other_lanes_are_found(office: Office) -> None:
-    """P1: an event of several lanes sells every ticket, wherever the home lanes of its buyers are."""
+    """P1: an event with several lanes sells every ticket, whatever the home lanes of its buyers."""
     event = office.opens(tickets=120)
     assert [event.books(f"user-{n}") for n in range(130)] == [201] * 120 + [202] * 10
     found = event.check(drained=True)
@@ -30,7 +30,7 @@ def test_tickets_of_other_lanes_are_found(office: Office) -> None:
 
 
 def test_a_ticket_released_on_sale_is_sold_again(office: Office) -> None:
-    """P1: a cancellation before the event is sold out just puts the ticket back."""
+    """P1: before the event is sold out, a cancellation puts the ticket back on sale."""
     event = office.opens(tickets=2)
     event.books("anna")
     event.cancels("anna")
@@ -38,8 +38,8 @@ def test_a_ticket_released_on_sale_is_sold_again(office: Office) -> None:
     event.check(drained=True)
 
 
-def test_nobody_jumps_the_queue(office: Office) -> None:
-    """P4: a ticket is free and somebody waits; who asks now joins behind them."""
+def test_a_new_buyer_joins_behind_waiting_users(office: Office) -> None:
+    """P4: even if a ticket is free, as long as a user waits for it."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben"):
         event.books(user)
@@ -51,7 +51,7 @@ def test_nobody_jumps_the_queue(office: Office) -> None:
 
 
 def test_waiting_users_are_promoted_in_their_order(office: Office) -> None:
-    """P5, P6: released tickets go to the head of the list, as many as there are."""
+    """P5, P6: all released tickets go to the head of the list."""
     event = office.opens(tickets=3)
     for user in ("anna", "ben", "cleo", "dora", "eve", "finn", "gus"):
         event.books(user)
@@ -63,8 +63,8 @@ def test_waiting_users_are_promoted_in_their_order(office: Office) -> None:
     assert found.waiting == ["finn", "gus"]
 
 
-def test_more_promotions_than_one_page_of_the_list(office: Office) -> None:
-    """P6: settling goes on until tickets or list run out, however long the list."""
+def test_settling_promotes_more_users_than_one_page_of_the_list(office: Office) -> None:
+    """P6: it goes on until tickets or list run out."""
     event = office.opens(tickets=60)
     users = [f"user-{n}" for n in range(120)]
     for user in users:
@@ -77,20 +77,20 @@ def test_more_promotions_than_one_page_of_the_list(office: Office) -> None:
     assert found.waiting == []
 
 
-def test_a_ticket_given_back_with_nobody_waiting_is_booked_in_one_request(office: Office) -> None:
-    """P6: a sold-out event with a free ticket and an empty list confirms the next who asks."""
+def test_a_ticket_that_no_user_waits_for_is_booked_in_one_request(office: Office) -> None:
+    """P6: a sold-out event with a free ticket and an empty list confirms the next buyer."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben"):
         event.books(user)
     event.cancels("ben")
     event.cancels("anna")
-    answer = event.book("cleo")
-    assert (answer.status, answer.json["status"]) == (201, "CONFIRMED")
+    response = event.book("cleo")
+    assert (response.status, response.json["status"]) == (201, "CONFIRMED")
     assert event.check(drained=True).confirmed == {"cleo"}
 
 
-def test_the_same_booking_twice_has_one_effect(office: Office) -> None:
-    """P2, P7: who asks again is answered with the booking they have, as it is now."""
+def test_booking_twice_has_one_effect(office: Office) -> None:
+    """P2, P7: the second request returns the user's booking as it is now."""
     event = office.opens(tickets=1)
     first, again = event.book("anna"), event.book("anna")
     assert (first.status, again.status) == (201, 200)
@@ -101,8 +101,8 @@ def test_the_same_booking_twice_has_one_effect(office: Office) -> None:
     event.check(drained=True)
 
 
-def test_the_same_cancellation_twice_has_one_effect_and_answer(office: Office) -> None:
-    """P7: a ticket is released once, and the second answer is the first one."""
+def test_cancelling_twice_has_one_effect(office: Office) -> None:
+    """P7: the ticket is released once, and both responses are equal."""
     event = office.opens(tickets=1)
     event.books("anna")
     event.books("ben")
@@ -114,8 +114,8 @@ def test_the_same_cancellation_twice_has_one_effect_and_answer(office: Office) -
     assert event.check(drained=True).tickets_left == 1
 
 
-def test_who_cancelled_may_come_back_and_stands_at_the_end(office: Office) -> None:
-    """P2, P5: coming back is a new booking, behind those who wait already."""
+def test_booking_after_leaving_the_list_joins_at_its_end(office: Office) -> None:
+    """P2, P5: the user gets a new booking, behind users who wait already."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben", "cleo"):
         event.books(user)
@@ -128,30 +128,30 @@ def test_who_cancelled_may_come_back_and_stands_at_the_end(office: Office) -> No
     assert {one["userId"]: one["generation"] for one in found.bookings} == {"anna": 1, "ben": 3, "cleo": 1}
 
 
-def test_coming_back_on_sale_is_a_new_booking(office: Office) -> None:
-    """P2: the take of a returning user replaces the cancelled booking."""
+def test_booking_after_a_cancellation_on_sale_makes_a_new_booking(office: Office) -> None:
+    """P2: it replaces the cancelled one, with the next generation."""
     event = office.opens(tickets=2)
-    for standing in (1, 2, 3):
+    for generation in (1, 2, 3):
         assert event.books("anna") == 201
         [booking] = event.check().bookings
-        assert booking["generation"] == standing
+        assert booking["generation"] == generation
         event.cancels("anna")
     event.check(drained=True)
 
 
 def test_a_late_cancellation_does_not_cancel_a_newer_booking(office: Office) -> None:
-    """P7: with a bookingId, only that booking is cancelled."""
+    """P7: a request with a bookingId cancels only that booking."""
     event = office.opens(tickets=1)
     old = event.book("anna").json["bookingId"]
     event.cancels("anna")
     event.books("anna")
-    answer = event.cancel("anna", booking_id=old)
-    assert (answer.status, answer.json["code"]) == (409, "booking-changed")
+    response = event.cancel("anna", booking_id=old)
+    assert (response.status, response.json["code"]) == (409, "booking-changed")
     assert event.check().confirmed == {"anna"}
 
 
-def test_a_promoted_booking_keeps_its_id_and_says_it_had_a_ticket(office: Office) -> None:
-    """P2: promotion changes the booking's status, not the booking."""
+def test_a_promoted_booking_keeps_its_id_and_its_cancellation_gives_up_a_ticket(office: Office) -> None:
+    """P2: promotion changes the status of the booking."""
     event = office.opens(tickets=1)
     event.books("anna")
     waiting = event.book("ben").json
@@ -164,8 +164,8 @@ def test_a_promoted_booking_keeps_its_id_and_says_it_had_a_ticket(office: Office
     event.check(drained=True)
 
 
-def test_the_sweep_promotes_what_a_lost_record_left(office: Office) -> None:
-    """P6: without any stream record, the periodic sweep hands the ticket on."""
+def test_the_sweep_promotes_after_a_lost_record(office: Office) -> None:
+    """P6: without a stream record, the sweep gives the ticket to the head of the list."""
     event = office.opens(tickets=1)
     event.books("anna")
     event.books("ben")
@@ -174,8 +174,8 @@ def test_the_sweep_promotes_what_a_lost_record_left(office: Office) -> None:
     assert event.check(drained=True).confirmed == {"ben"}
 
 
-def test_status_counts_what_is_left_and_who_waits(office: Office) -> None:
-    """The status is exact while nothing moves, over all lanes."""
+def test_the_status_counts_tickets_and_waiting_users(office: Office) -> None:
+    """It is exact while nothing changes, and sums all lanes."""
     event = office.opens(tickets=60)
     for n in range(65):
         event.books(f"user-{n}")
@@ -187,7 +187,7 @@ def test_status_counts_what_is_left_and_who_waits(office: Office) -> None:
 
 
 def test_a_position_far_back_is_an_estimate_and_says_so(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the counted part the position is the distance of the numbers: an upper bound."""
+    """Beyond the exact positions, it is the distance of the numbers, an upper bound."""
     monkeypatch.setattr("shared.booking.waiting_list.POSITION_EXACT_MAX", 3)
     monkeypatch.setattr("shared.booking.waiting_list.FRONT_AGE_MAX_S", 0)
     event = office.opens(tickets=1)
@@ -200,10 +200,10 @@ def test_a_position_far_back_is_an_estimate_and_says_so(office: Office, monkeypa
     event.check()
 
 
-def test_what_several_do_within_a_millisecond_is_counted_once(
+def test_a_change_by_several_requests_within_a_millisecond_is_counted_once(
     office: Office, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many find the last lane empty at once, and bear one moment; so may those who cancel an event, or empty it."""
+    """Requests that close, cancel or empty an event at the same moment set that moment once."""
     event_id, deadline = office.opens(tickets=1).event_id, Deadline.after(30)
     event, lanes = catalog.read_with_lanes(catalog.read_event(event_id, deadline), deadline)
     with at(monkeypatch, seconds_ago=0):

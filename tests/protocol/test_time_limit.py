@@ -1,6 +1,6 @@
 """A response takes at most REQUEST_BUDGET_S and one CALL_TIMEOUT_S, whatever the database does.
 
-The clock is simulated: what waits moves it on, so the tests measure no time and take none.
+The clock is simulated: each wait moves it on, so the tests measure no real time and take none.
 """
 
 from collections.abc import Callable
@@ -35,13 +35,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Clock:
-    """A clock that moves only when somebody waits."""
+    """A clock that moves only when the code waits."""
 
     def __init__(self) -> None:
         self.now_s = 1_000.0
 
     def monotonic(self) -> float:
-        """Return the moment."""
+        """Return the current time."""
         return self.now_s
 
     def sleep(self, seconds: float) -> None:
@@ -78,7 +78,7 @@ class Silent:
 
     def wrap_socket(self, connected: Any, **_: Any) -> Any:
         """Shake hands at the last moment, or not at all."""
-        self._timeout_s = connected._timeout_s  # noqa: SLF001  # of its own kind
+        self._timeout_s = connected._timeout_s  # noqa: SLF001  # also a Silent
         self._wait(ends=self._stage == "handshake")
         return connected
 
@@ -136,9 +136,9 @@ REQUESTS: dict[str, Callable[[Event], Answer]] = {
 
 
 class Slow:
-    """A client whose calls take so long, the last ones as long as a call may.
+    """A client whose calls each take some time, and near the deadline as long as a call may take.
 
-    Then it has no response, throttles, or hands on to the engine.
+    After that, a call gets no response, is throttled, or goes to the engine.
     """
 
     def __init__(self, clock: Clock, behind: Any, call_s: float, what: str) -> None:
@@ -147,7 +147,7 @@ class Slow:
         self.connection = behind.connection
 
     def call(self, operation: str, request: Any) -> Any:
-        """Take the time, then do it."""
+        """Let the call's time pass, then fail or send the request."""
         self._clock.sleep(self._call_s if self._clock.now_s < self._slower_at_s else CALL_TIMEOUT_S)
         if self._what == "silent":
             raise NoAnswer(operation, "TimeoutError")
@@ -167,20 +167,20 @@ class Slow:
 def test_a_response_comes_in_time(
     office: Office, clock: Clock, monkeypatch: pytest.MonkeyPatch, name: str, trouble: tuple[str, float]
 ) -> None:
-    """Whether the database is silent, throttles every request, or answers each at the last moment."""
+    """Even if the database is silent, throttles every request, or responds to each at the last moment."""
     what, call_s = trouble
     event = office.opens(tickets=151)  # on several lanes
     event.books("anna")
     with monkeypatch.context() as patch:
         patch.setattr(runtime.current, "client", Slow(clock, dynamodb.client(), call_s, what))
         began_s = clock.now_s
-        answer = REQUESTS[name](event)
+        response = REQUESTS[name](event)
         took_s = clock.now_s - began_s
-    assert answer.status == 503 if what != "slow" else answer.status in {200, 201, 202, 503}
+    assert response.status == 503 if what != "slow" else response.status in {200, 201, 202, 503}
     assert took_s <= LIMIT_S + 1e-6
-    if answer.status == 503:
-        assert took_s >= REQUEST_BUDGET_S  # it was not given up early
-        assert REQUESTS[name](event).status in {200, 201, 202}  # it finishes what was begun
+    if response.status == 503:
+        assert took_s >= REQUEST_BUDGET_S  # it did not give up early
+        assert REQUESTS[name](event).status in {200, 201, 202}  # the same request completes the work
 
 
 def test_the_pages_state_the_limit() -> None:

@@ -1,4 +1,4 @@
-"""The stack as CloudFormation will see it, for tests to look at."""
+"""Give tests the stack as CloudFormation sees it."""
 
 import json
 import re
@@ -30,7 +30,7 @@ class Stack:
 
     @property
     def routes(self) -> dict[str, str]:
-        """Return "METHOD /path" and the function that answers it."""
+        """Return the function behind each "METHOD /path"."""
         (api,) = self.of_type("AWS::ApiGatewayV2::Api").values()
         found = {}
         for path, methods in api["Body"]["paths"].items():
@@ -44,13 +44,13 @@ class Stack:
         return str(self.of_type("AWS::Lambda::Alias")[alias]["FunctionName"]["Ref"])
 
     def statements(self, function: str) -> list[dict[str, Any]]:
-        """Return what template.yaml itself allows a function, without AWS's managed policies."""
+        """Return what template.yaml allows a function, without AWS's managed policies."""
         role = self.functions[function]["Role"]["Fn::GetAtt"][0]
         policies = self.resources[role]["Properties"].get("Policies", [])
         return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
 
     def privileges(self, function: str) -> set[tuple[str, str]]:
-        """Return what a function is allowed, such as ("dynamodb:Scan", "EventsTable/index/soldOut")."""
+        """Return a function's privileges, such as ("dynamodb:Scan", "EventsTable/index/soldOut")."""
         return {
             (action, _name(resource))
             for statement in self.statements(function)
@@ -61,19 +61,19 @@ class Stack:
 
 @cache
 def deployed(layer_code: str = "s3://bucket/layer", *parameters: str) -> Stack:
-    """Transform template.yaml, as if `sam deploy` had uploaded the layer to that address; parameters are NAME=VALUE."""
+    """Transform template.yaml with the layer's code at that address; parameters are NAME=VALUE."""
     command = [".venv-sam/bin/python", "tests/template/transform.py", layer_code, *parameters]
     result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return Stack(json.loads(result.stdout)["Resources"])
 
 
-def room_of(function: str) -> str:
-    """Return the folder of a function under functions/, which is also the name of its payload: event_bookings."""
+def folder_of(function: str) -> str:
+    """Return the folder of a function under functions/, which also names its payload, such as event_bookings."""
     return re.sub(r"(?<=.)([A-Z])", r"_\1", function.removesuffix("Function")).lower()
 
 
 def _name(resource: Any) -> str:
-    """Write !GetAtt Table.Arn as Table, !Sub "${Table.Arn}/rest" as Table/rest, and leave out what every ARN has."""
+    """Write !GetAtt Table.Arn as Table and !Sub "${Table.Arn}/rest" as Table/rest, without the ARN's prefix."""
     if isinstance(resource, dict) and "Fn::GetAtt" in resource:
         return str(resource["Fn::GetAtt"][0])
     if isinstance(resource, dict) and "Fn::Sub" in resource:

@@ -1,4 +1,4 @@
-"""The shape of the code: handlers fit on a screen, cold starts load only what they need, nothing names this machine."""
+"""The structure of the code: short handlers, cold starts that load only what they need, no names of this machine."""
 
 import ast
 import os
@@ -16,7 +16,6 @@ ROOT = Path(__file__).resolve().parents[2]
 HANDLERS = sorted((ROOT / "functions").glob("*/app.py"))
 HANDLER_LINES_MAX = 60  # a screen
 
-DESCRIPTION = "shared.edge.openapi"  # no request is served with it
 ROUTER = "aws_lambda_powertools.event_handler"
 EDGE = {f"shared.edge.{name}" for name in ("api", "caller", "contract", "pages")}
 
@@ -36,7 +35,7 @@ def _package(module: str) -> str:
 
 @pytest.mark.parametrize("handler", HANDLERS, ids=lambda path: path.parent.name)
 def test_a_handler_fits_on_a_screen(handler: Path) -> None:
-    """Parse, one call, answer: no SDK, no `try`, no environment."""
+    """It parses, makes one call, and responds: no SDK, no `try`, no environment."""
     source = handler.read_text()
     assert len(source.splitlines()) <= HANDLER_LINES_MAX
     assert not {"boto3", "botocore", "os"} & {_package(name) for name in _imports(handler)}
@@ -44,45 +43,40 @@ def test_a_handler_fits_on_a_screen(handler: Path) -> None:
 
 
 @pytest.mark.parametrize("function", ["announce", "follow", "promote", "sweep"])
-def test_what_needs_no_http_does_not_load_it(function: str) -> None:
-    """Those who read streams, and the sweep, start without pydantic (150 ms)."""
+def test_background_functions_do_not_load_http(function: str) -> None:
+    """Stream consumers and the sweep start without pydantic, which takes 150 ms."""
     loaded = _loaded_by(f"functions.{function}.app")
     assert "shared.telemetry" in loaded
     assert not {"pydantic", "pydantic_core", *EDGE} & loaded
 
 
-def test_what_needs_no_models_does_not_load_them() -> None:
-    """What describes the office answers requests, and has read its answers from files."""
+def test_the_description_function_does_not_load_the_models() -> None:
+    """It serves files, so it needs HTTP, but no models."""
     loaded = _loaded_by("functions.describe.app")
     assert "shared.edge.api" in loaded
     assert not {"pydantic", "shared.edge.contract", "shared.edge.pages"} & loaded
 
 
-def test_what_needs_http_loads_it() -> None:
-    """The control of the tests above: what is looked for is found where it is."""
+def test_http_functions_load_http() -> None:
+    """The control of the tests above: they look for names that exist."""
     assert {"pydantic", "pydantic_core", "shared.edge.api", "shared.edge.contract"} <= _loaded_by("functions.book.app")
     assert "shared.edge.pages" in _loaded_by("functions.events.app")
 
 
 @pytest.mark.parametrize("function", [path.parent.name for path in HANDLERS])
-def test_the_sdk_is_loaded_by_the_check_only(function: str) -> None:
-    """With a client it is 280 ms of a cold start; nobody waits for the check; the sweep loads it late."""
+def test_only_the_check_loads_the_sdk(function: str) -> None:
+    """It costs 280 ms of a cold start with a client. No user waits for the check; the sweep loads it late."""
     loaded = _loaded_by(f"functions.{function}.app")
     assert "shared.telemetry" in loaded
     assert {"boto3", "botocore.session"} & loaded == ({"boto3", "botocore.session"} if function == "check" else set())
 
 
 @pytest.mark.parametrize("function", [path.parent.name for path in HANDLERS])
-def test_no_function_loads_a_router_or_what_describes_it(function: str) -> None:
-    """API Gateway is the router, and OpenAPI is for those who write the description: no cold start pays for them."""
+def test_no_function_loads_a_router(function: str) -> None:
+    """API Gateway is the router: no cold start pays for another."""
     loaded = _loaded_by(f"functions.{function}.app")
     assert "aws_lambda_powertools" in loaded
-    assert not {DESCRIPTION, f"functions.{function}.description", ROUTER} & loaded
-
-
-def test_what_describes_loads_openapi() -> None:
-    """The control of the test above: those are its names."""
-    assert {DESCRIPTION, "functions.book.description", ROUTER} <= _loaded_by("functions.book.description")
+    assert ROUTER not in loaded
 
 
 def _loaded_by(module: str) -> set[str]:
@@ -108,7 +102,7 @@ def _of_this_machine() -> re.Pattern[str]:
 
 @pytest.mark.parametrize("forbidden", [REGISTRY, _of_this_machine()], ids=["registry", "path of this machine"])
 def test_no_file_names_a_registry_or_this_machine(forbidden: re.Pattern[str]) -> None:
-    """What is committed, or about to be, works on any machine behind any mirror."""
+    """All files work on any machine, behind any mirror."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
     files = [ROOT / name for name in names if name and (ROOT / name).is_file()]
@@ -130,6 +124,6 @@ def test_no_file_names_a_registry_or_this_machine(forbidden: re.Pattern[str]) ->
         (_of_this_machine(), f"python = {ROOT}/.venv/bin/python"),
     ],
 )
-def test_what_is_forbidden_is_recognised(forbidden: re.Pattern[str], line: str) -> None:
+def test_the_forbidden_names_are_recognised(forbidden: re.Pattern[str], line: str) -> None:
     """The control of the test above."""
     assert forbidden.search(line)

@@ -1,4 +1,4 @@
-"""Who may do what, where it is decided; over HTTP it is in tests/http/test_authorization.py."""
+"""What a caller may do. tests/http/test_authorization.py tests the same over HTTP."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.parametrize("value", [None, "", "false", "1", "TRUE", "yes"])
 def test_a_function_is_open_only_if_its_environment_says_so(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
-    """Secure by default: a variable that is missing or misspelled lets no caller in."""
+    """Secure by default: with a missing or misspelled variable, callers must sign in."""
     monkeypatch.delenv("OPEN_TO_ALL", raising=False)
     if value is not None:
         monkeypatch.setenv("OPEN_TO_ALL", value)
@@ -22,7 +22,7 @@ def test_a_function_is_open_only_if_its_environment_says_so(monkeypatch: pytest.
 
 
 def test_the_user_id_is_the_claim_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a name it is `sub`."""
+    """The default is `sub`."""
     context = {"authorizer": {"jwt": {"claims": {"sub": "5f0c", "email": "anna@example.com"}}}}
     monkeypatch.delenv("USER_CLAIM", raising=False)
     assert Caller.of(context).user_id == "5f0c"
@@ -31,10 +31,10 @@ def test_the_user_id_is_the_claim_that_the_environment_names(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("context", [{}, {"authorizer": {}}, {"authorizer": {"lambda": {"sub": "anna"}}}])
-def test_who_comes_without_verified_claims_is_nobody(context: dict[str, object]) -> None:
-    """Another kind of authorizer is none that is known here."""
-    nobody = Caller.of(context)
-    assert nobody == Caller()
-    for ask in (nobody.must_organise, lambda: nobody.must_be("anna"), lambda: nobody.must_be_or_organise("anna")):
+def test_a_caller_without_verified_claims_is_not_signed_in(context: dict[str, object]) -> None:
+    """Claims of other kinds of authorizers do not count."""
+    caller = Caller.of(context)
+    assert caller == Caller()
+    for check in (caller.must_organise, lambda: caller.must_be("anna"), lambda: caller.must_be_or_organise("anna")):
         with pytest.raises(NotSignedIn):
-            ask()
+            check()

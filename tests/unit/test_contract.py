@@ -1,4 +1,4 @@
-"""What a text may hold."""
+"""The characters that a text may contain."""
 
 import re
 import unicodedata
@@ -13,8 +13,8 @@ CONTROLS = [character for character in CHARACTERS if unicodedata.category(charac
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=ascii)
-def test_no_text_holds_a_control_character(control: str) -> None:
-    """Whatever Unicode calls one, wherever it stands."""
+def test_a_text_with_a_control_character_is_refused(control: str) -> None:
+    """Any character of Unicode's category Cc, anywhere in the text."""
     for text in (control, f"a{control}", f"{control}a"):
         with pytest.raises(ValidationError, match=r"control characters|must not be empty"):
             contract.InitializeRequest.model_validate({"name": text, "totalTickets": 1})
@@ -22,8 +22,8 @@ def test_no_text_holds_a_control_character(control: str) -> None:
             contract.EventPath.model_validate({"eventId": text})
 
 
-def test_every_other_character_may_stand_in_a_text() -> None:
-    """The description's pattern says the same."""
+def test_every_other_character_is_accepted() -> None:
+    """Also by the pattern in the API description."""
     others = [one for one in CHARACTERS if one not in CONTROLS and not "\ud800" <= one <= "\udfff"]
     for first in range(0, len(others), 100):
         text = "".join(others[first : first + 100])

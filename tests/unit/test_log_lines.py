@@ -1,4 +1,4 @@
-"""A log line that takes the shorter way says what powertools' own formatter would say of it, in the same order."""
+"""The faster formatter writes the same log lines as powertools' own, with keys in the same order."""
 
 import json
 import logging
@@ -16,8 +16,8 @@ KEYS: dict[str, Any] = {"service": "ticket-office", "sampling_rate": None, "cold
 FACTS: dict[str, Any] = {"user_id": "Zoë", "booking_id": None, "_aws": {"Timestamp": 1}, "BookingConfirmed": 1}
 
 
-def test_the_offices_lines_have_no_location_however_often_it_is_invoked(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each invocation clears what the one before has left, and begins with what the formatter was made with."""
+def test_log_lines_never_have_a_location(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also after an invocation that clears the keys of the one before."""
 
     @telemetry.logger.inject_lambda_context(clear_state=True)
     def handler(_event: dict[str, Any], _context: Any) -> None:
@@ -33,13 +33,13 @@ def test_the_offices_lines_have_no_location_however_often_it_is_invoked(capsys: 
 
 
 def lines(record: logging.LogRecord) -> tuple[str, str]:
-    """Write a record both ways."""
+    """Format a record with both formatters."""
     ours, theirs = Formatter(location=None, **KEYS), LambdaPowertoolsFormatter(location=None, **KEYS)
     return ours.format(record), theirs.format(record)
 
 
 def record_of(message: str, facts: dict[str, Any], **more: Any) -> logging.LogRecord:
-    """Make a record as a logger makes it."""
+    """Return a record as a logger makes it."""
     return logging.getLogger("any").makeRecord(
         "any", logging.INFO, "a.py", 1, message, more.get("args", ()), more.get("exc_info"), "f", facts
     )
@@ -47,16 +47,16 @@ def record_of(message: str, facts: dict[str, Any], **more: Any) -> logging.LogRe
 
 @pytest.mark.parametrize("facts", [{}, FACTS, {"event_id": "another"}])
 @pytest.mark.parametrize("trace", ["", "Root=1-5f;Parent=a;Sampled=1"])
-def test_a_line_is_powertools_own(facts: dict[str, Any], trace: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To the letter: with keys of the invocation, facts that go before them, and what is not there left out."""
+def test_a_line_equals_powertools_own(facts: dict[str, Any], trace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With keys of the invocation, facts that replace them, and without empty values."""
     monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
     ours, theirs = lines(record_of("BookingConfirmed", facts))
     assert ours == theirs
     assert json.loads(ours)["event_id"] == facts.get("event_id", "e-1")
 
 
-def test_an_exception_and_arguments_go_powertools_way() -> None:
-    """With the stack, and with what the message leaves open filled in."""
+def test_exceptions_and_arguments_are_formatted_by_powertools() -> None:
+    """With the exception's details, and with the arguments in the message."""
     ours, theirs = lines(record_of("%s of %d", {}, args=("one", 2)))
     assert ours == theirs
     assert json.loads(ours)["message"] == "one of 2"

@@ -1,4 +1,4 @@
-"""The wire: what it sends is what AWS's own SDK sends, and what it meets on the way is told or mended."""
+"""Our AWS client: it sends the same requests as AWS's own SDK, and it handles or reports every failure."""
 
 import json
 import socket
@@ -34,9 +34,9 @@ MOMENT = datetime(2026, 5, 1, 18, 0, 0, tzinfo=UTC)
 HOST = "dynamodb.eu-central-1.amazonaws.com"
 READ = {"TableName": items.EVENTS, "Key": items.event_key("nowhere"), "ConsistentRead": True}
 
-ENTRY = {"stripeId": {"S": "of the wire"}, "sequence": {"N": "1"}, "userId": {"S": "Käse 東京 😀"}}
+ENTRY = {"stripeId": {"S": "of the client"}, "sequence": {"N": "1"}, "userId": {"S": "Käse 東京 😀"}}
 
-Serve = Callable[[socket.socket, int], None]  # one connection, and its number from 0
+Serve = Callable[[socket.socket, int], None]  # gets a connection and its number, from 0
 
 
 # ------------------------------------------------------------------ signing
@@ -45,10 +45,10 @@ Serve = Callable[[socket.socket, int], None]  # one connection, and its number f
 @pytest.mark.parametrize("service", ["dynamodb", "events"])
 @pytest.mark.parametrize("token", [None, "session/token=="])
 @pytest.mark.parametrize("body", [b"{}", '{"name":"Käse, 東京"}'.encode(), b""])
-def test_a_signature_is_botocores_own(
+def test_a_signature_equals_botocores(
     monkeypatch: pytest.MonkeyPatch, body: bytes, token: str | None, service: str
 ) -> None:
-    """Byte by byte, for the same request at the same moment."""
+    """Byte for byte, for the same request at the same moment."""
     signer = Signer(service, HOST, "eu-central-1", lambda: Credentials("AKID", "secret/+", token))
     own = {"content-type": "application/x-amz-json-1.0", "x-amz-target": "DynamoDB_20120810.GetItem"}
     for moment in (MOMENT, MOMENT + timedelta(seconds=1), MOMENT + timedelta(days=1)):  # the key is kept for a day
@@ -63,13 +63,13 @@ def test_a_signature_is_botocores_own(
         assert headers.get("x-amz-security-token") == request.headers.get("X-Amz-Security-Token")
 
 
-def test_other_credentials_sign_at_once() -> None:
-    """Those of an operator's role are renewed while a command runs."""
-    present = [Credentials("AKID", "one", None)]
-    signer = Signer("dynamodb", HOST, "eu-central-1", lambda: present[0])
+def test_renewed_credentials_are_used_at_once() -> None:
+    """An operator's credentials may be renewed while a command runs."""
+    current = [Credentials("AKID", "one", None)]
+    signer = Signer("dynamodb", HOST, "eu-central-1", lambda: current[0])
     before = signer.headers(b"{}", {}, MOMENT)["authorization"]
-    present[0] = Credentials("AKID", "two", None)
-    fresh = Signer("dynamodb", HOST, "eu-central-1", lambda: present[0])
+    current[0] = Credentials("AKID", "two", None)
+    fresh = Signer("dynamodb", HOST, "eu-central-1", lambda: current[0])
     assert (
         before
         != signer.headers(b"{}", {}, MOMENT)["authorization"]
@@ -77,15 +77,15 @@ def test_other_credentials_sign_at_once() -> None:
     )
 
 
-def test_a_functions_credentials_are_those_of_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lambda sets the three."""
+def test_a_function_takes_its_credentials_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lambda sets three variables."""
     for name, value in (("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "s"), ("SESSION_TOKEN", "t")):
         monkeypatch.setenv(f"AWS_{name}", value)
     assert credentials()() == Credentials("a", "s", "t")
 
 
-def test_without_a_key_in_the_environment_the_container_gives_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So it is after a start from a snapshot: https://docs.aws.amazon.com/lambda/latest/dg/snapstart-security.html."""
+def test_without_a_key_in_the_environment_credentials_come_from_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a start from a snapshot: https://docs.aws.amazon.com/lambda/latest/dg/snapstart-security.html."""
     until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     body = json.dumps({"AccessKeyId": "a", "SecretAccessKey": "s", "Token": "t", "Expiration": until}).encode()
 
@@ -97,7 +97,7 @@ def test_without_a_key_in_the_environment_the_container_gives_credentials(monkey
             self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.handle_request)
@@ -110,8 +110,8 @@ def test_without_a_key_in_the_environment_the_container_gives_credentials(monkey
         thread.join(5)
 
 
-def test_credentials_of_the_container_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A snapshot lives for days, its credentials for hours."""
+def test_the_containers_credentials_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment started from a snapshot lives longer than its credentials."""
     given = iter(["first", "second", "third"])
 
     class Handler(BaseHTTPRequestHandler):
@@ -125,7 +125,7 @@ def test_credentials_of_the_container_are_renewed(monkeypatch: pytest.MonkeyPatc
             self.wfile.write(json.dumps(facts).encode())
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -133,15 +133,15 @@ def test_credentials_of_the_container_are_renewed(monkeypatch: pytest.MonkeyPatc
         for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"):
             monkeypatch.delenv(f"AWS_{name}", raising=False)
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{server.server_port}/")
-        present = credentials()
-        keys = [present().access_key for _ in range(3)]
+        current = credentials()
+        keys = [current().access_key for _ in range(3)]
         server.shutdown()
         thread.join(5)
     assert keys[-1] == "second"
 
 
-def test_no_credentials_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """At an operator's terminal, where python -m ops explains it."""
+def test_missing_credentials_are_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Our operators' commands (python -m ops) explain it."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
@@ -167,10 +167,10 @@ def test_no_credentials_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         ),
     ],
 )
-def test_the_endpoint_is_where_the_sdks_would_look(
+def test_the_endpoint_is_the_one_that_the_sdks_would_use(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], endpoint: tuple[str, int, bool]
 ) -> None:
-    """The region's own, or the one that the variables name."""
+    """The region's, or the one in the environment variables."""
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
@@ -193,10 +193,10 @@ def test_the_endpoint_is_where_the_sdks_would_look(
     ],
     ids=lambda one: one if isinstance(one, str) else "",
 )
-def test_a_service_is_what_boto3_says_of_it(
+def test_a_service_is_described_as_in_boto3(
     monkeypatch: pytest.MonkeyPatch, service: Service, name: str, variable: str, prefix: str
 ) -> None:
-    """How it is addressed, named in a signature, and where it is, with no endpoint given and with one."""
+    """Its target, its name in a signature, and its endpoint, by default and from the environment."""
     model = botocore.session.get_session().get_service_model(name)
     assert service.signing_name == model.signing_name
     assert service.target == model.metadata["targetPrefix"]
@@ -215,7 +215,7 @@ def test_a_service_is_what_boto3_says_of_it(
 
 
 @pytest.mark.parametrize("service", [DYNAMODB, EVENTBRIDGE], ids=lambda service: service.target)
-def test_a_request_says_whom_it_is_for(service: Service) -> None:
+def test_a_request_names_its_service(service: Service) -> None:
     """In its target, its content type and the scope of its signature."""
     requests = []
 
@@ -232,13 +232,13 @@ def test_a_request_says_whom_it_is_for(service: Service) -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:8000", "ftp://127.0.0.1", "http://127.0.0.1/path", "http://"])
-def test_what_is_no_endpoint_is_told(endpoint: str) -> None:
-    """At the start, not at the first request."""
+def test_an_invalid_endpoint_is_an_error(endpoint: str) -> None:
+    """When the client is made, not at the first request."""
     with pytest.raises(ValueError, match="an endpoint is a URL such as"):
         Client(endpoint, "us-east-1", credentials())
 
 
-# ------------------------------------------------------------------ answers
+# ------------------------------------------------------------------ responses
 
 
 METHODS = {
@@ -251,7 +251,7 @@ METHODS = {
 }
 NAMED = {
     "TableName": items.EVENTS,
-    "Key": items.event_key("of the wire"),
+    "Key": items.event_key("of the client"),
     "UpdateExpression": "SET #n = :n",
     "ExpressionAttributeNames": {"#n": "name"},
     "ExpressionAttributeValues": {":n": {"S": "Käse 東京 😀"}},
@@ -260,11 +260,11 @@ NAMED = {
 ON_A_STRIPE = {
     "TableName": items.WAITING_LIST,
     "KeyConditionExpression": "stripeId = :s",
-    "ExpressionAttributeValues": {":s": {"S": "of the wire"}},
+    "ExpressionAttributeValues": {":s": {"S": "of the client"}},
 }
 IMPOSSIBLE = {
     "TableName": items.EVENTS,
-    "Item": items.event_key("of the wire"),
+    "Item": items.event_key("of the client"),
     "ConditionExpression": "attribute_exists(nothing)",
     "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
 }
@@ -272,13 +272,13 @@ IMPOSSIBLE = {
 
 @pytest.fixture
 def client(database: Any) -> Iterator[Client]:
-    """Yield a client of the engine, in which there are an entry and a name to be read until the test is over."""
+    """Yield a client of the engine, which has an entry and a name for the test to read."""
     database.put_item(TableName=items.WAITING_LIST, Item=ENTRY)
     database.update_item(**NAMED)
     client = Client.of_environment()
     yield client
     client.connection.close()
-    database.delete_item(TableName=items.EVENTS, Key=NAMED["Key"])  # no event: lists of them would show it
+    database.delete_item(TableName=items.EVENTS, Key=NAMED["Key"])  # or lists of events would show it
     database.delete_item(TableName=items.WAITING_LIST, Key={name: ENTRY[name] for name in ("stripeId", "sequence")})
 
 
@@ -286,19 +286,17 @@ def client(database: Any) -> Iterator[Client]:
     ("operation", "request_"),
     [
         ("UpdateItem", NAMED),
-        ("GetItem", {"TableName": items.EVENTS, "Key": items.event_key("of the wire")}),
+        ("GetItem", {"TableName": items.EVENTS, "Key": items.event_key("of the client")}),
         ("GetItem", READ),
-        ("BatchGetItem", {"RequestItems": {items.EVENTS: {"Keys": [items.event_key("of the wire")]}}}),
+        ("BatchGetItem", {"RequestItems": {items.EVENTS: {"Keys": [items.event_key("of the client")]}}}),
         ("Query", ON_A_STRIPE),
         ("Scan", {"TableName": items.WAITING_LIST, "Segment": 0, "TotalSegments": 2}),
         ("TransactWriteItems", {"TransactItems": [{"Put": {"TableName": items.WAITING_LIST, "Item": ENTRY}}]}),
     ],
     ids=str,
 )
-def test_answers_are_those_that_boto3_gives(
-    database: Any, client: Client, operation: str, request_: dict[str, Any]
-) -> None:
-    """One engine, one request, two clients."""
+def test_a_response_equals_boto3s(database: Any, client: Client, operation: str, request_: dict[str, Any]) -> None:
+    """Both clients send the same request to the same engine."""
     expected = getattr(database, METHODS[operation])(**request_)
     del expected["ResponseMetadata"]
     assert client.call(operation, request_) == expected
@@ -313,10 +311,10 @@ def test_answers_are_those_that_boto3_gives(
     ],
     ids=str,
 )
-def test_errors_are_those_that_boto3_gives(
+def test_an_error_equals_boto3s(
     database: Any, client: Client, operation: str, request_: dict[str, Any], reasons: int
 ) -> None:
-    """Code, status, message, and what each item of a transaction says."""
+    """Code, status, message, and the reasons of a transaction."""
     with pytest.raises(ClientError) as refused:
         getattr(database, METHODS[operation])(**request_)
     with pytest.raises(RequestFailed) as failed:
@@ -334,7 +332,7 @@ def test_errors_are_those_that_boto3_gives(
 
 @contextmanager
 def _server(serve: Serve, tls: ssl.SSLContext | None = None, service: Service = DYNAMODB) -> Iterator[Client]:
-    """Serve each connection by a function; yield a client of it."""
+    """Run a server that handles each connection with `serve`. Yield a client of it."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(5)
 
@@ -363,7 +361,7 @@ def _server(serve: Serve, tls: ssl.SSLContext | None = None, service: Service = 
 
 
 def _receive(connected: socket.socket) -> bytes:
-    """Read one whole request; b"" at the end of the connection."""
+    """Read one whole request. Return b"" if the connection ends."""
     request = b""
     while b"\r\n\r\n" not in request:
         more = connected.recv(65_536)
@@ -382,7 +380,7 @@ def _ok(body: bytes, *headers: bytes) -> bytes:
 
 
 def test_requests_share_a_connection() -> None:
-    """A new one costs a round trip, and two more for TLS."""
+    """A new connection costs a round trip, and two more for TLS."""
     connections = []
 
     def serve(connected: socket.socket, number: int) -> None:
@@ -396,14 +394,14 @@ def test_requests_share_a_connection() -> None:
 
 
 @pytest.mark.parametrize("headers", [[], [b"connection: close"]])
-def test_a_connection_that_was_closed_meanwhile_is_made_anew(headers: list[bytes]) -> None:
-    """An idle one ends, or a frozen function slept too long: no request is lost by it."""
+def test_a_closed_connection_is_replaced(headers: list[bytes]) -> None:
+    """The server may close an idle connection, also while a function is frozen. No request is lost."""
 
     def serve(connected: socket.socket, number: int) -> None:
         _receive(connected)
         connected.sendall(_ok(b'{"n": %d}' % number, *headers))
         if headers:
-            assert not _receive(connected)  # the client keeps to what it was told
+            assert not _receive(connected)  # the client closes the connection, as requested
 
     with _server(serve) as client:
         for number in range(3):
@@ -417,8 +415,8 @@ def _until_closed(client: Client) -> None:
         connected.recv(1, socket.MSG_PEEK)  # returns when the other end has closed
 
 
-def test_an_answer_that_came_too_late_is_not_taken_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is read on a connection belongs to the request that was sent last on it."""
+def test_a_late_response_is_not_taken_for_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A response always belongs to the last request on its connection."""
     monkeypatch.setattr(aws_client, "CALL_TIMEOUT_S", 0.1)
     gave_up = threading.Event()
 
@@ -435,8 +433,8 @@ def test_an_answer_that_came_too_late_is_not_taken_for_the_next(monkeypatch: pyt
         assert client.call("GetItem", READ) == {"n": 1}
 
 
-def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit is that of the whole answer, not of each piece."""
+def test_a_response_that_arrives_byte_by_byte_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is for the whole response, not for each piece."""
     monkeypatch.setattr(aws_client, "CALL_TIMEOUT_S", 0.2)
 
     def serve(connected: socket.socket, _: int) -> None:
@@ -445,14 +443,14 @@ def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
             connected.sendall(bytes([byte]))
             time.sleep(0.05)
 
-    begun_s = time.monotonic()
+    began_s = time.monotonic()
     with _server(serve) as client, pytest.raises(NoAnswer, match="TimeoutError"):
         client.call("GetItem", READ)
-    assert time.monotonic() < begun_s + 2
+    assert time.monotonic() < began_s + 2
 
 
-def test_an_answer_that_stops_in_its_middle_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What came late leaves less time for the rest."""
+def test_a_response_that_stops_in_the_middle_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that the first part took is not available for the rest."""
     monkeypatch.setattr(aws_client, "CALL_TIMEOUT_S", 1.0)
     gave_up = threading.Event()
 
@@ -462,16 +460,16 @@ def test_an_answer_that_stops_in_its_middle_is_given_up_in_time(monkeypatch: pyt
         connected.sendall(_ok(b'{"n": 1}')[:10])
         gave_up.wait(5)
 
-    begun_s = time.monotonic()
+    began_s = time.monotonic()
     with _server(serve) as client:
         with pytest.raises(NoAnswer, match="TimeoutError"):
             client.call("GetItem", READ)
-        assert time.monotonic() < begun_s + 1.5
+        assert time.monotonic() < began_s + 1.5
         gave_up.set()
 
 
-def test_a_connection_is_waited_for_as_long_as_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A port whose queue is full answers nobody: Lambda's own limit must not be what ends it."""
+def test_connecting_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port whose queue is full accepts no connection. Lambda's timeout must not be what ends the call."""
     monkeypatch.setattr(aws_client, "CONNECT_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as waiting:
         for _ in range(2):
@@ -479,14 +477,14 @@ def test_a_connection_is_waited_for_as_long_as_is_said(monkeypatch: pytest.Monke
             one.setblocking(False)
             one.connect_ex(full.getsockname())
         client = Client(f"http://127.0.0.1:{full.getsockname()[1]}", "x", lambda: Credentials("a", "s", None))
-        begun_s = time.monotonic()
+        began_s = time.monotonic()
         with pytest.raises(NoAnswer, match="TimeoutError"):
             client.call("GetItem", READ)
-        assert 0.1 < time.monotonic() - begun_s < 2
+        assert 0.1 < time.monotonic() - began_s < 2
 
 
-def test_a_connection_that_was_idle_for_long_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its other end may be gone without a word, as when a function was frozen meanwhile."""
+def test_a_connection_that_was_idle_for_long_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be dead without the client knowing, as after a function was frozen."""
     connections = []
 
     def serve(connected: socket.socket, number: int) -> None:
@@ -501,8 +499,8 @@ def test_a_connection_that_was_idle_for_long_is_made_anew(monkeypatch: pytest.Mo
     assert connections == [0, 1]
 
 
-def test_a_close_that_is_interrupted_leaves_no_closed_connection_behind() -> None:
-    """The next request makes another, whatever came in between."""
+def test_an_interrupted_close_leaves_no_closed_socket_behind() -> None:
+    """The next request opens another connection."""
 
     class Alarm(BaseException):
         pass
@@ -522,8 +520,8 @@ def test_a_close_that_is_interrupted_leaves_no_closed_connection_behind() -> Non
         assert client.call("GetItem", READ) == {"n": 0}
 
 
-def test_what_ends_a_request_from_outside_ends_its_connection() -> None:
-    """Such as the alarm that stands for Lambda's time-out on one machine."""
+def test_an_interrupted_request_closes_its_connection() -> None:
+    """For example by the alarm that replaces Lambda's timeout on one machine."""
 
     class Alarm(BaseException):
         pass
@@ -539,14 +537,14 @@ def test_what_ends_a_request_from_outside_ends_its_connection() -> None:
             def interrupted(*_: Any) -> None:
                 raise Alarm
 
-            patch.setattr(aws_client, "_Answer", interrupted)
+            patch.setattr(aws_client, "_Response", interrupted)
             with pytest.raises(Alarm):
                 client.call("GetItem", READ)
         assert client.call("GetItem", READ) == {"n": 1}
 
 
 @pytest.mark.parametrize(
-    ("answer", "cause"),
+    ("received", "cause"),
     [
         (b"", "ConnectionResetError"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{", "ConnectionResetError"),
@@ -554,34 +552,34 @@ def test_what_ends_a_request_from_outside_ends_its_connection() -> None:
         (b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>", "JSONDecodeError"),
     ],
 )
-def test_half_an_answer_is_none(answer: bytes, cause: str) -> None:
-    """Nobody knows then whether the request took effect."""
+def test_an_incomplete_response_is_none(received: bytes, cause: str) -> None:
+    """The request may or may not have taken effect."""
 
     def serve(connected: socket.socket, _: int) -> None:
         _receive(connected)
-        connected.sendall(answer)
+        connected.sendall(received)
 
     with _server(serve) as client, pytest.raises(NoAnswer, match=cause):
         client.call("GetItem", READ)
 
 
-def test_an_answer_may_come_in_pieces() -> None:
-    """Byte by byte, and chunked."""
+def test_a_response_may_arrive_in_pieces() -> None:
+    """Byte by byte, or chunked."""
     chunked = b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\n{"n"\r\n4\r\n: 1}\r\n0\r\n\r\n'
 
     def serve(connected: socket.socket, _: int) -> None:
-        for answer in (_ok(b'{"n": 0}'), chunked):
+        for response in (_ok(b'{"n": 0}'), chunked):
             _receive(connected)
-            for place in range(len(answer)):
-                connected.sendall(answer[place : place + 1])
+            for place in range(len(response)):
+                connected.sendall(response[place : place + 1])
 
     with _server(serve) as client:
         assert [client.call("GetItem", READ) for _ in range(2)] == [{"n": 0}, {"n": 1}]
 
 
 @pytest.mark.parametrize("body", [b"<html>Bad Gateway</html>", b"[]", b"{}", b'{"__type": 5}', b"\xff"])
-def test_an_error_that_is_not_dynamodbs_has_its_status_for_a_code(body: bytes) -> None:
-    """A proxy's page, say; 502 is a server's fault and tried again."""
+def test_an_error_that_is_not_dynamodbs_has_its_status_as_code(body: bytes) -> None:
+    """For example a proxy's page. A 502 is a server fault, so it is retried."""
 
     def serve(connected: socket.socket, _: int) -> None:
         _receive(connected)
@@ -596,7 +594,7 @@ def test_an_error_that_is_not_dynamodbs_has_its_status_for_a_code(body: bytes) -
 
 
 def _certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, Path]:
-    """Make a server's context with a certificate of its own for this name, and the file that vouches for it."""
+    """Return a server's context with a self-signed certificate for a name, and the certificate's file."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -624,13 +622,13 @@ def _certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, Path]:
 
 
 @pytest.mark.parametrize(
-    ("name", "trusted", "answered"),
+    ("name", "trusted", "accepted"),
     [("localhost", True, True), ("localhost", False, False), ("else.where", True, False)],
 )
-def test_https_speaks_only_with_whom_it_trusts(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, trusted: bool, answered: bool
+def test_https_connects_only_to_trusted_servers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, trusted: bool, accepted: bool
 ) -> None:
-    """The certificate is checked, and the name on it."""
+    """The client checks the certificate and the name on it."""
     context, certificate = _certificate(tmp_path / "server", name)
     _, another = _certificate(tmp_path / "another", name)
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate if trusted else another))
@@ -640,7 +638,7 @@ def test_https_speaks_only_with_whom_it_trusts(
             connected.sendall(_ok(b'{"n": %d}' % number))
 
     with _server(serve, context) as client:
-        if answered:
+        if accepted:
             assert [client.call("GetItem", READ) for _ in range(3)] == [{"n": 0}] * 3  # on one connection
             return
         with pytest.raises(NoAnswer, match="SSLCertVerificationError"):

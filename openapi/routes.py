@@ -1,0 +1,322 @@
+"""The routes of the API as its description shows them, in this order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from openapi import examples
+from openapi.errors import JSON
+from shared.edge import contract, pages
+from shared.edge.api import BodyTooLarge, InvalidRequest, MalformedJson
+from shared.edge.caller import NotSignedIn, NotYourBooking, OrganisersOnly
+from shared.edge.contract import EventResponse, booking_response
+from shared.model import (
+    IDEMPOTENCY_KEY_LENGTH_MAX,
+    Availability,
+    BookingChanged,
+    BookingNotFound,
+    EventCancelled,
+    EventNotFound,
+    IdempotencyKeyReused,
+    NotOnSale,
+    Position,
+    TicketsBooked,
+    WaitingListFull,
+)
+
+TAGS: Final = {
+    "organisers": "Open events, change them, and see who booked.",
+    "buyers": "Book, cancel, and see bookings.",
+    "description": "The API itself.",
+}
+
+
+@dataclass(frozen=True)
+class Success:
+    """A response that is not an error: when it is returned, its model, examples by name, headers by name."""
+
+    when: str
+    model: Any
+    examples: Mapping[str, BaseModel] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = JSON
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route, `route` as in the template, with the models that its handler reads and its possible responses.
+
+    `errors` are those of the route only: document.py adds those that every route has. A `public` route takes no token
+    and reads no database.
+    """
+
+    route: str
+    name: str
+    tag: str
+    summary: str
+    description: str
+    responses: Mapping[int, Success]
+    errors: tuple[type[Exception], ...] = ()
+    parameters: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    bodies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # examples by name
+    headers: tuple[Mapping[str, Any], ...] = ()
+    public: bool = False
+
+
+_BODY: Final = (MalformedJson, BodyTooLarge, InvalidRequest)  # of every route that reads a body
+_LOCATION: Final = {"Location": "The user's booking of the event: `/bookings?userId={userId}&eventId={eventId}`."}
+_CACHED: Final = {"Cache-Control": "How long it may be cached."}
+_CONCERT: Final = {"name": "The concert", "totalTickets": 500}
+_LIMITS: Final = {
+    "opensAt": "2030-05-02T10:00:00+02:00",
+    "closesAt": "2030-06-01T20:00:00+02:00",
+    "waitingListLimit": 200,
+}
+_ANNA: Final = {"userId": "anna", "eventId": examples.EVENT_ID}
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Chosen by the caller. The same key with the same body returns the same response.",
+    "example": examples.IDEMPOTENCY_KEY,
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": IDEMPOTENCY_KEY_LENGTH_MAX,
+    },
+}
+
+_CANCELLED_EVENT: Final = EventResponse.of_new(examples.CANCELLED_EVENT)
+_BEING_EMPTIED: Final = EventResponse.of(Availability(examples.CANCELLED_EVENT, 500, 120, 0))
+_CONFIRMED, _WAITING, _CANCELLED = map(booking_response, (examples.CONFIRMED, examples.WAITING, examples.CANCELLED))
+_OF_ANNA: Final = pages.BookingsRequest.model_validate({"userId": "anna"})
+_BOOKINGS: Final = pages.BookingsPage.of(
+    _OF_ANNA,
+    [(examples.EVENT, examples.WAITING), (examples.LIMITED, examples.CONFIRMED)],
+    (examples.NOW, f"{examples.EVENT_ID}#7"),
+)
+_OF_EVENT: Final = {"eventId": examples.EVENT_ID}
+
+ROUTES: Final = (
+    Route(
+        "POST /initialize",
+        "initialize",
+        "organisers",
+        "Open an event",
+        "For organisers. The event is on sale at once, or from `opensAt` until `closesAt`. With an `Idempotency-Key`, a"
+        " repeated request does not open a second event.",
+        {
+            201: Success(
+                "The event is open. A repeated request with the same `Idempotency-Key` returns the same.",
+                EventResponse,
+                {"opened": EventResponse.of_new(examples.EVENT), "limited": EventResponse.of_new(examples.LIMITED)},
+                {"Location": "The status of the event: `/status/{eventId}`."},
+            )
+        },
+        (*_BODY, OrganisersOnly, IdempotencyKeyReused),
+        body=contract.InitializeRequest,
+        bodies={"concert": _CONCERT, "limited": {**_CONCERT, **_LIMITS}},
+        headers=(_IDEMPOTENCY_KEY,),
+    ),
+    Route(
+        "GET /events",
+        "events",
+        "organisers",
+        "List the events",
+        "For organisers. Newest first. The counts of an event are in its status.",
+        {
+            200: Success(
+                "A page of events; the last page has no `nextCursor`.",
+                pages.EventsPage,
+                {
+                    "page": pages.EventsPage.of(
+                        pages.EventsRequest(), [examples.EVENT, examples.LIMITED], (examples.NOW, examples.EVENT_ID)
+                    )
+                },
+            )
+        },
+        (InvalidRequest, OrganisersOnly),
+        parameters=pages.EventsRequest,
+    ),
+    Route(
+        "GET /events/{eventId}/bookings",
+        "eventBookings",
+        "organisers",
+        "List an event's bookings",
+        "For organisers. Includes cancelled bookings. A page may have fewer rows than `limit`, or none, without being"
+        " the last.",
+        {
+            200: Success(
+                "A page of bookings; the last page has no `nextCursor`.",
+                pages.EventBookingsPage,
+                {
+                    "page": pages.EventBookingsPage.of(
+                        pages.EventBookingsRequest.model_validate(_OF_EVENT), [examples.PROMOTED], (7, "anna")
+                    )
+                },
+            )
+        },
+        (InvalidRequest, OrganisersOnly, EventNotFound),
+        parameters=pages.EventBookingsRequest,
+    ),
+    Route(
+        "GET /events/{eventId}/waiting-list",
+        "waitingList",
+        "organisers",
+        "List an event's waiting users",
+        "For organisers. In the order of the list. Positions are exact on the first page and estimates on the others.",
+        {
+            200: Success(
+                "A page of the waiting list; the last page has no `nextCursor`.",
+                pages.WaitingListPage,
+                {
+                    "page": pages.WaitingListPage.of(
+                        pages.WaitingListRequest.model_validate(_OF_EVENT), [(examples.HEAD, Position(1))], (12, 1)
+                    )
+                },
+            )
+        },
+        (InvalidRequest, OrganisersOnly, EventNotFound),
+        parameters=pages.WaitingListRequest,
+    ),
+    Route(
+        "PATCH /events/{eventId}",
+        "change",
+        "organisers",
+        "Change an event",
+        "For organisers. Sets the fields that the body names; `null` removes a time or the limit. New tickets go to the"
+        " waiting list first; only free tickets are taken away. Safe to repeat.",
+        {200: Success("The event as it is now.", EventResponse, {"changed": EventResponse.of(examples.RAISED)})},
+        (*_BODY, OrganisersOnly, EventNotFound, EventCancelled, TicketsBooked),
+        parameters=contract.EventPath,
+        body=contract.ChangeRequest,
+        bodies={
+            "more tickets": {"totalTickets": 600},
+            "limits": {"closesAt": "2030-06-01T20:00:00+02:00", "waitingListLimit": None},
+        },
+    ),
+    Route(
+        "POST /events/{eventId}/cancel",
+        "cancelEvent",
+        "organisers",
+        "Cancel an event",
+        "For organisers. This cannot be undone. After the response, no tickets and no places in the waiting list are"
+        " given out, and all bookings are cancelled in the background. `emptiedAt` is set when that is done. Safe to"
+        " repeat.",
+        {
+            200: Success(
+                "The event and all its bookings were already cancelled.",
+                EventResponse,
+                {"emptied": EventResponse.of_new(examples.EMPTIED)},
+            ),
+            202: Success(
+                "The event is cancelled, and its bookings are being cancelled.",
+                EventResponse,
+                {"cancelled": _BEING_EMPTIED},
+            ),
+        },
+        (InvalidRequest, OrganisersOnly, EventNotFound),
+        parameters=contract.EventPath,
+    ),
+    Route(
+        "POST /book",
+        "book",
+        "buyers",
+        "Book a ticket or join the waiting list",
+        "For the user. Safe to repeat: a user with an active booking gets that booking, even if the event is no longer"
+        " on sale.",
+        {
+            200: Success(
+                "The user already has an active booking: that booking as it is now.",
+                contract.BookingResponse,
+                {"confirmed": _CONFIRMED, "waiting": _WAITING},
+                _LOCATION,
+            ),
+            201: Success("The user has a ticket.", contract.ConfirmedResponse, {"confirmed": _CONFIRMED}, _LOCATION),
+            202: Success(
+                "Sold out: the user is in the waiting list.",
+                contract.WaitingResponse,
+                {"waiting": _WAITING},
+                _LOCATION,
+            ),
+        },
+        (*_BODY, NotYourBooking, EventNotFound, EventCancelled, NotOnSale, WaitingListFull),
+        body=contract.BookRequest,
+        bodies={"anna": _ANNA},
+    ),
+    Route(
+        "GET /status/{eventId}",
+        "status",
+        "buyers",
+        "Get an event's counts and a user's booking",
+        "For every signed-in caller; with `userId`, for that user and organisers. If the office is deployed with"
+        " `PublicStatus`, this route takes no token and refuses `userId` (403 `not-signed-in`).",
+        {
+            200: Success(
+                "The event as it is now; with `userId` also `booking`, null if the user never booked.",
+                contract.StatusResponse,
+                {
+                    "event": EventResponse.of(examples.HALF_SOLD),
+                    "with userId": contract.StatusResponse.with_booking(examples.HALF_SOLD, examples.CONFIRMED),
+                    "cancelled": _CANCELLED_EVENT,
+                },
+            )
+        },
+        (InvalidRequest, NotSignedIn, NotYourBooking, EventNotFound),
+        parameters=contract.StatusRequest,
+    ),
+    Route(
+        "GET /bookings",
+        "bookings",
+        "buyers",
+        "List a user's bookings",
+        "For the user and organisers. Newest first, of all events or of one. A waiting booking has its position. A page"
+        " may have fewer rows than `limit` without being the last.",
+        {
+            200: Success(
+                "A page of bookings; the last page has no `nextCursor`.",
+                pages.BookingsPage,
+                {"page": _BOOKINGS, "none": pages.BookingsPage.of(_OF_ANNA, [], None)},
+            )
+        },
+        (InvalidRequest, NotYourBooking, EventNotFound),
+        parameters=pages.BookingsRequest,
+    ),
+    Route(
+        "POST /cancel",
+        "cancel",
+        "buyers",
+        "Cancel a booking",
+        "For the user. Returns the ticket, which goes to the next user in line, or leaves the waiting list. Safe to"
+        " repeat. With a `bookingId`, only that booking is cancelled, so a late repetition does not touch a newer one.",
+        {
+            200: Success(
+                "The booking is cancelled, now or before.", contract.CancelledResponse, {"cancelled": _CANCELLED}
+            )
+        },
+        (*_BODY, NotYourBooking, EventNotFound, BookingNotFound, BookingChanged),
+        body=contract.CancelRequest,
+        bodies={"current": _ANNA, "by id": {**_ANNA, "bookingId": examples.BOOKING_ID}},
+    ),
+    Route(
+        "GET /openapi.json",
+        "description",
+        "description",
+        "Get this description",
+        "Public; no token needed.",
+        {200: Success("The description, as OpenAPI 3.1.", dict[str, Any], headers=_CACHED)},
+        public=True,
+    ),
+    Route(
+        "GET /docs",
+        "docs",
+        "description",
+        "Show this description as a page",
+        'Public; no token needed. The page sends requests, too: give it a token under "Authorize".',
+        {200: Success("The page.", str, headers=_CACHED, media_type="text/html")},
+        public=True,
+    ),
+)
