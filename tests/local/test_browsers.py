@@ -1,7 +1,10 @@
 """What a browser on this machine can do to an office that requires no token."""
 
+import json
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +12,9 @@ import httpx
 import pytest
 
 from local import browsers, listeners
-from tests.local.programs import Program, opened, refused
+from local.database import Database
+from tests.local.programs import PROJECT, Program, opened, refused, sold_out
+from tests.local.test_announcements import signed
 
 PAGE = "https://tickets.example"
 OPENS = b'{"name": "Concert", "totalTickets": 1}'
@@ -103,6 +108,27 @@ def test_only_the_owner_can_read_what_the_office_keeps(program: Program, data: P
     kept = [path for path in data.rglob("*") if not path.is_socket()]
     assert {"lock", "tickets.db", "engine.log"} <= {path.name for path in kept}
     assert {str(path): stat.filemode(path.stat().st_mode) for path in kept if path.stat().st_mode & 0o077} == {}
+
+
+def test_an_export_is_readable_by_its_owner_only(program: Program, data: Path, tmp_path: Path) -> None:
+    """It names users. The command reads the tables through the gate of the running office."""
+    event_id = sold_out(program)
+    export = tmp_path / "export.csv"
+    arguments = ["export", event_id, "--local", "--data", str(data), "--output", str(export)]
+    subprocess.run([sys.executable, "-m", "ops", *arguments], cwd=PROJECT, check=True, capture_output=True, timeout=60)
+    assert "ada" in export.read_text()
+    assert stat.filemode(export.stat().st_mode) == "-rw-------"
+
+
+def test_the_bus_takes_only_the_secret_of_the_run(program: Program, data: Path) -> None:
+    """It is in the lock, which is private, and on no command line."""
+    _, database, url = (data / "lock").read_text().splitlines()
+    secret = Database.announced(database).secret
+    body = json.dumps({"Entries": []}).encode()
+    for key, status in ((secret, 400), ("local", 403), ("", 403)):
+        assert httpx.post(url, content=body, headers=signed(url, body, key)).status_code == status
+    for pid in (program.process.pid, *program.pids()):
+        assert secret not in Path(f"/proc/{pid}/cmdline").read_text()
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "dynamodb.lan", "[fe80::1]", "localhost.example", "127.0.0.1.nip.io"])
