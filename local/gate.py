@@ -120,6 +120,8 @@ class Gate:
         try:
             connected.bind((HOST, 0))
             connected.settimeout(_CONNECT_S_MAX)
+            # Clients that set this before they connect, as boto3 does, set it on the socket that is replaced.
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 if self._process is not None:
                     _let_in(self._process, self._listening, connected.getsockname()[1])

@@ -67,6 +67,7 @@ def test_a_connection_keeps_its_timeout_and_serves_many_requests(endpoint: str) 
         assert made.gettimeout() == 3.0
         assert not os.get_blocking(made.fileno())
         assert not os.get_inheritable(made.fileno())
+        assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         for _ in range(3):
             made.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
             assert b"200 OK" in made.recv(65_536)
