@@ -17,6 +17,7 @@ import boto3
 from botocore.config import Config
 
 from harness import promises
+from local import gate
 
 PROJECT = Path(__file__).parent.parent
 START_S_MAX = 60  # it takes about two, but much longer on a busy machine
@@ -78,7 +79,9 @@ class RunningOffice:
         [command] = [command for command in below(self.process.pid).values() if "dynoxide" in command.partition(" ")[0]]
         port = re.search(r"--port (\d+)", command)
         assert port, command
-        return f"http://127.0.0.1:{port[1]}"
+        endpoint = f"http://127.0.0.1:{port[1]}"
+        gate.use(endpoint)
+        return endpoint
 
     def check_drained(self, event_id: str, within_s: float) -> promises.Snapshot:
         """Assert that all promises hold once the promoter is done, in time. Return what the tables contain."""

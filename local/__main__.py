@@ -1,5 +1,6 @@
 """python -m local: the ticket office on this machine."""
 
+import os
 import signal
 import sys
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ _REQUIRED = ("yaml", "boto3", "uvicorn", "httptools", "joserfc", "pydantic", "aw
 
 def main() -> int:
     """Run until Ctrl-C; return the exit code: 0 after Ctrl-C, 1 after one line that says why."""
+    os.umask(0o077)  # data and logs name users
     for number in STOP_SIGNALS:  # Ctrl-C, `kill` and a closed terminal stop it in the same way
         signal.signal(number, _stop)
     if missing := [name for name in _REQUIRED if find_spec(name) is None]:

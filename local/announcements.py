@@ -2,6 +2,7 @@
 
     DATA/announcements/00000000000000000000.jsonl    the name is the place where the file begins, in bytes of all that
                        00000000000005242911.jsonl    was ever written
+                       identity                      tells this folder's places from those of another
 
 A place is a number that stays valid: a reader that was away goes on where it was, or with the oldest line that is kept.
 Each line is an event in the form in which EventBridge hands it to the target of a rule. Only whole lines are ever read,
@@ -9,11 +10,14 @@ so a writer may be killed, or the disk may fill up, in the middle of one.
 """
 
 import os
+import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 FILE_BYTES_MAX = 5 * 1024 * 1024
 FILES_MAX = 4  # then the oldest is removed
+_IDENTITY_BYTES = 4
 READ_BYTES_MAX = 512 * 1024  # at once; a line has at most half of it
 
 
@@ -51,6 +55,19 @@ class Writer:
         if self._path.exists():
             self._size = _whole_bytes(self._path)
             os.truncate(self._path, self._size)
+
+
+def identity(folder: Path) -> bytes:
+    """Return what tells this folder from others; it is made once. Raises: OSError."""
+    path = folder / "identity"
+    if not path.exists():
+        new = folder / f"identity.{os.getpid()}"
+        with open(new, "wb", opener=_private) as file:
+            file.write(secrets.token_hex(_IDENTITY_BYTES).encode())
+        with suppress(FileExistsError):  # another process was first
+            path.hardlink_to(new)
+        new.unlink()
+    return path.read_bytes()
 
 
 def end(folder: Path) -> int:
@@ -110,4 +127,4 @@ def _path(folder: Path, start: int) -> Path:
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    return os.open(path, flags | os.O_CREAT, 0o600)

@@ -2,12 +2,15 @@
 
 python -m local.bus ARGUMENTS (JSON, from the supervisor)
 
-It has no rules and no targets: clients read GET /local/events of the office.
+It has no rules and no targets: clients read GET /local/events of the office. It accepts only requests that are signed
+with the secret access key of this run, and none that a web page sends.
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
 """
 
+import hmac
 import json
 import os
+import re
 import socket
 import socketserver
 import threading
@@ -16,6 +19,7 @@ import traceback
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -30,18 +34,42 @@ from local.listening import listen
 BUS_VARIABLE = "AWS_ENDPOINT_URL_EVENTBRIDGE"  # tells the SDK the address of the bus
 ENTRIES_MAX = 10
 BYTES_MAX = 256 * 1024
-_BODY_BYTES_MAX = 2 * BYTES_MAX  # of a request: JSON escapes some characters
+_REQUEST_BYTES_MAX = 2 * BYTES_MAX  # with its headers: JSON escapes some characters
+_HEADERS_MAX = 50
 _RECEIVE_BYTES = 65_536
-_TARGET = b"AWSEvents.PutEvents"
+_TARGET = "AWSEvents.PutEvents"
 _json = json.JSONEncoder(ensure_ascii=False).encode
 _HEADERS = "content-type: application/x-amz-json-1.1\r\n"
 _ACCOUNT = "000000000000"
-_IDLE_S_MAX = 120  # then an idle connection is closed
+_IDLE_S_MAX = 120.0  # then an idle connection is closed
+_REQUEST_S_MAX = 10.0  # then a connection with an incomplete request is closed
+_AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=[^/,]+/\d{8}/([^/,]+)/([^/,]+)/aws4_request,"
+    r" *SignedHeaders=([^,]+), *Signature=([0-9a-f]+)"
+)
+_MOMENT = "%Y%m%dT%H%M%SZ"
 _NEEDED = ("Source", "DetailType", "Detail")
 
 
 class RefusedError(Exception):
     """EventBridge would refuse the entry or the request; the arguments are its code and message."""
+
+
+def is_signed(headers: Mapping[str, str], body: bytes) -> bool:
+    """Return whether a request is signed with this process's secret access key."""
+    from shared.store.signing import Signer, credentials  # noqa: PLC0415 - child() makes shared/ importable
+
+    found = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
+    if not found:
+        return False
+    region, service, names, signature = found.groups()
+    own = {name: headers.get(name, "") for name in names.split(";") if name not in ("host", "x-amz-date")}
+    try:
+        moment = datetime.strptime(headers.get("x-amz-date", ""), _MOMENT).replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    expected = Signer(service, headers.get("host", ""), region, credentials()).headers(body, own, moment)
+    return hmac.compare_digest(expected["authorization"].rpartition("=")[2], signature)
 
 
 def put_events(request: Any, writer: Writer) -> dict[str, Any]:
@@ -115,10 +143,16 @@ class Server(socketserver.ThreadingTCPServer):
         self.socket = listening
         self._writer, self._lock = Writer(folder), threading.Lock()
 
-    def answer(self, target: bytes, body: bytes) -> tuple[int, Mapping[str, Any]]:
+    def answer(self, headers: Mapping[str, str], body: bytes) -> tuple[int, Mapping[str, Any]]:
         """Return the status of a request and the answer, which becomes JSON."""
+        if "origin" in headers or not is_signed(headers, body):
+            return 403, {
+                "__type": "AccessDeniedException",
+                "message": "the secret of this run did not sign the request",
+            }
+        target = headers.get("x-amz-target")
         if target != _TARGET:
-            return 400, {"__type": "ValidationException", "message": f"only {_TARGET.decode()} is supported here"}
+            return 400, {"__type": "ValidationException", "message": f"only {_TARGET} is supported here"}
         try:
             with self._lock:
                 return 200, put_events(json.loads(body), self._writer)
@@ -138,28 +172,44 @@ class _Connection(socketserver.BaseRequestHandler):
     server: Server
 
     def handle(self) -> None:
-        self.request.settimeout(_IDLE_S_MAX)
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._is_open = True
+        self._received = 0  # bytes of the present request
+        self._until_s = 0.0
         self.on_message_begin()
         self._parser = httptools.HttpRequestParser(self)
         with suppress(OSError, httptools.HttpParserError):
-            while self._is_open and len(self._body) <= _BODY_BYTES_MAX and (data := self.request.recv(_RECEIVE_BYTES)):
+            while self._is_open and self._received <= _REQUEST_BYTES_MAX and (data := self._receive()):
                 self._parser.feed_data(data)
 
+    def _receive(self) -> bytes:
+        """Return more of a request; nothing at its end. Raises: OSError, for example when it takes too long."""
+        left_s = self._until_s - time.monotonic() if self._received else _IDLE_S_MAX
+        self.request.settimeout(max(0.001, left_s))
+        data: bytes = self.request.recv(_RECEIVE_BYTES)
+        if not self._received:
+            self._until_s = time.monotonic() + _REQUEST_S_MAX
+        self._received += len(data)
+        return data
+
     def on_message_begin(self) -> None:
-        self._target: bytes = b""
+        self._headers: dict[str, str] = {}
+        self._takes_headers = True
         self._body: bytes = b""
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"x-amz-target":
-            self._target = value
+        if self._takes_headers and len(self._headers) < _HEADERS_MAX:
+            self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self._takes_headers = False  # what follows the body are trailers
 
     def on_body(self, part: bytes) -> None:
         self._body += part
 
     def on_message_complete(self) -> None:
-        status, answer = self.server.answer(self._target, self._body)
+        self._received = 0
+        status, answer = self.server.answer(self._headers, self._body)
         self._is_open = self._parser.should_keep_alive()
         body = json.dumps(answer).encode()
         head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-length: {len(body)}\r\n{_HEADERS}\r\n"

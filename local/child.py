@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from local import runtime, template
+from local import gate, runtime, template
 from local.errors import LocalError
 from local.lifeline import Lifeline
 from local.template import System
@@ -26,6 +26,7 @@ def child() -> Iterator[tuple[dict[str, Any], Lifeline, System]]:
     lifeline = Lifeline(arguments["lifeline"], arguments["parent"])
     path = Path(arguments["template"])
     sys.path.insert(0, str(path.parent))
+    gate.use(os.environ.get("AWS_ENDPOINT_URL_DYNAMODB", ""))
     try:
         yield arguments, lifeline, template.load(path, arguments["parameters"])
     except LocalError as error:

@@ -1,10 +1,13 @@
 """Where the tables are: the embedded engine, or another DynamoDB-compatible server."""
 
 import os
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from local import gate
 from local.errors import StartError
 
 if TYPE_CHECKING:
@@ -19,10 +22,14 @@ _AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The URL of a DynamoDB-compatible server on this machine or network."""
+    """The URL of a DynamoDB-compatible server on this machine or network.
+
+    `secret` is the secret access key of this run. The event bus verifies it; databases do not.
+    """
 
     endpoint: str
     is_embedded: bool
+    secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
     @classmethod
     def embedded(cls, endpoint: str) -> "Database":
@@ -42,20 +49,30 @@ class Database:
     @classmethod
     def announced(cls, announcement: str) -> "Database":
         """Return the database that another program announced in its data folder."""
-        kind, _, url = announcement.partition(" ")
-        return cls.embedded(url) if kind == _EMBEDDED else cls.at(url)
+        kind, url, *secret = announcement.split(" ")
+        found = cls.embedded(url) if kind == _EMBEDDED else cls.at(url)
+        return replace(found, secret=secret[0]) if secret else found
 
     @property
     def announcement(self) -> str:
-        """One line for `announced`; it holds no secret."""
-        return f"{_EMBEDDED if self.is_embedded else 'other'} {self.endpoint}"
+        """One line for `announced`; it holds the secret, and belongs into a file that only the owner can read."""
+        return f"{_EMBEDDED if self.is_embedded else 'other'} {self.endpoint} {self.secret}"
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether the server's address is a loopback address."""
+        host = urlsplit(self.endpoint).hostname or ""
+        try:
+            return host == "localhost" or ip_address(host).is_loopback
+        except ValueError:
+            return False
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables by which the AWS SDK finds this database, and nothing of the user's own AWS configuration."""
         return {
             "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_SECRET_ACCESS_KEY": self.secret,
             "AWS_REGION": _REGION,
             "AWS_DEFAULT_REGION": _REGION,
             "AWS_ENDPOINT_URL_DYNAMODB": self.endpoint,
@@ -69,6 +86,7 @@ class Database:
         for name in _USERS_OWN:
             os.environ.pop(name, None)
         os.environ.update(self.environment)
+        self._use_gate()
 
     def client(self) -> Any:
         """Return a boto3 client for the tables."""
@@ -76,6 +94,7 @@ class Database:
         from botocore.config import Config  # noqa: PLC0415
 
         config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
+        self._use_gate()
         make: Any = boto3.client  # its type stubs have one overload per service
         return make(
             "dynamodb",
@@ -91,6 +110,11 @@ class Database:
         from shared.store.aws_client import Client  # noqa: PLC0415 - the supervisor does without shared/
         from shared.store.signing import credentials  # noqa: PLC0415
 
+        self._use_gate()
         client = Client(self.endpoint, _REGION, credentials(), service)
         client.connection.call_timeout_s = _CALL_TIMEOUT_S
         return client
+
+    def _use_gate(self) -> None:
+        if self.is_embedded:
+            gate.use(self.endpoint)

@@ -14,14 +14,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from local import guard
+from local import gate, guard
 from local.database import Database
 from local.errors import EngineError
 from local.folder import opened
 from local.parts import Process, wait_until_ready
 from local.template import PROJECT, System, load
 
-HOST = "127.0.0.1"
+HOST = gate.HOST
 _PACKAGES = PROJECT / "node_modules" / "@dynoxide"
 _START_S_MAX = 10.0  # it takes 35 ms, and longer under load
 _STOP_S_MAX = 1.0
@@ -34,13 +34,17 @@ _PORT_TRIES = 50
 class Engine(Process):
     """One engine process with its file and port, which it keeps when it is started again."""
 
-    def __init__(self, database: Path, log: Path) -> None:
-        """Find the engine, and refuse a damaged file. Raises: EngineError."""
+    def __init__(self, database: Path, log: Path, *, is_private: bool = True) -> None:
+        """Find the engine, and refuse a damaged file; a private one is closed to other users and to web pages.
+
+        Raises: EngineError.
+        """
         self._binary = find()
         super().__init__("engine", log)
         _check_file(database)
         self._database = database
         self._port = _free_port()
+        self._gate = gate.opened(self._port) if is_private else None
 
     @property
     def endpoint(self) -> str:
@@ -61,20 +65,31 @@ class Engine(Process):
                 # The engine serves one request at a time, so more threads would wait for each other. tokio reads this.
                 env=os.environ | {"TOKIO_WORKER_THREADS": "1"},
             )
+        if self._gate:
+            self._gate.watch(self._process.pid)
 
     def is_ready(self) -> bool:
-        """Return whether it accepts connections."""
+        """Return whether it accepts connections, of this user alone if it is private."""
+        if self._gate and not self._gate.failure:
+            return self._gate.is_shut
         try:
             socket.create_connection((HOST, self._port), timeout=1.0).close()
         except OSError:
             return False
         return True
 
+    @property
+    def exposure(self) -> str:
+        """Why other users and web pages can reach the engine; empty if they cannot."""
+        return self._gate.failure if self._gate else f"{sys.platform} has no means to close it"
+
     def stop(self) -> None:
         """Stop it; SQLite keeps every acknowledged write, however the process ends."""
         self.terminate()
         self.wait(time.monotonic() + _STOP_S_MAX)
         self._close_lifeline()
+        if self._gate:
+            self._gate.close()
 
     def _close_lifeline(self) -> None:
         if self._process and self._process.stdin:
@@ -83,12 +98,13 @@ class Engine(Process):
 
 @contextmanager
 def running(data_dir: Path | None = None, system: System | None = None) -> Iterator[str]:
-    """Run an engine with the template's tables, on a temporary folder for None; yield its endpoint.
+    """Run an engine with the template's tables; yield its endpoint.
 
+    On a data folder it is private; on a temporary one (None) any program may use it.
     It ends at the latest with the thread that entered (Linux) or with the process. Raises: LocalError.
     """
     with opened(data_dir) as folder:
-        engine = Engine(folder.database, folder.logs / "engine.log")
+        engine = Engine(folder.database, folder.logs / "engine.log", is_private=data_dir is not None)
         engine.start()
         try:
             wait_until_ready([engine], time.monotonic() + _START_S_MAX)

@@ -1,8 +1,11 @@
 """The data folder: what is kept between runs, and a lock that lets only one program use it.
 
+Only the owner can read what is in it.
+
 DATA/
     lock             locked with flock while the program runs; the system frees it even after kill -9. It holds the
-                     process id and, after the start, the addresses of database and event bus (for `python -m ops`)
+                     process id and, after the start, the addresses of database and event bus, with their
+                     secret (for `python -m ops`)
     tickets.db       the tables (SQLite)
     checkpoints/     how far each function has read its streams, one file each
     issuer.json      the private key that signs tokens, while the program runs with --auth
@@ -51,6 +54,7 @@ class Folder:
             self.failed_records.mkdir(exist_ok=True)
             self.checkpoints.mkdir(exist_ok=True)
             self.announcements.mkdir(exist_ok=True)
+            _make_private(path)
             check_space(path)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
@@ -78,6 +82,14 @@ class Folder:
     def close(self) -> None:
         """Unlock the folder."""
         os.close(self._lock)
+
+
+def _make_private(path: Path) -> None:
+    """Take from other users what an earlier version let them read. The folder itself may be shared."""
+    for name in ("logs", "failed-records", "checkpoints", "announcements"):
+        (path / name).chmod(0o700)
+    for file in path.glob("tickets.db*"):
+        file.chmod(0o600)
 
 
 def check_space(path: Path) -> None:

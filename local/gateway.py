@@ -15,10 +15,13 @@ from urllib.parse import parse_qsl, unquote
 from local.template import Route
 
 BODY_BYTES_MAX = 10 * 1024 * 1024  # a fixed limit of HTTP APIs
+BAD_REQUEST = (400, b'{"message":"Bad Request"}')
 UNAUTHORIZED = (401, b'{"message":"Unauthorized"}')
 FORBIDDEN = (403, b'{"message":"Forbidden"}')
 NOT_FOUND = (404, b'{"message":"Not Found"}')
+TOO_SLOW = (408, b'{"message":"Request Timeout"}')
 TOO_LARGE = (413, b'{"message":"Request Entity Too Large"}')
+HEAD_TOO_LARGE = (431, b'{"message":"Request Header Fields Too Large"}')
 FAILED = (500, b'{"message":"Internal Server Error"}')
 UNAVAILABLE = (503, b'{"message":"Service Unavailable"}')
 
@@ -146,6 +149,11 @@ def refusal(of: tuple[int, bytes], request_id: str) -> Response:
     return status, _own_headers(request_id, body, headers), body
 
 
+def redirect(to: str, request_id: str) -> Response:
+    """Return a response that sends a browser to another path."""
+    return 302, _own_headers(request_id, b"", [(b"location", to.encode())]), b""
+
+
 def _context(scope: Mapping[str, Any], target: Target, headers: Mapping[str, str], request_id: str) -> dict[str, Any]:
     host = headers.get("host", "")
     now_s = time.time()
@@ -183,25 +191,23 @@ def _header(value: Any) -> bytes:
 
 def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], list[str]]:
     """Join repeated headers with commas; return cookies in a separate list."""
-    headers: dict[str, str] = {}
+    headers: dict[str, list[str]] = {}
     cookies: list[str] = []
     for raw_name, raw_value in pairs:
         name = raw_name.decode("latin-1")  # ASGI has it in lower case
         value = raw_value.decode("latin-1")
         if name == "cookie":
             cookies += [part.strip() for part in value.split(";")]
-        elif name in headers:
-            headers[name] += f",{value}"
         else:
-            headers[name] = value
-    return headers, cookies
+            headers.setdefault(name, []).append(value)
+    return {name: ",".join(values) for name, values in headers.items()}, cookies
 
 
 def _query(raw: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for name, value in parse_qsl(raw, keep_blank_values=True):
-        found[name] = f"{found[name]},{value}" if name in found else value
-    return found
+        found.setdefault(name, []).append(value)
+    return {name: ",".join(values) for name, values in found.items()}
 
 
 def _body(body: bytes, content_type: str) -> tuple[str, bool]:

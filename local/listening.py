@@ -1,4 +1,4 @@
-"""The port: the supervisor accepts connections on one listening socket and passes each to the next worker in turn.
+"""The port: the supervisor accepts its connections, on 127.0.0.1 and ::1, and passes each to the next worker in turn.
 
 So every worker has the same number of clients; the kernel would distribute them at random. If a worker dies before it
 takes a connection, the connection waits for the worker's successor.
@@ -8,24 +8,30 @@ import errno
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 
 from local.errors import StartError
 
 _BACKLOG = 1024
 _TRY_S_MAX = 1.0  # a program that was just killed may still hold the port
+_FREE_TRIES = 20
 _PAUSE_S = 0.01  # while no worker can take more
+
+
+class _NoSuchAddress(StartError):
+    """The machine does not have the address, as without IPv6."""
 
 
 class Handout:
     """Passes connections to workers through sockets; `ends` are the workers' ends."""
 
-    def __init__(self, listening: socket.socket, workers: int) -> None:
-        """Make a pair of sockets for each worker."""
+    def __init__(self, listening: Sequence[socket.socket], workers: int) -> None:
+        """Make a pair of sockets for each worker; `listening` are the sockets of one port."""
         self._listening = listening
-        self.port: int = listening.getsockname()[1]
-        listening.setblocking(False)
+        self.port: int = listening[0].getsockname()[1]
+        for each in listening:
+            each.setblocking(False)
         pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(workers)]
         for ours, theirs in pairs:
             ours.setblocking(False)
@@ -37,7 +43,7 @@ class Handout:
 
     def close(self) -> None:
         """Close the port and the waiting connection."""
-        for each in (self._listening, *self._ways, *self.ends, *([self._waiting] if self._waiting else [])):
+        for each in (*self._listening, *self._ways, *self.ends, *([self._waiting] if self._waiting else [])):
             each.close()
 
     def serve(self, seconds: float, is_up: Callable[[int], bool]) -> None:
@@ -53,10 +59,11 @@ class Handout:
 
     def _accept(self, seconds: float) -> bool:
         """Wait for a connection; return whether one came."""
-        if not select.select([self._listening], [], [], seconds)[0]:
+        ready, _, _ = select.select(self._listening, [], [], seconds)
+        if not ready:
             return False
         try:
-            self._waiting, _ = self._listening.accept()
+            self._waiting, _ = ready[0].accept()
         except OSError:  # the client has gone, or too many files are open
             time.sleep(min(_PAUSE_S, seconds))
             return False
@@ -90,22 +97,48 @@ def take(end: socket.socket) -> socket.socket | None:
     return socket.socket(fileno=descriptors[0])
 
 
+def listen_on_loopback(port: int) -> list[socket.socket]:
+    """Listen on a port of 127.0.0.1 and of ::1, so that `localhost` is this program whichever a client tries first.
+
+    0 picks a port that is free on both. A system without IPv6 has one address. Raises: StartError.
+    """
+    for _ in range(_FREE_TRIES):
+        first = listen("127.0.0.1", port)
+        try:
+            return [first, listen("::1", first.getsockname()[1])]
+        except _NoSuchAddress:
+            return [first]
+        except StartError:
+            first.close()
+            if port:
+                raise
+    raise StartError("no port is free on both 127.0.0.1 and ::1")
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Listen on a port; 0 picks a free one. Raises: StartError if the port cannot be used."""
     deadline = time.monotonic() + _TRY_S_MAX
     while True:
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        # Connections of the last run that are still closing do not matter.
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listening.bind((host, port))
-            listening.listen(_BACKLOG)
+            return _listening(host, port)
         except OSError as error:
-            listening.close()
+            if error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                raise _NoSuchAddress(f"this machine has no address {host}") from None
             if error.errno != errno.EADDRINUSE:
                 raise StartError(f"port {port} cannot be used: {error.strerror}") from None
             if time.monotonic() > deadline:
                 raise StartError(f"port {port} is in use: choose another with --port") from None
-            time.sleep(0.05)
-            continue
-        return listening
+        time.sleep(0.05)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    # Connections of the last run that are still closing do not matter.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening

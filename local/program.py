@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from local import STOP_SIGNALS, folder, template
-from local.errors import LocalError
+from local.database import Database
+from local.errors import LocalError, StartError
 from local.folder import Folder
-from local.listening import Handout, listen
+from local.listening import Handout, listen_on_loopback
 from local.supervisor import Supervisor, default_workers
 
 HOST = "127.0.0.1"
@@ -41,11 +42,15 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     system = template.load(options.template, dict(options.parameter))
+    if options.endpoint and not (options.auth or Database.at(options.endpoint).is_on_this_machine):
+        raise StartError(
+            f"{options.endpoint} is not on this machine: add --auth, or anyone here could change its tables"
+        )
     workers = options.workers or default_workers()
     with (
         folder.opened(None if options.memory else options.data) as data,
         _keys(data, options.auth) as keys,
-        closing(Handout(listen(HOST, options.port), workers)) as handout,
+        closing(Handout(listen_on_loopback(options.port), workers)) as handout,
     ):
         supervisor = Supervisor(system, data, handout, options.endpoint, keys)
         try:
@@ -84,7 +89,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     where.add_argument("--data", type=Path, metavar="DIR", default=_DATA, help="the data folder (.local)")
     where.add_argument("--memory", action="store_true", help="keep no data after the run")
     parser.add_argument(
-        "--port", type=_number(0, _PORT_MAX), default=3000, help="the port on 127.0.0.1 (3000); 0 picks a free one"
+        "--port", type=_number(0, _PORT_MAX), default=3000, help="the port on localhost (3000); 0 picks a free one"
     )
     parser.add_argument(
         "--workers",
@@ -146,6 +151,8 @@ def _greet(supervisor: Supervisor, data: Folder, url: str) -> None:
         made = f"; made {', '.join(supervisor.made)}" if supervisor.made else ""
         tables = f"Tables are at {database.endpoint}{made}."
     sys.stdout.write(f"The ticket office is open at {url} ({supervisor.workers} workers). {tables} Ctrl-C stops it.\n")
+    if supervisor.exposure:
+        sys.stdout.write(f"Anyone on this machine can reach the database, even with --auth: {supervisor.exposure}.\n")
     sys.stdout.flush()
 
 

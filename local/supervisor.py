@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -65,7 +64,7 @@ class Supervisor:
         common = {"template": str(system.path), "parameters": dict(system.parameters)}
         kept = {"failed_records": str(folder.failed_records.absolute())}
         announced = {"announcements": str(folder.announcements)}
-        fed = kept | {"database": asdict(self.database)}
+        fed = kept | {"database": {"endpoint": self.database.endpoint, "is_embedded": self.database.is_embedded}}
         self._workers = [
             Part(f"worker-{number}", "local.worker", common | announced | {"keys": keys}, folder.logs, end)
             for number, end in enumerate(handout.ends, 1)
@@ -169,6 +168,11 @@ class Supervisor:
             with suppress(sqlite3.OperationalError, StartError):  # busy, or a full disk: later
                 if trim(self._system, self._folder):
                     pause_s = _TRIM_PAUSE_S
+
+    @property
+    def exposure(self) -> str:
+        """Why other users and web pages can reach the embedded engine; empty if they cannot."""
+        return self._engine.exposure if self._engine else ""
 
     def _is_up(self, worker: int) -> bool:
         return self._workers[worker].is_ready() and self._workers[worker].death() is None

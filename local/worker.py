@@ -4,6 +4,7 @@ python -m local.worker ARGUMENTS (JSON, from the supervisor)
 """
 
 import asyncio
+import math
 import signal
 import socket
 import traceback
@@ -16,10 +17,10 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from local import cors, gateway, listeners, runtime, template
+from local import browsers, cors, gateway, listeners, runtime, template
 from local.child import child
+from local.connection import Connection
 from local.gateway import Response
 from local.lifeline import Lifeline
 from local.listeners import Listeners
@@ -27,6 +28,8 @@ from local.listening import take
 
 _KEEP_ALIVE_S = 75  # longer than clients keep connections, so that they never use one that is just being closed
 _GRACE_S = 1
+_DOCS = "/docs"  # where the address that is printed at the start leads a browser
+_WITHOUT_BODY = ("GET", "HEAD")
 _STREAM_HEADERS = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"))
 
 Message = MutableMapping[str, Any]
@@ -57,7 +60,11 @@ class Application:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request_id = str(uuid.uuid4())
-        if self._cors and scope["method"] == "OPTIONS":
+        if self._authorizer is None and not browsers.may_ask(
+            scope["headers"], self._cors.origins if self._cors else ()
+        ):
+            status, headers, body = gateway.refusal(gateway.FORBIDDEN, request_id)
+        elif self._cors and scope["method"] == "OPTIONS":
             status, headers, body = cors.preflight(self._cors, scope["headers"], request_id)
         elif self.listeners and scope["method"] == "GET" and scope["path"] == listeners.PATH:
             await self._listen(self.listeners, scope, receive, send, request_id)
@@ -71,6 +78,8 @@ class Application:
     async def _answer(self, scope: Message, receive: Receive, request_id: str) -> Response:
         found = self._router.find(scope["method"], scope["raw_path"].decode("latin-1"))
         if found is None:
+            if (scope["method"], scope["path"]) == ("GET", "/") and self._router.find("GET", _DOCS):
+                return gateway.redirect(_DOCS, request_id)
             return gateway.refusal(gateway.NOT_FOUND, request_id)
         target, parameters = found
         claims = None
@@ -78,7 +87,7 @@ class Application:
             claims = self._authorizer.claims(scope["headers"])
             if claims is None:
                 return gateway.refusal(gateway.UNAUTHORIZED, request_id)
-        body = await _read(scope, receive)
+        body = b"" if scope["method"] in _WITHOUT_BODY else await _read(scope, receive)
         if body is None:
             return gateway.refusal(gateway.TOO_LARGE, request_id)
         # No await from here on, so requests run one at a time.
@@ -98,20 +107,21 @@ class Application:
             return gateway.refusal(gateway.FAILED, request_id)
 
     async def _listen(self, to: Listeners, scope: Message, receive: Receive, send: Send, request_id: str) -> None:
-        """Send the announcements as they come; with tokens only to organisers."""
-        answer = self._refusal(to, scope, request_id) or (200, list(_STREAM_HEADERS), b"")
+        """Send the announcements as they come; with tokens only to organisers, and until the token expires."""
+        claims = self._authorizer.claims(scope["headers"]) if self._authorizer else None
+        answer = self._refusal(to, claims, request_id) or (200, list(_STREAM_HEADERS), b"")
         status, headers, body = cors.answered(self._cors, scope["headers"], answer) if self._cors else answer
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if status == 200:  # noqa: PLR2004
-            await to.stream(to.place(scope["headers"]), receive, send)
+            until_s = float(claims["exp"]) if claims else math.inf
+            await to.stream(to.place(scope["headers"]), until_s, receive, send)
         else:
             await send({"type": "http.response.body", "body": body})
 
-    def _refusal(self, to: Listeners, scope: Message, request_id: str) -> Response | None:
+    def _refusal(self, to: Listeners, claims: dict[str, str] | None, request_id: str) -> Response | None:
         if self._authorizer:
             from shared.edge.caller import Caller  # noqa: PLC0415 - it needs the functions' environment
 
-            claims = self._authorizer.claims(scope["headers"])
             if claims is None:
                 return gateway.refusal(gateway.UNAUTHORIZED, request_id)
             token = next(value for name, value in scope["headers"] if name == b"authorization").decode("latin-1")
@@ -163,7 +173,7 @@ class Server(uvicorn.Server):
             opening.add_done_callback(self._opening.discard)
 
     def _protocol(self) -> asyncio.Protocol:
-        return HttpToolsProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -191,16 +201,17 @@ async def _read(scope: Message, receive: Receive) -> bytes | None:
         return b""
     if length > gateway.BODY_BYTES_MAX:
         return None
-    body: bytes = b""
+    parts, size = [], 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        body += message["body"]
-        if len(body) > gateway.BODY_BYTES_MAX:
+        parts.append(message["body"])
+        size += len(message["body"])
+        if size > gateway.BODY_BYTES_MAX:
             return None
         if not message["more_body"]:
-            return body
+            return b"".join(parts)
 
 
 async def _serve(application: Application, handed: socket.socket, lifeline: Lifeline) -> None:

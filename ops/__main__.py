@@ -16,6 +16,7 @@ _READER_GONE = 141  # as a shell reports SIGPIPE
 
 def main() -> int:
     """Run one command; return its exit code."""
+    os.umask(0o077)  # exports and data name users
     for number in STOP_SIGNALS:
         signal.signal(number, _stop)
     if missing := [name for name in _REQUIRED if find_spec(name) is None]:

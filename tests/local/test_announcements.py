@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from local import announcements, bus
 from local.announcements import Writer
+from shared.store.signing import Signer, credentials
 
 LINES = [b'{"n": %d}' % n for n in range(10)]
 
@@ -160,8 +161,9 @@ def test_a_bus_that_cannot_write_answers_500_and_logs_why(
 def test_an_answer_comes_in_one_piece(tmp_path: Path) -> None:
     """A second piece would wait 40 ms for the acknowledgement of the first."""
     body = json.dumps({"Entries": [entry()]}).encode()
-    head = b"POST / HTTP/1.1\r\nx-amz-target: AWSEvents.PutEvents\r\ncontent-length: %d\r\n\r\n" % len(body)
     with bus.running(tmp_path) as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in signed(url, body).items())
+        head = f"POST / HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n".encode()
         for _ in range(2):  # on one connection
             client.sendall(head)
             client.sendall(body)
@@ -174,23 +176,84 @@ def test_an_answer_comes_in_one_piece(tmp_path: Path) -> None:
     assert len(everything(tmp_path)) == 3
 
 
+def signed(url: str, body: bytes, secret: str = "", **own: str) -> dict[str, str]:
+    """Return the headers of a PutEvents request, signed with a secret access key or with that of the environment."""
+    present = credentials()()
+    key = present._replace(secret_key=secret or present.secret_key)
+    signer = Signer("events", url.removeprefix("http://"), "us-east-1", lambda: key)
+    return signer.headers(body, {"x-amz-target": "AWSEvents.PutEvents", **own})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"authorization": None},
+        {"authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/b/c/aws4_request, SignedHeaders=host, Signature=ab"},
+        {"authorization": "Bearer token"},
+        {"x-amz-date": None},
+        {"x-amz-date": "yesterday"},
+        {"x-amz-date": "20260101T000000Z"},
+        {"x-amz-target": "AWSEvents.ListRules"},
+        {"host": "rebind.evil"},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": ""},
+    ],
+    ids=str,
+)
+def test_only_requests_with_the_secret_of_the_run_are_accepted(tmp_path: Path, change: dict[str, str | None]) -> None:
+    """A web page sends an Origin, and another user does not know the secret."""
+    body = json.dumps({"Entries": [entry()]}).encode()
+    with bus.running(tmp_path) as url:
+        headers = signed(url, body) | change
+        sent = {name: value for name, value in headers.items() if value is not None}
+        answer = httpx.post(url, content=body, headers=sent)
+        assert (answer.status_code, answer.json()["__type"]) == (403, "AccessDeniedException")
+        assert everything(tmp_path) == []
+        assert httpx.post(url, content=body, headers=signed(url, body)).status_code == 200
+
+
+def test_another_secret_and_another_body_are_refused(tmp_path: Path) -> None:
+    """The signature covers the body, and a signature in a trailer does not count."""
+    body = json.dumps({"Entries": [entry()]}).encode()
+    with bus.running(tmp_path) as url:
+        assert httpx.post(url, content=body, headers=signed(url, body, "guessed")).status_code == 403
+        assert httpx.post(url, content=body + b" ", headers=signed(url, body)).status_code == 403
+        headers = signed(url, body)
+        trailer = f"authorization: {headers.pop('authorization')}"
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
+            client.sendall(f"POST / HTTP/1.1\r\n{head}transfer-encoding: chunked\r\n\r\n{len(body):x}\r\n".encode())
+            client.sendall(body + f"\r\n0\r\n{trailer}\r\n\r\n".encode())
+            assert client.recv(1000).startswith(b"HTTP/1.1 403 ")
+    assert everything(tmp_path) == []
+
+
 HEAD = b"POST / HTTP/1.1\r\nx-amz-target: AWSEvents.PutEvents\r\ncontent-length: 9999999\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    ("sent", "idle_s_max"),
-    [(b"", 0.2), (HEAD, 0.2), (HEAD + b" " * 600_000, 60.0), (b"garbage\r\n\r\n", 60.0)],
-    ids=["nothing", "half", "too much", "garbage"],
+    ("sent", "s_max"),
+    [
+        (b"", 0.2),
+        (HEAD, 0.2),
+        (HEAD + b" " * 600_000, 60.0),
+        (b"POST / HTTP/1.1\r\n" + b"a: b\r\n" * 200_000, 60.0),
+        (b"POST / HTTP/1.1\r\na: " + b"b" * 1_000_000, 60.0),
+        (b"garbage\r\n\r\n", 60.0),
+    ],
+    ids=["nothing", "half", "too much", "too many headers", "too long a header", "garbage"],
 )
 def test_a_bad_or_incomplete_request_ends_its_connection(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], sent: bytes, idle_s_max: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], sent: bytes, s_max: float
 ) -> None:
     """The bus neither waits for it nor prints anything."""
-    monkeypatch.setattr(bus, "_IDLE_S_MAX", idle_s_max)
+    monkeypatch.setattr(bus, "_IDLE_S_MAX", s_max)
+    monkeypatch.setattr(bus, "_REQUEST_S_MAX", s_max)
     with bus.running(tmp_path) as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
         client.settimeout(5)
-        client.sendall(sent)
-        with suppress(ConnectionResetError):  # which is how it ends if data was left unread
+        with suppress(ConnectionResetError, BrokenPipeError):  # which is how it ends if data was left unread
+            client.sendall(sent)
             assert not client.recv(1)
     assert everything(tmp_path) == []
     assert capfd.readouterr().err == ""
@@ -200,8 +263,8 @@ def test_other_operations_and_malformed_requests_are_refused(client: Any) -> Non
     """They are not silently ignored."""
     with pytest.raises(ClientError, match="PutEvents is supported here"):
         client.list_rules(EventBusName="EventBus")
-    headers = {"x-amz-target": "AWSEvents.PutEvents"}
-    for body in ("{", "[]", '{"Entries": []}', '{"Entries": [1]}', '{"Entries": [{"Time": "x"}]}'):
-        answer = httpx.post(client.meta.endpoint_url, content=body, headers=headers)
+    url = client.meta.endpoint_url
+    for body in (b"{", b"[]", b'{"Entries": []}', b'{"Entries": [1]}', b'{"Entries": [{"Time": "x"}]}'):
+        answer = httpx.post(url, content=body, headers=signed(url, body))
         assert answer.status_code in (200, 400)
         assert answer.is_client_error or answer.json()["FailedEntryCount"] == 1

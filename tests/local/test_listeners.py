@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local import issuer, listeners
+from local import announcements, issuer, listeners
 from local.announcements import Writer
 from tests.announce import schemas
 from tests.local.programs import Program, happens, opened, post, sold_out, status_of_bob
@@ -22,7 +23,7 @@ HEARD_S_MAX = 10.0
 
 
 @contextmanager
-def listening(program: Program, place: str | None = "0", **headers: str) -> Iterator[Iterator[tuple[int, Any]]]:
+def listening(program: Program, place: str | None = "0", **headers: str) -> Iterator[Iterator[tuple[str, Any]]]:
     """Listen from a place on; yield the events, each with the place after it."""
     if place is not None:
         headers |= {"Last-Event-ID": place}
@@ -32,10 +33,10 @@ def listening(program: Program, place: str | None = "0", **headers: str) -> Iter
         yield _events(answer.iter_lines())
 
 
-def _events(lines: Iterator[str]) -> Iterator[tuple[int, Any]]:
+def _events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
     for line in lines:
         if line.startswith("id: "):
-            place = int(line.removeprefix("id: "))
+            place = line.removeprefix("id: ")
             data = next(lines).removeprefix("data: ")
             assert next(lines) == ""
             yield place, json.loads(data)
@@ -69,7 +70,7 @@ def test_every_step_of_a_booking_is_heard_and_can_be_heard_again(tmp_path: Path)
         for _, event in heard:
             schemas.check(event["detail"])
             assert event["detail-type"] == event["detail"]["type"]
-        with listening(program, str(heard[2][0])) as events:
+        with listening(program, heard[2][0]) as events:
             assert [next(events) for _ in range(3)] == heard[3:]
         with listening(program, place=None) as events:
             post(program, "/book", userId="cleo", eventId=event_id)
@@ -166,13 +167,38 @@ def test_a_comment_keeps_an_idle_stream_alive(tmp_path: Path, monkeypatch: pytes
             sent.append(message["body"])
             here.closing = len(sent) == 3
 
-        await here.stream(0, receive, send)
+        await here.stream(0, math.inf, receive, send)
 
     begun_s = time.monotonic()
     asyncio.run(listen())
     assert sent == [b": nothing new\n\n"] * 3 + [b""]
     assert time.monotonic() - begun_s > 0.15
+
+
+def test_a_listener_goes_on_after_the_last_event_it_saw(tmp_path: Path) -> None:
+    """An id that these announcements did not give, such as one of another run, stands for all of them."""
+    here = listeners.Listeners(tmp_path)
     Writer(tmp_path).append([b"{}"] * 10)
-    assert here.place([(b"last-event-id", b"6")]) == 6
-    for strange in (b"", b"-1", b"x", b"31", b"1" * 50):
-        assert here.place([(b"last-event-id", strange)]) == 30
+    identity = announcements.identity(tmp_path)
+    assert listeners.Listeners(tmp_path).place([(b"last-event-id", identity + b"-6")]) == 6
+    assert here.place([(b"last-event-id", identity + b"-30")]) == 30
+    for none in ([], [(b"last-event-id", b"")]):
+        assert here.place(none) == 30
+    other = bytes(reversed(identity)) if identity != identity[::-1] else b"00"
+    for strange in (
+        b"0", b"6", b"-1", b"x", b"99999999999999999999", b"1" * 50, identity, identity + b"-", identity + b"-31",
+        identity + b"-x", identity + b"-" + b"9" * 50, other + b"-6", b"-6", "\u0665".encode(), b"\xff",
+        identity[:4] + b"-6",
+    ):  # fmt: skip
+        assert here.place([(b"last-event-id", strange)]) == 0
+
+
+def test_a_stream_ends_with_the_token_that_opened_it(tmp_path: Path) -> None:
+    """The client signs in again, and goes on where it was."""
+    with opened("--data", str(tmp_path), "--workers", "1", "--auth") as program:
+        claims = {"sub": "olga", "cognito:groups": [issuer.GROUP], "exp": int(time.time()) + 3}
+        bearer = {"Authorization": f"Bearer {issuer.token(tmp_path / issuer.FILE, claims)}"}
+        with listening(program, **bearer) as events:
+            assert list(events) == []
+        answer = httpx.get(f"{program.url}{listeners.PATH}", headers=bearer)
+        assert answer.status_code == 401

@@ -7,7 +7,9 @@ from contextlib import ExitStack, closing, suppress
 
 import pytest
 
-from local.listening import Handout, listen, take
+from local import listening
+from local.errors import StartError
+from local.listening import Handout, listen, listen_on_loopback, take
 
 SERVE_S = 0.05
 
@@ -36,7 +38,7 @@ def taken(end: socket.socket) -> list[int]:
 
 def test_each_worker_gets_as_many_connections(clients: ExitStack) -> None:
     """They take turns."""
-    handout = clients.enter_context(closing(Handout(listen("127.0.0.1", 0), 3)))
+    handout = clients.enter_context(closing(Handout([listen("127.0.0.1", 0)], 3)))
     ports = connected(clients, handout, 12)
     handout.serve(SERVE_S, lambda _: True)
     assert [taken(end) for end in handout.ends] == [ports[0::3], ports[1::3], ports[2::3]]
@@ -44,7 +46,7 @@ def test_each_worker_gets_as_many_connections(clients: ExitStack) -> None:
 
 def test_a_worker_that_is_away_gets_no_connection(clients: ExitStack) -> None:
     """While all are away, connections wait for the first that is back."""
-    handout = clients.enter_context(closing(Handout(listen("127.0.0.1", 0), 2)))
+    handout = clients.enter_context(closing(Handout([listen("127.0.0.1", 0)], 2)))
     ports = connected(clients, handout, 4)
     handout.serve(SERVE_S, lambda _: False)
     assert [taken(end) for end in handout.ends] == [[], []]
@@ -54,7 +56,7 @@ def test_a_worker_that_is_away_gets_no_connection(clients: ExitStack) -> None:
 
 def test_a_worker_that_takes_no_connections_does_not_block_the_others(clients: ExitStack) -> None:
     """Its backlog is bounded; the other workers get the rest."""
-    handout = clients.enter_context(closing(Handout(listen("127.0.0.1", 0), 2)))
+    handout = clients.enter_context(closing(Handout([listen("127.0.0.1", 0)], 2)))
     with suppress(BlockingIOError):
         while True:
             vars(handout)["_ways"][0].send(b"1")
@@ -75,7 +77,7 @@ def test_a_worker_with_too_many_pending_descriptors_is_full(clients: ExitStack) 
 
         sendmsg = send_fds
 
-    handout = clients.enter_context(closing(Handout(listen("127.0.0.1", 0), 2)))
+    handout = clients.enter_context(closing(Handout([listen("127.0.0.1", 0)], 2)))
     ways = vars(handout)["_ways"]
     ways[0].close()
     ways[0] = Full()
@@ -86,7 +88,7 @@ def test_a_worker_with_too_many_pending_descriptors_is_full(clients: ExitStack) 
 
 def test_a_worker_that_is_out_of_descriptors_raises(clients: ExitStack) -> None:
     """The kernel has closed the connection."""
-    handout = clients.enter_context(closing(Handout(listen("127.0.0.1", 0), 1)))
+    handout = clients.enter_context(closing(Handout([listen("127.0.0.1", 0)], 1)))
     vars(handout)["_ways"][0].send(b"1")
     with pytest.raises(OSError, match="too many open files"):
         take(handout.ends[0])
@@ -94,9 +96,46 @@ def test_a_worker_that_is_out_of_descriptors_raises(clients: ExitStack) -> None:
 
 def test_connections_wait_for_the_successor_of_a_dead_worker(clients: ExitStack) -> None:
     """The supervisor keeps both ends of the socket pair."""
-    handout = clients.enter_context(closing(Handout(listen("127.0.0.1", 0), 1)))
+    handout = clients.enter_context(closing(Handout([listen("127.0.0.1", 0)], 1)))
     dead = socket.socket(fileno=handout.ends[0].dup().detach())
     ports = connected(clients, handout, 2)
     handout.serve(SERVE_S, lambda _: True)
     dead.close()
     assert taken(handout.ends[0]) == ports
+
+
+def test_localhost_is_the_office_by_either_address(clients: ExitStack) -> None:
+    """A client may try ::1 first or 127.0.0.1."""
+    handout = clients.enter_context(closing(Handout(listen_on_loopback(0), 1)))
+    ports = []
+    for host in ("127.0.0.1", "::1", "localhost"):
+        connected = clients.enter_context(socket.create_connection((host, handout.port), 5))
+        handout.serve(SERVE_S, lambda _: True)
+        ports.append(connected.getsockname()[1])
+    assert taken(handout.ends[0]) == ports
+
+
+def test_a_port_that_is_taken_on_one_address_is_refused(clients: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise some clients would reach another program as `localhost`."""
+    monkeypatch.setattr(listening, "_TRY_S_MAX", 0.0)
+    for host in ("127.0.0.1", "::1"):
+        other = clients.enter_context(listen(host, 0))
+        port = other.getsockname()[1]
+        with pytest.raises(StartError, match=f"port {port} is in use"):
+            listen_on_loopback(port)
+
+
+def test_a_machine_without_ipv6_has_one_address(clients: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it lacks the protocol or only the address."""
+    plain = vars(listening)["_listening"]
+    for number in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+
+        def lacking(host: str, port: int, number: int = number) -> socket.socket:
+            if host == "::1":
+                raise OSError(number, "no IPv6")
+            made: socket.socket = plain(host, port)
+            return made
+
+        monkeypatch.setattr(listening, "_listening", lacking)
+        [only] = listen_on_loopback(0)
+        assert clients.enter_context(only).family == socket.AF_INET

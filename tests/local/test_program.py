@@ -83,7 +83,7 @@ def test_a_running_request_is_answered_before_the_stop(echo: str) -> None:
     """Ctrl-C does not abort it."""
     with opened("--template", echo, "--memory", "--workers", "1") as program:
         with socket.create_connection(("127.0.0.1", program.port)) as client:
-            client.sendall(b"GET /do/sleep-0.7 HTTP/1.1\r\nhost: x\r\n\r\n")
+            client.sendall(b"GET /do/sleep-0.7 HTTP/1.1\r\nhost: localhost\r\n\r\n")
             time.sleep(0.2)
             seconds, _ = program.interrupt()
             assert client.recv(1000).startswith(b"HTTP/1.1 200")
@@ -102,7 +102,7 @@ def test_a_stop_signal_raises_no_exception(tmp_path: Path, echo: str, monkeypatc
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     system = load(Path(echo))
     try:
-        with folder.opened(tmp_path / "data") as data, closing(Handout(listen("127.0.0.1", 0), 3)) as handout:
+        with folder.opened(tmp_path / "data") as data, closing(Handout([listen("127.0.0.1", 0)], 3)) as handout:
             Supervisor(system, data, handout, "http://127.0.0.1:1", None).keep(print)
     finally:
         for number, handler in before.items():
@@ -117,7 +117,7 @@ def test_a_handler_that_does_not_end_is_killed_at_the_stop(tmp_path: Path, echo:
     with opened("--template", template, "--memory", "--workers", "1") as program:
         children = program.pids()
         with socket.create_connection(("127.0.0.1", program.port)) as client:
-            client.sendall(b"GET /do/sleep-50 HTTP/1.1\r\nhost: x\r\n\r\n")
+            client.sendall(b"GET /do/sleep-50 HTTP/1.1\r\nhost: localhost\r\n\r\n")
             time.sleep(0.2)
             seconds, printed = program.interrupt()
         assert seconds < STOP_S_MAX
@@ -394,7 +394,7 @@ def commands(program: Program) -> list[str]:
 
 def test_another_dynamodb_is_used_with_endpoint(tmp_path: Path) -> None:
     """Missing tables are made."""
-    with engine.running(tmp_path / "other") as endpoint:
+    with engine.running(None) as endpoint:
         client = Database.embedded(endpoint).client()
         client.delete_table(TableName="WaitingListTable")
         with opened("--endpoint", endpoint, "--memory", "--workers", "1") as program:
