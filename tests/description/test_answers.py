@@ -282,7 +282,7 @@ STATUS = "GET /status/{eventId}"
 
 
 def _answer(status: int, shown: Any, **headers: str) -> httpx.Response:
-    return httpx.Response(status, headers={"content-type": JSON} | headers, text=json.dumps(shown))
+    return httpx.Response(status, headers={"content-type": JSON, "etag": '"1"'} | headers, text=json.dumps(shown))
 
 
 def test_what_is_described_passes() -> None:
