@@ -109,7 +109,7 @@ class Application:
     async def _listen(self, to: Listeners, scope: Message, receive: Receive, send: Send, request_id: str) -> None:
         """Send the announcements as they come; with tokens only to organisers, and until the token expires."""
         claims = self._authorizer.claims(scope["headers"]) if self._authorizer else None
-        answer = self._refusal(to, claims, request_id) or (200, list(_STREAM_HEADERS), b"")
+        answer = self._refusal(to, scope, claims, request_id) or (200, list(_STREAM_HEADERS), b"")
         status, headers, body = cors.answered(self._cors, scope["headers"], answer) if self._cors else answer
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if status == 200:  # noqa: PLR2004
@@ -118,7 +118,9 @@ class Application:
         else:
             await send({"type": "http.response.body", "body": body})
 
-    def _refusal(self, to: Listeners, claims: dict[str, str] | None, request_id: str) -> Response | None:
+    def _refusal(
+        self, to: Listeners, scope: Message, claims: dict[str, str] | None, request_id: str
+    ) -> Response | None:
         if self._authorizer:
             from shared.edge.caller import Caller  # noqa: PLC0415 - it needs the functions' environment
 

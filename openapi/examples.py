@@ -29,7 +29,7 @@ NOW: Final = "2030-05-01T18:00:00.000Z"
 OPENS_AT, CLOSES_AT = "2030-05-02T08:00:00.000Z", "2030-06-01T18:00:00.000Z"
 
 _TERMS: Final = Terms("The concert", total_tickets=500)
-_LIMITS: Final = replace(_TERMS, opens_at=OPENS_AT, closes_at=CLOSES_AT, waiting_list_limit=200)
+_LIMITS: Final = replace(_TERMS, opens_at=OPENS_AT, closes_at=CLOSES_AT, waiting_list_limit=200, venue="Town hall")
 EVENT: Final = Event(EVENT_ID, _TERMS, lanes=10, stripes=2, created_at=NOW, request_fingerprint="")
 LIMITED: Final = replace(EVENT, terms=_LIMITS)
 CANCELLED_EVENT: Final = replace(EVENT, cancelled_at=CLOSES_AT)

@@ -29,7 +29,7 @@ from enum import StrEnum
 
 TICKETS_MAX = 1_000_000  # per event
 WAITING_LIST_LIMIT_MAX = 1_000_000_000  # people: more than would ever wait
-NAME_LENGTH_MAX = 200  # characters
+NAME_LENGTH_MAX = 200  # characters; of a venue as well
 ID_LENGTH_MAX = 128  # characters; in UTF-8 at most 512 bytes, below DynamoDB's 1,024 for a sort key
 IDEMPOTENCY_KEY_LENGTH_MAX = 255  # characters
 BODY_BYTES_MAX = 10 * 1024
@@ -66,6 +66,7 @@ class Terms:
     opens_at: str | None = None
     closes_at: str | None = None
     waiting_list_limit: int | None = None
+    venue: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from shared import telemetry
-from shared.model import Status
+from shared.model import Status, Terms
 from shared.store import items
 from shared.store.items import Item
 
@@ -57,14 +57,15 @@ class _Content(NamedTuple):
 
 _BOOKING: Final = ("eventId", "userId", "bookingId", "generation")
 _EVENT: Final = ("eventId", "name", "totalTickets")
+_TERMS: Final = tuple(items.terms(Terms("", 0)))  # all of them, where they are set
 _CONTENTS: Final = {
     Type.BOOKING_CONFIRMED: _Content("bookedAt", (*_BOOKING, "bookedAt")),
     Type.WAITING_JOINED: _Content("joinedAt", (*_BOOKING, "joinedAt")),
     Type.BOOKING_PROMOTED: _Content("promotedAt", (*_BOOKING, "joinedAt", "promotedAt")),
     Type.BOOKING_CANCELLED: _Content("cancelledAt", (*_BOOKING, "bookedAt", "cancelledAt")),
     Type.WAITING_LEFT: _Content("cancelledAt", (*_BOOKING, "joinedAt", "cancelledAt")),
-    Type.EVENT_OPENED: _Content("createdAt", (*_EVENT, "createdAt"), ("opensAt", "closesAt", "waitingListLimit")),
-    Type.EVENT_CHANGED: _Content(None, (*_EVENT, "revision"), ("opensAt", "closesAt", "waitingListLimit")),
+    Type.EVENT_OPENED: _Content("createdAt", (*_EVENT, "createdAt"), _TERMS),
+    Type.EVENT_CHANGED: _Content(None, (*_EVENT, "revision"), _TERMS),
     Type.EVENT_SOLD_OUT: _Content("soldOutAt", (*_EVENT, "soldOutAt")),
     Type.EVENT_CANCELLED: _Content("cancelledAt", (*_EVENT, "cancelledAt")),
 }
@@ -137,7 +138,9 @@ def _of_event(old: Item, new: Item) -> Iterator[Type]:
 
 def _announcement(type_: Type, new: Item, change: Mapping[str, Any]) -> Announcement:
     moment, needed, optional = _CONTENTS[type_]
-    told = {name: new[name] for name in needed} | {name: new[name] for name in optional if name in new}
+    told = {name: new[name] for name in needed} | {
+        name: new[name] for name in optional if name in new and name not in needed
+    }
     data = items.values(told)
     subject = str(data["bookingId"] if "bookingId" in data else data["eventId"])
     which = f"{subject}:{data['revision']}" if type_ is Type.EVENT_CHANGED else subject

@@ -53,9 +53,13 @@ def _to_name(value: object) -> object:
         return value  # pydantic refuses it
     if not text.is_visible(value):
         raise PydanticCustomError("name_blank", "must have a visible character")
-    if not text.may_be_in_name(value):
+    return _to_venue(value)
+
+
+def _to_venue(value: object) -> object:
+    if isinstance(value, str) and not text.may_be_in_name(value):
         raise PydanticCustomError("name_text", "must not contain control, format or replacement characters")
-    return value
+    return value  # pydantic refuses what is no string
 
 
 def _to_moment(value: object) -> object:
@@ -82,6 +86,12 @@ Name = Annotated[
     BeforeValidator(_to_name),
     StringConstraints(min_length=1, max_length=NAME_LENGTH_MAX),
     Field(json_schema_extra={"pattern": text.NAME}),
+]
+Venue = Annotated[
+    str,
+    BeforeValidator(_to_venue),
+    StringConstraints(max_length=NAME_LENGTH_MAX),
+    Field(json_schema_extra={"pattern": text.LINE}),
 ]
 Tickets = Annotated[int, Field(strict=True, ge=1, le=TICKETS_MAX, description="Without a fraction: 5, not 5.0.")]
 Moment = Annotated[
@@ -123,6 +133,7 @@ class _EventSettings(ApiModel):
     opens_at: Moment | None = None
     closes_at: Moment | None = None
     waiting_list_limit: ListLimit | None = None
+    venue: Venue | None = None
 
 
 class InitializeRequest(_EventSettings):
@@ -204,6 +215,7 @@ class EventFields(_EventHeading):
     opens_at: Optional[Time] = None
     closes_at: Optional[Time] = None
     waiting_list_limit: Optional[int] = None
+    venue: Optional[str] = None
     sold_out_at: Optional[Time] = None
     cancelled_at: Optional[Time] = None
     emptied_at: Annotated[Optional[Time], Field(description="When the last booking of a cancelled event ended.")] = None

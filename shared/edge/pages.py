@@ -107,6 +107,7 @@ class _OfEvent(ResponseModel):
     """The event of a booking in a list. A cancelled event may still have active bookings for a while."""
 
     event_name: str
+    event_venue: Optional[str] = None
     event_cancelled_at: Optional[Time] = None
 
 
@@ -214,7 +215,10 @@ class WaitingListPage(ResponseModel):
 
 def _user_booking(event: Event, standing: Standing) -> UserBooking:
     return _BOOKINGS[standing.booking.status](
-        **dict(booking_response(standing)), event_name=event.terms.name, event_cancelled_at=event.cancelled_at
+        **dict(booking_response(standing)),
+        event_name=event.terms.name,
+        event_venue=event.terms.venue,
+        event_cancelled_at=event.cancelled_at,
     )
 
 

@@ -1,6 +1,6 @@
 """What ids and names may contain, by Unicode category, as ECMA-262 patterns that the API description shows.
 
-The office checks text with the same patterns, so the two cannot differ (docs/decisions/0017). A validator must read
+The office checks text with the same patterns, so the two cannot differ (docs/decisions/0019). A validator must read
 them by code point, in JavaScript with the flag "u", as JSON Schema says. The categories are fixed here, because those
 of Python's unicodedata change with its version.
 """
@@ -50,6 +50,8 @@ _FORMATS_ABOVE: Final = "|".join((_BLANKS_ABOVE, _HIEROGLYPHS, _KAITHI))
 
 ID: Final = rf"^(?!\s)(?!.*\s$)(?:(?!{_FORMATS_ABOVE})[^{_NOT_IN_IDS}])+$"
 NAME: Final = rf"^[^{_NOT_IN_NAMES}]*(?!{_BLANKS_ABOVE})[^{_BLANK}][^{_NOT_IN_NAMES}]*$"
+
+LINE: Final = rf"^[^{_NOT_IN_NAMES}]*$"  # text that may be blank or empty
 
 _IS_ID: Final = re.compile(ID)
 _HAS_NAME: Final = re.compile(f"(?!{_BLANKS_ABOVE})[^{_BLANK}]")

@@ -615,3 +615,19 @@ def test_a_new_event_says_its_revision(office: Office) -> None:
     assert [first.headers["etag"], call(functions.initialize.app, terms, headers=headers).headers["etag"]] == [
         '"0"'
     ] * 2
+
+
+def test_a_venue_is_returned_wherever_the_name_is(office: Office) -> None:
+    """In the event, in both lists, and after a change; null removes it, and an empty one stays empty."""
+    event = office.opens(tickets=2, venue="Town hall")
+    event.books("anna")
+    assert event.status().json["venue"] == "Town hall"
+    [listed] = [one for one in office.lists_events().json["events"] if one["eventId"] == event.event_id]
+    assert listed["venue"] == "Town hall"
+    for venue in ("Bühne 2", "", "x" * 200):
+        assert event.change(venue=venue).json["venue"] == venue
+        assert office.bookings_of("anna", eventId=event.event_id).json["bookings"][0]["eventVenue"] == venue
+    assert "venue" not in event.change(venue=None).json
+    assert "eventVenue" not in office.bookings_of("anna", eventId=event.event_id).json["bookings"][0]
+    for refused in ("x" * 201, "a\u0007b", 7):
+        assert (event.change(venue=refused).status, event.status().json.get("venue")) == (422, None)

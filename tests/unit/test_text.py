@@ -129,7 +129,7 @@ def test_an_id_that_looks_like_another_is_refused(field: str, value: str) -> Non
 
 
 def test_an_id_is_not_normalised() -> None:
-    """Its bytes are the id: a composed and a decomposed letter are two users (docs/decisions/0017)."""
+    """Its bytes are the id: a composed and a decomposed letter are two users (docs/decisions/0019)."""
     composed, decomposed = "é", "e\u0301"
     ids = {contract.EventPath.model_validate({"eventId": one}).event_id for one in (composed, decomposed)}
     assert ids == {composed, decomposed}
