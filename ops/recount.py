@@ -36,13 +36,13 @@ class Count:
     event: Event
     tally: Tally
     lanes: list[Lane]
-    changes_before: int  # of all lanes together: every change of a booking adds 1
+    changes_before: int  # of all lanes together: each change of a booking or of a lane's tickets adds 1
     changes_after: int
     is_at_rest: bool  # the event did not change during the count
 
     @property
     def moved(self) -> int:
-        """Return how many bookings changed during the count: each can shift a sum by at most one."""
+        """Return an upper bound of the bookings that changed during the count: each can shift a sum by at most one."""
         return self.changes_after - self.changes_before
 
     @property

@@ -69,7 +69,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of an event's terms that is under way: requested, and neither done nor refused."""
+    """A change of an event's terms that is under way: requested, and neither done nor, after a refusal, undone."""
 
     number: int  # the event's `steps` when it was requested: no other change has it
     requested_at: str

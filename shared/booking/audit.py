@@ -50,10 +50,10 @@ class Inspection:
 @dataclass(slots=True)
 class _Tally:
     started_at: str  # when the audit began
-    free: int  # tickets, at that time
+    free: int  # free tickets then
     confirmed: int = 0
     waiting: int = 0
-    misplaced: int = 0  # bookings that are not on their user's home lane; the user may have a second one there
+    misplaced: int = 0  # bookings that are not on their user's home lane, which may have a second one
     entries: int = 0
     waiting_digest: int = 0  # sums of digests: the order does not matter, and they take no memory
     entries_digest: int = 0
@@ -107,6 +107,7 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
     stranded_s = 0.0
     for recount in range(RECOUNTS_MAX):
         started_at, steps = runtime.current.now(), event.steps
+        # Before settling: if nothing moves from here on, settling could not give away what is still free (P6).
         before = catalog.read_lanes(event, deadline)
         with suppress(Stuck):  # the count shows whether that is a violation
             settle(event, deadline, fruitless_max=AUDIT_FRUITLESS_MAX)
@@ -133,7 +134,7 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
 
 
 def disagreements(event: Event, lanes: list[Lane]) -> list[Finding]:
-    """Find where lanes and event disagree (O2). The caller has made sure that no change wrote in between.
+    """Find where lanes and event disagree (O2). Valid only if no change of the event wrote between the reads.
 
     Lanes with fewer or more tickets than the total are a violation only if no change is under way.
     """

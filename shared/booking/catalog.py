@@ -98,7 +98,7 @@ def read_lanes(event: Event, deadline: Deadline) -> list[Lane]:
 
 
 def read_with_lanes(event: Event, deadline: Deadline) -> tuple[Event, list[Lane]]:
-    """Read an event anew and all its lanes, in one request, each as of its own moment. Raises TryAgain."""
+    """Read an event again and all its lanes, in one request, each as of its own moment. Raises TryAgain."""
     found = dynamodb.get_all(deadline, keys_with_lanes(event))
     return found_with_lanes(found)
 

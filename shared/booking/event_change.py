@@ -143,7 +143,7 @@ def _known_to_lanes(terms: Terms) -> tuple[int, str | None, str | None]:
 
 
 def _changes(lanes: list[Lane]) -> list[int]:
-    """Return what differs between two reads if any lane changed. If it is equal, the read is a snapshot."""
+    """Return what differs between two reads if any lane changed in between. If equal, both show one moment."""
     return [lane.changes for lane in lanes]
 
 
@@ -174,7 +174,7 @@ def _advanced(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | No
 
 
 def _shares(lanes: list[Lane], more: int) -> Iterator[tuple[Lane, int]]:
-    """Yield how many tickets each lane gets, as evenly as possible; a negative number of its free ones is taken away.
+    """Yield how many tickets each lane gets, as evenly as possible; a negative number takes free ones away.
 
     The lanes with the fewest free tickets come first: the others give what these cannot.
     """
