@@ -26,7 +26,7 @@ from harness.office import Event, Office, open_office
 from shared import model
 from shared.booking import audit, catalog
 from shared.edge import pages
-from shared.store.dynamodb import Deadline
+from shared.runtime import Deadline
 
 # US dollars for a million, in us-east-1, on demand.
 WRITE_UNITS_USD = 0.625  # https://aws.amazon.com/dynamodb/pricing/on-demand/

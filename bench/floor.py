@@ -21,8 +21,8 @@ from shared import runtime
 from shared.booking import catalog, office
 from shared.booking.settle import settle
 from shared.model import REQUEST_BUDGET_S
+from shared.runtime import Deadline
 from shared.store.aws_client import Client, RequestFailed
-from shared.store.dynamodb import Deadline
 
 USERS_MAX = 100_000  # of one process: more than it can serve
 CEILING_PROCESSES = 6  # while some wait for the engine, others prepare what they ask next

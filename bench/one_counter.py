@@ -10,8 +10,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Deadline
 
 _CONFIRMED, _WAITING = "CONFIRMED", "WAITING"
 

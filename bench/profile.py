@@ -31,8 +31,8 @@ from shared.booking import catalog, office, sale
 from shared.booking.attempt import BookingAttempt
 from shared.edge import api, contract
 from shared.model import Standing, Terms
+from shared.runtime import Deadline
 from shared.store import aws_client, dynamodb
-from shared.store.dynamodb import Deadline
 
 ROUNDS = 5
 TIMES = 400  # in each round

@@ -19,7 +19,7 @@ from harness.crowd import open_event
 from harness.running import RunningOffice
 from shared.booking import catalog, office
 from shared.model import REQUEST_BUDGET_S, Terms
-from shared.store.dynamodb import Deadline
+from shared.runtime import Deadline
 
 ONE_TICKET_EACH = 1_000_000  # more than any run sells
 STORM_USERS = 500

@@ -22,7 +22,7 @@ from harness.meter import Meter, metered
 from harness.office import Event
 from shared.booking import audit, catalog
 from shared.model import POSITION_EXACT_MAX
-from shared.store.dynamodb import Deadline
+from shared.runtime import Deadline
 
 LANES = 96
 SAMPLES = 50  # of each request; few enough for exact positions in a list of ten

@@ -96,7 +96,7 @@ def unlisted(client: Any, found: Snapshot) -> list[str]:
 
 
 def _p1(found: Snapshot) -> Iterable[str]:
-    """No oversell: tickets left + confirmed bookings = all tickets of the lanes, and no lane is ever below 0."""
+    """No oversell: free tickets + confirmed bookings = all tickets of the lanes, and no lane is ever below 0."""
     total = sum(lane["tickets"] for lane in found.lanes)
     if found.tickets_left + len(found.confirmed) != total:
         yield f"P1: {found.tickets_left} left + {len(found.confirmed)} confirmed != {total}"
@@ -152,7 +152,7 @@ def _p4(found: Snapshot) -> Iterable[str]:
 
 
 def _p6(found: Snapshot) -> Iterable[str]:
-    """Nobody is stranded: nobody waits while a ticket is free, unless there is nothing to wait for."""
+    """No user is stranded: no user waits while a ticket is free, unless the event was cancelled."""
     if found.entries and found.tickets_left and "cancelledAt" not in found.event:
         yield f"P6: {len(found.entries)} wait beside {found.tickets_left} free tickets"
 
@@ -194,7 +194,7 @@ def _o3(found: Snapshot, *, drained: bool) -> Iterable[str]:
     event = found.event
     active = [one["userId"] for one in found.bookings if one["status"] != "CANCELLED"]
     if active and ("emptiedAt" in event or (drained and "cancelledAt" in event)):
-        yield f"O3: {active} have bookings on a cancelled event"
+        yield f"O3: {active} have bookings of a cancelled event"
     if "emptiedAt" in event and any("cancelledAt" not in one for one in (event, *found.lanes)):
         yield "O3: an event is emptied that is not cancelled"
     if any("cancelledAt" in lane for lane in found.lanes) and "cancelledAt" not in event:

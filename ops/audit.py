@@ -1,9 +1,9 @@
-"""audit EVENT: recount an event while bookings go on, and say of each promise whether it holds. It changes nothing.
+"""audit EVENT: recount an event while bookings go on, and print for each promise whether it holds. It changes nothing.
 
 The sweep's audit (shared/booking/audit.py) settles first and reports what is broken; this one only reads, and shows the
-numbers. The rule of judgement is the same: what is out by more than the bookings that changed meanwhile is a
-violation, and a count during which nothing moved is exact. A ticket free beside somebody who waits is the
-promoter's to hand out: only if nothing at all happened in PATIENCE_S is somebody stranded.
+numbers. Both judge alike: a difference larger than the number of bookings that changed during the count is a violation,
+and a count during which nothing changed is exact. The promoter gives a free ticket to a waiting user: only if nothing
+at all happens for PATIENCE_S is that user stranded.
 """
 
 import sys
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ops.recount import Count, count
-from shared.booking.audit import RECOUNTS_MAX, changes_lost
+from shared.booking.audit import RECOUNTS_MAX, disagreements
 from shared.model import Event
 from shared.store import items
 
-PATIENCE_S = 5.0  # for the promoter, which takes a second where all is well
+PATIENCE_S = 5.0  # for the promoter, which normally takes a second
 HOLDS, VIOLATION, INCONCLUSIVE = 0, 1, 3
 
 
 class Verdict(StrEnum):
-    """What can be said of a promise."""
+    """Whether a promise holds, as far as a count can tell."""
 
     HOLDS = "holds"
     BROKEN = "BROKEN"
@@ -31,7 +31,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A promise, and the numbers it was judged by."""
+    """A promise, and the numbers that it is judged by."""
 
     promise: str
     verdict: Verdict
@@ -39,7 +39,7 @@ class Finding:
 
 
 def run(event_id: str) -> int:
-    """Recount until it is clear, RECOUNTS_MAX times at the most; print what was found; give the exit code."""
+    """Recount until the result is clear, at most RECOUNTS_MAX times. Print it and return the exit code."""
     stranded_at: int | None = None
     for turn in range(1, RECOUNTS_MAX + 1):
         counted = count(event_id)
@@ -57,7 +57,7 @@ def run(event_id: str) -> int:
 
 
 def judge(counted: Count, stranded_at: int | None) -> Iterator[Finding]:
-    """Say what this count shows; `stranded_at` says when somebody was seen stranded before: after so many changes."""
+    """Yield what this count shows. `stranded_at` is the number of changes at which users last seemed stranded."""
     event, tally, lanes, moved = counted.event, counted.tally, counted.lanes, counted.moved
 
     out = abs(counted.available + tally.confirmed - counted.tickets)
@@ -90,7 +90,7 @@ def judge(counted: Count, stranded_at: int | None) -> Iterator[Finding]:
     numbers += (
         f"{event.terms.total_tickets} in its terms; {strange} lanes with another sale window; {_under_way(event)}"
     )
-    broken = Verdict.BROKEN if changes_lost(event, lanes) else Verdict.HOLDS
+    broken = Verdict.BROKEN if disagreements(event, lanes) else Verdict.HOLDS
     yield Finding("O2", broken if counted.is_at_rest else Verdict.UNCLEAR, numbers)
 
     if event.cancelled_at:
@@ -102,14 +102,14 @@ def judge(counted: Count, stranded_at: int | None) -> Iterator[Finding]:
 
 
 def _counted(out: int, moved: int) -> Verdict:
-    """Judge a count that is out by so much while so much moved."""
+    """Judge a count with this difference and this number of concurrent changes."""
     if out > moved:
         return Verdict.BROKEN
     return Verdict.UNCLEAR if moved else Verdict.HOLDS
 
 
 def _is_stranded(counted: Count) -> bool:
-    free = counted.available if counted.event.cancelled_at is None else 0  # of a cancelled event nobody gets one
+    free = counted.available if counted.event.cancelled_at is None else 0  # a cancelled event gives no ticket
     return counted.moved == 0 and free > 0 and counted.tally.entries > 0
 
 

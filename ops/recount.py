@@ -1,4 +1,4 @@
-"""One count of an event: everything that the tables hold of it, read once, summed up in little memory."""
+"""One count of an event: all its bookings, entries and lanes, read once and summed up in little memory."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,40 +9,40 @@ from shared.model import Booking, DamagedItem, Entry, Event, Lane, Status
 from shared.store import items
 from shared.store.items import Item
 
-# A number in the list is drawn before its entry is written. The function that does both ends within 10 s (its
-# time-out), so of two numbers drawn farther apart in time the earlier had its entry first.
+# A sequence number is drawn before its entry is written. The function that does both ends within 10 s (its timeout). So
+# of two numbers that are drawn further apart than this, the earlier one has its entry first.
 DRAWN_APART = timedelta(seconds=15)
 
 
 @dataclass(slots=True)
 class Tally:
-    """What one reading of all bookings and entries found."""
+    """The sums of all bookings and entries, read once."""
 
     bookings: int = 0
     confirmed: int = 0
     waiting: int = 0
     misplaced: int = 0  # bookings that are not on their user's home lane
-    odd: int = 0  # bookings whose facts do not fit their status
+    odd: int = 0  # bookings whose fields do not fit their status
     entries: int = 0
-    difference: int = 0  # digests of those waiting less digests of the entries: 0 if they are the same
-    last_promoted: Booking | None = None  # the one with the highest number
-    overtaken: int = 0  # entries that stood in the list well before somebody behind them was promoted
+    difference: int = 0  # digests of WAITING bookings less digests of entries: 0 if they are the same
+    last_promoted: Booking | None = None  # the one with the highest sequence
+    overtaken: int = 0  # entries that were in the list well before a user behind them was promoted
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A tally, the event and its lanes as they were after it, and how much moved meanwhile."""
+    """A tally, the event and its lanes after it, and how much changed during the count."""
 
     event: Event
     tally: Tally
     lanes: list[Lane]
-    changes_before: int  # of all lanes together: every booking that is changed adds 1
+    changes_before: int  # of all lanes together: each change of a booking or of a lane's tickets adds 1
     changes_after: int
-    is_at_rest: bool  # no change of the event came between
+    is_at_rest: bool  # the event did not change during the count
 
     @property
     def moved(self) -> int:
-        """Return how many bookings changed meanwhile: each can put a count out by one at the most."""
+        """Return an upper bound of the bookings that changed during the count: each can shift a sum by at most one."""
         return self.changes_after - self.changes_before
 
     @property
@@ -52,12 +52,12 @@ class Count:
 
     @property
     def available(self) -> int:
-        """Return the number of tickets that are free."""
+        """Return the number of free tickets."""
         return sum(lane.available for lane in self.lanes)
 
     @property
     def counted_waiting(self) -> int:
-        """Return how many wait by the lanes' count."""
+        """Return how many users wait, by the lanes' count."""
         return sum(lane.waiting for lane in self.lanes)
 
 
@@ -77,7 +77,7 @@ def count(event_id: str) -> Count:
                 _add_entry(tally, item)
             bar.update(len(page))
     after = rows.lanes(event)
-    # The event again: who joins makes sure first that it is marked as sold out, and after our first look.
+    # The event again: a user who joined after our first read has made sure before that it is marked as sold out.
     event_after = rows.event(event_id)
     is_at_rest = event.steps == event_after.steps
     return Count(event_after, tally, after, _changes(before), _changes(after), is_at_rest)
@@ -105,7 +105,7 @@ def _add_booking(tally: Tally, event: Event, item: Item) -> None:
 
 
 def _is_sound(booking: Booking) -> bool:
-    """Tell whether a booking says of itself what its status asks for."""
+    """Tell whether a booking has the fields that its status needs, and no others."""
     listed = booking.sequence is not None and booking.joined_at is not None
     if booking.generation < 1:
         return False
@@ -122,7 +122,7 @@ def _add_entry(tally: Tally, item: Item) -> None:
     tally.difference -= digest(entry.sequence, entry.booking_id, entry.user_id)
     last = tally.last_promoted
     if last and last.joined_at and entry.sequence < (last.sequence or 0):
-        # Who stands here now, read after that promotion, stood here then.
+        # An entry that is read after that promotion was there at that time, too.
         tally.overtaken += _joined_at(entry) + DRAWN_APART < _joined_at(last)
 
 

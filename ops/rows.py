@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from shared.booking import catalog
 from shared.model import LANES_MAX, STRIPES_MAX, DamagedItem, Event, EventNotFound, Lane
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Deadline
 from shared.store.items import Item
 
 PAGE_ROWS = 1_000  # bounds the memory; a row takes about 3 kB

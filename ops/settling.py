@@ -9,7 +9,7 @@ from ops import rows
 from shared.booking import event_cancellation
 from shared.booking.settle import settle
 from shared.model import Event
-from shared.store.dynamodb import Deadline
+from shared.runtime import Deadline
 
 PROMOTIONS_MAX = 1_000  # in one round, which has its own deadline
 _GO_S_MAX = 120.0

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 from shared.booking import background, catalog, event_cancellation, event_change, office
 from shared.model import Event, Terms
-from shared.store.dynamodb import Deadline
+from shared.runtime import Deadline
 
 EVENT = "E"
 MOMENT = "2026-05-01T18:00:00.000Z"

@@ -65,8 +65,9 @@ from shared.model import (
     Lane,
     TicketOfficeError,
 )
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Deadline, Refused, TransactItem
+from shared.store.dynamodb import Refused, TransactItem
 
 
 @dataclass(frozen=True, eq=False)
@@ -364,7 +365,7 @@ RULES = (
     ),
     Rule(
         "only the request that made a booking says so", "shared/booking/office.py",
-        BOOKS_TWICE_AT_HEAD, BookingAttempt, "is_mine", _always_mine,
+        BOOKS_TWICE_AT_HEAD, BookingAttempt, "made", _always_mine,
     ),
     Rule(
         "no second booking while a first may have been made", "shared/booking/attempt.py",

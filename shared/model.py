@@ -1,25 +1,25 @@
 """The nouns of the ticket office: what is stored, what can happen to a booking, and what can go wrong.
 
-Imports nothing of ours. The promises P1 to P8 that comments refer to are listed in docs/guarantees.md.
+Imports nothing of ours. The promises P1 to P8 and O1 to O3 that comments refer to are listed in docs/guarantees.md.
 
-Errors that a caller may meet:
+Errors of booking (those of HTTP are in shared/edge):
 
     TicketOfficeError
     ├── EventNotFound           no such event
-    ├── IdempotencyKeyReused    the key opened another event before
+    ├── IdempotencyKeyReused    the key came with another body before
     ├── BookingNotFound         the user never booked
     ├── BookingChanged          the booking to cancel is not the user's current one
-    ├── NotOnSale               the event is not on sale yet, or no more
-    ├── WaitingListFull         as many wait as the organiser lets
-    ├── EventChanged            the event is at another revision than the one to change
-    ├── TicketsBooked           more tickets are booked than there are to be
+    ├── NotOnSale               the event is not on sale yet, or no longer
+    ├── WaitingListFull         as many users wait as the organiser allows
+    ├── EventChanged            the event is no longer at the revision that the request names
+    ├── TicketsBooked           more tickets are booked than the new total
     ├── ImpossibleWindow        the sale would end before it begins
     ├── AlreadyClosed           the sale would end before the event is opened
-    ├── EventCancelled          there is nothing to be had of this event any more
+    ├── EventCancelled          the event was cancelled
     └── TryAgain                contention, throttling or a silent database, until the time budget ran out
         └── Stuck               settling was refused again and again
 
-Nobody is to blame for a DamagedItem but who wrote it: to a user it is an internal error.
+DamagedItem is no user's error: it becomes a 500.
 """
 
 import zlib
@@ -28,20 +28,20 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 TICKETS_MAX = 1_000_000  # per event
-WAITING_LIST_LIMIT_MAX = 1_000_000_000  # people: more than would ever wait
+WAITING_LIST_LIMIT_MAX = 1_000_000_000  # users: more than will ever wait
 NAME_LENGTH_MAX = 200  # characters; of a venue as well
 ID_LENGTH_MAX = 128  # characters; in UTF-8 at most 512 bytes, below DynamoDB's 1,024 for a sort key
 IDEMPOTENCY_KEY_LENGTH_MAX = 255  # characters
 BODY_BYTES_MAX = 10 * 1024
 
 TICKETS_PER_LANE = 50
-LANES_MAX = 96  # an event and its lanes are opened in one transaction, which takes 100 items at most
-LANES_PER_STRIPE = 5  # some 100 joins a second each; a stripe takes 500
-STRIPES_MAX = 4  # twice what the one counter of an event's places can hand out
+LANES_MAX = 96  # an event and its lanes are opened in one transaction, which takes at most 100 items
+LANES_PER_STRIPE = 5  # a lane takes about 100 joins a second, a stripe 500
+STRIPES_MAX = 4  # together 2,000 joins a second; the counter hands out at most 1,000
 
-POSITION_EXACT_MAX = 100  # waiting users ahead that are counted one by one; further back it is an estimate
+POSITION_EXACT_MAX = 100  # waiting users ahead that are counted one by one; beyond that, the position is an estimate
 
-REFUSALS_KEPT = 8  # refused changes that an event remembers, for requesters that were slower than others since
+REFUSALS_KEPT = 8  # refused changes that an event remembers, for requesters that are slower than later ones
 
 # For retries in one HTTP request. A call that began in time may still take CALL_TIMEOUT_S (store/aws_client.py), so a
 # response takes at most 7 s; the functions' own timeout is 10 s.
@@ -59,7 +59,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What an organiser says of an event: when it is opened, and by each change. None means that there is no bound."""
+    """What an organiser sets when opening an event and by each change. None means that there is no bound."""
 
     name: str
     total_tickets: int
@@ -71,7 +71,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of an event's terms that is under way: requested, and neither done nor given up."""
+    """A change of an event's terms that is under way: requested, and neither done nor, after a refusal, undone."""
 
     number: int  # the event's `steps` when it was requested: no other change has it
     requested_at: str
@@ -91,13 +91,13 @@ class Event:
     """What people attend.
 
     Fixed when it is opened: its id, lanes, stripes, created_at and request_fingerprint. Set once: `sold_out_at`;
-    `cancelled_at`; `emptied_at`, when every booking of a cancelled event was cancelled, too. `terms` are those in
+    `cancelled_at`; `emptied_at`, when every booking of the cancelled event was cancelled. `terms` are those in
     force: each change that is done adds 1 to `revision`. Lanes decide by their own copy of the tickets and of the sale
     window.
 
     `tickets_in_lanes` is the exact sum of the lanes' tickets. It differs from the total only while a change is under
     way. `steps` counts every write that a change makes to the event, and each is conditional on it. `refusals`
-    are the last changes that were refused, REFUSALS_KEPT at most.
+    are the last changes that were refused, at most REFUSALS_KEPT.
     """
 
     event_id: str
@@ -131,7 +131,7 @@ class Event:
         return wanted.total_tickets - self.tickets_in_lanes
 
     def home_lane(self, user_id: str) -> int:
-        """Return the number of the lane that this user's booking lives on: stable, and even over users."""
+        """Return the number of the lane of this user's booking: always the same, and even over users."""
         return zlib.crc32(user_id.encode()) % self.lanes
 
 
@@ -139,12 +139,12 @@ class Event:
 class Lane:
     """One part of an event's tickets, on a partition of its own.
 
-    `waiting` is this lane's share of the number of people waiting: people join on their home lane and are
-    promoted on the lane that had the ticket, so a share may be negative and only the sum means anything.
-    `changes` counts the changes of bookings that touched the lane; the audit tells by it that something moved.
-    `tickets` is its share of the event's total: of that, too, only the sum means anything, since tickets come back to
-    their users' home lanes, and are taken away where they are free. `opens_at` and `closes_at` are the moments between
-    which it sells, None for no bound; `revision` counts the organiser's changes of the lane.
+    `waiting` is this lane's share of the number of users waiting: users join on their home lane and are promoted on the
+    lane that had the ticket, so a share may be negative and only the sum means anything. `changes` grows with every
+    booking or ticket change on the lane, so the audit can tell whether anything moved. `tickets` is its share of the
+    event's total. Again only the sum means anything, because tickets come back to their users' home lanes, and are
+    taken away where they are free. `opens_at` and `closes_at` are the moments between which it sells, None for no
+    bound. `revision` is the event's revision that set this sale window; 0 if no change has.
     """
 
     event_id: str
@@ -153,21 +153,22 @@ class Lane:
     available: int
     waiting: int
     changes: int
+    # When the event sold out: from then on it gives tickets only to the waiting list (not `closes_at`).
     closed_at: str | None = None
-    cancelled_at: str | None = None  # of the event: from then on nobody gets a ticket or a place by this lane
+    cancelled_at: str | None = None  # of the event: from then on this lane gives no ticket and no place
     opens_at: str | None = None
     closes_at: str | None = None
     revision: int = 0
 
     @property
     def is_open(self) -> bool:
-        """Tell whether the lane still sells to whoever asks."""
+        """Tell whether the lane still sells to any buyer."""
         return self.closed_at is None
 
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """One user's booking on one event: the current one, which replaces an earlier one that was cancelled.
+    """One user's booking of one event: the current one, which replaces an earlier one that was cancelled.
 
     `generation` is 1 for the user's first booking of the event and one more each time they come back. `sequence` is the
     place in the waiting list, None for a booking that never waited. Times are ISO 8601 in UTC.
@@ -191,7 +192,7 @@ class Booking:
 
     @property
     def created_at(self) -> str:
-        """Return when the booking was made; neither a promotion nor a cancellation changes it."""
+        """Return when the booking was made; a promotion or cancellation does not change it."""
         return self.joined_at or self.booked_at or ""
 
     @property
@@ -218,9 +219,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The end of a waiting list: the last place that was handed out, 0 before the first, and how many may wait.
+    """The end of a waiting list: the last place that was handed out, 0 before the first, and how many users may wait.
 
-    `cancelled_at` is of the event: nobody is promoted any more, and whoever settles need not look further.
+    `cancelled_at` is the event's: no user is promoted any more, and a settler need not look further.
     """
 
     last_sequence: int
@@ -238,7 +239,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The answer to whoever asks for their booking. `position` only while it is WAITING."""
+    """A booking and its place in line, as a user gets them. `position` is set only while it is WAITING."""
 
     booking: Booking
     position: Position | None = None
@@ -247,9 +248,9 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """What is left of an event's tickets and how many wait for them.
+    """What is left of an event's tickets, and how many users wait for them.
 
-    `total_tickets` is the sum over the lanes: while a change is under way, something between the old and the new total.
+    `total_tickets` is the sum over the lanes. While a change is under way, it lies between the old and the new total.
     """
 
     event: Event
@@ -259,7 +260,7 @@ class Availability:
 
     @property
     def booked_tickets(self) -> int:
-        """Return the number of confirmed bookings, which P1 makes the rest of the tickets."""
+        """Return the number of confirmed bookings, which by P1 is the rest of the tickets."""
         return self.total_tickets - self.available_tickets
 
 
@@ -284,7 +285,7 @@ class EventNotFound(TicketOfficeError):
 
 @dataclass(eq=False)
 class IdempotencyKeyReused(TicketOfficeError):
-    """The same Idempotency-Key came with another request before."""
+    """The same Idempotency-Key came with another body before."""
 
     event_id: str
     detail = "This Idempotency-Key was used before with another body."
@@ -311,7 +312,7 @@ class BookingChanged(TicketOfficeError):
 
 @dataclass(eq=False)
 class NotOnSale(TicketOfficeError):
-    """The lane says that it does not sell at this moment. Who has an active booking keeps it."""
+    """The lane does not sell at this moment. A user with an active booking keeps it."""
 
     event_id: str
     opens_at: str | None
@@ -327,7 +328,7 @@ class NotOnSale(TicketOfficeError):
 
 @dataclass(eq=False)
 class WaitingListFull(TicketOfficeError):
-    """As many wait as the organiser lets."""
+    """As many users wait as the organiser allows."""
 
     event_id: str
     limit: int
@@ -392,7 +393,7 @@ class AlreadyClosed(TicketOfficeError):
 
 @dataclass(eq=False)
 class EventCancelled(TicketOfficeError):
-    """The event was cancelled, and who asks has no booking on it."""
+    """The event was cancelled. A user with an active booking gets that booking instead."""
 
     event_id: str
     cancelled_at: str
@@ -406,7 +407,10 @@ class EventCancelled(TicketOfficeError):
 
 @dataclass(eq=False)
 class TryAgain(TicketOfficeError):
-    """The database did not let the request through in time. Nothing is half done; repeating it is safe."""
+    """The database did not let the request through in time.
+
+    What was begun may be done, undone or still under way; repeating it is safe.
+    """
 
     cause: str
     detail = "The ticket office is very busy. Nothing is lost: send the same request again."
@@ -418,13 +422,13 @@ class Stuck(TryAgain):
 
 @dataclass(eq=False)
 class DamagedItem(Exception):
-    """An item of the tables lacks an attribute, or holds there what cannot be read; nothing of ours writes such."""
+    """An item of the tables lacks an attribute, or has one that cannot be read. No code of ours writes such an item."""
 
     item: str  # what it is, and its key
     attribute: str
 
     def __str__(self) -> str:
-        """Say which item, and what of it."""
+        """Name the item and the attribute."""
         return f"the {self.item} is damaged: its {self.attribute} cannot be read"
 
 
@@ -437,15 +441,15 @@ def lanes_for(total_tickets: int) -> int:
 
 
 def stripes_for(lanes: int) -> int:
-    """Return the number of stripes of the waiting list, 1 to STRIPES_MAX, for an event of so many lanes.
+    """Return the number of stripes of the waiting list, 1 to STRIPES_MAX, for an event with this many lanes.
 
-    Who joins counts on a lane, so more stripes than the lanes can fill would only be more to read.
+    Each join is counted on a lane, so stripes that the lanes cannot fill would only be more to read.
     """
     return min(STRIPES_MAX, -(-lanes // LANES_PER_STRIPE))
 
 
 def seconds_between(earlier: str, later: str) -> float:
-    """Return the seconds from one moment to another; 0 where the clocks that told them disagree about the order."""
+    """Return the seconds from one moment to another; 0 if the clocks that gave them disagree about the order."""
     return max(0.0, (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds())
 
 

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -66,6 +67,35 @@ class Runtime:
 
 
 current: Runtime = Runtime()
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The moment, on the monotonic clock, after which no call begins and no pause lasts.
+
+    So a request ends at most one CALL_TIMEOUT_S (store/aws_client.py) after its deadline.
+    """
+
+    at_s: float
+
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        """Return the deadline that many seconds from now."""
+        return cls(current.monotonic_s() + seconds)
+
+    def within(self, seconds: float) -> "Deadline":
+        """Return the deadline that many seconds from now, or this one if it is earlier."""
+        return min(self, Deadline.after(seconds), key=lambda one: one.at_s)
+
+    @property
+    def left_s(self) -> float:
+        """Return the time left, 0 when there is none."""
+        return max(0.0, self.at_s - current.monotonic_s())
+
+    @property
+    def has_passed(self) -> bool:
+        """Tell whether the time is up."""
+        return current.monotonic_s() >= self.at_s
 
 
 @contextmanager

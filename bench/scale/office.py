@@ -21,9 +21,8 @@ from proof.requests import KEYS
 from shared import runtime
 from shared.booking import background, catalog, office
 from shared.model import REQUEST_BUDGET_S, Event, Terms, TryAgain
-from shared.runtime import Runtime
+from shared.runtime import Deadline, Runtime
 from shared.store import items
-from shared.store.dynamodb import Deadline
 
 T = TypeVar("T")
 

@@ -20,8 +20,8 @@ from bench.scale.office import THROTTLED, TRY_AGAIN, Answer, Office
 from harness import promises
 from proof.requests import KEYS
 from shared.model import Event
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Deadline
 
 Pauses = tuple[tuple[float, float], tuple[float, float]]  # twice the first and the longest, in seconds
 

@@ -4,7 +4,7 @@ from shared.booking import office
 from shared.edge import api, contract
 from shared.edge.api import Request, Response
 from shared.model import REQUEST_BUDGET_S, Standing, Status
-from shared.store.dynamodb import Deadline
+from shared.runtime import Deadline
 
 
 @api.handler
@@ -21,6 +21,6 @@ def handler(request: Request) -> Response:
 
 
 def _status(standing: Standing) -> int:
-    if not (standing.is_new and standing.booking.is_active):
+    if not standing.is_new or not standing.booking.is_active:
         return 200
     return 202 if standing.booking.status is Status.WAITING else 201

@@ -4,7 +4,7 @@ from shared.booking import listing
 from shared.edge import api, pages
 from shared.edge.api import Request, Response
 from shared.model import REQUEST_BUDGET_S
-from shared.store.dynamodb import Deadline
+from shared.runtime import Deadline
 
 
 @api.handler

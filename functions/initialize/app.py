@@ -4,7 +4,7 @@ from shared.booking import catalog
 from shared.edge import api, contract
 from shared.edge.api import Request, Response
 from shared.model import REQUEST_BUDGET_S, Terms
-from shared.store.dynamodb import Deadline
+from shared.runtime import Deadline
 
 
 @api.handler

@@ -5,7 +5,7 @@ from shared.booking.catalog import read_event
 from shared.edge import api, pages
 from shared.edge.api import Request, Response
 from shared.model import REQUEST_BUDGET_S
-from shared.store.dynamodb import Deadline
+from shared.runtime import Deadline
 
 
 @api.handler

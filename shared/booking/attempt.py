@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from shared import runtime
 from shared.booking import sale_window
 from shared.model import Booking, Event, Status, TicketOfficeError, TryAgain
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Deadline, Refused, TransactItem
+from shared.store.dynamodb import Refused, TransactItem
 
 
 @dataclass(slots=True)
@@ -86,14 +87,14 @@ class BookingAttempt:
         """Take note of the user's stored booking. Return it if it answers this request."""
         if current is None:
             return None
-        if self.is_mine(current) or current.is_active:
+        if self.made(current) or current.is_active:
             return current
         if self.uncertain and current.generation > self.generation:
             raise TryAgain("uncertain")  # one of the bookings in between may be ours: never make a second one (P7)
         self.generation, self.uncertain = current.generation + 1, False  # whatever arrives late is refused from now on
         return None
 
-    def is_mine(self, booking: Booking) -> bool:
+    def made(self, booking: Booking) -> bool:
         """Tell whether this request made that booking."""
         return booking.booking_id == self.booking_id
 

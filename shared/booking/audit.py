@@ -1,17 +1,12 @@
 """The audit: settle one sold-out event and recount it from its bookings, entries and lanes, while bookings go on.
 
-A count takes many requests, and what it counts moves meanwhile. Every transaction adds to `changes` of the lanes it
-touches, 1 for each booking that it changes, so the lanes, read before and after, tell how many changed between; each
-can have put a count out by one at the most. What is out by more than that cannot be explained by movement: it is a
-violation. Nothing moved: then every difference is one. A query need not show all that one transaction did at the same
-moment, so what is found is counted again, and reported if it is found again: no alarm is false. The lanes are read
-before it settles, too: a ticket free beside somebody who waits, and nothing moved since, is one that settling could
-not hand out.
+Counting takes many requests, and bookings go on. Lanes are read before and after: the growth of `changes` bounds how
+many bookings changed, and each can shift a count by one. A larger difference is a violation. A Query is not a snapshot,
+so a difference is reported only if the next count finds it too.
 
-For how long had somebody been waiting beside a free ticket, before it settled? Nothing says when a ticket came free,
-but with n tickets free in the end, since the n-th last release there always was one: the n - 1 releases after it
-made the others. So the moment of that release, or that when the oldest of those waiting joined if that is later, is
-since when at the latest. It is a lower bound, so a busy event raises no false alarm by it either.
+`stranded_s` is a lower bound of how long a user had waited beside a free ticket before this audit settled. If n tickets
+are free, at least one has been free since the n-th latest release. The wait began then, or when the oldest waiting user
+joined, if that was later.
 """
 
 import hashlib
@@ -23,19 +18,19 @@ from shared import runtime, telemetry
 from shared.booking import catalog
 from shared.booking.settle import settle
 from shared.model import Event, Lane, Status, Stuck, seconds_between
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Deadline
 from shared.store.items import Item
 from shared.telemetry import Metric
 
 RECOUNTS_MAX = 4
-FRUITLESS_MAX = 3  # of its settling: where others settle or nobody can, it goes on to count
-RELEASES_MAX = 1_000  # moments of releases that are kept while counting, the latest; fewer make a smaller lower bound
+AUDIT_FRUITLESS_MAX = 3  # rounds in a row that promote no user, when an audit settles; after that it counts
+RELEASES_MAX = 1_000  # latest moments of releases kept while counting; fewer make the lower bound smaller
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One count that does not add up. `difference` is what movement cannot explain."""
+    """One count that does not add up. `difference` is the part that concurrent changes cannot explain."""
 
     promise: str
     difference: int
@@ -45,25 +40,25 @@ class Finding:
 class Inspection:
     """What an audit found."""
 
-    findings: list[Finding] | None  # none if all adds up; None if too much moved to tell
-    available: int  # tickets, and those waiting, when it was done
-    waiting: int
-    stranded_s: float  # somebody had waited beside a free ticket for so long at least, before it settled
-    is_cancelled: bool  # the event, when it was done: nobody waits for its tickets
+    findings: list[Finding] | None  # empty if all adds up; None if too much changed to tell
+    available: int  # free tickets at the end of the audit
+    waiting: int  # users waiting then
+    stranded_s: float  # how long a user had waited beside a free ticket before the audit settled: a lower bound
+    is_cancelled: bool  # whether the event was cancelled at the end: then no user waits for its tickets
 
 
 @dataclass(slots=True)
 class _Tally:
-    arrived_at: str
-    free: int  # tickets, when it arrived
+    started_at: str  # when the audit began
+    free: int  # free tickets then
     confirmed: int = 0
     waiting: int = 0
-    misplaced: int = 0  # bookings on another than their user's home lane, beside which there may be a second one
+    misplaced: int = 0  # bookings that are not on their user's home lane, which may have a second one
     entries: int = 0
-    waiting_digest: int = 0  # sums of digests: equal whatever the order, in no memory
+    waiting_digest: int = 0  # sums of digests: the order does not matter, and they take no memory
     entries_digest: int = 0
-    releases: list[str] = field(default_factory=list)  # a heap of the latest, as many as there were free tickets
-    oldest: str | None = None  # when the first of those joined who were waiting when it arrived
+    releases: list[str] = field(default_factory=list)  # a heap of the latest ones, as many as there were free tickets
+    oldest: str | None = None  # when the first of the users joined who were waiting when the audit began
 
     def note(self, item: Item) -> None:
         """Count a booking."""
@@ -80,16 +75,16 @@ class _Tally:
             return  # damaged
         # Earlier bookings are not kept. Each may have been a release, before this one began.
         self._released(began_at["S"], int(item["generation"]["N"]) - 1)
-        waited = status == Status.WAITING or item.get("promotedAt", items.text(""))["S"] >= self.arrived_at
+        waited = status == Status.WAITING or item.get("promotedAt", items.text(""))["S"] >= self.started_at
         if waited and (self.oldest is None or began_at["S"] < self.oldest):
             self.oldest = began_at["S"]
 
     def stranded_s(self) -> float:
-        """Return for how long somebody had waited beside a free ticket when it arrived, as a lower bound."""
+        """Return a lower bound of how long a user had waited beside a free ticket when the audit began."""
         if not self.free or self.oldest is None:
             return 0.0
         free_since = self.releases[0] if self.releases else ""
-        return seconds_between(max(free_since, self.oldest), self.arrived_at)
+        return seconds_between(max(free_since, self.oldest), self.started_at)
 
     def _released(self, moment: str, tickets: int) -> None:
         for _ in range(min(tickets, RELEASES_MAX)):
@@ -102,20 +97,21 @@ class _Tally:
 def audit(event: Event, deadline: Deadline) -> Inspection:
     """Settle and recount an event that was just read.
 
-    Reads every booking and entry once per count, RECOUNTS_MAX counts at the most.
+    Reads every booking and entry once per count, at most RECOUNTS_MAX counts.
 
-    Raises TryAgain when the deadline passed.
+    Raises TryAgain if the deadline passes.
     """
     findings: list[Finding] | None = None
-    suspected: set[str] = set()  # promises that the count before this one found broken
+    suspected: set[str] = set()  # promises that the previous count found broken
     after: list[Lane] = []
     stranded_s = 0.0
     for recount in range(RECOUNTS_MAX):
-        arrived_at, steps = runtime.current.now(), event.steps
+        started_at, steps = runtime.current.now(), event.steps
+        # Before settling: if nothing moves from here on, settling could not give away what is still free (P6).
         before = catalog.read_lanes(event, deadline)
-        with suppress(Stuck):  # that is for the count to show
-            settle(event, deadline, fruitless_max=FRUITLESS_MAX)
-        tally = _count(event, deadline, _Tally(arrived_at, free=sum(lane.available for lane in before)))
+        with suppress(Stuck):  # the count shows whether that is a violation
+            settle(event, deadline, fruitless_max=AUDIT_FRUITLESS_MAX)
+        tally = _count(event, deadline, _Tally(started_at, free=sum(lane.available for lane in before)))
         if recount == 0:
             stranded_s = tally.stranded_s()
         after = catalog.read_lanes(event, deadline)
@@ -123,7 +119,7 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
         moved = sum(lane.changes for lane in after) - sum(lane.changes for lane in before)
         found = _compare(event, tally, after, moved)
         if event.steps == steps:  # no change of the event since before the lanes were read
-            found += changes_lost(event, after)
+            found += disagreements(event, after)
         findings = [finding for finding in found if finding.promise in suspected]
         if findings or (not found and moved == 0):
             break
@@ -137,10 +133,10 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
     )
 
 
-def changes_lost(event: Event, lanes: list[Lane]) -> list[Finding]:
-    """Find where lanes and event disagree (O2). All are as of one moment in what a change of the event writes.
+def disagreements(event: Event, lanes: list[Lane]) -> list[Finding]:
+    """Find where lanes and event disagree (O2). Valid only if no change of the event wrote between the reads.
 
-    That the lanes have fewer or more tickets than the total is a violation only with no change under way.
+    Lanes with fewer or more tickets than the total are a violation only if no change is under way.
     """
     differences = [abs(sum(lane.tickets for lane in lanes) - event.tickets_in_lanes)]
     if event.change is None:
@@ -150,7 +146,7 @@ def changes_lost(event: Event, lanes: list[Lane]) -> list[Finding]:
 
 
 def report(event: Event, seen: Inspection) -> None:
-    """Publish the result of an audit: who was stranded, and 0 violations, or an alarm for each."""
+    """Publish the result of an audit: how long users were stranded, and 0 violations or an alarm for each."""
     if seen.stranded_s:
         telemetry.outcome(Metric.STRANDED_AGE, seen.stranded_s, event_id=event.event_id)
     if seen.findings is None:
@@ -191,11 +187,11 @@ def _compare(event: Event, tally: _Tally, lanes: list[Lane], moved: int) -> list
     findings = [Finding(promise, out - moved) for promise, out in differences if out > moved]
     findings += [Finding("P1", -lane.available) for lane in lanes if lane.available < 0]
     if len(lanes) < event.lanes:
-        findings.append(Finding("P1", event.lanes - len(lanes)))  # lanes that are gone, with their tickets
+        findings.append(Finding("P1", event.lanes - len(lanes)))  # missing lanes, with their tickets
     if tally.misplaced:
         findings.append(Finding("P2", tally.misplaced))
     if moved == 0 and tally.waiting == tally.entries and tally.waiting_digest != tally.entries_digest:
-        findings.append(Finding("P3", 1))  # as many as there should be, but not the same
+        findings.append(Finding("P3", 1))  # the right number, but not the same users
     if moved == 0 and available > 0 and tally.entries > 0 and event.cancelled_at is None:
         findings.append(Finding("P6", min(available, tally.entries)))
     if event.emptied_at and tally.confirmed + tally.waiting > moved:
@@ -204,7 +200,7 @@ def _compare(event: Event, tally: _Tally, lanes: list[Lane], moved: int) -> list
 
 
 def digest(sequence: int | str | None, booking_id: str, user_id: str) -> int:
-    """Return a number from who waits, with which booking, in which place: sums of them are equal in any order."""
+    """Return a number for a user's place in the list. Sums of these numbers are equal in any order."""
     place = f"{sequence}\n{booking_id}\n{user_id}"
     return int.from_bytes(hashlib.blake2b(place.encode(), digest_size=16).digest())
 

@@ -1,4 +1,4 @@
-"""What happens without a request: settling and emptying after the streams' hints, and the sweep that needs no hint."""
+"""Work without a request: settling and emptying after stream records, and the sweep, which needs no record."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,72 +9,83 @@ from shared import runtime, telemetry
 from shared.booking import audit, catalog, event_cancellation, event_change
 from shared.booking.settle import settle
 from shared.model import EventCancelled, EventNotFound, TryAgain, seconds_between
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Deadline
 from shared.store.items import Item
 from shared.telemetry import Metric
 
 RESERVE_S = 5.0  # of an invocation's time, kept for the last request and the answer
-UNFINISHED_S_MAX = 20.0  # of a sweep's time, for cancelled events and unfinished changes: most of it is for the audits
-EMPTIED_AUDIT_S = 3_600.0  # for so long an emptied event is audited; nothing of it moves any more
+UNFINISHED_S_MAX = 20.0  # cancelled events and changes take at most this much of a sweep; the rest is for audits
+EMPTIED_AUDIT_S = 3_600.0  # how long after emptying an event is still audited
 CANCELLED_MAX = 1_000  # cancelled events that one sweep looks at
 CHANGING_MAX = 1_000  # events with a change under way that one sweep looks at
-CHANGE_S_MAX = 60.0  # a change takes seconds; the background, which finishes it, retries within a minute
+CHANGE_S_MAX = 60.0  # a change takes seconds, and the background retries an unfinished one within a minute
 SWEEP_SEGMENTS = 64  # parts of the index of sold-out events, swept in random order; an empty one costs half a read
 
-
-Work = Callable[[str, Sequence[str], Deadline], bool]  # what to do for an event, and whether it is done
+Changes = dict[str, list[dict[str, Any]]]  # by event: what its stream records say under "dynamodb"
+Work = Callable[[str, Deadline], bool]  # does the work for an event, and tells whether it is done
 
 
 def settle_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[str]:
     """Settle each event that the stream records name, once; return the sequence numbers of records that failed.
 
-    A failed record comes again: one whose event could not be settled in time, and one that cannot be read.
+    A failed record comes again: one whose event could not be settled in time, or one that cannot be read.
     """
-    return _each_event(records, time_left_s, _settled)
+    changes, unreadable = _by_event(records)
+    released_at = {event_id: list(chain.from_iterable(map(_released_at, some))) for event_id, some in changes.items()}
+
+    def settled(event_id: str, deadline: Deadline) -> bool:
+        return _settled(event_id, released_at[event_id], deadline)
+
+    return _each_event(changes, unreadable, time_left_s, settled)
 
 
 def follow_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[str]:
-    """Do what follows from an organiser's request for each event that the records name, once; return as `settle_batch`.
+    """Finish an organiser's request for each event that the records name, once; return as `settle_batch`.
 
-    All bookings on a cancelled event are cancelled. A change of any other event is finished, if its requester has not
+    All bookings of a cancelled event are cancelled. A change of any other event is finished, if its requester has not
     done so; then the event is settled, because it may have more tickets.
     """
-    return _each_event(records, time_left_s, _followed)
+    changes, unreadable = _by_event(records)
+    return _each_event(changes, unreadable, time_left_s, _followed)
 
 
-def _each_event(records: Sequence[dict[str, Any]], time_left_s: float, work: Work) -> list[str]:
-    deadline = Deadline.after(time_left_s - RESERVE_S)
-    failed: list[str] = []
-    by_event: dict[str, list[str]] = {}
-    released_at: dict[str, list[str]] = {}
+def _by_event(records: Sequence[dict[str, Any]]) -> tuple[Changes, list[str]]:
+    """Return the records' changes by event, and the sequence numbers of the records that cannot be read."""
+    by_event: Changes = {}
+    unreadable: list[str] = []
     for record in records:
         change = record["dynamodb"]
         try:
             event_id = items.event_of_key(change["Keys"])
         except (AttributeError, KeyError, TypeError):
             telemetry.failure("unreadable record")
-            failed.append(change["SequenceNumber"])
+            unreadable.append(change["SequenceNumber"])
         else:
-            by_event.setdefault(event_id, []).append(change["SequenceNumber"])
-            released_at.setdefault(event_id, []).extend(_released_at(change))
-    for event_id, sequence_numbers in by_event.items():
-        if not work(event_id, released_at[event_id], deadline):
-            failed += sequence_numbers
+            by_event.setdefault(event_id, []).append(change)
+    return by_event, unreadable
+
+
+def _each_event(changes: Changes, unreadable: list[str], time_left_s: float, work: Work) -> list[str]:
+    """Do the work for each event; return the sequence numbers of the records that failed."""
+    deadline = Deadline.after(time_left_s - RESERVE_S)
+    failed = [*unreadable]
+    for event_id, some in changes.items():
+        if not work(event_id, deadline):
+            failed += [change["SequenceNumber"] for change in some]
     if failed:
         telemetry.outcome(Metric.RECORDS_FAILED, len(failed))
     return failed
 
 
 def sweep(time_left_s: float) -> int:
-    """Settle and audit every sold-out or lately cancelled event that the time allows; return how many were done.
+    """Settle and audit every sold-out or recently cancelled event that the time allows; return how many were done.
 
-    Before that it goes on with cancelled events that are not emptied, and with changes that were cut short, for
-    UNFINISHED_S_MAX.
+    Before that it spends up to UNFINISHED_S_MAX on cancelled events that are not emptied and on changes that were cut
+    short.
 
-    The order of the parts is random: over several sweeps none is left out, unless there are more than SWEEP_SEGMENTS
-    times what one sweep can do; EventsNotSwept tells long before. A sweep reports even
-    when there was nothing to do: that it ran at all is what operators rely on.
+    Segments come in random order, so repeated sweeps reach all; EventsNotSwept warns when they do not. An idle sweep
+    reports too, because operators watch that it ran.
     """
     deadline = Deadline.after(time_left_s - RESERVE_S)
     census: Counter[Metric] = Counter()
@@ -82,13 +93,13 @@ def sweep(time_left_s: float) -> int:
     until = deadline.within(UNFINISHED_S_MAX)
     oldest_s = 0.0
     for item in cancelled:
-        if "emptiedAt" not in item and not _followed(item["eventId"]["S"], (), until):
+        if "emptiedAt" not in item and not _followed(item["eventId"]["S"], until):
             oldest_s = max(oldest_s, seconds_between(item["cancelledAt"]["S"], runtime.current.now()))
     _finish_changes(until)
     never_sold_out = (item["eventId"]["S"] for item in cancelled if "soldOutAt" not in item)
     for event_id in chain(never_sold_out, _sold_out_events(deadline)):
         census.update(_audited(event_id, deadline))
-    census[Metric.EVENTS_NOT_SWEPT] += deadline.has_passed  # there may be more, nobody knows how many
+    census[Metric.EVENTS_NOT_SWEPT] += deadline.has_passed  # there may be more; how many is unknown
     sums = (Metric.EVENTS_NOT_SWEPT, Metric.AVAILABLE_TICKETS, Metric.WAITING_LIST_COUNT)
     also = {metric: float(census[metric]) for metric in sums} | {Metric.EMPTYING_AGE: oldest_s}
     telemetry.outcome(Metric.EVENTS_SWEPT, census[Metric.EVENTS_SWEPT], also=also)
@@ -96,26 +107,29 @@ def sweep(time_left_s: float) -> int:
 
 
 def _released_at(change: Mapping[str, Any]) -> list[str]:
-    """Return when the record's ticket was released, by its own word; nothing if it released none."""
+    """Return when the record says that a ticket was released; nothing if it released none."""
     booking = change.get("NewImage", {})
-    return [booking["cancelledAt"]["S"]] if "cancelledAt" in booking else []  # else somebody joined
+    return [booking["cancelledAt"]["S"]] if "cancelledAt" in booking else []  # else a user joined
 
 
 def _settled(event_id: str, released_at: Sequence[str], deadline: Deadline) -> bool:
-    """Settle an event; its failure is its own."""
+    """Settle an event. A failure is logged and does not stop the others."""
     with telemetry.about(event_id):
         try:
             settle(catalog.read_event(event_id, deadline), deadline, released_at=released_at)
         except EventNotFound:
-            telemetry.warning("record of an unknown event")  # nobody can wait for it
-        except Exception:  # noqa: BLE001  # whatever is wrong with one event must not keep the others waiting
+            telemetry.warning("record of an unknown event")  # no user can wait for it
+        except Exception:  # noqa: BLE001  # no fault of one event may keep the others waiting
             telemetry.failure("not settled")
             return False
     return True
 
 
 def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
-    """Settle and audit an event; return its part of the sweep's census. Its failure is its own."""
+    """Settle and audit an event; return its part of the sweep's census.
+
+    A failure is logged and does not stop the others.
+    """
     with telemetry.about(event_id):
         try:
             event = catalog.read_anew(event_id, deadline)
@@ -133,7 +147,7 @@ def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
     }
 
 
-def _followed(event_id: str, _released_at: Sequence[str], deadline: Deadline) -> bool:
+def _followed(event_id: str, deadline: Deadline) -> bool:
     """Empty an event that was cancelled; finish the change of any other and settle it. Return whether it is done."""
     with telemetry.about(event_id):
         try:
@@ -141,7 +155,7 @@ def _followed(event_id: str, _released_at: Sequence[str], deadline: Deadline) ->
         except EventNotFound:
             telemetry.warning("record of an unknown event")
         except TryAgain:
-            telemetry.warning("not done yet")  # whoever comes next goes on
+            telemetry.warning("not done yet")  # the next call continues
             return False
         except Exception:  # noqa: BLE001  # as above
             telemetry.failure("not done")
@@ -159,17 +173,17 @@ def _follow(event_id: str, deadline: Deadline) -> None:
 
 
 def _finish_changes(deadline: Deadline) -> None:
-    """Finish the changes that the index has of events that are not cancelled; report those that go on for too long."""
+    """Finish the changes in the index whose events are not cancelled; report those that take too long."""
     for item in islice(_indexed(items.CHANGING_INDEX, deadline), CHANGING_MAX):
         event_id = item["eventId"]["S"]
-        if "cancelledAt" in item or _followed(event_id, (), deadline):
+        if "cancelledAt" in item or _followed(event_id, deadline):
             continue
         if seconds_between(item["requestedAt"]["S"], runtime.current.now()) > CHANGE_S_MAX:
             telemetry.outcome(Metric.CHANGE_UNFINISHED, event_id=event_id)
 
 
 def _cancelled_events(deadline: Deadline) -> Iterator[Item]:
-    """Yield what the index has of cancelled events that are not emptied, or not for long; until the deadline."""
+    """Yield the indexed cancelled events that are not emptied, or were emptied recently; until the deadline."""
     for item in _indexed(items.CANCELLED_INDEX, deadline):
         if "emptiedAt" not in item or seconds_between(item["emptiedAt"]["S"], runtime.current.now()) < EMPTIED_AUDIT_S:
             yield item

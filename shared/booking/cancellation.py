@@ -8,8 +8,9 @@ from shared import runtime, telemetry
 from shared.booking.attempt import read_booking
 from shared.booking.waiting_list import entry_removal
 from shared.model import Booking, BookingChanged, BookingNotFound, Event, Status
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Deadline, Refused, TransactItem
+from shared.store.dynamodb import Refused, TransactItem
 from shared.telemetry import Metric
 
 BOOKINGS_MAX = 40  # in one transaction, which takes 100 items: at most 2 for each booking, and the lane

@@ -1,7 +1,7 @@
-"""Events: opening one, knowing it, and counting what is left.
+"""Events: open one, read it, and count what is left.
 
-What a warm function once read of an event it keeps: its parts are fixed when it opens, and that it is sold out,
-cancelled or emptied is for good. What the organiser may change is read anew where it is shown or decided by.
+A warm function caches events: fixed fields never change, and sold out, cancelled and emptied are permanent. What an
+organiser can change is read again before it is shown or decides anything.
 """
 
 import hashlib
@@ -23,11 +23,12 @@ from shared.model import (
     lanes_for,
     stripes_for,
 )
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Deadline, TransactItem
+from shared.store.dynamodb import TransactItem
 from shared.store.items import Item
 
-KNOWN_MAX = 1_000  # events that a warm function keeps in mind; some 500 bytes each
+KNOWN_MAX = 1_000  # events that a warm function caches; about 500 bytes each
 
 _ID_NAMESPACE = uuid.UUID("6c0b5c62-5d5a-4f0e-9d7e-0f6a3f5a7a11")  # of the ids that follow from an Idempotency-Key
 
@@ -38,13 +39,12 @@ _known: Cache[Event] = Cache("events", KNOWN_MAX)
 
 
 def open_event(terms: Terms, deadline: Deadline, *, caller: str = "", idempotency_key: str | None = None) -> Event:
-    """Open an event with 1 to TICKETS_MAX tickets, all of them on sale from its moment of opening on.
+    """Open an event with 1 to TICKETS_MAX tickets. All of them go on sale at the event's `opens_at`, or at once.
 
-    With an `idempotency_key` the id follows from it and the caller, so a repetition finds the event it opened, and is
-    answered with it as it was opened, even if its sale has ended since.
+    With an `idempotency_key` the id follows from it and the caller. So a repeated request finds the event that it
+    opened, and returns it as it was opened, even if its sale has ended since.
 
-    Raises ImpossibleWindow; AlreadyClosed; IdempotencyKeyReused when the key came with another request before;
-    TryAgain.
+    Raises ImpossibleWindow; AlreadyClosed; IdempotencyKeyReused if the key came with another body before; TryAgain.
     """
     sale_window.check(terms.opens_at, terms.closes_at)
     lanes = lanes_for(terms.total_tickets)
@@ -68,11 +68,11 @@ def open_event(terms: Terms, deadline: Deadline, *, caller: str = "", idempotenc
     existing = items.to_event(existing_item)
     if existing.request_fingerprint != event.request_fingerprint:
         raise IdempotencyKeyReused(event.event_id)
-    return replace(event, created_at=existing.created_at)  # P7: the same answer, whatever was changed since
+    return replace(event, created_at=existing.created_at)  # P7: the same answer, even if it was changed since
 
 
 def read_event(event_id: str, deadline: Deadline) -> Event:
-    """Return the event, from memory where it is known.
+    """Return the event, from the cache if it is there.
 
     Raises EventNotFound; TryAgain.
     """
@@ -88,7 +88,7 @@ def read_anew(event_id: str, deadline: Deadline) -> Event:
 
 
 def remember(event: Event) -> Event:
-    """Keep what is known of an event; forget the oldest when there are too many."""
+    """Cache an event; the oldest is dropped when there are too many."""
     return _known.keep(event.event_id, event)
 
 
@@ -104,7 +104,7 @@ def read_lanes(event: Event, deadline: Deadline) -> list[Lane]:
 
 
 def read_with_lanes(event: Event, deadline: Deadline) -> tuple[Event, list[Lane]]:
-    """Read an event anew and all its lanes, in one request, each as of its own moment. Raises TryAgain."""
+    """Read an event again and all its lanes, in one request, each as of its own moment. Raises TryAgain."""
     found = dynamodb.get_all(deadline, keys_with_lanes(event))
     return found_with_lanes(found)
 
@@ -115,15 +115,14 @@ def keys_with_lanes(event: Event) -> dict[str, list[Item]]:
 
 
 def found_with_lanes(found: Mapping[str, list[Item]]) -> tuple[Event, list[Lane]]:
-    """Return the event and its lanes among what was found, and keep in mind what the event is now."""
+    """Return the event and its lanes among what was found, and cache the event."""
     return remember(items.to_event(found[items.EVENTS][0])), _in_order(found[items.LANES])
 
 
 def availability(event: Event, lanes: list[Lane]) -> Availability:
-    """Count what is left and who waits.
+    """Count what is left, and how many users wait.
 
-    While people come and go, lanes that were read one after the other may count somebody on one side only,
-    hence the bounds.
+    Lanes are read at different moments, so sums may be off while bookings go on. The bounds keep them possible.
     """
     total = sum(lane.tickets for lane in lanes)
     available = sum(lane.available for lane in lanes)

@@ -1,4 +1,4 @@
-"""Cancelling an event: nobody gets a ticket or a place any more, and in the background every booking is cancelled.
+"""Cancelling an event: no user gets a ticket or a place any more, and the background cancels every booking.
 
     organiser        event            lanes            stream              background
       │── cancel ────▶ │ ───────────────────────────────▶ │ ── record ───────▶ │
@@ -8,9 +8,9 @@
                                         │ ◀── cancel them, BOOKINGS_MAX at once ─│
                        │ ◀── emptied ──────────────────────────────────────────│
 
-The event is marked first, so that a crash before the last lane leaves a record that somebody finishes. A lane that is
-marked gives no ticket and no place, by the condition of every transaction that would; so what is read after the last
-was marked is all there ever will be, and no booking comes after it: docs/decisions/0010.
+The event is marked first. After a crash, that mark lets the background finish the rest. A marked lane gives no ticket
+and no place, because every transaction that would do so has a condition against it. So a read that begins after the
+last lane was marked sees all bookings that the event will ever have: docs/decisions/0010.
 """
 
 from collections.abc import Iterator
@@ -21,18 +21,18 @@ from shared import runtime, telemetry
 from shared.booking import catalog
 from shared.booking.cancellation import BOOKINGS_MAX, cancel_all
 from shared.model import Availability, Booking, Event, Lane
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Deadline
 from shared.telemetry import Metric
 
-BOOKINGS_PER_S_MAX = 500  # a quarter of what a new table takes: the other events' bookings need the rest
-PAGE_BOOKINGS = 100  # of each lane, in memory at once: 96 lanes hold some 20 MB
+BOOKINGS_PER_S_MAX = 500  # a quarter of what a new table takes; the rest is for bookings of other events
+PAGE_BOOKINGS = 100  # of each lane, in memory at once: about 20 MB for 96 lanes
 
 
 def cancel_event(event_id: str, deadline: Deadline) -> Availability:
-    """Cancel an event for good: when this returns, nobody gets a ticket or a place any more (O3).
+    """Cancel an event permanently: when this returns, no user gets a ticket or a place any more (O3).
 
-    Safe to repeat and to stop anywhere: every step sets what is not set. What is left to do is done by `empty`.
+    Safe to repeat and to stop anywhere: every step sets only what is not set. `empty` does the rest.
 
     Raises EventNotFound; TryAgain.
     """
@@ -48,12 +48,12 @@ def cancel_event(event_id: str, deadline: Deadline) -> Availability:
 
 
 def empty(event_id: str, deadline: Deadline) -> None:
-    """Cancel all bookings on a cancelled event.
+    """Cancel all bookings of a cancelled event.
 
-    Looks for active bookings only, so whoever repeats it goes on where another stopped. One page of each lane is in
-    memory, and no more than BOOKINGS_PER_S_MAX bookings a second are cancelled: a million takes at least 34 minutes.
+    Looks for active bookings only, so a repeated call continues where an earlier one stopped. One page of each lane is
+    in memory, and at most BOOKINGS_PER_S_MAX bookings a second are cancelled: a million takes at least 34 minutes.
 
-    Raises EventNotFound; TryAgain when the deadline passed before it was done.
+    Raises EventNotFound; TryAgain if the deadline passes before it is done.
     """
     event, lanes = catalog.read_with_lanes(catalog.read_event(event_id, deadline), deadline)
     if event.emptied_at is None:
@@ -63,9 +63,9 @@ def empty(event_id: str, deadline: Deadline) -> None:
 
 
 def _mark(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
-    """Let no lane give a ticket or a place any more, whatever is on its way.
+    """Mark the end of the list and all lanes as cancelled: no late request gets a ticket or a place from them.
 
-    The tail of the list comes first: whoever settles reads it before the lanes, and need not try what they refuse.
+    The end of the list comes first: a settler reads it before the lanes, and then does not try what they refuse.
     """
     assert event.cancelled_at is not None, "the event is marked before its parts"
     dynamodb.set_once(deadline, items.WAITING_LIST, items.tail_key(event), "cancelledAt", event.cancelled_at)
@@ -76,7 +76,7 @@ def _mark(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
 
 
 def _cancel_bookings(event: Event, deadline: Deadline) -> None:
-    """Cancel the bookings of all lanes, in turns: so no partition has to take more than its share."""
+    """Cancel the bookings of all lanes, taking turns, so that the load spreads over the partitions."""
     began_s = runtime.current.monotonic_s()
     cancelled = 0
     lanes = [_active_bookings(event, lane, deadline) for lane in range(event.lanes)]

@@ -11,7 +11,7 @@
 One change at a time: a request that finds another one under way finishes that first. Every write of the event is
 conditional on the number of `steps` before it, and every change of a lane's tickets is in one transaction with such a
 write. So `ticketsInLanes` is the exact sum over the lanes, and lies between the old and the new total at every moment,
-whoever repeats, helps, crashes or arrives late.
+however requests repeat, help each other, crash or arrive late.
 
 If too few tickets are free, the change is refused: the lanes step back to the total in force. Nothing else has been
 touched, because the sale window reaches the lanes only after their tickets are right. Stepping back adds tickets,
@@ -39,12 +39,13 @@ from shared.model import (
     TicketsBooked,
     TryAgain,
 )
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Deadline, TransactItem
+from shared.store.dynamodb import TransactItem
 
-REQUESTS_MAX = 8  # tries of one request to be the next change
-ROUNDS_MAX = 64  # looks at a change that others are at work on, too: each of its 24 steps may refuse one of ours
-LOOKS_MAX = 8  # in a row that found too few free tickets, on lanes that moved meanwhile
+REQUESTS_MAX = 8  # how often one request tries to be the next change
+ROUNDS_MAX = 64  # rounds of finishing one change; another helper's step can refuse ours, and a change has up to 24
+LOOKS_MAX = 8  # reads in a row that find too few free tickets while bookings move
 LANES_PER_STEP = 4  # more lanes in a transaction make fewer steps, and more conflicts with bookings
 
 
@@ -53,14 +54,14 @@ def change(
 ) -> Availability:
     """Set terms of an event: name, total_tickets, opens_at, closes_at, waiting_list_limit; repeating it is harmless.
 
-    With `revisions`, only an event at one of them is changed. An event that has the wanted terms already is left as
-    it is, whatever its revision: an earlier try of this request may have set them.
+    With `revisions`, only an event at one of them is changed. An event that already has the wanted terms is left as it
+    is, at any revision: an earlier try of this request may have set them.
 
-    New tickets of a sold-out event go to those who wait, by the hint of the event's own stream. Tickets are taken away
+    New tickets of a sold-out event go to the waiting users, after the event's stream record. Tickets are taken away
     only where they are free; if there are too few of them, nothing is changed.
 
     Raises EventNotFound; EventCancelled; EventChanged; ImpossibleWindow; TicketsBooked; TryAgain, after which the
-    change may be done, or be finished or refused by the background.
+    change may be done, or the background finishes or refuses it.
     """
     uncertain = False  # whether an earlier try may have been the next change
     for _ in range(REQUESTS_MAX):
@@ -87,13 +88,13 @@ def change(
 
 
 def finish(event_id: str, deadline: Deadline, known: Event | None = None) -> Event:
-    """Finish the change that is under way, whoever requested it, and return the event without one.
+    """Finish the change that is under way, even another request's, and return the event without one.
 
     `known` is the event, if it was just written. Safe to repeat, to stop anywhere, and to do while others do it.
 
     Raises EventNotFound; EventCancelled, which leaves the change undone; TryAgain.
     """
-    looked: list[Lane] = []  # what the last look found, if that was too few free tickets
+    looked: list[Lane] = []  # the lanes of the last read, if it found too few free tickets
     looks = 0
     for turn in range(ROUNDS_MAX):
         event = known or catalog.read_anew(event_id, deadline)
@@ -109,13 +110,13 @@ def finish(event_id: str, deadline: Deadline, known: Event | None = None) -> Eve
             looked, looks, known = lanes, looks + 1, None
         else:
             known = _refused(event, lanes, deadline)
-        if known is None:  # others are at work on the same event or lanes
+        if known is None:  # others write the same event or lanes
             dynamodb.pause(turn, dynamodb.BACKOFF_CONFLICT_S, deadline)
     raise TryAgain("change")
 
 
 def _outcome(requested: Change, event: Event) -> Event:
-    """Return the event if this change was done, whatever has changed since. Raises TicketsBooked; TryAgain."""
+    """Return the event if this change was done, even if it changed again since. Raises TicketsBooked; TryAgain."""
     if refusal := event.refusal_of(requested):
         raise TicketsBooked(event.event_id, event.terms.total_tickets, refusal.booked)
     if len(event.refusals) == REFUSALS_KEPT and requested.number < event.refusals[0].number:
@@ -126,8 +127,8 @@ def _outcome(requested: Change, event: Event) -> Event:
 def _request(event: Event, terms: Terms) -> tuple[Event, list[TransactItem]]:
     """Return the event with these terms, or with a change to them, and the transaction that makes it so.
 
-    What no lane knows is changed at once. A request that changes nothing is a step, too: what an earlier request has
-    on its way to the database finds the event not as it was read (P7).
+    Terms that no lane has are changed at once. A request that changes nothing also adds a step, so that late writes of
+    earlier requests are refused (P7).
     """
     if terms == event.terms:
         return _stepped(event), [_write(event)]
@@ -142,7 +143,7 @@ def _known_to_lanes(terms: Terms) -> tuple[int, str | None, str | None]:
 
 
 def _changes(lanes: list[Lane]) -> list[int]:
-    """Return what tells two looks apart: lanes that have not changed between them were so at one moment."""
+    """Return what differs between two reads if any lane changed in between. If equal, both show one moment."""
     return [lane.changes for lane in lanes]
 
 
@@ -154,7 +155,8 @@ def _advanced(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | No
     for first in range(0, len(shares), LANES_PER_STEP):
         some = shares[first : first + LANES_PER_STEP]
         more = sum(share for _, share in some)
-        if dynamodb.commit([_write(event, more=more), *(_add(lane, share) for lane, share in some)], deadline):
+        transaction = [_write(event, more=more), *(_add(lane, share) for lane, share in some)]
+        if dynamodb.commit(transaction, deadline) is not None:
             return None
         event = replace(_stepped(event), tickets_in_lanes=event.tickets_in_lanes + more)
     if event.tickets_to_add:
@@ -164,7 +166,7 @@ def _advanced(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | No
     else:
         _set_window(event, lanes, deadline)
         ended, transaction = _done(event, change.terms)
-    if dynamodb.commit(transaction, deadline):
+    if dynamodb.commit(transaction, deadline) is not None:
         return None
     if ended.revision != event.revision:
         telemetry.outcome(telemetry.Metric.EVENT_CHANGED, event_id=event.event_id)
@@ -172,9 +174,9 @@ def _advanced(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | No
 
 
 def _shares(lanes: list[Lane], more: int) -> Iterator[tuple[Lane, int]]:
-    """Yield how many tickets each lane gets, as even as can be; if negative, how many of its free ones it loses.
+    """Yield how many tickets each lane gets, as evenly as possible; a negative number takes free ones away.
 
-    The lanes with the fewest come first: what they cannot give is left to the others.
+    The lanes with the fewest free tickets come first: the others give what these cannot.
     """
     for place, lane in enumerate(sorted(lanes, key=lambda lane: lane.available)):
         share = max(more // (len(lanes) - place), -lane.available)
@@ -188,13 +190,13 @@ def _refused(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | Non
     assert event.change is not None, "there is a change to refuse"
     refusal = Refusal(event.change.number, booked=sum(lane.tickets - lane.available for lane in lanes))
     refusals = (*event.refusals, refusal)[-REFUSALS_KEPT:]
-    if dynamodb.commit([_write(event, items.refusals(refusals))], deadline):
+    if dynamodb.commit([_write(event, items.refusals(refusals))], deadline) is not None:
         return None
     return replace(_stepped(event), refusals=refusals)
 
 
 def _set_window(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
-    """Give every lane the sale window of the change, unless it has that of this revision or a later one."""
+    """Give every lane the sale window of the change, unless it has the window of this revision or a later one."""
     assert event.change is not None, "there is a change to finish"
     if items.window(event.terms) == items.window(event.change.terms):
         return
@@ -211,7 +213,7 @@ def _set_window(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
             "ExpressionAttributeValues": values,
         }
         if lane.revision < revision:
-            dynamodb.commit([{"Update": update}], deadline)
+            dynamodb.commit([{"Update": update}], deadline)  # refused: the lane has this window or a later one
 
 
 def _done(event: Event, terms: Terms) -> tuple[Event, list[TransactItem]]:
@@ -230,8 +232,8 @@ def _stepped(event: Event) -> Event:
 
 def _write(event: Event, attributes: Mapping[str, Any] | None = None, more: int = 0) -> TransactItem:
     """Write attributes of an event, and `more` tickets in its lanes, if no change has written it since it was read."""
-    as_read = "steps = :steps"  # P1, O2, P7: two steps never count as one, and a late one meets another number
-    takes_place = "attribute_not_exists(cancelledAt)"  # O3: a cancelled event stays as it was
+    as_read = "steps = :steps"  # P1, O2, P7: two steps never count as one, and a late one finds another number
+    not_cancelled = "attribute_not_exists(cancelledAt)"  # O3: a cancelled event stays as it was
     assign, names, values = items.assignment(attributes or {})
     tickets = ", ticketsInLanes :more" * bool(more)
     return {
@@ -239,7 +241,7 @@ def _write(event: Event, attributes: Mapping[str, Any] | None = None, more: int 
             "TableName": items.EVENTS,
             "Key": items.event_key(event.event_id),
             "UpdateExpression": f"{assign} ADD steps :one{tickets}".lstrip(),
-            "ConditionExpression": f"{as_read} AND {takes_place}",
+            "ConditionExpression": f"{as_read} AND {not_cancelled}",
             **({"ExpressionAttributeNames": names} if names else {}),
             "ExpressionAttributeValues": {
                 **values,
@@ -252,7 +254,7 @@ def _write(event: Event, attributes: Mapping[str, Any] | None = None, more: int 
 
 
 def _add(lane: Lane, more: int) -> TransactItem:
-    """Add tickets to a lane, or take away free ones. For the audit it is movement."""
+    """Add tickets to a lane, or take away free ones. Counts in `changes`, so the audit sees it."""
     are_free = {"ConditionExpression": "available >= :taken"} if more < 0 else {}  # P1: booked tickets stay
     return {
         "Update": {
@@ -270,7 +272,10 @@ def _add(lane: Lane, more: int) -> TransactItem:
 
 
 def _write_limit(changed: Event) -> TransactItem:
-    """Write how many may wait where a user who joins meets it. The event's condition speaks for it."""
+    """Write the waiting list's limit where a joining user reads it.
+
+    It has no condition of its own; the event's write is in the same transaction.
+    """
     assign, names, values = items.assignment(items.waiting_list_limit(changed.terms))
     return {
         "Update": {

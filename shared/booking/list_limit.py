@@ -14,14 +14,14 @@ from shared import runtime
 from shared.booking import catalog
 from shared.booking.cache import Cache
 from shared.model import Event, Tail, WaitingListFull
-from shared.store.dynamodb import Deadline
+from shared.runtime import Deadline
 
 COUNT_AGE_MAX_S = 1.0
 COUNTS_MAX = 1_000  # lists whose count a warm function caches
 
 
 @dataclass(slots=True)
-class _Queue:
+class _Count:
     """The count of a list, and the limit that the list had at that time."""
 
     waiting: int  # less the free tickets
@@ -33,13 +33,13 @@ class _Queue:
         return runtime.current.monotonic_s() <= self.read_at_s + COUNT_AGE_MAX_S
 
 
-_queues: Cache[_Queue] = Cache("waiting lists", COUNTS_MAX)
+_counts: Cache[_Count] = Cache("waiting lists", COUNTS_MAX)
 
 
 def known_refusal(event: Event) -> WaitingListFull | None:
     """Return the refusal if the list is known to have been full within COUNT_AGE_MAX_S. Makes no request."""
-    queue = _queues.get(event.event_id)
-    return _refusal(event, queue) if queue and queue.is_fresh else None
+    known = _counts.get(event.event_id)
+    return _refusal(event, known) if known and known.is_fresh else None
 
 
 def refusal(event: Event, tail: Tail, deadline: Deadline) -> WaitingListFull | None:
@@ -49,19 +49,19 @@ def refusal(event: Event, tail: Tail, deadline: Deadline) -> WaitingListFull | N
     """
     if tail.waiting_list_limit is None:
         return None
-    queue = _queues.get(event.event_id)
-    if queue is None or not queue.is_fresh or queue.limit != tail.waiting_list_limit:
+    known = _counts.get(event.event_id)
+    if known is None or not known.is_fresh or known.limit != tail.waiting_list_limit:
         lanes = catalog.read_lanes(event, deadline)
         waiting = sum(lane.waiting - lane.available for lane in lanes)
-        queue = _queues.keep(event.event_id, _Queue(waiting, tail.waiting_list_limit, runtime.current.monotonic_s()))
-    return _refusal(event, queue)
+        known = _counts.keep(event.event_id, _Count(waiting, tail.waiting_list_limit, runtime.current.monotonic_s()))
+    return _refusal(event, known)
 
 
 def count(event: Event) -> None:
     """Note that a user has joined."""
-    if queue := _queues.get(event.event_id):
-        queue.waiting += 1
+    if known := _counts.get(event.event_id):
+        known.waiting += 1
 
 
-def _refusal(event: Event, queue: _Queue) -> WaitingListFull | None:
-    return WaitingListFull(event.event_id, queue.limit) if queue.waiting >= queue.limit else None
+def _refusal(event: Event, known: _Count) -> WaitingListFull | None:
+    return WaitingListFull(event.event_id, known.limit) if known.waiting >= known.limit else None

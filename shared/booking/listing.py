@@ -8,8 +8,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from shared.booking import waiting_list
 from shared.model import LANES_MAX, Booking, Entry, Event, EventNotFound, Position, Standing, Status
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import BATCH_GET_MAX, Deadline
+from shared.store.dynamodb import BATCH_GET_MAX
 from shared.store.items import Item
 
 POSITIONS_MAX = 10  # counted for one page: each reads up to POSITION_EXACT_MAX entries of a list

@@ -9,11 +9,12 @@ from shared.booking import catalog, sale, waiting_list
 from shared.booking.attempt import BookingAttempt, active_booking_or_raise, read_booking
 from shared.booking.settle import settle
 from shared.model import Availability, Booking, EventCancelled, NotOnSale, Standing, TryAgain, WaitingListFull
+from shared.runtime import Deadline
 from shared.store import items
-from shared.store.dynamodb import Deadline, get_all
+from shared.store.dynamodb import get_all
 from shared.telemetry import Metric
 
-FRUITLESS_MAX = 3  # rounds in a row that promote no user, when a buyer settles; after that the stream settles
+BUYER_FRUITLESS_MAX = 3  # rounds in a row that promote no user, when a buyer settles; after that the stream settles
 
 
 def book(event_id: str, user_id: str, deadline: Deadline) -> Standing:
@@ -26,11 +27,12 @@ def book(event_id: str, user_id: str, deadline: Deadline) -> Standing:
     attempt = BookingAttempt.of(event, user_id)
     try:
         booking = _ticket_or_place(attempt, deadline)
-    except (EventCancelled, NotOnSale, WaitingListFull) as refusal:
-        if isinstance(refusal, EventCancelled):
-            catalog.remember(replace(event, cancelled_at=refusal.cancelled_at))  # the next request costs one read
+    except EventCancelled as refusal:
+        catalog.remember(replace(event, cancelled_at=refusal.cancelled_at))  # the next request costs one read
         booking = active_booking_or_raise(attempt, refusal, deadline)
-    if not attempt.is_mine(booking):
+    except (NotOnSale, WaitingListFull) as refusal:
+        booking = active_booking_or_raise(attempt, refusal, deadline)
+    if not attempt.made(booking):
         return waiting_list.standing(event, booking, deadline)
     _report(booking)
     return _standing_of_new(attempt, booking, deadline)
@@ -54,7 +56,8 @@ def status(event_id: str, user_id: str | None, deadline: Deadline) -> tuple[Avai
     event, lanes = catalog.found_with_lanes(found)
     availability = catalog.availability(event, lanes)
     bookings = found.get(items.BOOKINGS, [])
-    return availability, waiting_list.standing(event, items.to_booking(bookings[0]), deadline) if bookings else None
+    standing = waiting_list.standing(event, items.to_booking(bookings[0]), deadline) if bookings else None
+    return availability, standing
 
 
 def _ticket_or_place(attempt: BookingAttempt, deadline: Deadline) -> Booking:
@@ -79,9 +82,9 @@ def _standing_of_new(attempt: BookingAttempt, booking: Booking, deadline: Deadli
     if standing.position is None or standing.position.value > 1:
         return standing
     with suppress(TryAgain):  # the stream settles, too
-        settle(attempt.event, deadline, promotions_max=1, fruitless_max=FRUITLESS_MAX)
+        settle(attempt.event, deadline, promotions_max=1, fruitless_max=BUYER_FRUITLESS_MAX)
     booking = read_booking(attempt.event, attempt.user_id, deadline) or booking
-    return waiting_list.standing(attempt.event, booking, deadline, is_new=attempt.is_mine(booking))
+    return waiting_list.standing(attempt.event, booking, deadline, is_new=attempt.made(booking))
 
 
 def _report(booking: Booking) -> None:

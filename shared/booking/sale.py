@@ -21,8 +21,9 @@ from shared import runtime, telemetry
 from shared.booking import catalog, sale_window
 from shared.booking.attempt import BookingAttempt
 from shared.model import Booking, Event, EventCancelled, Lane
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Deadline, TransactItem
+from shared.store.dynamodb import TransactItem
 
 
 def buy(attempt: BookingAttempt, deadline: Deadline) -> Booking | None:

@@ -13,8 +13,8 @@ from shared.model import EventCancelled, ImpossibleWindow, Lane, NotOnSale, Tick
 _HAS_OPENED = "(attribute_not_exists(opensAt) OR opensAt <= :now)"
 _HAS_NOT_CLOSED = "(attribute_not_exists(closesAt) OR closesAt > :now)"
 
-TAKES_PLACE: Final = "attribute_not_exists(cancelledAt)"  # O3: a cancelled event gives no ticket and no place
-ON_SALE: Final = f"{_HAS_OPENED} AND {_HAS_NOT_CLOSED} AND {TAKES_PLACE}"  # O1; :now is the moment of the booking
+NOT_CANCELLED: Final = "attribute_not_exists(cancelledAt)"  # O3: a cancelled event gives no ticket and no place
+ON_SALE: Final = f"{_HAS_OPENED} AND {_HAS_NOT_CLOSED} AND {NOT_CANCELLED}"  # O1; :now is the moment of the booking
 
 
 def reason_to_refuse(lane: Lane, moment: str) -> TicketOfficeError | None:

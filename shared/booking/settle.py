@@ -16,8 +16,9 @@ from shared import runtime, telemetry
 from shared.booking import catalog, sale_window
 from shared.booking.waiting_list import entry_removal, head, last_drawn
 from shared.model import Entry, Event, Lane, Status, Stuck, seconds_between
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Deadline, Refused, TransactItem
+from shared.store.dynamodb import Refused, TransactItem
 from shared.telemetry import Metric
 
 PROMOTIONS_MAX = 25  # in one transaction, which takes 100 items: at most 3 for each promotion
@@ -40,8 +41,8 @@ def settle(
     `released_at` are the moments of cancellations that the caller knows of, to measure how long promotions take.
     Tickets have no identity, so the oldest moment counts as the release of the first promotion's ticket, and so on.
 
-    Several settlers may work on one event at once. A settler that meets another pauses: the other does the same work,
-    and the fewer settlers read the same head, the faster they are.
+    Several settlers may work on one event at once. A settler that meets another pauses, because two at the same
+    head only slow each other down.
 
     Raises TryAgain if the deadline passes before the work is done; Stuck after `fruitless_max` rounds in a row.
     """
@@ -147,7 +148,7 @@ def _take(event: Event, lane: int, count: int) -> TransactItem:
             "TableName": items.LANES,
             "Key": items.lane_key(event.event_id, lane),
             "UpdateExpression": "ADD available :less, waiting :less, changes :count",
-            "ConditionExpression": f"{has_tickets} AND {sale_window.TAKES_PLACE}",
+            "ConditionExpression": f"{has_tickets} AND {sale_window.NOT_CANCELLED}",
             "ExpressionAttributeValues": {":less": items.number(-count), ":count": items.number(count)},
         }
     }

@@ -16,8 +16,9 @@ from shared.booking import list_limit, sale_window
 from shared.booking.attempt import BookingAttempt, read_booking
 from shared.booking.cache import Cache
 from shared.model import POSITION_EXACT_MAX, Booking, Entry, Event, Position, Standing, Status, Tail
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Deadline, TransactItem
+from shared.store.dynamodb import TransactItem
 
 FRONT_AGE_MAX_S = 1.0  # for this long a warm function trusts its cached front of a list
 FRONTS_MAX = 1_000  # fronts that a warm function caches

@@ -84,7 +84,7 @@ class InvalidRequest(TicketOfficeError):
         return {"errors": self.errors}
 
 
-# Error -> HTTP status, code, title. No other place knows both.
+# Error -> HTTP status, code, title. Only this table connects them.
 PROBLEMS: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     MalformedJson: (400, "malformed-json", "Malformed JSON"),
     NotSignedIn: (403, "not-signed-in", "Not signed in"),  # 401 is API Gateway's: a new token helps
@@ -150,7 +150,7 @@ class Request:
 
     @property
     def revisions(self) -> frozenset[int] | None:
-        """Read the revisions that the If-Match header names; None for any, none at all if it names something else."""
+        """Read the revisions in If-Match: None if any revision will do; an empty set if no tag is a revision."""
         tags = self.header("if-match")
         if tags is None or tags.strip() == "*":
             return None

@@ -6,8 +6,8 @@ How it handles a response:
     a condition that does not hold        a result, not an error: commit returns Refused
     anything else                         a bug or a broken set-up: RequestFailed
 
-A request that timed out may have taken effect, or may take effect later. A transaction names its bookingId, generation
-or sequence in a condition, so sending it again is harmless (P7). `Refused.uncertain` says that an earlier try may have
+A request that timed out may have taken effect, or may take effect later. Every transaction has a condition that its own
+success makes false, so sending it again is harmless (P7). `Refused.uncertain` says that an earlier try may have
 succeeded.
 """
 
@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 
 from shared import runtime, telemetry
 from shared.model import TryAgain
+from shared.runtime import Deadline
 from shared.store import items
 from shared.store.aws_client import Client, NoAnswer, RequestFailed
 from shared.store.items import Item, text
@@ -60,35 +61,6 @@ _VARIABLES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Deadline:
-    """The moment, on the monotonic clock, after which no call begins and no pause lasts.
-
-    So a request ends at most one CALL_TIMEOUT_S (aws_client.py) after its deadline.
-    """
-
-    at_s: float
-
-    @classmethod
-    def after(cls, seconds: float) -> "Deadline":
-        """Return the deadline that many seconds from now."""
-        return cls(runtime.current.monotonic_s() + seconds)
-
-    def within(self, seconds: float) -> "Deadline":
-        """Return the deadline that many seconds from now, or this one if it is earlier."""
-        return min(self, Deadline.after(seconds), key=lambda one: one.at_s)
-
-    @property
-    def left_s(self) -> float:
-        """Return the time left, 0 when there is none."""
-        return max(0.0, self.at_s - runtime.current.monotonic_s())
-
-    @property
-    def has_passed(self) -> bool:
-        """Tell whether the time is up."""
-        return runtime.current.monotonic_s() >= self.at_s
-
-
-@dataclass(frozen=True, slots=True)
 class Reason:
     """What a refused transaction reports for one item: whether its condition was refused, and what is stored."""
 
@@ -120,7 +92,7 @@ def commit(
     """
     names, sent = ((*transaction,), [*transaction.values()]) if isinstance(transaction, Mapping) else ((), transaction)
     uncertain = False
-    for attempt in _attempts("TransactWriteItems", deadline):
+    for retry in _retries("TransactWriteItems", deadline):
         try:
             _send("TransactWriteItems", {"TransactItems": sent})
             return None
@@ -131,11 +103,11 @@ def commit(
                 telemetry.contention("TransactWriteItems", error.code)
                 return Refused((Reason(refused=False),) * len(sent), uncertain, names)
             uncertain = uncertain or _is_server_fault(error)
-            attempt.failed(error)
+            retry.failed(error)
         except NoAnswer as error:
             uncertain = True
-            attempt.failed(error)
-    raise AssertionError("unreachable: _attempts raises TryAgain")
+            retry.failed(error)
+    raise AssertionError("unreachable: _retries raises TryAgain")
 
 
 def update(deadline: Deadline, **request: Any) -> Item:
@@ -176,15 +148,15 @@ def get_all(deadline: Deadline, keys: Mapping[str, Sequence[Item]]) -> dict[str,
         table: {"Keys": list(some), "ConsistentRead": True} for table, some in keys.items() if some
     }
     found: dict[str, list[Item]] = {table: [] for table in keys}
-    for attempt in _attempts("BatchGetItem", deadline):
+    for retry in _retries("BatchGetItem", deadline):
         response = _call("BatchGetItem", deadline, {"RequestItems": pending})
         for table, some in response["Responses"].items():
             found[table] += some
         pending = response.get("UnprocessedKeys", {})
         if not pending:
             return found
-        attempt.cause = "UnprocessedKeys"  # BatchGetItem reports throttling this way
-    raise AssertionError("unreachable: _attempts raises TryAgain")
+        retry.cause = "UnprocessedKeys"  # BatchGetItem reports throttling this way
+    raise AssertionError("unreachable: _retries raises TryAgain")
 
 
 def query(deadline: Deadline, **request: Any) -> dict[str, Any]:
@@ -214,8 +186,8 @@ def pause(tries: int, backoff_s: tuple[float, float], deadline: Deadline) -> Non
     runtime.current.sleep(min(drawn_s, deadline.left_s))
 
 
-class _Attempt:
-    """One try of a request. `cause` says why another try is needed; `backoff_s` bounds the pause before it."""
+class _Retry:
+    """A request being tried: why the last try failed, and how long to pause."""
 
     cause = "deadline"
     backoff_s = BACKOFF_S
@@ -233,25 +205,25 @@ class _Attempt:
             raise error
 
 
-def _attempts(operation: str, deadline: Deadline) -> Iterator[_Attempt]:
+def _retries(operation: str, deadline: Deadline) -> Iterator[_Retry]:
     """Yield tries, with pauses between them, until the deadline. Raises TryAgain after it."""
-    attempt = _Attempt()
+    retry = _Retry()
     for tries in count():
         if deadline.has_passed:
-            raise TryAgain(attempt.cause)
-        yield attempt
-        telemetry.contention(operation, attempt.cause)
-        pause(tries, attempt.backoff_s, deadline)
+            raise TryAgain(retry.cause)
+        yield retry
+        telemetry.contention(operation, retry.cause)
+        pause(tries, retry.backoff_s, deadline)
 
 
 def _call(operation: str, deadline: Deadline, request: Mapping[str, Any]) -> dict[str, Any]:
     """Run a request that is safe to repeat."""
-    for attempt in _attempts(operation, deadline):
+    for retry in _retries(operation, deadline):
         try:
             return _send(operation, request)
         except (RequestFailed, NoAnswer) as error:
-            attempt.failed(error)
-    raise AssertionError("unreachable: _attempts raises TryAgain")
+            retry.failed(error)
+    raise AssertionError("unreachable: _retries raises TryAgain")
 
 
 def _send(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:

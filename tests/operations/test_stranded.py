@@ -11,7 +11,7 @@ from harness.office import Event, Office
 from shared.booking import audit
 from shared.booking.catalog import read_event
 from shared.model import seconds_between
-from shared.store.dynamodb import Deadline
+from shared.runtime import Deadline
 from tests.operations.clock import at
 
 A_MOMENT_S = 30.0  # what a test may take on a busy machine

@@ -11,7 +11,7 @@ import pytest
 from harness.office import Event, Office
 from shared.booking.catalog import read_event
 from shared.booking.settle import settle
-from shared.store.dynamodb import Deadline
+from shared.runtime import Deadline
 from shared.telemetry import UNITS, Metric
 from tests.conftest import LogLines
 from tests.operations.test_drill import hide_others, sweeps

@@ -9,8 +9,8 @@ import ops.audit
 from harness import promises
 from harness.office import Event, Office
 from shared.booking import catalog
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Deadline
 from tests.ops.commands import Commands, Done, read_only
 
 BROKEN, INCONCLUSIVE = 1, 3

@@ -17,9 +17,9 @@ from ops.program import UNEXPECTED
 from shared import runtime
 from shared.booking import catalog
 from shared.model import LANES_MAX, STRIPES_MAX, Stuck
+from shared.runtime import Deadline
 from shared.store import items
 from shared.store.aws_client import RequestFailed
-from shared.store.dynamodb import Deadline
 from tests.ops.commands import Commands
 from tests.ops.commands import ops as program
 from tests.ops.test_redrive import document, record

@@ -14,8 +14,8 @@ from harness.meter import Meter, metered
 from harness.office import Event, Office
 from shared import model, runtime
 from shared.booking import cancellation, catalog, event_cancellation
+from shared.runtime import Deadline
 from shared.store import items
-from shared.store.dynamodb import Deadline
 from tests.conftest import LogLines
 from tests.operations.clock import at
 

@@ -14,8 +14,8 @@ from shared.booking import audit, catalog, event_change
 from shared.booking.background import CHANGE_S_MAX
 from shared.booking.settle import settle
 from shared.model import TryAgain
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Deadline
 from tests.conftest import LogLines
 from tests.operations.clock import at
 

@@ -7,8 +7,9 @@ import pytest
 
 from harness.network import Reply, Sent, error, network
 from shared import runtime
+from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import BACKOFF_CONFLICT_S, BACKOFF_S, Deadline
+from shared.store.dynamodb import BACKOFF_CONFLICT_S, BACKOFF_S
 from tests.conftest import LogLines
 
 TRIES = 12

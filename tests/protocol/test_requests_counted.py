@@ -11,8 +11,8 @@ from harness.meter import metered
 from harness.office import Event, Office
 from shared import runtime
 from shared.booking import catalog, listing, waiting_list
+from shared.runtime import Deadline
 from shared.store import items
-from shared.store.dynamodb import Deadline
 
 TAKE = ["TransactWriteItems"]
 

@@ -10,8 +10,8 @@ from shared.booking import catalog
 from shared.booking.settle import settle
 from shared.model import Event as Facts
 from shared.model import Stuck
+from shared.runtime import Deadline
 from shared.store import items
-from shared.store.dynamodb import Deadline
 
 
 def _facts(event: Event) -> Facts:

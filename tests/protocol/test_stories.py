@@ -6,7 +6,7 @@ import functions.sweep.app
 from harness.gateway import Context
 from harness.office import Office
 from shared.booking import catalog, event_cancellation, sale
-from shared.store.dynamodb import Deadline
+from shared.runtime import Deadline
 from tests.conftest import LogLines
 from tests.operations.clock import at
 

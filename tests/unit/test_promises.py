@@ -78,8 +78,8 @@ FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
     ),
     "a lane that sells for longer": ("O2", lambda found: found.event.update(closesAt="t")),
     "a lane that sells later": ("O2", lambda found: found.lanes[1].update(opensAt="t")),
-    "a booking on a cancelled event": ("O3", lambda found: found.event.update(cancelledAt="t")),
-    "a booking on an emptied event": ("O3", lambda found: found.event.update(cancelledAt="t", emptiedAt="t")),
+    "a booking of a cancelled event": ("O3", lambda found: found.event.update(cancelledAt="t")),
+    "a booking of an emptied event": ("O3", lambda found: found.event.update(cancelledAt="t", emptiedAt="t")),
     "a cancelled lane of an event on sale": ("O3", lambda found: found.lanes[0].update(cancelledAt="t")),
     "a cancelled event that is not emptied": ("O3", lambda found: found.event.update(cancelledAt="t")),
     "an emptied event with a lane that is not cancelled": (
