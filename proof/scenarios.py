@@ -449,7 +449,11 @@ CHANGED_TWICE_AND_BOOKED = Scenario(
     tickets=2,
     prompt=False,
 )
-RENAMED = Scenario("An event gets another name while one books", (changes(name="A"), books("ann")))
+RENAMED = Scenario(
+    "An event gets another name while one books",
+    (changes(name="A", venue=None), books("ann")),
+    before=(changes(venue="V"),),
+)
 RENAMED_TWICE = Scenario("An event gets two names at once", (changes(name="A"), changes(name="B")))
 CLOSED_AND_BOOKED = Scenario(
     "The sale ends while two book", (changes(closes_at=EARLIER), books("ann"), books("bob")), tickets=2, prompt=False

@@ -69,8 +69,8 @@ def _at_rest(story: Story, event: str) -> list[Violation]:
         found.append(Violation("changes", event, text))
     for row in rows:
         for name in (*FIELDS, "soldOutAt", "cancelledAt", "emptiedAt"):
-            if row[name] != status.get(name):
-                text = f"{name} is {status.get(name)!r} by GET /status and {row[name]!r} by GET /events"
+            if row.get(name) != status.get(name):
+                text = f"{name} is {status.get(name)!r} by GET /status and {row.get(name)!r} by GET /events"
                 found.append(Violation("changes", event, text))
     return found
 

@@ -57,7 +57,7 @@ def test_a_functions_artifact_holds_its_own_room_only(name: str, build: Path) ->
 def test_the_layer_holds_shared_and_what_is_locked(build: Path) -> None:
     """Our own modules, and each library of shared/requirements.txt in the locked version; no SDK, no tests."""
     files = _files(build / "SharedLayer" / "python")
-    sources = {f"shared/{path.name}" for path in (ROOT / "shared").iterdir() if path.is_file()}
+    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "shared").rglob("*") if path.suffix in {".py", ".txt"}}
     assert {name for name in files if name.startswith("shared/")} == sources
     locked = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "shared/requirements.txt").read_text(), re.MULTILINE))
     installed = {match[1]: match[2] for name in files if (match := re.match(r"([\w.]+)-([\w.]+)\.dist-info/", name))}
@@ -75,7 +75,7 @@ def test_the_layers_machine_code_is_for_the_architecture(build: Path) -> None:
 
 def test_bytecode_is_shipped_and_never_checked_against_file_times(build: Path) -> None:
     """It takes init from some 600 ms to some 200; SAM's zip has no file times that could match."""
-    for source in [*build.glob("*/functions/*/*.py"), *build.glob("SharedLayer/python/*/*.py")]:
+    for source in [*build.glob("*/functions/*/*.py"), *build.glob("SharedLayer/python/**/*.py")]:
         (bytecode,) = source.parent.glob(f"__pycache__/{source.stem}.*.pyc")
         assert int.from_bytes(bytecode.read_bytes()[4:8], "little") == UNCHECKED_HASH
 

@@ -434,12 +434,12 @@ def test_a_function_counts_those_who_joined_through_it(office: Office) -> None:
 @pytest.mark.parametrize("known", range(3))
 def test_a_warm_function_remembers_so_many_lists(office: Office, monkeypatch: pytest.MonkeyPatch, known: int) -> None:
     """The oldest is forgotten when there are too many."""
-    monkeypatch.setattr(vars(list_limit)["_queues"], "most", known)
+    monkeypatch.setattr(vars(list_limit)["_counts"], "most", known)
     for _ in range(4):
         event = office.opens(tickets=1, waitingListLimit=0)
         event.books("anna")
         event.books("ben")
-    assert len(vars(list_limit)["_queues"].values) == known
+    assert len(vars(list_limit)["_counts"].values) == known
 
 
 def test_an_event_can_be_opened_with_its_moments_and_its_limit(office: Office) -> None:

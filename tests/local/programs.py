@@ -210,7 +210,7 @@ def post(program: Program, path: str, **fields: Any) -> httpx.Response:
 
     def answer() -> httpx.Response | None:
         with suppress(httpx.TransportError):
-            response = httpx.post(f"{program.url}{path}", content=json.dumps(fields), timeout=15)
+            response = httpx.post(f"{program.url}{path}", content=json.dumps(fields) if fields else None, timeout=15)
             return None if response.status_code == httpx.codes.SERVICE_UNAVAILABLE else response
         return None
 

@@ -37,19 +37,20 @@ def test_the_promoter_is_called_for_released_tickets_and_joiners(
 @pytest.mark.parametrize(
     ("old", "new", "passes"),
     [
-        ({"name": "a", "soldOutAt": "t"}, {"name": "b", "soldOutAt": "t"}, True),  # tickets may have been added
+        ({"name": "a"}, {"name": "a", "requestedAt": "t"}, True),  # a change is under way
+        ({"name": "a", "requestedAt": "t"}, {"name": "b"}, False),  # it is done
         ({"name": "a"}, {"name": "a", "soldOutAt": "t"}, False),  # users who join then have their own records
-        ({"name": "a"}, {"name": "b"}, False),  # it is on sale, so no user waits
+        ({"name": "a"}, {"name": "b"}, False),  # done at once
         ({}, {"name": "a"}, False),  # opened
         ({"name": "a"}, {"name": "a", "cancelledAt": "t"}, True),
         ({"soldOutAt": "t"}, {"soldOutAt": "t", "cancelledAt": "t"}, True),
         ({"soldOutAt": "t", "cancelledAt": "t"}, {"soldOutAt": "t", "cancelledAt": "t", "emptiedAt": "t"}, False),
     ],
 )
-def test_changes_of_sold_out_events_and_cancellations_are_followed(
+def test_changes_under_way_and_cancellations_are_followed(
     old: dict[str, str], new: dict[str, str], passes: bool
 ) -> None:
-    """Other changes do not concern waiting users."""
+    """Nothing else is left to do in the background."""
     images = {"OldImage": old, "NewImage": new}
     seen = {"dynamodb": {image: {name: {"S": text} for name, text in of.items()} for image, of in images.items()}}
     assert patterns.matches(template.load().stream("FollowFunctionEvents").patterns, seen) is passes

@@ -104,7 +104,7 @@ class Stage:
             route.method,
             f"{self._office.url}{route.path.format(eventId=event_id)}",
             params=fields if route.method == "GET" else None,
-            json=fields if route.method != "GET" else None,
+            json=fields if fields and route.method != "GET" else None,
             timeout=REQUEST_S_MAX,
         )
         self._answers.append(Answer(route.function, answer.status_code, asked_s, time.monotonic()))
