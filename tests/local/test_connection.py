@@ -46,7 +46,7 @@ def port() -> Iterator[int]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     yield server.sockets[0].getsockname()[1]
-    server.close()
+    loop.call_soon_threadsafe(server.close)  # a server belongs to the thread of its loop
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.run_until_complete(asyncio.sleep(0))
