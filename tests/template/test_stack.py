@@ -56,17 +56,6 @@ PATTERNS_MAX = 5  # of a mapping, Lambda's limit
 NO_VALUE = {"Ref": "AWS::NoValue"}
 JWT: list[dict[str, list[str]]] = [{"Jwt": []}]
 
-# Values that differ from the defaults, by what a change of the parameter does to the functions' published versions.
-IN_A_VERSION = (
-    "Architecture=x86_64", "LogLevel=DEBUG", "UserClaim=email", "Tracing=Active", "SnapStart=PublishedVersions",
-)  # fmt: skip
-NOT_IN_A_VERSION = (
-    "Stage=prod", "LogRetentionDays=7", "JwtIssuer=https://id.example", "JwtAudience=shop", "PublicStatus=true",
-    "OrganiserClient=true", "CorsOrigins=https://a.example", "RouteRate=7", "AlarmTopicArn=arn:aws:sns:r:1:t",
-    "Rollout=AllAtOnce", "RequestConcurrency=5", "BackgroundConcurrency=5", "WarmWriteUnits=9000",
-    "WarmReadUnits=13000",
-)  # fmt: skip
-
 
 def _source() -> dict[str, Any]:
     return intrinsics.read(ROOT / "template.yaml")
@@ -102,7 +91,6 @@ def test_the_lists_above_name_everything_there_is() -> None:
     assert stack.of_type("AWS::DynamoDB::Table").keys() == TABLES
     assert stack.of_type("AWS::Lambda::EventSourceMapping").keys() == MAPPINGS.keys()
     assert stack.routes == ROUTES
-    assert {one.partition("=")[0] for one in IN_A_VERSION + NOT_IN_A_VERSION} == _source()["Parameters"].keys()
     folders = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
     assert {folder_of(name) for name in FUNCTIONS} == folders
 
@@ -424,39 +412,6 @@ def test_codedeploy_may_invoke_the_check() -> None:
     role = deployed().of_type("AWS::IAM::Role")["CodeDeployServiceRole"]
     assert "AWSCodeDeployRoleForLambda" in json.dumps(role["ManagedPolicyArns"])
     assert deployed().functions["CheckFunction"]["FunctionName"] == {"Fn::Sub": "CodeDeployHook_${AWS::StackName}"}
-
-
-def _versions(*parameters: str, layer: str = "layer") -> dict[str, str]:
-    """Return for each function what makes CloudFormation publish: the version's logical id and its description."""
-    found = {}
-    values = dict(one.split("=", 1) for one in parameters)
-    for logical_id, version in deployed(f"s3://bucket/{layer}", *parameters).of_type("AWS::Lambda::Version").items():
-        names = re.findall(r"\$\{(\w+)\}", version["Description"]["Fn::Sub"])
-        found[version["FunctionName"]["Ref"]] = " ".join([logical_id, *(values.get(name, "default") for name in names)])
-    return found
-
-
-def _republished(*parameters: str, layer: str = "layer") -> set[str]:
-    before, after = _versions(), _versions(*parameters, layer=layer)
-    assert before.keys() == after.keys() == FUNCTIONS
-    return {name for name in FUNCTIONS if before[name] != after[name]}
-
-
-def test_a_change_of_the_layer_publishes_every_function() -> None:
-    """The layer holds the protocol; an alias on an old version would run the old protocol."""
-    assert _republished(layer="another") == FUNCTIONS
-
-
-@pytest.mark.parametrize("parameter", IN_A_VERSION)
-def test_a_parameter_that_a_version_contains_publishes_a_new_one(parameter: str) -> None:
-    """Otherwise the alias would keep the old value."""
-    assert _republished(parameter) == (REQUESTS if parameter.startswith("SnapStart") else FUNCTIONS)
-
-
-@pytest.mark.parametrize("parameter", NOT_IN_A_VERSION)
-def test_any_other_parameter_publishes_nothing(parameter: str) -> None:
-    """Lambda refuses to publish an unchanged function, and CloudFormation would roll the change back."""
-    assert _republished(parameter) == set()
 
 
 def test_each_condition_tests_what_its_name_says() -> None:
