@@ -31,6 +31,13 @@ VALUES: Final[Mapping[str, str]] = {
     "UserClaim": "email",
     "PublicStatus": "true",
     "OrganiserClient": "true",
+    "SignUp": "closed",
+    "Mfa": "OPTIONAL",
+    "UserPoolTier": "LITE",
+    "SesIdentityArn": "arn:aws:ses:eu-central-1:000000000000:identity/tickets.example",
+    "MailFrom": "tickets@tickets.example",
+    "DomainName": "api.tickets.example",
+    "CertificateArn": "arn:aws:acm:eu-central-1:000000000000:certificate/1",
     "CorsOrigins": "https://a.example",
     "RouteRate": "7",
     "AlarmTopicArn": "arn:aws:sns:r:1:t",
@@ -38,15 +45,25 @@ VALUES: Final[Mapping[str, str]] = {
     "Rollout": "AllAtOnce",
     "SnapStart": "PublishedVersions",
     "RequestConcurrency": "5",
-    "BackgroundConcurrency": "5",
-    "WarmWriteUnits": "9000",
-    "WarmReadUnits": "13000",
+    "PromoteConcurrency": "5",
+    "FollowConcurrency": "5",
+    "AnnounceConcurrency": "5",
+    "SweepConcurrency": "5",
+    "DeploymentAlarms": "false",
+    "RunbookUrl": "https://wiki.example/runbook",
+    "WebhookUrl": "https://shop.example/announcements",
+    "WebhookSecret": "sixteen-characters",
 }
 # Parameters that have an effect only together with others.
 TOGETHER: Final[Mapping[str, tuple[str, ...]]] = {
     "JwtAudience": ("JwtIssuer=https://id.example",),
-    "Rollout": ("Stage=prod",),
-    "WarmReadUnits": ("WarmWriteUnits=9000",),
+    "MailFrom": (f"SesIdentityArn={VALUES['SesIdentityArn']}",),
+    "CertificateArn": (f"DomainName={VALUES['DomainName']}",),
+    "WebhookSecret": (f"WebhookUrl={VALUES['WebhookUrl']}",),
+    **dict.fromkeys(
+        ("Rollout", "PromoteConcurrency", "FollowConcurrency", "AnnounceConcurrency", "SweepConcurrency"),
+        ("Stage=prod",),
+    ),
 }
 # Properties of a function that Lambda does not put into a version. https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html
 NOT_PUBLISHED: Final = {"ReservedConcurrentExecutions", "Tags"}
