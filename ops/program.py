@@ -11,7 +11,7 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -27,6 +27,7 @@ from shared.store.aws_client import RequestFailed
 
 WRONG, CANNOT = 1, 2
 _OF_STACKS = ("warm", "preflight")
+EVENTS_MAX = 10_000
 BOOKINGS_PER_S_MAX = 100_000  # ten times what one event can take: docs/scale.md
 UNEXPECTED = "unexpected error, please report it"
 
@@ -94,6 +95,10 @@ def _command(options: argparse.Namespace, where: Place) -> int:
         from ops import redrive  # noqa: PLC0415
 
         return redrive.run(where.failed_records, dry_run=options.dry_run)
+    if options.command == "events":
+        from ops import events  # noqa: PLC0415
+
+        return events.run(options.limit)
     if options.command == "history":
         from ops import history  # noqa: PLC0415
 
@@ -130,11 +135,17 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     history = command("history", "Show what happened to a user's booking of an event.")
     export = command("export", "Write the bookings and the waiting list of an event as CSV.")
+    events = command("events", "List the latest events.")
+    events.add_argument("--limit", type=_number(EVENTS_MAX), default=20, metavar="N", help="how many (default: 20)")
     preflight = command("preflight", "Compare the account's quotas with what an on-sale needs.", on_aws)
     warm = command("warm", "Make the tables ready for an on-sale.", on_aws)
     for each in (preflight, warm):
         each.add_argument(
-            "--bookings-per-second", type=_rate, required=True, metavar="N", help="that the sale must take"
+            "--bookings-per-second",
+            type=_number(BOOKINGS_PER_S_MAX),
+            required=True,
+            metavar="N",
+            help="that the sale must take",
         )
     for each in (audit, settle, history, export):
         each.add_argument("event", metavar="EVENT", type=_id, help="eventId")
@@ -165,10 +176,13 @@ def _where() -> _Parser:
     return parser
 
 
-def _rate(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= BOOKINGS_PER_S_MAX:
-        raise argparse.ArgumentTypeError(f"a number from 1 to {BOOKINGS_PER_S_MAX}")
-    return int(text)
+def _number(most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"a number from 1 to {most}")
+        return int(text)
+
+    return parse
 
 
 def _id(text: str) -> str:

@@ -34,6 +34,7 @@ ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "redrive --dry-run": {
         "redrive --dry-run": (": 1 to promote", ": 2 to cancel", ": 1 records to announce", "3 to remove, 0 kept")
     },
+    "events": {"events": ("sold out   The concert",)},
     "history": {
         "history STRANDED user-1": ("got a ticket directly",),
         "history STRANDED user-60": ("position   1",),
