@@ -12,7 +12,7 @@ from ops import rows
 from ops.logs import Line, lines_of
 from shared.booking import waiting_list
 from shared.booking.attempt import read_booking
-from shared.model import Booking, BookingNotFound, Event, Status
+from shared.model import Actor, Booking, BookingNotFound, Event, Status
 
 _OUTCOMES = ("BookingConfirmed", "WaitingJoined", "BookingPromoted", "BookingCancelled", "WaitingLeft")
 
@@ -36,8 +36,7 @@ def _now(event: Event, booking: Booking) -> Iterator[str]:
     yield f"generation {booking.generation}"
     yield f"booking    {booking.booking_id}"
     yield f"status     {booking.status}"
-    if booking.status is Status.WAITING:
-        position = waiting_list.position_of(event, booking, rows.deadline())
+    if position := waiting_list.standing(event, booking, rows.deadline()).position:
         yield f"position   {'at most ' if position.is_estimate else ''}{position.value}"
 
 
@@ -46,13 +45,26 @@ def _story(booking: Booking) -> Iterator[str]:
     yield "This booking:"
     if booking.joined_at:
         yield f"  {booking.joined_at} joined the waiting list as number {booking.sequence}"
+    got = "got a ticket" if booking.held_at is None else "held a ticket"
     if booking.promoted_at:
-        yield f"  {booking.promoted_at} promoted: got a ticket from the waiting list"
-    elif booking.booked_at:
-        yield f"  {booking.booked_at} got a ticket directly"
+        yield f"  {booking.promoted_at} promoted: {got} from the waiting list"
+    elif first := booking.held_at or booking.booked_at:
+        yield f"  {first} {got} directly{_by(booking.booked_by)}"
+    if booking.expires_at:
+        yield f"  {booking.expires_at} expires, if it is not confirmed"
+    if booking.held_at and booking.booked_at:
+        reference = f", reference {booking.reference}" if booking.reference else ""
+        yield f"  {booking.booked_at} confirmed{_by(booking.confirmed_by)}{reference}"
     if booking.cancelled_at:
-        gave_back = "returned the ticket" if booking.held_ticket else "left the waiting list"
-        yield f"  {booking.cancelled_at} {gave_back}"
+        left = "left the waiting list" if booking.was is Status.WAITING else "returned the ticket"
+        yield f"  {booking.cancelled_at} {left}{_by(booking.cancelled_by)}"
+    if booking.expired_at:
+        yield f"  {booking.expired_at} expired: it was not confirmed in time"
+
+
+def _by(actor: Actor | None) -> str:
+    """Say who acted, if it was not the buyer."""
+    return f", by the {actor}" if actor and actor is not Actor.BUYER else ""
 
 
 def _earlier(booking: Booking) -> Iterator[str]:

@@ -109,11 +109,21 @@ def _is_sound(booking: Booking) -> bool:
     listed = booking.sequence is not None and booking.joined_at is not None
     if booking.generation < 1:
         return False
-    if booking.status is Status.CONFIRMED:
-        return booking.held_ticket and booking.cancelled_at is None
-    if booking.status is Status.WAITING:
-        return listed and not booking.held_ticket and booking.cancelled_at is None
-    return booking.cancelled_at is not None
+    if (booking.expires_at is not None) != (booking.status is Status.HELD):
+        return False
+    if booking.is_active and booking.ended_at is not None:
+        return False
+    match booking.status:
+        case Status.CONFIRMED:
+            return booking.booked_at is not None
+        case Status.HELD:
+            return booking.held_at is not None and booking.booked_at is None
+        case Status.WAITING:
+            return listed and booking.held_at is None and booking.booked_at is None
+        case Status.EXPIRED:
+            return booking.expired_at is not None and booking.held_at is not None
+        case Status.CANCELLED:
+            return booking.cancelled_at is not None
 
 
 def _add_entry(tally: Tally, item: Item) -> None:

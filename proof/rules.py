@@ -56,6 +56,7 @@ from shared.booking import (
 )
 from shared.booking.attempt import BookingAttempt, read_booking
 from shared.model import (
+    Actor,
     Availability,
     Booking,
     BookingChanged,
@@ -63,11 +64,12 @@ from shared.model import (
     Entry,
     Event,
     Lane,
+    Status,
     TicketOfficeError,
 )
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Refused, TransactItem
+from shared.store.dynamodb import Name, Refused, TransactItem
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,10 +167,12 @@ def _last_drawn_after_the_page(event: Event, length: int, _last: int, deadline: 
     return [entry for entry in page if entry.sequence <= last]
 
 
-def _cancel_whatever_is_there(event: Event, user_id: str, booking_id: str | None, deadline: Deadline) -> Booking:
+def _cancel_whatever_is_there(
+    event: Event, user_id: str, booking_id: str | None, deadline: Deadline, by: Actor
+) -> Booking:
     while True:
         try:
-            return _cancel(event, user_id, booking_id, deadline)
+            return _cancel(event, user_id, booking_id, deadline, by)
         except BookingChanged:
             if booking_id:
                 raise
@@ -198,7 +202,7 @@ def _audit_after_settling(event: Event, deadline: Deadline) -> Any:
 _audit = audit.audit
 
 
-def _commit_without_doubt(transaction: Sequence[TransactItem], deadline: Deadline, **more: bool) -> Refused | None:
+def _commit_without_doubt(transaction: Mapping[Name, TransactItem], deadline: Deadline, **more: bool) -> Refused | None:
     refused = _commit(transaction, deadline, **more)
     return Refused(refused.reasons) if refused else None
 
@@ -212,7 +216,7 @@ def _read_with_its_change(event_id: str, deadline: Deadline, known: Event | None
 
 def _give_up_where_it_is(event: Event, _lanes: list[Lane], deadline: Deadline) -> Event | None:
     refused = _refused(event, [], deadline)
-    if refused is None or dynamodb.commit([_write(refused, {"requestedAt": None})], deadline):
+    if refused is None or dynamodb.commit({"event": _write(refused, {"requestedAt": None})}, deadline):
         return None
     return replace(refused, change=None, steps=refused.steps + 1)
 
@@ -306,7 +310,7 @@ def _cancel_first(event: Event, bookings: Sequence[Booking], deadline: Deadline)
 
 
 def _cancel_all_at_first_try(event: Event, bookings: Sequence[Booking], deadline: Deadline) -> int:
-    dynamodb.commit(cancellation._give_back(event, bookings, ""), deadline)  # noqa: SLF001
+    dynamodb.commit(cancellation._end(event, bookings, Status.CANCELLED, "", Actor.EVENT), deadline)  # noqa: SLF001
     return len(bookings)
 
 

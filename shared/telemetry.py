@@ -50,6 +50,10 @@ class Metric(StrEnum):
     EVENT_EMPTIED = "EventEmptied"
     EMPTYING_AGE = "EmptyingAge"
     BOOKING_CONFIRMED = "BookingConfirmed"
+    BOOKING_HELD = "BookingHeld"
+    HOLD_CONFIRMED = "HoldConfirmed"
+    HOLD_EXPIRED = "HoldExpired"
+    OVERDUE_HOLD_AGE = "OverdueHoldAge"
     WAITING_JOINED = "WaitingJoined"
     BOOKING_PROMOTED = "BookingPromoted"
     BOOKING_CANCELLED = "BookingCancelled"
@@ -79,6 +83,7 @@ UNITS: Final = {
     Metric.PROMOTION_LATENCY: "Milliseconds",
     Metric.STRANDED_AGE: "Seconds",
     Metric.EMPTYING_AGE: "Seconds",
+    Metric.OVERDUE_HOLD_AGE: "Seconds",
 }
 
 
