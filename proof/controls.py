@@ -13,12 +13,13 @@ from proof.hold_scenarios import (
     CONFIRMED_OR_EXPIRED,
     CONFIRMED_TWICE,
     EXPIRED_AND_COMES_BACK,
+    EXPIRED_AND_HELD_AGAIN,
     EXPIRED_EARLY,
     EXPIRED_TO_NEXT,
     EXPIRED_TWICE,
     HOLD_CANCELLED,
     OFFERED,
-    SWEEP_AND_EXPIRY,
+    SWEEP_AND_EXPIRIES,
 )
 from proof.rules import RULES, Rule
 from proof.scenarios import (
@@ -121,11 +122,11 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
     "confirm": (CONFIRMED_OR_EXPIRED, CONFIRMED_TWICE, CONFIRMED_CANCELLED_OR_EXPIRED, EXPIRED_AND_COMES_BACK),
     "expire": (
         CONFIRMED_OR_EXPIRED,
+        EXPIRED_AND_HELD_AGAIN,
         EXPIRED_TO_NEXT,
-        EXPIRED_AND_COMES_BACK,
         EXPIRED_TWICE,
         replace(EXPIRED_AND_COMES_BACK, crashes=CRASH[0]),
-        SWEEP_AND_EXPIRY,
+        SWEEP_AND_EXPIRIES,
     ),
     "join": (
         LAST_TICKET,
