@@ -157,6 +157,19 @@ def test_a_wrong_history_is_a_violation(name: str) -> None:
     assert name.partition(":")[0] in _found(*WRONG[name])
 
 
+@pytest.mark.parametrize("last", ["CONFIRMED", "WAITING"])
+def test_many_requests_without_a_response_do_not_hide_a_violation(
+    last: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The history is judged, whether it is right or wrong: a ticket does not become a place in the list."""
+    exchanges = [_book("a", 1, 0, 0) for _ in range(8)]
+    exchanges += [Exchange("cancel", 1, event=E, user="a") for _ in range(8)]
+    exchanges += [_look("a", 10 + turn, 10.5 + turn, "CONFIRMED", f"b{turn}") for turn in range(8)]
+    exchanges += [_look("a", 20, 21, last, "b7")]
+    assert _found(*exchanges) == ({"bookings"} if last == "WAITING" else set())
+    assert not capsys.readouterr().err, "some user is not judged"
+
+
 def test_a_program_that_exits_by_itself_is_a_violation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program is started again, so that the round goes on."""
     program, history = Program(tmp_path, tmp_path / "log"), History()
