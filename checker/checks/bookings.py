@@ -73,8 +73,8 @@ class Step:
         named = f" {one.body['bookingId']}" if one.op == "cancel" and "bookingId" in one.body else ""
         shown = self.sighting
         saw = f"{shown.status} {shown.booking} {shown.was}".rstrip() if shown else "no booking"
-        code = one.answer.get("code", "") if isinstance(one.answer, dict) else ""
-        what = f"{one.status} {code if one.is_refused else saw}" if one.status else "no answer"
+        code = one.response.get("code", "") if isinstance(one.response, dict) else ""
+        what = f"{one.status} {code if one.is_refused else saw}" if one.status else "no response"
         return f"{self.begin:.4f} to {self.end:.4f}: {one.op}{named}: {what}"
 
 
@@ -99,7 +99,7 @@ def _done_or_not(one: Exchange, state: State, orphans: frozenset[str]) -> Iterat
 
 
 def _may_be_refused(one: Exchange, state: State) -> bool:
-    code = one.answer.get("code")
+    code = one.response.get("code")
     if one.op == "book":
         return not state.is_active
     if code == "booking-not-found":
@@ -114,26 +114,26 @@ def _booked(one: Exchange, state: State, orphans: frozenset[str]) -> Iterator[St
     waited and was promoted. A 200 may have made a booking that another request cancelled before the response: one that
     no 201 or 202 names.
     """
-    answer = one.answer
+    response = one.response
     if state.is_active:
-        if one.status == 200 and answer["bookingId"] == state.booking:
+        if one.status == 200 and response["bookingId"] == state.booking:
             yield state
         return
-    made = frozenset({answer["bookingId"]})
+    made = frozenset({response["bookingId"]})
     if one.status == 200:
-        made = orphans if answer["status"] == "CANCELLED" else orphans - made
+        made = orphans if response["status"] == "CANCELLED" else orphans - made
     for booking in made - state.used:
         yield _made(state, "CONFIRMED", booking)
         yield _made(state, "WAITING", booking)
 
 
 def _cancelled(one: Exchange, state: State) -> Iterator[State]:
-    answer = one.answer
-    if answer["bookingId"] != state.booking or one.body.get("bookingId", state.booking) != state.booking:
+    response = one.response
+    if response["bookingId"] != state.booking or one.body.get("bookingId", state.booking) != state.booking:
         return
-    if state.is_active and answer["was"] == state.status:
+    if state.is_active and response["was"] == state.status:
         yield state._replace(status="CANCELLED", was=state.status)
-    elif state.status == "CANCELLED" and answer["was"] == state.was:
+    elif state.status == "CANCELLED" and response["was"] == state.was:
         yield state
 
 
@@ -256,7 +256,7 @@ def steps_by_user(story: Story) -> dict[tuple[str, str], list[Step]]:
         shown = list(sightings(one))
         if one.op in ("book", "cancel"):
             known = {"event-not-found", "invalid-request"}
-            if not (one.is_refused and one.answer.get("code") in known):
+            if not (one.is_refused and one.response.get("code") in known):
                 found[one.event, one.user].append(Step(one.begin, one.end, one.op, one, shown[0] if shown else None))
             if one.op == "cancel" or not one.is_done:
                 continue
@@ -296,7 +296,7 @@ def check_bookings(story: Story) -> list[Violation]:
 
 
 def check_facts(story: Story) -> list[Violation]:
-    """A booking belongs to one user, and each moment of it is the same in every answer."""
+    """A booking belongs to one user, and each moment of it is the same in every response."""
     violations = []
     for (event, booking), seen in story.sightings.items():
         users = {one.user for one in seen}
