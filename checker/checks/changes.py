@@ -57,7 +57,7 @@ def _refusals(story: Story, event: str) -> list[Violation]:
 
 
 def _at_rest(story: Story, event: str) -> list[Violation]:
-    """Judge the end: the last acknowledged value of each field, the same in every list; the lanes add up to the total."""
+    """Judge the end: each field has its last acknowledged value in every list, and the lanes add up to the total."""
     status = story.last_status(event)
     if status is None:
         return []
