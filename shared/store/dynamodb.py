@@ -20,7 +20,7 @@ from shared import runtime, telemetry
 from shared.model import TryAgain
 from shared.runtime import Deadline
 from shared.store import items
-from shared.store.aws_client import Client, NoAnswer, RequestFailed
+from shared.store.aws_client import Client, NoResponse, RequestFailed
 from shared.store.items import Item, text
 
 # First and longest pause. A conflict ends with the other transaction; a throttled partition recovers only when it gets
@@ -104,7 +104,7 @@ def commit(
                 return Refused((Reason(refused=False),) * len(sent), uncertain, names)
             uncertain = uncertain or _is_server_fault(error)
             retry.failed(error)
-        except NoAnswer as error:
+        except NoResponse as error:
             uncertain = True
             retry.failed(error)
     raise AssertionError("unreachable: _retries raises TryAgain")
@@ -192,10 +192,10 @@ class _Retry:
     cause = "deadline"
     backoff_s = BACKOFF_S
 
-    def failed(self, error: RequestFailed | NoAnswer) -> None:
+    def failed(self, error: RequestFailed | NoResponse) -> None:
         """Note the cause. Raise the error again if another try cannot help."""
         self.backoff_s = BACKOFF_S
-        if isinstance(error, NoAnswer):
+        if isinstance(error, NoResponse):
             self.cause = error.cause
         elif _is_contention(error) or _is_server_fault(error):
             self.cause = error.code
@@ -221,7 +221,7 @@ def _call(operation: str, deadline: Deadline, request: Mapping[str, Any]) -> dic
     for retry in _retries(operation, deadline):
         try:
             return _send(operation, request)
-        except (RequestFailed, NoAnswer) as error:
+        except (RequestFailed, NoResponse) as error:
             retry.failed(error)
     raise AssertionError("unreachable: _retries raises TryAgain")
 
