@@ -434,7 +434,7 @@ def test_a_function_counts_those_who_joined_through_it(office: Office) -> None:
 @pytest.mark.parametrize("known", range(3))
 def test_a_warm_function_remembers_so_many_lists(office: Office, monkeypatch: pytest.MonkeyPatch, known: int) -> None:
     """The oldest is forgotten when there are too many."""
-    monkeypatch.setattr(vars(list_limit)["_counts"], "most", known)
+    monkeypatch.setattr(vars(list_limit)["_counts"], "maxsize", known)
     for _ in range(4):
         event = office.opens(tickets=1, waitingListLimit=0)
         event.books("anna")
