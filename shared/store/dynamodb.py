@@ -231,8 +231,8 @@ def _send(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
 
     It has no ClientRequestToken: DynamoDB remembers one for ten minutes only, and our conditions hold at any time.
     """
-    deployed = {ours: runtime.current.environment[variable] for ours, variable in _VARIABLES.items()}
-    if all(ours == theirs for ours, theirs in deployed.items()):
+    deployed = _deployed_names()
+    if not deployed:
         return client().call(operation, request)
     response = client().call(operation, _renamed(request, deployed))
     ours = {theirs: ours for ours, theirs in deployed.items()}
@@ -242,6 +242,15 @@ def _send(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         else value
         for part, value in response.items()
     }
+
+
+def _deployed_names() -> Mapping[str, str]:
+    """Return the deployed name of each table by our name; empty if they are the same. The first call reads them."""
+    if runtime.current.table_names is None:
+        environment = runtime.current.environment
+        deployed = {ours: environment[variable] for ours, variable in _VARIABLES.items()}
+        runtime.current.table_names = {} if all(ours == theirs for ours, theirs in deployed.items()) else deployed
+    return runtime.current.table_names
 
 
 def _renamed(request: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
