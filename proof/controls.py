@@ -217,7 +217,7 @@ def caught_omission(omission: Omission) -> Caught | None:
     """Search without it where it should be missed; None if it is not."""
     for scenario in _SHOWN_BY[omission.transaction]:
         if violation := explore(scenario, ground_without(omission)).violation:
-            return Caught(str(omission), omission.file, promise_of(violation), _name(scenario))
+            return Caught(str(omission), omission.file, promise_of(violation), name_of(scenario))
     return None
 
 
@@ -226,7 +226,7 @@ def caught_rule(rule: Rule) -> Caught | None:
     """Search without the rule where it should be missed; None if it is not."""
     with rule.broken():
         violation = explore(rule.shown_by, Ground(filters=rule.filters)).violation
-    return Caught(f"not: {rule.text}", rule.file, promise_of(violation), _name(rule.shown_by)) if violation else None
+    return Caught(f"not: {rule.text}", rule.file, promise_of(violation), name_of(rule.shown_by)) if violation else None
 
 
 def caught_among_three_kinds(promise: str) -> Caught | None:
@@ -236,7 +236,7 @@ def caught_among_three_kinds(promise: str) -> Caught | None:
         return caught_rule(replace(rule, shown_by=scenario))
     [omission] = [one for one in all_omissions() if str(one) == mutant]
     violation = explore(scenario, ground_without(omission)).violation
-    return Caught(mutant, omission.file, promise_of(violation), _name(scenario)) if violation else None
+    return Caught(mutant, omission.file, promise_of(violation), name_of(scenario)) if violation else None
 
 
 def searches(*, whole: bool) -> list[Scenario]:
@@ -255,11 +255,7 @@ def promise_of(violation: str) -> str:
     return found[0] if found else "the code fails"
 
 
-def _name(scenario: Scenario) -> str:
-    return scenario.name + bounds_of(scenario)
-
-
-def bounds_of(scenario: Scenario) -> str:
-    """Say what else may happen in a search."""
+def name_of(scenario: Scenario) -> str:
+    """Return a scenario's name with what else may happen."""
     parts = ["a crash"] * bool(scenario.crashes) + ["a fault"] * bool(scenario.faults)
-    return f", with {' and '.join(parts)}" if parts else ""
+    return f"{scenario.name}, with {' and '.join(parts)}" if parts else scenario.name

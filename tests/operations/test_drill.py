@@ -11,7 +11,7 @@ import functions.announce.bus
 import functions.book.app
 import functions.promote.app
 import functions.sweep.app
-from harness.gateway import Answer, Context
+from harness.gateway import Context, Response
 from harness.office import Event, Office
 from shared import runtime
 from shared.booking.background import RESERVE_S
@@ -192,7 +192,7 @@ def test_a_damaged_event_causes_internal_errors_until_it_is_repaired(
 ) -> None:
     """The response says nothing about the cause, the log line does, and the audit names what to repair."""
     set_lanes(office, sold_out, "many")
-    answers: list[Answer] = []
+    answers: list[Response] = []
     drill.rings_when(lambda: answers.append(sold_out.book("dora")))
     [answer] = answers
     assert (answer.status, answer.json["code"]) == (500, "internal-error")
