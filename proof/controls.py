@@ -139,6 +139,7 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
     ),
     "promote": (
         LATE_JOINER,
+        NOBODY_WAITS,
         COMES_BACK,
         OFFERED,
         CANCEL_EVENT_AND_PROMOTE,
