@@ -77,8 +77,8 @@ class Supervisor:
             self._others.append(Part(f"feeder-{function}", "local.feeder", common | fed | its, folder.logs))
         for function in dict.fromkeys(schedule.function for schedule in system.schedules):
             times = [schedule.every_s for schedule in system.schedules if schedule.function == function]
-            its = {"function": function, "every_s": times}
-            self._others.append(Part(f"scheduler-{function}", "local.scheduler", common | kept | its, folder.logs))
+            called: dict[str, Any] = {"function": function, "every_s": times}
+            self._others.append(Part(f"scheduler-{function}", "local.scheduler", common | kept | called, folder.logs))
         self._bus: list[Part] = []
         self._bus_url = ""
         if system.has_bus:
