@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from examples.shop.calls import ANSWER_S_MAX, Answer, NoAnswerError, send
+from examples.shop.calls import Answer, NoAnswerError, send
 from examples.shop.store import Payment
 
 RENEW_S = 60  # before a token expires
