@@ -18,6 +18,7 @@ _BACKGROUND: Final = {
     "FollowFunction": "FollowConcurrency",
     "AnnounceFunction": "AnnounceConcurrency",
     "SweepFunction": "SweepConcurrency",
+    "ExpireFunction": "ExpireConcurrency",
 }
 _ENOUGH, _TOO_LITTLE = 0, 1
 

@@ -11,14 +11,17 @@ from typing import Any, Final
 from ops import quotas
 from ops.errors import OpsError
 from ops.quotas import Quota
-from shared.model import STRIPES_MAX
+from shared.model import HOLD_SHARDS, STRIPES_MAX
 
 WRITES_PER_BOOKING: Final = 20  # docs/scale.md, "Warm throughput": keys do not spread evenly
 READS_PER_WRITE: Final = 3
 COLD_PER_S: Final = 1_000  # so many bookings a second need no warm table
 ITEM_WRITES: Final = 1_000  # the most that a partition, and so a key, takes in a second
-# An event's waiting list has one key for each stripe and one for its counter. More partitions do not help.
-WAITING_LIST_WRITES: Final = ITEM_WRITES * (STRIPES_MAX + 1)
+# What has few keys cannot use more: a waiting list has one for each stripe and one for its counter.
+WRITES_MAX: Final = {
+    "WaitingListTable": ITEM_WRITES * (STRIPES_MAX + 1),
+    "holdsByExpiry": ITEM_WRITES * HOLD_SHARDS,
+}
 TABLES: Final = ("LanesTable", "BookingsTable", "WaitingListTable")  # by output; an event's own item is written seldom
 
 _DONE, _TOO_LITTLE = 0, 1
@@ -53,11 +56,10 @@ class _Plan:
     planned: Units
 
 
-def needed(table: str, bookings_per_s: int) -> Units:
-    """Return what a table needs for so many bookings a second of one event."""
+def needed(table_or_index: str, bookings_per_s: int) -> Units:
+    """Return what a table or an index needs for so many bookings a second of one event."""
     writes = WRITES_PER_BOOKING * bookings_per_s if bookings_per_s > COLD_PER_S else 0
-    if table == "WaitingListTable":
-        writes = min(writes, WAITING_LIST_WRITES)
+    writes = min(writes, WRITES_MAX.get(table_or_index, writes))
     return Units(writes, READS_PER_WRITE * writes)
 
 
@@ -71,8 +73,8 @@ def run(stack: str, bookings_per_s: int, *, dry_run: bool) -> int:
     plans = [plan for table in TABLES for plan in _plans(database, table, outputs[table], bookings_per_s)]
     for plan in plans:
         what = f"{plan.table}/{plan.index}" if plan.index else plan.table
-        _tell(f"{what:<24} {_units(plan.now)} now, {_units(plan.planned)} planned")
-    _tell(f"{'quota of each':<24} {_units(limit)}")
+        _tell(f"{what:<27} {_units(plan.now)} now, {_units(plan.planned)} planned")
+    _tell(f"{'quota of each':<27} {_units(limit)}")
     largest = Units(0, 0)
     for plan in plans:
         largest = largest.at_least(plan.planned)
@@ -101,8 +103,9 @@ def _plans(database: Any, table: str, name: str, bookings_per_s: int) -> Iterato
     described = database.describe_table(TableName=name)["Table"]
     for index in (None, *described.get("GlobalSecondaryIndexes", ())):
         now = Units.of(index or described)  # an index that throttles refuses the table's writes
-        planned = now.at_least(needed(table, bookings_per_s))
-        yield _Plan(table, name, index and index["IndexName"], now, planned)
+        index_name = index and index["IndexName"]
+        planned = now.at_least(needed(index_name or table, bookings_per_s))
+        yield _Plan(table, name, index_name, now, planned)
 
 
 def _update(plans: list[_Plan]) -> dict[str, Any]:

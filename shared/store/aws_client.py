@@ -66,7 +66,7 @@ class RequestFailed(Exception):
         self.reasons = reasons or []
 
 
-class NoAnswer(Exception):
+class NoResponse(Exception):
     """There is no response, so the request may have taken effect, or may still do so. `cause` says what happened."""
 
     def __init__(self, operation: str, cause: str) -> None:
@@ -107,7 +107,7 @@ class Client:
         """Send a request such as "GetItem" and return the response, both in the service's own JSON.
 
         If the service refuses the signature, send the request once more with credentials found anew: operators' expire,
-        and the clock of a frozen function may have stood still. Raises RequestFailed; NoAnswer.
+        and the clock of a frozen function may have stood still. Raises RequestFailed; NoResponse.
         """
         try:
             return self._send(operation, request)
@@ -124,13 +124,13 @@ class Client:
         try:
             status, received = self.connection.post(headers, body)
         except (OSError, httptools.HttpParserError) as error:
-            raise NoAnswer(operation, type(error).__name__) from error
+            raise NoResponse(operation, type(error).__name__) from error
         if status != _OK:
             raise _failure(operation, status, received)
         try:
             response: dict[str, Any] = json.loads(received)
         except ValueError as error:  # not a response of the service: the request may have taken effect
-            raise NoAnswer(operation, type(error).__name__) from error
+            raise NoResponse(operation, type(error).__name__) from error
         return response
 
 

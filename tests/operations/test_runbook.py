@@ -101,8 +101,8 @@ def test_every_command_of_the_aws_cli_exists_with_its_options() -> None:
             model = session.get_service_model(service.removesuffix("api"))  # s3api
             operations = {xform_name(operation, "-"): operation for operation in model.operation_names}
             assert name in operations, f"{page}: aws {service} {name}"
-            members = model.operation_model(operations[name]).input_shape.members
-            options = {xform_name(member, "-") for member in members}
+            shape = model.operation_model(operations[name]).input_shape
+            options = {xform_name(member, "-") for member in shape.members} if shape else set()
             given = {one.removeprefix("no-") for one in re.findall(r" --([\w-]+)", command)} - OF_THE_CLI
             assert given <= options, f"{page}: aws {service} {name} {sorted(given - options)}"
             found += 1

@@ -27,7 +27,7 @@ from cryptography.x509.oid import NameOID
 from functions.announce.bus import EVENTBRIDGE
 from local.feeder import STREAMS
 from shared.store import aws_client, items
-from shared.store.aws_client import DYNAMODB, Client, NoAnswer, RequestFailed, Service
+from shared.store.aws_client import DYNAMODB, Client, NoResponse, RequestFailed, Service
 from shared.store.signing import Credentials, Signer, credentials
 
 MOMENT = datetime(2026, 5, 1, 18, 0, 0, tzinfo=UTC)
@@ -468,7 +468,7 @@ def test_a_late_response_is_not_taken_for_the_next_one(monkeypatch: pytest.Monke
         connected.sendall(_ok(b'{"n": %d}' % number))
 
     with _server(serve) as client:
-        with pytest.raises(NoAnswer, match="GetItem: TimeoutError"):
+        with pytest.raises(NoResponse, match="GetItem: TimeoutError"):
             client.call("GetItem", READ)
         gave_up.set()
         assert client.call("GetItem", READ) == {"n": 1}
@@ -485,7 +485,7 @@ def test_a_response_that_arrives_byte_by_byte_times_out(monkeypatch: pytest.Monk
             time.sleep(0.05)
 
     began_s = time.monotonic()
-    with _server(serve) as client, pytest.raises(NoAnswer, match="TimeoutError"):
+    with _server(serve) as client, pytest.raises(NoResponse, match="TimeoutError"):
         client.call("GetItem", READ)
     assert time.monotonic() < began_s + 2
 
@@ -503,7 +503,7 @@ def test_a_response_that_stops_in_the_middle_times_out(monkeypatch: pytest.Monke
 
     began_s = time.monotonic()
     with _server(serve) as client:
-        with pytest.raises(NoAnswer, match="TimeoutError"):
+        with pytest.raises(NoResponse, match="TimeoutError"):
             client.call("GetItem", READ)
         assert time.monotonic() < began_s + 1.5
         gave_up.set()
@@ -519,7 +519,7 @@ def test_connecting_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
             one.connect_ex(full.getsockname())
         client = Client(f"http://127.0.0.1:{full.getsockname()[1]}", "x", lambda: Credentials("a", "s", None))
         began_s = time.monotonic()
-        with pytest.raises(NoAnswer, match="TimeoutError"):
+        with pytest.raises(NoResponse, match="TimeoutError"):
             client.call("GetItem", READ)
         assert 0.1 < time.monotonic() - began_s < 2
 
@@ -600,7 +600,7 @@ def test_an_incomplete_response_is_none(received: bytes, cause: str) -> None:
         _receive(connected)
         connected.sendall(received)
 
-    with _server(serve) as client, pytest.raises(NoAnswer, match=cause):
+    with _server(serve) as client, pytest.raises(NoResponse, match=cause):
         client.call("GetItem", READ)
 
 
@@ -728,7 +728,7 @@ def test_https_connects_only_to_trusted_servers(
         if accepted:
             assert [client.call("GetItem", READ) for _ in range(3)] == [{"n": 0}] * 3  # on one connection
             return
-        with pytest.raises(NoAnswer, match="SSLCertVerificationError"):
+        with pytest.raises(NoResponse, match="SSLCertVerificationError"):
             client.call("GetItem", READ)
 
 
@@ -753,7 +753,7 @@ def test_a_failed_handshake_closes_its_connection(
         client = Client(f"https://localhost:{listening.getsockname()[1]}", "x", lambda: Credentials("a", "s", None))
         if not interrupted:
             client.connection.call_timeout_s = 0.2  # nobody answers the handshake
-        with pytest.raises(Alarm if interrupted else NoAnswer) as failed:
+        with pytest.raises(Alarm if interrupted else NoResponse) as failed:
             client.call("GetItem", READ)
         connected, _ = listening.accept()
         with connected:

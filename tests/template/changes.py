@@ -31,6 +31,7 @@ VALUES: Final[Mapping[str, str]] = {
     "UserClaim": "email",
     "PublicStatus": "true",
     "OrganiserClient": "true",
+    "ShopClient": "true",
     "SignUp": "closed",
     "Mfa": "OPTIONAL",
     "UserPoolTier": "LITE",
@@ -49,6 +50,7 @@ VALUES: Final[Mapping[str, str]] = {
     "FollowConcurrency": "5",
     "AnnounceConcurrency": "5",
     "SweepConcurrency": "5",
+    "ExpireConcurrency": "5",
     "DeploymentAlarms": "false",
     "RunbookUrl": "https://wiki.example/runbook",
     "WebhookUrl": "https://shop.example/announcements",
@@ -61,7 +63,14 @@ TOGETHER: Final[Mapping[str, tuple[str, ...]]] = {
     "CertificateArn": (f"DomainName={VALUES['DomainName']}",),
     "WebhookSecret": (f"WebhookUrl={VALUES['WebhookUrl']}",),
     **dict.fromkeys(
-        ("Rollout", "PromoteConcurrency", "FollowConcurrency", "AnnounceConcurrency", "SweepConcurrency"),
+        (
+            "Rollout",
+            "PromoteConcurrency",
+            "FollowConcurrency",
+            "AnnounceConcurrency",
+            "SweepConcurrency",
+            "ExpireConcurrency",
+        ),
         ("Stage=prod",),
     ),
 }
