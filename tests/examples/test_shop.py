@@ -185,8 +185,12 @@ def test_an_offer_that_outlives_a_session_gets_another(
     tmp_path: Path, office: RunningOffice, stripe: StripeStandIn
 ) -> None:
     """Offers last up to a week, sessions up to a day. The late end of the first does not end the second."""
-    event_id = opens(office, 86_400)
+    event_id = opens(office, holdSeconds=None, offerSeconds=604_800)
     with stripe.serving() as url, selling(tmp_path, office.url, url) as shop:
+        assert shop.order(event_id, "ben")["status"] == "CONFIRMED", "only offers need a payment here"
+        assert shop.order(event_id, "anna")["status"] == "WAITING"
+        httpx.post(f"{office.url}/cancel", json={"eventId": event_id, "userId": "ben"}).raise_for_status()
+        becomes(office, event_id, "anna", "HELD")
         first = shop.order(event_id, "anna")
         stripe.sessions[first["session"]]["status"] = "expired"
         stripe.deliver(shop.url, "checkout.session.expired", first["session"])
