@@ -26,7 +26,7 @@ import functions.events.app
 import functions.initialize.app
 import functions.status.app
 import functions.waiting_list.app
-from harness.gateway import Answer, call
+from harness.gateway import Response, call
 from harness.running import RunningOffice, running
 from local import issuer
 from local.template import load
@@ -105,7 +105,7 @@ def assert_unauthorized(answer: httpx.Response) -> None:
 
 def problem(answer: httpx.Response) -> tuple[int, str]:
     """Return status and code of an error of the office."""
-    as_called = Answer(answer.status_code, dict(answer.headers), answer.text)
+    as_called = Response(answer.status_code, dict(answer.headers), answer.text)
     return answer.status_code, str(assert_problem(as_called, answer.status_code, answer.json()["code"])["code"])
 
 
