@@ -56,6 +56,7 @@ class Metric(StrEnum):
     OVERDUE_HOLD_AGE = "OverdueHoldAge"
     WAITING_JOINED = "WaitingJoined"
     BOOKING_PROMOTED = "BookingPromoted"
+    BOOKING_OFFERED = "BookingOffered"
     BOOKING_CANCELLED = "BookingCancelled"
     WAITING_LEFT = "WaitingLeft"
     SOLD_OUT = "SoldOut"

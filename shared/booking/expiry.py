@@ -8,6 +8,7 @@ H1 alone depends on a clock: `expiresAt` was written by the function that made t
 of the function that expires it, less MARGIN_S.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from shared import runtime, telemetry
 from shared.booking import catalog
 from shared.booking.cancellation import BOOKINGS_MAX, expire_all
-from shared.model import HOLD_SHARDS, TryAgain, later, seconds_between
+from shared.model import HOLD_SHARDS, Booking, DamagedItem, TryAgain, later, seconds_between
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.items import Item
@@ -68,10 +69,10 @@ class _Run:
         """Expire holds of one lane. A failure is logged and does not keep the others."""
         with telemetry.about(event_id):
             try:
-                bookings = list(map(items.to_booking, holds))
-                age_s = seconds_between(min(str(one.expires_at) for one in bookings), runtime.current.now())
-                self.oldest_s = max(self.oldest_s, age_s)
+                oldest = min(str(one["expiresAt"]["S"]) for one in holds)
+                self.oldest_s = max(self.oldest_s, seconds_between(oldest, runtime.current.now()))
                 event = catalog.read_event(event_id, self.deadline)
+                bookings = list(_readable(holds))
                 for first in range(0, len(bookings), BOOKINGS_MAX):
                     self.expired += expire_all(event, bookings[first : first + BOOKINGS_MAX], self.deadline)
                     self._keep_pace()
@@ -96,6 +97,15 @@ def _due_holds(shard: int, due: str) -> dict[str, Any]:
         "ExpressionAttributeValues": {":shard": items.number(shard), ":due": items.text(due)},
         "Limit": PAGE_HOLDS,
     }
+
+
+def _readable(holds: list[Item]) -> Iterator[Booking]:
+    """Yield the bookings that can be read. A damaged one is logged, and does not keep the others of its lane."""
+    for hold in holds:
+        try:
+            yield items.to_booking(hold)
+        except DamagedItem:
+            telemetry.failure("not expired")
 
 
 def _lane(hold: Item) -> str:

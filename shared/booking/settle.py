@@ -163,10 +163,12 @@ def _take(event: Event, lane: int, count: int) -> TransactItem:
 
 
 def _report(event: Event, promoted: list[Entry], releases: deque[str]) -> None:
+    offered: dict[Metric, float] = {Metric.BOOKING_OFFERED: 1} if event.rules.offer_seconds else {}
     for entry in promoted:
+        latency = {Metric.PROMOTION_LATENCY: _ms_since(releases.popleft())} if releases else {}
         telemetry.outcome(
             Metric.BOOKING_PROMOTED,
-            also={Metric.PROMOTION_LATENCY: _ms_since(releases.popleft())} if releases else None,
+            also={**offered, **latency},
             event_id=event.event_id,
             user_id=entry.user_id,
             booking_id=entry.booking_id,

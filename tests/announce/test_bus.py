@@ -19,7 +19,7 @@ from functions.announce import bus
 from functions.announce.announcements import announcements
 from harness.gateway import Context
 from shared.model import ID_LENGTH_MAX, NAME_LENGTH_MAX, DamagedItem
-from shared.store.aws_client import CALL_TIMEOUT_S, NoAnswer, RequestFailed
+from shared.store.aws_client import CALL_TIMEOUT_S, NoResponse, RequestFailed
 from tests.announce import schemas
 from tests.announce.test_announcements import Image, booking, event, record
 from tests.artifact import emulator
@@ -125,7 +125,7 @@ def test_a_record_that_stays_refused_fails_with_all_later_records(fake: FakeBus,
 
 def test_an_unreachable_bus_fails_all_records(fake: FakeBus) -> None:
     """After a bounded number of tries."""
-    fake.troubles = repeat(NoAnswer("PutEvents", "ConnectionRefusedError"))
+    fake.troubles = repeat(NoResponse("PutEvents", "ConnectionRefusedError"))
     assert announce(confirmed(12)) == ["1"]
     assert len(fake.calls) == bus.TRIES_MAX
     assert fake.accepted == []
@@ -134,7 +134,7 @@ def test_an_unreachable_bus_fails_all_records(fake: FakeBus) -> None:
 @pytest.mark.parametrize(
     "trouble",
     [
-        NoAnswer("PutEvents", "TimeoutError"),
+        NoResponse("PutEvents", "TimeoutError"),
         RequestFailed("PutEvents", 400, "ThrottlingException"),
         RequestFailed("PutEvents", 500, "InternalException"),
         RequestFailed("PutEvents", 503, "503"),
