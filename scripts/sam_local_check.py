@@ -45,8 +45,8 @@ NO_PYTHON = ("test", "tests", "site-packages", "__pycache__", "idlelib", "tkinte
 
 # In the order of a booking's life, so that each finds what the one before has left.
 PAYLOADS = (
-    "describe", "initialize", "book", "status", "bookings", "events", "event_bookings", "waiting_list", "cancel",
-    "promote", "announce", "sweep", "change", "cancel_event", "follow", "check",
+    "describe", "initialize", "book", "confirm", "status", "bookings", "events", "event_bookings", "waiting_list",
+    "cancel", "promote", "announce", "expire", "sweep", "change", "cancel_event", "follow", "check",
 )  # fmt: skip
 
 
@@ -137,18 +137,35 @@ def invoke_all(local: SamLocal) -> int:
     missing = {path.stem for path in (ROOT / "events").glob("*.json")} ^ set(PAYLOADS)
     if missing:
         raise SystemExit(f"events/ and PAYLOADS differ: {sorted(missing)}")
-    failures = 0
+    failures, booked = 0, ""
     for name in PAYLOADS:
         function = f"{name.title().replace('_', '')}Function"
         began_s = time.monotonic()
-        with local.warm_functions() if name == "check" else nullcontext():
-            answer = local.invoke(function, ROOT / "events" / f"{name}.json")
+        with local.warm_functions() if name == "check" else nullcontext(), payload(name, booked) as path:
+            answer = local.invoke(function, path)
         good = is_good(answer)
+        if name == "book" and good:
+            booked = json.loads(answer["body"])["bookingId"]
         failures += not good
         took_s = time.monotonic() - began_s
         command = f"sam local invoke {function} -e events/{name}.json"
         say(f"{verdict(good)} {command}  {took_s:.1f} s  {short(answer)}")
     return failures
+
+
+@contextmanager
+def payload(name: str, booking_id: str) -> Iterator[Path]:
+    """Yield the file with a payload; that of a confirmation names this booking."""
+    path = ROOT / "events" / f"{name}.json"
+    if name != "confirm":
+        yield path
+        return
+    request = json.loads(path.read_text())
+    request["body"] = json.dumps(json.loads(request["body"]) | {"bookingId": booking_id})
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(request, file)
+        file.flush()
+        yield Path(file.name)
 
 
 def is_good(answer: Any) -> bool:

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from harness import deployment
 from local import engine
 from local.database import Database
 from local.template import load
+from shared.booking.expiry import MARGIN_S
 from shared.store import items
 from tests.template.stack import deployed, folder_of
 
@@ -118,15 +120,26 @@ def by(user_id: str, request: Payload) -> Payload:
 INITIALIZE, BOOK, CANCEL, STATUS = map(payload, ("initialize", "book", "cancel", "status"))
 BOOKINGS, EVENTS, EVENT_BOOKINGS, WAITING_LIST = map(payload, ("bookings", "events", "event_bookings", "waiting_list"))
 PROMOTE, ANNOUNCE, SWEEP, CHECK = map(payload, ("promote", "announce", "sweep", "check"))
+CONFIRM, EXPIRE = map(payload, ("confirm", "expire"))
 CHANGE, CANCEL_EVENT, FOLLOW = map(payload, ("change", "cancel_event", "follow"))
+BOOKING_ID = json.loads(CONFIRM["body"])["bookingId"]
+HOLD_S = 1
 EVENT_ID, KEY = STATUS["pathParameters"]["eventId"], INITIALIZE["headers"]["idempotency-key"]
 
 
-def of_another(request: Payload) -> Payload:
+def of_another(request: Payload, key: str = "another") -> Payload:
     """Return the request as one about another event, whose id follows from another key."""
     organiser = INITIALIZE["requestContext"]["authorizer"]["jwt"]["claims"]["sub"]
-    event_id = uuid.uuid5(uuid.UUID("6c0b5c62-5d5a-4f0e-9d7e-0f6a3f5a7a11"), f"{organiser}\nanother")
-    about: Payload = json.loads(json.dumps(request).replace(EVENT_ID, str(event_id)).replace(KEY, "another"))
+    event_id = uuid.uuid5(uuid.UUID("6c0b5c62-5d5a-4f0e-9d7e-0f6a3f5a7a11"), f"{organiser}\n{key}")
+    about: Payload = json.loads(json.dumps(request).replace(EVENT_ID, str(event_id)).replace(KEY, key))
+    return about
+
+
+def of_holds(request: Payload) -> Payload:
+    """Return the request as one about an event whose tickets are held first."""
+    about = of_another(request, "holds")
+    if request is INITIALIZE:
+        about["body"] = json.dumps({"name": "The matinee", "totalTickets": 2, "holdSeconds": HOLD_S})
     return about
 
 
@@ -178,6 +191,14 @@ LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
     ("CancelEventFunction", of_another(CANCEL_EVENT), {"statusCode": 202, "bookedTickets": 1}),
     ("SweepFunction", SWEEP, {"swept": 2}),
     ("CancelEventFunction", of_another(CANCEL_EVENT), {"statusCode": 200, "bookedTickets": 0}),
+    # A third one has holds: grace's expires, and the shop confirms ada's, even though it is due.
+    ("InitializeFunction", of_holds(INITIALIZE), {"statusCode": 201, "holdSeconds": HOLD_S}),
+    ("BookFunction", of_holds(by("grace", BOOK)), {"statusCode": 201, "status": "HELD"}),
+    ("BookFunction", of_holds(BOOK), {"statusCode": 201, "status": "HELD"}),
+    ("ConfirmFunction", of_holds(CONFIRM), {"statusCode": 200, "status": "CONFIRMED", "reference": "payment-1"}),
+    ("ConfirmFunction", of_holds(CONFIRM), {"statusCode": 200, "status": "CONFIRMED", "reference": "payment-1"}),
+    ("ExpireFunction", EXPIRE, {"expired": 1}),
+    ("StatusFunction", of_holds(by("grace", STATUS)), {"booking.status": "EXPIRED", "availableTickets": 1}),
     # After a deployment, twice: the check finds its event as it has left it.
     ("CheckFunction", CHECK, {"wrong": None}),
     ("CheckFunction", CHECK, {"wrong": None}),
@@ -197,7 +218,19 @@ def lived() -> Iterator[Lived]:
     """Yield what came of LIFE."""
     with engine.running(None) as endpoint, ExitStack() as processes:
         functions = Functions(endpoint, processes)
-        yield Lived([_flat(functions.invoke(name, request)) for name, request, _ in LIFE], functions.used)
+        yield Lived(list(_answers(functions)), functions.used)
+
+
+def _answers(functions: Functions) -> Iterator[dict[str, Any]]:
+    """Invoke each step. The shop confirms the booking that was made last; expiry comes when the holds are due."""
+    booking_id = BOOKING_ID
+    for name, request, _ in LIFE:
+        if name == "ExpireFunction":
+            time.sleep(HOLD_S + MARGIN_S)
+        answer = _flat(functions.invoke(name, json.loads(json.dumps(request).replace(BOOKING_ID, booking_id))))
+        if name == "BookFunction":
+            booking_id = answer.get("bookingId", booking_id)
+        yield answer
 
 
 def _flat(answer: dict[str, Any]) -> dict[str, Any]:
@@ -232,7 +265,7 @@ def test_the_payloads_of_one_life_fit_together() -> None:
     event_id = payload("status")["pathParameters"]["eventId"]
     for name in ("event_bookings", "waiting_list"):
         assert payload(name)["pathParameters"] == {"eventId": event_id}
-    for name in ("book", "cancel"):
+    for name in ("book", "confirm", "cancel"):
         assert json.loads(payload(name)["body"])["eventId"] == event_id
     for name in ("change", "cancel_event"):
         assert payload(name)["pathParameters"]["eventId"] == event_id
