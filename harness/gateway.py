@@ -14,7 +14,7 @@ from shared.runtime import Runtime
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A function's response."""
 
     status: int
@@ -56,7 +56,7 @@ def call(
     headers: dict[str, str] | None = None,
     claims: dict[str, str] | None = None,
     verified: bool = True,
-) -> Answer:
+) -> Response:
     """Call functions.<name>.app by its route, with a body (as JSON, or `raw`), an event's id and a query.
 
     If a function has several routes, `path` selects one. The call happens at a later moment than any call before.
@@ -107,7 +107,7 @@ def call(
         payload["body"] = raw if raw is not None else json.dumps(body)
     response = function.handler(payload, Context())
     headers = {key.lower(): value for key, value in response["headers"].items()}
-    return Answer(response["statusCode"], headers, response["body"])
+    return Response(response["statusCode"], headers, response["body"])
 
 
 def a_moment_passes() -> None:

@@ -21,7 +21,7 @@ import functions.promote.app
 import functions.status.app
 import functions.waiting_list.app
 from harness import promises
-from harness.gateway import Answer, Context, call, shop
+from harness.gateway import Context, Response, call, shop
 from shared import runtime
 from shared.model import later
 
@@ -33,7 +33,7 @@ class Event:
     event_id: str
     database: Any
 
-    def book(self, user: str | int) -> Answer:
+    def book(self, user: str | int) -> Response:
         """Book for a user."""
         return call(functions.book.app, {"userId": user, "eventId": self.event_id})
 
@@ -41,12 +41,12 @@ class Event:
         """Book for a user and return the status code."""
         return self.book(user).status
 
-    def confirm(self, user: str, booking_id: str, *, by_shop: bool = True, **more: str) -> Answer:
+    def confirm(self, user: str, booking_id: str, *, by_shop: bool = True, **more: str) -> Response:
         """Confirm a user's hold: a shop does, or the user."""
         body = {"userId": user, "eventId": self.event_id, "bookingId": booking_id, **more}
         return call(functions.confirm.app, body, claims=shop() if by_shop else None)
 
-    def cancel(self, user: str | int, booking_id: str | None = None) -> Answer:
+    def cancel(self, user: str | int, booking_id: str | None = None) -> Response:
         """Cancel a user's booking."""
         more = {} if booking_id is None else {"bookingId": booking_id}
         return call(functions.cancel.app, {"userId": user, "eventId": self.event_id, **more})
@@ -55,19 +55,19 @@ class Event:
         """Cancel a user's booking, and assert that it succeeds."""
         assert self.cancel(user).status == 200
 
-    def status(self, user: str | None = None) -> Answer:
+    def status(self, user: str | None = None) -> Response:
         """Request the status."""
         return call(functions.status.app, event_id=self.event_id, query={"userId": user} if user else None)
 
-    def bookings(self, **query: str) -> Answer:
+    def bookings(self, **query: str) -> Response:
         """Request a page of its bookings."""
         return call(functions.event_bookings.app, event_id=self.event_id, query=query)
 
-    def waiting_list(self, **query: str) -> Answer:
+    def waiting_list(self, **query: str) -> Response:
         """Request a page of its waiting list."""
         return call(functions.waiting_list.app, event_id=self.event_id, query=query)
 
-    def change(self, if_match: str | None = None, **wanted: Any) -> Answer:
+    def change(self, if_match: str | None = None, **wanted: Any) -> Response:
         """Change the event; `wanted` is the body of the request."""
         headers = {} if if_match is None else {"if-match": if_match}
         return call(functions.change.app, wanted, event_id=self.event_id, headers=headers)
@@ -76,7 +76,7 @@ class Event:
         """Change the event, and assert that it succeeds."""
         assert self.change(**wanted).status == 200
 
-    def cancel_event(self) -> Answer:
+    def cancel_event(self) -> Response:
         """Cancel the event."""
         return call(functions.cancel_event.app, event_id=self.event_id)
 
@@ -119,11 +119,11 @@ class Office:
         self.events.append(Event(response.json["eventId"], self.database))
         return self.events[-1]
 
-    def bookings_of(self, user: str, **query: str) -> Answer:
+    def bookings_of(self, user: str, **query: str) -> Response:
         """Request a page of a user's bookings."""
         return call(functions.bookings.app, query={"userId": user, **query})
 
-    def lists_events(self, **query: str) -> Answer:
+    def lists_events(self, **query: str) -> Response:
         """Request a page of the events."""
         return call(functions.events.app, query=query)
 

@@ -13,12 +13,13 @@ from proof.hold_scenarios import (
     CONFIRMED_OR_EXPIRED,
     CONFIRMED_TWICE,
     EXPIRED_AND_COMES_BACK,
+    EXPIRED_AND_HELD_AGAIN,
     EXPIRED_EARLY,
     EXPIRED_TO_NEXT,
     EXPIRED_TWICE,
     HOLD_CANCELLED,
     OFFERED,
-    SWEEP_AND_EXPIRY,
+    SWEEP_AND_EXPIRIES,
 )
 from proof.rules import RULES, Rule
 from proof.scenarios import (
@@ -121,11 +122,11 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
     "confirm": (CONFIRMED_OR_EXPIRED, CONFIRMED_TWICE, CONFIRMED_CANCELLED_OR_EXPIRED, EXPIRED_AND_COMES_BACK),
     "expire": (
         CONFIRMED_OR_EXPIRED,
+        EXPIRED_AND_HELD_AGAIN,
         EXPIRED_TO_NEXT,
-        EXPIRED_AND_COMES_BACK,
         EXPIRED_TWICE,
         replace(EXPIRED_AND_COMES_BACK, crashes=CRASH[0]),
-        SWEEP_AND_EXPIRY,
+        SWEEP_AND_EXPIRIES,
     ),
     "join": (
         LAST_TICKET,
@@ -138,6 +139,7 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
     ),
     "promote": (
         LATE_JOINER,
+        NOBODY_WAITS,
         COMES_BACK,
         OFFERED,
         CANCEL_EVENT_AND_PROMOTE,
@@ -216,7 +218,7 @@ def caught_omission(omission: Omission) -> Caught | None:
     """Search without it where it should be missed; None if it is not."""
     for scenario in _SHOWN_BY[omission.transaction]:
         if violation := explore(scenario, ground_without(omission)).violation:
-            return Caught(str(omission), omission.file, promise_of(violation), _name(scenario))
+            return Caught(str(omission), omission.file, promise_of(violation), name_of(scenario))
     return None
 
 
@@ -225,7 +227,7 @@ def caught_rule(rule: Rule) -> Caught | None:
     """Search without the rule where it should be missed; None if it is not."""
     with rule.broken():
         violation = explore(rule.shown_by, Ground(filters=rule.filters)).violation
-    return Caught(f"not: {rule.text}", rule.file, promise_of(violation), _name(rule.shown_by)) if violation else None
+    return Caught(f"not: {rule.text}", rule.file, promise_of(violation), name_of(rule.shown_by)) if violation else None
 
 
 def caught_among_three_kinds(promise: str) -> Caught | None:
@@ -235,7 +237,7 @@ def caught_among_three_kinds(promise: str) -> Caught | None:
         return caught_rule(replace(rule, shown_by=scenario))
     [omission] = [one for one in all_omissions() if str(one) == mutant]
     violation = explore(scenario, ground_without(omission)).violation
-    return Caught(mutant, omission.file, promise_of(violation), _name(scenario)) if violation else None
+    return Caught(mutant, omission.file, promise_of(violation), name_of(scenario)) if violation else None
 
 
 def searches(*, whole: bool) -> list[Scenario]:
@@ -254,11 +256,7 @@ def promise_of(violation: str) -> str:
     return found[0] if found else "the code fails"
 
 
-def _name(scenario: Scenario) -> str:
-    return scenario.name + bounds_of(scenario)
-
-
-def bounds_of(scenario: Scenario) -> str:
-    """Say what else may happen in a search."""
+def name_of(scenario: Scenario) -> str:
+    """Return a scenario's name with what else may happen."""
     parts = ["a crash"] * bool(scenario.crashes) + ["a fault"] * bool(scenario.faults)
-    return f", with {' and '.join(parts)}" if parts else ""
+    return f"{scenario.name}, with {' and '.join(parts)}" if parts else scenario.name

@@ -13,7 +13,7 @@ from proof.judge import (
     check_tables,
     event_of,
 )
-from proof.lambdas import Answer, Node, Request, Result, simulated
+from proof.lambdas import Node, Request, Response, Result, simulated
 from proof.operations import Cancel, CancelEvent, Expire, Open, Operation, Patch, Sweep
 from proof.stand_in import Tables
 from proof.steps import Ground, Step, steps
@@ -21,6 +21,7 @@ from proof.world import Client, World, answered, begun, changed, invoked
 from shared.model import NO_HOLDS, Event, Rules
 
 AFTER_HOLDS = "2026-05-02T18:00:00.000Z"  # a day after MOMENT, when all holds are due
+STATES_MAX = 1_500_000  # of one search: about 2 GB, and three minutes
 _DEPTH_MAX = 100_000  # of Python's stack: a schedule is as deep as it is long
 
 
@@ -145,6 +146,8 @@ class _Search:
         if known:
             return known
         self.seen[world] = schedules = 0
+        if len(self.seen) > STATES_MAX:
+            raise Violation(f"no end after {STATES_MAX:,} states: only walks can go through this scenario")
         for step in steps(world, self.ground):
             self._count(step, world)
             self.path.append(step)
@@ -247,7 +250,7 @@ def _to_its_end(world: World, number: int, ground: Ground, until: str = "") -> W
             write, _, later = later.partition(", ")
         effect = ground.apply(world.tables, request)
         world = changed(world, client.node.operation.name, effect, ground.filters)
-        world = answered(world, number, Answer(effect.answer, effect.error))
+        world = answered(world, number, Response(effect.answer, effect.error))
     return world
 
 

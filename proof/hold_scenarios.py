@@ -68,6 +68,13 @@ EXPIRED_AND_COMES_BACK = Scenario(
     tickets=2,
     rules=HOLDS,
 )
+EXPIRED_AND_HELD_AGAIN = Scenario(
+    "A hold is due while its user cancels it and holds another, which is not",
+    (EXPIRES, cancels("ann"), replace(books("ann", " again"), at=LATER)),
+    before=(books("ann"),),
+    tickets=2,
+    rules=HOLDS,
+)
 EXPIRED_EARLY = Scenario(
     "The expiry comes before a hold is due, while its user cancels and another books",
     (Expire(), cancels("ann"), books("bob"), confirms("ann")),
@@ -135,6 +142,14 @@ SWEEP_AND_EXPIRY = Scenario(
     tickets=2,
     rules=HOLDS,
 )
+SWEEP_AND_EXPIRIES = Scenario(
+    "The sweep comes while holds of two lanes expire, and one waits",
+    (Sweep(), EXPIRES),
+    before=(books(_ANN), books(_BEN), books(_CAT)),
+    tickets=2,
+    lanes=2,
+    rules=HOLDS,
+)
 CROWD_WITH_HOLDS = Scenario(
     "Four users hold, confirm, cancel and come back, while holds expire, offers are made and the sweep comes",
     (
@@ -163,6 +178,7 @@ ALL_PLANS = (
     Plan(CONFIRMED_CANCELLED_OR_EXPIRED, short=(CALM, CRASH), whole=(FAULT,)),
     Plan(EXPIRED_TO_NEXT, short=(CALM, CRASH), whole=(FAULT,)),
     Plan(EXPIRED_AND_COMES_BACK, whole=(CRASH, FAULT)),
+    Plan(EXPIRED_AND_HELD_AGAIN, whole=(CRASH, FAULT)),
     Plan(EXPIRED_EARLY, whole=(CRASH, FAULT)),
     Plan(EXPIRED_TWICE, whole=(CRASH, FAULT)),
     Plan(EXPIRED_ON_LANES, whole=(CRASH, FAULT)),
@@ -173,5 +189,6 @@ ALL_PLANS = (
     Plan(CANCEL_EVENT_AND_CONFIRM, whole=(CRASH, FAULT)),
     Plan(LOWERED_AND_EXPIRED, whole=(CRASH, FAULT)),
     Plan(SWEEP_AND_EXPIRY, short=(), whole=(CALM,)),
+    Plan(SWEEP_AND_EXPIRIES, short=(), whole=(CALM,)),
     Plan(CROWD_WITH_HOLDS, short=()),  # far too many schedules: only walks go through it
 )

@@ -1,8 +1,8 @@
 """One request's attempt to make a booking.
 
 A user has one booking item per event. It is never deleted: when it has ended and the user books again, the next
-generation replaces it. The condition names the generation, so a request that arrives late finds a newer one and does nothing
-(P7).
+generation replaces it. The condition names the generation, so a request that arrives late finds a newer one and does
+nothing (P7).
 """
 
 from dataclasses import dataclass

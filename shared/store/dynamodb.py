@@ -20,7 +20,7 @@ from shared import runtime, telemetry
 from shared.model import TryAgain
 from shared.runtime import Deadline
 from shared.store import items
-from shared.store.aws_client import Client, NoAnswer, RequestFailed
+from shared.store.aws_client import Client, NoResponse, RequestFailed
 from shared.store.items import Item, text
 
 # First and longest pause. A conflict ends with the other transaction; a throttled partition recovers only when it gets
@@ -102,7 +102,7 @@ def commit(transaction: Mapping[Name, TransactItem], deadline: Deadline, *, yiel
                 return Refused(dict.fromkeys(transaction, Reason(refused=False)), uncertain)
             uncertain = uncertain or _is_server_fault(error)
             retry.failed(error)
-        except NoAnswer as error:
+        except NoResponse as error:
             uncertain = True
             retry.failed(error)
     raise AssertionError("unreachable: _retries raises TryAgain")
@@ -203,10 +203,10 @@ class _Retry:
     cause = "deadline"
     backoff_s = BACKOFF_S
 
-    def failed(self, error: RequestFailed | NoAnswer) -> None:
+    def failed(self, error: RequestFailed | NoResponse) -> None:
         """Note the cause. Raise the error again if another try cannot help."""
         self.backoff_s = BACKOFF_S
-        if isinstance(error, NoAnswer):
+        if isinstance(error, NoResponse):
             self.cause = error.cause
         elif _is_contention(error) or _is_server_fault(error):
             self.cause = error.code
@@ -232,7 +232,7 @@ def _call(operation: str, deadline: Deadline, request: Mapping[str, Any]) -> dic
     for retry in _retries(operation, deadline):
         try:
             return _send(operation, request)
-        except (RequestFailed, NoAnswer) as error:
+        except (RequestFailed, NoResponse) as error:
             retry.failed(error)
     raise AssertionError("unreachable: _retries raises TryAgain")
 
@@ -242,8 +242,8 @@ def _send(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
 
     It has no ClientRequestToken: DynamoDB remembers one for ten minutes only, and our conditions hold at any time.
     """
-    deployed = {ours: runtime.current.environment[variable] for ours, variable in _VARIABLES.items()}
-    if all(ours == theirs for ours, theirs in deployed.items()):
+    deployed = _deployed_names()
+    if not deployed:
         return client().call(operation, request)
     response = client().call(operation, _renamed(request, deployed))
     ours = {theirs: ours for ours, theirs in deployed.items()}
@@ -253,6 +253,15 @@ def _send(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         else value
         for part, value in response.items()
     }
+
+
+def _deployed_names() -> Mapping[str, str]:
+    """Return the deployed name of each table by our name; empty if they are the same. The first call reads them."""
+    if runtime.current.table_names is None:
+        environment = runtime.current.environment
+        deployed = {ours: environment[variable] for ours, variable in _VARIABLES.items()}
+        runtime.current.table_names = {} if all(ours == theirs for ours, theirs in deployed.items()) else deployed
+    return runtime.current.table_names
 
 
 def _renamed(request: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

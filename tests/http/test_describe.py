@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 import functions.describe.app
-from harness.gateway import Answer, call
+from harness.gateway import Response, call
 from harness.running import running
 from shared.store import dynamodb
 from shared.version import VERSION
@@ -18,7 +18,7 @@ from tests.description.reading import FILE
 PATHS = ["/openapi.json", "/docs"]
 
 
-def _ask(path: str, **headers: str) -> Answer:
+def _ask(path: str, **headers: str) -> Response:
     answer = call(functions.describe.app, path=path, headers=headers, verified=False)
     assert answer.status == 200
     return answer

@@ -24,7 +24,7 @@ from harness import promises
 from harness.running import PROJECT, RunningOffice, running
 from local import announcements, engine, template
 from tests.operations import aws_metrics, cloudwatch, proxy
-from tests.operations.aws_metrics import Answer
+from tests.operations.aws_metrics import Response
 from tests.operations.cloudwatch import Datum, Line
 from tests.operations.proxy import Proxy
 from tests.template.stack import folder_of
@@ -58,7 +58,7 @@ class Stage:
         self._running = ExitStack()
         self._office: RunningOffice | None = None
         self._environments = 0
-        self._answers: list[Answer] = []
+        self._answers: list[Response] = []
         self._invoked: list[Line] = []  # the lines of functions that were invoked by hand
         self._read: dict[Path, int] = {}  # bytes of each log
         self._given_up: set[Path] = set()
@@ -108,7 +108,7 @@ class Stage:
             json=fields if fields and route.method != "GET" else None,
             timeout=REQUEST_S_MAX,
         )
-        self._answers.append(Answer(route.function, answer.status_code, asked_s, time.monotonic()))
+        self._answers.append(Response(route.function, answer.status_code, asked_s, time.monotonic()))
         return answer
 
     def at_once(self, many: int, ask: Callable[[int], object]) -> None:

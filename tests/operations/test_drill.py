@@ -12,7 +12,7 @@ import functions.book.app
 import functions.expire.app
 import functions.promote.app
 import functions.sweep.app
-from harness.gateway import Answer, Context
+from harness.gateway import Context, Response
 from harness.office import Event, Office, clock_ahead
 from shared import runtime
 from shared.booking.background import RESERVE_S
@@ -230,7 +230,7 @@ def test_a_damaged_event_causes_internal_errors_until_it_is_repaired(
 ) -> None:
     """The response says nothing about the cause, the log line does, and the audit names what to repair."""
     set_lanes(office, sold_out, "many")
-    answers: list[Answer] = []
+    answers: list[Response] = []
     drill.rings_when(lambda: answers.append(sold_out.book("dora")))
     [answer] = answers
     assert (answer.status, answer.json["code"]) == (500, "internal-error")

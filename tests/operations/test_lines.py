@@ -24,7 +24,7 @@ from shared.booking import audit, event_change, expiry
 from shared.booking.background import RESERVE_S
 from shared.model import TryAgain
 from shared.store import dynamodb, items
-from shared.store.aws_client import NoAnswer
+from shared.store.aws_client import NoResponse
 from shared.telemetry import Metric
 from tests.announce.test_bus import FakeBus, announce, confirmed
 from tests.conftest import LogLines
@@ -132,7 +132,7 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
         assert _asks(event) == [503, 503]
         _promotes(event, Context(RESERVE_S + 0.05))
     with network() as between:
-        between.meeting = lambda sent: error(400, "ThrottlingException") if sent.operation == "BatchGetItem" else None
+        between.intercept = lambda sent: error(400, "ThrottlingException") if sent.operation == "BatchGetItem" else None
         functions.sweep.app.handler({}, Context(RESERVE_S + 1))
     set_lanes(office, event, "many")
     assert _asks(event) == [500, 500]
@@ -285,7 +285,7 @@ def _announces(monkeypatch: pytest.MonkeyPatch) -> None:
     assert announce(records, time_left_s=1) == ["1"]
     bus.refuse = lambda _: "InternalFailure"
     assert announce(records) == ["1"]
-    bus.troubles = repeat(NoAnswer("PutEvents", "ConnectionRefusedError"))
+    bus.troubles = repeat(NoResponse("PutEvents", "ConnectionRefusedError"))
     assert announce(records) == ["1"]
     del records[1]["dynamodb"]["NewImage"]["status"]
     assert announce(records) == ["1"]
