@@ -37,7 +37,7 @@ class RunningOffice:
         return f"http://127.0.0.1:{self.port}"
 
     def pids(self, part: str) -> list[int]:
-        """Return the process ids of a part: worker, feeder, scheduler or dynoxide."""
+        """Return the process ids of a part: worker, feeder, scheduler, bus or dynoxide."""
         return [pid for pid, command in below(self.process.pid).items() if part in command]
 
     def wait_for(self, part: str, count: int) -> None:

@@ -91,7 +91,9 @@ class Caller:
 
         Raises NotSignedIn; NotYourBooking.
         """
-        return Actor.SHOP if self.is_shop or is_open() else self._acting_for(user_id)
+        if is_open():
+            return Actor.SHOP
+        return self._acting_as(Actor.SHOP) if self.is_shop else self._acting_for(user_id)
 
     def cancelling_for(self, user_id: str) -> Actor:
         """Allow this user, shops and organisers. Raises NotSignedIn; NotYourBooking."""
@@ -113,6 +115,10 @@ class Caller:
         role = next((other for other in others if roles[other]), None)
         self._require(role is not None, NotYourBooking)
         assert role is not None, "as required"
+        return self._acting_as(role)
+
+    def _acting_as(self, role: Actor) -> Actor:
+        """Return the role, and let the log name the caller, who is not the user."""
         logger.append_keys(caller=self.name)  # the handler's clear_state removes it
         return role
 
