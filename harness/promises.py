@@ -173,8 +173,8 @@ def _p4(found: Snapshot) -> Iterable[str]:
 def _h3(found: Snapshot, expired_until: str) -> Iterable[str]:
     """No ticket is lost in a hold: no hold is left that was due when holds were last expired."""
     for one in found.bookings:
-        if one["status"] == "HELD" and one["expiresAt"] <= expired_until:
-            yield f"H3: the hold of {one['userId']} expired at {one['expiresAt']}"
+        if one["status"] == "HELD" and (expires_at := one.get("expiresAt", "")) <= expired_until:
+            yield f"H3: the hold of {one['userId']} expired at {expires_at}"
 
 
 def _p6(found: Snapshot) -> Iterable[str]:

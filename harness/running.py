@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from harness import promises
+from harness import expiring, promises
 from local import gate
 
 PROJECT = Path(__file__).parent.parent
@@ -93,6 +93,10 @@ class RunningOffice:
                 assert broken == [], broken
                 return found
             time.sleep(0.05)
+
+    def expire(self, ahead_s: float = 0.0) -> int:
+        """Expire the holds that will be due in so many seconds. Return how many expired."""
+        return expiring.expire(self._endpoint(), ahead_s)
 
     def stop(self) -> str:
         """Stop the office as Ctrl-C does. Return what it printed."""
