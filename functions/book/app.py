@@ -21,6 +21,14 @@ def handler(request: Request) -> Response:
 
 
 def _status(standing: Standing) -> int:
-    if not standing.is_new or not standing.booking.is_active:
+    """Return 201 for a new booking that got its ticket at once, 202 for one that waits, 200 for all others.
+
+    A new booking may already have ended, by another request, or have a ticket from the waiting list, which was
+    announced.
+    """
+    booking = standing.booking
+    if not standing.is_new or not booking.is_active:
         return 200
-    return 202 if standing.booking.status is Status.WAITING else 201
+    if booking.status is Status.WAITING:
+        return 202
+    return 201 if booking.joined_at is None else 200
