@@ -122,6 +122,11 @@ def organiser(user_id: str) -> dict[str, str]:
     return {"sub": user_id, "cognito:groups": "[organiser]"}
 
 
+def shop() -> dict[str, str]:
+    """Return the claims of a shop: a program, whose token has a scope and no user."""
+    return {"sub": "till-1", "client_id": "till-1", "scope": "ticket-office/shop"}
+
+
 @cache
 def _route(function: ModuleType, path: str | None) -> tuple[str, str]:
     """Return method and path of a function's route in template.yaml; if it has several, of the one with this path."""

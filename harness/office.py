@@ -4,21 +4,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import functions.book.app
 import functions.bookings.app
 import functions.cancel.app
 import functions.cancel_event.app
 import functions.change.app
+import functions.confirm.app
 import functions.event_bookings.app
 import functions.events.app
+import functions.expire.app
 import functions.follow.app
 import functions.initialize.app
 import functions.promote.app
 import functions.status.app
 import functions.waiting_list.app
 from harness import promises
-from harness.gateway import Context, Response, call
+from harness.gateway import Context, Response, call, shop
+from shared import runtime
+from shared.model import later
 
 
 @dataclass
@@ -35,6 +40,11 @@ class Event:
     def books(self, user: str | int) -> int:
         """Book for a user and return the status code."""
         return self.book(user).status
+
+    def confirm(self, user: str, booking_id: str, *, by_shop: bool = True, **more: str) -> Response:
+        """Confirm a user's hold: a shop does, or the user."""
+        body = {"userId": user, "eventId": self.event_id, "bookingId": booking_id, **more}
+        return call(functions.confirm.app, body, claims=shop() if by_shop else None)
 
     def cancel(self, user: str | int, booking_id: str | None = None) -> Response:
         """Cancel a user's booking."""
@@ -79,6 +89,12 @@ class Event:
         record = {"dynamodb": {"Keys": {"eventId": {"S": self.event_id}}, "SequenceNumber": "1"}}
         assert functions.follow.app.handler({"Records": [record]}, Context(900)) == {"batchItemFailures": []}
 
+    def expires(self) -> set[str]:
+        """Call the expire function, for all events; return the users of this event whose holds it has expired."""
+        before = self.check().held
+        functions.expire.app.handler({}, Context())
+        return before - self.check().held
+
     def promotes(self) -> None:
         """Call the promoter with a record of this event's bookings, and assert that it is done."""
         record = {"dynamodb": {"Keys": {"laneId": {"S": f"{self.event_id}#0"}}, "SequenceNumber": "1"}}
@@ -110,6 +126,14 @@ class Office:
     def lists_events(self, **query: str) -> Response:
         """Request a page of the events."""
         return call(functions.events.app, query=query)
+
+
+@contextmanager
+def clock_ahead(seconds: float) -> Iterator[None]:
+    """Run the block with the functions' wall clock ahead by that many seconds; behind if the number is negative."""
+    now = runtime.current.now
+    with patch.object(runtime.current, "now", lambda: later(now(), seconds)):
+        yield
 
 
 @contextmanager

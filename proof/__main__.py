@@ -32,7 +32,8 @@ from proof.controls import (
     searches,
 )
 from proof.explore import Found, Scenario, walk
-from proof.scenarios import PLANS, Plan
+from proof.hold_scenarios import ALL_PLANS
+from proof.scenarios import Plan
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
@@ -111,7 +112,7 @@ def _walks(seed: int) -> int:
     """Go some ways through every scenario with two crashes and two faults: too many ways to go them all."""
     _say(f"{WALKS} walks through each scenario with two crashes and two faults: --walks --seed {seed}")
     failures = 0
-    for plan, found in zip(PLANS, _on_all_processors(partial(_walk, seed), PLANS), strict=True):
+    for plan, found in zip(ALL_PLANS, _on_all_processors(partial(_walk, seed), ALL_PLANS), strict=True):
         failures += bool(found.violation)
         if found.violation:
             _say("\n".join([f"VIOLATION: {plan.scenario.name}: {found.violation}", *found.trace]))

@@ -17,7 +17,7 @@ from unittest.mock import patch
 from proof.operations import Operation
 from proof.stand_in import TRANSACT, UPDATE, WRITES, refusal
 from shared import runtime
-from shared.booking import background, event_change
+from shared.booking import background, event_change, expiry
 from shared.model import TicketOfficeError
 from shared.runtime import Runtime
 from shared.store import items
@@ -180,7 +180,7 @@ class _Client:
         """Ask for one item after the other."""
         if operation == "BatchGetItem":
             return self._batch_get_item(request)
-        if operation == "Query" and " < " not in request["KeyConditionExpression"]:  # a position is no promise
+        if operation == "Query":
             return self._query(request)
         return _current.request(operation, request)
 
@@ -292,6 +292,8 @@ def simulated() -> Iterator[None]:
     with (
         runtime.replaced_by(_Simulated()),
         patch.object(background, "SWEEP_SEGMENTS", 1),
+        patch.object(expiry, "HOLD_SHARDS", 1),
+        patch.object(items, "HOLD_SHARDS", 1),
         patch.object(event_change, "LANES_PER_STEP", 1),  # as many steps as there can be
     ):
         yield

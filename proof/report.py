@@ -24,6 +24,9 @@ _CHECKED_BY = {
     "O1": "every booking as it is made",
     "O2": "every state, every answer; and every end, as P6",
     "O3": "every change; and every end, as P6",
+    "H1": "every hold as it expires",
+    "H2": "every change, every answer",
+    "H3": "every end, after the holds that are left were expired",
 }
 
 

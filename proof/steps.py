@@ -108,7 +108,7 @@ def _faults(
         yield "time-out past the deadline", world, Response(fault=Fault.DEADLINE)
         if request.operation == "BatchGetItem":
             yield "unprocessed", world, Response(fault=Fault.UNPROCESSED)
-        if request.operation == "Scan":
+        if request.operation == "Scan" or "IndexName" in request.parameters:
             yield "stale", world, Response({"Items": []})
         return
     for fault in _UNDONE:

@@ -142,7 +142,7 @@ def changed(world: World, name: str, effect: Effect, filters: Filters) -> World:
         return world
     owed = dict(world.owed)
     made = world.made
-    got = (new for _, new in effect.changes if new and new["status"]["S"] == Status.CONFIRMED)
+    got = (new for _, new in effect.changes if new and new["status"]["S"] in {Status.HELD, Status.CONFIRMED})
     together = frozenset(booking["bookingId"]["S"] for booking in got)
     for change in effect.changes:
         check_change(world.tables, change, owed, together, cancelled=world.cancelled)
