@@ -21,8 +21,8 @@ USERS, TICKETS, LANES = 40, 12, 6  # lanes for two stripes
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_engine_answers_every_request_alike(seed: int) -> None:
-    """A crowd books and cancels at once, more than there are tickets; the stream and the sweep do their part."""
+def test_the_engine_returns_the_same_responses(seed: int) -> None:
+    """A crowd books and cancels concurrently, with too few tickets; the stream and the sweep work too."""
     refusals, operations = 0, set()
     for operation, request, answer in history(seed):
         operations.add(operation)
@@ -86,7 +86,7 @@ def comparable(answer: Mapping[str, Any]) -> Any:
     return batch, answer.get("UnprocessedKeys") or {}, single
 
 
-def test_a_user_who_cannot_be_served_is_told_so() -> None:
+def test_throttled_requests_end_with_try_again() -> None:
     """If the database throttles everything, requests are retried until their time is up."""
     with Office(seed=1).at_work() as office:
         event = office.open_event(TICKETS, LANES)
