@@ -119,51 +119,6 @@ def test_holds_and_offers_own_tickets(office: Office, local: Commands) -> None:
     assert done.lines[2] == "P2 holds   5 bookings, 0 on a wrong lane, 0 with facts that do not fit"
 
 
-@pytest.mark.parametrize(("late_s", "verdict"), [(100, "holds"), (140, "BROKEN")])
-def test_a_hold_that_does_not_end_breaks_h3(office: Office, local: Commands, late_s: int, verdict: str) -> None:
-    """The expire function has two minutes."""
-    event = office.opens(tickets=2, holdSeconds=HOLD_S)
-    event.books("anna")
-    with clock_ahead(HOLD_S + late_s):
-        done = local("audit", event.event_id)
-    assert (done.code, verdicts(done)["H3"]) == (int(verdict == "BROKEN"), verdict)
-    assert done.lines[7].split()[2] == str(int(verdict == "BROKEN"))
-    with clock_ahead(HOLD_S + late_s):
-        event.expires()
-        assert local("audit", event.event_id).code == 0
-
-
-def test_tickets_that_no_change_has_added_break_o2(office: Office, local: Commands) -> None:
-    """The bookings match the tickets on the lanes, but the event counts fewer tickets."""
-    event = office.opens(tickets=60)
-    office.events.clear()
-    for attribute in ("tickets", "available"):
-        change(event, items.LANES, items.lane_key(event.event_id, 0), f"ADD {attribute} :v", items.number(5))
-    done = local("audit", event.event_id)
-    assert (done.code, broken(done)) == (BROKEN, ["O2"])
-    assert done.lines[1] == "P1 holds   65 left + 0 confirmed + 0 held, of 65; 0 lanes below 0"
-    assert done.lines[8].startswith("O2 BROKEN  65 tickets on the lanes, 60 by the event's count, 60 in its terms; 0 ")
-
-
-def test_an_event_that_forgot_a_change_breaks_o2(office: Office, local: Commands) -> None:
-    """Lanes and count agree with each other, and not with its terms."""
-    event = office.opens(tickets=60)
-    office.events.clear()
-    change(event, items.EVENTS, items.event_key(event.event_id), "SET totalTickets = :v", items.number(50))
-    assert broken(local("audit", event.event_id)) == ["O2"]
-
-
-def test_a_lane_with_another_sale_window_breaks_o2(office: Office, local: Commands) -> None:
-    """It sells while the event does not, or does not sell while the event does."""
-    event = office.opens(tickets=60)
-    office.events.clear()
-    moment = items.text("2030-05-01T18:00:00.000Z")
-    change(event, items.LANES, items.lane_key(event.event_id, 0), "SET closesAt = :v", moment)
-    done = local("audit", event.event_id)
-    assert broken(done) == ["O2"]
-    assert "1 lanes with another sale window" in done.lines[8]
-
-
 def test_a_change_under_way_is_shown_and_breaks_nothing(
     office: Office, local: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,49 +148,52 @@ def test_a_change_during_the_count_makes_o2_unclear(sold_out: Event, local: Comm
     assert (done.code, verdicts(done)["O2"]) == (INCONCLUSIVE, "unclear")
 
 
-def test_a_forged_ticket_breaks_p1(damaged: Event, local: Commands) -> None:
-    """There is one ticket too many, and it is free while users wait."""
-    change(damaged, items.LANES, items.lane_key(damaged.event_id, 0), "ADD available :v", items.number(1))
+MOMENT = "2030-05-01T18:00:00.000Z"
+FORGERIES = [  # where, how, and the line of the broken promise; tests/protocol/test_audit.py has more
+    ("lane", "ADD available :v", items.number(1), "P1 BROKEN  1 left + 60 confirmed + 0 held, of 60; 0 lanes below 0"),
+    (
+        "lane",
+        "ADD available :v",
+        items.number(-1),
+        "P1 BROKEN  -1 left + 60 confirmed + 0 held, of 60; 1 lanes below 0",
+    ),
+    ("booking", "SET eventId = :v", items.text("x"), "P2 BROKEN  65 bookings, 1 on a wrong lane, 0 with facts"),
+    ("lane", "ADD waiting :v", items.number(2), "P3 BROKEN  5 waiting, 5 entries, 7 counted"),
+    ("entry", "SET userId = :v", items.text("x"), "P3 BROKEN  5 waiting, 5 entries, 5 counted; not the same people"),
+    ("lane", "REMOVE closedAt", None, "P4 BROKEN  1 of 2 lanes open, 5 entries; sold out at "),
+    ("event", "REMOVE soldOutAt", None, "P4 BROKEN  0 of 2 lanes open, 5 entries; on sale"),
+    (
+        "event",
+        "SET totalTickets = :v",
+        items.number(50),
+        "O2 BROKEN  60 tickets on the lanes, 60 by the event's count, 50 ",
+    ),
+    (
+        "lane",
+        "SET closesAt = :v",
+        items.text(MOMENT),
+        "O2 BROKEN  60 tickets on the lanes, 60 by the event's count, 60 ",
+    ),
+]
+
+
+@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: f"{forgery[0]} {forgery[1]}")
+def test_a_broken_promise_is_shown_with_its_numbers(
+    damaged: Event, local: Commands, forgery: tuple[str, str, Any, str]
+) -> None:
+    """Exit code 1. A free ticket beside waiting users also breaks P6."""
+    what, expression, value, line = forgery
+    table, key = {
+        "event": (items.EVENTS, items.event_key(damaged.event_id)),
+        "lane": (items.LANES, items.lane_key(damaged.event_id, 0)),
+        "booking": (items.BOOKINGS, booking_key(damaged, "user-0")),
+        "entry": (items.WAITING_LIST, entry_key(damaged, 0)),
+    }[what]
+    change(damaged, table, key, expression, value)
     done = local("audit", damaged.event_id)
-    assert (done.code, broken(done)) == (BROKEN, ["P1", "P6"])
-    assert done.lines[1] == "P1 BROKEN  1 left + 60 confirmed + 0 held, of 60; 0 lanes below 0"
-    assert done.lines[-1] == "A promise is broken."
-
-
-def test_a_lane_below_zero_breaks_p1(damaged: Event, local: Commands) -> None:
-    """Even if the sum is right."""
-    change(damaged, items.LANES, items.lane_key(damaged.event_id, 0), "ADD available :v", items.number(-1))
-    change(damaged, items.LANES, items.lane_key(damaged.event_id, 1), "ADD available :v", items.number(1))
-    done = local("audit", damaged.event_id)
-    assert (done.code, broken(done)) == (BROKEN, ["P1"])
-    assert "1 lanes below 0" in done.lines[1]
-
-
-def test_a_missing_lane_breaks_p1(office: Office, local: Commands) -> None:
-    """Even an empty one, which changes no sum."""
-    event = office.opens(tickets=60)
-    office.events.clear()
-    event.database.delete_item(TableName=items.LANES, Key=items.lane_key(event.event_id, 1))
-    change(event, items.LANES, items.lane_key(event.event_id, 0), "ADD available :v", items.number(30))
-    assert broken(local("audit", event.event_id)) == ["P1", "O2"]
-
-
-def test_a_second_booking_of_a_user_breaks_p2(damaged: Event, local: Commands) -> None:
-    """It can only be on a lane that is not the user's; here a cancelled one, which no other promise counts."""
-    key = booking_key(damaged, "user-0")
-    item = damaged.database.get_item(TableName=items.BOOKINGS, Key=key)["Item"]
-    other = 1 - int(key["laneId"]["S"][-1])
-    item |= {"laneId": items.text(items.lane_id(damaged.event_id, other)), "status": items.text("CANCELLED")}
-    damaged.database.put_item(TableName=items.BOOKINGS, Item=item | {"cancelledAt": item["bookedAt"]})
-    done = local("audit", damaged.event_id)
-    assert (done.code, broken(done)) == (BROKEN, ["P2"])
-    assert done.lines[2] == "P2 BROKEN  66 bookings, 1 on a wrong lane, 0 with facts that do not fit"
-
-
-def test_a_booking_of_another_event_breaks_p2(damaged: Event, local: Commands) -> None:
-    """It is on a lane of this event."""
-    change(damaged, items.BOOKINGS, booking_key(damaged, "user-0"), "SET eventId = :v", items.text("other"))
-    assert broken(local("audit", damaged.event_id)) == ["P2"]
+    assert (done.code, done.lines[-1]) == (BROKEN, "A promise is broken.")
+    assert set(broken(done)) - {"P6"} == {line[:2]}
+    assert any(shown.startswith(line) for shown in done.lines)
 
 
 @pytest.mark.parametrize(
@@ -287,42 +245,6 @@ def test_a_hold_that_contradicts_itself_breaks_p2(
     change(event, items.BOOKINGS, booking_key(event, "anna"), expression, value)
     office.events.clear()
     assert broken(local("audit", event.event_id)) == ["P2"]
-
-
-def test_a_lost_entry_breaks_p3(damaged: Event, local: Commands) -> None:
-    """A user waits and is not in the list."""
-    damaged.database.delete_item(TableName=items.WAITING_LIST, Key=entry_key(damaged, 0))
-    done = local("audit", damaged.event_id)
-    assert (done.code, broken(done)) == (BROKEN, ["P3"])
-    assert done.lines[3] == "P3 BROKEN  5 waiting, 4 entries, 5 counted"
-
-
-def test_an_entry_of_another_user_breaks_p3(damaged: Event, local: Commands) -> None:
-    """The number is right, the users are not."""
-    change(damaged, items.WAITING_LIST, entry_key(damaged, 0), "SET userId = :v", items.text("mallory"))
-    done = local("audit", damaged.event_id)
-    assert broken(done) == ["P3"]
-    assert done.lines[3] == "P3 BROKEN  5 waiting, 5 entries, 5 counted; not the same people"
-
-
-def test_a_wrong_count_of_waiting_users_breaks_p3(damaged: Event, local: Commands) -> None:
-    """The lanes' shares must add up to the list."""
-    change(damaged, items.LANES, items.lane_key(damaged.event_id, 0), "ADD waiting :v", items.number(2))
-    assert broken(local("audit", damaged.event_id)) == ["P3"]
-
-
-def test_an_open_lane_beside_a_waiting_list_breaks_p4(damaged: Event, local: Commands) -> None:
-    """The next booker could be served before the waiting users."""
-    change(damaged, items.LANES, items.lane_key(damaged.event_id, 0), "REMOVE closedAt", None)
-    done = local("audit", damaged.event_id)
-    assert (done.code, broken(done)) == (BROKEN, ["P4"])
-    assert done.lines[4].startswith("P4 BROKEN  1 of 2 lanes open, 5 entries; sold out at ")
-
-
-def test_a_waiting_list_that_no_sweep_would_find_breaks_p4(damaged: Event, local: Commands) -> None:
-    """The event is not marked as sold out."""
-    change(damaged, items.EVENTS, items.event_key(damaged.event_id), "REMOVE soldOutAt", None)
-    assert broken(local("audit", damaged.event_id)) == ["P4"]
 
 
 @pytest.mark.parametrize(("joined", "verdict"), [("2020-01-01T00:00:00.000Z", "BROKEN"), (None, "holds")])
@@ -413,18 +335,6 @@ def test_concurrent_changes_are_no_violation(sold_out: Event, local: Commands, d
     assert done.lines[-1] == "Too much moved to tell: 1 changes during the last count. Try again."
 
 
-def test_changes_that_cancel_out_are_noticed(sold_out: Event, local: Commands, during_each_count: Any) -> None:
-    """A release and a promotion leave the tickets as they were, but not the number of changes."""
-    users = iter(range(60))
-
-    def release_and_promote() -> None:
-        sold_out.cancels(f"user-{next(users)}")
-        sold_out.promotes()
-
-    during_each_count(release_and_promote)
-    assert local("audit", sold_out.event_id).code == INCONCLUSIVE
-
-
 def test_users_who_replace_each_other_in_the_list_are_no_violation(
     sold_out: Event, local: Commands, during_each_count: Any
 ) -> None:
@@ -454,15 +364,6 @@ def test_an_event_that_sells_out_during_the_count_keeps_p4(
 
     during_each_count(sell_out, items.BOOKINGS)
     assert local("audit", event.event_id).code == 0
-
-
-def test_a_violation_larger_than_the_changes_is_found(damaged: Event, local: Commands, during_each_count: Any) -> None:
-    """Even on a busy event it reports what the changes cannot explain."""
-    change(damaged, items.LANES, items.lane_key(damaged.event_id, 0), "ADD available :v", items.number(10))
-    users = iter(range(60))
-    during_each_count(lambda: damaged.cancels(f"user-{next(users)}"))
-    done = local("audit", damaged.event_id)
-    assert (done.code, broken(done)) == (BROKEN, ["P1"])
 
 
 def test_one_quiet_count_is_enough(sold_out: Event, local: Commands, during_each_count: Any) -> None:
