@@ -53,7 +53,7 @@ class Office:
         throughput: Mapping[str, Throughput] | None = None,
         latency: Latency | None = None,
     ) -> None:
-        """Begin with empty tables; those whose throughput is not given are as new."""
+        """Begin with empty tables. Without a given throughput, a table has that of a new one."""
         self.clock = Clock()
         self.chance = Random(seed)
         self.account = Account()
@@ -101,7 +101,7 @@ class Office:
             self.clock.start(book)
 
     def open_event(self, tickets: int, lanes: int, rules: Rules = NO_HOLDS) -> Event:
-        """Open an event with this number of lanes, whatever the rule says."""
+        """Open an event with this number of lanes, not that of the rule."""
         opened: list[Event] = []
 
         def open_() -> None:

@@ -26,8 +26,8 @@ HOLDS = Rules(hold_seconds=1, offer_seconds=1, confirmed_by=Actor.SHOP)
 @pytest.mark.parametrize(  # each seed once: ids follow from it, and the runs share an engine
     ("seed", "rules"), [(0, NO_HOLDS), (1, NO_HOLDS), (2, NO_HOLDS), (3, HOLDS), (4, HOLDS), (5, HOLDS)]
 )
-def test_the_engine_answers_every_request_alike(seed: int, rules: Rules) -> None:
-    """A crowd books, confirms and cancels at once, more than there are tickets; the background does its part."""
+def test_the_engine_returns_the_same_responses(seed: int, rules: Rules) -> None:
+    """A crowd books, confirms and cancels concurrently, with too few tickets; the background works too."""
     refusals, operations = 0, set()
     for operation, request, answer in history(seed, rules):
         operations.add(operation)
@@ -104,7 +104,7 @@ def comparable(answer: Mapping[str, Any]) -> Any:
     return batch, answer.get("UnprocessedKeys") or {}, single
 
 
-def test_a_user_who_cannot_be_served_is_told_so() -> None:
+def test_throttled_requests_end_with_try_again() -> None:
     """If the database throttles everything, requests are retried until their time is up."""
     with Office(seed=1).at_work() as office:
         event = office.open_event(TICKETS, LANES)
