@@ -28,7 +28,6 @@ from local.listening import take
 
 _KEEP_ALIVE_S = 75  # longer than clients keep connections, so that they never use one that is just being closed
 _GRACE_S = 1
-_DOCS = "/docs"  # where the address that is printed at the start leads a browser
 _WITHOUT_BODY = ("GET", "HEAD")
 _STREAM_HEADERS = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"))
 
@@ -78,8 +77,6 @@ class Application:
     async def _answer(self, scope: Message, receive: Receive, request_id: str) -> Response:
         found = self._router.find(scope["method"], scope["raw_path"].decode("latin-1"))
         if found is None:
-            if (scope["method"], scope["path"]) == ("GET", "/") and self._router.find("GET", _DOCS):
-                return gateway.redirect(_DOCS, request_id)
             return gateway.refusal(gateway.NOT_FOUND, request_id)
         target, parameters = found
         claims = None

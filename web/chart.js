@@ -1,0 +1,59 @@
+// Bookings a second of the last minutes.
+import { useEffect, useRef } from "./vendor/hooks.js";
+import uPlot from "./vendor/uplot.js";
+import { number, t } from "./text.js";
+import { html } from "./ui.js";
+
+const HEIGHT = 220;
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+/** Load the library's style once. */
+function styled() {
+  const href = new URL("./vendor/uplot.css", import.meta.url).href;
+  if (document.querySelector(`link[href="${href}"]`)) return;
+  document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href }));
+}
+
+function made(place, data) {
+  const colour = (name) => getComputedStyle(place).getPropertyValue(name).trim();
+  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px Bricolage, system-ui" };
+  return new uPlot(
+    {
+      width: place.clientWidth,
+      height: HEIGHT,
+      cursor: { show: false },
+      legend: { show: false },
+      scales: { y: { range: (_, low, high) => [0, Math.max(5, high * 1.1)] } },
+      axes: [axis, { ...axis, size: 44, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? number(tick) : "")) }],
+      series: [{}, { stroke: colour("--accent"), fill: colour("--wash"), width: 2, points: { show: false } }],
+    },
+    data,
+    place,
+  );
+}
+
+/** Draw data = [seconds since 1970, bookings a second]. */
+export function Chart({ data }) {
+  const place = useRef(null);
+  const chart = useRef(null);
+  const latest = useRef(data);
+  latest.current = data;
+  useEffect(() => {
+    styled();
+    const draw = () => {
+      chart.current?.destroy();
+      chart.current = made(place.current, latest.current);
+    };
+    draw();
+    const resized = new ResizeObserver(() => chart.current.setSize({ width: place.current.clientWidth, height: HEIGHT }));
+    resized.observe(place.current);
+    dark.addEventListener("change", draw);
+    return () => {
+      resized.disconnect();
+      dark.removeEventListener("change", draw);
+      chart.current.destroy();
+    };
+  }, []);
+  useEffect(() => chart.current?.setData(data), [data]);
+  return html`<div ref=${place} class="chart" role="img" aria-label=${`${t.perSecond}: ${number(data[1].at(-1) ?? 0)}`}></div>`;
+}
