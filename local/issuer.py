@@ -1,12 +1,14 @@
 """The tokens of one machine: anyone who can read the data folder can make a token for any user.
 
-Each start with --auth makes a new key and keeps it in a file of the data folder that only the owner can read;
-`python -m local token` finds it there. The workers get its public half.
+Each start with --auth makes a new key and a new password, and keeps them in a file of the data folder that only the
+owner can read. `python -m local token` finds the key there, and so do the pages that sign people in (local/sign_in.py).
+To verify tokens, the workers get its public half.
 """
 
 import argparse
 import json
 import os
+import secrets
 import sys
 import time
 import uuid
@@ -26,8 +28,10 @@ ISSUER = "https://issuer.local"
 AUDIENCE = "ticket-office"
 ALGORITHM = "RS256"
 GROUP = "organiser"
+GROUP_CLAIM = "cognito:groups"
 TOKEN_S = 3600
 _KEY_BITS = 2048
+_PASSWORD_BYTES = 9
 
 
 @contextmanager
@@ -35,7 +39,8 @@ def running(file: Path) -> Iterator[dict[str, Any]]:
     """Make a key, and keep it in the file while the context lasts; yield its public half as a key set."""
     key = RSAKey.generate_key(_KEY_BITS, {"alg": ALGORITHM, "use": "sig"}, auto_kid=True)
     try:
-        _write(file, json.dumps({"issuer": ISSUER, "key": key.as_dict(private=True)}))
+        password = secrets.token_urlsafe(_PASSWORD_BYTES)
+        _write(file, json.dumps({"issuer": ISSUER, "key": key.as_dict(private=True), "password": password}))
         yield dict(KeySet([key]).as_dict(private=False))
     finally:
         file.unlink(missing_ok=True)
@@ -56,6 +61,16 @@ def token(file: Path, claims: Mapping[str, Any]) -> str:
     return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, {**made, **claims}, key)
 
 
+def roles(is_organiser: bool) -> dict[str, list[str]]:
+    """Return the claims that make a user an organiser, or none."""
+    return {GROUP_CLAIM: [GROUP]} if is_organiser else {}
+
+
+def password(file: Path) -> str:
+    """Return the password with which people sign in on the page."""
+    return str(json.loads(file.read_text("utf-8"))["password"])
+
+
 def main(arguments: Sequence[str]) -> int:
     """Print a token for a user; return the exit code."""
     parser = argparse.ArgumentParser(
@@ -67,7 +82,7 @@ def main(arguments: Sequence[str]) -> int:
         "--data", type=Path, metavar="DIR", default=PROJECT / ".local", help="the office's data folder (.local)"
     )
     options = parser.parse_args(arguments)
-    claims = {"sub": options.user, **({"cognito:groups": [GROUP]} if options.organiser else {})}
+    claims = {"sub": options.user, **roles(options.organiser)}
     try:
         sys.stdout.write(f"{token(options.data / FILE, claims)}\n")
     except LocalError as error:

@@ -46,8 +46,8 @@ function Page() {
   const { userId, isOrganiser } = identity();
   const at = (prefix) => (hash.startsWith(prefix) ? "page" : undefined);
   return html`
-    <a class="skip" href=${hash || "#/"} onClick=${(event) => (event.preventDefault(), main.current.focus())}>${t.skip}</a>
     <header>
+      <a class="skip" href=${hash || "#/"} onClick=${(event) => (event.preventDefault(), main.current.focus())}>${t.skip}</a>
       <a class="brand" href="#/"><span aria-hidden="true" class="stub"></span>${t.title}</a>
       <nav aria-label=${t.title}>
         <a href="#/" aria-current=${at("#/o") ? undefined : "page"}>${t.home}</a>

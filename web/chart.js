@@ -1,10 +1,12 @@
 // Bookings a second of the last minutes.
 import { useEffect, useRef } from "./vendor/hooks.js";
 import uPlot from "./vendor/uplot.js";
-import { number, t } from "./text.js";
+import { number, t, time } from "./text.js";
 import { html } from "./ui.js";
 
+export const CHART_S = 120;
 const HEIGHT = 220;
+const BARS = { size: [0.8, 12], align: -1 };
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 /** Load the library's style once. */
@@ -15,7 +17,10 @@ function styled() {
 }
 
 function made(place, data) {
-  const colour = (name) => getComputedStyle(place).getPropertyValue(name).trim();
+  const colour = (name) => {
+    place.style.color = `var(${name})`; // a canvas does not know variables
+    return getComputedStyle(place).color;
+  };
   const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px Bricolage, system-ui" };
   return new uPlot(
     {
@@ -23,9 +28,9 @@ function made(place, data) {
       height: HEIGHT,
       cursor: { show: false },
       legend: { show: false },
-      scales: { y: { range: (_, low, high) => [0, Math.max(5, high * 1.1)] } },
-      axes: [axis, { ...axis, size: 44, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? number(tick) : "")) }],
-      series: [{}, { stroke: colour("--accent"), fill: colour("--wash"), width: 2, points: { show: false } }],
+      scales: { x: { range: (_, first, last) => [last - CHART_S, last] }, y: { range: (_, low, high) => [0, Math.max(5, high * 1.1)] } },
+      axes: [{ ...axis, space: 90, values: (_, ticks) => ticks.map((tick) => time(tick * 1000)) }, { ...axis, size: 44, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? number(tick) : "")) }],
+      series: [{}, { fill: colour("--accent"), width: 0, paths: uPlot.paths.bars(BARS), points: { show: false } }],
     },
     data,
     place,

@@ -1,7 +1,7 @@
 // The first page of buyers: their tickets of all events, and the events if they may see the list.
 import { useState } from "./vendor/hooks.js";
 import { read } from "./api.js";
-import { identity } from "./identity.js";
+import { identity, office } from "./identity.js";
 import { moment, number, t } from "./text.js";
 import { bookingsOf, html, Field, me, Sale, Trouble, useLive, WhoAreYou } from "./ui.js";
 
@@ -11,9 +11,12 @@ const PAGES_MAX = 10;
 
 export function Home() {
   const userId = me();
+  const { isOrganiser } = identity();
+  const first = (text) => html`<h1>${text}</h1>`;
   return html`
-    ${userId ? html`<${MyTickets} key=${userId} userId=${userId} />` : html`<section><h1>${t.myTickets}</h1><${WhoAreYou} /></section>`}
-    ${identity().isOrganiser ? html`<${Events} link=${(one) => `#/e/${encodeURIComponent(one.eventId)}`} />` : html`<${OpenLink} />`}
+    ${userId && html`<${MyTickets} key=${userId} userId=${userId} />`}
+    ${!userId && !office.open && html`<section>${first(t.myTickets)}<${WhoAreYou} /></section>`}
+    ${isOrganiser ? html`<${Events} link=${(one) => `#/e/${encodeURIComponent(one.eventId)}`} heading=${userId ? html`<h2>${t.events}</h2>` : first(t.events)} />` : html`<${OpenLink} />`}
   `;
 }
 
@@ -67,7 +70,7 @@ async function newest() {
 }
 
 /** The searchable list of events; `link` gives the address of one. */
-export function Events({ link, heading = html`<h2>${t.events}</h2>` }) {
+export function Events({ link, heading }) {
   const { value, error } = useLive("events", newest, { leastMs: 5000, mostMs: 60_000 });
   const [wanted, setWanted] = useState("");
   const [shown, setShown] = useState(SHOWN);

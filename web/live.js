@@ -1,7 +1,7 @@
 // One event for its organiser: counts, bookings a second, what happened, and what can be changed.
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { act, read, resume, send } from "./api.js";
-import { Chart } from "./chart.js";
+import { Chart, CHART_S } from "./chart.js";
 import { saveBookings } from "./csv.js";
 import { EventForm } from "./form.js";
 import { identity } from "./identity.js";
@@ -9,7 +9,6 @@ import { NotForYou } from "./organiser.js";
 import { number, reason, t, time } from "./text.js";
 import { Action, html, Meter, Sale, tell, Trouble, useClock, useLive } from "./ui.js";
 
-const CHART_S = 180;
 const HAPPENED_MAX = 12;
 const HELD_ROWS = 100; // a page of a list
 const PACE = { leastMs: 1000, mostMs: 2500 };
@@ -133,7 +132,7 @@ function Controls({ path, event, etag, again }) {
   return html`<section>
     <h2>${t.settings}</h2>
     <${EventForm} key=${form.number} event=${form.event} submit=${save} word=${t.save} />
-    <div class="row">
+    <div class="row start">
       ${isClosed
         ? html`<${Action} kind="quiet" run=${(options) => change({ closesAt: null }, options)}>${t.reopen}<//>`
         : html`<${Action} kind="quiet" sure=${t.closeSure} run=${(options) => change({ closesAt: new Date(at).toISOString() }, options)}>${t.closeSale}<//>`}

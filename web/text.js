@@ -1,11 +1,12 @@
 // What the page says, in the languages of its readers. Add a language by adding its object: it has the keys of `en`.
-const language = (navigator.languages ?? []).map((tag) => tag.slice(0, 2)).find((tag) => ["en", "de"].includes(tag)) ?? "en";
+const locale = (navigator.languages ?? []).find((tag) => ["en", "de"].includes(tag.slice(0, 2))) ?? "en";
+const language = locale.slice(0, 2);
 document.documentElement.lang = language;
 
-const integer = new Intl.NumberFormat(language);
-const day = new Intl.DateTimeFormat(language, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const plural = new Intl.PluralRules(language);
+const integer = new Intl.NumberFormat(locale);
+const day = new Intl.DateTimeFormat(locale, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const plural = new Intl.PluralRules(locale);
 
 export const number = (n) => integer.format(n);
 export const moment = (iso) => day.format(new Date(iso));
