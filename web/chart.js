@@ -45,13 +45,14 @@ export function Chart({ data }) {
   latest.current = data;
   useEffect(() => {
     styled();
+    const here = place.current;
     const draw = () => {
       chart.current?.destroy();
-      chart.current = made(place.current, latest.current);
+      chart.current = made(here, latest.current);
     };
     draw();
-    const resized = new ResizeObserver(() => chart.current.setSize({ width: place.current.clientWidth, height: HEIGHT }));
-    resized.observe(place.current);
+    const resized = new ResizeObserver(() => chart.current.setSize({ width: here.clientWidth, height: HEIGHT }));
+    resized.observe(here);
     dark.addEventListener("change", draw);
     return () => {
       resized.disconnect();

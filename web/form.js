@@ -47,12 +47,12 @@ export function EventForm({ event, submit, word, isNew = false }) {
   const hint = isNew ? t.optional : undefined;
   const number = { type: "number", inputmode: "numeric" };
   return html`<form class="event" onSubmit=${send}>
-    <${Field} name="name" label=${t.name} value=${event.name ?? ""} required maxlength="200" />
-    <${Field} name="venue" label=${t.venue} value=${event.venue ?? ""} maxlength="200" hint=${hint} />
-    <${Field} name="totalTickets" label=${t.totalTickets} ...${number} min="1" max="1000000" value=${event.totalTickets ?? 100} required />
-    <${Field} name="waitingListLimit" label=${t.waitingListLimit} ...${number} min="0" value=${event.waitingListLimit ?? ""} hint=${hint} />
-    <${Field} name="opensAt" label=${t.opensAt} type="datetime-local" step="1" value=${toField(event.opensAt)} hint=${hint} />
-    <${Field} name="closesAt" label=${t.closesAt} type="datetime-local" step="1" value=${toField(event.closesAt)} hint=${hint} />
+    <${Field} name="name" label=${t.name} defaultValue=${event.name ?? ""} required maxlength="200" />
+    <${Field} name="venue" label=${t.venue} defaultValue=${event.venue ?? ""} maxlength="200" hint=${hint} />
+    <${Field} name="totalTickets" label=${t.totalTickets} ...${number} min="1" max="1000000" defaultValue=${event.totalTickets ?? 100} required />
+    <${Field} name="waitingListLimit" label=${t.waitingListLimit} ...${number} min="0" defaultValue=${event.waitingListLimit ?? ""} hint=${hint} />
+    <${Field} name="opensAt" label=${t.opensAt} type="datetime-local" step="1" defaultValue=${toField(event.opensAt)} hint=${hint} />
+    <${Field} name="closesAt" label=${t.closesAt} type="datetime-local" step="1" defaultValue=${toField(event.closesAt)} hint=${hint} />
     ${isNew && html`<${Terms} />`}
     <div class="row end"><button class=${`main ${busy ? "busy" : ""}`} aria-disabled=${busy}>${word}</button></div>
   </form>`;

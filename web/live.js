@@ -111,14 +111,15 @@ function Controls({ path, event, etag, again }) {
     again();
   };
   const change = async (body, options, headers = {}) => {
+    let message = [t.saved];
     try {
       await act(`change:${event.eventId}`, "PATCH", path, { body, headers, ...options });
-      tell(t.saved);
     } catch (error) {
       if (error.code !== "event-changed") throw error;
-      tell(t.changedMeanwhile, "bad");
+      message = [t.changedMeanwhile, "bad"];
     }
     await renewed();
+    tell(...message);
   };
   const callOff = async (options) => {
     await act(`call-off:${event.eventId}`, "POST", `${path}/cancel`, options);
