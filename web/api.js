@@ -67,7 +67,7 @@ async function outcome(answer) {
   const body = await answer.json().catch(() => ({}));
   const date = Date.parse(answer.headers.get("Date"));
   if (date) clockAheadMs = Math.abs(date - Date.now()) > 2000 ? date - Date.now() : 0;
-  if (answer.status === 401) await signIn();
+  if (answer.status === 401 && accessToken()) await signIn(); // the token has expired
   if (!answer.ok) throw new Problem(answer.status, body);
   return { status: answer.status, body, etag: answer.headers.get("ETag") };
 }

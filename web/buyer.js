@@ -38,7 +38,7 @@ export function Buyer({ eventId }) {
     }
   };
   if (event.error?.code === "event-not-found") return html`<section><h1>${t.problems["event-not-found"]}</h1></section>`;
-  if (event.error?.status === 401 || event.error?.code === "not-signed-in") return html`<section><${WhoAreYou} /></section>`;
+  if (event.error?.status === 401 || event.error?.code === "not-signed-in") return html`<section><h1>${t.signIn}</h1><${WhoAreYou} /></section>`;
   if (!event.value) return html`<${Trouble} error=${event.error} /><p class="loading">${t.loading}</p>`;
   return html`<article class="ticket">
     <${Trouble} error=${event.error ?? booking.error} />
