@@ -2,6 +2,7 @@
 
 import csv
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -269,6 +270,13 @@ def test_the_page_is_small_and_loads_nothing_from_elsewhere(browser: Browser, of
             if not name.endswith((".html", ".txt"))
         ]
     assert sum(sizes) < BYTES_MAX
+
+
+def test_the_vendored_files_are_what_make_vendor_copies(tmp_path: Path) -> None:
+    """From the packages of package-lock.json: nobody has edited them here."""
+    subprocess.run([PROJECT / "scripts" / "vendor", tmp_path], check=True)
+    made, kept = ({path.name: path.read_bytes() for path in at.iterdir()} for at in (tmp_path, PROJECT / "web/vendor"))
+    assert made == kept
 
 
 def test_nothing_that_is_put_into_the_page_runs(browser: Browser, office: RunningOffice) -> None:
