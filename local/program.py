@@ -174,10 +174,10 @@ def _suggest(system: template.System, data: Folder, url: str, *, needs_token: bo
     if any(route.path == "/" for route in system.routes):
         sys.stdout.write(f"Or in a browser: {url} (the API: {url}/docs)\n")
     if needs_token:
+        sys.stdout.write(f"Every request needs a token, as on AWS; `{token} --user U [--organiser]` prints one.\n")
         from local import issuer  # noqa: PLC0415 - as above
 
         sys.stdout.write(f"People sign in there with any name and the password {issuer.password(data.issuer)}\n")
-        sys.stdout.write(f"Every request needs a token, as on AWS; `{token} --user U [--organiser]` prints one.\n")
     elif any(route.takes_token for route in system.routes):
         sys.stdout.write("No token is needed: anyone may do anything as any user. --auth requires tokens, as on AWS.\n")
     sys.stdout.flush()

@@ -64,7 +64,7 @@ class Visitor:
     def is_pictured(self, name: str) -> None:
         """Write what is shown to docs/, if pictures are wanted."""
         if WRITES_PICTURES:
-            self.page.locator(".messages p").wait_for(state="detached")
+            expect(self.page.locator(".messages p")).to_have_count(0)
             self.page.screenshot(path=PROJECT / "docs" / f"{name}.png")
 
 
