@@ -91,6 +91,7 @@ class Values:
             "Fn::Equals": lambda of: str(of[0]) == str(of[1]),
             "Fn::Not": lambda of: not of[0],
             "Fn::And": all,
+            "Fn::Or": any,
         }
         if name not in functions:
             raise TemplateError(f"{where}: {name} is not supported here, or its value is known only after deployment")

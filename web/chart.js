@@ -5,7 +5,8 @@ import { number, t, time } from "./text.js";
 import { html } from "./ui.js";
 
 export const CHART_S = 120;
-const HEIGHT = 220;
+const LEAST_S = 30; // of the axis, at the beginning
+const HEIGHT = 300;
 const BARS = { size: [0.8, 12], align: -1 };
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -28,7 +29,7 @@ function made(place, data) {
       height: HEIGHT,
       cursor: { show: false },
       legend: { show: false },
-      scales: { x: { range: (_, first, last) => [last - CHART_S, last] }, y: { range: (_, low, high) => [0, Math.max(5, high * 1.1)] } },
+      scales: { x: { range: (_, first, last) => [Math.min(first, last - LEAST_S), last] }, y: { range: (_, low, high) => [0, Math.max(5, high * 1.1)] } },
       axes: [{ ...axis, space: 90, values: (_, ticks) => ticks.map((tick) => time(tick * 1000)) }, { ...axis, size: 44, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? number(tick) : "")) }],
       series: [{}, { fill: colour("--accent"), width: 0, paths: uPlot.paths.bars(BARS), points: { show: false } }],
     },

@@ -99,7 +99,7 @@ function Tiles({ event, held }) {
 
 function Happened({ rows }) {
   if (!rows.length) return html`<p class="soft">${t.nothingYet}</p>`;
-  return html`<ol class="happened">${rows.map((one) => html`<li key=${one.at + one.what} class=${one.what}><time>${time(one.at)}</time> ${t.happened[one.what](one.n)}</li>`)}</ol>`;
+  return html`<ol class="happened">${rows.map((one) => html`<li key=${one.at + one.what} class=${`what-${one.what}`}><time>${time(one.at)}</time> ${t.happened[one.what](one.n)}</li>`)}</ol>`;
 }
 
 function Controls({ path, event, etag, again }) {

@@ -22,8 +22,8 @@ def test_the_demo_shows_a_sale_and_stops(browser: Browser) -> None:
         assert address
         with visiting(browser, address[1]) as olga:
             olga.go(address[2])
-            expect(olga.page.locator(".happened .booked").first).to_be_visible()
-            expect(olga.page.locator(".happened .soldOut")).to_be_visible(timeout=seconds * 1000)
+            expect(olga.page.locator(".what-booked").first).to_be_visible()
+            expect(olga.page.locator(".what-soldOut")).to_be_visible(timeout=seconds * 1000)
             if WRITES_PICTURES:
                 olga.page.wait_for_timeout(0.3 * seconds * 1000)
                 olga.is_pictured("page-live-1280")

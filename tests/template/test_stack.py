@@ -64,6 +64,7 @@ JWT: list[dict[str, list[str]]] = [{"Jwt": []}]
 IN_A_VERSION = (
     "Architecture=x86_64", "LogLevel=DEBUG", "UserClaim=email", "Tracing=Active", "SnapStart=PublishedVersions",
 )  # fmt: skip
+OF_THE_PAGE = ("PageUrl=https://a.example/", "PageClientId=page")  # only in the versions of the function that serves it
 NOT_IN_A_VERSION = (
     "Stage=prod", "LogRetentionDays=7", "JwtIssuer=https://id.example", "JwtAudience=shop", "PublicStatus=true",
     "OrganiserClient=true", "CorsOrigins=https://a.example", "RouteRate=7", "AlarmTopicArn=arn:aws:sns:r:1:t",
@@ -106,7 +107,8 @@ def test_the_lists_above_name_everything_there_is() -> None:
     assert stack.of_type("AWS::DynamoDB::Table").keys() == TABLES
     assert stack.of_type("AWS::Lambda::EventSourceMapping").keys() == MAPPINGS.keys()
     assert stack.routes == ROUTES
-    assert {one.partition("=")[0] for one in IN_A_VERSION + NOT_IN_A_VERSION} == _source()["Parameters"].keys()
+    named = {one.partition("=")[0] for one in IN_A_VERSION + OF_THE_PAGE + NOT_IN_A_VERSION}
+    assert named == _source()["Parameters"].keys()
     folders = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
     assert {folder_of(name) for name in FUNCTIONS} == folders
 
@@ -167,10 +169,15 @@ def test_tokens_are_from_the_user_pool_or_the_named_issuer_and_for_this_audience
 
 
 def test_signing_up_makes_nobody_an_organiser() -> None:
-    """Operators assign the group; the app client for people grants no scope."""
+    """Operators assign the group; the app clients for people grant no scope of ours."""
     stack = deployed()
     people = stack.resources["UserPoolClient"]["Properties"]
     assert not [name for name in people if name.startswith("AllowedOAuth")]
+    page = stack.resources["PagePoolClient"]
+    assert page["Condition"] == "MakesPageClient"
+    assert page["Properties"]["AllowedOAuthFlows"] == ["code"]
+    assert set(page["Properties"]["AllowedOAuthScopes"]) == {"openid", "email"}
+    assert page["Properties"]["CallbackURLs"] == [{"Ref": "PageUrl"}]
     programs = stack.resources["OrganiserPoolClient"]
     assert programs["Condition"] == "MakesOrganiserClient"
     assert programs["Properties"]["AllowedOAuthFlows"] == ["client_credentials"]
@@ -458,6 +465,12 @@ def test_a_parameter_that_a_version_contains_publishes_a_new_one(parameter: str)
     assert _republished(parameter) == (REQUESTS if parameter.startswith("SnapStart") else FUNCTIONS)
 
 
+@pytest.mark.parametrize("parameter", OF_THE_PAGE)
+def test_where_people_sign_in_on_the_page_publishes_the_function_that_says_so(parameter: str) -> None:
+    """The other functions do not know."""
+    assert _republished(parameter) == {"DescribeFunction"}
+
+
 @pytest.mark.parametrize("parameter", NOT_IN_A_VERSION)
 def test_any_other_parameter_publishes_nothing(parameter: str) -> None:
     """Lambda refuses to publish an unchanged function, and CloudFormation would roll the change back."""
@@ -476,6 +489,9 @@ def test_each_condition_tests_what_its_name_says() -> None:
         "MakesOrganiserClient": {
             "Fn::And": [{"Condition": "MakesUserPool"}, {"Fn::Equals": [{"Ref": "OrganiserClient"}, "true"]}]
         },
+        "MakesPageClient": {"Fn::And": [{"Condition": "MakesUserPool"}, given("PageUrl")]},
+        "MakesUserPoolDomain": {"Fn::Or": [{"Condition": "MakesOrganiserClient"}, {"Condition": "MakesPageClient"}]},
+        "HasPageClient": given("PageClientId"),
         "HasPublicStatus": {"Fn::Equals": [{"Ref": "PublicStatus"}, "true"]},
         "HasCorsOrigins": given("CorsOrigins"),
         "ReservesForRequests": given("RequestConcurrency", 0),
