@@ -18,11 +18,12 @@ from bench.one_counter import OneCounter
 from functions.bookings import app as bookings
 from functions.event_bookings import app as event_bookings
 from functions.events import app as events_listed
+from functions.expire import app as expire
 from functions.sweep import app as sweep
 from functions.waiting_list import app as waiting_list
 from harness.gateway import Context, call
 from harness.meter import metered
-from harness.office import Event, Office, open_office
+from harness.office import Event, Office, clock_ahead, open_office
 from shared import model
 from shared.booking import audit, catalog
 from shared.edge import pages
@@ -39,6 +40,11 @@ GB_SECONDS_USD = 13.3334  # the same, arm64: a millisecond of 1 GB is 0.001 GB-s
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-capacity-handling
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html#WorkingWithItems.ConditionalUpdate
 REFUSED_ITEM_WRITE_UNITS = 2
+
+RUNS_MONTHLY = 30 * 24 * 60  # of ExpireFunction, which runs every minute
+HOLD_S = 600
+HOLDS_AT_ONCE = 40  # of one lane: BOOKINGS_MAX in shared/booking/cancellation.py
+NOTHING_DUE = "expire, no hold due"
 
 LANES_MANY = 96
 TICKETS_MANY = 1_000_000  # of an event with LANES_MANY lanes
@@ -84,9 +90,10 @@ def measure(client: Any) -> dict[str, Any]:
     """Make each request once, with both designs."""
     office_bill, counter_bill = Bill(), Bill()
     with open_office(client) as office:
-        _sweep_of_nothing(office_bill)
+        _runs_of_nothing(office_bill)
         _opening(office, office_bill)
         _on_sale(office, office_bill)
+        _holds(office, office_bill)
         _sold_out(office, office_bill)
         _promotions(office, office_bill)
         _status(office, office_bill)
@@ -105,7 +112,8 @@ def section(result: dict[str, Any]) -> str:
 On demand, in us-east-1, a million write units are ${WRITE_UNITS_USD}, read units ${READ_UNITS_USD}, requests to the
 HTTP API ${HTTP_REQUESTS_USD:.2f}, and invocations ${INVOCATIONS_USD:.2f}. Functions are warm: they know the event.
 Units in brackets are those of transactions that a condition refused, counted as if they had happened. Run time costs
-extra: ${GB_SECONDS_USD / 1000:.4f} for a million requests of one millisecond. Promoter and sweep need no gateway.
+extra: ${GB_SECONDS_USD / 1000:.4f} for a million requests of one millisecond. Promoter, `ExpireFunction` and sweep need
+no gateway.
 
 {record.table(head, [_row(row) for row in result["office"]])}
 
@@ -115,8 +123,21 @@ The usual design with one counter per event (`bench/one_counter.py`), in the sam
 
 A booking costs the same on one lane and on {LANES_MANY}, and one unit more than with one counter: for the index by
 user, which `GET /bookings` reads. More lanes cost more where all are read: in the status, by the promoter, and by the
-sweep.
+sweep. A hold costs one write unit more than a booking, and its end one more: until then it is in the index of holds.
+
+{_monthly(result["office"])}
 """
+
+
+def _monthly(rows: list[dict[str, Any]]) -> str:
+    """Say what a stack pays for ExpireFunction if no hold is ever due."""
+    [row] = [row for row in rows if row["request"] == NOTHING_DUE]
+    units_usd = row["readUnits"] * READ_UNITS_USD * RUNS_MONTHLY / 1_000_000
+    invocations_usd = INVOCATIONS_USD * RUNS_MONTHLY / 1_000_000
+    tenth_usd = 0.1 * GB_SECONDS_USD * RUNS_MONTHLY / 1_000_000
+    return f"""`ExpireFunction` runs every minute, {RUNS_MONTHLY:,} times in 30 days, and makes
+{row["calls"]["Query"]} queries, even if no event has holds. Each stack pays ${units_usd + invocations_usd:.2f} a month for that: ${units_usd:.2f} for
+read units and ${invocations_usd:.2f} for invocations. Each tenth of a second that a run takes adds ${tenth_usd:.2f}."""
 
 
 def _row(row: dict[str, Any]) -> list[str]:
@@ -145,6 +166,27 @@ def _on_sale(office: Office, bill: Bill) -> None:
         event.promotes()
     with bill.item("book after cancelling, on sale"):
         assert event.books("anna") == _CREATED
+
+
+def _holds(office: Office, bill: Bill) -> None:
+    event = office.opens(tickets=TICKETS_MANY, holdSeconds=HOLD_S)
+    event.books("first")
+    with bill.item("book, a hold"):
+        booking_id = event.book("anna").json["bookingId"]
+    with bill.item("confirm a hold"):
+        assert event.confirm("anna", booking_id).status == _OK
+    with bill.item("confirm again"):
+        assert event.confirm("anna", booking_id).status == _OK
+    event.books("ben")
+    with bill.item("cancel, a hold"):
+        event.cancels("ben")
+    event.cancels("first")
+    small = office.opens(tickets=HOLDS_AT_ONCE, holdSeconds=HOLD_S)
+    for n in range(HOLDS_AT_ONCE):
+        small.books(f"user-{n}")
+    with clock_ahead(HOLD_S + 5), bill.item(f"expire, {HOLDS_AT_ONCE} holds of one lane", http=False):
+        expire.handler({}, Context())
+    assert small.check().tickets_left == HOLDS_AT_ONCE
 
 
 def _sold_out(office: Office, bill: Bill) -> None:
@@ -217,7 +259,9 @@ def _page_of(function: ModuleType, event: model.Event) -> dict[str, Any]:
     return page
 
 
-def _sweep_of_nothing(bill: Bill) -> None:
+def _runs_of_nothing(bill: Bill) -> None:
+    with bill.item(NOTHING_DUE, http=False):
+        expire.handler({}, Context())
     with bill.item("sweep, nothing sold out", http=False):
         sweep.handler({}, Context(time_left_s=120))
 

@@ -7,11 +7,13 @@ without the attributes that their indexes need, so it pays for no index.
 
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
+from shared.store.dynamodb import Refused, TransactItem
 
 _CONFIRMED, _WAITING = "CONFIRMED", "WAITING"
 
@@ -26,16 +28,16 @@ class OneCounter:
         """Put the counter."""
         counts = {"available": items.number(tickets), "waiting": items.number(0)}
         put = {"TableName": items.LANES, "Item": self._counter() | counts}
-        assert dynamodb.commit([{"Put": put}], deadline) is None
+        assert _commit([{"Put": put}], deadline) is None
 
     def book(self, user: str, deadline: Deadline) -> str:
         """Take a ticket, or else a place in the queue; return the status. Raises TryAgain."""
-        if dynamodb.commit([self._count("available", -1), self._put(user, _CONFIRMED)], deadline) is None:
+        if _commit([self._count("available", -1), self._put(user, _CONFIRMED)], deadline) is None:
             return _CONFIRMED
         place = self._place(items.number(time.time_ns()))
         booking = self._put(user, _WAITING, place=place["sequence"])
         entry = {"Put": {"TableName": items.WAITING_LIST, "Item": place | {"userId": items.text(user)}}}
-        assert dynamodb.commit([self._count("waiting", 1), booking, entry], deadline) is None
+        assert _commit([self._count("waiting", 1), booking, entry], deadline) is None
         return _WAITING
 
     def cancel(self, user: str, deadline: Deadline) -> None:
@@ -48,7 +50,7 @@ class OneCounter:
             changes += [self._count("waiting", -1), self._leave(booking["place"])]
         else:
             changes.append(self._count("available", 1))
-        assert dynamodb.commit(changes, deadline) is None
+        assert _commit(changes, deadline) is None
 
     def promote(self, deadline: Deadline) -> None:
         """Give a ticket to the head of the queue."""
@@ -63,7 +65,7 @@ class OneCounter:
         both = self._count("available", -1)
         both["Update"]["UpdateExpression"] = "ADD available :change, waiting :change"
         changes = [both, self._leave(head["sequence"]), self._move(head["userId"]["S"], _WAITING, _CONFIRMED)]
-        assert dynamodb.commit(changes, deadline) is None
+        assert _commit(changes, deadline) is None
 
     def status(self, deadline: Deadline) -> int:
         """Return how many tickets are left."""
@@ -110,3 +112,7 @@ class OneCounter:
 
     def _leave(self, sequence: Any) -> dict[str, Any]:
         return {"Delete": {"TableName": items.WAITING_LIST, "Key": self._place(sequence)}}
+
+
+def _commit(transaction: Sequence[TransactItem], deadline: Deadline) -> Refused | None:
+    return dynamodb.commit(dict(enumerate(transaction)), deadline)

@@ -111,7 +111,7 @@ def _parts(log: Any) -> dict[str, Part]:
     event = catalog.open_event(Terms("The stadium", 1_000_000), deadline())
     users = (f"user-{number}" for number in count())
     payload, context = _payloads(), Context()
-    booking = BookingAttempt.of(event, "anna").confirmed()
+    booking = BookingAttempt.of(event, "anna").with_tickets()
     standing = Standing(booking, is_new=True)
     boto3, own = Boto3Client(parameter_validation=False), dynamodb.client()
     signer = own._signer  # noqa: SLF001  # measured alone
@@ -123,8 +123,8 @@ def _parts(log: Any) -> dict[str, Part]:
 
     def transaction() -> dict[str, Any]:
         attempt = BookingAttempt.of(event, next(users))
-        booking = attempt.confirmed()
-        taken = sale._take(attempt.home_lane, attempt, booking)  # noqa: SLF001  # the transaction itself
+        booking = attempt.with_tickets()
+        taken = sale._take(attempt.home_lane, booking)  # noqa: SLF001  # the transaction itself
         return {"TransactItems": [taken, attempt.put(booking)]}
 
     ready = function.handler(payload(body()), context)

@@ -89,7 +89,7 @@ def summary(results: list[Result]) -> str:
     return (
         f"{len(results)} rounds, {sum(one.requests for one in results):,} requests, "
         f"{sum(one.acknowledged for one in results):,} acknowledged changes, {faults.total()} faults ({kinds}), "
-        f"slowest answer {max(one.slowest_s for one in results):.1f} s, "
+        f"slowest response {max(one.slowest_s for one in results):.1f} s, "
         f"{sum(len(one.violations) for one in results)} violations"
     )
 

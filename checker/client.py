@@ -1,4 +1,4 @@
-"""Requests to the office, each recorded with the times at which it began and was answered."""
+"""Requests to the office, each recorded with the times at which it began and its response came."""
 
 import http.client
 import json
@@ -11,13 +11,13 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import urlencode
 
-from checker.history import NO_ANSWER, Exchange, History
+from checker.history import NO_RESPONSE, Exchange, History
 
-ANSWER_S = 20.0  # docs/clients.md: wait for over 10 seconds
+RESPONSE_S = 20.0  # docs/clients.md: wait for over 10 seconds
 TRIES_MAX = 30
 PAUSE_S, PAUSE_MAX_S = 0.02, 0.5  # doubled with each try; shorter than docs/clients.md advises: a round is short
 NOT_SENT = -1  # the status of a request without a connection: the office never saw it
-SILENCE_S = 1.0  # a stream of announcements is at its end when it is silent for so long
+SILENCE_S = 1.0  # a stream of announcements that is silent for this long has ended
 
 
 class Client:
@@ -40,19 +40,19 @@ class Client:
     def send(self, op: str, drop_after_s: float | None = None, *, record: bool = True, **parts: Any) -> Exchange:
         """Send a request once; break the connection if it is not answered within `drop_after_s`."""
         begin = time.monotonic()
-        status, answer, end = NO_ANSWER, None, float("inf")
+        status, response, end = NO_RESPONSE, None, float("inf")
         try:
             connection = self._connect()
         except OSError:
             return Exchange(op, begin, status=NOT_SENT)
         try:
-            connection.sock.settimeout(drop_after_s or ANSWER_S)
-            status, answer = _ask(connection, *_request(op, **parts))
+            connection.sock.settimeout(drop_after_s or RESPONSE_S)
+            status, response = _ask(connection, *_request(op, **parts))
             end = time.monotonic()
             self.slowest_s = max(self.slowest_s, end - begin)
         except (OSError, http.client.HTTPException):
             connection.close()
-        exchange = Exchange(op, begin, end, status, answer, **parts)
+        exchange = Exchange(op, begin, end, status, response, **parts)
         if record:
             self.history.add(exchange)
         return exchange
@@ -76,15 +76,15 @@ class Client:
         """Read a whole list, page by page."""
         query = {"limit": "100"} | parts.pop("query", {})
         found = [self.ask(op, rng, query=query, **parts)]
-        while found[-1].is_done and found[-1].answer["nextCursor"]:
-            found.append(self.ask(op, rng, query=query | {"cursor": found[-1].answer["nextCursor"]}, **parts))
+        while found[-1].is_done and found[-1].response["nextCursor"]:
+            found.append(self.ask(op, rng, query=query | {"cursor": found[-1].response["nextCursor"]}, **parts))
         return found
 
     def listen(self, after: str = "0", *, at_rest: bool = False) -> Exchange:
-        """Read announcements behind the place `after`, until nothing comes for a while."""
+        """Read the announcements after the place `after`, until none arrives for a while."""
         begin = time.monotonic()
         told: list[dict[str, Any]] = []
-        status = NO_ANSWER
+        status = NO_RESPONSE
         try:
             with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=SILENCE_S)) as connection:
                 connection.request("GET", "/local/events", headers={"Last-Event-ID": after})
@@ -95,14 +95,14 @@ class Client:
         except (OSError, http.client.HTTPException):
             pass  # silence, or a broken connection: keep what arrived before
         exchange = Exchange("listen", begin, time.monotonic(), status, told, at_rest=at_rest)
-        if status != NO_ANSWER:
+        if status != NO_RESPONSE:
             self.history.add(exchange)
         return exchange
 
     def _connect(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_S)
+            connection = self._local.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=RESPONSE_S)
             self._connections.append(connection)
         if connection.sock is None:
             connection.connect()

@@ -14,9 +14,9 @@ from checker.client import Client
 from checker.history import Exchange
 
 DROP_S = (0.004, 0.012)  # a connection is broken while the request is being worked on
-FAULT_MAX_S = 20.0  # by so much at most a fault makes a round longer
+FAULT_MAX_S = 20.0  # the longest time by which a fault extends a round
 TWICE, DROPPED = 0.08, 0.06  # parts of all requests that are sent twice at once, or whose connection breaks
-WAITING_MIN = 40  # of the event whose changes are doubled: enough for each raise, and few enough to be promoted at once
+WAITING_MIN = 40  # on the event with repeated changes: enough for each raise, and few enough to be promoted at once
 BREATH_S = 0.02  # between two requests of a buyer
 ORGANISER_S = (0.1, 0.4)  # between two changes
 
@@ -32,19 +32,19 @@ class Sale:
     total: int = 0  # as an organiser last asked for it
     seen: dict[str, str] = field(default_factory=dict)  # a user's last known bookingId
     newcomers: int = 0
-    waiting: int = 0  # as the last change was answered, plus those who joined since
+    waiting: int = 0  # as the last response to a change said, plus those who joined since
 
 
 @dataclass
 class Crowd:
-    """The actors of one round. `until` ends it; after `calm_at` no connection is broken any more."""
+    """The actors of one round. `until` ends it; no connection is broken after `calm_at`."""
 
     client: Client
     sales: list[Sale]
     until: float
     calm_at: float
 
-    is_faulty: bool = False  # a fault is under way, whose time does not count
+    is_faulty: bool = False  # during a fault: its time does not count
 
     @property
     def goes_on(self) -> bool:
@@ -53,7 +53,7 @@ class Crowd:
 
     @contextmanager
     def fault(self) -> Iterator[None]:
-        """Keep the actors going during a fault, and make up for its time, up to a bound."""
+        """Keep the actors going during a fault, and extend the round by its length, up to a bound."""
         began = time.monotonic()
         self.is_faulty = True
         try:
@@ -67,12 +67,12 @@ class Crowd:
     def open(self, rng: random.Random, sale: Sale) -> None:
         """Open an event with a key, by a request that is sent twice at once; open another one without a key."""
         body: dict[str, Any] = {"name": f"{sale.kind} {rng.getrandbits(48):012x}", "totalTickets": sale.tickets}
-        answers = self._send(rng, "initialize", style="twice", body=body, key=f"key {body['name']}")
-        sale.event, sale.total = answers[0].answer["eventId"], sale.tickets
+        responses = self._send(rng, "initialize", style="twice", body=body, key=f"key {body['name']}")
+        sale.event, sale.total = responses[0].response["eventId"], sale.tickets
         self.client.send("initialize", body={"name": f"unkeyed {rng.getrandbits(48):012x}", "totalTickets": 1})
 
     def run(self, seed: str, buyers: int, faults: Callable[[], None]) -> None:
-        """Let all actors act until the round ends; `faults` runs beside them."""
+        """Let all actors act until the round ends; `faults` runs at the same time."""
         jobs = [(self._buy, f"{seed} buyer {number}") for number in range(buyers)]
         jobs += [(partial(self._organise, sale), f"{seed} {sale.kind}") for sale in self.sales]
         failures: list[BaseException] = []
@@ -164,12 +164,12 @@ class Crowd:
             lambda seed=seed: self.client.ask(op, random.Random(seed), drop_s, **parts)
             for seed in seeds[: 2 if style == "twice" else 1]
         ]
-        answers = self.client.together(*calls)
-        for one in answers:
-            booking = one.answer.get("booking") or one.answer if one.is_done and sale else {}
+        responses = self.client.together(*calls)
+        for one in responses:
+            booking = one.response.get("booking") or one.response if one.is_done and sale else {}
             if sale and "bookingId" in booking:
                 sale.seen[one.user] = booking["bookingId"]
-        return answers
+        return responses
 
     # -------------------------------------------------------------- organisers
 
@@ -190,8 +190,8 @@ class Crowd:
         """Raise the total by a request that is sent twice at once, or dropped and sent again."""
         sale.total += rng.randint(1, 12)
         style = "twice" if rng.random() < 0.5 or time.monotonic() > self.calm_at else "drop"
-        [*answers] = self._send(rng, "change", style=style, event=sale.event, body={"totalTickets": sale.total})
-        sale.waiting = answers[-1].answer["waitingListCount"] if answers[-1].is_done else sale.waiting
+        [*responses] = self._send(rng, "change", style=style, event=sale.event, body={"totalTickets": sale.total})
+        sale.waiting = responses[-1].response["waitingListCount"] if responses[-1].is_done else sale.waiting
 
     def _change_numbers(self, rng: random.Random, sale: Sale) -> None:
         """Raise, lower, rename, limit the list; some of these at once, some of them impossible."""
@@ -233,7 +233,7 @@ ACTIONS = {  # how often each is chosen
 
 
 def sales(kinds: list[str]) -> list[Sale]:
-    """Return the events of a round: many for few tickets, few for many, one that is sold out and grows, and so on."""
+    """Return the events of a round: with few tickets, with many, sold out and growing, and so on."""
     sizes = {"busy": (60, 90), "small": (4, 7), "doubled": (200, 0), "window": (25, 40), "ending": (40, 70)}
     return [Sale(kind, sizes[kind][0], [f"{kind} {number}" for number in range(sizes[kind][1])]) for kind in kinds]
 

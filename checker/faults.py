@@ -18,7 +18,7 @@ PARTS_KILLED_MAX = 4  # per run of the program: it gives up when one part dies f
 FULL_S = (0.3, 2.0)
 STOPPED_S = (0.2, 1.0)
 JUMPS_S = (-1_800, -30, -1, 1, 30, 1_800)  # docs/events.md: announcements that are an hour old are given up
-DISK = "64m"  # size of the file system that is filled
+DISK = "64m"  # size of the file system
 
 
 class Disk:
@@ -29,7 +29,7 @@ class Disk:
         self.why_not = ""
 
     def mount(self) -> None:
-        """Mount it, or say in `why_not` why that cannot be."""
+        """Mount it, or say in `why_not` why it cannot."""
         self._folder.mkdir(parents=True, exist_ok=True)
         command = ["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=700", "checker", str(self._folder)]
         try:
@@ -46,12 +46,12 @@ class Disk:
             subprocess.run(["umount", "--lazy", str(self._folder)], check=False)
 
     def fill(self, full_s: float) -> None:
-        """Leave no byte free for some seconds."""
+        """Keep the disk full for some seconds."""
         filler = self._folder / "filler"
         try:
             with filler.open("wb", buffering=0) as file:
                 until = time.monotonic() + full_s
-                while time.monotonic() < until:  # fill what the office frees meanwhile, too
+                while time.monotonic() < until:  # also fill what the office frees
                     with suppress(OSError):
                         while file.write(bytes(65536)):
                             pass
@@ -74,7 +74,7 @@ class Clock:
         self._library = folder / "clock.so"
 
     def build(self) -> None:
-        """Compile the library, or say in `why_not` why that cannot be."""
+        """Compile the library, or say in `why_not` why it cannot."""
         compiler = shutil.which("cc") or shutil.which("gcc")
         if compiler is None:
             self.why_not = "this machine has no C compiler"
@@ -119,11 +119,11 @@ class Faults:
         }
 
     def inject(self, kind: str) -> None:
-        """Bring about one fault, heal it, and record when it was."""
+        """Cause one fault, heal it, and record when it happened."""
         begin = time.monotonic()
         what = self._kinds[kind]()
         if what:
-            self._history.add(Exchange("fault", begin, time.monotonic(), answer=what, body={"kind": kind}))
+            self._history.add(Exchange("fault", begin, time.monotonic(), response=what, body={"kind": kind}))
 
     def _part(self) -> int | None:
         parts = self._program.processes()[1:]

@@ -1,4 +1,4 @@
-"""The history of a round: every request with its answer, every fault, in the order in which they were recorded.
+"""The history of a round: every request with its response, every fault, in the order in which they were recorded.
 
 Times are seconds of the checker's monotonic clock. The checks read nothing else: a saved history can be judged again.
 """
@@ -11,18 +11,18 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-NO_ANSWER = 0  # the status of a request whose answer never came
+NO_RESPONSE = 0  # the status of a request whose response never came
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and its answer; or a fault (`op` "fault"), or the program's unexpected exit ("exit")."""
+    """One request and its response; or a fault (`op` "fault"), or the program's unexpected exit ("exit")."""
 
     op: str
     begin: float
-    end: float = math.inf  # when the answer was there; infinite without one
-    status: int = NO_ANSWER
-    answer: Any = None
+    end: float = math.inf  # when the response was there; infinite without one
+    status: int = NO_RESPONSE
+    response: Any = None
     event: str = ""  # the event that the request names
     user: str = ""
     body: dict[str, Any] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Exchange:
     @property
     def is_open(self) -> bool:
         """Tell whether the request may have had an effect or not, at any moment since it began."""
-        return self.status == NO_ANSWER or self.status >= 500
+        return self.status == NO_RESPONSE or self.status >= 500
 
     @property
     def is_done(self) -> bool:
@@ -79,7 +79,7 @@ class History:
         """Write one JSON object per line; infinite times become null."""
         with self._lock, path.open("w", encoding="utf-8") as file:
             for one in self._exchanges:
-                line = {name: value for name, value in asdict(one).items() if value or name in ("begin", "answer")}
+                line = {name: value for name, value in asdict(one).items() if value or name in ("begin", "response")}
                 file.write(json.dumps(line | {"end": None if one.end == math.inf else one.end}) + "\n")
 
     @staticmethod

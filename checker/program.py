@@ -55,14 +55,14 @@ class Program:
 
     def __init__(self, data: Path, log: Path, environment: dict[str, str] | None = None) -> None:
         self.port = free_port()
-        self.is_wanted = False  # it should be running; if not, it exited by itself
+        self.is_wanted = False  # it should be running; if it is not, it exited by itself
         self._log = log
         self._command = [sys.executable, "-m", "local", "--data", str(data), "--port", str(self.port)]
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it answers. Remains of a killed one may hold its port or data for a moment.
+        """Start it and wait until it answers. Processes of a killed program may hold its port or data for a moment.
 
         Raises:
             CannotStart: it does not come up.

@@ -1,4 +1,4 @@
-"""A round: a new office, a crowd, faults, and finally, at rest, all lists, to judge it by."""
+"""A round: a new office, a crowd and faults; at rest, all lists are read, and the history is judged."""
 
 import random
 import threading
@@ -16,12 +16,12 @@ from checker.history import Exchange, History
 from checker.program import CannotStart, Program
 
 BUYERS = 8
-BUYERS_OF_DOUBLED = 3  # few: changes are to come as fast as can be
+BUYERS_OF_DOUBLED = 3  # few, so that changes are fast
 CALM_S = 4.0  # at the end of a round, without faults and broken connections
-REST_S = 40.0  # for all to come to rest
+REST_S = 40.0  # until everything is at rest, at most
 LOOK_EVERY_S = 2.0
-EXCHANGES_MAX = 20_000  # of a round that is made longer by faults
-EXITS_MAX = 3  # after so many the round ends
+EXCHANGES_MAX = 20_000  # of a round, however long faults make it
+EXITS_MAX = 3  # then the round ends
 KINDS = ("kill-part", "stop-part", "kill-program", "kill-main", "stop-program", "disk", "clock")
 EVENTUALLY = {"lists", "announced", "stream", "cancelled"}  # promised at rest, not at once
 
@@ -75,7 +75,7 @@ def run(plan: Plan, folder: Path) -> Result:
         faults = Faults(program, result.history, disk, clock, rng)
         _run(plan, result, program, faults, rng)
     except CannotStart as error:
-        result.history.add(Exchange("exit", time.monotonic(), answer=str(error)))
+        result.history.add(Exchange("exit", time.monotonic(), response=str(error)))
         result.violations = judge(result.history)
     finally:
         program.stop()
@@ -126,7 +126,7 @@ def watch(program: Program, history: History) -> bool:
     if code is None:
         return False
     text = f"the program exited with {code}, although it was not killed: {program.last_words()}"
-    history.add(Exchange("exit", time.monotonic(), answer=text))
+    history.add(Exchange("exit", time.monotonic(), response=text))
     program.start()
     return True
 
@@ -161,7 +161,7 @@ class Listener:
             self._stopped.wait(0.1)
 
     def _hear(self) -> None:
-        told = self._client.listen(self._place).answer or []
+        told = self._client.listen(self._place).response or []
         if told:
             self._place = told[-1]["place"]
 

@@ -87,9 +87,9 @@ def in_flight(
     return asyncio.run(run())
 
 
-def open_event(url: str, tickets: int) -> str:
+def open_event(url: str, tickets: int, **more: object) -> str:
     """Open an event and return its id."""
-    response = httpx.post(f"{url}/initialize", json={"name": "The concert", "totalTickets": tickets})
+    response = httpx.post(f"{url}/initialize", json={"name": "The concert", "totalTickets": tickets, **more})
     assert response.status_code == httpx.codes.CREATED, response.text
     return str(response.json()["eventId"])
 

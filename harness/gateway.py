@@ -14,7 +14,7 @@ from shared.runtime import Runtime
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A function's response."""
 
     status: int
@@ -56,7 +56,7 @@ def call(
     headers: dict[str, str] | None = None,
     claims: dict[str, str] | None = None,
     verified: bool = True,
-) -> Answer:
+) -> Response:
     """Call functions.<name>.app by its route, with a body (as JSON, or `raw`), an event's id and a query.
 
     If a function has several routes, `path` selects one. The call happens at a later moment than any call before.
@@ -107,7 +107,7 @@ def call(
         payload["body"] = raw if raw is not None else json.dumps(body)
     response = function.handler(payload, Context())
     headers = {key.lower(): value for key, value in response["headers"].items()}
-    return Answer(response["statusCode"], headers, response["body"])
+    return Response(response["statusCode"], headers, response["body"])
 
 
 def a_moment_passes() -> None:
@@ -120,6 +120,11 @@ def a_moment_passes() -> None:
 def organiser(user_id: str) -> dict[str, str]:
     """Return the claims of an organiser."""
     return {"sub": user_id, "cognito:groups": "[organiser]"}
+
+
+def shop() -> dict[str, str]:
+    """Return the claims of a shop: a program, whose token has a scope and no user."""
+    return {"sub": "till-1", "client_id": "till-1", "scope": "ticket-office/shop"}
 
 
 @cache

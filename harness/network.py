@@ -24,7 +24,7 @@ CALL_TIMEOUT_S = 0.1  # replaces the client's own; the engine takes some millise
 _STOP_S_MAX = 5.0
 
 
-class NoAnswerAtAll(Exception):
+class ConnectionClosed(Exception):
     """The connection closes without a response."""
 
 
@@ -48,7 +48,7 @@ class Sent:
 
 
 Reply = tuple[int, bytes]
-Meeting = Callable[[Sent], Reply | None]  # None lets the request pass; it may raise one of the two above
+Intercept = Callable[[Sent], Reply | None]  # None lets the request pass; it may raise one of the two above
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Network:
     """The network: its engine, what happens to a request, and the names of the operations sent so far."""
 
     engine: str
-    meeting: Meeting = lambda _: None
+    intercept: Intercept = lambda _: None
     sent: list[str] = field(default_factory=list)
 
     def deliver(self, request: Sent) -> Reply:
@@ -72,7 +72,7 @@ class Network:
     def reply(self, request: Sent) -> Reply:
         """Reply to a request, as the test decides."""
         self.sent.append(request.operation)
-        return self.meeting(request) or self.deliver(request)
+        return self.intercept(request) or self.deliver(request)
 
 
 def error(status: int, code: str, **more: Any) -> Reply:
@@ -117,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.read(1)  # until the client closes
             self.close_connection = True
             return
-        except NoAnswerAtAll:
+        except ConnectionClosed:
             self.close_connection = True
             return
         self.send_response(status)

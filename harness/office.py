@@ -4,21 +4,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import functions.book.app
 import functions.bookings.app
 import functions.cancel.app
 import functions.cancel_event.app
 import functions.change.app
+import functions.confirm.app
 import functions.event_bookings.app
 import functions.events.app
+import functions.expire.app
 import functions.follow.app
 import functions.initialize.app
 import functions.promote.app
 import functions.status.app
 import functions.waiting_list.app
 from harness import promises
-from harness.gateway import Answer, Context, call
+from harness.gateway import Context, Response, call, shop
+from shared import runtime
+from shared.model import later
 
 
 @dataclass
@@ -28,7 +33,7 @@ class Event:
     event_id: str
     database: Any
 
-    def book(self, user: str | int) -> Answer:
+    def book(self, user: str | int) -> Response:
         """Book for a user."""
         return call(functions.book.app, {"userId": user, "eventId": self.event_id})
 
@@ -36,7 +41,12 @@ class Event:
         """Book for a user and return the status code."""
         return self.book(user).status
 
-    def cancel(self, user: str | int, booking_id: str | None = None) -> Answer:
+    def confirm(self, user: str, booking_id: str, *, by_shop: bool = True, **more: str) -> Response:
+        """Confirm a user's hold: a shop does, or the user."""
+        body = {"userId": user, "eventId": self.event_id, "bookingId": booking_id, **more}
+        return call(functions.confirm.app, body, claims=shop() if by_shop else None)
+
+    def cancel(self, user: str | int, booking_id: str | None = None) -> Response:
         """Cancel a user's booking."""
         more = {} if booking_id is None else {"bookingId": booking_id}
         return call(functions.cancel.app, {"userId": user, "eventId": self.event_id, **more})
@@ -45,19 +55,19 @@ class Event:
         """Cancel a user's booking, and assert that it succeeds."""
         assert self.cancel(user).status == 200
 
-    def status(self, user: str | None = None) -> Answer:
+    def status(self, user: str | None = None) -> Response:
         """Request the status."""
         return call(functions.status.app, event_id=self.event_id, query={"userId": user} if user else None)
 
-    def bookings(self, **query: str) -> Answer:
+    def bookings(self, **query: str) -> Response:
         """Request a page of its bookings."""
         return call(functions.event_bookings.app, event_id=self.event_id, query=query)
 
-    def waiting_list(self, **query: str) -> Answer:
+    def waiting_list(self, **query: str) -> Response:
         """Request a page of its waiting list."""
         return call(functions.waiting_list.app, event_id=self.event_id, query=query)
 
-    def change(self, if_match: str | None = None, **wanted: Any) -> Answer:
+    def change(self, if_match: str | None = None, **wanted: Any) -> Response:
         """Change the event; `wanted` is the body of the request."""
         headers = {} if if_match is None else {"if-match": if_match}
         return call(functions.change.app, wanted, event_id=self.event_id, headers=headers)
@@ -66,7 +76,7 @@ class Event:
         """Change the event, and assert that it succeeds."""
         assert self.change(**wanted).status == 200
 
-    def cancel_event(self) -> Answer:
+    def cancel_event(self) -> Response:
         """Cancel the event."""
         return call(functions.cancel_event.app, event_id=self.event_id)
 
@@ -78,6 +88,12 @@ class Event:
         """Call the follow function with a record of this event, and assert that it is done."""
         record = {"dynamodb": {"Keys": {"eventId": {"S": self.event_id}}, "SequenceNumber": "1"}}
         assert functions.follow.app.handler({"Records": [record]}, Context(900)) == {"batchItemFailures": []}
+
+    def expires(self) -> set[str]:
+        """Call the expire function, for all events; return the users of this event whose holds it has expired."""
+        before = self.check().held
+        functions.expire.app.handler({}, Context())
+        return before - self.check().held
 
     def promotes(self) -> None:
         """Call the promoter with a record of this event's bookings, and assert that it is done."""
@@ -103,13 +119,21 @@ class Office:
         self.events.append(Event(response.json["eventId"], self.database))
         return self.events[-1]
 
-    def bookings_of(self, user: str, **query: str) -> Answer:
+    def bookings_of(self, user: str, **query: str) -> Response:
         """Request a page of a user's bookings."""
         return call(functions.bookings.app, query={"userId": user, **query})
 
-    def lists_events(self, **query: str) -> Answer:
+    def lists_events(self, **query: str) -> Response:
         """Request a page of the events."""
         return call(functions.events.app, query=query)
+
+
+@contextmanager
+def clock_ahead(seconds: float) -> Iterator[None]:
+    """Run the block with the functions' wall clock ahead by that many seconds; behind if the number is negative."""
+    now = runtime.current.now
+    with patch.object(runtime.current, "now", lambda: later(now(), seconds)):
+        yield
 
 
 @contextmanager

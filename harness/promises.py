@@ -1,4 +1,4 @@
-"""The promises P1 to P4, P6, O2 and O3 as checks over the tables, run after every test that touches them.
+"""The promises P1 to P4, P6, O2, O3, H2 and H3 as checks over the tables, run after every test that touches them.
 
 Written against the tables as docs/guarantees.md describes them, with none of the office's own code, so that a
 mistake in shared/ cannot hide itself here. P5, P7 and P8 are about histories: the tests that make a history check
@@ -33,8 +33,18 @@ class Snapshot:
 
     @property
     def confirmed(self) -> set[str]:
-        """Return the users who hold a ticket."""
+        """Return the users whose booking is confirmed."""
         return {one["userId"] for one in self.bookings if one["status"] == "CONFIRMED"}
+
+    @property
+    def held(self) -> set[str]:
+        """Return the users who hold a ticket that is not confirmed."""
+        return {one["userId"] for one in self.bookings if one["status"] == "HELD"}
+
+    @property
+    def tickets_owned(self) -> int:
+        """Return the number of tickets that are held or confirmed."""
+        return sum(one.get("quantity", 1) for one in self.bookings if one["status"] in {"HELD", "CONFIRMED"})
 
     @property
     def waiting(self) -> list[str]:
@@ -68,9 +78,13 @@ def read(client: Any, event_id: str) -> Snapshot:
     return Snapshot.of(event, lanes, bookings, waiting_list)
 
 
-def violations(found: Snapshot, *, drained: bool) -> list[str]:
-    """List every promise that the tables break; P6, and parts of O2 and O3, only once the streams are `drained`."""
+def violations(found: Snapshot, *, drained: bool, expired_until: str = "") -> list[str]:
+    """List every promise that the tables break; P6, and parts of O2 and O3, only once the streams are `drained`.
+
+    H3 needs to know up to which moment all due holds have been expired.
+    """
     always = [*_p1(found), *_p2(found), *_p3(found), *_p4(found), *_o2(found), *_o3(found, drained=drained)]
+    always += _h3(found, expired_until)
     return [*always, *([*_p6(found), *_unfinished(found)] if drained else [])]
 
 
@@ -91,15 +105,15 @@ def unlisted(client: Any, found: Snapshot) -> list[str]:
         f"{one['userId']} created at {created_at}, the index has {listed}"
         for one in found.bookings
         if (listed := rows.get((one["laneId"], one["userId"]), []))
-        != [created_at := one.get("joinedAt", one.get("bookedAt"))]
+        != [created_at := one.get("joinedAt") or one.get("heldAt") or one.get("bookedAt")]
     ]
 
 
 def _p1(found: Snapshot) -> Iterable[str]:
-    """No oversell: free tickets + confirmed bookings = all tickets of the lanes, and no lane is ever below 0."""
+    """No oversell: free tickets + held and confirmed ones = all tickets of the lanes, and no lane is ever below 0."""
     total = sum(lane["tickets"] for lane in found.lanes)
-    if found.tickets_left + len(found.confirmed) != total:
-        yield f"P1: {found.tickets_left} left + {len(found.confirmed)} confirmed != {total}"
+    if found.tickets_left + found.tickets_owned != total:
+        yield f"P1: {found.tickets_left} left + {found.tickets_owned} held or confirmed != {total}"
     for lane in found.lanes:
         if lane["available"] < 0:
             yield f"P1: lane {lane['laneId']} has {lane['available']}"
@@ -108,20 +122,25 @@ def _p1(found: Snapshot) -> Iterable[str]:
 
 
 def _p2(found: Snapshot) -> Iterable[str]:
-    """One active booking per user: one booking item each, on the home lane, with facts that fit its status."""
+    """One active booking per user: one booking item each, on the home lane, with facts that fit its status (H2)."""
     for user, count in Counter(one["userId"] for one in found.bookings).items():
         if count > 1:
             yield f"P2: {user} has {count} bookings"
-    facts: dict[str, Callable[[Item], bool]] = {
-        "CONFIRMED": lambda one: "bookedAt" in one and "cancelledAt" not in one,
-        "WAITING": lambda one: {"sequence", "joinedAt"} <= one.keys() and not {"bookedAt", "cancelledAt"} & one.keys(),
-        "CANCELLED": lambda one: "cancelledAt" in one,
+    only_if_held, ends = {"expiresAt", "holdShard"}, {"cancelledAt", "expiredAt"}
+    facts: dict[str, Callable[[set[str]], bool]] = {
+        "HELD": lambda has: {"heldAt", *only_if_held} <= has and not {"bookedAt", *ends} & has,
+        "CONFIRMED": lambda has: "bookedAt" in has and not (ends | only_if_held) & has,
+        "WAITING": lambda has: (
+            {"sequence", "joinedAt"} <= has and not {"bookedAt", "heldAt", *ends, *only_if_held} & has
+        ),
+        "CANCELLED": lambda has: "cancelledAt" in has and not {"expiredAt", *only_if_held} & has,
+        "EXPIRED": lambda has: {"heldAt", "expiredAt"} <= has and not {"bookedAt", "cancelledAt", *only_if_held} & has,
     }
     for one in found.bookings:
         home = zlib.crc32(one["userId"].encode()) % found.event["lanes"]
         if one["laneId"] != f"{found.event['eventId']}#{home}" or one["eventId"] != found.event["eventId"]:
             yield f"P2: {one['userId']} is on lane {one['laneId']}"
-        if not facts[one["status"]](one) or one["generation"] < 1:
+        if not facts[one["status"]](set(one)) or one["generation"] < 1:
             yield f"P2: {one['userId']} is {one['status']} with {sorted(one)}"
 
 
@@ -149,6 +168,13 @@ def _p4(found: Snapshot) -> Iterable[str]:
                 yield f"P4: lane {lane['laneId']} is open beside a waiting list of {len(found.entries)}"
         if "soldOutAt" not in found.event:
             yield "P4: a waiting list of an event that is not sold out, which no sweep would find"
+
+
+def _h3(found: Snapshot, expired_until: str) -> Iterable[str]:
+    """No ticket is lost in a hold: no hold is left that was due when holds were last expired."""
+    for one in found.bookings:
+        if one["status"] == "HELD" and (expires_at := one.get("expiresAt", "")) <= expired_until:
+            yield f"H3: the hold of {one['userId']} expired at {expires_at}"
 
 
 def _p6(found: Snapshot) -> Iterable[str]:
@@ -192,7 +218,7 @@ def _window(of: Item) -> tuple[Any, Any]:
 def _o3(found: Snapshot, *, drained: bool) -> Iterable[str]:
     """Cancelled is cancelled: an event that is emptied, or was cancelled and is `drained`, has no active booking."""
     event = found.event
-    active = [one["userId"] for one in found.bookings if one["status"] != "CANCELLED"]
+    active = [one["userId"] for one in found.bookings if one["status"] not in {"CANCELLED", "EXPIRED"}]
     if active and ("emptiedAt" in event or (drained and "cancelledAt" in event)):
         yield f"O3: {active} have bookings of a cancelled event"
     if "emptiedAt" in event and any("cancelledAt" not in one for one in (event, *found.lanes)):
@@ -237,11 +263,14 @@ def queue_jumps(changes: Sequence[Item]) -> list[str]:
 
     `changes` are all states that bookings took, in the database's own order.
     """
-    broken, joined = [], False
+    broken, joined, owners = [], False, set()
     for booking in changes:
         joined = joined or booking["status"] == "WAITING"
-        if joined and booking["status"] == "CONFIRMED" and "promotedAt" not in booking:
-            broken.append(f"P4: {booking['userId']} got a ticket directly, after somebody had joined the waiting list")
+        if booking["status"] not in {"HELD", "CONFIRMED"} or booking["bookingId"] in owners:
+            continue
+        owners.add(booking["bookingId"])
+        if joined and "sequence" not in booking:
+            broken.append(f"P4: {booking['userId']} got a ticket without a place, after a user had joined the list")
     return broken
 
 

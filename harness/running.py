@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from harness import promises
+from harness import expiring, promises
 from local import gate
 
 PROJECT = Path(__file__).parent.parent
@@ -37,7 +37,7 @@ class RunningOffice:
         return f"http://127.0.0.1:{self.port}"
 
     def pids(self, part: str) -> list[int]:
-        """Return the process ids of a part: worker, feeder, scheduler or dynoxide."""
+        """Return the process ids of a part: worker, feeder, scheduler, bus or dynoxide."""
         return [pid for pid, command in below(self.process.pid).items() if part in command]
 
     def wait_for(self, part: str, count: int) -> None:
@@ -93,6 +93,10 @@ class RunningOffice:
                 assert broken == [], broken
                 return found
             time.sleep(0.05)
+
+    def expire(self, ahead_s: float = 0.0) -> int:
+        """Expire the holds that will be due in so many seconds. Return how many expired."""
+        return expiring.expire(self._endpoint(), ahead_s)
 
     def stop(self) -> str:
         """Stop the office as Ctrl-C does. Return what it printed."""

@@ -25,7 +25,7 @@ from local.errors import StartError
 from local.folder import check_space
 from local.runtime import Runtime
 from local.template import Stream
-from shared.store.aws_client import DYNAMODB, NoAnswer, RequestFailed, Service
+from shared.store.aws_client import DYNAMODB, NoResponse, RequestFailed, Service
 
 STREAMS: Final = Service(
     "dynamodb", "DynamoDBStreams_20120810", "1.0", "streams.dynamodb", "AWS_ENDPOINT_URL_DYNAMODB_STREAMS"
@@ -85,7 +85,7 @@ class Feeder:
                 if shard.due_s <= now:
                     self._advance(shard)
             self._away_s = AWAY_S_MIN
-        except (NoAnswer, RequestFailed, OSError) as error:
+        except (NoResponse, RequestFailed, OSError) as error:
             facts = {"mapping": self._stream.name, "error": str(error), "again_after_s": self._away_s}
             runtime.log("the stream cannot be fed now", **facts)
             pause_s, self._away_s = self._away_s, min(AWAY_S_MAX, self._away_s * 2)

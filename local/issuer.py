@@ -27,7 +27,9 @@ FILE = "issuer.json"  # in the data folder
 ISSUER = "https://issuer.local"
 AUDIENCE = "ticket-office"
 ALGORITHM = "RS256"
-GROUP = "organiser"
+ORGANISER = "organiser"  # a group
+SHOP_SCOPE = "ticket-office/shop"  # of a program, as Cognito writes it
+SHOP_CLIENT = "shop"  # the program
 GROUP_CLAIM = "cognito:groups"
 TOKEN_S = 3600
 _KEY_BITS = 2048
@@ -61,9 +63,17 @@ def token(file: Path, claims: Mapping[str, Any]) -> str:
     return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, {**made, **claims}, key)
 
 
-def roles(is_organiser: bool) -> dict[str, list[str]]:
-    """Return the claims that make a user an organiser, or none."""
-    return {GROUP_CLAIM: [GROUP]} if is_organiser else {}
+def user(user_id: str, *, is_organiser: bool = False) -> dict[str, Any]:
+    """Return the claims of a person."""
+    return {"sub": user_id, **({GROUP_CLAIM: [ORGANISER]} if is_organiser else {})}
+
+
+def shop(client_id: str = SHOP_CLIENT) -> dict[str, Any]:
+    """Return the claims of a shop: as with the client credentials grant, they name a program and no user.
+
+    Cognito repeats the program's id as `sub`.
+    """
+    return {"sub": client_id, "client_id": client_id, "token_use": "access", "scope": SHOP_SCOPE}
 
 
 def password(file: Path) -> str:
@@ -72,17 +82,27 @@ def password(file: Path) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print a token for a user; return the exit code."""
+    """Print a token for a user or a shop; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m local token", description="Print a token for the ticket office that runs with --auth."
     )
-    parser.add_argument("--user", required=True, metavar="U", help="the user: userId in requests")
-    parser.add_argument("--organiser", action="store_true", help="make the user an organiser")
+    holder = parser.add_mutually_exclusive_group(required=True)
+    holder.add_argument("--user", metavar="U", help="the user: userId in requests")
+    holder.add_argument(
+        "--shop",
+        nargs="?",
+        const=SHOP_CLIENT,
+        metavar="CLIENT",
+        help=f"a shop's program, which acts for any user; CLIENT is its client id ({SHOP_CLIENT})",
+    )
+    parser.add_argument("--organiser", action="store_true", help="with --user: make the user an organiser")
     parser.add_argument(
         "--data", type=Path, metavar="DIR", default=PROJECT / ".local", help="the office's data folder (.local)"
     )
     options = parser.parse_args(arguments)
-    claims = {"sub": options.user, **roles(options.organiser)}
+    if options.shop and options.organiser:
+        parser.error("--organiser goes with --user: a shop is no organiser")
+    claims = shop(options.shop) if options.shop else user(options.user, is_organiser=options.organiser)
     try:
         sys.stdout.write(f"{token(options.data / FILE, claims)}\n")
     except LocalError as error:

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ HOST = "127.0.0.1"
 WORKERS_MAX = 64
 _PORT_MAX = 65535
 _DATA = template.PROJECT / ".local"
+_EXPIRY = "ExpireFunction"
+_EXPIRE_S_MAX = 60  # the rate on AWS
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -41,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    system = template.load(options.template, dict(options.parameter))
+    system = _with_expiry(template.load(options.template, dict(options.parameter)), options.expire_every)
     if options.endpoint and not (options.auth or Database.at(options.endpoint).is_on_this_machine):
         raise StartError(
             f"{options.endpoint} is not on this machine: add --auth, or anyone here could change its tables"
@@ -65,6 +68,19 @@ def _run(options: argparse.Namespace) -> None:
             for number in STOP_SIGNALS:  # it is stopping already
                 signal.signal(number, signal.SIG_IGN)
             supervisor.stop()
+
+
+def _with_expiry(system: template.System, every_s: int | None) -> template.System:
+    """Return the system with another rate at which holds expire; None keeps the template's.
+
+    Raises: StartError if the template has no such schedule.
+    """
+    if every_s is None:
+        return system
+    if all(schedule.function != _EXPIRY for schedule in system.schedules):
+        raise StartError(f"--expire-every needs a schedule of {_EXPIRY}, and the template has none")
+    schedules = (replace(one, every_s=every_s) if one.function == _EXPIRY else one for one in system.schedules)
+    return replace(system, schedules=tuple(schedules))
 
 
 @contextmanager
@@ -97,6 +113,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         help="number of processes that answer requests (processors + 1)",
     )
     parser.add_argument(
+        "--expire-every",
+        type=_number(1, _EXPIRE_S_MAX),
+        metavar="SECONDS",
+        help=f"how often holds that are due expire, from 1 to {_EXPIRE_S_MAX} s ({_EXPIRE_S_MAX}, as on AWS)",
+    )
+    parser.add_argument(
         "--endpoint",
         metavar="URL",
         help="use this DynamoDB-compatible server instead of the embedded one, such as DynamoDB Local",
@@ -104,7 +126,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--auth",
         action="store_true",
-        help="require tokens as on AWS; `python -m local token --user U [--organiser]` prints one",
+        help="require tokens as on AWS; `python -m local token --user U [--organiser]`, or `--shop`, prints one",
     )
     parser.add_argument(
         "--parameter",
@@ -174,7 +196,9 @@ def _suggest(system: template.System, data: Folder, url: str, *, needs_token: bo
     if any(route.path == "/" for route in system.routes):
         sys.stdout.write(f"Or in a browser: {url} (the API: {url}/docs)\n")
     if needs_token:
-        sys.stdout.write(f"Every request needs a token, as on AWS; `{token} --user U [--organiser]` prints one.\n")
+        sys.stdout.write(
+            f"Every request needs a token, as on AWS; `{token} --user U [--organiser]`, or `--shop`, prints one.\n"
+        )
         from local import issuer  # noqa: PLC0415 - as above
 
         sys.stdout.write(f"People sign in there with any name and the password {issuer.password(data.issuer)}\n")

@@ -1,8 +1,9 @@
-"""The scheduler: a process that calls functions at the template's rates, as EventBridge Scheduler does.
+"""A scheduler: a process that calls one function at its rate, as EventBridge Scheduler does.
 
 python -m local.scheduler ARGUMENTS (JSON, from the supervisor)
 
-A late schedule (the machine slept, a call took long) runs once; the next call follows one interval later.
+Each function with a schedule has a process of its own, so that a long sweep does not delay the expiry of holds. A late
+schedule (the machine slept, a call took long) runs once; the next call follows one interval later.
 """
 
 import os
@@ -21,7 +22,7 @@ from local.template import Function, Schedule
 
 
 class Scheduler:
-    """The schedules of the template and the functions they call."""
+    """Schedules, and the functions they call."""
 
     def __init__(self, schedules: Sequence[Schedule], functions: dict[str, Runtime]) -> None:
         """Begin now; the first call follows one interval later."""
@@ -69,9 +70,9 @@ def _payload() -> dict[str, Any]:
 def main() -> None:
     """Call until the supervisor says stop."""
     with child() as (arguments, lifeline, system):
-        names = {schedule.function: None for schedule in system.schedules}
-        functions = [with_folder(system.functions[name], arguments["failed_records"]) for name in names]
-        scheduler = Scheduler(system.schedules, runtime.load(functions))
+        function = with_folder(system.functions[arguments["function"]], arguments["failed_records"])
+        schedules = [Schedule(function.name, every_s) for every_s in arguments["every_s"]]
+        scheduler = Scheduler(schedules, runtime.load([function]))
         lifeline.ready()
         while not lifeline.stop.wait(scheduler.turn()):
             pass

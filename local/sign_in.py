@@ -61,7 +61,7 @@ class SignIn:
         user = form.get("user", "").strip()
         if not user or not secrets.compare_digest(form.get("password", "").strip().encode(), password.encode()):
             return _html(_FORM.format(wrong=_WRONG, user=escape(user)))
-        claims: dict[str, Any] = {"sub": user, **issuer.roles(form.get("role") == issuer.GROUP)}
+        claims = issuer.user(user, is_organiser=form.get("role") == issuer.ORGANISER)
         claims |= {"aud": _CODE, "exp": int(time.time()) + CODE_S}
         claims |= {"redirect_uri": asked["redirect_uri"], "code_challenge": asked["code_challenge"]}
         back = urlencode({"code": issuer.token(self._file, claims), "state": asked.get("state", "")})

@@ -1,9 +1,9 @@
 """The supervisor: starts the parts, keeps them running, stops them in order.
 
-start   engine -> tables -> workers, feeders, scheduler, event bus -> "ready". A part that ends by itself ends the
+start   engine -> tables -> workers, feeders, schedulers, event bus -> "ready". A part that ends by itself ends the
         program, with the reason; one that is killed is started again
 run     whatever dies is started again, as often as it takes
-stop    workers -> feeders, scheduler -> event bus -> engine: no part loses what it needs; within 5 s in all
+stop    workers -> feeders, schedulers -> event bus -> engine: no part loses what it needs; within 5 s in all
 """
 
 import os
@@ -76,8 +76,10 @@ class Supervisor:
             Checkpoint(path)  # a corrupt one is reported now
             its = {"function": function, "checkpoint": str(path)}
             self._others.append(Part(f"feeder-{function}", "local.feeder", common | fed | its, folder.logs))
-        if system.schedules:
-            self._others.append(Part("scheduler", "local.scheduler", common | kept, folder.logs))
+        for function in dict.fromkeys(schedule.function for schedule in system.schedules):
+            times = [schedule.every_s for schedule in system.schedules if schedule.function == function]
+            called: dict[str, Any] = {"function": function, "every_s": times}
+            self._others.append(Part(f"scheduler-{function}", "local.scheduler", common | kept | called, folder.logs))
         self._bus: list[Part] = []
         self._bus_url = ""
         if system.has_bus:

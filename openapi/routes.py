@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypeAliasType
 
 from openapi import examples
 from openapi.errors import JSON
@@ -15,14 +16,18 @@ from shared.edge.contract import EventResponse, ResponseModel, booking_response
 from shared.model import (
     IDEMPOTENCY_KEY_LENGTH_MAX,
     Availability,
+    BookingCancelled,
     BookingChanged,
     BookingNotFound,
     EventCancelled,
     EventChanged,
     EventNotFound,
+    HoldExpired,
     IdempotencyKeyReused,
+    NotHeld,
     NotOnSale,
     Position,
+    ShopOnly,
     TicketsBooked,
     WaitingListFull,
 )
@@ -30,7 +35,7 @@ from shared.version import VERSION
 
 TAGS: Final = {
     "organisers": "Open events, change them, and see who booked.",
-    "buyers": "Book, cancel, and see bookings.",
+    "buyers": "Book, confirm, cancel, and see bookings.",
     "description": "The API itself.",
 }
 
@@ -40,6 +45,17 @@ class Health(ResponseModel):
 
     status: Literal["ok"]
     version: Annotated[str, Field(description="The version of the office.")]
+
+
+TicketResponse = TypeAliasType(
+    "TicketResponse",
+    Annotated[contract.HeldResponse | contract.ConfirmedResponse, Field(discriminator="status")],
+)
+
+EndedResponse = TypeAliasType(
+    "EndedResponse",
+    Annotated[contract.CancelledResponse | contract.ExpiredResponse, Field(discriminator="status")],
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +101,9 @@ _LIMITS: Final = {
     "closesAt": "2030-06-01T20:00:00+02:00",
     "waitingListLimit": 200,
 }
+_HOLDS: Final = {"holdSeconds": 1800, "offerSeconds": 86400, "confirmedBy": "shop"}
 _ANNA: Final = {"userId": "anna", "eventId": examples.EVENT_ID}
+_THIS_BOOKING: Final = {**_ANNA, "bookingId": examples.BOOKING_ID}
 _IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -110,13 +128,29 @@ _IF_MATCH: Final = {
 
 _CANCELLED_EVENT: Final = EventResponse.of_new(examples.CANCELLED_EVENT)
 _BEING_EMPTIED: Final = EventResponse.of(Availability(examples.CANCELLED_EVENT, 500, 120, 0))
-_CONFIRMED, _WAITING, _CANCELLED = map(booking_response, (examples.CONFIRMED, examples.WAITING, examples.CANCELLED))
+_CONFIRMED, _PAID, _WAITING = map(booking_response, (examples.CONFIRMED, examples.PAID, examples.WAITING))
+_HELD, _OFFERED = map(booking_response, (examples.HELD, examples.OFFERED))
+_CANCELLED = booking_response(examples.CANCELLED)
 _OF_ANNA: Final = pages.BookingsRequest.model_validate({"userId": "anna"})
 _BOOKINGS: Final = pages.BookingsPage.of(
     _OF_ANNA,
-    [(examples.EVENT, examples.WAITING), (examples.LIMITED, examples.CONFIRMED)],
+    [
+        (examples.EVENT, examples.WAITING),
+        (examples.LIMITED, examples.CONFIRMED),
+        (examples.WITH_HOLDS, examples.OFFERED),
+        (examples.WITH_HOLDS, examples.EXPIRED),
+    ],
     (examples.NOW, f"{examples.EVENT_ID}#7"),
 )
+_WITH_BOOKINGS: Final = {
+    f"with {name}": contract.StatusResponse.with_booking(examples.HALF_SOLD, standing)
+    for name, standing in (
+        ("userId", examples.CONFIRMED),
+        ("a hold", examples.HELD),
+        ("an offer", examples.OFFERED),
+        ("an expired hold", examples.EXPIRED),
+    )
+}
 _OF_EVENT: Final = {"eventId": examples.EVENT_ID}
 
 ROUTES: Final = (
@@ -125,19 +159,24 @@ ROUTES: Final = (
         "initialize",
         "organisers",
         "Open an event",
-        "For organisers. The event is on sale at once, or from `opensAt` until `closesAt`. With an `Idempotency-Key`, a"
-        " repeated request does not open a second event.",
+        "For organisers. The event is on sale at once, or from `opensAt` until `closesAt`. With `holdSeconds`, buyers"
+        " hold tickets for that long, and each hold is confirmed or expires; with `offerSeconds`, so do users who get a"
+        " ticket from the waiting list. With an `Idempotency-Key`, a repeated request does not open a second event.",
         {
             201: Success(
                 "The event is open. A repeated request with the same `Idempotency-Key` returns the same.",
                 EventResponse,
-                {"opened": EventResponse.of_new(examples.EVENT), "limited": EventResponse.of_new(examples.LIMITED)},
+                {
+                    "opened": EventResponse.of_new(examples.EVENT),
+                    "limited": EventResponse.of_new(examples.LIMITED),
+                    "with holds": EventResponse.of_new(examples.WITH_HOLDS),
+                },
                 {"Location": "The status of the event: `/status/{eventId}`.", **_ETAG},
             )
         },
         (*_BODY, OrganisersOnly, IdempotencyKeyReused),
         body=contract.InitializeRequest,
-        bodies={"concert": _CONCERT, "limited": {**_CONCERT, **_LIMITS}},
+        bodies={"concert": _CONCERT, "limited": {**_CONCERT, **_LIMITS}, "with holds": {**_CONCERT, **_HOLDS}},
         headers=(_IDEMPOTENCY_KEY,),
     ),
     Route(
@@ -165,8 +204,8 @@ ROUTES: Final = (
         "eventBookings",
         "organisers",
         "List an event's bookings",
-        "For organisers. Includes cancelled bookings. A page may have fewer rows than `limit`, or none, without being"
-        " the last.",
+        "For organisers. Includes bookings that have ended. A page may have fewer rows than `limit`, or none, without"
+        " being the last.",
         {
             200: Success(
                 "A page of bookings; the last page has no `nextCursor`.",
@@ -245,17 +284,23 @@ ROUTES: Final = (
         "POST /book",
         "book",
         "buyers",
-        "Book a ticket or join the waiting list",
-        "For the user. Safe to repeat: a user with an active booking gets that booking, even if the event is no longer"
-        " on sale.",
+        "Book or hold a ticket, or join the waiting list",
+        "For the user and shops. If the event has `holdSeconds`, the ticket is held until `expiresAt`: `POST /confirm`"
+        " makes it final. Safe to repeat: a user with an active booking gets that booking, even if the event is no"
+        " longer on sale.",
         {
             200: Success(
                 "The user already has an active booking: that booking as it is now.",
                 contract.BookingResponse,
-                {"confirmed": _CONFIRMED, "waiting": _WAITING},
+                {"confirmed": _CONFIRMED, "waiting": _WAITING, "held": _HELD, "offered": _OFFERED},
                 _LOCATION,
             ),
-            201: Success("The user has a ticket.", contract.ConfirmedResponse, {"confirmed": _CONFIRMED}, _LOCATION),
+            201: Success(
+                "The user has a ticket, or holds one until `expiresAt`.",
+                TicketResponse,
+                {"confirmed": _CONFIRMED, "held": _HELD},
+                _LOCATION,
+            ),
             202: Success(
                 "Sold out: the user is in the waiting list.",
                 contract.WaitingResponse,
@@ -268,11 +313,40 @@ ROUTES: Final = (
         bodies={"anna": _ANNA},
     ),
     Route(
+        "POST /confirm",
+        "confirm",
+        "buyers",
+        "Confirm a hold or an offer",
+        "For shops; for the user only if the event has `confirmedBy: buyer`. The ticket is then the user's until it is"
+        " cancelled. A hold can be confirmed until it has expired, which happens up to two minutes after `expiresAt`."
+        " Safe to repeat: a booking that is confirmed already stays as it is, with its `reference`.",
+        {
+            200: Success(
+                "The booking is confirmed, now or before.",
+                contract.ConfirmedResponse,
+                {"confirmed": _PAID, "without reference": _CONFIRMED},
+            )
+        },
+        (
+            *_BODY,
+            NotYourBooking,
+            ShopOnly,
+            EventNotFound,
+            BookingNotFound,
+            BookingChanged,
+            BookingCancelled,
+            HoldExpired,
+            NotHeld,
+        ),
+        body=contract.ConfirmRequest,
+        bodies={"paid": {**_THIS_BOOKING, "reference": examples.REFERENCE}, "without reference": _THIS_BOOKING},
+    ),
+    Route(
         "GET /status/{eventId}",
         "status",
         "buyers",
         "Get an event's counts and a user's booking",
-        "For every signed-in caller; with `userId`, for that user and organisers. If the office is deployed with"
+        "For every signed-in caller; with `userId`, for that user, shops and organisers. If the office is deployed with"
         " `PublicStatus`, this route takes no token and refuses `userId` (403 `not-signed-in`).",
         {
             200: Success(
@@ -280,7 +354,7 @@ ROUTES: Final = (
                 contract.StatusResponse,
                 {
                     "event": EventResponse.of(examples.HALF_SOLD),
-                    "with userId": contract.StatusResponse.with_booking(examples.HALF_SOLD, examples.CONFIRMED),
+                    **_WITH_BOOKINGS,
                     "cancelled": _CANCELLED_EVENT,
                 },
                 _ETAG,
@@ -294,8 +368,8 @@ ROUTES: Final = (
         "bookings",
         "buyers",
         "List a user's bookings",
-        "For the user and organisers. Newest first, of all events or of one. A waiting booking has its position. A page"
-        " may have fewer rows than `limit` without being the last.",
+        "For the user, shops and organisers. Newest first, of all events or of one. A waiting booking has its position."
+        " A page may have fewer rows than `limit` without being the last.",
         {
             200: Success(
                 "A page of bookings; the last page has no `nextCursor`.",
@@ -311,16 +385,19 @@ ROUTES: Final = (
         "cancel",
         "buyers",
         "Cancel a booking",
-        "For the user. Returns the ticket, which goes to the next user in line, or leaves the waiting list. Safe to"
-        " repeat. With a `bookingId`, only that booking is cancelled, so a late repetition does not touch a newer one.",
+        "For the user, shops and organisers. Returns the ticket, held or confirmed, which goes to the next user in"
+        " line; or leaves the waiting list. Safe to repeat: a booking that has ended stays as it is. With a"
+        " `bookingId`, only that booking is cancelled, so a late repetition does not touch a newer one.",
         {
             200: Success(
-                "The booking is cancelled, now or before.", contract.CancelledResponse, {"cancelled": _CANCELLED}
+                "The booking is cancelled, now or before; or its hold has expired.",
+                EndedResponse,
+                {"cancelled": _CANCELLED, "expired": booking_response(examples.EXPIRED)},
             )
         },
         (*_BODY, NotYourBooking, EventNotFound, BookingNotFound, BookingChanged),
         body=contract.CancelRequest,
-        bodies={"current": _ANNA, "by id": {**_ANNA, "bookingId": examples.BOOKING_ID}},
+        bodies={"current": _ANNA, "by id": _THIS_BOOKING},
     ),
     Route(
         "GET /openapi.json",

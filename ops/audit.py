@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ops.recount import Count, count
-from shared.booking.audit import RECOUNTS_MAX, disagreements
+from shared.booking.audit import OVERDUE_S_MAX, RECOUNTS_MAX, disagreements
 from shared.model import Event
 from shared.store import items
 
@@ -58,33 +58,52 @@ def run(event_id: str) -> int:
 
 def judge(counted: Count, stranded_at: int | None) -> Iterator[Finding]:
     """Yield what this count shows. `stranded_at` is the number of changes at which users last seemed stranded."""
-    event, tally, lanes, moved = counted.event, counted.tally, counted.lanes, counted.moved
+    yield from _about_tickets(counted)
+    yield from _about_waiting_list(counted, stranded_at)
+    yield from _about_holds(counted)
+    yield from _about_event(counted)
 
-    out = abs(counted.available + tally.confirmed - counted.tickets)
-    below = sum(lane.available < 0 for lane in lanes) + event.lanes - len(lanes)
-    numbers = f"{counted.available} left + {tally.confirmed} confirmed, of {counted.tickets}; {below} lanes below 0"
-    yield Finding("P1", Verdict.BROKEN if below else _counted(out, moved), numbers)
+
+def _about_tickets(counted: Count) -> Iterator[Finding]:
+    tally, lanes = counted.tally, counted.lanes
+    out = abs(counted.available + tally.confirmed + tally.held - counted.tickets)
+    below = sum(lane.available < 0 for lane in lanes) + counted.event.lanes - len(lanes)
+    numbers = f"{counted.available} left + {tally.confirmed} confirmed + {tally.held} held, of {counted.tickets}; "
+    numbers += f"{below} lanes below 0"
+    yield Finding("P1", Verdict.BROKEN if below else _counted(out, counted.moved), numbers)
 
     numbers = f"{tally.bookings} bookings, {tally.misplaced} on a wrong lane, {tally.odd} with facts that do not fit"
     yield Finding("P2", Verdict.BROKEN if tally.misplaced or tally.odd else Verdict.HOLDS, numbers)
 
+
+def _about_waiting_list(counted: Count, stranded_at: int | None) -> Iterator[Finding]:
+    event, tally, moved = counted.event, counted.tally, counted.moved
     out = max(abs(tally.waiting - tally.entries), abs(counted.counted_waiting - tally.entries))
     others = moved == 0 and tally.difference != 0
     numbers = f"{tally.waiting} waiting, {tally.entries} entries, {counted.counted_waiting} counted"
     numbers += "; not the same people" if others and not out else ""
     yield Finding("P3", Verdict.BROKEN if others else _counted(out, moved), numbers)
 
-    still_open = sum(lane.is_open for lane in lanes)
+    still_open = sum(lane.is_open for lane in counted.lanes)
     unmarked = tally.entries > 0 and event.sold_out_at is None
     numbers = f"{still_open} of {event.lanes} lanes open, {tally.entries} entries; {_sold_out(event.sold_out_at)}"
     yield Finding("P4", Verdict.BROKEN if tally.entries and (still_open or unmarked) else Verdict.HOLDS, numbers)
 
-    numbers = f"{tally.overtaken} wait who joined well before somebody who was promoted"
+    numbers = f"{tally.overtaken} users wait although a user who joined well after them was promoted"
     yield Finding("P5", Verdict.BROKEN if tally.overtaken else Verdict.HOLDS, numbers)
 
     numbers = f"{tally.entries} wait beside {counted.available} free tickets"
     yield Finding("P6", _stranded(counted, stranded_at), numbers)
 
+
+def _about_holds(counted: Count) -> Iterator[Finding]:
+    tally = counted.tally
+    numbers = f"{tally.overdue} holds expired over {OVERDUE_S_MAX:.0f} s ago and have not ended"
+    yield Finding("H3", Verdict.BROKEN if tally.overdue else Verdict.HOLDS, numbers)
+
+
+def _about_event(counted: Count) -> Iterator[Finding]:
+    event, tally, lanes = counted.event, counted.tally, counted.lanes
     strange = sum(items.window(lane) != items.window(event.terms) for lane in lanes)
     numbers = f"{counted.tickets} tickets on the lanes, {event.tickets_in_lanes} by the event's count, "
     numbers += (
@@ -94,10 +113,12 @@ def judge(counted: Count, stranded_at: int | None) -> Iterator[Finding]:
     yield Finding("O2", broken if counted.is_at_rest else Verdict.UNCLEAR, numbers)
 
     if event.cancelled_at:
-        bookings, ignorant = tally.confirmed + tally.waiting, sum(lane.cancelled_at is None for lane in lanes)
-        numbers = f"{bookings} bookings, {ignorant} lanes that know nothing of it; cancelled at {event.cancelled_at}, "
+        owned_or_waiting = tally.confirmed + tally.held + tally.waiting
+        ignorant = sum(lane.cancelled_at is None for lane in lanes)
+        numbers = f"{owned_or_waiting} tickets or places, {ignorant} lanes that are not marked as cancelled; "
+        numbers += f"cancelled at {event.cancelled_at}, "
         numbers += f"emptied at {event.emptied_at}" if event.emptied_at else "not emptied"
-        is_broken = event.emptied_at is not None and (bookings > moved or ignorant > 0)
+        is_broken = event.emptied_at is not None and (owned_or_waiting > counted.moved or ignorant > 0)
         yield Finding("O3", Verdict.BROKEN if is_broken else Verdict.HOLDS, numbers)
 
 

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from ops import rows
-from shared.model import Booking, DamagedItem, Entry, Event, Status
+from shared.model import Booking, DamagedItem, Entry, Event
 from shared.store import items
 from shared.store.items import Item
 
 COLUMNS = (
-    "row", "userId", "bookingId", "generation", "status", "sequence", "position",
-    "bookedAt", "joinedAt", "promotedAt", "cancelledAt",
+    "row", "userId", "bookingId", "generation", "status", "quantity", "sequence", "position",
+    "joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "cancelledAt", "expiredAt",
+    "reference", "bookedBy", "confirmedBy", "cancelledBy",
 )  # fmt: skip
 REPORTED_MAX = 100  # damaged rows that are named; the rest are only counted
 
@@ -70,22 +71,22 @@ def run(event_id: str, only: str | None, output: Path | None, *, for_excel: bool
 
 
 def _total(event: Event, bookings: bool, entries: bool) -> int:
-    """Return how many rows the lanes count, without cancelled bookings; 0 if a lane cannot be read."""
+    """Return how many rows the lanes count, without bookings that have ended; 0 if a lane cannot be read."""
     try:
         lanes = rows.lanes(event)
     except DamagedItem:
         return 0
     waiting = max(0, sum(lane.waiting for lane in lanes))
-    confirmed = max(0, sum(lane.tickets - lane.available for lane in lanes))
-    return bookings * (confirmed + waiting) + entries * waiting
+    owned = max(0, sum(lane.tickets - lane.available for lane in lanes))
+    return bookings * (owned + waiting) + entries * waiting
 
 
 def _pages(event: Event, bookings: bool, entries: bool, damage: _Damage) -> Iterator[tuple[list[Row], int]]:
-    """Yield the rows of each page, and how many of them the lanes do not count: cancelled bookings."""
+    """Yield the rows of each page, and how many of them the lanes do not count: ended bookings."""
     if bookings:
         for page in rows.bookings(event):
             found = list(_readable(page, items.to_booking, damage))
-            yield [_booking(one) for _, one in found], sum(one.status is Status.CANCELLED for _, one in found)
+            yield [_booking(one) for _, one in found], sum(not one.is_active for _, one in found)
     if entries:
         before = 0
         for page in rows.entries(event):
@@ -103,13 +104,16 @@ def _readable(page: Iterable[Item], read: Callable[[Item], T], damage: _Damage) 
 
 
 def _booking(one: Booking) -> Row:
-    times = one.booked_at, one.joined_at, one.promoted_at, one.cancelled_at
-    return "booking", one.user_id, one.booking_id, one.generation, one.status, one.sequence, None, *times
+    what = one.user_id, one.booking_id, one.generation, one.status, one.quantity, one.sequence, None
+    waited = one.joined_at, one.promoted_at
+    then = one.held_at, one.expires_at, one.booked_at, one.cancelled_at, one.expired_at
+    return "booking", *what, *waited, *then, one.reference, one.booked_by, one.confirmed_by, one.cancelled_by
 
 
 def _entry(one: Entry, position: int) -> Row:
-    times = None, one.joined_at, None, None
-    return "waiting-list", one.user_id, one.booking_id, None, None, one.sequence, position, *times
+    what = one.user_id, one.booking_id, None, None, one.quantity, one.sequence, position
+    row = "waiting-list", *what, one.joined_at
+    return *row, *(None for _ in COLUMNS[len(row) :])
 
 
 def _neutral(row: Row) -> Row:

@@ -1,6 +1,6 @@
 """history EVENT USER: show what happened to a user's booking, as far as it is known.
 
-The tables keep only the current booking: a new booking replaces a cancelled one. Of earlier bookings they keep the
+The tables keep only the current booking: a new booking replaces one that has ended. Of earlier bookings they keep the
 number, and the logs keep what happened.
 """
 
@@ -12,9 +12,13 @@ from ops import rows
 from ops.logs import Line, lines_of
 from shared.booking import waiting_list
 from shared.booking.attempt import read_booking
-from shared.model import Booking, BookingNotFound, Event, Status
+from shared.model import Actor, Booking, BookingNotFound, Event, Status
+from shared.telemetry import Metric
 
-_OUTCOMES = ("BookingConfirmed", "WaitingJoined", "BookingPromoted", "BookingCancelled", "WaitingLeft")
+_OUTCOMES = (
+    Metric.BOOKING_CONFIRMED, Metric.BOOKING_HELD, Metric.WAITING_JOINED, Metric.BOOKING_PROMOTED,
+    Metric.HOLD_CONFIRMED, Metric.HOLD_EXPIRED, Metric.BOOKING_CANCELLED, Metric.WAITING_LEFT,
+)  # fmt: skip
 
 
 def run(event_id: str, user_id: str, logs: Path | None) -> int:
@@ -36,8 +40,7 @@ def _now(event: Event, booking: Booking) -> Iterator[str]:
     yield f"generation {booking.generation}"
     yield f"booking    {booking.booking_id}"
     yield f"status     {booking.status}"
-    if booking.status is Status.WAITING:
-        position = waiting_list.position_of(event, booking, rows.deadline())
+    if position := waiting_list.standing(event, booking, rows.deadline()).position:
         yield f"position   {'at most ' if position.is_estimate else ''}{position.value}"
 
 
@@ -45,21 +48,37 @@ def _story(booking: Booking) -> Iterator[str]:
     """Yield the events of the current booking in order."""
     yield "This booking:"
     if booking.joined_at:
-        yield f"  {booking.joined_at} joined the waiting list as number {booking.sequence}"
+        yield f"  {booking.joined_at} joined the waiting list as number {booking.sequence}{_by(booking.booked_by)}"
     if booking.promoted_at:
-        yield f"  {booking.promoted_at} promoted: got a ticket from the waiting list"
-    elif booking.booked_at:
-        yield f"  {booking.booked_at} got a ticket directly"
+        got = "got a ticket" if booking.held_at is None else "was offered a ticket"
+        yield f"  {booking.promoted_at} promoted: {got} from the waiting list"
+    elif first := booking.held_at or booking.booked_at:
+        got = "got a ticket" if booking.held_at is None else "held a ticket"
+        yield f"  {first} {got} directly{'' if booking.joined_at else _by(booking.booked_by)}"
+    if booking.expires_at:
+        yield f"  {booking.expires_at} expires, if it is not confirmed"
+    if booking.held_at and booking.booked_at:
+        reference = f", reference {booking.reference}" if booking.reference else ""
+        yield f"  {booking.booked_at} confirmed{_by(booking.confirmed_by)}{reference}"
     if booking.cancelled_at:
-        gave_back = "returned the ticket" if booking.held_ticket else "left the waiting list"
-        yield f"  {booking.cancelled_at} {gave_back}"
+        left = "left the waiting list" if booking.was is Status.WAITING else "returned the ticket"
+        yield f"  {booking.cancelled_at} {left}{_by(booking.cancelled_by)}"
+    if booking.expired_at:
+        yield f"  {booking.expired_at} expired: it was not confirmed in time"
+
+
+def _by(actor: Actor | None) -> str:
+    """Say who acted, if it was not the buyer."""
+    if actor is Actor.EVENT:
+        return ", because the event was cancelled"
+    return f", by the {actor}" if actor and actor is not Actor.BUYER else ""
 
 
 def _earlier(booking: Booking) -> Iterator[str]:
     if booking.generation == 1:
         yield "Earlier bookings: none."
         return
-    yield f"Earlier bookings: {booking.generation - 1}, all cancelled. The tables do not keep them."
+    yield f"Earlier bookings: {booking.generation - 1}, all ended. The tables do not keep them."
 
 
 def _logged(booking: Booking, logs: Path | None) -> Iterator[str]:

@@ -106,7 +106,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     def command(name: str, does: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=does, description=does, parents=[common])
 
-    audit = command("audit", "Recount an event and check promises P1 to P6. Changes nothing.")
+    audit = command("audit", "Recount an event and check promises P1 to P6, H3, O2 and O3. Changes nothing.")
     settle = command("settle", "Give the free tickets of an event to the head of its waiting list.")
     redrive = command(
         "redrive", "Process failed records: settle their events or announce them, then remove their files."

@@ -1,11 +1,14 @@
 """One count of an event: all its bookings, entries and lanes, read once and summed up in little memory."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from ops import rows
-from shared.booking.audit import digest
-from shared.model import Booking, DamagedItem, Entry, Event, Lane, Status
+from shared import runtime
+from shared.booking.audit import OVERDUE_S_MAX, digest
+from shared.model import Booking, DamagedItem, Entry, Event, Lane, Status, later
 from shared.store import items
 from shared.store.items import Item
 
@@ -13,13 +16,28 @@ from shared.store.items import Item
 # of two numbers that are drawn further apart than this, the earlier one has its entry first.
 DRAWN_APART = timedelta(seconds=15)
 
+# By status: the facts that such a booking has, and those that it cannot have.
+_FACTS: Final[Mapping[Status, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    Status.HELD: (("held_at", "expires_at"), ("booked_at", "cancelled_at", "expired_at")),
+    Status.CONFIRMED: (("booked_at",), ("expires_at", "cancelled_at", "expired_at")),
+    Status.WAITING: (
+        ("sequence", "joined_at"),
+        ("held_at", "expires_at", "booked_at", "cancelled_at", "expired_at"),
+    ),
+    Status.CANCELLED: (("cancelled_at",), ("expires_at", "expired_at")),
+    Status.EXPIRED: (("held_at", "expired_at"), ("expires_at", "booked_at", "cancelled_at")),
+}
+
 
 @dataclass(slots=True)
 class Tally:
     """The sums of all bookings and entries, read once."""
 
+    overdue_before: str  # a hold that expired before this moment should have ended (H3)
     bookings: int = 0
-    confirmed: int = 0
+    confirmed: int = 0  # tickets
+    held: int = 0  # tickets
+    overdue: int = 0  # holds
     waiting: int = 0
     misplaced: int = 0  # bookings that are not on their user's home lane
     odd: int = 0  # bookings whose fields do not fit their status
@@ -65,7 +83,7 @@ def count(event_id: str) -> Count:
     """Read an event with all its bookings and entries. Raises EventNotFound; TryAgain."""
     event = rows.event(event_id)
     before = rows.lanes(event)
-    tally = Tally()
+    tally = Tally(overdue_before=later(runtime.current.now(), -OVERDUE_S_MAX))
     total = sum(lane.tickets - lane.available + 2 * lane.waiting for lane in before)
     with rows.progress(max(0, total), "audit") as bar:
         for page in rows.bookings(event):
@@ -95,7 +113,10 @@ def _add_booking(tally: Tally, event: Event, item: Item) -> None:
     if not _is_sound(booking):
         tally.odd += 1
     if booking.status is Status.CONFIRMED:
-        tally.confirmed += 1
+        tally.confirmed += booking.quantity
+    elif booking.status is Status.HELD:
+        tally.held += booking.quantity
+        tally.overdue += booking.expires_at is not None and booking.expires_at < tally.overdue_before
     elif booking.status is Status.WAITING:
         tally.waiting += 1
         tally.difference += digest(booking.sequence, booking.booking_id, booking.user_id)
@@ -105,15 +126,11 @@ def _add_booking(tally: Tally, event: Event, item: Item) -> None:
 
 
 def _is_sound(booking: Booking) -> bool:
-    """Tell whether a booking has the fields that its status needs, and no others."""
-    listed = booking.sequence is not None and booking.joined_at is not None
-    if booking.generation < 1:
-        return False
-    if booking.status is Status.CONFIRMED:
-        return booking.held_ticket and booking.cancelled_at is None
-    if booking.status is Status.WAITING:
-        return listed and not booking.held_ticket and booking.cancelled_at is None
-    return booking.cancelled_at is not None
+    """Tell whether a booking has the facts that its status needs, and none that it cannot have."""
+    needed, impossible = _FACTS[booking.status]
+    has_needed = all(getattr(booking, name) is not None for name in needed)
+    has_impossible = any(getattr(booking, name) is not None for name in impossible)
+    return booking.generation >= 1 and booking.quantity >= 1 and has_needed and not has_impossible
 
 
 def _add_entry(tally: Tally, item: Item) -> None:

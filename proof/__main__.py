@@ -20,9 +20,20 @@ from typing import Any, TypeVar
 
 from local.template import load
 from proof import report
-from proof.controls import NEEDLESS, all_omissions, bounds_of, caught_omission, caught_rule, rules, searched, searches
+from proof.controls import (
+    NEEDLESS,
+    Caught,
+    all_omissions,
+    caught_omission,
+    caught_rule,
+    name_of,
+    rules,
+    searched,
+    searches,
+)
 from proof.explore import Found, Scenario, walk
-from proof.scenarios import PLANS, Plan
+from proof.hold_scenarios import ALL_PLANS
+from proof.scenarios import Plan
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
@@ -47,11 +58,16 @@ def main() -> int:
 
     if arguments.walks:
         return min(1, _walks(arguments.seed))
-    failures = _searches(whole=arguments.whole) + _controls(whole=arguments.whole)
+    found = _searches(whole=arguments.whole)
+    caught, failures = _controls(whole=arguments.whole)
+    failures += sum(bool(one.violation) for one in found.values())
     if arguments.whole:
         failures += _walks(arguments.seed) + _histories() + _crowds(arguments.seed)
     if arguments.write:
-        report.PAGE.write_text(report.page_with(report.table()))
+        short = {name_of(scenario): found[name_of(scenario)] for scenario in searches(whole=False)}
+        mutants = {*map(str, all_omissions()), *(f"not: {rule.text}" for rule in rules(whole=False))}
+        table = report.table(short, [one for one in caught if one.mutant in mutants])
+        report.PAGE.write_text(report.page_with(table), encoding="utf-8")
     _say(f"{failures} failures" if failures else "Every promise holds.")
     return 1 if failures else 0
 
@@ -60,16 +76,16 @@ def _say(line: str) -> None:
     print(line, flush=True)  # noqa: T201  # the report is what it is run for
 
 
-def _searches(*, whole: bool) -> int:
+def _searches(*, whole: bool) -> dict[str, Found]:
     scenarios = searches(whole=whole)
-    all_found = []
+    all_found = {}
     for scenario, (seconds, found) in zip(scenarios, _on_all_processors(_timed_search, scenarios), strict=True):
-        all_found.append(found)
-        _say(f"{seconds:6.1f} s  {scenario.name}{bounds_of(scenario)}: {found.in_short}")
+        all_found[name_of(scenario)] = found
+        _say(f"{seconds:6.1f} s  {name_of(scenario)}: {found.in_short}")
         if found.violation:
             _say("\n".join([f"VIOLATION: {found.violation}", *found.trace]))
-    _say(report.total(all_found))
-    return sum(bool(found.violation) for found in all_found)
+    _say(report.total(all_found.values()))
+    return all_found
 
 
 def _timed_search(scenario: Scenario) -> tuple[float, Found]:
@@ -96,7 +112,7 @@ def _walks(seed: int) -> int:
     """Go some ways through every scenario with two crashes and two faults: too many ways to go them all."""
     _say(f"{WALKS} walks through each scenario with two crashes and two faults: --walks --seed {seed}")
     failures = 0
-    for plan, found in zip(PLANS, _on_all_processors(partial(_walk, seed), PLANS), strict=True):
+    for plan, found in zip(ALL_PLANS, _on_all_processors(partial(_walk, seed), ALL_PLANS), strict=True):
         failures += bool(found.violation)
         if found.violation:
             _say("\n".join([f"VIOLATION: {plan.scenario.name}: {found.violation}", *found.trace]))
@@ -122,18 +138,20 @@ def _crowds(seed: int) -> int:
     return sum(subprocess.run(command, check=False).returncode for command in (soak, checker))
 
 
-def _controls(*, whole: bool) -> int:
-    failures = 0
-    omitted = all_omissions()
+def _controls(*, whole: bool) -> tuple[list[Caught], int]:
+    """Return the mutants that were caught, and how many outcomes are wrong."""
+    all_caught, failures = [], 0
+    omitted, broken = all_omissions(), rules(whole=whole)
     for omission, caught in zip(omitted, _on_all_processors(caught_omission, omitted), strict=True):
         wrong = bool(caught) == (str(omission) in NEEDLESS)
         failures += wrong
+        all_caught.append(caught)
         _say(f"{'WRONG: ' * wrong}{omission}: {caught.promise if caught else 'nothing'}")
-    broken = rules(whole=whole)
     for rule, caught in zip(broken, _on_all_processors(caught_rule, broken), strict=True):
         failures += not caught
+        all_caught.append(caught)
         _say(f"{'' if caught else 'WRONG: '}not: {rule.text}: {caught.promise if caught else 'nothing'}")
-    return failures
+    return [one for one in all_caught if one], failures
 
 
 if __name__ == "__main__":

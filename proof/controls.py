@@ -7,21 +7,39 @@ from functools import cache
 
 from proof.conditions import Omission, ground_without, omissions
 from proof.explore import Found, Scenario, explore
+from proof.hold_scenarios import (
+    ALL_PLANS,
+    CONFIRMED_CANCELLED_OR_EXPIRED,
+    CONFIRMED_OR_EXPIRED,
+    CONFIRMED_TWICE,
+    EXPIRED_AND_COMES_BACK,
+    EXPIRED_AND_HELD_AGAIN,
+    EXPIRED_EARLY,
+    EXPIRED_TO_NEXT,
+    EXPIRED_TWICE,
+    HOLD_CANCELLED,
+    OFFERED,
+    SWEEP_AND_EXPIRIES,
+)
 from proof.rules import RULES, Rule
 from proof.scenarios import (
     ADVANCED,
     BOOKS_TWICE,
+    BOOKS_TWICE_AT_HEAD,
     CANCEL_EVENT_AND_BOOK,
     CANCEL_EVENT_AND_BOOK_TWICE,
     CANCEL_EVENT_AND_JOIN,
     CANCEL_EVENT_AND_PROMOTE,
     CANCEL_EVENT_AND_RAISE,
     CANCEL_EVENT_AND_RENAME,
+    CANCEL_EVENT_IN_LINE,
     CANCEL_EVENT_SOLD_OUT,
     CANCELS_TWICE,
     CLOSED_AND_BOOKED,
     CLOSED_AND_JOINED,
+    CLOSED_IN_LINE,
     COMES_BACK,
+    COMES_BACK_IN_LINE,
     CRASH,
     FAULT,
     HEIR_COMES_BACK,
@@ -35,10 +53,11 @@ from proof.scenarios import (
     LOWERED_AND_BOOKED,
     LOWERED_AND_PUT_BACK,
     LOWERED_TWICE,
+    NOBODY_WAITS,
     OPENED_TWICE,
-    PLANS,
     POSTPONED,
     POSTPONED_FOR_WAITING,
+    POSTPONED_IN_LINE,
     PROLONGED,
     RAISED_AND_LEAVES,
     RAISED_AND_RELEASED,
@@ -52,6 +71,7 @@ from proof.scenarios import (
     SWEEP_AND_JOINS,
     SWEEP_AND_LEAVES,
     SWEEP_AND_RELEASES,
+    SWEEP_AND_TAKE_IN_LINE,
     TWO_LANES,
     UNLIMITED,
     WINDOW_TWICE,
@@ -73,6 +93,7 @@ class Caught:
 _ALL_REQUESTS = (
     LAST_TICKET, BOOKS_TWICE, HEIR_LEAVES, HEIR_COMES_BACK,
     LOWERED_AND_BOOKED, LOWERED_AND_PUT_BACK, RAISED_ON_LANES, ADVANCED, PROLONGED, UNLIMITED, CANCEL_EVENT_SOLD_OUT,
+    COMES_BACK_IN_LINE, CONFIRMED_CANCELLED_OR_EXPIRED, OFFERED,
 )  # fmt: skip
 
 # Where to look for what a transaction's conditions are for, in this order.
@@ -87,6 +108,26 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         CLOSED_AND_BOOKED,
         CANCEL_EVENT_AND_BOOK,
     ),
+    "take in line": (
+        NOBODY_WAITS,
+        BOOKS_TWICE_AT_HEAD,
+        COMES_BACK_IN_LINE,
+        CLOSED_IN_LINE,
+        POSTPONED_IN_LINE,
+        CANCEL_EVENT_IN_LINE,
+        replace(COMES_BACK_IN_LINE, crashes=CRASH[0]),
+        replace(NOBODY_WAITS, crashes=CRASH[0]),
+        SWEEP_AND_TAKE_IN_LINE,
+    ),
+    "confirm": (CONFIRMED_OR_EXPIRED, CONFIRMED_TWICE, CONFIRMED_CANCELLED_OR_EXPIRED, EXPIRED_AND_COMES_BACK),
+    "expire": (
+        CONFIRMED_OR_EXPIRED,
+        EXPIRED_AND_HELD_AGAIN,
+        EXPIRED_TO_NEXT,
+        EXPIRED_TWICE,
+        replace(EXPIRED_AND_COMES_BACK, crashes=CRASH[0]),
+        SWEEP_AND_EXPIRIES,
+    ),
     "join": (
         LAST_TICKET,
         replace(LAST_TICKET, crashes=CRASH[0]),
@@ -98,7 +139,9 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
     ),
     "promote": (
         LATE_JOINER,
+        NOBODY_WAITS,
         COMES_BACK,
+        OFFERED,
         CANCEL_EVENT_AND_PROMOTE,
         LANES_COME_BACK,
         HEIR_COMES_BACK,
@@ -108,6 +151,8 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         COMES_BACK,
         replace(COMES_BACK, crashes=CRASH[0]),
         replace(CANCELS_TWICE, faults=FAULT[1]),
+        HOLD_CANCELLED,
+        CONFIRMED_CANCELLED_OR_EXPIRED,
         SWEEP_AND_RELEASES,
     ),
     "leave": (HEIR_LEAVES, CANCEL_EVENT_SOLD_OUT, HEIR_LEAVES_TWICE, SWEEP_AND_LEAVES),
@@ -132,7 +177,7 @@ NEEDLESS: Mapping[str, str] = {
     "step: Update Lanes without `changes :one`": (
         "no search is large enough for changes during two counts of an audit; tests/protocol/test_audit.py has them"
     ),
-    "take: Update Lanes without `changes :one`": "the audit counts sold-out events only, which sell nothing",
+    "take: Update Lanes without `changes :quantity`": "the audit counts sold-out events only, which sell nothing",
     "promote: Update Lanes without `changes :count`": "with each promotion an audit counts what the promotion followed",
 }
 
@@ -150,6 +195,9 @@ THREE_KINDS: Mapping[str, tuple[Scenario, str]] = {
     "O1": (CLOSED_AND_JOINED, "join: Update Lanes without `(attribute_not_exists(closesAt) OR closesAt > :now)`"),
     "O2": (RAISED_TWICE_HALF, "step: Update Events without `steps = :steps`"),
     "O3": (CANCEL_EVENT_AND_RAISE, "promote: Update Lanes without `attribute_not_exists(cancelledAt)`"),
+    "H1": (EXPIRED_EARLY, "not: a hold expires only when it is due"),
+    "H2": (CONFIRMED_CANCELLED_OR_EXPIRED, "confirm: Update Bookings without `#status = :held`"),
+    "H3": (CONFIRMED_CANCELLED_OR_EXPIRED, "not: holds that are due expire"),
 }
 
 
@@ -170,7 +218,7 @@ def caught_omission(omission: Omission) -> Caught | None:
     """Search without it where it should be missed; None if it is not."""
     for scenario in _SHOWN_BY[omission.transaction]:
         if violation := explore(scenario, ground_without(omission)).violation:
-            return Caught(str(omission), omission.file, promise_of(violation), _name(scenario))
+            return Caught(str(omission), omission.file, promise_of(violation), name_of(scenario))
     return None
 
 
@@ -179,7 +227,7 @@ def caught_rule(rule: Rule) -> Caught | None:
     """Search without the rule where it should be missed; None if it is not."""
     with rule.broken():
         violation = explore(rule.shown_by, Ground(filters=rule.filters)).violation
-    return Caught(f"not: {rule.text}", rule.file, promise_of(violation), _name(rule.shown_by)) if violation else None
+    return Caught(f"not: {rule.text}", rule.file, promise_of(violation), name_of(rule.shown_by)) if violation else None
 
 
 def caught_among_three_kinds(promise: str) -> Caught | None:
@@ -189,12 +237,12 @@ def caught_among_three_kinds(promise: str) -> Caught | None:
         return caught_rule(replace(rule, shown_by=scenario))
     [omission] = [one for one in all_omissions() if str(one) == mutant]
     violation = explore(scenario, ground_without(omission)).violation
-    return Caught(mutant, omission.file, promise_of(violation), _name(scenario)) if violation else None
+    return Caught(mutant, omission.file, promise_of(violation), name_of(scenario)) if violation else None
 
 
 def searches(*, whole: bool) -> list[Scenario]:
     """List all searches, or those that `make test` has time for."""
-    return [scenario for plan in PLANS for scenario in plan.searches(whole=whole)]
+    return [scenario for plan in ALL_PLANS for scenario in plan.searches(whole=whole)]
 
 
 def rules(*, whole: bool) -> list[Rule]:
@@ -204,15 +252,11 @@ def rules(*, whole: bool) -> list[Rule]:
 
 def promise_of(violation: str) -> str:
     """Return the first promise that a violation names, or what it is instead."""
-    found = re.search(r"\b(P[1-8]|O[1-9])\b", violation)
+    found = re.search(r"\b(P[1-8]|O[1-9]|H[1-9])\b", violation)
     return found[0] if found else "the code fails"
 
 
-def _name(scenario: Scenario) -> str:
-    return scenario.name + bounds_of(scenario)
-
-
-def bounds_of(scenario: Scenario) -> str:
-    """Say what else may happen in a search."""
+def name_of(scenario: Scenario) -> str:
+    """Return a scenario's name with what else may happen."""
     parts = ["a crash"] * bool(scenario.crashes) + ["a fault"] * bool(scenario.faults)
-    return f", with {' and '.join(parts)}" if parts else ""
+    return f"{scenario.name}, with {' and '.join(parts)}" if parts else scenario.name

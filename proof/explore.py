@@ -13,13 +13,15 @@ from proof.judge import (
     check_tables,
     event_of,
 )
-from proof.lambdas import Answer, Node, Request, Result, simulated
-from proof.operations import Cancel, CancelEvent, Open, Operation, Patch, Sweep
+from proof.lambdas import Node, Request, Response, Result, simulated
+from proof.operations import Cancel, CancelEvent, Expire, Open, Operation, Patch, Sweep
 from proof.stand_in import Tables
 from proof.steps import Ground, Step, steps
 from proof.world import Client, World, answered, begun, changed, invoked
-from shared.model import Event
+from shared.model import NO_HOLDS, Event, Rules
 
+AFTER_HOLDS = "2026-05-02T18:00:00.000Z"  # a day after MOMENT, when all holds are due
+STATES_MAX = 1_500_000  # of one search: about 2 GB, and three minutes
 _DEPTH_MAX = 100_000  # of Python's stack: a schedule is as deep as it is long
 
 
@@ -35,6 +37,7 @@ class Scenario:
     tickets: int = 1
     lanes: int = 1
     stripes: int = 1  # of the waiting list
+    rules: Rules = NO_HOLDS  # of the event
     drained: bool = True  # before the race, the promoter has had all records
     warm: bool = True  # functions remember the event as it was opened; else they know nothing
     promoters: int = 1  # at work at once, each on its part of the stream
@@ -94,7 +97,8 @@ def walk(scenario: Scenario, seed: int, walks: int) -> Found:
 def start(scenario: Scenario, ground: Ground) -> World:
     """Return the world in which a scenario's race begins."""
     world = World(Tables(), queues=((),) * (scenario.promoters + 1))
-    world = _alone(world, Open(tickets=scenario.tickets, lanes=scenario.lanes, stripes=scenario.stripes), ground)
+    opening = Open(tickets=scenario.tickets, lanes=scenario.lanes, stripes=scenario.stripes, rules=scenario.rules)
+    world = _alone(world, opening, ground)
     event = event_of(world.tables)
     for operation in scenario.before:
         world = _alone(world, operation, ground)
@@ -142,6 +146,8 @@ class _Search:
         if known:
             return known
         self.seen[world] = schedules = 0
+        if len(self.seen) > STATES_MAX:
+            raise Violation(f"no end after {STATES_MAX:,} states: only walks can go through this scenario")
         for step in steps(world, self.ground):
             self._count(step, world)
             self.path.append(step)
@@ -197,6 +203,7 @@ def check_end(world: World, ground: Ground) -> None:
         raise Violation("the sweep found something to do")
     check_tables(swept.tables, drained=True)
     check_revisions(client.node for client in clients if client)
+    _check_expiry(swept, ground)
     patches = sum(client is not None and isinstance(client.node.operation, Patch) for client in clients)
     for client in clients:
         if client is None:
@@ -218,6 +225,15 @@ def check_end(world: World, ground: Ground) -> None:
             check_repeated_change(operation, result, repeated.clients[0].node.following)
 
 
+def _check_expiry(world: World, ground: Ground) -> None:
+    """Check that the next run of the expiry leaves no hold that was due, and then nobody stranded (H3, P6)."""
+    if event_of(world.tables).rules.offer_seconds is None:
+        return
+    expired = _alone(world, Expire(at=AFTER_HOLDS), ground)
+    check_tables(expired.tables, expired_until=AFTER_HOLDS)
+    check_tables(drained(expired, ground).tables, drained=True)
+
+
 def _alone(world: World, operation: Operation, ground: Ground, until: str = "") -> World:
     """Let one operation run while nothing else moves, to its end or up to a write; it is client 0 then."""
     idle: tuple[Client | None, ...] = (None,) * len(world.queues)
@@ -234,7 +250,7 @@ def _to_its_end(world: World, number: int, ground: Ground, until: str = "") -> W
             write, _, later = later.partition(", ")
         effect = ground.apply(world.tables, request)
         world = changed(world, client.node.operation.name, effect, ground.filters)
-        world = answered(world, number, Answer(effect.answer, effect.error))
+        world = answered(world, number, Response(effect.answer, effect.error))
     return world
 
 

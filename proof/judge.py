@@ -12,17 +12,20 @@ from typing import Any
 from harness import promises
 from proof.expressions import Item
 from proof.lambdas import Node, Result
-from proof.operations import EVENT, Book, Cancel, CancelEvent, Operation, Patch
+from proof.operations import EVENT, Book, Cancel, CancelEvent, Confirm, Operation, Patch
 from proof.stand_in import Change, Tables
 from shared.model import (
     Availability,
     Booking,
+    BookingCancelled,
     BookingChanged,
     BookingNotFound,
     Event,
     EventCancelled,
     EventChanged,
+    HoldExpired,
     ImpossibleWindow,
+    NotHeld,
     NotOnSale,
     Standing,
     Status,
@@ -32,10 +35,10 @@ from shared.model import (
 )
 from shared.store import items
 
-# How far a booking has come. It only ever goes up, and CANCELLED is its end.
-_STAGES = {Status.WAITING: 0, Status.CONFIRMED: 1, Status.CANCELLED: 2}
+# How far a booking has come. It only ever goes up, and CANCELLED or EXPIRED is its end.
+_STAGES = {Status.WAITING: 0, Status.HELD: 1, Status.CONFIRMED: 2, Status.CANCELLED: 3, Status.EXPIRED: 3}
 
-BY_ITSELF = ("background", "sweep")  # how operations begin that do what no user asked for
+BY_ITSELF = ("background", "sweep", "expire")  # how operations begin that do what no user asked for
 
 Progress = tuple[int, int] | None  # a user's booking number and its stage
 
@@ -90,14 +93,16 @@ class Made:
 NOTHING_MADE = Made()
 
 
-def check_tables(tables: Tables, *, drained: bool = False) -> None:
+def check_tables(tables: Tables, *, drained: bool = False, expired_until: str = "") -> None:
     """Check P1 to P4, O2 and O3; with `drained` also P6, and that no change or cancellation is half done.
+
+    With the moment of a run that expired all due holds, also H3.
 
     Raises Violation.
     """
-    if tables.identity in _checked and not drained:
+    if tables.identity in _checked and not drained and not expired_until:
         return
-    if broken := promises.violations(snapshot(tables), drained=drained):
+    if broken := promises.violations(snapshot(tables), drained=drained, expired_until=expired_until):
         raise Violation("; ".join(broken))
     _checked.add(tables.identity)
 
@@ -108,7 +113,7 @@ def check_window(before: Tables, after: Tables, changes: Iterable[Change]) -> No
     touched = [lane for lane, now in lanes if lane is not now]
     for old, new in changes:
         assert new is not None, "bookings are never deleted"
-        moment = new.get("joinedAt") or new.get("bookedAt")
+        moment = new.get("joinedAt") or new.get("heldAt") or new.get("bookedAt")
         is_new = not old or old["generation"] != new["generation"]
         if is_new and moment and not all(_is_on_sale(lane, moment["S"]) for lane in touched):
             raise Violation(f"O1: {new['bookingId']['S']} was made at {moment['S']}, on {touched}")
@@ -152,7 +157,7 @@ def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
 
 def _true_refusals_of_change(operation: Patch, tables: Tables) -> set[str]:
     event, wanted = event_of(tables), dict(operation.wanted)
-    booked = sum(item["status"]["S"] == Status.CONFIRMED for item in tables.of(items.BOOKINGS))
+    booked = sum(items.to_booking(item).owns_tickets for item in tables.of(items.BOOKINGS))
     opens_at, closes_at = wanted.get("opens_at", event.terms.opens_at), wanted.get("closes_at", event.terms.closes_at)
     refusals = {
         TicketsBooked: booked > wanted.get("total_tickets", booked),
@@ -188,7 +193,7 @@ def check_change(
     *,
     cancelled: bool = False,
 ) -> None:
-    """Check P4 and P5 where somebody gets a ticket, and O3 where somebody gets a ticket or a place.
+    """Check P4 and P5 where a user gets a ticket, O3 where one gets a ticket or a place, and H1 where a hold expires.
 
     `owed` says, by bookingId, who had been told to wait before it was asked for; `together`, who gets a ticket in the
     same transaction, which is at the same moment; `cancelled`, that the organiser was told that the event is
@@ -197,12 +202,15 @@ def check_change(
     old, new = change
     assert new is not None, "bookings are never deleted"
     got, had = items.to_booking(new), items.to_booking(old) if old else None
-    if cancelled and got.is_active:
+    owned = had is not None and had.owns_tickets and had.booking_id == got.booking_id  # a hold may be confirmed
+    if cancelled and got.is_active and not owned:
         raise Violation(f"O3: {got.booking_id} is {got.status} after the event was cancelled")
-    if got.status is not Status.CONFIRMED:
+    if had and got.status is Status.EXPIRED and not str(had.expires_at) <= str(got.expired_at):
+        raise Violation(f"H1: {got.booking_id} expired at {got.expired_at}, and was held until {had.expires_at}")
+    if not got.owns_tickets or owned:
         return
     waiting = in_list(before)
-    if waiting and (had is None or had.status is not Status.WAITING):
+    if waiting and got.sequence is None:
         raise Violation(f"P4: {got.booking_id} got a ticket directly while {sorted(waiting)} wait")
     if overtaken := (waiting - together) & owed.get(got.booking_id, frozenset()):
         raise Violation(f"P5: {got.booking_id} got a ticket before {sorted(overtaken)}, who had been told to wait")
@@ -249,8 +257,10 @@ def _check_booking(operation: Operation, result: Result, since: Progress, tables
         raise Violation(f"P7: {operation.name} was told {told}, which was never true while it asked")
     if stage == (now.generation, _STAGES[now.status]) and told != now:
         raise Violation(f"P7: {operation.name} was told {told}, and it is {now}")
-    if isinstance(operation, Cancel) and told.status is not Status.CANCELLED:
+    if isinstance(operation, Cancel) and told.is_active:
         raise Violation(f"P7: {operation.name} was told {told}")
+    if isinstance(operation, Confirm) and (told.status, told.booking_id) != (Status.CONFIRMED, operation.booking):
+        raise Violation(f"H2: {operation.name} was told {told}")
 
 
 def check_repetition(operation: Operation, result: Result, again: Result, tables: Tables) -> None:
@@ -258,10 +268,10 @@ def check_repetition(operation: Operation, result: Result, again: Result, tables
     if isinstance(operation, CancelEvent) and not result.error:
         _check_cancelled(operation, again, tables, result.value.event.cancelled_at)
     now = current(tables, operation.user)
-    if now is None or result.error or not isinstance(operation, (Book, Cancel)):
+    if now is None or result.error or not isinstance(operation, (Book, Cancel, Confirm)):
         return
     told: Booking = result.value.booking if isinstance(result.value, Standing) else result.value
-    if told.booking_id != now.booking_id or (isinstance(operation, Book) and not now.is_active):
+    if told.booking_id != now.booking_id or (isinstance(operation, (Book, Confirm)) and not now.is_active):
         return  # the world has moved on
     if again.error:
         raise Violation(f"P7: {operation.name} repeated was answered {again.error!r}")
@@ -303,6 +313,15 @@ def event_of(tables: Tables) -> Event:
     return items.to_event(next(item for item in tables.of(items.EVENTS) if item["eventId"]["S"] == EVENT))
 
 
+_STEPS = {
+    (Status.WAITING, Status.HELD): "promoted",
+    (Status.WAITING, Status.CONFIRMED): "promoted",
+    (Status.HELD, Status.CONFIRMED): "confirmed",
+    (Status.HELD, Status.EXPIRED): "expired",
+    **{(status, Status.CANCELLED): "cancelled" for status in (Status.WAITING, Status.HELD, Status.CONFIRMED)},
+}
+
+
 def _step(before: Booking | None, after: Booking) -> str:
     """Name what happened to a user's booking. Raises Violation where it is no step of a booking's life."""
     if before is None or before.generation != after.generation:
@@ -312,10 +331,10 @@ def _step(before: Booking | None, after: Booking) -> str:
         if fresh and after.is_active and (before is None or before.booking_id != after.booking_id):
             return "made"
     elif before.booking_id == after.booking_id and before.is_active and before.sequence == after.sequence:
-        if after.status is Status.CANCELLED:
-            return "cancelled"
-        if before.status is Status.WAITING and after.status is Status.CONFIRMED:
-            return "promoted"
+        if step := _STEPS.get((before.status, after.status)):
+            return step
+        if Status.EXPIRED in {before.status, after.status}:
+            raise Violation(f"H2: a booking became {after} from {before}")
     promise = "P2" if before and before.is_active and before.booking_id != after.booking_id else "P7"
     raise Violation(f"{promise}: a booking became {after} from {before}")
 
@@ -347,7 +366,28 @@ def _check_refusal(operation: Operation, error: Exception, since: Progress, now:
         came_back = since is not None and now.generation > since[0]
         if came_back or operation.booking not in {None, now.booking_id}:
             return
+    if isinstance(operation, Confirm) and _is_true_refusal_of_confirmation(operation, error, since, now):
+        return
     raise Violation(f"P7: {operation.name} was answered {error!r}")
+
+
+def _is_true_refusal_of_confirmation(
+    operation: Confirm, error: Exception, since: Progress, now: Booking | None
+) -> bool:
+    """Tell whether the booking was at some moment since then as the refusal says (H2)."""
+    if now is None:
+        return isinstance(error, BookingNotFound)
+    came_back = since is not None and now.generation > since[0]
+    is_current = now.booking_id == operation.booking
+    if isinstance(error, BookingChanged):
+        return came_back or not is_current
+    if isinstance(error, NotHeld):  # it was waiting when the request was sent, or a booking of theirs was
+        return came_back or (is_current and (since is None or since[1] == _STAGES[Status.WAITING]))
+    if isinstance(error, HoldExpired):
+        return not is_current or now.status is Status.EXPIRED
+    if isinstance(error, BookingCancelled):
+        return not is_current or now.status is Status.CANCELLED
+    return isinstance(error, BookingNotFound) and since is None
 
 
 _checked: set[frozenset[Any]] = set()

@@ -17,11 +17,11 @@ from unittest.mock import patch
 from proof.operations import Operation
 from proof.stand_in import TRANSACT, UPDATE, WRITES, refusal
 from shared import runtime
-from shared.booking import background, event_change
+from shared.booking import background, event_change, expiry
 from shared.model import TicketOfficeError
 from shared.runtime import Runtime
 from shared.store import items
-from shared.store.aws_client import NoAnswer, RequestFailed
+from shared.store.aws_client import NoResponse, RequestFailed
 
 REQUESTS_MAX = 200  # of one operation: more would be a loop without an end
 
@@ -62,7 +62,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What the code gets for a request: an answer, an error of the database, or a fault."""
 
     value: Mapping[str, Any] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Node:
 
     __slots__ = ("_after", "_answers", "following", "operation")
 
-    def __init__(self, operation: Operation, answers: tuple[Answer, ...] = ()) -> None:
+    def __init__(self, operation: Operation, answers: tuple[Response, ...] = ()) -> None:
         """Run the operation with these answers until it asks for another."""
         self.operation = operation
         self._answers = answers
@@ -109,7 +109,7 @@ class Node:
         """Tell whether it has sent a request."""
         return bool(self._answers)
 
-    def after(self, answer: Answer) -> "Node":
+    def after(self, answer: Response) -> "Node":
         """Return the moment when it got this answer, the same object for the same answers."""
         key = answer.key
         if key not in self._after:
@@ -127,7 +127,7 @@ class _Pause(BaseException):
 class _Lambda:
     """What one run of an operation meets in place of a database and a clock."""
 
-    def __init__(self, operation: Operation, answers: tuple[Answer, ...]) -> None:
+    def __init__(self, operation: Operation, answers: tuple[Response, ...]) -> None:
         self.operation = operation
         self.answers = answers
         self.asked = 0
@@ -165,7 +165,7 @@ class _Lambda:
             raise refusal(operation, "InternalServerError", 500)
         if fault is Fault.DEADLINE:
             self.clock_s = float("inf")
-        raise NoAnswer(operation, "TimeoutError")
+        raise NoResponse(operation, "TimeoutError")
 
 
 class _Client:
@@ -180,7 +180,7 @@ class _Client:
         """Ask for one item after the other."""
         if operation == "BatchGetItem":
             return self._batch_get_item(request)
-        if operation == "Query" and " < " not in request["KeyConditionExpression"]:  # a position is no promise
+        if operation == "Query":
             return self._query(request)
         return _current.request(operation, request)
 
@@ -272,7 +272,7 @@ class _Simulated(Runtime):
         return list(some)
 
 
-def _run(operation: Operation, answers: tuple[Answer, ...]) -> Request | Result:
+def _run(operation: Operation, answers: tuple[Response, ...]) -> Request | Result:
     global _current  # noqa: PLW0603  # one run at a time; the world is replaced once for all of them
     _current = run = _Lambda(operation, answers)
     runtime.current.memory.clear()  # a function that starts knows nothing
@@ -292,6 +292,8 @@ def simulated() -> Iterator[None]:
     with (
         runtime.replaced_by(_Simulated()),
         patch.object(background, "SWEEP_SEGMENTS", 1),
+        patch.object(expiry, "HOLD_SHARDS", 1),
+        patch.object(items, "HOLD_SHARDS", 1),
         patch.object(event_change, "LANES_PER_STEP", 1),  # as many steps as there can be
     ):
         yield

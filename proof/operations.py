@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from unittest.mock import patch
 
-from shared.booking import background, catalog, event_cancellation, event_change, office
-from shared.model import Event, Terms
+from shared.booking import background, catalog, event_cancellation, event_change, expiry, office
+from shared.model import NO_HOLDS, Actor, Confirmation, Event, Rules, Terms
 from shared.runtime import Deadline
 
 EVENT = "E"
@@ -68,6 +68,7 @@ class Open(Operation):
     tickets: int = 1
     lanes: int = 1
     stripes: int = 1
+    rules: Rules = NO_HOLDS
 
     @property
     def name(self) -> str:
@@ -83,7 +84,7 @@ class Open(Operation):
         """Open the event, with lanes as few and stripes as many as the scenario wants."""
         lanes, stripes = (lambda _: self.lanes), (lambda _: self.stripes)
         with patch.object(catalog, "lanes_for", lanes), patch.object(catalog, "stripes_for", stripes):
-            return catalog.open_event(Terms("The concert", self.tickets), deadline)
+            return catalog.open_event(Terms("The concert", self.tickets), deadline, rules=self.rules)
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,50 @@ class Cancel(Operation):
     def call(self, deadline: Deadline) -> Any:
         """Ask the office."""
         return office.cancel(EVENT, self.who, self.booking, deadline)
+
+
+@dataclass(frozen=True)
+class Confirm(Operation):
+    """POST /confirm, by a shop: of the booking with this id."""
+
+    kind = "shop"
+    who: str = ""
+    booking: str = ""
+
+    @property
+    def user(self) -> str:
+        """Return whose hold it is."""
+        return self.who
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "confirm ann"."""
+        return f"confirm {self.booking}{self.tag}"
+
+    def call(self, deadline: Deadline) -> Any:
+        """Ask the office."""
+        return office.confirm(EVENT, self.who, Confirmation(self.booking, Actor.SHOP), deadline)
+
+
+@dataclass(frozen=True)
+class Expire(Operation):
+    """The function that expires holds, once a minute."""
+
+    kind = "expiry"
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "expire"."""
+        return f"expire{self.tag}"
+
+    @property
+    def is_asked_again(self) -> bool:
+        """Tell whether it comes again after a death: a minute later it does."""
+        return True
+
+    def call(self, deadline: Deadline) -> int:
+        """Expire what is due."""
+        return expiry.expire(deadline.at_s)
 
 
 @dataclass(frozen=True)

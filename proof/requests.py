@@ -28,6 +28,12 @@ _INDEXES = {
     for table in _TABLES.values()
     for index in table.get("GlobalSecondaryIndexes", ())
 }
+_WHOLE = {  # the indexes whose rows are whole items
+    index["IndexName"]
+    for table in _TABLES.values()
+    for index in table.get("GlobalSecondaryIndexes", ())
+    if index["Projection"]["ProjectionType"] == "ALL"
+}
 _EXPRESSIONS = ("ExpressionAttributeNames", "ExpressionAttributeValues")
 _PAGE_MAX = 4_000  # items of ours in the million bytes of a page
 
@@ -91,6 +97,8 @@ def batch_get_item(rows: Rows, request: Request, lets_in: Callable[[Key], bool] 
 
 def query(rows: Rows, request: Request) -> Page:
     """Answer a Query: one partition key, and an upper bound of the sort key or none."""
+    if "IndexName" in request:
+        return _query_index(rows, request)
     _only(
         request, "TableName", "KeyConditionExpression", "Select", "Limit", "ConsistentRead", "ExclusiveStartKey",
         *_EXPRESSIONS,
@@ -118,6 +126,41 @@ def query(rows: Rows, request: Request) -> Page:
     return Page(answer, (table, (partition,)), found)
 
 
+def _query_index(rows: Rows, request: Request) -> Page:
+    """Answer a Query of an index of whole items, in the order of its keys and then the table's."""
+    _only(
+        request, "TableName", "IndexName", "KeyConditionExpression", "Limit", "ExclusiveStartKey", *_EXPRESSIONS,
+    )  # fmt: skip
+    table, index, names = request["TableName"], request["IndexName"], Names(request)
+    if index not in _WHOLE:
+        raise NotUnderstoodError(f"a Query of {index}")
+    (partition_key, sort_key), _ = _INDEXES[index]
+    first, *more = request["KeyConditionExpression"].split(" AND ")
+    partition = _bound(first, names, partition_key, "=")[1]
+    last = _bound(more[0], names, sort_key, "<=")[1] if more else None
+    names.check_all_used()
+    found = _in_order(rows, table, (partition_key, partition), (sort_key, last))
+    if start := request.get("ExclusiveStartKey"):
+        after = plain(start[sort_key]), key_of(table, start)
+        found = [one for one in found if one[0] > after]
+    limit = request.get("Limit", _PAGE_MAX)
+    answer: dict[str, Any] = {"Count": len(found[:limit]), "Items": [item for _, item in found[:limit]]}
+    if len(found) >= limit:  # even where nothing follows
+        last_item = found[limit - 1][1]
+        answer["LastEvaluatedKey"] = {name: last_item[name] for name in (partition_key, sort_key, *KEYS[table])}
+    return Page(answer, (table, (partition,)), [place[1] for place, _ in found[:limit]])
+
+
+def _in_order(
+    rows: Rows, table: str, partition: tuple[str, Any], bound: tuple[str, Any]
+) -> list[tuple[tuple[Any, Key], Item]]:
+    """Return the items of a partition of an index up to a bound, each with its place, in order."""
+    (partition_key, value), (sort_key, last) = partition, bound
+    items = [item for item in rows.of(table) if partition_key in item and plain(item[partition_key]) == value]
+    placed = [((plain(item[sort_key]), key_of(table, item)), item) for item in items]
+    return sorted((one for one in placed if last is None or one[0][0] <= last), key=lambda one: one[0])
+
+
 def scan(rows: Rows, request: Request) -> dict[str, Any]:
     """Answer a Scan of one segment of a sparse index."""
     _only(request, "TableName", "IndexName", "Segment", "TotalSegments")
@@ -132,14 +175,15 @@ def scan(rows: Rows, request: Request) -> dict[str, Any]:
 
 
 def update_item(rows: Rows, request: Request) -> tuple[Write, dict[str, Any]]:
-    """Work out an UpdateItem, and what it answers."""
-    _only(request, "TableName", "Key", "UpdateExpression", "ReturnValues", *_EXPRESSIONS)
+    """Work out an UpdateItem, and what it answers if its condition holds."""
+    _only(request, "TableName", "Key", "UpdateExpression", "ConditionExpression", "ReturnValues", *_EXPRESSIONS)
     names = Names(request)
     key = key_of(request["TableName"], request["Key"])
     old = rows.get(key)
+    allowed = "ConditionExpression" not in request or holds(request["ConditionExpression"], names, old)
     new, touched = updated(request["UpdateExpression"], names, old or request["Key"])
     names.check_all_used()
-    return Write(key, old, new), answered(request, old, new, touched)
+    return Write(key, old, new, allowed), answered(request, old, new, touched)
 
 
 def transact_write_items(rows: Rows, request: Request) -> list[Write]:

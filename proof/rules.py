@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from proof.explore import Scenario
+from proof.hold_scenarios import CONFIRMED_OR_EXPIRED, EXPIRED_EARLY, EXPIRED_TO_NEXT, HOLD_CANCELLED
 from proof.scenarios import (
     BOOKS_TWICE_AT_HEAD,
     BOTH,
@@ -35,6 +36,7 @@ from proof.scenarios import (
     POSTPONED,
     RAISED_ON_LANES,
     RELEASE,
+    RELEASE_AND_JOIN,
     RELEASE_TO_FIRST,
     RELEASE_TO_FIRST_OF_STRIPES,
     SAME_REVISION,
@@ -48,6 +50,7 @@ from shared.booking import (
     catalog,
     event_cancellation,
     event_change,
+    expiry,
     office,
     sale,
     sale_window,
@@ -56,6 +59,7 @@ from shared.booking import (
 )
 from shared.booking.attempt import BookingAttempt, read_booking
 from shared.model import (
+    Actor,
     Availability,
     Booking,
     BookingChanged,
@@ -63,11 +67,13 @@ from shared.model import (
     Entry,
     Event,
     Lane,
+    Position,
+    Status,
     TicketOfficeError,
 )
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Refused, TransactItem
+from shared.store.dynamodb import Name, Refused, TransactItem
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,10 +171,12 @@ def _last_drawn_after_the_page(event: Event, length: int, _last: int, deadline: 
     return [entry for entry in page if entry.sequence <= last]
 
 
-def _cancel_whatever_is_there(event: Event, user_id: str, booking_id: str | None, deadline: Deadline) -> Booking:
+def _cancel_whatever_is_there(
+    event: Event, user_id: str, booking_id: str | None, deadline: Deadline, by: Actor
+) -> Booking:
     while True:
         try:
-            return _cancel(event, user_id, booking_id, deadline)
+            return _cancel(event, user_id, booking_id, deadline, by)
         except BookingChanged:
             if booking_id:
                 raise
@@ -198,7 +206,7 @@ def _audit_after_settling(event: Event, deadline: Deadline) -> Any:
 _audit = audit.audit
 
 
-def _commit_without_doubt(transaction: Sequence[TransactItem], deadline: Deadline, **more: bool) -> Refused | None:
+def _commit_without_doubt(transaction: Mapping[Name, TransactItem], deadline: Deadline, **more: bool) -> Refused | None:
     refused = _commit(transaction, deadline, **more)
     return Refused(refused.reasons) if refused else None
 
@@ -212,7 +220,7 @@ def _read_with_its_change(event_id: str, deadline: Deadline, known: Event | None
 
 def _give_up_where_it_is(event: Event, _lanes: list[Lane], deadline: Deadline) -> Event | None:
     refused = _refused(event, [], deadline)
-    if refused is None or dynamodb.commit([_write(refused, {"requestedAt": None})], deadline):
+    if refused is None or dynamodb.commit({"event": _write(refused, {"requestedAt": None})}, deadline):
         return None
     return replace(refused, change=None, steps=refused.steps + 1)
 
@@ -306,7 +314,7 @@ def _cancel_first(event: Event, bookings: Sequence[Booking], deadline: Deadline)
 
 
 def _cancel_all_at_first_try(event: Event, bookings: Sequence[Booking], deadline: Deadline) -> int:
-    dynamodb.commit(cancellation._give_back(event, bookings, ""), deadline)  # noqa: SLF001
+    dynamodb.commit(cancellation._end(event, bookings, Status.CANCELLED, "", Actor.EVENT), deadline)  # noqa: SLF001
     return len(bookings)
 
 
@@ -335,10 +343,30 @@ _cancel_all, _follow_batch = cancellation.cancel_all, background.follow_batch
 
 
 def _filters_without(status: str) -> Filters:
-    def wants(one: Mapping[str, Any]) -> bool:
-        return status in one["dynamodb"]["NewImage"].get("status", {"S": ()})["S"]
+    """Return the filters without this status, before and after; a filter that wants no other status matches nothing."""
 
-    return FILTERS._replace(bookings=tuple(one for one in FILTERS.bookings if not wants(one)))
+    def less(image: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"status": {"S": [one for one in image["status"]["S"] if one != status]}}
+
+    patterns = (
+        {"dynamodb": {name: less(image) for name, image in one["dynamodb"].items()}} for one in FILTERS.bookings
+    )
+    return FILTERS._replace(bookings=tuple(patterns))
+
+
+def _due_at_any_time(shard: int, _due: str) -> dict[str, Any]:
+    return _due_holds(shard, "9")
+
+
+def _due_at_no_time(shard: int, _due: str) -> dict[str, Any]:
+    return _due_holds(shard, "0")
+
+
+def _always_first(_event: Event, _sequence: int, _deadline: Deadline) -> Position:
+    return Position(1)
+
+
+_due_holds = expiry._due_holds  # noqa: SLF001  # as above
 
 
 def _bounded(scenario: Scenario, bounds: tuple[int, int] = CALM) -> Scenario:
@@ -400,6 +428,23 @@ RULES = (
         _bounded(CANCELS_TWICE, FAULT), cancellation, "cancel", _cancel_whatever_is_there,
     ),
     Rule("a release reaches the promoter", "template.yaml", RELEASE, filters=_filters_without("CANCELLED")),
+    Rule("an expiry reaches the promoter", "template.yaml", EXPIRED_TO_NEXT, filters=_filters_without("EXPIRED")),
+    Rule(
+        "the cancellation of a hold reaches the promoter", "template.yaml",
+        HOLD_CANCELLED, filters=_filters_without("HELD"),
+    ),
+    Rule(
+        "a hold expires only when it is due", "shared/booking/expiry.py",
+        EXPIRED_EARLY, expiry, "_due_holds", _due_at_any_time,
+    ),
+    Rule(
+        "holds that are due expire", "shared/booking/expiry.py",
+        CONFIRMED_OR_EXPIRED, expiry, "_due_holds", _due_at_no_time,
+    ),
+    Rule(
+        "only the first in line takes a ticket that came back", "shared/booking/waiting_list.py",
+        RELEASE_AND_JOIN, waiting_list, "_position", _always_first,
+    ),
     Rule(
         "a join reaches the promoter", "template.yaml",
         _bounded(COMES_BACK, CRASH), filters=_filters_without("WAITING"),

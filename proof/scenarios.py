@@ -53,7 +53,8 @@ def on_lane(name: str, lane: int, lanes: int) -> str:
 
 _ANN, _BEN = on_lane("ann", 0, 2), on_lane("ben", 1, 2)
 _CAT, _DAN = on_lane("cat", 0, 2), on_lane("dan", 1, 2)
-_ALL = (CALM, CRASH, FAULT)
+EARLIER, LATER = "2026-05-01T17:00:00.000Z", "2026-05-01T19:00:00.000Z"  # than MOMENT, when all others ask
+ALL_BOUNDS = (CALM, CRASH, FAULT)
 
 LAST_TICKET = Scenario("Two users want the last ticket", (books("ann"), books("bob")))
 LAST_TICKET_COLD = replace(LAST_TICKET, name=f"{LAST_TICKET.name}, from functions that know nothing", warm=False)
@@ -137,16 +138,42 @@ HEIR_LEAVES_TWICE = Scenario(
     (cancels("bob", "bob"), cancels("bob", "bob", " too"), books("bob", " again")),
     before=_SOLD_OUT,
 )
+_RETURNED = (*_SOLD_OUT, cancels("bob"), cancels("ann"))  # the ticket is free again, and nobody waits
 NOBODY_WAITS = Scenario(
     "A ticket is free in a closed lane, nobody waits, and two book",
     (books("cat"), books("dan")),
-    before=(*_SOLD_OUT, cancels("bob"), cancels("ann")),
+    before=_RETURNED,
 )
 BOOKS_TWICE_AT_HEAD = Scenario(
-    "A user at the head of the list cancels and books again, before an earlier booking of theirs is settled",
-    (books("cat", " too"),),
-    before=(*_SOLD_OUT, cancels("bob"), cancels("ann")),
-    begun=((books("cat"), "Update Bookings"), (cancels("cat"), "")),
+    "A user is about to get a ticket that came back, while they book again and cancel",
+    (books("cat", " too"), cancels("cat")),
+    before=_RETURNED,
+    begun=((books("cat"), "Put Bookings"),),
+)
+COMES_BACK_IN_LINE = Scenario(
+    "A ticket is free in a closed lane, and its former owner books twice and cancels",
+    (books("ann", " 2"), books("ann", " 3"), cancels("ann", tag=" 4")),
+    before=_RETURNED,
+)
+CLOSED_IN_LINE = Scenario(
+    "The sale ends while one books a ticket that came back",
+    (Patch(wanted=(("closes_at", EARLIER),)), books("cat")),
+    before=_RETURNED,
+    prompt=False,
+)
+POSTPONED_IN_LINE = Scenario(
+    "The beginning of the sale is postponed while one books a ticket that came back",
+    (Patch(wanted=(("opens_at", LATER),)), books("cat")),
+    before=_RETURNED,
+    prompt=False,
+)
+CANCEL_EVENT_IN_LINE = Scenario(
+    "The event is cancelled while one books a ticket that came back", (CancelEvent(), books("cat")), before=_RETURNED
+)
+SWEEP_AND_TAKE_IN_LINE = Scenario(
+    "The sweep comes while two book a ticket that came back",
+    (Sweep(), books("cat"), books("dan")),
+    before=_RETURNED,
 )
 TWO_RELEASES = Scenario(
     "Tickets of two lanes are released to two who wait",
@@ -292,8 +319,6 @@ CANCEL_EVENT_AND_SWEEP = Scenario(
     before=_SOLD_OUT,
     begun=_RELEASED,
 )
-EARLIER, LATER = "2026-05-01T17:00:00.000Z", "2026-05-01T19:00:00.000Z"  # than MOMENT, when all others ask
-
 # Changes of the total take several requests. In most of these scenarios the background comes after the organisers, who
 # are otherwise the ones to meet each other: it does the same.
 
@@ -534,30 +559,35 @@ CROWD = Scenario(
 )
 
 PLANS = (
-    Plan(LAST_TICKET, short=_ALL, whole=(BOTH,)),
-    Plan(LAST_TICKET_COLD, short=_ALL),
+    Plan(LAST_TICKET, short=ALL_BOUNDS, whole=(BOTH,)),
+    Plan(LAST_TICKET_COLD, short=ALL_BOUNDS),
     Plan(LAST_TICKET_OF_THREE),
     Plan(LAST_TICKET_TWICE, whole=(CRASH, FAULT)),
-    Plan(TWO_LANES, short=_ALL, whole=(BOTH,)),
+    Plan(TWO_LANES, short=ALL_BOUNDS, whole=(BOTH,)),
     Plan(CROWDED_LANES, whole=(CRASH, FAULT)),
     Plan(COMES_BACK, short=(CALM, CRASH), whole=(FAULT,)),
     Plan(COMES_BACK_TO_TWO, short=()),  # too many schedules: only walks go through it
     Plan(LANES_COME_BACK, whole=(CRASH,)),
-    Plan(CANCELS_TWICE, short=_ALL, whole=(BOTH,)),
-    Plan(CANCELS_ONE_TWICE, short=_ALL, whole=(BOTH,)),
-    Plan(BOOKS_TWICE, short=_ALL, whole=(BOTH,)),
+    Plan(CANCELS_TWICE, short=ALL_BOUNDS, whole=(BOTH,)),
+    Plan(CANCELS_ONE_TWICE, short=ALL_BOUNDS, whole=(BOTH,)),
+    Plan(BOOKS_TWICE, short=ALL_BOUNDS, whole=(BOTH,)),
     Plan(COMES_AND_GOES, short=(CALM,), whole=(FAULT,)),
-    Plan(RELEASE, short=_ALL, whole=(BOTH,)),
-    Plan(RELEASE_TO_FIRST, short=_ALL, whole=(BOTH,)),
-    Plan(RELEASE_TO_FIRST_OF_STRIPES, short=_ALL, whole=(BOTH,)),
+    Plan(RELEASE, short=ALL_BOUNDS, whole=(BOTH,)),
+    Plan(RELEASE_TO_FIRST, short=ALL_BOUNDS, whole=(BOTH,)),
+    Plan(RELEASE_TO_FIRST_OF_STRIPES, short=ALL_BOUNDS, whole=(BOTH,)),
     Plan(RELEASE_AND_JOIN, short=(CALM, CRASH), whole=(FAULT,)),
     Plan(RELEASE_AND_JOIN_COLD, whole=(CRASH,)),
-    Plan(HEIR_LEAVES, short=_ALL, whole=(BOTH,)),
+    Plan(HEIR_LEAVES, short=ALL_BOUNDS, whole=(BOTH,)),
     Plan(HEIR_COMES_BACK, whole=(CRASH, FAULT)),
     Plan(HEIR_COMES_BACK_LATER, whole=(FAULT,)),
     Plan(HEIR_LEAVES_TWICE, whole=(CRASH, FAULT)),
-    Plan(NOBODY_WAITS, short=(), whole=(CALM,)),
-    Plan(BOOKS_TWICE_AT_HEAD),
+    Plan(NOBODY_WAITS, short=(CALM, CRASH), whole=(FAULT,)),
+    Plan(BOOKS_TWICE_AT_HEAD, whole=(CRASH, FAULT)),
+    Plan(COMES_BACK_IN_LINE, whole=(CRASH, FAULT)),
+    Plan(CLOSED_IN_LINE, whole=(CRASH, FAULT)),
+    Plan(POSTPONED_IN_LINE, whole=(CRASH, FAULT)),
+    Plan(CANCEL_EVENT_IN_LINE, whole=(CRASH, FAULT)),
+    Plan(SWEEP_AND_TAKE_IN_LINE, short=(), whole=(CALM,)),
     Plan(TWO_RELEASES, whole=(CRASH, FAULT)),
     Plan(TWO_PROMOTERS, whole=(CRASH,)),
     Plan(LATE_JOINER, whole=(CRASH, FAULT)),
@@ -565,7 +595,7 @@ PLANS = (
     Plan(GROWING_PAGE, short=(), whole=(CALM,)),
     Plan(GROWING_STRIPES, short=(), whole=(CALM,)),
     Plan(SWEEP_AND_RELEASE, whole=(CRASH, FAULT)),
-    Plan(OPENED_TWICE, short=_ALL),
+    Plan(OPENED_TWICE, short=ALL_BOUNDS),
     Plan(LEFT_AND_BOOKS_TWICE),
     Plan(SWEEP_AND_LEAVES, whole=(CRASH, FAULT)),
     Plan(SWEEP_AND_RELEASES, short=(), whole=(CALM,)),
@@ -588,28 +618,28 @@ PLANS = (
     Plan(LOWERED_TWICE, whole=(CRASH, FAULT)),
     Plan(LOWERED_TWICE_AND_RELEASED, short=(), whole=(CALM,)),
     Plan(LOWERED_ON_LANES, short=(), whole=(CALM,)),
-    Plan(LOWERED_THEN_CLOSED, short=_ALL),
+    Plan(LOWERED_THEN_CLOSED, short=ALL_BOUNDS),
     Plan(CHANGED_TWICE),  # with a crash or a fault there are too many schedules: walks go through it
     Plan(CHANGED_TWICE_AND_BOOKED, short=()),
     Plan(SAME_REVISION, whole=(CRASH, FAULT)),
-    Plan(RENAMED, short=_ALL, whole=(BOTH,)),
-    Plan(RENAMED_TWICE, short=_ALL, whole=(BOTH,)),
+    Plan(RENAMED, short=ALL_BOUNDS, whole=(BOTH,)),
+    Plan(RENAMED_TWICE, short=ALL_BOUNDS, whole=(BOTH,)),
     Plan(RENAMED_AND_RAISED, short=(), whole=(CALM,)),
     Plan(CLOSED_AND_BOOKED, whole=(CRASH, FAULT)),
     Plan(CLOSED_AND_JOINED, whole=(CRASH, FAULT)),
     Plan(POSTPONED, whole=(CRASH, FAULT)),
     Plan(POSTPONED_FOR_WAITING, whole=(CRASH, FAULT)),
     Plan(ADVANCED, whole=(CRASH, FAULT)),
-    Plan(PROLONGED, short=_ALL, whole=(BOTH,)),
+    Plan(PROLONGED, short=ALL_BOUNDS, whole=(BOTH,)),
     Plan(WINDOWS_CROSS, whole=(CRASH,)),
     Plan(WINDOW_TWICE, whole=(CRASH, FAULT)),
-    Plan(LIMITED, short=_ALL, whole=(BOTH,)),
+    Plan(LIMITED, short=ALL_BOUNDS, whole=(BOTH,)),
     Plan(LIMITED_TO_NOBODY, whole=(CRASH, FAULT)),
     Plan(UNLIMITED, whole=(CRASH, FAULT)),
     Plan(CANCEL_EVENT_AND_BOOK, short=(CALM, CRASH), whole=(FAULT,)),
     Plan(CANCEL_EVENT_AND_BOOK_TWICE, whole=(CRASH,)),
     Plan(CANCEL_EVENT_LAST_TICKET, short=(), whole=(CALM,)),
-    Plan(CANCEL_EVENT_SOLD_OUT, short=_ALL, whole=(BOTH,)),
+    Plan(CANCEL_EVENT_SOLD_OUT, short=ALL_BOUNDS, whole=(BOTH,)),
     Plan(CANCEL_EVENT_TWICE, whole=(CRASH, FAULT)),
     Plan(CANCEL_EVENT_AND_RELEASE, whole=(CRASH, FAULT)),
     Plan(CANCEL_EVENT_AND_PROMOTE, whole=(CRASH, FAULT)),

@@ -76,6 +76,8 @@ def apply(tables: Tables, operation: str, request: Mapping[str, Any]) -> Effect:
     """Run one request of the low-level client."""
     if operation == UPDATE:
         write, answer = requests.update_item(tables, request)
+        if not write.allowed:
+            return Effect(tables, {}, refusal(UPDATE, "ConditionalCheckFailedException", 400))
         return _changed(tables, answer, [write])
     if operation != TRANSACT:
         return Effect(tables, _READS[operation](tables, request))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from proof.judge import Violation
-from proof.lambdas import Answer, Fault, Request
+from proof.lambdas import Fault, Request, Response
 from proof.stand_in import TRANSACT, Effect, Tables, apply, refusal
 from proof.world import FILTERS, Filters, Flying, World, answered, begun, changed, died, invoked
 from shared.store.aws_client import RequestFailed
@@ -79,7 +79,7 @@ def _requests(world: World, number: int, ground: Ground) -> Iterator[Step]:
     effect = ground.apply(world.tables, request)
     try:
         done = changed(world, name, effect, ground.filters)
-        answer = answered(done, number, Answer(effect.answer, effect.error))
+        answer = answered(done, number, Response(effect.answer, effect.error))
     except Violation as violation:
         violation.add_note(f"{name}: {shown(request)}")
         raise
@@ -102,34 +102,34 @@ def _requests(world: World, number: int, ground: Ground) -> Iterator[Step]:
 
 def _faults(
     world: World, done: World, in_flight: World, request: Request, effect: Effect
-) -> Iterator[tuple[str, World, Answer]]:
+) -> Iterator[tuple[str, World, Response]]:
     if not request.writes:
-        yield "throttled", world, Answer(fault=Fault.THROTTLED)
-        yield "time-out past the deadline", world, Answer(fault=Fault.DEADLINE)
+        yield "throttled", world, Response(fault=Fault.THROTTLED)
+        yield "time-out past the deadline", world, Response(fault=Fault.DEADLINE)
         if request.operation == "BatchGetItem":
-            yield "unprocessed", world, Answer(fault=Fault.UNPROCESSED)
-        if request.operation == "Scan":
-            yield "stale", world, Answer({"Items": []})
+            yield "unprocessed", world, Response(fault=Fault.UNPROCESSED)
+        if request.operation == "Scan" or "IndexName" in request.parameters:
+            yield "stale", world, Response({"Items": []})
         return
     for fault in _UNDONE:
-        yield f"{fault}, not done", world, Answer(fault=fault)
+        yield f"{fault}, not done", world, Response(fault=fault)
     for fault in _LATE:
-        yield f"{fault}, in flight", in_flight, Answer(fault=fault)
+        yield f"{fault}, in flight", in_flight, Response(fault=fault)
     if effect.error:
         yield from _conflict_beside(world, effect.error)
     else:
         for fault in _DONE:
-            yield f"{fault}, done", done, Answer(fault=fault)
+            yield f"{fault}, done", done, Response(fault=fault)
 
 
-def _conflict_beside(world: World, error: RequestFailed) -> Iterator[tuple[str, World, Answer]]:
+def _conflict_beside(world: World, error: RequestFailed) -> Iterator[tuple[str, World, Response]]:
     """Yield refusals of which one reason is told, while the other items met a conflict before they were looked at."""
     for place, reason in enumerate(error.reasons):
         if reason["Code"] != "None":
             beside: list[Any] = [{"Code": "TransactionConflict"}] * len(error.reasons)
             beside[place] = reason
             mixed = refusal(TRANSACT, "TransactionCanceledException", 400, beside)
-            yield f"conflict beside reason {place}", world, Answer(error=mixed)
+            yield f"conflict beside reason {place}", world, Response(error=mixed)
 
 
 def _record_faults(world: World, number: int, ground: Ground) -> Iterator[Step]:

@@ -21,7 +21,7 @@ from proof.judge import (
     told_to_wait,
     true_refusals,
 )
-from proof.lambdas import Answer, Node, Request, Result
+from proof.lambdas import Node, Request, Response, Result
 from proof.operations import Book, CancelEvent, Follow, Patch, Promote
 from proof.stand_in import Change, Effect, Tables
 from shared.model import EventCancelled, Standing, Status
@@ -142,7 +142,7 @@ def changed(world: World, name: str, effect: Effect, filters: Filters) -> World:
         return world
     owed = dict(world.owed)
     made = world.made
-    got = (new for _, new in effect.changes if new and new["status"]["S"] == Status.CONFIRMED)
+    got = (new for _, new in effect.changes if new and new["status"]["S"] in {Status.HELD, Status.CONFIRMED})
     together = frozenset(booking["bookingId"]["S"] for booking in got)
     for change in effect.changes:
         check_change(world.tables, change, owed, together, cancelled=world.cancelled)
@@ -161,7 +161,7 @@ def changed(world: World, name: str, effect: Effect, filters: Filters) -> World:
     return after
 
 
-def answered(world: World, number: int, answer: Answer) -> World:
+def answered(world: World, number: int, answer: Response) -> World:
     """Let a client go on with an answer; if that was its last one, judge how it ended. Raises Violation."""
     client = world.clients[number]
     assert client is not None

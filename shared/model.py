@@ -1,6 +1,7 @@
 """The nouns of the ticket office: what is stored, what can happen to a booking, and what can go wrong.
 
-Imports nothing of ours. The promises P1 to P8 and O1 to O3 that comments refer to are listed in docs/guarantees.md.
+Imports nothing of ours. The promises that comments refer to, P1 to P8, O1 to O3 and H1 to H3, are listed in
+docs/guarantees.md.
 
 Errors of booking (those of HTTP are in shared/edge):
 
@@ -8,7 +9,11 @@ Errors of booking (those of HTTP are in shared/edge):
     ├── EventNotFound           no such event
     ├── IdempotencyKeyReused    the key came with another body before
     ├── BookingNotFound         the user never booked
-    ├── BookingChanged          the booking to cancel is not the user's current one
+    ├── BookingChanged          the booking that the request names is not the user's current one
+    ├── BookingCancelled        the booking to confirm was cancelled
+    ├── HoldExpired             the hold to confirm has expired
+    ├── NotHeld                 the booking to confirm is still in the waiting list
+    ├── ShopOnly                only a shop may confirm the holds of this event
     ├── NotOnSale               the event is not on sale yet, or no longer
     ├── WaitingListFull         as many users wait as the organiser allows
     ├── EventChanged            the event is no longer at the revision that the request names
@@ -24,7 +29,7 @@ DamagedItem is no user's error: it becomes a 500.
 
 import zlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 TICKETS_MAX = 1_000_000  # per event
@@ -33,6 +38,10 @@ NAME_LENGTH_MAX = 200  # characters; of a venue as well
 ID_LENGTH_MAX = 128  # characters; in UTF-8 at most 512 bytes, below DynamoDB's 1,024 for a sort key
 IDEMPOTENCY_KEY_LENGTH_MAX = 255  # characters
 BODY_BYTES_MAX = 10 * 1024
+
+HOLD_S_MAX = 86_400  # a day
+OFFER_S_MAX = 604_800  # a week
+HOLD_SHARDS = 64  # parts of the index of holds by expiry: new holds write at most one of them a thousand times a second
 
 TICKETS_PER_LANE = 50
 LANES_MAX = 96  # an event and its lanes are opened in one transaction, which takes at most 100 items
@@ -50,11 +59,22 @@ RETRY_AFTER_S = 1  # what a client is told to wait after 503
 
 
 class Status(StrEnum):
-    """Where a booking stands."""
+    """Where a booking stands. HELD and CONFIRMED bookings own tickets; CANCELLED and EXPIRED ones have ended."""
 
+    HELD = "HELD"
     CONFIRMED = "CONFIRMED"
     WAITING = "WAITING"
     CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+
+
+class Actor(StrEnum):
+    """Who books, confirms or cancels: the buyer, a shop or an organiser for the buyer, or the event's cancellation."""
+
+    BUYER = "buyer"
+    SHOP = "shop"
+    ORGANISER = "organiser"
+    EVENT = "event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +87,28 @@ class Terms:
     closes_at: str | None = None
     waiting_list_limit: int | None = None
     venue: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How an event sells its tickets: set when it is opened, then fixed, so that warm functions can cache it.
+
+    With `hold_seconds`, a buyer first holds tickets for that long, and the hold is confirmed or expires. With
+    `offer_seconds`, so does a user whom the waiting list promotes. Without them, bookings are confirmed at once.
+    `confirmed_by` is SHOP or BUYER if there are holds, else None.
+    """
+
+    hold_seconds: int | None = None  # 1 to HOLD_S_MAX
+    offer_seconds: int | None = None  # 1 to OFFER_S_MAX
+    confirmed_by: Actor | None = None
+
+    def with_defaults(self) -> "Rules":
+        """Return them with what an organiser leaves out: offers last as long as holds, and shops confirm both."""
+        offer_seconds = self.offer_seconds or self.hold_seconds
+        return Rules(self.hold_seconds, offer_seconds, (self.confirmed_by or Actor.SHOP) if offer_seconds else None)
+
+
+NO_HOLDS = Rules()  # bookings are confirmed at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +132,7 @@ class Refusal:
 class Event:
     """What people attend.
 
-    Fixed when it is opened: its id, lanes, stripes, created_at and request_fingerprint. Set once: `sold_out_at`;
+    Fixed when it is opened: its id, rules, lanes, stripes, created_at and request_fingerprint. Set once: `sold_out_at`;
     `cancelled_at`; `emptied_at`, when every booking of the cancelled event was cancelled. `terms` are those in
     force: each change that is done adds 1 to `revision`. Lanes decide by their own copy of the tickets and of the sale
     window.
@@ -114,6 +156,7 @@ class Event:
     steps: int = 0
     change: Change | None = None
     refusals: tuple[Refusal, ...] = ()
+    rules: Rules = NO_HOLDS
 
     @property
     def is_stepping_back(self) -> bool:
@@ -168,10 +211,11 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """One user's booking of one event: the current one, which replaces an earlier one that was cancelled.
+    """One user's booking of one event: the current one, which replaces an earlier one that has ended.
 
     `generation` is 1 for the user's first booking of the event and one more each time they come back. `sequence` is the
-    place in the waiting list, None for a booking that never waited. Times are ISO 8601 in UTC.
+    place in the waiting list; None for a booking sold before the event sold out. `expires_at` is set only while the
+    booking is HELD. `reference` is the shop's, such as the id of a payment. Times are ISO 8601 in UTC.
     """
 
     event_id: str
@@ -179,31 +223,55 @@ class Booking:
     booking_id: str
     generation: int
     status: Status
+    quantity: int = 1  # of tickets
     sequence: int | None = None
-    booked_at: str | None = None
     joined_at: str | None = None
     promoted_at: str | None = None
+    held_at: str | None = None
+    expires_at: str | None = None
+    booked_at: str | None = None
     cancelled_at: str | None = None
+    expired_at: str | None = None
+    reference: str | None = None
+    booked_by: Actor | None = None
+    confirmed_by: Actor | None = None
+    cancelled_by: Actor | None = None
 
     @property
     def is_active(self) -> bool:
-        """Tell whether it holds a ticket or a place in the waiting list."""
-        return self.status is not Status.CANCELLED
+        """Tell whether it owns tickets or a place in the waiting list."""
+        return self.owns_tickets or self.status is Status.WAITING
+
+    @property
+    def owns_tickets(self) -> bool:
+        """Tell whether it is held or confirmed."""
+        return self.status in {Status.HELD, Status.CONFIRMED}
 
     @property
     def created_at(self) -> str:
-        """Return when the booking was made; a promotion or cancellation does not change it."""
-        return self.joined_at or self.booked_at or ""
+        """Return when the booking was made; no later step changes it."""
+        return self.joined_at or self.held_at or self.booked_at or ""
 
     @property
     def was(self) -> Status:
-        """Return the status that a cancelled booking had before."""
-        return Status.CONFIRMED if self.held_ticket else Status.WAITING
+        """Return the status that an ended booking had before."""
+        if self.booked_at is not None:
+            return Status.CONFIRMED
+        return Status.WAITING if self.held_at is None else Status.HELD
 
     @property
-    def held_ticket(self) -> bool:
-        """Tell whether it holds, or held before it was cancelled, a ticket rather than a place in the list."""
-        return self.booked_at is not None
+    def ended_at(self) -> str | None:
+        """Return when it was cancelled or expired."""
+        return self.cancelled_at or self.expired_at
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """How a hold is confirmed: which one, by whom, and with which reference of the shop's."""
+
+    booking_id: str
+    by: Actor
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +283,7 @@ class Entry:
     user_id: str
     booking_id: str
     joined_at: str
+    quantity: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +329,7 @@ class Availability:
 
     @property
     def booked_tickets(self) -> int:
-        """Return the number of confirmed bookings, which by P1 is the rest of the tickets."""
+        """Return the number of tickets that are held or confirmed, which by P1 is the rest."""
         return self.total_tickets - self.available_tickets
 
 
@@ -302,12 +371,59 @@ class BookingNotFound(TicketOfficeError):
 
 @dataclass(eq=False)
 class BookingChanged(TicketOfficeError):
-    """The booking that was to be cancelled is not the user's current one."""
+    """The booking that the request names is not the user's current one."""
 
     event_id: str
     user_id: str
     booking_id: str
     detail = "This booking is no longer the user's current one."
+
+
+@dataclass(eq=False)
+class BookingCancelled(TicketOfficeError):
+    """The booking that was to be confirmed was cancelled."""
+
+    event_id: str
+    booking_id: str
+    cancelled_at: str
+    detail = "This booking was cancelled."
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Return when it was cancelled."""
+        return {"cancelledAt": self.cancelled_at}
+
+
+@dataclass(eq=False)
+class HoldExpired(TicketOfficeError):
+    """The hold that was to be confirmed has expired, and its tickets are no longer the user's."""
+
+    event_id: str
+    booking_id: str
+    expired_at: str
+    detail = "This hold has expired. Its tickets are no longer reserved."
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Return when it expired."""
+        return {"expiredAt": self.expired_at}
+
+
+@dataclass(eq=False)
+class NotHeld(TicketOfficeError):
+    """The booking that was to be confirmed is still in the waiting list."""
+
+    event_id: str
+    booking_id: str
+    detail = "This booking is in the waiting list: there is nothing to confirm yet."
+
+
+@dataclass(eq=False)
+class ShopOnly(TicketOfficeError):
+    """A buyer tries to confirm a hold of an event whose holds only a shop confirms."""
+
+    event_id: str
+    detail = "Only a shop may confirm bookings of this event."
 
 
 @dataclass(eq=False)
@@ -459,3 +575,8 @@ def as_moment(time: datetime) -> str:
     Raises OverflowError for a year that UTC cannot have.
     """
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def later(moment: str, seconds: float) -> str:
+    """Return the moment that many seconds later; earlier if the number is negative."""
+    return as_moment(datetime.fromisoformat(moment) + timedelta(seconds=seconds))

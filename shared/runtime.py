@@ -24,6 +24,7 @@ class Runtime:
 
     logger: Any = None  # replaces powertools' logger if it is set
     client: Any = None  # for DynamoDB; store/dynamodb.py makes it on first use
+    table_names: Mapping[str, str] | None = None  # where they are deployed; store/dynamodb.py reads them on first use
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         """Start with an empty memory."""

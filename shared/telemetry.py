@@ -50,8 +50,13 @@ class Metric(StrEnum):
     EVENT_EMPTIED = "EventEmptied"
     EMPTYING_AGE = "EmptyingAge"
     BOOKING_CONFIRMED = "BookingConfirmed"
+    BOOKING_HELD = "BookingHeld"
+    HOLD_CONFIRMED = "HoldConfirmed"
+    HOLD_EXPIRED = "HoldExpired"
+    OVERDUE_HOLD_AGE = "OverdueHoldAge"
     WAITING_JOINED = "WaitingJoined"
     BOOKING_PROMOTED = "BookingPromoted"
+    BOOKING_OFFERED = "BookingOffered"
     BOOKING_CANCELLED = "BookingCancelled"
     WAITING_LEFT = "WaitingLeft"
     SOLD_OUT = "SoldOut"
@@ -79,6 +84,7 @@ UNITS: Final = {
     Metric.PROMOTION_LATENCY: "Milliseconds",
     Metric.STRANDED_AGE: "Seconds",
     Metric.EMPTYING_AGE: "Seconds",
+    Metric.OVERDUE_HOLD_AGE: "Seconds",
 }
 
 

@@ -120,6 +120,8 @@ class Database:
             return {}, "ThrottlingException"
         if self._is_held(write.key):
             return {}, "TransactionConflictException"
+        if not write.allowed:
+            return {}, "ConditionalCheckFailedException"
         self._apply(write)
         return answer, ""
 

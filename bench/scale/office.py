@@ -33,7 +33,7 @@ TRY_AGAIN, THROTTLED = "503 of the office", "503 of Lambda"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A response to a user, with the times of the request and of the response."""
 
     user: str
@@ -66,7 +66,7 @@ class Office:
         )
         self.database.on_change = self.stream.change
         self.outcomes: Counter[str] = Counter()  # metrics and contention
-        self.answers: list[Answer] = []
+        self.answers: list[Response] = []
 
     @contextmanager
     def at_work(self) -> Iterator["Office"]:
@@ -126,7 +126,7 @@ class Office:
             outcome = TRY_AGAIN
         except ThrottledError:
             outcome = THROTTLED
-        self.answers.append(Answer(user, asked_s, self.clock.now_s, outcome))
+        self.answers.append(Response(user, asked_s, self.clock.now_s, outcome))
 
     def offer(self, rate_s: float, users: Iterable[str], ask: Callable[[str], None], ramp_s: float = 0.0) -> None:
         """Send requests at random moments, so many a second on average, rising evenly to that in the first seconds."""

@@ -16,7 +16,7 @@ from bench.one_counter import OneCounter
 from bench.scale.capacity import Throughput
 from bench.scale.database import Latency
 from bench.scale.limits import PARTITION_READS_S, PARTITION_WRITES_S, TABLE_QUOTA_S
-from bench.scale.office import THROTTLED, TRY_AGAIN, Answer, Office
+from bench.scale.office import THROTTLED, TRY_AGAIN, Office, Response
 from harness import promises
 from proof.requests import KEYS
 from shared.model import Event
@@ -297,7 +297,7 @@ def _refused(office: Office) -> tuple[int, int]:
 
 def _history(office: Office, event: Event) -> tuple[list[promises.Request], dict[str, float]]:
     """Return the last users' requests and when they got their tickets, for the check of P5."""
-    told: Sequence[Answer] = [answer for answer in office.answers if answer.outcome in ("CONFIRMED", "WAITING")]
+    told: Sequence[Response] = [answer for answer in office.answers if answer.outcome in ("CONFIRMED", "WAITING")]
     asked = [promises.Request(one.user, one.asked_s, one.answered_s, one.outcome) for one in told[-ORDER_CHECKED:]]
     users = {one.user for one in asked}
     tickets = {

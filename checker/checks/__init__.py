@@ -1,15 +1,15 @@
-"""The checks: pure functions of a history. Each states a promise of the API's pages, and finds only sure violations."""
+"""The checks: pure functions of a history. Each states a documented promise, and reports only certain violations."""
 
 from checker.checks.announcements import check_announced, check_stream
 from checker.checks.bookings import check_bookings, check_facts
 from checker.checks.changes import check_cancelled, check_changes, check_window
-from checker.checks.lists import check_answers, check_lists, check_openings
+from checker.checks.lists import check_lists, check_openings, check_responses
 from checker.checks.story import Story, Violation
 from checker.checks.tickets import check_order, check_positions, check_tickets
 from checker.history import History
 
 CHECKS = (
-    check_answers,
+    check_responses,
     check_openings,
     check_bookings,
     check_facts,
@@ -26,7 +26,7 @@ CHECKS = (
 
 
 def judge(history: History) -> list[Violation]:
-    """Return every violation that a history shows for sure."""
+    """Return every violation that a history proves."""
     story = Story(history)
     found = []
     for check in CHECKS:
@@ -34,5 +34,5 @@ def judge(history: History) -> list[Violation]:
             found += check(story)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             text = f"{check.__name__} cannot read a response, so some are not as documented: {error!r}"
-            found.append(Violation("answers", "", text))
+            found.append(Violation("responses", "", text))
     return found

@@ -73,7 +73,7 @@ def check_announced(story: Story) -> list[Violation]:
 
 
 def _of_event(story: Story, event: str, told: list[Told]) -> list[str]:
-    """Opened, sold out and cancelled are announced if they are, and only then."""
+    """`event.opened`, `event.sold-out` and `event.cancelled` are announced exactly if they happened."""
     status = story.last_status(event) or {}
     facts = {"event.opened": True, "event.sold-out": "soldOutAt" in status, "event.cancelled": "cancelledAt" in status}
     kinds = {one["type"] for one in told}
@@ -85,7 +85,7 @@ def _of_event(story: Story, event: str, told: list[Told]) -> list[str]:
 
 
 def _of_changes(story: Story, event: str, told: list[Told]) -> list[str]:
-    """Each acknowledged change is announced, a refused one is not, and the last one says how the event is."""
+    """Each acknowledged change is announced, a refused one is not, and the last one matches the event."""
     found = []
     changes = sorted((one for one in told if one["type"] == "event.changed"), key=lambda one: one["data"]["revision"])
     asked = [one for one in story.of("change", event) if not one.is_refused]
@@ -111,7 +111,7 @@ def _of_changes(story: Story, event: str, told: list[Told]) -> list[str]:
 
 
 def _of_bookings(story: Story, event: str, told: list[Told]) -> list[str]:
-    """Each user's bookings are announced step by step; the last one is as it is at rest."""
+    """Each user's bookings are announced step by step; the last one matches the booking at rest."""
     found = []
     by_user: dict[str, dict[str, dict[str, Told]]] = defaultdict(lambda: defaultdict(dict))
     for one in told:
@@ -166,15 +166,15 @@ def _is_chain(kinds: set[str]) -> bool:
 
 
 def _differences(booking: str, told: dict[str, Told], row: Told, status: str, was: str) -> list[str]:
-    """Compare the announcements of a booking with one answer that showed it."""
+    """Compare the announcements of a booking with one response that showed it."""
     needed = {"CONFIRMED": {"booking.confirmed", "booking.promoted"}, "WAITING": {"waiting.joined"}}
     found = []
     if not needed[was or status] & set(told) or (was and not ENDED & set(told)):
-        found.append(f"{booking} was {status} {was} in an answer, and announced is {sorted(told)}")
+        found.append(f"{booking} was {status} {was} in a response, and announced is {sorted(told)}")
     for name in MOMENTS:
         values = {data[name] for data in told.values() if name in data}
         if name == "bookedAt" and "booking.promoted" in told:
             values.add(told["booking.promoted"]["promotedAt"])
         if row.get(name) and values and row[name] not in values:
-            found.append(f"{name} of {booking} is {row[name]} in an answer, and announced is {sorted(values)}")
+            found.append(f"{name} of {booking} is {row[name]} in a response, and announced is {sorted(values)}")
     return found

@@ -1,22 +1,23 @@
-"""Each user's bookings of an event are linearizable: some order of the requests, in real time, explains every answer.
+"""Each user's bookings of an event are linearizable: some order of the requests, in real time, explains every response.
 
-The model of one user and one event is a value: nothing yet, or the booking as it stands. The office itself may promote
-a waiting booking at any moment, and cancel an active one once its event's cancellation began. A request without an
-answer may have had its effect at any moment since it began, or none.
+The model of one user and one event is a value: nothing yet, or the booking as it stands. The office may promote a
+waiting booking at any moment, and cancel an active one once the cancellation of its event began. A request without a
+response may have had its effect at any moment since it began, or none.
 """
 
+import heapq
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
-from typing import NamedTuple
+from itertools import chain, count
+from typing import Any, NamedTuple
 
 from checker.checks.story import Sighting, Story, Violation, sightings
 from checker.history import Exchange
 
-CONFIGURATIONS_MAX = 20_000  # where a user's requests overlap so much, the search gives up
-UNSEEN = "?"  # the bookingId of a booking that no answer shows
+CONFIGURATIONS_MAX = 20_000  # by one response; beyond that, a user's requests overlap too much to be judged
+UNSEEN = "?"  # the bookingId of a booking that no response shows
 
 
 class State(NamedTuple):
@@ -33,13 +34,6 @@ class State(NamedTuple):
         return self.status in ("CONFIRMED", "WAITING")
 
 
-class Ids(NamedTuple):
-    """The bookingIds that answers show to one user of one event."""
-
-    all: frozenset[str]
-    orphans: frozenset[str]  # of which no answer says that it was made
-
-
 @dataclass(frozen=True)
 class Step:
     """A request of the user, or a look at their booking."""
@@ -50,29 +44,37 @@ class Step:
     exchange: Exchange
     sighting: Sighting | None = None
 
-    def outcomes(self, state: State, known: "Ids") -> Iterator[State]:
-        """Yield the states in which the step may leave the user, if it can be answered as it was in `state`."""
+    def outcomes(self, state: State, orphans: frozenset[str]) -> Iterator[State]:
+        """Yield the states in which the step may leave the user, if its response is possible in `state`.
+
+        `orphans` are the bookings of which no 201 or 202 says that it was made.
+        """
         one = self.exchange
         if self.kind == "look":
             if _shows(self.sighting, state):
                 yield state
         elif one.is_open:
-            yield from _done_or_not(one, state, known.all)
+            yield from _done_or_not(one, state, orphans)
         elif one.is_refused:
             if _may_be_refused(one, state):
                 yield state
         elif self.kind == "book":
-            yield from _booked(one, state, known.orphans)
+            yield from _booked(one, state, orphans)
         else:
             yield from _cancelled(one, state)
+
+    @property
+    def asks(self) -> tuple[str, Any]:
+        """Return what the request asks for: two without a response that ask for the same have the same effect."""
+        return self.exchange.op, self.exchange.body.get("bookingId")
 
     def __str__(self) -> str:
         one = self.exchange
         named = f" {one.body['bookingId']}" if one.op == "cancel" and "bookingId" in one.body else ""
         shown = self.sighting
         saw = f"{shown.status} {shown.booking} {shown.was}".rstrip() if shown else "no booking"
-        code = one.answer.get("code", "") if isinstance(one.answer, dict) else ""
-        what = f"{one.status} {code if one.is_refused else saw}" if one.status else "no answer"
+        code = one.response.get("code", "") if isinstance(one.response, dict) else ""
+        what = f"{one.status} {code if one.is_refused else saw}" if one.status else "no response"
         return f"{self.begin:.4f} to {self.end:.4f}: {one.op}{named}: {what}"
 
 
@@ -83,13 +85,13 @@ def _shows(seen: Sighting | None, state: State) -> bool:
 
 
 def _made(state: State, status: str, booking: str) -> State:
-    return State(status, booking, "", state.used | {booking})
+    return State(status, booking, "", state.used if booking == UNSEEN else state.used | {booking})
 
 
-def _done_or_not(one: Exchange, state: State, ids: frozenset[str]) -> Iterator[State]:
-    """Yield what a request without an answer may have done."""
+def _done_or_not(one: Exchange, state: State, orphans: frozenset[str]) -> Iterator[State]:
+    """Yield what a request without a response may have done."""
     if one.op == "book" and not state.is_active:
-        for booking in chain(sorted(ids - state.used), [UNSEEN]):
+        for booking in chain(sorted(orphans - state.used), [UNSEEN]):
             yield _made(state, "CONFIRMED", booking)
             yield _made(state, "WAITING", booking)
     if one.op == "cancel" and state.is_active and one.body.get("bookingId", state.booking) == state.booking:
@@ -97,7 +99,7 @@ def _done_or_not(one: Exchange, state: State, ids: frozenset[str]) -> Iterator[S
 
 
 def _may_be_refused(one: Exchange, state: State) -> bool:
-    code = one.answer.get("code")
+    code = one.response.get("code")
     if one.op == "book":
         return not state.is_active
     if code == "booking-not-found":
@@ -108,30 +110,30 @@ def _may_be_refused(one: Exchange, state: State) -> bool:
 def _booked(one: Exchange, state: State, orphans: frozenset[str]) -> Iterator[State]:
     """Yield the booking that the request found or made.
 
-    The answer shows what the user has a moment later, which is a separate look. So a 201 may show a booking that waited
-    and was promoted. A 200 may have made a booking that another request cancelled before the answer: one that no 201 or
-    202 names.
+    The response shows what the user has a moment later, which is a separate look. So a 201 may show a booking that
+    waited and was promoted. A 200 may have made a booking that another request cancelled before the response: one that
+    no 201 or 202 names.
     """
-    answer = one.answer
+    response = one.response
     if state.is_active:
-        if one.status == 200 and answer["bookingId"] == state.booking:
+        if one.status == 200 and response["bookingId"] == state.booking:
             yield state
         return
-    made = frozenset({answer["bookingId"]})
+    made = frozenset({response["bookingId"]})
     if one.status == 200:
-        made = orphans if answer["status"] == "CANCELLED" else orphans - made
+        made = orphans if response["status"] == "CANCELLED" else orphans - made
     for booking in made - state.used:
         yield _made(state, "CONFIRMED", booking)
         yield _made(state, "WAITING", booking)
 
 
 def _cancelled(one: Exchange, state: State) -> Iterator[State]:
-    answer = one.answer
-    if answer["bookingId"] != state.booking or one.body.get("bookingId", state.booking) != state.booking:
+    response = one.response
+    if response["bookingId"] != state.booking or one.body.get("bookingId", state.booking) != state.booking:
         return
-    if state.is_active and answer["was"] == state.status:
+    if state.is_active and response["was"] == state.status:
         yield state._replace(status="CANCELLED", was=state.status)
-    elif state.status == "CANCELLED" and answer["was"] == state.was:
+    elif state.status == "CANCELLED" and response["was"] == state.was:
         yield state
 
 
@@ -139,69 +141,105 @@ class Undecided(Exception):
     """There are too many orders to look at."""
 
 
+class Configuration(NamedTuple):
+    """Where one order of the steps has led by a moment."""
+
+    state: State
+    done: frozenset[int]  # steps with a response that is yet to come
+    spent: frozenset[int]  # steps without a response that had their effect
+
+
 class Search:
-    """Follow all orders of one user's steps at once, forwards in time."""
+    """Follow all orders of one user's steps at once, forwards in time, and each configuration once.
+
+    A step without a response need not be done at all, and may be done at any later time. Four rules keep their number
+    from multiplying the work, and lose no explanation:
+
+    - of two that ask for the same, the earlier one is done first;
+    - a configuration is dropped if another one is the same with fewer of them spent;
+    - one makes only a booking that no other response claims to have made;
+    - a booking is replaced by the next one only after the last request that shows it began.
+    """
 
     def __init__(self, steps: list[Step], cancelled_from: float) -> None:
         self._steps = steps
         self._cancelled_from = cancelled_from
         ids = frozenset(step.sighting.booking for step in steps if step.sighting)
         made = {step.sighting.booking for step in steps if step.sighting and step.exchange.status in (201, 202)}
-        self._ids = Ids(ids, ids - made)
-        self._open: set[int] = set()
+        self._orphans = ids - made
+        shown = sorted((step.begin, step.sighting.booking) for step in steps if step.sighting)
+        self._shown_until = {booking: begin for begin, booking in shown}
+        self._running: set[int] = set()  # steps that began and whose response is yet to come
+        self._unanswered: list[int] = []  # steps that began and have no response, the latest first
 
     def failure(self) -> str:
-        """Return which answer no order explains, or nothing."""
+        """Return which response no order explains, or nothing."""
         moments = [(step.begin, 0, number) for number, step in enumerate(self._steps)]
         moments += [(step.end, 1, number) for number, step in enumerate(self._steps) if not step.exchange.is_open]
-        here: set[tuple[State, frozenset[int]]] = {(State(), frozenset())}
+        here = [Configuration(State(), frozenset(), frozenset())]
         for moment, is_end, number in sorted(moments):
-            if not is_end:
-                self._open.add(number)
-                continue
-            before, here = here, self._pass(here, number, moment)
-            if not here:
-                return self._explain(number, before)
-            self._open.remove(number)
-            here = {(state, done - {number}) for state, done in here}
+            if is_end:
+                before, here = here, self._pass(here, number, moment)
+                if not here:
+                    return self._explain(number, before)
+                self._running.remove(number)
+                here = [one._replace(done=one.done - {number}) for one in here]
+            elif self._steps[number].exchange.is_open:
+                self._unanswered.insert(0, number)
+            else:
+                self._running.add(number)
         return ""
 
-    def _pass(
-        self, here: set[tuple[State, frozenset[int]]], number: int, moment: float
-    ) -> set[tuple[State, frozenset[int]]]:
+    def _pass(self, here: list[Configuration], number: int, moment: float) -> list[Configuration]:
         """Return where all can be by the time at which step `number` was answered, with that step done."""
-        passed = set()
-        looked = set(here)
-        pending = list(here)
+        passed, visited = [], 0
+        looked: dict[tuple[State, frozenset[int]], list[frozenset[int]]] = defaultdict(list)
+        order = count()
+        pending = [(len(one.spent), next(order), one) for one in here]
+        heapq.heapify(pending)  # by steps spent: one that may be dropped comes after the one to compare it with
         while pending:
-            state, done = pending.pop()
-            if number in done:
-                passed.add((state, done))
+            one = heapq.heappop(pending)[-1]
+            others = looked[one.state, one.done]
+            if any(spent <= one.spent for spent in others):
                 continue
-            for following in self._moves(state, done, moment):
-                if following not in looked:
-                    looked.add(following)
-                    pending.append(following)
-            if len(looked) > CONFIGURATIONS_MAX:
+            others.append(one.spent)
+            visited += 1
+            if visited > CONFIGURATIONS_MAX:
                 raise Undecided
+            if number in one.done:
+                passed.append(one)
+                continue
+            for following in self._moves(one, moment):
+                heapq.heappush(pending, (len(following.spent), next(order), following))
         return passed
 
-    def _moves(self, state: State, done: frozenset[int], moment: float) -> Iterator[tuple[State, frozenset[int]]]:
-        steps = [(number, list(self._steps[number].outcomes(state, self._ids))) for number in self._open - done]
-        free = {number for number, outcomes in steps if outcomes == [state]}
-        if free:  # answered here they leave everything as it is: it cannot be better to wait
-            yield state, done | free
+    def _moves(self, here: Configuration, moment: float) -> Iterator[Configuration]:
+        """Yield each configuration that is one step further."""
+        state, done, spent = here
+        steps = {number: list(self._outcomes(number, state, moment)) for number in self._running - done}
+        free = {number for number, outcomes in steps.items() if outcomes == [state]}
+        if free:  # done now they leave everything as it is: to wait cannot be better
+            yield here._replace(done=done | free)
             return
-        for number, outcomes in steps:
+        for number, outcomes in steps.items():
             for outcome in outcomes:
-                yield outcome, done | {number}
+                yield Configuration(outcome, done | {number}, spent)
+        first = {self._steps[number].asks: number for number in self._unanswered if number not in spent}
+        for number in first.values():
+            for outcome in self._outcomes(number, state, moment):
+                yield Configuration(outcome, done, spent | {number})
         if state.status == "WAITING":
-            yield state._replace(status="CONFIRMED"), done
+            yield here._replace(state=state._replace(status="CONFIRMED"))
         if state.is_active and self._cancelled_from <= moment:
-            yield state._replace(status="CANCELLED", was=state.status), done
+            yield here._replace(state=state._replace(status="CANCELLED", was=state.status))
 
-    def _explain(self, number: int, before: set[tuple[State, frozenset[int]]]) -> str:
-        states = {f"{state.status or 'no booking'} {state.booking} {state.was}".rstrip() for state, _ in before}
+    def _outcomes(self, number: int, state: State, moment: float) -> Iterator[State]:
+        is_over = self._shown_until.get(state.booking, moment) <= moment
+        outcomes = self._steps[number].outcomes(state, self._orphans)
+        return (outcome for outcome in outcomes if is_over or outcome.booking == state.booking)
+
+    def _explain(self, number: int, before: list[Configuration]) -> str:
+        states = {f"{state.status or 'no booking'} {state.booking} {state.was}".rstrip() for state, *_ in before}
         step = self._steps[number]
         near = [str(one) for one in self._steps if one.begin <= step.end and one.end >= step.begin - 1]
         around = list(dict.fromkeys(near))[-14:]
@@ -218,7 +256,7 @@ def steps_by_user(story: Story) -> dict[tuple[str, str], list[Step]]:
         shown = list(sightings(one))
         if one.op in ("book", "cancel"):
             known = {"event-not-found", "invalid-request"}
-            if not (one.is_refused and one.answer.get("code") in known):
+            if not (one.is_refused and one.response.get("code") in known):
                 found[one.event, one.user].append(Step(one.begin, one.end, one.op, one, shown[0] if shown else None))
             if one.op == "cancel" or not one.is_done:
                 continue
@@ -249,7 +287,7 @@ def check_bookings(story: Story) -> list[Violation]:
     for (event, user), steps in steps_by_user(story).items():
         try:
             failure = Search(steps, story.cancelled_from(event)).failure()
-        except Undecided:  # after a kill of the whole program many requests have no response
+        except Undecided:  # too many requests at the same time
             sys.stderr.write(f"not judged: {user}: more than {CONFIGURATIONS_MAX:,} orders of overlapping requests\n")
             continue
         if failure:
@@ -258,7 +296,7 @@ def check_bookings(story: Story) -> list[Violation]:
 
 
 def check_facts(story: Story) -> list[Violation]:
-    """A booking belongs to one user, and each moment of it is the same in every answer."""
+    """A booking belongs to one user, and each moment of it is the same in every response."""
     violations = []
     for (event, booking), seen in story.sightings.items():
         users = {one.user for one in seen}

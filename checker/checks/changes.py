@@ -12,14 +12,14 @@ MADE_AT = {"booking.confirmed": "bookedAt", "waiting.joined": "joinedAt"}
 
 
 def check_changes(story: Story) -> list[Violation]:
-    """Events are as organisers set them: as every answer shows them, and most of all at rest (O2)."""
+    """Events are as organisers set them: in every response, and at rest (O2)."""
     violations = []
     for event in story.opened:
         for one in [*story.of("status", event), *story.of("change", event), *story.of("cancel-event", event)]:
             if one.is_done:
-                violations += _fields(story, event, one.answer, one.begin, one.end)
+                violations += _fields(story, event, one.response, one.begin, one.end)
         for page in story.of("events"):
-            for row in page.answer["events"] if page.is_done else []:
+            for row in page.response["events"] if page.is_done else []:
                 if row["eventId"] == event:
                     violations += _fields(story, event, row, page.begin, page.end)
         violations += _refusals(story, event)
@@ -34,7 +34,7 @@ def _fields(story: Story, event: str, shown: dict[str, Any], begin: float, end: 
         value = shown.get(name)
         if value in values or (name == "totalTickets" and min(values) <= value <= max(values)):
             continue  # a total may be between the old and the new one while it is changed
-        text = f"an answer from {begin:.4f} to {end:.4f} shows {name} {value!r}, which can have been only {values}"
+        text = f"a response from {begin:.4f} to {end:.4f} shows {name} {value!r}, which can have been only {values}"
         found.append(Violation("changes", event, text))
     return found
 
@@ -43,13 +43,13 @@ def _refusals(story: Story, event: str) -> list[Violation]:
     """Judge 409 `tickets-booked`: more must be booked than was asked for, so the total must have been larger."""
     found = []
     for one in story.of("change", event):
-        if not one.is_refused or one.answer.get("code") != "tickets-booked":
+        if not one.is_refused or one.response.get("code") != "tickets-booked":
             continue
         asked = one.body.get("totalTickets")
         others = story.possible(event, "totalTickets", one.begin, one.end, refused=False)
         if asked is None or asked >= max(others):
             text = (
-                f"a change to {asked} tickets was refused at {one.end:.4f} for fewer than are booked ({one.answer}), "
+                f"a change to {asked} tickets was refused at {one.end:.4f} for fewer than are booked ({one.response}), "
                 f"where the total was at most {max(others)}"
             )
             found.append(Violation("changes", event, text))
@@ -57,12 +57,12 @@ def _refusals(story: Story, event: str) -> list[Violation]:
 
 
 def _at_rest(story: Story, event: str) -> list[Violation]:
-    """Judge the end: the last acknowledged value of each field, the same in both places; the lanes have the total."""
+    """Judge the end: each field has its last acknowledged value in every list, and the lanes add up to the total."""
     status = story.last_status(event)
     if status is None:
         return []
     found = []
-    rows = [row for page in story.at_rest("events") for row in page.answer["events"] if row["eventId"] == event]
+    rows = [row for page in story.at_rest("events") for row in page.response["events"] if row["eventId"] == event]
     values = story.possible(event, "totalTickets", math.inf, math.inf, refused=False)
     if "cancelledAt" not in status and status["totalTickets"] not in values:
         text = f"{status['totalTickets']} tickets at rest, where organisers asked for {values}"
@@ -76,7 +76,7 @@ def _at_rest(story: Story, event: str) -> list[Violation]:
 
 
 def check_window(story: Story) -> list[Violation]:
-    """No ticket is sold directly, and no place given, outside of every window that can have been in force (O1)."""
+    """No ticket is sold and no place given outside every sale window that can have been in force (O1)."""
     found = []
     for told in story.announced.values():
         event, moment = told["data"].get("eventId"), told["data"].get(MADE_AT.get(told["type"], ""))
@@ -96,16 +96,16 @@ def check_window(story: Story) -> list[Violation]:
 
 
 def _groundless(story: Story, one: Exchange) -> list[str]:
-    """Return why a booking cannot have been refused as it was: the reason that is given was never true."""
-    code = one.answer.get("code", "")
+    """Return why a refusal is wrong, if the reason that it gives was never true."""
+    code = one.response.get("code", "")
     named = {"not-on-sale": ("opensAt", "closesAt"), "waiting-list-full": ("waitingListLimit",)}.get(code, ())
     found = []
     for name in named:
         since = one.begin - (LIMIT_AGE_S if name == "waitingListLimit" else 0)
         values = story.possible(one.event, name, since, one.end)
-        if one.answer.get(name) not in values:
-            found.append(f"{one.user} was refused ({code}) by {name} {one.answer.get(name)!r}, where it was {values}")
-    if named and all(one.answer.get(name) is None for name in named):
+        if one.response.get(name) not in values:
+            found.append(f"{one.user} was refused ({code}) by {name} {one.response.get(name)!r}, where it was {values}")
+    if named and all(one.response.get(name) is None for name in named):
         found.append(f"{one.user} was refused ({code}), but no such limit is set")
     if code == "event-cancelled" and story.cancelled_from(one.event) > one.end:
         found.append(f"{one.user} was refused ({code}), but the event was not cancelled")
@@ -120,7 +120,7 @@ def check_cancelled(story: Story) -> list[Violation]:
         if since == math.inf:
             continue
         found += [
-            Violation("cancelled", event, f"{one.op} was answered {one.status} after the end: {one.answer}")
+            Violation("cancelled", event, f"{one.op} was answered {one.status} after the end: {one.response}")
             for one in [*story.of("book", event), *story.of("change", event)]
             if one.begin > since and (one.status in (201, 202) or (one.op == "change" and one.is_done))
         ]

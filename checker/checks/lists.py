@@ -1,13 +1,13 @@
-"""Lists and counts at rest agree, and answers are those that docs/api.md names."""
+"""Lists and counts at rest agree, and responses are those that docs/api.md names."""
 
 from collections import Counter
 from typing import Any
 
 from checker.checks.story import Story, Violation
 
-ANSWERS: dict[
+RESPONSES: dict[
     str, set[int | tuple[int, str]]
-] = {  # docs/api.md: what each request may be answered; 5xx is judged apart
+] = {  # docs/api.md: the possible responses to each request; 5xx is judged separately
     "initialize": {201},
     "book": {200, 201, 202, (409, "not-on-sale"), (409, "waiting-list-full"), (409, "event-cancelled")},
     "cancel": {200, (409, "booking-changed"), (404, "booking-not-found")},
@@ -23,38 +23,38 @@ ANSWERS: dict[
 TRY_AGAIN = (503, "try-again")
 
 
-def check_answers(story: Story) -> list[Violation]:
-    """Every answer is one that docs/api.md names, except 500; the program runs until it is stopped."""
+def check_responses(story: Story) -> list[Violation]:
+    """Every response is one that docs/api.md names, except 500; the program runs until it is stopped."""
     found = []
     for one in story.exchanges:
         if one.op == "exit":
-            found.append(Violation("program", one.event, str(one.answer)))
-        if one.op not in ANSWERS or not one.status:
+            found.append(Violation("program", one.event, str(one.response)))
+        if one.op not in RESPONSES or not one.status:
             continue
-        code = one.answer.get("code") if isinstance(one.answer, dict) else None
-        answer: Any = one.status if one.is_done else (one.status, code)
-        if answer not in ANSWERS[one.op] and answer != TRY_AGAIN:
-            found.append(Violation("answers", one.event, f"{one.op} was answered {one.status}: {one.answer}"))
-        elif isinstance(one.answer, dict) and "bad" in one.answer:
-            found.append(Violation("answers", one.event, f"{one.op} was answered with invalid JSON: {one.answer}"))
+        code = one.response.get("code") if isinstance(one.response, dict) else None
+        response: Any = one.status if one.is_done else (one.status, code)
+        if response not in RESPONSES[one.op] and response != TRY_AGAIN:
+            found.append(Violation("responses", one.event, f"{one.op} was answered {one.status}: {one.response}"))
+        elif isinstance(one.response, dict) and "bad" in one.response:
+            found.append(Violation("responses", one.event, f"{one.op} was answered with invalid JSON: {one.response}"))
     return found
 
 
 def check_openings(story: Story) -> list[Violation]:
-    """The same opening with the same key opens one event, whatever is sent how often (P7)."""
+    """The same opening with the same key opens one event, however often it is sent (P7)."""
     found = []
     by_key: dict[str, set[str]] = {}
     for one in story.of("initialize"):
         if one.key and one.is_done:
-            by_key.setdefault(one.key, set()).add(str(sorted(one.answer.items())))
-    for key, answers in by_key.items():
-        if len(answers) > 1:
-            found.append(Violation("openings", "", f"the key {key!r} has several answers: {sorted(answers)}"))
-    names = Counter(row["name"] for page in story.at_rest("events") for row in page.answer["events"])
+            by_key.setdefault(one.key, set()).add(str(sorted(one.response.items())))
+    for key, responses in by_key.items():
+        if len(responses) > 1:
+            found.append(Violation("openings", "", f"the key {key!r} has several responses: {sorted(responses)}"))
+    names = Counter(row["name"] for page in story.at_rest("events") for row in page.response["events"])
     asked = Counter(one.body["name"] for one in story.of("initialize") if not one.key)
     for one in story.of("initialize"):
         asked[one.body["name"]] = max(asked[one.body["name"]], 1)
-    listed = {row["eventId"] for page in story.at_rest("events") for row in page.answer["events"]}
+    listed = {row["eventId"] for page in story.at_rest("events") for row in page.response["events"]}
     for name, most in asked.items():
         if names[name] > most:
             found.append(Violation("openings", "", f"{names[name]} events are called {name!r}, where {most} can be"))
@@ -76,13 +76,13 @@ def check_lists(story: Story) -> list[Violation]:
 
 def _disagreements(story: Story, event: str, status: dict[str, Any]) -> list[str]:
     rows = story.last_rows(event)
-    entries = [row for page in story.at_rest("waiting-list", event) for row in page.answer["entries"]]
+    entries = [row for page in story.at_rest("waiting-list", event) for row in page.response["entries"]]
     confirmed = {(row["userId"], row["bookingId"]) for row in rows if row["status"] == "CONFIRMED"}
     waiting = {(row["userId"], row["bookingId"]) for row in rows if row["status"] == "WAITING"}
     only = {
         (row["userId"], row["bookingId"])
         for page in story.at_rest("event-bookings", event) if "status" in page.query
-        for row in page.answer["bookings"]
+        for row in page.response["bookings"]
     }  # fmt: skip
     total, free = status["totalTickets"], status["availableTickets"]
     sums = [
@@ -106,8 +106,8 @@ def _own_lists(story: Story, event: str) -> list[str]:
     """Judge GET /bookings of single users at rest: every event on which they have a booking is there, once."""
     listed = {row["userId"] for row in story.last_rows(event)}
     found = []
-    for page in [page for page in story.at_rest("bookings") if page.answer["nextCursor"] is None]:
-        times = sum(row["eventId"] == event for row in page.answer["bookings"])
+    for page in [page for page in story.at_rest("bookings") if page.response["nextCursor"] is None]:
+        times = sum(row["eventId"] == event for row in page.response["bookings"])
         if times != (page.user in listed) and "cursor" not in page.query:
             found.append(f"{page.user} finds the event {times} times in their own list")
     return found

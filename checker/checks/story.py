@@ -24,7 +24,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class Sighting:
-    """A booking as an answer showed it: it was so at one moment at least between `begin` and `end`."""
+    """A booking as a response showed it: this was true at some moment between `begin` and `end`."""
 
     event: str
     user: str
@@ -49,7 +49,7 @@ class Write:
 
 
 class Story:
-    """One history, read once."""
+    """A history, indexed once."""
 
     def __init__(self, history: History) -> None:
         self.exchanges = list(history)
@@ -61,7 +61,7 @@ class Story:
         opened: dict[str, Exchange] = {}
         for one in self.of("initialize"):
             if one.is_done:
-                opened.setdefault(one.answer["eventId"], one)
+                opened.setdefault(one.response["eventId"], one)
         return opened
 
     @cached_property
@@ -106,8 +106,8 @@ class Story:
         books = [
             one for one in self.by_user[seen[0].event, seen[0].user] if one.op == "book" and one.begin <= first_end
         ]
-        makers = [one for one in books if one.status in (201, 202) and one.answer["bookingId"] == booking]
-        # A 200 may have made a booking that was cancelled before the answer: one that no 201 or 202 names.
+        makers = [one for one in books if one.status in (201, 202) and one.response["bookingId"] == booking]
+        # A 200 may have made a booking that was cancelled before the response: one that no 201 or 202 names.
         others = [one for one in books if one.is_open or (one.status == 200 and not makers)]
         return min((one.begin for one in makers + others), default=-math.inf)
 
@@ -155,15 +155,15 @@ class Story:
         return [one for one in self.of(op) if one.at_rest and one.event == event and one.is_done]
 
     def last_status(self, event: str) -> dict[str, Any] | None:
-        """Return an event's status at rest, if it could be had."""
+        """Return an event's status at rest, if it could be read."""
         found = [one for one in self.at_rest("status", event) if not one.user]
-        return dict(found[-1].answer) if found else None
+        return dict(found[-1].response) if found else None
 
     def last_rows(self, event: str) -> list[dict[str, Any]]:
         """Return all bookings of an event at rest."""
         return [
             row for one in self.at_rest("event-bookings", event) if "status" not in one.query
-            for row in one.answer["bookings"]
+            for row in one.response["bookings"]
         ]  # fmt: skip
 
     @cached_property
@@ -173,22 +173,22 @@ class Story:
 
     def told(self, *, at_rest: bool) -> list[dict[str, Any]]:
         """Return the records of the stream: the whole stream at rest, or as the listener got them during the round."""
-        return [told for one in self.of("listen") if one.at_rest == at_rest for told in one.answer]
+        return [told for one in self.of("listen") if one.at_rest == at_rest for told in one.response]
 
 
 def sightings(one: Exchange) -> Iterator[Sighting]:
-    """Yield each booking that an answer shows."""
+    """Yield each booking that a response shows."""
     if not one.is_done:
         return
     rows: list[dict[str, Any]] = []
     if one.op in ("book", "cancel"):
-        rows = [one.answer]
+        rows = [one.response]
     elif one.op == "status":
-        rows = [one.answer["booking"]] if one.answer.get("booking") else []
+        rows = [one.response["booking"]] if one.response.get("booking") else []
     elif one.op in ("bookings", "event-bookings"):
-        rows = one.answer["bookings"]
+        rows = one.response["bookings"]
     elif one.op == "waiting-list":
-        rows = one.answer["entries"]
+        rows = one.response["entries"]
     for row in rows:
         was = row.get("was") or ("CONFIRMED" if row.get("bookedAt") else "WAITING")
         yield Sighting(

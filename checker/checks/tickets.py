@@ -9,7 +9,7 @@ EXACT_TO = 100  # docs/api.md: a position is exact up to 100 ahead
 
 
 def check_tickets(story: Story) -> list[Violation]:
-    """At no moment are more tickets surely held than the event can have had tickets."""
+    """At no moment are more tickets certainly held than the event can have had."""
     violations = []
     for event in story.opened:
         edges: list[tuple[float, int, str]] = []
@@ -52,7 +52,7 @@ def held(story: Story, seen: list[Sighting]) -> tuple[float, float]:
         if one.op == "cancel"
         and one.body.get("bookingId", booking) == booking
         and not one.is_refused
-        and (one.is_open or one.answer["bookingId"] == booking)
+        and (one.is_open or one.response["bookingId"] == booking)
     ]
     untouched_until = min([*cancels, story.cancelled_from(event)], default=math.inf)
     return min(one.end for one in confirmed), max(untouched_until, *(one.begin for one in confirmed))
@@ -114,7 +114,7 @@ def _order_of_list(story: Story, event: str) -> list[Violation]:
     """Judge the waiting list at rest: positions count from 1, and no user stands before one who was told earlier."""
     violations = []
     pages = story.at_rest("waiting-list", event)
-    rows = [row for page in pages for row in page.answer["entries"]]
+    rows = [row for page in pages for row in page.response["entries"]]
     exact = [row["position"] for row in rows if not row.get("positionIsEstimate")]
     if exact != list(range(1, len(exact) + 1)):
         violations.append(Violation("positions", event, f"positions at rest do not count from 1: {exact[:20]}"))

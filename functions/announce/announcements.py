@@ -1,10 +1,13 @@
 """What a stream record announces. It follows from the item's two images alone, so a repeat announces the same.
 
     Bookings    before                 after        type
-                none, or CANCELLED     CONFIRMED    booking.confirmed    (booking again makes another booking)
-                none, or CANCELLED     WAITING      waiting.joined
-                WAITING                CONFIRMED    booking.promoted
-                CONFIRMED              CANCELLED    booking.cancelled
+                none, or ended         HELD         booking.held         (booking again makes another booking)
+                none, or ended         CONFIRMED    booking.confirmed
+                none, or ended         WAITING      waiting.joined
+                WAITING                HELD         booking.offered
+                WAITING, or HELD       CONFIRMED    booking.confirmed
+                HELD                   EXPIRED      booking.expired
+                HELD, or CONFIRMED     CANCELLED    booking.cancelled
                 WAITING                CANCELLED    waiting.left
     Events      none                   the event    event.opened
                 another revision                    event.changed    (a change that is done: a refused one makes none)
@@ -36,9 +39,11 @@ Values = Mapping[str, str | int]  # an item's attributes
 class Type(StrEnum):
     """What can be announced."""
 
+    BOOKING_HELD = "booking.held"
+    BOOKING_OFFERED = "booking.offered"
     BOOKING_CONFIRMED = "booking.confirmed"
+    BOOKING_EXPIRED = "booking.expired"
     WAITING_JOINED = "waiting.joined"
-    BOOKING_PROMOTED = "booking.promoted"
     BOOKING_CANCELLED = "booking.cancelled"
     WAITING_LEFT = "waiting.left"
     EVENT_OPENED = "event.opened"
@@ -58,20 +63,38 @@ class _Content(NamedTuple):
 _BOOKING: Final = ("eventId", "userId", "bookingId", "generation")
 _EVENT: Final = ("eventId", "name", "totalTickets")
 _TERMS: Final = tuple(items.terms(Terms("", 0)))  # all of them, where they are set
+_RULES: Final = ("holdSeconds", "offerSeconds", "confirmedBy")
+_RENAMED: Final = {"cancelledBy": "by"}  # attributes that announcements call otherwise
 _CONTENTS: Final = {
-    Type.BOOKING_CONFIRMED: _Content("bookedAt", (*_BOOKING, "bookedAt")),
+    Type.BOOKING_HELD: _Content("heldAt", (*_BOOKING, "heldAt", "expiresAt")),
+    Type.BOOKING_OFFERED: _Content("heldAt", (*_BOOKING, "joinedAt", "promotedAt", "heldAt", "expiresAt")),
+    Type.BOOKING_CONFIRMED: _Content(
+        "bookedAt", (*_BOOKING, "bookedAt"), ("joinedAt", "promotedAt", "heldAt", "reference")
+    ),
+    Type.BOOKING_EXPIRED: _Content("expiredAt", (*_BOOKING, "heldAt", "expiredAt"), ("joinedAt", "promotedAt")),
     Type.WAITING_JOINED: _Content("joinedAt", (*_BOOKING, "joinedAt")),
-    Type.BOOKING_PROMOTED: _Content("promotedAt", (*_BOOKING, "joinedAt", "promotedAt")),
-    Type.BOOKING_CANCELLED: _Content("cancelledAt", (*_BOOKING, "bookedAt", "cancelledAt")),
-    Type.WAITING_LEFT: _Content("cancelledAt", (*_BOOKING, "joinedAt", "cancelledAt")),
-    Type.EVENT_OPENED: _Content("createdAt", (*_EVENT, "createdAt"), _TERMS),
+    Type.BOOKING_CANCELLED: _Content(
+        "cancelledAt",
+        (*_BOOKING, "cancelledAt", "cancelledBy"),
+        ("joinedAt", "promotedAt", "heldAt", "bookedAt", "reference"),
+    ),
+    Type.WAITING_LEFT: _Content("cancelledAt", (*_BOOKING, "joinedAt", "cancelledAt", "cancelledBy")),
+    Type.EVENT_OPENED: _Content("createdAt", (*_EVENT, "createdAt"), (*_TERMS, *_RULES)),
     Type.EVENT_CHANGED: _Content(None, (*_EVENT, "revision"), _TERMS),
     Type.EVENT_SOLD_OUT: _Content("soldOutAt", (*_EVENT, "soldOutAt")),
     Type.EVENT_CANCELLED: _Content("cancelledAt", (*_EVENT, "cancelledAt")),
 }
-_OF_NEW_BOOKING: Final = {Status.CONFIRMED: Type.BOOKING_CONFIRMED, Status.WAITING: Type.WAITING_JOINED}
+_OF_NEW_BOOKING: Final = {
+    Status.HELD: Type.BOOKING_HELD,
+    Status.CONFIRMED: Type.BOOKING_CONFIRMED,
+    Status.WAITING: Type.WAITING_JOINED,
+}
 _OF_SAME_BOOKING: Final = {
-    (Status.WAITING, Status.CONFIRMED): Type.BOOKING_PROMOTED,
+    (Status.WAITING, Status.HELD): Type.BOOKING_OFFERED,
+    (Status.WAITING, Status.CONFIRMED): Type.BOOKING_CONFIRMED,
+    (Status.HELD, Status.CONFIRMED): Type.BOOKING_CONFIRMED,
+    (Status.HELD, Status.EXPIRED): Type.BOOKING_EXPIRED,
+    (Status.HELD, Status.CANCELLED): Type.BOOKING_CANCELLED,
     (Status.CONFIRMED, Status.CANCELLED): Type.BOOKING_CANCELLED,
     (Status.WAITING, Status.CANCELLED): Type.WAITING_LEFT,
 }
@@ -141,7 +164,7 @@ def _announcement(type_: Type, new: Item, change: Mapping[str, Any]) -> Announce
     told = {name: new[name] for name in needed} | {
         name: new[name] for name in optional if name in new and name not in needed
     }
-    data = items.values(told)
+    data = {_RENAMED.get(name, name): value for name, value in items.values(told).items()}
     subject = str(data["bookingId"] if "bookingId" in data else data["eventId"])
     which = f"{subject}:{data['revision']}" if type_ is Type.EVENT_CHANGED else subject
     written = str(data[moment]) if moment else _iso(change["ApproximateCreationDateTime"])

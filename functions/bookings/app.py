@@ -11,7 +11,7 @@ from shared.runtime import Deadline
 def handler(request: Request) -> Response:
     """Return a page of the user's bookings, newest first; if an event is named, only their booking of it."""
     asked = request.parameters_as(pages.BookingsRequest)
-    request.caller.must_be_or_organise(asked.user_id)
+    request.caller.must_be_allowed_to_read(asked.user_id)
     deadline = Deadline.after(REQUEST_BUDGET_S)
     if asked.event_id is not None:
         page = listing.booking_of_user(asked.user_id, asked.event_id, deadline)

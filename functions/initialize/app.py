@@ -3,7 +3,7 @@
 from shared.booking import catalog
 from shared.edge import api, contract
 from shared.edge.api import Request, Response
-from shared.model import REQUEST_BUDGET_S, Terms
+from shared.model import REQUEST_BUDGET_S
 from shared.runtime import Deadline
 
 
@@ -14,8 +14,9 @@ def handler(request: Request) -> Response:
     caller.must_organise()
     asked = request.body_as(contract.InitializeRequest)
     event = catalog.open_event(
-        Terms(**asked.model_dump()),
+        asked.terms,
         Deadline.after(REQUEST_BUDGET_S),
+        rules=asked.rules,
         caller=caller.name or "",
         idempotency_key=request.idempotency_key,
     )

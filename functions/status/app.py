@@ -15,7 +15,7 @@ def handler(request: Request) -> Response:
     """
     asked = request.parameters_as(contract.StatusRequest)
     if asked.user_id is not None:
-        request.caller.must_be_or_organise(asked.user_id)
+        request.caller.must_be_allowed_to_read(asked.user_id)
     availability, standing = office.status(asked.event_id, asked.user_id, Deadline.after(REQUEST_BUDGET_S))
     etag = api.etag(availability.event)
     if asked.user_id is None:

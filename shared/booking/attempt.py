@@ -1,15 +1,16 @@
 """One request's attempt to make a booking.
 
-A user has one booking item per event. It is never deleted: a user who cancels and books again replaces it, with the
-next generation. The condition names the generation, so a request that arrives late finds a newer one and does nothing
-(P7).
+A user has one booking item per event. It is never deleted: when it has ended and the user books again, the next
+generation replaces it. The condition names the generation, so a request that arrives late finds a newer one and does
+nothing (P7).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from shared import runtime
 from shared.booking import sale_window
-from shared.model import Booking, Event, Status, TicketOfficeError, TryAgain
+from shared.model import Actor, Booking, Event, Status, TicketOfficeError, TryAgain, later
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Refused, TransactItem
@@ -25,25 +26,29 @@ class BookingAttempt:
     event: Event
     user_id: str
     booking_id: str
+    by: Actor = Actor.BUYER
     generation: int = 1
     uncertain: bool = False  # a transaction got no response: it may have happened, or may still happen
 
     @classmethod
-    def of(cls, event: Event, user_id: str) -> "BookingAttempt":
+    def of(cls, event: Event, user_id: str, by: Actor = Actor.BUYER) -> "BookingAttempt":
         """Start an attempt. It guesses that this is the user's first booking; a refused condition corrects it."""
-        return cls(event, user_id, runtime.current.new_id())
+        return cls(event, user_id, runtime.current.new_id(), by)
 
     @property
     def home_lane(self) -> int:
         """Return the number of the user's home lane."""
         return self.event.home_lane(self.user_id)
 
-    def confirmed(self) -> Booking:
-        """Return the booking as a ticket makes it."""
-        return self._booking(Status.CONFIRMED, booked_at=runtime.current.now())
+    def with_tickets(self, sequence: int | None = None) -> Booking:
+        """Return the booking with tickets: held for a while, if the event has holds; else confirmed at once."""
+        now, seconds = runtime.current.now(), self.event.rules.hold_seconds
+        if seconds is None:
+            return self._booking(Status.CONFIRMED, sequence=sequence, booked_at=now)
+        return self._booking(Status.HELD, sequence=sequence, held_at=now, expires_at=later(now, seconds))
 
     def waiting(self, sequence: int) -> Booking:
-        """Return the booking as a place in the waiting list makes it."""
+        """Return the booking with a place in the waiting list."""
         return self._booking(Status.WAITING, sequence=sequence, joined_at=runtime.current.now())
 
     def put(self, booking: Booking) -> TransactItem:
@@ -55,21 +60,21 @@ class BookingAttempt:
         }
         if self.generation == 1:
             return {"Put": put | {"ConditionExpression": "attribute_not_exists(userId)"}}
-        # The generation before was seen cancelled, and a cancelled booking never becomes active again.
-        no_newer_booking = "generation = :cancelled"  # P7: a late request meets a later generation
+        # The generation before was seen to have ended, and a booking that has ended never becomes active again.
+        no_newer_booking = "generation = :ended"  # P7: a late request meets a later generation
         return {
             "Put": put
             | {
                 "ConditionExpression": no_newer_booking,
-                "ExpressionAttributeValues": {":cancelled": items.number(self.generation - 1)},
+                "ExpressionAttributeValues": {":ended": items.number(self.generation - 1)},
             }
         }
 
     def refused(self, refused: Refused, moment: str) -> Booking | None:
         """Interpret a refused transaction that has an item "booking" and an item "lane".
 
-        Returns the user's booking if it answers this request. Returns None if the lane has no ticket, or if the booking
-        is a cancelled one: then `generation` has moved on, and the transaction is worth repeating.
+        Returns the user's booking if it answers this request. Returns None if the lane has too few tickets, or if the
+        booking has ended: then `generation` has moved on, and the transaction is worth repeating.
 
         Raises EventCancelled or NotOnSale if the lane is not on sale at that moment; TryAgain if an earlier transaction
         of this request may have made a booking that has been cancelled since.
@@ -98,11 +103,9 @@ class BookingAttempt:
         """Tell whether this request made that booking."""
         return booking.booking_id == self.booking_id
 
-    def _booking(
-        self, status: Status, sequence: int | None = None, booked_at: str | None = None, joined_at: str | None = None
-    ) -> Booking:
+    def _booking(self, status: Status, **more: Any) -> Booking:
         event_id = self.event.event_id
-        return Booking(event_id, self.user_id, self.booking_id, self.generation, status, sequence, booked_at, joined_at)
+        return Booking(event_id, self.user_id, self.booking_id, self.generation, status, booked_by=self.by, **more)
 
 
 def active_booking_or_raise(attempt: BookingAttempt, refusal: TicketOfficeError, deadline: Deadline) -> Booking:

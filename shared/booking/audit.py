@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from shared import runtime, telemetry
 from shared.booking import catalog
 from shared.booking.settle import settle
-from shared.model import Event, Lane, Status, Stuck, seconds_between
+from shared.model import Event, Lane, Status, Stuck, later, seconds_between
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.items import Item
@@ -25,6 +25,7 @@ from shared.telemetry import Metric
 
 RECOUNTS_MAX = 4
 AUDIT_FRUITLESS_MAX = 3  # rounds in a row that promote no user, when an audit settles; after that it counts
+OVERDUE_S_MAX = 120.0  # how long after its expiry a hold may still wait to be expired (H3)
 RELEASES_MAX = 1_000  # latest moments of releases kept while counting; fewer make the lower bound smaller
 
 
@@ -51,7 +52,8 @@ class Inspection:
 class _Tally:
     started_at: str  # when the audit began
     free: int  # free tickets then
-    confirmed: int = 0
+    owned: int = 0  # tickets that are held or confirmed
+    overdue: int = 0  # holds that should have ended long ago
     waiting: int = 0
     misplaced: int = 0  # bookings that are not on their user's home lane, which may have a second one
     entries: int = 0
@@ -63,14 +65,16 @@ class _Tally:
     def note(self, item: Item) -> None:
         """Count a booking."""
         status = item["status"]["S"]
-        if status == Status.CONFIRMED:
-            self.confirmed += 1
+        quantity = int(item.get("quantity", items.number(1))["N"])
+        if status in {Status.CONFIRMED, Status.HELD}:
+            self.owned += quantity
+            self.overdue += status == Status.HELD and item["expiresAt"]["S"] < later(self.started_at, -OVERDUE_S_MAX)
         elif status == Status.WAITING:
             self.waiting += 1
             self.waiting_digest += _digest(item)
-        elif "bookedAt" in item:
-            self._released(item["cancelledAt"]["S"], 1)
-        began_at = item.get("joinedAt") or item.get("bookedAt")
+        elif "bookedAt" in item or "heldAt" in item:
+            self._released((item.get("cancelledAt") or item["expiredAt"])["S"], quantity)
+        began_at = item.get("joinedAt") or item.get("heldAt") or item.get("bookedAt")
         if began_at is None:
             return  # damaged
         # Earlier bookings are not kept. Each may have been a release, before this one began.
@@ -180,7 +184,7 @@ def _compare(event: Event, tally: _Tally, lanes: list[Lane], moved: int) -> list
     available = sum(lane.available for lane in lanes)
     waiting = sum(lane.waiting for lane in lanes)
     differences = [
-        ("P1", abs(available + tally.confirmed - sum(lane.tickets for lane in lanes))),
+        ("P1", abs(available + tally.owned - sum(lane.tickets for lane in lanes))),
         ("P3", abs(tally.waiting - tally.entries)),
         ("P3", abs(waiting - tally.entries)),
     ]
@@ -188,14 +192,16 @@ def _compare(event: Event, tally: _Tally, lanes: list[Lane], moved: int) -> list
     findings += [Finding("P1", -lane.available) for lane in lanes if lane.available < 0]
     if len(lanes) < event.lanes:
         findings.append(Finding("P1", event.lanes - len(lanes)))  # missing lanes, with their tickets
+    if tally.overdue:
+        findings.append(Finding("H3", tally.overdue))
     if tally.misplaced:
         findings.append(Finding("P2", tally.misplaced))
     if moved == 0 and tally.waiting == tally.entries and tally.waiting_digest != tally.entries_digest:
         findings.append(Finding("P3", 1))  # the right number, but not the same users
     if moved == 0 and available > 0 and tally.entries > 0 and event.cancelled_at is None:
         findings.append(Finding("P6", min(available, tally.entries)))
-    if event.emptied_at and tally.confirmed + tally.waiting > moved:
-        findings.append(Finding("O3", tally.confirmed + tally.waiting - moved))
+    if event.emptied_at and tally.owned + tally.waiting > moved:
+        findings.append(Finding("O3", tally.owned + tally.waiting - moved))
     return findings
 
 

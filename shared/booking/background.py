@@ -107,9 +107,10 @@ def sweep(time_left_s: float) -> int:
 
 
 def _released_at(change: Mapping[str, Any]) -> list[str]:
-    """Return when the record says that a ticket was released; nothing if it released none."""
+    """Return when the record says that tickets were released; nothing if it released none."""
     booking = change.get("NewImage", {})
-    return [booking["cancelledAt"]["S"]] if "cancelledAt" in booking else []  # else a user joined
+    moment = booking.get("cancelledAt") or booking.get("expiredAt")
+    return [moment["S"]] if moment else []  # else a user joined
 
 
 def _settled(event_id: str, released_at: Sequence[str], deadline: Deadline) -> bool:

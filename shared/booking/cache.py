@@ -10,10 +10,10 @@ Value = TypeVar("Value")
 class Cache(Generic[Value]):
     """Values by key. The current runtime holds them, so a replaced runtime starts cold."""
 
-    def __init__(self, kind: str, most: int) -> None:
-        """Make a cache of at most `most` values; `kind` distinguishes it from other caches."""
+    def __init__(self, kind: str, maxsize: int) -> None:
+        """Make a cache of at most `maxsize` values; `kind` distinguishes it from other caches."""
         self._kind = kind
-        self.most = most
+        self.maxsize = maxsize
 
     @property
     def values(self) -> dict[str, Value]:
@@ -28,6 +28,6 @@ class Cache(Generic[Value]):
         """Remember a value and return it; drop the oldest when there are too many."""
         values = self.values
         values[key] = value
-        if len(values) > self.most:
+        if len(values) > self.maxsize:
             del values[next(iter(values))]
         return value

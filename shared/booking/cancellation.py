@@ -1,4 +1,8 @@
-"""Cancelling: a booking returns its ticket to a lane (release), or gives up its place in the waiting list (leave)."""
+"""Ending bookings: they return their tickets to a lane (release), or give up their place in the waiting list (leave).
+
+A booking is cancelled by its user, a shop, an organiser, or with its event. A hold that is not confirmed in time
+expires: that is a release as well.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,19 +11,20 @@ from dataclasses import replace
 from shared import runtime, telemetry
 from shared.booking.attempt import read_booking
 from shared.booking.waiting_list import entry_removal
-from shared.model import Booking, BookingChanged, BookingNotFound, Event, Status
+from shared.model import Actor, Booking, BookingChanged, BookingNotFound, Event, Status
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Refused, TransactItem
+from shared.store.dynamodb import Name, TransactItem
 from shared.telemetry import Metric
 
 BOOKINGS_MAX = 40  # in one transaction, which takes 100 items: at most 2 for each booking, and the lane
 
 
-def cancel(event: Event, user_id: str, booking_id: str | None, deadline: Deadline) -> Booking:
+def cancel(event: Event, user_id: str, booking_id: str | None, deadline: Deadline, by: Actor = Actor.BUYER) -> Booking:
     """Cancel the user's booking; with a booking id, only if the booking has that id. Safe to repeat.
 
-    The first read decides which booking is meant. If another booking replaces it in the meantime, that one stays.
+    A booking that has ended stays as it is. The first read decides which booking is meant. If another booking replaces
+    it in the meantime, that one stays.
 
     Raises BookingNotFound; BookingChanged; TryAgain.
     """
@@ -33,85 +38,101 @@ def cancel(event: Event, user_id: str, booking_id: str | None, deadline: Deadlin
         if not booking.is_active:
             return booking
         moment = runtime.current.now()
-        refused = dynamodb.commit(_give_back(event, [booking], moment), deadline)
+        refused = dynamodb.commit(_end(event, [booking], Status.CANCELLED, moment, by), deadline)
         if refused is None:
-            metric = Metric.BOOKING_CANCELLED if booking.status is Status.CONFIRMED else Metric.WAITING_LEFT
-            telemetry.outcome(metric, event_id=event.event_id, user_id=user_id, booking_id=meant)
-            return replace(booking, status=Status.CANCELLED, cancelled_at=moment)
-        stored = refused.reasons[0].item
+            metric = Metric.BOOKING_CANCELLED if booking.owns_tickets else Metric.WAITING_LEFT
+            telemetry.outcome(metric, event_id=event.event_id, user_id=user_id, booking_id=meant, by=by)
+            return replace(booking, status=Status.CANCELLED, expires_at=None, cancelled_at=moment, cancelled_by=by)
+        stored = refused["booking", user_id].item
         assert stored is not None, "only the booking has a condition, and a booking is never deleted"
         booking = items.to_booking(stored)
 
 
 def cancel_all(event: Event, bookings: Sequence[Booking], deadline: Deadline) -> int:
-    """Cancel 1 to BOOKINGS_MAX bookings of one home lane in one transaction. Return how many it cancelled.
+    """Cancel 1 to BOOKINGS_MAX bookings of one home lane with their event. Return how many it cancelled.
 
-    Leaves out bookings that their users cancel in the meantime. Safe to repeat. Raises TryAgain.
+    Leaves out bookings that end in the meantime. Safe to repeat. Raises TryAgain.
     """
-    bookings = list(bookings)
-    while bookings:
-        refused = dynamodb.commit(_give_back(event, bookings, runtime.current.now()), deadline)
+    cancelled = list(bookings)
+    while cancelled:
+        moment = runtime.current.now()
+        refused = dynamodb.commit(_end(event, cancelled, Status.CANCELLED, moment, Actor.EVENT), deadline)
         if refused is None:
             break
-        bookings = _still_active(bookings, refused)
-    tickets = sum(booking.status is Status.CONFIRMED for booking in bookings)
-    if bookings:
-        left = {Metric.WAITING_LEFT: len(bookings) - tickets}
-        telemetry.outcome(Metric.BOOKING_CANCELLED, tickets, also=left, event_id=event.event_id)
-    return len(bookings)
+        stored = [_stored(booking, refused["booking", booking.user_id].item) for booking in cancelled]
+        cancelled = [booking for booking in stored if booking.is_active]
+    if cancelled:
+        releases = sum(booking.owns_tickets for booking in cancelled)
+        left = {Metric.WAITING_LEFT: len(cancelled) - releases}
+        telemetry.outcome(Metric.BOOKING_CANCELLED, releases, also=left, event_id=event.event_id, by=Actor.EVENT)
+    return len(cancelled)
 
 
-def _still_active(bookings: Sequence[Booking], refused: Refused) -> list[Booking]:
-    """Return the bookings that are still active, as the refusal shows them. At least one has changed since it was read.
+def expire_all(event: Event, holds: Sequence[Booking], deadline: Deadline) -> int:
+    """Expire 1 to BOOKINGS_MAX holds of one home lane that are due. Return how many it expired.
 
-    The transaction has one item for a confirmed booking, and two for a waiting one: the booking and its entry.
+    Leaves out holds that were confirmed or have ended: the index they come from is late. Raises TryAgain.
     """
-    active = []
-    place = 0
-    for booking in bookings:
-        reason = refused.reasons[place]
-        stored = items.to_booking(reason.item) if reason.refused and reason.item else booking
-        if stored.is_active:
-            active.append(stored)
-        place += 1 if booking.status is Status.CONFIRMED else 2
-    return active
+    due = list(holds)
+    while due:
+        refused = dynamodb.commit(_end(event, due, Status.EXPIRED, runtime.current.now()), deadline)
+        if refused is None:
+            break
+        due = [hold for hold in due if not refused["booking", hold.user_id].refused]
+    for hold in due:
+        telemetry.outcome(
+            Metric.HOLD_EXPIRED, event_id=event.event_id, user_id=hold.user_id, booking_id=hold.booking_id
+        )
+    return len(due)
 
 
-def _give_back(event: Event, bookings: Sequence[Booking], moment: str) -> list[TransactItem]:
-    """Return the transaction that cancels bookings of one home lane, and counts them all on the lane at once.
+def _stored(booking: Booking, found: items.Item | None) -> Booking:
+    """Return the booking as a refusal shows it; only a refused item is shown."""
+    return items.to_booking(found) if found else booking
 
-    A ticket goes back to the home lane, whichever lane it came from: P1 is about the sum. A waiting user leaves with
+
+def _end(
+    event: Event, bookings: Sequence[Booking], status: Status, moment: str, by: Actor | None = None
+) -> dict[Name, TransactItem]:
+    """Return the transaction that ends bookings of one home lane, and counts them all on the lane at once.
+
+    Tickets go back to the home lane, whichever lane they came from: P1 is about the sum. A waiting user leaves with
     booking, entry and count (P3).
     """
-    transaction: list[TransactItem] = []
+    transaction: dict[Name, TransactItem] = {}
     counts: Counter[str] = Counter()
     for booking in bookings:
-        transaction.append(_cancel_booking(event, booking, moment))
-        counts["changes"] += 1
-        if booking.status is Status.CONFIRMED:
-            counts["available"] += 1
+        transaction["booking", booking.user_id] = _end_booking(event, booking, status, moment, by)
+        counts["changes"] += booking.quantity
+        if booking.owns_tickets:
+            counts["available"] += booking.quantity
             continue
         assert booking.sequence is not None, "a waiting booking has a place"
-        transaction.append(entry_removal(event, booking.sequence))
+        transaction["entry", booking.user_id] = entry_removal(event, booking.sequence)
         counts["waiting"] -= 1
-    return [*transaction, _count_on_home_lane(event, bookings[0], counts)]
+    return {**transaction, "lane": _count_on_home_lane(event, bookings[0], counts)}
 
 
-def _cancel_booking(event: Event, booking: Booking, moment: str) -> TransactItem:
-    is_this_booking = "bookingId = :booking"  # P7: a late try must not cancel a newer booking
-    has_same_status = "#status = :was"  # the user may have been promoted, or may have cancelled already
+def _end_booking(event: Event, booking: Booking, status: Status, moment: str, by: Actor | None) -> TransactItem:
+    is_this_booking = "bookingId = :booking"  # P7: a late try must not end a newer booking
+    has_same_status = "#status = :was"  # P1, H2: it may have been promoted or confirmed, or may have ended
+    facts = {
+        "status": items.text(status),
+        "cancelledAt" if status is Status.CANCELLED else "expiredAt": items.text(moment),
+        **({"cancelledBy": items.text(by)} if by else {}),
+    }
+    assign, names, values = items.assignment(facts)
     return {
         "Update": {
             "TableName": items.BOOKINGS,
             "Key": items.booking_key(event, booking.user_id),
-            "UpdateExpression": "SET #status = :cancelled, cancelledAt = :now",
+            "UpdateExpression": f"{assign} {items.NO_HOLD}",
             "ConditionExpression": f"{is_this_booking} AND {has_same_status}",
-            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": {
+                **values,
                 ":booking": items.text(booking.booking_id),
                 ":was": items.text(booking.status),
-                ":cancelled": items.text(Status.CANCELLED),
-                ":now": items.text(moment),
             },
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }

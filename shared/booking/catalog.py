@@ -6,26 +6,28 @@ organiser can change is read again before it is shown or decides anything.
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import astuple, replace
 
 from shared import runtime, telemetry
 from shared.booking import sale_window
 from shared.booking.cache import Cache
 from shared.model import (
+    NO_HOLDS,
     AlreadyClosed,
     Availability,
     Event,
     EventNotFound,
     IdempotencyKeyReused,
     Lane,
+    Rules,
     Terms,
     lanes_for,
     stripes_for,
 )
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import TransactItem
+from shared.store.dynamodb import Name, TransactItem
 from shared.store.items import Item
 
 KNOWN_MAX = 1_000  # events that a warm function caches; about 500 bytes each
@@ -38,7 +40,9 @@ _IS_KNOWN = f"{_IS_NEW} AND attribute_exists(eventId)"  # never holds: the event
 _known: Cache[Event] = Cache("events", KNOWN_MAX)
 
 
-def open_event(terms: Terms, deadline: Deadline, *, caller: str = "", idempotency_key: str | None = None) -> Event:
+def open_event(
+    terms: Terms, deadline: Deadline, *, rules: Rules = NO_HOLDS, caller: str = "", idempotency_key: str | None = None
+) -> Event:
     """Open an event with 1 to TICKETS_MAX tickets. All of them go on sale at the event's `opens_at`, or at once.
 
     With an `idempotency_key` the id follows from it and the caller. So a repeated request finds the event that it
@@ -47,22 +51,23 @@ def open_event(terms: Terms, deadline: Deadline, *, caller: str = "", idempotenc
     Raises ImpossibleWindow; AlreadyClosed; IdempotencyKeyReused if the key came with another body before; TryAgain.
     """
     sale_window.check(terms.opens_at, terms.closes_at)
-    lanes = lanes_for(terms.total_tickets)
+    lanes, rules = lanes_for(terms.total_tickets), rules.with_defaults()
     event = Event(
         event_id=_id_of(caller, idempotency_key) if idempotency_key else runtime.current.new_id(),
         terms=terms,
         lanes=lanes,
         stripes=stripes_for(lanes),
         created_at=runtime.current.now(),
-        request_fingerprint=_fingerprint(terms),
+        request_fingerprint=_fingerprint(terms, rules),
         tickets_in_lanes=terms.total_tickets,
+        rules=rules,
     )
     has_closed = terms.closes_at is not None and terms.closes_at <= event.created_at
-    refused = dynamodb.commit(list(_open(event, _IS_KNOWN if has_closed else _IS_NEW)), deadline)
+    refused = dynamodb.commit(_open(event, _IS_KNOWN if has_closed else _IS_NEW), deadline)
     if refused is None:
         telemetry.outcome(telemetry.Metric.EVENT_OPENED, event_id=event.event_id, tickets=terms.total_tickets)
         return event
-    existing_item = refused.reasons[0].item
+    existing_item = refused["event"].item
     if existing_item is None:  # only _IS_KNOWN is refused without an item
         raise AlreadyClosed(str(terms.closes_at))
     existing = items.to_event(existing_item)
@@ -134,17 +139,18 @@ def _id_of(caller: str, idempotency_key: str) -> str:
     return str(uuid.uuid5(_ID_NAMESPACE, f"{caller}\n{idempotency_key}"))
 
 
-def _open(event: Event, condition: str) -> Iterator[TransactItem]:
+def _open(event: Event, condition: str) -> dict[Name, TransactItem]:
     """Put the event on a condition, the end of its list, and its lanes with the tickets spread evenly."""
-    yield {
-        "Put": {
-            "TableName": items.EVENTS,
-            "Item": items.event_item(event),
-            "ConditionExpression": condition,
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
+    put_event = {
+        "TableName": items.EVENTS,
+        "Item": items.event_item(event),
+        "ConditionExpression": condition,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
-    yield {"Put": {"TableName": items.WAITING_LIST, "Item": items.tail_item(event)}}
+    transaction: dict[Name, TransactItem] = {
+        "event": {"Put": put_event},
+        "tail": {"Put": {"TableName": items.WAITING_LIST, "Item": items.tail_item(event)}},
+    }
     share, rest = divmod(event.terms.total_tickets, event.lanes)
     for number in range(event.lanes):
         tickets = share + (number < rest)
@@ -152,11 +158,13 @@ def _open(event: Event, condition: str) -> Iterator[TransactItem]:
             event.event_id, number, tickets, available=tickets, waiting=0, changes=0,
             opens_at=event.terms.opens_at, closes_at=event.terms.closes_at,
         )  # fmt: skip
-        yield {"Put": {"TableName": items.LANES, "Item": items.lane_item(lane)}}
+        transaction["lane", number] = {"Put": {"TableName": items.LANES, "Item": items.lane_item(lane)}}
+    return transaction
 
 
-def _fingerprint(terms: Terms) -> str:
-    return hashlib.sha256("\n".join(map(str, (*astuple(terms)[1:], terms.name))).encode()).hexdigest()
+def _fingerprint(terms: Terms, rules: Rules) -> str:
+    facts = (*astuple(rules), *astuple(terms)[1:], terms.name)  # the name comes last, because it may have any text
+    return hashlib.sha256("\n".join(map(str, facts)).encode()).hexdigest()
 
 
 def _in_order(lane_items: list[Item]) -> list[Lane]:

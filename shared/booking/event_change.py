@@ -41,7 +41,7 @@ from shared.model import (
 )
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import TransactItem
+from shared.store.dynamodb import Name, TransactItem
 
 REQUESTS_MAX = 8  # how often one request tries to be the next change
 ROUNDS_MAX = 64  # rounds of finishing one change; another helper's step can refuse ours, and a change has up to 24
@@ -124,18 +124,18 @@ def _outcome(requested: Change, event: Event) -> Event:
     return event
 
 
-def _request(event: Event, terms: Terms) -> tuple[Event, list[TransactItem]]:
+def _request(event: Event, terms: Terms) -> tuple[Event, dict[Name, TransactItem]]:
     """Return the event with these terms, or with a change to them, and the transaction that makes it so.
 
     Terms that no lane has are changed at once. A request that changes nothing also adds a step, so that late writes of
     earlier requests are refused (P7).
     """
     if terms == event.terms:
-        return _stepped(event), [_write(event)]
+        return _stepped(event), {"event": _write(event)}
     if _known_to_lanes(terms) == _known_to_lanes(event.terms):
         return _done(event, terms)
     change = Change(event.steps, runtime.current.now(), terms)
-    return replace(_stepped(event), change=change), [_write(event, items.request(change))]
+    return replace(_stepped(event), change=change), {"event": _write(event, items.request(change))}
 
 
 def _known_to_lanes(terms: Terms) -> tuple[int, str | None, str | None]:
@@ -155,14 +155,15 @@ def _advanced(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | No
     for first in range(0, len(shares), LANES_PER_STEP):
         some = shares[first : first + LANES_PER_STEP]
         more = sum(share for _, share in some)
-        transaction = [_write(event, more=more), *(_add(lane, share) for lane, share in some)]
+        transaction: dict[Name, TransactItem] = {"event": _write(event, more=more)}
+        transaction |= {("lane", lane.number): _add(lane, share) for lane, share in some}
         if dynamodb.commit(transaction, deadline) is not None:
             return None
         event = replace(_stepped(event), tickets_in_lanes=event.tickets_in_lanes + more)
     if event.tickets_to_add:
         return None  # lanes are missing, which is damage
     if event.is_stepping_back:
-        ended, transaction = replace(_stepped(event), change=None), [_write(event, {"requestedAt": None})]
+        ended, transaction = replace(_stepped(event), change=None), {"event": _write(event, {"requestedAt": None})}
     else:
         _set_window(event, lanes, deadline)
         ended, transaction = _done(event, change.terms)
@@ -190,7 +191,7 @@ def _refused(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | Non
     assert event.change is not None, "there is a change to refuse"
     refusal = Refusal(event.change.number, booked=sum(lane.tickets - lane.available for lane in lanes))
     refusals = (*event.refusals, refusal)[-REFUSALS_KEPT:]
-    if dynamodb.commit([_write(event, items.refusals(refusals))], deadline) is not None:
+    if dynamodb.commit({"event": _write(event, items.refusals(refusals))}, deadline) is not None:
         return None
     return replace(_stepped(event), refusals=refusals)
 
@@ -213,16 +214,17 @@ def _set_window(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
             "ExpressionAttributeValues": values,
         }
         if lane.revision < revision:
-            dynamodb.commit([{"Update": update}], deadline)  # refused: the lane has this window or a later one
+            dynamodb.commit({"lane": {"Update": update}}, deadline)  # refused: the lane has this window or a later one
 
 
-def _done(event: Event, terms: Terms) -> tuple[Event, list[TransactItem]]:
+def _done(event: Event, terms: Terms) -> tuple[Event, dict[Name, TransactItem]]:
     """Return the event with these terms in force, and the transaction that makes it so."""
     done = replace(_stepped(event), terms=terms, revision=event.revision + 1, change=None)
     is_over = {"requestedAt": None} if event.change else {}
-    transaction = [_write(event, {**items.terms(terms), "revision": items.number(done.revision), **is_over})]
+    new_terms = {**items.terms(terms), "revision": items.number(done.revision), **is_over}
+    transaction: dict[Name, TransactItem] = {"event": _write(event, new_terms)}
     if terms.waiting_list_limit != event.terms.waiting_list_limit:
-        transaction.append(_write_limit(done))
+        transaction["tail"] = _write_limit(done)
     return done, transaction
 
 

@@ -1,5 +1,7 @@
 """The sale: tickets go straight from the lanes to buyers until there are none. Then the lanes close.
 
+Buyers own the tickets at once, or hold them for a while first (Rules in shared/model.py).
+
     buyer         home lane         other lanes                           event
       │── take ──────▶ │
       │◀─ empty ────── │
@@ -34,13 +36,13 @@ def buy(attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
     Raises EventCancelled; NotOnSale; TryAgain.
     """
     home = attempt.home_lane
-    if booking := _buy_from(home, attempt, deadline):
+    if booking := buy_from(home, attempt, deadline):
         return booking
     event, lanes = catalog.read_with_lanes(attempt.event, deadline)
     if event.cancelled_at:
         raise EventCancelled(event.event_id, event.cancelled_at)  # empty lanes of a cancelled event are not sold out
     for lane in lanes[home:] + lanes[:home]:  # from home on, so that buyers of the last tickets spread over the lanes
-        if lane.available > 0 and lane.is_open and (booking := _buy_from(lane.number, attempt, deadline)):
+        if lane.available > 0 and lane.is_open and (booking := buy_from(lane.number, attempt, deadline)):
             return booking
     if event.sold_out_at is None:
         close(event, lanes, deadline)
@@ -65,12 +67,14 @@ def close(event: Event, lanes: list[Lane], deadline: Deadline) -> Event:
     return catalog.remember(replace(event, sold_out_at=earlier or moment))
 
 
-def _buy_from(lane: int, attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
-    """Take a ticket from this lane. Return None if it has none to sell. Raises EventCancelled; NotOnSale; TryAgain."""
+def buy_from(lane: int, attempt: BookingAttempt, deadline: Deadline, sequence: int | None = None) -> Booking | None:
+    """Take a ticket from this lane. Return None if it has none to sell. Raises EventCancelled; NotOnSale; TryAgain.
+
+    A closed lane sells only to an attempt that is first in line: `sequence` is its place (shared/booking/waiting_list).
+    """
     while True:
-        booking = attempt.confirmed()
-        take = {"lane": _take(lane, attempt, booking), "booking": attempt.put(booking)}
-        refused = dynamodb.commit(take, deadline)
+        booking = attempt.with_tickets(sequence)
+        refused = dynamodb.commit({"lane": _take(lane, booking), "booking": attempt.put(booking)}, deadline)
         if refused is None:
             return booking
         if current := attempt.refused(refused, moment=booking.created_at):
@@ -79,19 +83,18 @@ def _buy_from(lane: int, attempt: BookingAttempt, deadline: Deadline) -> Booking
             return None
 
 
-def _take(lane: int, attempt: BookingAttempt, booking: Booking) -> TransactItem:
-    has_ticket = "available > :none"  # P1: never oversell
-    is_open = "attribute_not_exists(closedAt)"  # P4: no queue jumping
+def _take(lane: int, booking: Booking) -> TransactItem:
+    has_tickets = "available >= :quantity"  # P1: never oversell
+    is_open = "attribute_not_exists(closedAt) AND " if booking.sequence is None else ""  # P4: no queue jumping
     return {
         "Update": {
             "TableName": items.LANES,
-            "Key": items.lane_key(attempt.event.event_id, lane),
-            "UpdateExpression": "ADD available :taken, changes :one",
-            "ConditionExpression": f"{has_ticket} AND {is_open} AND {sale_window.ON_SALE}",
+            "Key": items.lane_key(booking.event_id, lane),
+            "UpdateExpression": "ADD available :taken, changes :quantity",
+            "ConditionExpression": f"{has_tickets} AND {is_open}{sale_window.ON_SALE}",
             "ExpressionAttributeValues": {
-                ":none": items.number(0),
-                ":taken": items.number(-1),
-                ":one": items.number(1),
+                ":quantity": items.number(booking.quantity),
+                ":taken": items.number(-booking.quantity),
                 ":now": items.text(booking.created_at),
             },
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from shared import runtime, telemetry
 from shared.booking import catalog, sale_window
 from shared.booking.waiting_list import entry_removal, head, last_drawn
-from shared.model import Entry, Event, Lane, Status, Stuck, seconds_between
+from shared.model import Entry, Event, Lane, Status, Stuck, later, seconds_between
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Refused, TransactItem
+from shared.store.dynamodb import Name, Refused, TransactItem
 from shared.telemetry import Metric
 
 PROMOTIONS_MAX = 25  # in one transaction, which takes 100 items: at most 3 for each promotion
@@ -91,14 +91,13 @@ def _promote_in_order(event: Event, entries: list[Entry], tickets: list[int], de
         refused = dynamodb.commit(_promote(event, entries, tickets), deadline, yields=True)
         if refused is None:
             break
-        entries = entries[: _first_refused(refused, len(entries))]
+        entries = entries[: _first_refused(refused, entries)]
     return len(entries)
 
 
-def _first_refused(refused: Refused, entries: int) -> int:
+def _first_refused(refused: Refused, entries: list[Entry]) -> int:
     """Return how many entries come before the first refused one; 0 if no entry was refused."""
-    bookings = refused.reasons[: 2 * entries : 2]
-    return next((place for place, reason in enumerate(bookings) if reason.refused), 0)
+    return next((place for place, one in enumerate(entries) if refused["booking", one.user_id].refused), 0)
 
 
 def _first_repeated(entries: list[Entry]) -> int:
@@ -111,31 +110,40 @@ def _first_repeated(entries: list[Entry]) -> int:
     return len(entries)
 
 
-def _promote(event: Event, entries: list[Entry], tickets: list[int]) -> list[TransactItem]:
+def _promote(event: Event, entries: list[Entry], tickets: list[int]) -> dict[Name, TransactItem]:
     """Return the transaction: booking and entry of each promotion, in the order of the list, then the lanes."""
     moment = runtime.current.now()
-    transaction: list[TransactItem] = []
+    transaction: dict[Name, TransactItem] = {}
     for entry in entries:
-        transaction += [_confirm(event, entry, moment), entry_removal(event, entry.sequence)]
-    from_lanes = Counter(tickets[: len(entries)])
-    return transaction + [_take(event, lane, count) for lane, count in from_lanes.items()]
+        transaction["booking", entry.user_id] = _promote_booking(event, entry, moment)
+        transaction["entry", entry.user_id] = entry_removal(event, entry.sequence)
+    for lane, count in Counter(tickets[: len(entries)]).items():
+        transaction["lane", lane] = _take(event, lane, count)
+    return transaction
 
 
-def _confirm(event: Event, entry: Entry, moment: str) -> TransactItem:
+def _promote_booking(event: Event, entry: Entry, moment: str) -> TransactItem:
+    """Return the item that gives the booking its ticket: offered for a while, if the event has offers."""
+    seconds = event.rules.offer_seconds
+    if seconds is None:
+        facts = {"status": items.text(Status.CONFIRMED), "bookedAt": items.text(moment)}
+    else:
+        hold = items.hold(event, entry.user_id, later(moment, seconds))
+        facts = {"status": items.text(Status.HELD), "heldAt": items.text(moment), **hold}
+    assign, names, values = items.assignment({**facts, "promotedAt": items.text(moment)})
     is_waiting = "#status = :waiting"  # P2: neither cancelled nor promoted
     has_this_place = "#sequence = :sequence"  # P5, P7: the user has not cancelled and joined again further back
     return {
         "Update": {
             "TableName": items.BOOKINGS,
             "Key": items.booking_key(event, entry.user_id),
-            "UpdateExpression": "SET #status = :confirmed, bookedAt = :now, promotedAt = :now",
+            "UpdateExpression": assign,
             "ConditionExpression": f"{is_waiting} AND {has_this_place}",
-            "ExpressionAttributeNames": {"#status": "status", "#sequence": "sequence"},
+            "ExpressionAttributeNames": {**names, "#sequence": "sequence"},
             "ExpressionAttributeValues": {
+                **values,
                 ":waiting": items.text(Status.WAITING),
                 ":sequence": items.number(entry.sequence),
-                ":confirmed": items.text(Status.CONFIRMED),
-                ":now": items.text(moment),
             },
         }
     }
@@ -155,10 +163,12 @@ def _take(event: Event, lane: int, count: int) -> TransactItem:
 
 
 def _report(event: Event, promoted: list[Entry], releases: deque[str]) -> None:
+    offered: dict[Metric, float] = {Metric.BOOKING_OFFERED: 1} if event.rules.offer_seconds else {}
     for entry in promoted:
+        latency = {Metric.PROMOTION_LATENCY: _ms_since(releases.popleft())} if releases else {}
         telemetry.outcome(
             Metric.BOOKING_PROMOTED,
-            also={Metric.PROMOTION_LATENCY: _ms_since(releases.popleft())} if releases else None,
+            also={**offered, **latency},
             event_id=event.event_id,
             user_id=entry.user_id,
             booking_id=entry.booking_id,

@@ -9,16 +9,17 @@ The entries lie in stripes, each a partition of its own: entry n is in stripe n 
 
 import heapq
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from shared import runtime
-from shared.booking import list_limit, sale_window
+from shared.booking import catalog, list_limit, sale, sale_window
 from shared.booking.attempt import BookingAttempt, read_booking
 from shared.booking.cache import Cache
 from shared.model import POSITION_EXACT_MAX, Booking, Entry, Event, Position, Standing, Status, Tail
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import TransactItem
+from shared.store.dynamodb import Name, TransactItem
 
 FRONT_AGE_MAX_S = 1.0  # for this long a warm function trusts its cached front of a list
 FRONTS_MAX = 1_000  # fronts that a warm function caches
@@ -35,54 +36,75 @@ class _Front(NamedTuple):
 _fronts: Cache[_Front] = Cache("fronts", FRONTS_MAX)
 
 
-def join(attempt: BookingAttempt, deadline: Deadline) -> Booking:
+def join(attempt: BookingAttempt, deadline: Deadline) -> Standing:
     """Put the booking at the end of the list, or return the booking that the user already has.
 
     Only for an event that is known to be sold out: then all its lanes are closed (P4). The booking is read first, so
     that users who ask again do not load the tail, of which there is only one.
 
+    If no user is ahead and a ticket is free, the booking gets that ticket instead: as if it had joined and been
+    promoted at once, in one transaction. A user who was told "waiting" before this request began has an earlier place,
+    and would be ahead (P5).
+
     Raises EventCancelled; NotOnSale; WaitingListFull; TryAgain.
     """
-    if refusal := list_limit.known_refusal(attempt.event):
+    event = attempt.event
+    if refusal := list_limit.known_refusal(event):
         raise refusal
-    if current := attempt.met(read_booking(attempt.event, attempt.user_id, deadline)):
-        return current
+    if current := attempt.met(read_booking(event, attempt.user_id, deadline)):
+        return standing_of(attempt, current, deadline)
     while True:
-        tail = _draw(attempt.event, deadline)
-        if refusal := list_limit.refusal(attempt.event, tail, deadline):
+        tail = _draw(event, deadline)
+        position = _position(event, tail.last_sequence, deadline)
+        if position.value == 1 and (current := _take_free(attempt, tail.last_sequence, deadline)):
+            return standing_of(attempt, current, deadline)
+        if refusal := list_limit.refusal(event, tail, deadline):
             raise refusal
         booking = attempt.waiting(tail.last_sequence)
         refused = dynamodb.commit(_join(attempt, booking), deadline)
         if refused is None:
-            list_limit.count(attempt.event)
-            return booking
+            list_limit.count(event)
+            return Standing(booking, position, is_new=True)
         if current := attempt.refused(refused, moment=booking.created_at):
-            return current
+            return standing_of(attempt, current, deadline)
 
 
-def position_of(event: Event, booking: Booking, deadline: Deadline) -> Position:
-    """Count the entries ahead of a waiting booking. Raises TryAgain.
+def standing(event: Event, booking: Booking, deadline: Deadline) -> Standing:
+    """Return a booking with its position, if it waits. Raises TryAgain."""
+    is_waiting = booking.status is Status.WAITING
+    return Standing(booking, _position(event, _sequence(booking), deadline) if is_waiting else None)
+
+
+def standing_of(attempt: BookingAttempt, booking: Booking, deadline: Deadline) -> Standing:
+    """Return the booking that answers an attempt: it is new if this attempt made it (P7). Raises TryAgain."""
+    return replace(standing(attempt.event, booking, deadline), is_new=attempt.made(booking))
+
+
+def _take_free(attempt: BookingAttempt, sequence: int, deadline: Deadline) -> Booking | None:
+    """Take a free ticket with this place, ahead of which no user waits. Return None if no ticket is free."""
+    lanes, home = catalog.read_lanes(attempt.event, deadline), attempt.home_lane
+    for lane in lanes[home:] + lanes[:home]:
+        if lane.available > 0 and (booking := sale.buy_from(lane.number, attempt, deadline, sequence)):
+            return booking
+    return None
+
+
+def _position(event: Event, sequence: int, deadline: Deadline) -> Position:
+    """Count the entries ahead of a place. Raises TryAgain.
 
     Exact up to POSITION_EXACT_MAX ahead. Further back it is the distance from the head's number, which is an upper
     bound: it counts numbers of users who left, and numbers that were never used. Most of a long list is there, so its
     front is read once a second and not for each of them (docs/decisions/0007).
     """
-    mine = _sequence(booking)
     front = _fronts.get(event.event_id)
     is_old = front is None or runtime.current.monotonic_s() > front.read_at_s + FRONT_AGE_MAX_S
-    if front is None or is_old or mine <= front.last_exact:
-        ahead = list(_entries(event, POSITION_EXACT_MAX + 1, ("<", mine), deadline))
+    if front is None or is_old or sequence <= front.last_exact:
+        ahead = list(_entries(event, POSITION_EXACT_MAX + 1, ("<", sequence), deadline))
         if len(ahead) <= POSITION_EXACT_MAX:
             return Position(len(ahead) + 1)
         front = _Front(ahead[0].sequence, ahead[-1].sequence, runtime.current.monotonic_s())
         _fronts.keep(event.event_id, front)
-    return Position(mine - front.first + 1, is_estimate=True)
-
-
-def standing(event: Event, booking: Booking, deadline: Deadline, is_new: bool = False) -> Standing:
-    """Return a booking with its position, if it waits. Raises TryAgain."""
-    position = position_of(event, booking, deadline) if booking.status is Status.WAITING else None
-    return Standing(booking, position, is_new)
+    return Position(sequence - front.first + 1, is_estimate=True)
 
 
 def last_drawn(event: Event, deadline: Deadline) -> int:
@@ -153,10 +175,10 @@ def _draw(event: Event, deadline: Deadline) -> Tail:
     return items.to_tail(drawn)
 
 
-def _join(attempt: BookingAttempt, booking: Booking) -> dict[str, TransactItem]:
+def _join(attempt: BookingAttempt, booking: Booking) -> dict[Name, TransactItem]:
     """Write booking, entry and count together (P3), if the user has no active booking and the home lane is on sale."""
     entry = Entry(
-        booking.event_id, _sequence(booking), booking.user_id, booking.booking_id, joined_at=booking.created_at
+        booking.event_id, _sequence(booking), booking.user_id, booking.booking_id, booking.created_at, booking.quantity
     )
     return {
         "booking": attempt.put(booking),

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from shared import runtime
-from shared.model import TicketOfficeError
+from shared.model import Actor, TicketOfficeError
+from shared.telemetry import logger
 
-ORGANISER_GROUP: Final = "organiser"
-ORGANISER_SCOPES: Final = {"organiser", "ticket-office/organiser"}  # the second is how Cognito writes it
+ORGANISER: Final = "organiser"  # the name of a group, and of a scope
+SHOP: Final = "shop"  # likewise
+RESOURCE_SERVER: Final = "ticket-office/"  # stands before the names of scopes, as Cognito writes them
 GROUP_CLAIMS: Final = ("cognito:groups", "groups")
 SCOPE_CLAIMS: Final = ("scope", "scp")
 NAME_CLAIMS: Final = ("sub", "client_id", "azp")  # programs may have no subject, only a client id
@@ -58,6 +60,7 @@ class Caller:
     name: str | None = None
     user_id: str | None = None
     is_organiser: bool = False
+    is_shop: bool = False
 
     @classmethod
     def of(cls, request_context: Mapping[str, Any], authorization: str | None = None) -> Self:
@@ -65,13 +68,13 @@ class Caller:
         claims: Mapping[str, str] | None = request_context.get("authorizer", {}).get("jwt", {}).get("claims")
         if claims is None:
             return cls()
-        lists = _lists(claims, authorization or "")
+        roles = _roles(claims, authorization or "")
         return cls(
             is_signed_in=True,
             name=_name(claims),
             user_id=claims.get(runtime.current.environment.get("USER_CLAIM", "sub")),
-            is_organiser=any(ORGANISER_GROUP in lists.get(claim, ()) for claim in GROUP_CLAIMS)
-            or any(not ORGANISER_SCOPES.isdisjoint(lists.get(claim, ())) for claim in SCOPE_CLAIMS),
+            is_organiser=ORGANISER in roles,
+            is_shop=SHOP in roles,
         )
 
     @property
@@ -79,17 +82,45 @@ class Caller:
         """Tell whether a token was verified that does not say whose it is."""
         return self.is_signed_in and self.name is None
 
-    def must_be(self, user_id: str) -> None:
-        """Allow this user only. Raises NotSignedIn; NotYourBooking."""
-        self._require(self.user_id == user_id, NotYourBooking)
+    def booking_for(self, user_id: str) -> Actor:
+        """Allow this user and shops; return as which of them the caller books. Raises NotSignedIn; NotYourBooking."""
+        return self._acting_for(user_id, Actor.SHOP)
 
-    def must_be_or_organise(self, user_id: str) -> None:
-        """Allow this user and organisers. Raises NotSignedIn; NotYourBooking."""
-        self._require(self.is_organiser or self.user_id == user_id, NotYourBooking)
+    def confirming_for(self, user_id: str) -> Actor:
+        """Allow this user and shops, and prefer the shop: it may confirm what its user may not.
+
+        Raises NotSignedIn; NotYourBooking.
+        """
+        if is_open():
+            return Actor.SHOP
+        return self._acting_as(Actor.SHOP) if self.is_shop else self._acting_for(user_id)
+
+    def cancelling_for(self, user_id: str) -> Actor:
+        """Allow this user, shops and organisers. Raises NotSignedIn; NotYourBooking."""
+        return self._acting_for(user_id, Actor.SHOP, Actor.ORGANISER)
+
+    def must_be_allowed_to_read(self, user_id: str) -> None:
+        """Allow this user, shops and organisers to read this user's bookings. Raises NotSignedIn; NotYourBooking."""
+        self._acting_for(user_id, Actor.SHOP, Actor.ORGANISER)
 
     def must_organise(self) -> None:
         """Allow organisers only. Raises NotSignedIn; OrganisersOnly."""
         self._require(self.is_organiser, OrganisersOnly)
+
+    def _acting_for(self, user_id: str, *others: Actor) -> Actor:
+        """Return as which actor the caller acts for the user: in an open office, every caller is that user."""
+        if is_open() or (self.is_signed_in and self.user_id == user_id):
+            return Actor.BUYER
+        roles = {Actor.SHOP: self.is_shop, Actor.ORGANISER: self.is_organiser}
+        role = next((other for other in others if roles[other]), None)
+        self._require(role is not None, NotYourBooking)
+        assert role is not None, "as required"
+        return self._acting_as(role)
+
+    def _acting_as(self, role: Actor) -> Actor:
+        """Return the role, and let the log name the caller, who is not the user."""
+        logger.append_keys(caller=self.name)  # the handler's clear_state removes it
+        return role
 
     def _require(self, allowed: bool, otherwise: type[TicketOfficeError]) -> None:
         if is_open():
@@ -107,6 +138,14 @@ def _name(claims: Mapping[str, Any]) -> str | None:
         if value and "\n" not in value:
             return value if claim == "sub" else f"{claim}\n{value}"
     return None
+
+
+def _roles(claims: Mapping[str, Any], authorization: str) -> set[str]:
+    """Return the groups of a person and the scopes of a program, those of our resource server by their short names."""
+    lists = _lists(claims, authorization)
+    groups = {str(group) for claim in GROUP_CLAIMS for group in lists.get(claim, ())}
+    scopes = {str(scope) for claim in SCOPE_CLAIMS for scope in lists.get(claim, ())}
+    return groups | {scope.removeprefix(RESOURCE_SERVER) for scope in scopes}
 
 
 def _lists(claims: Mapping[str, Any], authorization: str) -> dict[str, list[Any]]:

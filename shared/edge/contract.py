@@ -16,17 +16,22 @@ from typing_extensions import TypeAliasType
 
 from shared.edge import text
 from shared.model import (
+    HOLD_S_MAX,
     ID_LENGTH_MAX,
     NAME_LENGTH_MAX,
+    OFFER_S_MAX,
     TICKETS_MAX,
     WAITING_LIST_LIMIT_MAX,
+    Actor,
     Availability,
     Booking,
     Entry,
     Event,
     Position,
+    Rules,
     Standing,
     Status,
+    Terms,
     as_moment,
 )
 
@@ -102,6 +107,9 @@ Moment = Annotated[
     ),
 ]
 ListLimit = Annotated[int, Field(strict=True, ge=0, le=WAITING_LIST_LIMIT_MAX)]
+HoldSeconds = Annotated[int, Field(strict=True, ge=1, le=HOLD_S_MAX)]
+OfferSeconds = Annotated[int, Field(strict=True, ge=1, le=OFFER_S_MAX)]
+Confirmer = Literal[Actor.SHOP, Actor.BUYER]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]  # in a response
 
 
@@ -137,7 +145,41 @@ class _EventSettings(ApiModel):
 
 
 class InitializeRequest(_EventSettings):
-    """An event to open."""
+    """An event to open. What a change cannot set is fixed from then on."""
+
+    hold_seconds: Annotated[
+        HoldSeconds | None, Field(description="How long a buyer holds a ticket before it must be confirmed.")
+    ] = None
+    offer_seconds: Annotated[
+        OfferSeconds | None,
+        Field(description="How long a ticket from the waiting list is offered; as long as holds by default."),
+    ] = None
+    confirmed_by: Annotated[
+        Confirmer | None, Field(description='Who may confirm holds and offers: "shop" by default.')
+    ] = None
+
+    @model_validator(mode="after")
+    def _has_something_to_confirm(self) -> Self:
+        if self.confirmed_by and not (self.hold_seconds or self.offer_seconds):
+            raise PydanticCustomError("nothing_to_confirm", "confirmedBy needs holdSeconds or offerSeconds")
+        return self
+
+    @property
+    def terms(self) -> Terms:
+        """Return what a change can set later."""
+        return _of_fields(Terms, self)
+
+    @property
+    def rules(self) -> Rules:
+        """Return what is fixed from now on."""
+        return _of_fields(Rules, self)
+
+
+_Noun = TypeVar("_Noun", Terms, Rules)
+
+
+def _of_fields(noun: type[_Noun], model: BaseModel) -> _Noun:
+    return noun(**{field.name: getattr(model, field.name) for field in fields(noun)})
 
 
 _UNSET: Any = None  # never read: a change uses the fields that it names
@@ -168,6 +210,15 @@ class BookRequest(ApiModel):
 
     user_id: Id
     event_id: Id
+
+
+class ConfirmRequest(ApiModel):
+    """A hold or an offer to confirm."""
+
+    user_id: Id
+    event_id: Id
+    booking_id: Id
+    reference: Annotated[Id | None, Field(description="The shop's own, such as the id of a payment.")] = None
 
 
 class CancelRequest(ApiModel):
@@ -217,13 +268,16 @@ class EventFields(_EventHeading):
     waiting_list_limit: Optional[int] = None
     venue: Optional[str] = None
     sold_out_at: Optional[Time] = None
+    hold_seconds: Optional[int] = None
+    offer_seconds: Optional[int] = None
+    confirmed_by: Optional[Confirmer] = None
     cancelled_at: Optional[Time] = None
     emptied_at: Annotated[Optional[Time], Field(description="When the last booking of a cancelled event ended.")] = None
 
     @classmethod
     def of_event(cls, event: Event) -> "EventFields":
-        """Show the terms in force, and what has happened to the event."""
-        facts = {one.name: getattr(of, one.name) for of in (event.terms, event) for one in fields(of)}
+        """Show the terms in force, the rules, and what has happened to the event."""
+        facts = {one.name: getattr(of, one.name) for of in (event.terms, event.rules, event) for one in fields(of)}
         return EventFields.model_validate({name: facts[name] for name in EventFields.model_fields})
 
 
@@ -249,11 +303,21 @@ class _BookingFields(ResponseModel):
     user_id: str
 
 
+class HeldResponse(_BookingFields):
+    """A booking whose ticket is reserved until `expiresAt`: a hold, or an offer of the waiting list."""
+
+    status: Literal[Status.HELD]
+    held_at: Time
+    expires_at: Annotated[Time, Field(description="Until then, only its user, a shop or an organiser can end it.")]
+    promoted_at: Annotated[Optional[Time], Field(description="Present if the waiting list offers the ticket.")] = None
+
+
 class ConfirmedResponse(_BookingFields):
     """A booking that has a ticket."""
 
     status: Literal[Status.CONFIRMED]
     booked_at: Time
+    reference: Annotated[Optional[str], Field(description="As it was confirmed with.")] = None
 
 
 class WaitingResponse(_BookingFields):
@@ -281,16 +345,27 @@ class WaitingResponse(_BookingFields):
 
 
 class CancelledResponse(_BookingFields):
-    """A booking that was cancelled, by its user or with the event."""
+    """A booking that was cancelled, by or for its user or with the event."""
 
     status: Literal[Status.CANCELLED]
     cancelled_at: Time
-    was: Annotated[Literal[Status.CONFIRMED, Status.WAITING], Field(description="The status before.")]
+    cancelled_by: Annotated[Actor, Field(description="`event`: with the event, like all its bookings.")]
+    was: Annotated[Literal[Status.HELD, Status.CONFIRMED, Status.WAITING], Field(description="The status before.")]
+
+
+class ExpiredResponse(_BookingFields):
+    """A booking whose hold or offer was not confirmed in time."""
+
+    status: Literal[Status.EXPIRED]
+    expired_at: Time
 
 
 BookingResponse = TypeAliasType(
     "BookingResponse",
-    Annotated[ConfirmedResponse | WaitingResponse | CancelledResponse, Field(discriminator="status")],
+    Annotated[
+        HeldResponse | ConfirmedResponse | WaitingResponse | CancelledResponse | ExpiredResponse,
+        Field(discriminator="status"),
+    ],
 )
 
 
@@ -308,6 +383,10 @@ class StatusResponse(EventResponse):
 def booking_response(standing: Standing) -> BookingResponse:
     """Show a booking; one that waits is shown with its position."""
     match standing.booking.status:
+        case Status.HELD:
+            return HeldResponse.model_validate(standing.booking)
+        case Status.EXPIRED:
+            return ExpiredResponse.model_validate(standing.booking)
         case Status.CONFIRMED:
             return ConfirmedResponse.model_validate(standing.booking)
         case Status.CANCELLED:

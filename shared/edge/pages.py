@@ -19,6 +19,8 @@ from shared.edge.contract import (
     ConfirmedResponse,
     EventFields,
     EventPath,
+    ExpiredResponse,
+    HeldResponse,
     Id,
     Optional,
     ResponseModel,
@@ -26,7 +28,7 @@ from shared.edge.contract import (
     WaitingResponse,
     booking_response,
 )
-from shared.model import Booking, Entry, Event, Position, Standing, Status
+from shared.model import Actor, Booking, Entry, Event, Position, Standing, Status
 
 LIMIT_MAX = 100  # rows of a page
 LIMIT = 25
@@ -111,6 +113,10 @@ class _OfEvent(ResponseModel):
     event_cancelled_at: Optional[Time] = None
 
 
+class HeldBooking(HeldResponse, _OfEvent):
+    """A booking whose ticket is reserved for a while, with its event."""
+
+
 class ConfirmedBooking(ConfirmedResponse, _OfEvent):
     """A booking that has a ticket, with its event."""
 
@@ -120,14 +126,24 @@ class WaitingBooking(WaitingResponse, _OfEvent):
 
 
 class CancelledBooking(CancelledResponse, _OfEvent):
-    """A booking that was cancelled, by its user or with the event, with its event."""
+    """A booking that was cancelled, with its event."""
+
+
+class ExpiredBooking(ExpiredResponse, _OfEvent):
+    """A booking whose hold or offer was not confirmed in time, with its event."""
 
 
 UserBooking = TypeAliasType(
-    "UserBooking", Annotated[ConfirmedBooking | WaitingBooking | CancelledBooking, Field(discriminator="status")]
+    "UserBooking",
+    Annotated[
+        HeldBooking | ConfirmedBooking | WaitingBooking | CancelledBooking | ExpiredBooking,
+        Field(discriminator="status"),
+    ],
 )
 
-_BOOKINGS: Final[Mapping[Status, type[ConfirmedBooking | WaitingBooking | CancelledBooking]]] = {
+_BOOKINGS: Final[Mapping[Status, Any]] = {
+    Status.HELD: HeldBooking,
+    Status.EXPIRED: ExpiredBooking,
     Status.CONFIRMED: ConfirmedBooking,
     Status.WAITING: WaitingBooking,
     Status.CANCELLED: CancelledBooking,
@@ -182,9 +198,16 @@ class EventBooking(ResponseModel):
     booking_id: str
     user_id: str
     joined_at: Time | None
-    booked_at: Time | None
     promoted_at: Time | None
+    held_at: Time | None
+    expires_at: Time | None
+    booked_at: Time | None
     cancelled_at: Time | None
+    expired_at: Time | None
+    reference: str | None
+    booked_by: Actor | None
+    confirmed_by: Actor | None
+    cancelled_by: Actor | None
 
 
 class EventBookingsPage(ResponseModel):
@@ -214,12 +237,13 @@ class WaitingListPage(ResponseModel):
 
 
 def _user_booking(event: Event, standing: Standing) -> UserBooking:
-    return _BOOKINGS[standing.booking.status](
+    row: UserBooking = _BOOKINGS[standing.booking.status](
         **dict(booking_response(standing)),
         event_name=event.terms.name,
         event_venue=event.terms.venue,
         event_cancelled_at=event.cancelled_at,
     )
+    return row
 
 
 def _listed_event(event: Event) -> ListedEvent:

@@ -59,7 +59,7 @@ class RequestFailed(Exception):
         self.reasons = reasons or []
 
 
-class NoAnswer(Exception):
+class NoResponse(Exception):
     """There is no response, so the request may have taken effect, or may still do so. `cause` says what happened."""
 
     def __init__(self, operation: str, cause: str) -> None:
@@ -92,7 +92,7 @@ class Client:
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Send a request such as "GetItem" and return the response, both in the service's own JSON.
 
-        Raises RequestFailed; NoAnswer.
+        Raises RequestFailed; NoResponse.
         """
         body = to_json(request).encode()
         own = {"content-type": self._content_type, "x-amz-target": f"{self._target}.{operation}"}
@@ -100,13 +100,13 @@ class Client:
         try:
             status, received = self.connection.post(headers, body)
         except (OSError, httptools.HttpParserError) as error:
-            raise NoAnswer(operation, type(error).__name__) from error
+            raise NoResponse(operation, type(error).__name__) from error
         if status != _OK:
             raise _failure(operation, status, received)
         try:
             response: dict[str, Any] = json.loads(received)
         except ValueError as error:  # not a response of the service: the request may have taken effect
-            raise NoAnswer(operation, type(error).__name__) from error
+            raise NoResponse(operation, type(error).__name__) from error
         return response
 
 

@@ -11,7 +11,7 @@ success makes false, so sending it again is harmless (P7). `Refused.uncertain` s
 succeeded.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, cast
@@ -20,7 +20,7 @@ from shared import runtime, telemetry
 from shared.model import TryAgain
 from shared.runtime import Deadline
 from shared.store import items
-from shared.store.aws_client import Client, NoAnswer, RequestFailed
+from shared.store.aws_client import Client, NoResponse, RequestFailed
 from shared.store.items import Item, text
 
 # First and longest pause. A conflict ends with the other transaction; a throttled partition recovers only when it gets
@@ -30,6 +30,7 @@ BACKOFF_S = (0.02, 0.5)
 BATCH_GET_MAX = 100  # items, DynamoDB's limit for one BatchGetItem
 
 TransactItem = Mapping[str, Any]  # a Put, Update or Delete for TransactWriteItems
+Name = Hashable  # of an item in a transaction, such as "lane" or ("booking", user_id)
 
 # Codes that mean "not now". A transaction's cancellation reasons have other names for some of them.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
@@ -70,27 +71,24 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A transaction that did not happen. It has a reason for each item, in order and by name."""
+    """A transaction that did not happen. It has a reason for each item, by name and in order."""
 
-    reasons: tuple[Reason, ...]
+    reasons: Mapping[Name, Reason]
     uncertain: bool = False  # an earlier try got no response: it may have happened, or may still happen
-    names: tuple[str, ...] = ()
 
-    def __getitem__(self, name: str) -> Reason:
+    def __getitem__(self, name: Name) -> Reason:
         """Return the reason of the item with this name."""
-        return self.reasons[self.names.index(name)]
+        return self.reasons[name]
 
 
-def commit(
-    transaction: Sequence[TransactItem] | Mapping[str, TransactItem], deadline: Deadline, *, yields: bool = False
-) -> Refused | None:
-    """Run a transaction of 1 to 100 items, with or without names: all or nothing. Return None if it succeeded.
+def commit(transaction: Mapping[Name, TransactItem], deadline: Deadline, *, yields: bool = False) -> Refused | None:
+    """Run a transaction of 1 to 100 named items: all or nothing. Return None if it succeeded.
 
     A transaction that `yields` is not sent again after a conflict. It returns as Refused, with no item refused.
 
     Raises TryAgain after the deadline; then the transaction may or may not have happened.
     """
-    names, sent = ((*transaction,), [*transaction.values()]) if isinstance(transaction, Mapping) else ((), transaction)
+    sent = [*transaction.values()]
     uncertain = False
     for retry in _retries("TransactWriteItems", deadline):
         try:
@@ -98,13 +96,13 @@ def commit(
             return None
         except RequestFailed as error:
             if reasons := _refusal(error):
-                return Refused(reasons, uncertain, names)
+                return Refused(dict(zip(transaction, reasons, strict=True)), uncertain)
             if yields and _codes(error) <= _CONFLICT:
                 telemetry.contention("TransactWriteItems", error.code)
-                return Refused((Reason(refused=False),) * len(sent), uncertain, names)
+                return Refused(dict.fromkeys(transaction, Reason(refused=False)), uncertain)
             uncertain = uncertain or _is_server_fault(error)
             retry.failed(error)
-        except NoAnswer as error:
+        except NoResponse as error:
             uncertain = True
             retry.failed(error)
     raise AssertionError("unreachable: _retries raises TryAgain")
@@ -113,6 +111,19 @@ def commit(
 def update(deadline: Deadline, **request: Any) -> Item:
     """Run an UpdateItem that is safe to repeat. Return the attributes that its ReturnValues asks for."""
     return cast(Item, _call("UpdateItem", deadline, request).get("Attributes", {}))
+
+
+def update_if(deadline: Deadline, **request: Any) -> Item | None:
+    """Run an UpdateItem on a condition that its own success makes false. Return None if the condition refuses it.
+
+    After None, an earlier try that got no response may have taken effect.
+    """
+    try:
+        return update(deadline, **request)
+    except RequestFailed as error:
+        if error.code == "ConditionalCheckFailedException":
+            return None
+        raise
 
 
 def set_once(deadline: Deadline, table: str, key: Item, attribute: str, moment: str) -> str | None:
@@ -192,10 +203,10 @@ class _Retry:
     cause = "deadline"
     backoff_s = BACKOFF_S
 
-    def failed(self, error: RequestFailed | NoAnswer) -> None:
+    def failed(self, error: RequestFailed | NoResponse) -> None:
         """Note the cause. Raise the error again if another try cannot help."""
         self.backoff_s = BACKOFF_S
-        if isinstance(error, NoAnswer):
+        if isinstance(error, NoResponse):
             self.cause = error.cause
         elif _is_contention(error) or _is_server_fault(error):
             self.cause = error.code
@@ -221,7 +232,7 @@ def _call(operation: str, deadline: Deadline, request: Mapping[str, Any]) -> dic
     for retry in _retries(operation, deadline):
         try:
             return _send(operation, request)
-        except (RequestFailed, NoAnswer) as error:
+        except (RequestFailed, NoResponse) as error:
             retry.failed(error)
     raise AssertionError("unreachable: _retries raises TryAgain")
 
@@ -231,8 +242,8 @@ def _send(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
 
     It has no ClientRequestToken: DynamoDB remembers one for ten minutes only, and our conditions hold at any time.
     """
-    deployed = {ours: runtime.current.environment[variable] for ours, variable in _VARIABLES.items()}
-    if all(ours == theirs for ours, theirs in deployed.items()):
+    deployed = _deployed_names()
+    if not deployed:
         return client().call(operation, request)
     response = client().call(operation, _renamed(request, deployed))
     ours = {theirs: ours for ours, theirs in deployed.items()}
@@ -242,6 +253,15 @@ def _send(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         else value
         for part, value in response.items()
     }
+
+
+def _deployed_names() -> Mapping[str, str]:
+    """Return the deployed name of each table by our name; empty if they are the same. The first call reads them."""
+    if runtime.current.table_names is None:
+        environment = runtime.current.environment
+        deployed = {ours: environment[variable] for ours, variable in _VARIABLES.items()}
+        runtime.current.table_names = {} if all(ours == theirs for ours, theirs in deployed.items()) else deployed
+    return runtime.current.table_names
 
 
 def _renamed(request: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

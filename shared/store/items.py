@@ -5,14 +5,31 @@ are derived from its dataclass: `booked_at` is stored as `bookedAt`, and None is
 where a value is missing or of the wrong kind.
 """
 
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
+from enum import StrEnum
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar, get_type_hints
 
-from shared.model import Booking, Change, DamagedItem, Entry, Event, Lane, Refusal, Status, Tail, Terms
+from shared.model import (
+    HOLD_SHARDS,
+    Actor,
+    Booking,
+    Change,
+    DamagedItem,
+    Entry,
+    Event,
+    Lane,
+    Refusal,
+    Rules,
+    Status,
+    Tail,
+    Terms,
+)
 
 Item = Mapping[str, Any]  # attribute name -> {"S": text} or {"N": digits}
-Record = TypeVar("Record", Booking, Entry, Event, Lane, Tail, Terms)
+Record = TypeVar("Record", Booking, Entry, Event, Lane, Rules, Tail, Terms)
 
 # The tables, by their names in template.yaml; store/dynamodb.py knows what they are called where they are deployed.
 EVENTS: Final = "EventsTable"
@@ -25,6 +42,7 @@ BY_CREATION_INDEX: Final = "byCreation"
 BY_USER_INDEX: Final = "byUser"
 CANCELLED_INDEX: Final = "cancelled"
 CHANGING_INDEX: Final = "changing"
+HOLDS_BY_EXPIRY_INDEX: Final = "holdsByExpiry"
 
 KIND: Final = "event"  # of every event: the one partition of the index by creation
 
@@ -110,6 +128,15 @@ def by_creation_key(event_id: str, created_at: str) -> dict[str, Any]:
     return {"kind": text(KIND), "createdAt": text(created_at), "eventId": text(event_id)}
 
 
+def hold(event: Event, user_id: str, expires_at: str) -> dict[str, Any]:
+    """Return the attributes of a booking while it is HELD: its key in the index of holds by expiry."""
+    lane = lane_id(event.event_id, event.home_lane(user_id))
+    return {"holdShard": number(zlib.crc32(lane.encode()) % HOLD_SHARDS), "expiresAt": text(expires_at)}
+
+
+NO_HOLD: Final = "REMOVE holdShard, expiresAt"  # of an update: the booking is no longer HELD
+
+
 def partition(table: str, key: str, value: str) -> dict[str, Any]:
     """Return the Query for all items under a partition key, strongly consistent."""
     return {
@@ -125,12 +152,19 @@ def partition(table: str, key: str, value: str) -> dict[str, Any]:
 
 def event_item(event: Event) -> Item:
     """Return the item of a new event."""
-    return {"kind": text(KIND), **_written(event.terms), **_written(event)}
+    return {"kind": text(KIND), **_written(event.terms), **_written(event.rules), **_written(event)}
 
 
 def to_event(item: Item) -> Event:
     """Read an event."""
-    return _read(Event, item, terms=_read(Terms, item), change=_change(item), refusals=_refusals(item))
+    return _read(
+        Event,
+        item,
+        terms=_read(Terms, item),
+        rules=_read(Rules, item),
+        change=_change(item),
+        refusals=_refusals(item),
+    )
 
 
 def lane_item(lane: Lane) -> Item:
@@ -150,6 +184,7 @@ def booking_item(event: Event, booking: Booking) -> Item:
         **booking_key(event, booking.user_id),
         **_written(booking),
         "createdAt": text(booking.created_at),
+        **({} if booking.expires_at is None else hold(event, booking.user_id, booking.expires_at)),
     }
 
 
@@ -248,9 +283,9 @@ def _number(item: Item, name: str) -> int:
         raise _damaged(item, name) from None
 
 
-def _status(item: Item, name: str) -> Status:
+def _member(of: type[StrEnum], item: Item, name: str) -> StrEnum:
     try:
-        return Status(_text(item, name))
+        return of(_text(item, name))
     except ValueError:
         raise _damaged(item, name) from None
 
@@ -260,7 +295,8 @@ _READERS: Final[Mapping[Any, Callable[[Item, str], Any]]] = {
     str | None: _text,
     int: _number,
     int | None: _number,
-    Status: _status,
+    Status: partial(_member, Status),
+    Actor | None: partial(_member, Actor),
 }
 
 
@@ -280,8 +316,9 @@ def _fields(record: type[Any], in_key: Iterable[str] = ()) -> tuple[_Field, ...]
 
 
 _FIELDS: Final[Mapping[type[Any], tuple[_Field, ...]]] = {
-    Event: _fields(Event, in_key=("terms", "change", "refusals")),
+    Event: _fields(Event, in_key=("terms", "rules", "change", "refusals")),
     Terms: _fields(Terms),
+    Rules: _fields(Rules),
     Lane: _fields(Lane, in_key=("event_id", "number")),
     Booking: _fields(Booking),
     Entry: _fields(Entry, in_key=("event_id",)),
@@ -289,7 +326,7 @@ _FIELDS: Final[Mapping[type[Any], tuple[_Field, ...]]] = {
 }
 
 
-def _written(record: Booking | Entry | Event | Lane | Tail | Terms) -> dict[str, Any]:
+def _written(record: Booking | Entry | Event | Lane | Rules | Tail | Terms) -> dict[str, Any]:
     """Return a record's attributes."""
     found = {}
     for field in _FIELDS[type(record)]:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from shared import runtime
-from shared.store.aws_client import Client, NoAnswer, RequestFailed
+from shared.store.aws_client import Client, NoResponse, RequestFailed
 
 HEADER = b'{"format": "json", "version": 1}\n'
 
@@ -22,7 +22,7 @@ class Traced(Client):
     """A client that reports each of its requests."""
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Send a request as Client does, and report it to X-Ray. Raises RequestFailed; NoAnswer."""
+        """Send a request as Client does, and report it to X-Ray. Raises RequestFailed; NoResponse."""
         begun_at_s = runtime.current.time_s()
         try:
             response = super().call(operation, request)
@@ -31,7 +31,7 @@ class Traced(Client):
             # A refused condition counts as an error, too.
             _send(operation, begun_at_s, {"http": {"response": {"status": error.status}}, kind: True})
             raise
-        except NoAnswer as error:
+        except NoResponse as error:
             _send(operation, begun_at_s, {"fault": True, "annotations": {"cause": error.cause}})
             raise
         _send(operation, begun_at_s, {"http": {"response": {"status": 200}}})

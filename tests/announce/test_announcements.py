@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from functions.announce.announcements import Type, announcements
-from harness.office import Event, Office
+from harness.office import Event, Office, clock_ahead
 from local.database import Database
 from local.feeder import STREAMS
 from shared.model import DamagedItem
@@ -15,15 +15,23 @@ from shared.store import items
 from tests.announce import schemas
 
 TIMES = {"bookedAt": "2026-05-01T18:00:00.000Z", "joinedAt": "2026-05-01T18:00:01.000Z"}
-LATER = {"promotedAt": "2026-05-01T18:00:02.000Z", "cancelledAt": "2026-05-01T18:00:03.000Z"}
+LATER = {
+    "promotedAt": "2026-05-01T18:00:02.000Z",
+    "heldAt": "2026-05-01T18:00:02.000Z",
+    "expiresAt": "2026-05-01T18:10:02.000Z",
+    "cancelledAt": "2026-05-01T18:00:03.000Z",
+    "expiredAt": "2026-05-01T18:11:00.000Z",
+}
+MORE = {"cancelledBy": "shop", "reference": "payment-1"}
+HOLD_S = 600
 
 Image = dict[str, Any]
 
 
 def booking(status: str, generation: int = 1) -> Image:
-    """Return the image of a user's booking with this generation, with all of its moments."""
+    """Return the image of a user's booking with this generation, with everything that may have happened to it."""
     item = {"laneId": "e#0", "userId": "anna", "eventId": "e", "bookingId": f"b-{generation}", "status": status}
-    texts = {name: {"S": value} for name, value in (item | TIMES | LATER).items()}
+    texts = {name: {"S": value} for name, value in (item | TIMES | LATER | MORE).items()}
     return texts | {"generation": {"N": str(generation)}, "sequence": {"N": "7"}}
 
 
@@ -54,14 +62,22 @@ def record(old: Image | None, new: Image | None, table: str = "Bookings") -> dic
     [
         (None, booking("CONFIRMED"), "booking.confirmed:b-1"),
         (None, booking("WAITING"), "waiting.joined:b-1"),
-        (booking("WAITING"), booking("CONFIRMED"), "booking.promoted:b-1"),
+        (None, booking("HELD"), "booking.held:b-1"),
+        (booking("WAITING"), booking("CONFIRMED"), "booking.confirmed:b-1"),
+        (booking("WAITING"), booking("HELD"), "booking.offered:b-1"),
+        (booking("HELD"), booking("CONFIRMED"), "booking.confirmed:b-1"),
+        (booking("HELD"), booking("EXPIRED"), "booking.expired:b-1"),
+        (booking("HELD"), booking("CANCELLED"), "booking.cancelled:b-1"),
         (booking("CONFIRMED"), booking("CANCELLED"), "booking.cancelled:b-1"),
         (booking("WAITING"), booking("CANCELLED"), "waiting.left:b-1"),
         # A user who books again replaces the booking.
         (booking("CANCELLED"), booking("CONFIRMED", generation=2), "booking.confirmed:b-2"),
         (booking("CANCELLED"), booking("WAITING", generation=2), "waiting.joined:b-2"),
+        (booking("EXPIRED"), booking("HELD", generation=2), "booking.held:b-2"),
         # Nothing happens to a user.
         (booking("CONFIRMED"), booking("CONFIRMED"), None),
+        (booking("HELD"), booking("HELD"), None),
+        (booking("EXPIRED"), booking("EXPIRED"), None),
         (booking("WAITING"), booking("WAITING") | {"createdAt": {"S": "x"}}, None),
         (booking("CANCELLED"), booking("CANCELLED"), None),
         (booking("CANCELLED"), None, None),
@@ -133,13 +149,16 @@ def test_an_event_with_a_damaged_attribute_cannot_be_read() -> None:
 
 def test_the_data_of_every_type_match_its_schema() -> None:
     """Every schema belongs to a type. Data that change need a changed schema."""
+    rules = {"holdSeconds": {"N": "600"}, "offerSeconds": {"N": "3600"}}
     changes = [
         record(None, booking("CONFIRMED")),
         record(None, booking("WAITING")),
-        record(booking("WAITING"), booking("CONFIRMED")),
+        record(None, booking("HELD")),
+        record(booking("WAITING"), booking("HELD")),
+        record(booking("HELD"), booking("EXPIRED")),
         record(booking("CONFIRMED"), booking("CANCELLED")),
         record(booking("WAITING"), booking("CANCELLED")),
-        record(None, event(), "Events"),
+        record(None, event(confirmedBy="buyer") | rules, "Events"),
         record(event(), event(**TIMES, opensAt=TIMES["bookedAt"]) | {"revision": {"N": "1"}}, "Events"),
         record(event(), event(soldOutAt=TIMES["bookedAt"]), "Events"),
         record(event(), event(cancelledAt=TIMES["bookedAt"]), "Events"),
@@ -186,7 +205,7 @@ def test_each_step_of_a_booking_is_announced_once(office: Office) -> None:
         ("waiting.joined", "cleo", booking_ids["cleo"], 1),
         ("waiting.left", "cleo", booking_ids["cleo"], 1),
         ("booking.cancelled", "anna", booking_ids["anna"], 1),
-        ("booking.promoted", "ben", booking_ids["ben"], 1),
+        ("booking.confirmed", "ben", booking_ids["ben"], 1),
         ("waiting.joined", "anna", again, 2),
     ]
     announced += [one for each in records_of(office, items.EVENTS, opened) for one in announcements(each)]
@@ -197,3 +216,63 @@ def test_each_step_of_a_booking_is_announced_once(office: Office) -> None:
     for one in announced:
         schemas.check(one.cloud_event())
     assert not [pair for pair in itertools.combinations([one.id for one in announced], 2) if len(set(pair)) == 1]
+
+
+def told(office: Office, opened: Event) -> list[tuple[str, Any, dict[str, Any]]]:
+    """Return what is announced of an event's bookings: type, user and data. Each matches its schema."""
+    found = [one for each in records_of(office, items.BOOKINGS, opened) for one in announcements(each)]
+    for one in found:
+        schemas.check(one.cloud_event())
+    return [(one.type.value, one.data["userId"], dict(one.data)) for one in found]
+
+
+def test_each_step_of_a_hold_is_announced_with_its_times(office: Office) -> None:
+    """A hold that expires, the offer that follows, its confirmation with a reference, and its return."""
+    opened = office.opens(tickets=1, holdSeconds=HOLD_S)
+    opened.books("anna")
+    opened.books("ben")
+    with clock_ahead(HOLD_S + 5):
+        opened.expires()
+        opened.promotes()
+        booking_id = opened.status("ben").json["booking"]["bookingId"]
+        opened.confirm("ben", booking_id, reference="payment-1")
+        opened.cancels("ben")
+    held, _, expired, offered, confirmed, cancelled = (data for _, _, data in told(office, opened))
+    assert [one[:2] for one in told(office, opened)] == [
+        ("booking.held", "anna"),
+        ("waiting.joined", "ben"),
+        ("booking.expired", "anna"),
+        ("booking.offered", "ben"),
+        ("booking.confirmed", "ben"),
+        ("booking.cancelled", "ben"),
+    ]
+    assert held["expiresAt"] < expired["expiredAt"] < offered["expiresAt"]
+    assert "promotedAt" not in expired
+    assert offered["heldAt"] == offered["promotedAt"] == confirmed["promotedAt"]
+    assert (confirmed["reference"], cancelled["reference"], cancelled["by"]) == ("payment-1", "payment-1", "buyer")
+
+
+@pytest.mark.parametrize(("rules", "type_"), [({}, "booking.confirmed"), ({"holdSeconds": HOLD_S}, "booking.held")])
+def test_a_user_who_gets_a_ticket_at_once_is_never_announced_as_waiting(
+    office: Office, rules: dict[str, Any], type_: str
+) -> None:
+    """The bus agrees with the response: 201, although the event had sold out before."""
+    opened = office.opens(tickets=1, **rules)
+    for user in ("anna", "ben"):
+        opened.books(user)
+    for user in ("ben", "anna"):
+        opened.cancels(user)
+    assert opened.books("cleo") == 201
+    assert [(type_, user) for type_, user, _ in told(office, opened) if user == "cleo"] == [(type_, "cleo")]
+    assert opened.check(drained=True).tickets_left == 0
+
+
+def test_a_cancelled_event_announces_its_bookings_as_cancelled_by_the_event(office: Office) -> None:
+    """Waiting users, too: they did not leave by themselves."""
+    opened = office.opens(tickets=1)
+    for user in ("anna", "ben"):
+        opened.books(user)
+    opened.cancels_event()
+    opened.follows()
+    ended = {(type_, user): data["by"] for type_, user, data in told(office, opened) if "cancelledAt" in data}
+    assert ended == {("booking.cancelled", "anna"): "event", ("waiting.left", "ben"): "event"}

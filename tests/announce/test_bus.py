@@ -19,7 +19,7 @@ from functions.announce import bus
 from functions.announce.announcements import announcements
 from harness.gateway import Context
 from shared.model import ID_LENGTH_MAX, NAME_LENGTH_MAX, DamagedItem
-from shared.store.aws_client import CALL_TIMEOUT_S, NoAnswer, RequestFailed
+from shared.store.aws_client import CALL_TIMEOUT_S, NoResponse, RequestFailed
 from tests.announce import schemas
 from tests.announce.test_announcements import Image, booking, event, record
 from tests.artifact import emulator
@@ -125,7 +125,7 @@ def test_a_record_that_stays_refused_fails_with_all_later_records(fake: FakeBus,
 
 def test_an_unreachable_bus_fails_all_records(fake: FakeBus) -> None:
     """After a bounded number of tries."""
-    fake.troubles = repeat(NoAnswer("PutEvents", "ConnectionRefusedError"))
+    fake.troubles = repeat(NoResponse("PutEvents", "ConnectionRefusedError"))
     assert announce(confirmed(12)) == ["1"]
     assert len(fake.calls) == bus.TRIES_MAX
     assert fake.accepted == []
@@ -134,7 +134,7 @@ def test_an_unreachable_bus_fails_all_records(fake: FakeBus) -> None:
 @pytest.mark.parametrize(
     "trouble",
     [
-        NoAnswer("PutEvents", "TimeoutError"),
+        NoResponse("PutEvents", "TimeoutError"),
         RequestFailed("PutEvents", 400, "ThrottlingException"),
         RequestFailed("PutEvents", 500, "InternalException"),
         RequestFailed("PutEvents", 503, "503"),
@@ -192,22 +192,23 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[emulator.Em
 
 
 def test_a_rule_on_a_type_gets_only_that_type(aws: emulator.Emulator) -> None:
-    """As a rule for mail or a webhook after promotions would."""
+    """As a rule for mail about offers would."""
     sqs, eventbridge = aws.client("sqs"), aws.client("events")
-    queue = sqs.create_queue(QueueName="promotions")["QueueUrl"]
+    queue = sqs.create_queue(QueueName="offers")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    pattern = {"source": [bus.SOURCE], "detail-type": ["booking.promoted"]}
-    eventbridge.put_rule(Name="promotions", EventBusName=os.environ["EVENT_BUS"], EventPattern=json.dumps(pattern))
-    eventbridge.put_targets(Rule="promotions", EventBusName=os.environ["EVENT_BUS"], Targets=[{"Id": "1", "Arn": arn}])
+    pattern = {"source": [bus.SOURCE], "detail-type": ["booking.offered"]}
+    eventbridge.put_rule(Name="offers", EventBusName=os.environ["EVENT_BUS"], EventPattern=json.dumps(pattern))
+    eventbridge.put_targets(Rule="offers", EventBusName=os.environ["EVENT_BUS"], Targets=[{"Id": "1", "Arn": arn}])
 
     records = confirmed(12)
-    records[11]["dynamodb"]["OldImage"] = booking("WAITING", generation=12)
+    images = {"OldImage": booking("WAITING", generation=12), "NewImage": booking("HELD", generation=12)}
+    records[11]["dynamodb"].update(images)
     assert announce(records) == []
 
     [message] = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=5)["Messages"]
     delivered = json.loads(message["Body"])
-    assert (delivered["source"], delivered["detail-type"]) == (bus.SOURCE, "booking.promoted")
-    assert delivered["detail"]["id"] == "booking.promoted:b-12"
+    assert (delivered["source"], delivered["detail-type"]) == (bus.SOURCE, "booking.offered")
+    assert delivered["detail"]["id"] == "booking.offered:b-12"
     schemas.check(delivered["detail"])
 
 

@@ -22,8 +22,8 @@ EXECUTION = "execution-1"
 PAYLOAD = {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": EXECUTION}
 DISTURBED = "DISTURBED"
 
-Answer = dict[str, Any]
-Disturbance = Callable[[str, dict[str, Any], Answer], Answer]
+Response = dict[str, Any]
+Disturbance = Callable[[str, dict[str, Any], Response], Response]
 
 
 class Office:
@@ -34,10 +34,10 @@ class Office:
         self.promotes = True
         self.event_id = ""
 
-    def invoke(self, name: str, request: dict[str, Any]) -> Answer:
+    def invoke(self, name: str, request: dict[str, Any]) -> Response:
         """Answer as a function; after a cancellation the promoter comes, as by the stream."""
         module = importlib.import_module(load().functions[name].handler.rpartition(".")[0])
-        answer: Answer = module.handler(request, Context())
+        answer: Response = module.handler(request, Context())
         if name == "InitializeFunction":
             self.event_id = json.loads(answer["body"])["eventId"]
         if name == "CancelFunction" and self.promotes:
@@ -72,10 +72,10 @@ def _check(time_left_s: float = 15) -> str | None:
     return wrong
 
 
-def _instead(at: str, body: str, status: int, changed: Answer) -> Disturbance:
+def _instead(at: str, body: str, status: int, changed: Response) -> Disturbance:
     """Return a disturbance: one function answers otherwise when the request or its answer holds a text."""
 
-    def disturb(name: str, request: dict[str, Any], answer: Answer) -> Answer:
+    def disturb(name: str, request: dict[str, Any], answer: Response) -> Response:
         if name != at or body not in json.dumps(request) + answer["body"]:
             return answer
         return {"statusCode": status, "body": json.dumps(json.loads(answer["body"]) | changed)}
@@ -127,7 +127,7 @@ def test_a_promoter_that_never_comes_is_found(aws: StandIn, deployed_office: Off
 def test_a_function_that_dies_fails_the_deployment(aws: StandIn, deployed_office: Office) -> None:
     """Whatever happens, CodeDeploy is told: it would wait for an hour."""
 
-    def die(*_: Any) -> Answer:
+    def die(*_: Any) -> Response:
         return {"errorMessage": "no statusCode here"}
 
     deployed_office.disturb = die
@@ -139,7 +139,7 @@ def test_not_now_is_no_failure(aws: StandIn, deployed_office: Office) -> None:
     """P7: what is answered with 503 is asked again, as a client would."""
     refused: list[str] = []
 
-    def busy(name: str, _request: dict[str, Any], answer: Answer) -> Answer:
+    def busy(name: str, _request: dict[str, Any], answer: Response) -> Response:
         if name in refused:
             return answer
         refused.append(name)

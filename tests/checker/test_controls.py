@@ -42,7 +42,7 @@ FAULTS = {
     "omits a booking": "lists",
     "strands a waiting user": "lists",
     "key forgotten": "openings",
-    "fails": "answers",
+    "fails": "responses",
     "announces refusals": "announced",
     "forgets to announce": "announced",
     "announces what did not happen": "announced",

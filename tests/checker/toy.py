@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
-Answer = tuple[int, dict[str, Any]]
+Response = tuple[int, dict[str, Any]]
 MOMENTS = ("joinedAt", "bookedAt", "promotedAt", "cancelledAt")
 
 
@@ -76,9 +76,9 @@ class Toy:
         self._count += 1
         return self._count % every == 0
 
-    def ask(  # noqa: PLR0911 - an answer each
+    def ask(  # noqa: PLR0911 - a response each
         self, method: str, path: str, query: dict[str, str], body: dict[str, Any], key: str
-    ) -> Answer:
+    ) -> Response:
         """Answer one request."""
         parts = path.strip("/").split("/")
         with self._lock:
@@ -99,7 +99,7 @@ class Toy:
                 return 404, {"code": "event-not-found"}
             if method == "PATCH":
                 return self._change(event, body)
-            rooms: dict[str, Callable[[], Answer]] = {
+            rooms: dict[str, Callable[[], Response]] = {
                 "/book": lambda: self._book(event, body["userId"]),
                 "/cancel": lambda: self._cancel(event, body["userId"], body.get("bookingId")),
                 f"/status/{event.id}": lambda: (200, self._status(event, query.get("userId"))),
@@ -117,32 +117,32 @@ class Toy:
 
     # ------------------------------------------------------------------ events
 
-    def _initialize(self, body: dict[str, Any], key: str) -> Answer:
+    def _initialize(self, body: dict[str, Any], key: str) -> Response:
         if key in self._keys and not self._slips("key forgotten"):
             return 201, self._keys[key]
         event = Event({"eventId": str(uuid4()), "createdAt": now()} | body)
         self._events[event.id] = event
         self._tell(f"event.opened:{event.id}", dict(event.facts))
-        answer = self._status(event)
+        response = self._status(event)
         if key:
-            self._keys[key] = answer
-        return 201, answer
+            self._keys[key] = response
+        return 201, response
 
     def _status(self, event: Event, user: str | None = None) -> dict[str, Any]:
         booked, total = event.booked(), event.facts["totalTickets"]
         booked += self._fault == "miscounts" and booked > 0
         facts = {name: value for name, value in event.facts.items() if value is not None}
         counts = {"availableTickets": total - booked, "bookedTickets": booked, "waitingListCount": len(event.queue)}
-        answer = facts | counts
+        response = facts | counts
         if user is not None:
-            answer["booking"] = self._show(event.bookings[user]) if user in event.bookings else None
-        return answer
+            response["booking"] = self._show(event.bookings[user]) if user in event.bookings else None
+        return response
 
     def _row_of_event(self, event: Event) -> dict[str, Any]:
         names = ("opensAt", "closesAt", "waitingListLimit", "soldOutAt", "cancelledAt", "emptiedAt")
         return dict.fromkeys(names) | event.facts
 
-    def _change(self, event: Event, body: dict[str, Any]) -> Answer:
+    def _change(self, event: Event, body: dict[str, Any]) -> Response:
         if "cancelledAt" in event.facts and not self._slips("changes after the end"):
             return 409, {"code": "event-cancelled"}
         wanted = event.facts | body
@@ -162,10 +162,10 @@ class Toy:
         if event.facts != before:
             self._tell_change(event)
             self._promote(event)
-        answer = self._status(event)
+        response = self._status(event)
         if lost:
             event.facts = before
-        return 200, answer
+        return 200, response
 
     def _tell_change(self, event: Event) -> None:
         event.revision += 1
@@ -175,7 +175,7 @@ class Toy:
             f"event.changed:{event.id}:{event.revision}", {"eventId": event.id, "revision": event.revision} | facts
         )
 
-    def _end(self, event: Event) -> Answer:
+    def _end(self, event: Event) -> Response:
         if "cancelledAt" not in event.facts:
             event.facts["cancelledAt"] = event.facts["emptiedAt"] = now()
             facts = {name: event.facts[name] for name in ("eventId", "name", "totalTickets", "cancelledAt")}
@@ -187,7 +187,7 @@ class Toy:
 
     # ---------------------------------------------------------------- bookings
 
-    def _book(self, event: Event, user: str) -> Answer:
+    def _book(self, event: Event, user: str) -> Response:
         there = event.bookings.get(user)
         if there and there.status != "CANCELLED" and not self._slips("books twice", 20):
             return (201 if self._slips("says created twice", 20) else 200), self._show(there)
@@ -221,7 +221,7 @@ class Toy:
             event.bookings[user] = booking
         return (201 if booking.status == "CONFIRMED" else 202), self._show(booking)
 
-    def _cancel(self, event: Event, user: str, booking_id: str | None) -> Answer:
+    def _cancel(self, event: Event, user: str, booking_id: str | None) -> Response:
         booking = event.bookings.get(user)
         if booking is None:
             return 404, {"code": "booking-not-found"}
@@ -273,7 +273,7 @@ class Toy:
 
     # ------------------------------------------------------------------- lists
 
-    def _bookings(self, event: Event, query: dict[str, str]) -> Answer:
+    def _bookings(self, event: Event, query: dict[str, str]) -> Response:
         chosen = [one for one in event.bookings.values() if query.get("status", one.status) == one.status]
         rows = [
             {"status": one.status, "bookingId": one.id, "userId": one.user}
@@ -284,13 +284,13 @@ class Toy:
             rows.pop()
         return self._page("bookings", rows, query)
 
-    def _list(self, event: Event, query: dict[str, str]) -> Answer:
+    def _list(self, event: Event, query: dict[str, str]) -> Response:
         order = list(reversed(event.queue)) if self._fault == "turns the list around" else event.queue
         rows = [self._show(one) | {"position": place} for place, one in enumerate(order, 1)]
         return self._page("entries", rows, query)
 
     @staticmethod
-    def _page(name: str, rows: list[dict[str, Any]], query: dict[str, str]) -> Answer:
+    def _page(name: str, rows: list[dict[str, Any]], query: dict[str, str]) -> Response:
         start, size = int(query.get("cursor", 0)), int(query.get("limit", 25))
         return 200, {
             name: rows[start : start + size],
@@ -330,10 +330,10 @@ class Server:
                     return
                 query = {name: values[0] for name, values in parse_qs(split.query).items()}
                 body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"{}")
-                status, answer = toy.ask(
+                status, response = toy.ask(
                     self.command, split.path, query, body, self.headers.get("idempotency-key") or ""
                 )
-                self._send(status, json.dumps(answer).encode())
+                self._send(status, json.dumps(response).encode())
 
             def _send(self, status: int, text: bytes) -> None:
                 self.send_response(status)

@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 import functions.describe.app
+from harness.expiring import expire
 from harness.gateway import call
 from harness.running import RunningOffice, running
 from local import engine, issuer
@@ -31,6 +32,8 @@ from tests.operations import proxy
 ROUTES = sorted(operations(document()))
 JSON, PAGE = "application/json", "text/html"
 REQUEST_S_MAX = 30.0
+ROLES: dict[str, dict[str, Any]] = {"olga": {"cognito:groups": ["organiser"]}, "till": {"scope": "ticket-office/shop"}}
+HOLD_S = 600
 EMPTIED_S_MAX = 60.0  # a cancelled event, by its stream
 # API Gateway's own answers that one machine does not give: it protects nobody from the rest, and its functions answer.
 NOT_HERE = {Kind(route, status, JSON) for route in ROUTES for status in (429, 500, 503)}
@@ -58,7 +61,7 @@ class Visitor:
         query: Mapping[str, str] | None = None,
         **path: str,
     ) -> httpx.Response:
-        """Send a request, as a user ("olga" is an organiser, None is nobody)."""
+        """Send a request, as a user ("olga" is an organiser, "till" a shop, None has no token)."""
         method, template = route.split(" ")
         answer = httpx.request(
             method,
@@ -106,8 +109,7 @@ class Visitor:
     def _token(self, by: str | None) -> dict[str, str]:
         if by is None:
             return {}
-        groups = {"cognito:groups": ["organiser"]} if by == "olga" else {}
-        return {"authorization": f"Bearer {issuer.token(self.issuer, {'sub': by, **groups})}"}
+        return {"authorization": f"Bearer {issuer.token(self.issuer, {'sub': by, **ROLES.get(by, {})})}"}
 
 
 def _first(part: Any) -> Any:
@@ -165,6 +167,38 @@ def _ask_for_lists(visitor: Visitor, event_id: str) -> None:
         visitor.ask(route, by="olga", eventId=event_id, query={"limit": "1"})
         visitor.ask(route, by="olga", eventId="nowhere")
         visitor.ask(route, eventId=event_id)
+
+
+def _ask_for_holds(visitor: Visitor, endpoint: str) -> None:
+    """Get holds, confirmed or not, and every refusal of a confirmation."""
+    concert = {"name": "The concert", "totalTickets": 2, "holdSeconds": HOLD_S}
+    event_id = visitor.ask("POST /initialize", by="olga", body=concert).json()["eventId"]
+    users = ("anna", "ben", "cleo")
+    bodies = {user: {"userId": user, "eventId": event_id} for user in users}
+    booking_ids = {user: visitor.ask("POST /book", by=user, body=bodies[user]).json()["bookingId"] for user in users}
+
+    def confirm(user: str, by: str = "till", **more: str) -> None:
+        visitor.ask("POST /confirm", by=by, body={**bodies[user], "bookingId": booking_ids[user], **more})
+
+    confirm("anna", by="anna")
+    confirm("anna", by="ben")
+    confirm("anna", bookingId="another")
+    confirm("anna", userId="nobody")
+    confirm("anna", eventId="nowhere")
+    confirm("anna", reference="payment-1")
+    confirm("anna")
+    confirm("cleo")
+    visitor.ask("POST /cancel", by="cleo", body=bodies["cleo"])
+    confirm("cleo")
+    visitor.ask("POST /book", by="ben", body=bodies["ben"])
+    visitor.ask("GET /bookings", by="ben", query={"userId": "ben"})
+    assert expire(endpoint, ahead_s=2 * HOLD_S) == 1
+    confirm("ben")
+    visitor.ask("POST /cancel", by="ben", body=bodies["ben"])
+    for user in users:
+        visitor.ask("GET /bookings", by=user, query={"userId": user})
+        visitor.ask("GET /status/{eventId}", by=user, eventId=event_id, query={"userId": user})
+    visitor.ask("GET /events/{eventId}/bookings", by="olga", eventId=event_id)
 
 
 def _ask_for_changes(visitor: Visitor) -> None:
@@ -242,6 +276,7 @@ def got(tmp_path_factory: pytest.TempPathFactory) -> set[Kind]:
         with running(secured, 4, "--auth", "--endpoint", way.endpoint) as office:
             visitor = Visitor(office, secured / issuer.FILE)
             _ask_for_the_rest(visitor)
+            _ask_for_holds(visitor, endpoint)
             _ask_every_route(visitor, way)
             _ask_what_describes(visitor)
         with running(shown, 1, "--auth", "--parameter", "PublicStatus=true", "--endpoint", way.endpoint) as office:

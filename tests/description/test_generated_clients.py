@@ -25,6 +25,7 @@ USES = """\
 import type { components, paths } from "./office";
 
 type Booking = components["schemas"]["BookingResponse"];
+type Confirmation = paths["/confirm"]["post"]["requestBody"]["content"]["application/json"];
 type Body = paths["/book"]["post"]["requestBody"]["content"]["application/json"];
 
 export function told(booking: Booking): string {
@@ -34,13 +35,20 @@ export function told(booking: Booking): string {
     case "WAITING":
       return `${booking.position}`;
     case "CANCELLED":
-      return booking.was;
+      return `${booking.was} ${booking.cancelledBy}`;
+    case "HELD":
+      return booking.promotedAt ?? booking.expiresAt;
+    case "EXPIRED":
+      return booking.expiredAt;
   }
 }
 
 export const body: Body = { userId: "anna", eventId: "e" };
 // @ts-expect-error an id is a string
 export const number: Body = { userId: 5, eventId: "e" };
+export const confirm: Confirmation = { ...body, bookingId: "b", reference: "payment-1" };
+// @ts-expect-error a confirmation names its booking
+export const unnamed: Confirmation = body;
 // @ts-expect-error a confirmed booking has no position
 export const wrong: Booking = { status: "CONFIRMED", bookingId: "b", eventId: "e", userId: "u", position: 1 };
 """
@@ -159,8 +167,33 @@ def test_a_generated_python_client_works_with_an_open_office(generated: str) -> 
         assert client.ask("buyers.cancel", body=cancel)[1].was == "CONFIRMED"
         assert client.ask("organisers.cancel_event", event.event_id)[0] in {HTTPStatus.OK, HTTPStatus.ACCEPTED}
         assert client.ask("description.description")[1].additional_properties["openapi"] == "3.1.0"
+        _holds_and_confirms(client)
         status, problem = client.ask("buyers.status", "nowhere")
         assert (status, problem.code) == (HTTPStatus.NOT_FOUND, "event-not-found")
+
+
+def _holds_and_confirms(client: Generated) -> None:
+    models = client.models
+    opening = models.InitializeRequest(name="The concert", total_tickets=1, hold_seconds=600)
+    status, event = client.ask("organisers.initialize", body=opening)
+    assert (status, event.hold_seconds, event.confirmed_by) == (HTTPStatus.CREATED, 600, "shop")
+    status, held = client.ask("buyers.book", body=models.BookRequest(user_id="anna", event_id=event.event_id))
+    assert (status, type(held)) == (HTTPStatus.CREATED, models.HeldResponse)
+    assert held.expires_at > held.held_at
+    confirm = models.ConfirmRequest(
+        user_id="anna", event_id=event.event_id, booking_id=held.booking_id, reference="payment-1"
+    )
+    status, confirmed = client.ask("buyers.confirm", body=confirm)
+    assert (status, type(confirmed), confirmed.reference) == (HTTPStatus.OK, models.ConfirmedResponse, "payment-1")
+    cancel = models.CancelRequest(user_id="anna", event_id=event.event_id)
+    status, cancelled = client.ask("buyers.cancel", body=cancel)
+    assert (cancelled.was, cancelled.cancelled_by) == ("CONFIRMED", "buyer")
+    status, problem = client.ask("buyers.confirm", body=confirm)
+    assert (status, problem.code, problem.cancelled_at) == (
+        HTTPStatus.CONFLICT,
+        "booking-cancelled",
+        cancelled.cancelled_at,
+    )
 
 
 def test_a_generated_python_client_reads_each_refusal(generated: str, tmp_path: Path) -> None:

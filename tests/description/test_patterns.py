@@ -64,11 +64,12 @@ def test_every_text_in_a_request_has_a_pattern() -> None:
     schemas = document()["components"]["schemas"]
     found: list[Any] = [
         (name, its)
-        for model in ("InitializeRequest", "ChangeRequest", "BookRequest", "CancelRequest")
+        for model in ("InitializeRequest", "ChangeRequest", "BookRequest", "ConfirmRequest", "CancelRequest")
         for name, its in schemas[model]["properties"].items()
     ]
     parameters = [one for operation in operations(document()).values() for one in operation.get("parameters", ())]
     found += [(one["name"], one["schema"]) for one in parameters]
-    patterns = {(name, json.dumps(its).count(json.dumps(text.ID))) for name, its in found if name.endswith("Id")}
-    assert patterns == {("userId", 1), ("eventId", 1), ("bookingId", 1)}
+    ids = {"userId", "eventId", "bookingId", "reference"}
+    patterns = {(name, json.dumps(its).count(json.dumps(text.ID))) for name, its in found if name in ids}
+    assert patterns == {(name, 1) for name in ids}
     assert {its["pattern"] for name, its in found if name == "name"} == {text.NAME}

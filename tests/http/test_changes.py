@@ -11,14 +11,14 @@ import pytest
 import functions.book.app
 import functions.change.app
 import functions.initialize.app
-from harness.gateway import Answer, call, organiser
+from harness.gateway import Response, call, organiser
 from harness.meter import metered
 from harness.office import Event, Office
 from shared import runtime
 from shared.booking import catalog, event_change, list_limit
 from shared.model import as_moment
 from shared.store import dynamodb, items
-from shared.store.aws_client import NoAnswer, RequestFailed
+from shared.store.aws_client import NoResponse, RequestFailed
 
 CHANGE = functions.change.app
 ALWAYS = {
@@ -31,14 +31,14 @@ def _in(hours: float) -> str:
     return as_moment(datetime.now(UTC) + timedelta(hours=hours))
 
 
-def _refused(answer: Answer, status: int, code: str) -> dict[str, Any]:
+def _refused(answer: Response, status: int, code: str) -> dict[str, Any]:
     """Assert an answer of this code; return what it says besides."""
     assert (answer.status, answer.json["code"]) == (status, code)
     assert answer.json.keys() >= PROBLEM
     return {name: value for name, value in answer.json.items() if name not in PROBLEM}
 
 
-def _counts(answer: Answer) -> tuple[int, int, int, int]:
+def _counts(answer: Response) -> tuple[int, int, int, int]:
     names = ("totalTickets", "availableTickets", "bookedTickets", "waitingListCount")
     total, available, booked, waiting = (answer.json[name] for name in names)
     return total, available, booked, waiting
@@ -295,7 +295,7 @@ def test_what_a_change_that_was_given_up_had_on_its_way_does_nothing_after_anoth
     def lost(operation: str, request: Any) -> Any:
         if operation == "TransactWriteItems":
             on_its_way.append(request)
-            raise NoAnswer(operation, "TimeoutError")
+            raise NoResponse(operation, "TimeoutError")
         return send(operation, request)
 
     with monkeypatch.context() as network:
@@ -322,7 +322,7 @@ def test_who_may_have_been_let_in_is_not_told_that_nothing_is_on_sale(
             on_its_way.append(request)
             monkeypatch.setattr(dynamodb.client(), "call", send)
             event.changes(opensAt=_in(1))
-            raise NoAnswer(operation, "TimeoutError")
+            raise NoResponse(operation, "TimeoutError")
         return send(operation, request)
 
     monkeypatch.setattr(dynamodb.client(), "call", lost)
@@ -434,7 +434,7 @@ def test_a_function_counts_those_who_joined_through_it(office: Office) -> None:
 @pytest.mark.parametrize("known", range(3))
 def test_a_warm_function_remembers_so_many_lists(office: Office, monkeypatch: pytest.MonkeyPatch, known: int) -> None:
     """The oldest is forgotten when there are too many."""
-    monkeypatch.setattr(vars(list_limit)["_counts"], "most", known)
+    monkeypatch.setattr(vars(list_limit)["_counts"], "maxsize", known)
     for _ in range(4):
         event = office.opens(tickets=1, waitingListLimit=0)
         event.books("anna")

@@ -19,7 +19,7 @@ import functions.events.app
 import functions.initialize.app
 import functions.status.app
 import functions.waiting_list.app
-from harness.gateway import Answer, Context, call, organiser
+from harness.gateway import Context, Response, call, organiser
 from harness.office import Office
 from shared import model
 from shared.booking.settle import settle
@@ -50,7 +50,7 @@ def _is_time(value: str) -> bool:
     return re.fullmatch(TIME, value) is not None
 
 
-def assert_problem(answer: Answer, status: int, code: str) -> dict[str, Any]:
+def assert_problem(answer: Response, status: int, code: str) -> dict[str, Any]:
     """Assert an RFC 9457 answer with exactly the contract's fields; return it."""
     assert (answer.status, answer.json["code"]) == (status, code)
     assert answer.headers["content-type"] == "application/problem+json"

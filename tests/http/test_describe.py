@@ -11,7 +11,7 @@ import pytest
 
 import functions.describe.app
 from functions.describe import web_page
-from harness.gateway import Answer, call
+from harness.gateway import Response, call
 from harness.running import PROJECT, running
 from shared import runtime
 from shared.store import dynamodb
@@ -21,7 +21,7 @@ from tests.description.reading import FILE
 PATHS = ["/", "/openapi.json", "/docs"]
 
 
-def _ask(path: str, **headers: str) -> Answer:
+def _ask(path: str, **headers: str) -> Response:
     answer = call(functions.describe.app, path=path, headers=headers, verified=False)
     assert answer.status == 200
     return answer

@@ -13,7 +13,7 @@ import functions.event_bookings.app
 import functions.events.app
 import functions.waiting_list.app
 from harness import promises
-from harness.gateway import Answer, call
+from harness.gateway import Response, call
 from harness.meter import metered
 from harness.office import Event, Office
 from shared.booking import listing
@@ -32,7 +32,7 @@ OF_EVENTS = [EVENT_BOOKINGS, WAITING_LIST]
 Row = dict[str, Any]
 
 
-def rows_of(answer: Answer) -> list[Row]:
+def rows_of(answer: Response) -> list[Row]:
     """Return what stands on a page."""
     assert answer.status == 200, answer.text
     [name] = answer.json.keys() - {"nextCursor"}
@@ -40,7 +40,7 @@ def rows_of(answer: Answer) -> list[Row]:
     return rows
 
 
-def walk(ask: Callable[..., Answer], **query: str) -> Iterator[list[Row]]:
+def walk(ask: Callable[..., Response], **query: str) -> Iterator[list[Row]]:
     """Yield the rows of each page until there is no other."""
     answer = ask(**query)
     yield rows_of(answer)
@@ -54,12 +54,12 @@ def flat(pages: Iterable[list[Row]]) -> list[Row]:
     return list(chain.from_iterable(pages))
 
 
-def every(ask: Callable[..., Answer], **query: str) -> list[Row]:
+def every(ask: Callable[..., Response], **query: str) -> list[Row]:
     """Return the rows of all pages."""
     return flat(walk(ask, **query))
 
 
-def of(office: Office, user: str) -> Callable[..., Answer]:
+def of(office: Office, user: str) -> Callable[..., Response]:
     """Ask for a user's bookings."""
     return lambda **query: office.bookings_of(user, **query)
 
@@ -486,7 +486,7 @@ def test_an_event_id_that_is_none_is_422(function: ModuleType, event_id: str) ->
     assert_problem(call(function, event_id=event_id), 422, "invalid-request")
 
 
-def _ask(office: Office, function: ModuleType, query: dict[str, str]) -> Answer:
+def _ask(office: Office, function: ModuleType, query: dict[str, str]) -> Response:
     """Ask for a page of a list that there is."""
     if function in OF_EVENTS:
         return call(function, event_id=office.opens(tickets=1).event_id, query=query)

@@ -23,7 +23,7 @@ import functions.events.app
 import functions.initialize.app
 import functions.status.app
 import functions.waiting_list.app
-from harness.gateway import Answer, call
+from harness.gateway import Response, call
 from harness.office import Office
 from shared.edge import contract, pages
 
@@ -79,7 +79,7 @@ changes = st.fixed_dictionaries(
 )
 
 
-def _assert_declared(function: ModuleType, answer: Answer) -> None:
+def _assert_declared(function: ModuleType, answer: Response) -> None:
     name = function.__name__.split(".")[1]
     if answer.status in DECLARED[name]:
         assert answer.headers["content-type"] == "application/json"

@@ -16,7 +16,7 @@ import functions.events.app
 import functions.initialize.app
 import functions.status.app
 import functions.waiting_list.app
-from harness.gateway import Answer, call, organiser
+from harness.gateway import Response, call, organiser
 from harness.office import Office
 from tests.http.test_contract import assert_problem
 
@@ -38,7 +38,7 @@ WITH_BODY: dict[ModuleType, dict[str, Any]] = {
 WITH_QUERY = [function for function in WITHOUT_BODY if function is not functions.cancel_event.app]
 
 
-def _fields(answer: Answer) -> list[str]:
+def _fields(answer: Response) -> list[str]:
     return [error["field"] for error in assert_problem(answer, 422, "invalid-request")["errors"]]
 
 

@@ -23,7 +23,8 @@ MODULE = ("-m", "local")
 OPEN_S_MAX = 30.0
 HAPPEN_S_MAX = 15.0
 FEEDERS = [f'"function": "{name}Function"' for name in ("Promote", "Follow", "Announce")]
-PARTS = 4 + len(FEEDERS)  # engine, one worker, scheduler, event bus
+SCHEDULERS = [f'"function": "{name}Function", "every_s"' for name in ("Expire", "Sweep")]
+PARTS = 3 + len(FEEDERS) + len(SCHEDULERS)  # engine, one worker, event bus
 
 ECHO_TEMPLATE = """
 Resources:

@@ -138,6 +138,25 @@ def test_the_office_accepts_the_tokens_that_the_program_prints(tmp_path: Path) -
         assert httpx.post(f"{program.url}/book", json=booked, headers=ada).status_code == 401
 
 
+def test_the_token_of_a_shop_has_a_scope_and_is_no_organisers(tmp_path: Path) -> None:
+    """As with the client credentials grant: it names a program."""
+    with issuer.running(tmp_path / issuer.FILE) as keys:
+        authorizer = Authorizer(keys)
+        for arguments, client in ((["--shop"], "shop"), (["--shop", "till-1"], "till-1")):
+            claims = authorizer.claims(_bearer(_token(tmp_path, *arguments).stdout.strip().encode()))
+            assert claims
+            assert (claims["scope"], claims["client_id"]) == ("ticket-office/shop", client)
+            assert "cognito:groups" not in claims
+
+
+@pytest.mark.parametrize("arguments", [[], ["--organiser"], ["--shop", "--organiser"], ["--shop", "--user", "ada"]])
+def test_a_token_is_a_users_or_a_shops(tmp_path: Path, arguments: list[str]) -> None:
+    """Anything else shows the usage."""
+    done = _token(tmp_path, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("usage: python -m local token")
+
+
 def test_without_auth_it_prints_that_no_token_is_needed(tmp_path: Path) -> None:
     """And it needs none."""
     (tmp_path / issuer.FILE).touch()  # left by a killed program

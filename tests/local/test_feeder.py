@@ -19,7 +19,7 @@ from local.feeder import AWAY_S_MAX, AWAY_S_MIN, IDLE_S, IDLE_WINDOW_S, Feeder
 from local.parts import wait_until_ready
 from local.runtime import Runtime
 from local.template import Function, Stream, System, Table
-from shared.store.aws_client import NoAnswer, RequestFailed, Service
+from shared.store.aws_client import NoResponse, RequestFailed, Service
 
 TABLE = Table(
     "Things",
@@ -410,7 +410,7 @@ def test_an_idle_stream_is_read_several_times_a_second(tmp_path: Path, window_s:
 @pytest.mark.parametrize(
     "trouble",
     [
-        NoAnswer("GetRecords", "TimeoutError"),
+        NoResponse("GetRecords", "TimeoutError"),
         RequestFailed("GetRecords", 400, "LimitExceededException"),
         RequestFailed("GetRecords", 500, "InternalServerError"),
     ],

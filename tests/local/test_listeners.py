@@ -124,7 +124,7 @@ def test_with_tokens_only_organisers_listen(tmp_path: Path) -> None:
         assert httpx.get(f"{url}?token=x").status_code == 401
         buyer = {"Authorization": f"Bearer {issuer.token(tmp_path / issuer.FILE, {'sub': 'ada'})}"}
         assert httpx.get(url, headers=buyer).status_code == 403
-        bookings = {"sub": "olga", "cognito:groups": [issuer.GROUP]}
+        bookings = {"sub": "olga", "cognito:groups": [issuer.ORGANISER]}
         token = issuer.token(tmp_path / issuer.FILE, bookings)
         organiser = {"Authorization": f"Bearer {token}", "Origin": origin}
         with httpx.stream("GET", url, headers=organiser) as answer:
@@ -196,7 +196,7 @@ def test_a_listener_goes_on_after_the_last_event_it_saw(tmp_path: Path) -> None:
 def test_a_stream_ends_with_the_token_that_opened_it(tmp_path: Path) -> None:
     """The client signs in again, and goes on where it was."""
     with opened("--data", str(tmp_path), "--workers", "1", "--auth") as program:
-        claims = {"sub": "olga", "cognito:groups": [issuer.GROUP], "exp": int(time.time()) + 3}
+        claims = {"sub": "olga", "cognito:groups": [issuer.ORGANISER], "exp": int(time.time()) + 3}
         bearer = {"Authorization": f"Bearer {issuer.token(tmp_path / issuer.FILE, claims)}"}
         with listening(program, **bearer) as events:
             assert list(events) == []

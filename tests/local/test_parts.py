@@ -78,6 +78,9 @@ def test_a_part_ends_when_its_lifeline_is_cut(tmp_path: Path, module: str) -> No
         "parent": os.getpid(),
         "lifeline": theirs.fileno(),
         "socket": listening.fileno(),
+        "function": "EchoFunction",
+        "every_s": [60],
+        "failed_records": str(tmp_path),
     }
     with ours, theirs, listening:
         part = subprocess.Popen(

@@ -29,6 +29,7 @@ from tests.local.programs import (
     FEEDERS,
     PARTS,
     PROJECT,
+    SCHEDULERS,
     Program,
     alive,
     echo_template,
@@ -234,7 +235,7 @@ def test_whatever_is_killed_even_while_it_starts_again_is_started_again(tmp_path
     with opened("--data", str(tmp_path), "--workers", "1") as program:
         event_id = sold_out(program)
         before = set(program.pids())
-        for part in ("dynoxide", "local.worker", *FEEDERS, "local.scheduler", "local.bus"):
+        for part in ("dynoxide", "local.worker", *FEEDERS, *SCHEDULERS, "local.bus"):
             kill_each(program, part, times=5)
         assert post(program, "/cancel", userId="ada", eventId=event_id).json()["was"] == "CONFIRMED"
         happens(lambda: status_of_bob(program, event_id) == "CONFIRMED")

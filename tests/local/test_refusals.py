@@ -159,6 +159,12 @@ def test_a_handler_that_cannot_be_loaded_is_reported(tmp_path: Path) -> None:
         assert line == f"the worker-1 does not start: {reason}"
 
 
+def test_a_rate_of_expiry_needs_a_schedule(echo: str) -> None:
+    """The template of this test has none."""
+    line = refused("--template", echo, "--memory", "--port", "0", "--expire-every", "1")
+    assert line == "--expire-every needs a schedule of ExpireFunction, and the template has none"
+
+
 def test_a_dynamodb_that_does_not_answer_is_reported() -> None:
     """So is an endpoint that is no URL."""
     template = str(PROJECT / "template.yaml")
@@ -168,7 +174,16 @@ def test_a_dynamodb_that_does_not_answer_is_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--port", "99999"], ["--workers", "0"], ["--port", "x"], ["--data", "a", "--memory"]]
+    "arguments",
+    [
+        ["--port", "99999"],
+        ["--workers", "0"],
+        ["--port", "x"],
+        ["--data", "a", "--memory"],
+        ["--expire-every", "0"],
+        ["--expire-every", "61"],
+        ["--expire-every", "0.5"],
+    ],
 )
 def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
     """The usage is printed."""

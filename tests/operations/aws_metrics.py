@@ -20,7 +20,7 @@ THROTTLED = frozenset({"ProvisionedThroughputExceededException", "ThrottlingExce
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A request to the API and its response, on the monotonic clock."""
 
     function: str
@@ -39,7 +39,7 @@ def of_functions(lines: Iterable[Line]) -> Iterator[Datum]:
 
 
 def of_concurrency(
-    answers: Sequence[Answer], lines: Iterable[Line], environments: int, system: System
+    answers: Sequence[Response], lines: Iterable[Line], environments: int, system: System
 ) -> Iterator[Datum]:
     """Yield Throttles: a request that finds no free environment.
 
@@ -55,7 +55,7 @@ def of_concurrency(
             yield Datum("AWS/Lambda", "Throttles", {"FunctionName": function}, 1)
 
 
-def of_api(answers: Iterable[Answer]) -> Iterator[Datum]:
+def of_api(answers: Iterable[Response]) -> Iterator[Datum]:
     """Yield Count, 5xx and Latency."""
     for one in answers:
         yield Datum("AWS/ApiGateway", "Count", {"ApiId": "Api"}, 1)

@@ -137,13 +137,13 @@ def throttling(_operation: str, _request: Body) -> Refusal:
     return _refusal(400, "ProvisionedThroughputExceededException")
 
 
-def index_throttling(operation: str, request: Body) -> Refusal | None:
-    """Refuse bookings as the index by user does over its limits."""
+def index_throttling(operation: str, request: Body, index: str = "byUser") -> Refusal | None:
+    """Refuse bookings as this index of theirs does over its limits."""
     if operation != "TransactWriteItems" or "BookingsTable" not in json.dumps(request):
         return None
     status, answer = throttling(operation, request)
-    index = "arn:aws:dynamodb:us-east-1:000000000000:table/BookingsTable/index/byUser"
-    reasons = [{"reason": "IndexWriteKeyRangeThroughputExceeded", "resource": index}]
+    arn = f"arn:aws:dynamodb:us-east-1:000000000000:table/BookingsTable/index/{index}"
+    reasons = [{"reason": "IndexWriteKeyRangeThroughputExceeded", "resource": arn}]
     return status, answer | {"ThrottlingReasons": reasons}
 
 

@@ -24,20 +24,21 @@ from harness import promises
 from harness.running import PROJECT, RunningOffice, running
 from local import announcements, engine, template
 from tests.operations import aws_metrics, cloudwatch, proxy
-from tests.operations.aws_metrics import Answer
+from tests.operations.aws_metrics import Response
 from tests.operations.cloudwatch import Datum, Line
 from tests.operations.proxy import Proxy
 from tests.template.stack import folder_of
 
 HAPPEN_S_MAX = 20.0
 REQUEST_S_MAX = 30.0
-SWEEP = """
+INVOKE = """
 import sys
 from pathlib import Path
 from local import runtime, scheduler, template
-sweep = template.load(Path(sys.argv[1])).functions["SweepFunction"]
-functions = runtime.load([scheduler.with_folder(sweep, sys.argv[2])])
-functions["SweepFunction"].invoke({}, "by hand")
+name = sys.argv[3]
+function = template.load(Path(sys.argv[1])).functions[name]
+functions = runtime.load([scheduler.with_folder(function, sys.argv[2])])
+functions[name].invoke({}, "by hand")
 """
 
 
@@ -57,8 +58,8 @@ class Stage:
         self._running = ExitStack()
         self._office: RunningOffice | None = None
         self._environments = 0
-        self._answers: list[Answer] = []
-        self._swept: list[Line] = []
+        self._answers: list[Response] = []
+        self._invoked: list[Line] = []  # the lines of functions that were invoked by hand
         self._read: dict[Path, int] = {}  # bytes of each log
         self._given_up: set[Path] = set()
 
@@ -107,7 +108,7 @@ class Stage:
             json=fields if fields and route.method != "GET" else None,
             timeout=REQUEST_S_MAX,
         )
-        self._answers.append(Answer(route.function, answer.status_code, asked_s, time.monotonic()))
+        self._answers.append(Response(route.function, answer.status_code, asked_s, time.monotonic()))
         return answer
 
     def at_once(self, many: int, ask: Callable[[int], object]) -> None:
@@ -117,10 +118,17 @@ class Stage:
 
     def sweeps(self) -> None:
         """Invoke SweepFunction."""
+        self._invoke("SweepFunction")
+
+    def expires(self) -> None:
+        """Invoke ExpireFunction."""
+        self._invoke("ExpireFunction")
+
+    def _invoke(self, function: str) -> None:
         environment = os.environ | {"AWS_ENDPOINT_URL_DYNAMODB": self.proxy.endpoint}
-        command = [sys.executable, "-c", SWEEP, str(self._template), str(self.failed_records)]
+        command = [sys.executable, "-c", INVOKE, str(self._template), str(self.failed_records), function]
         done = subprocess.run(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, check=False)
-        self._swept += _lines(done.stdout)
+        self._invoked += _lines(done.stdout)
 
     @contextmanager
     def bad(self, what: str) -> Iterator[None]:
@@ -163,9 +171,9 @@ class Stage:
 
     def look(self) -> list[Datum]:
         """Return what AWS would have measured since the last call."""
-        lines = [*self._new_lines(), *self._swept]
+        lines = [*self._new_lines(), *self._invoked]
         answers, exchanges, files = self._answers, self.proxy.look(), self._new_files()
-        self._answers, self._swept = [], []
+        self._answers, self._invoked = [], []
         return [
             *cloudwatch.of_lines(lines),
             *aws_metrics.of_functions(lines),

@@ -9,10 +9,11 @@ import pytest
 
 import functions.announce.bus
 import functions.book.app
+import functions.expire.app
 import functions.promote.app
 import functions.sweep.app
-from harness.gateway import Answer, Context
-from harness.office import Event, Office
+from harness.gateway import Context, Response
+from harness.office import Event, Office, clock_ahead
 from shared import runtime
 from shared.booking.background import RESERVE_S
 from shared.store import items
@@ -22,6 +23,8 @@ from tests.operations.clock import at
 from tests.operations.drilling import Drill, drills
 from tests.operations.troubles import throttled
 from tests.ops.commands import announced, ops
+
+HOLD_S = 600
 
 
 @pytest.fixture
@@ -70,6 +73,41 @@ def test_a_stopped_promoter_strands_users_until_it_works_again(
     sold_out.cancels("dora")
     sold_out.promotes()
     drill.ends_when(sweeps)
+
+
+@drills("OverdueHoldsAlarm")
+def test_a_damaged_hold_is_overdue_until_it_is_repaired(office: Office, drill: Drill) -> None:
+    """H3: the other holds of its lane end in time."""
+    event = office.opens(tickets=2, holdSeconds=HOLD_S)
+    for user in ("anna", "ben"):
+        event.books(user)
+    [booking] = [one for one in event.check().bookings if one["userId"] == "anna"]
+    key = {name: items.text(booking[name]) for name in ("laneId", "userId")}
+    office.database.update_item(TableName=items.BOOKINGS, Key=key, UpdateExpression="REMOVE bookingId")
+    with clock_ahead(HOLD_S + 60):
+        expires()
+        assert event.check().held == {"anna"}
+        drill.is_silent_when(expires)
+    with clock_ahead(HOLD_S + 130):
+        drill.rings_when(expires)
+        office.database.update_item(
+            TableName=items.BOOKINGS,
+            Key=key,
+            UpdateExpression="SET bookingId = :seen",
+            ExpressionAttributeValues={":seen": items.text(booking["bookingId"])},
+        )
+        expires()
+        drill.ends_when(expires)
+    assert event.check(drained=True).held == set()
+
+
+@drills("ExpireSilentAlarm")
+def test_an_expire_function_that_does_not_run_is_noticed(office: Office, drill: Drill) -> None:
+    """Silence raises the alarm, and one run ends it, even if no hold is due."""
+    event = office.opens(tickets=1)
+    drill.is_silent_when(expires)
+    drill.rings_when(event.status)
+    drill.ends_when(expires)
 
 
 @drills("SweepSilentAlarm")
@@ -192,7 +230,7 @@ def test_a_damaged_event_causes_internal_errors_until_it_is_repaired(
 ) -> None:
     """The response says nothing about the cause, the log line does, and the audit names what to repair."""
     set_lanes(office, sold_out, "many")
-    answers: list[Answer] = []
+    answers: list[Response] = []
     drill.rings_when(lambda: answers.append(sold_out.book("dora")))
     [answer] = answers
     assert (answer.status, answer.json["code"]) == (500, "internal-error")
@@ -215,6 +253,11 @@ def hide_others(office: Office) -> None:
             office.database.update_item(
                 TableName=items.EVENTS, Key=key, UpdateExpression="REMOVE soldOutAt, cancelledAt, requestedAt"
             )
+
+
+def expires() -> None:
+    """Expire holds with enough time."""
+    functions.expire.app.handler({}, Context())
 
 
 def sweeps() -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -265,13 +266,14 @@ def test_an_announcer_on_a_slow_bus_runs_nearly_into_its_time_out(stage: Stage, 
     _all_announced(stage, event_id)
 
 
-@drills("SweepDurationAlarm")
-def test_a_throttled_sweep_runs_nearly_into_its_time_out(stage: Stage, drill: Drill) -> None:
+@drills("SweepDurationAlarm", "ExpireDurationAlarm")
+def test_a_throttled_scheduled_function_runs_nearly_into_its_time_out(stage: Stage, drill: Drill) -> None:
     """It stops in time, too."""
+    invoke = stage.sweeps if drill.alarm.name == "SweepDurationAlarm" else stage.expires
     stage.proxy.refuse = proxy.throttling
-    drill.rings_when(stage.sweeps)
+    drill.rings_when(invoke)
     stage.proxy.heal()
-    drill.ends_when(stage.sweeps)
+    drill.ends_when(invoke)
 
 
 @drills("ApiLatencyAlarm")
@@ -292,12 +294,13 @@ def test_the_api_is_slow_while_dynamodb_is(stage: Stage, drill: Drill) -> None:
 # ---------------------------------------------------------------- DynamoDB
 
 
-@drills("DatabaseThrottlesAlarm", "IndexThrottlesAlarm", "DatabaseFaultsAlarm")
+@drills("DatabaseThrottlesAlarm", "IndexThrottlesAlarm", "HoldIndexThrottlesAlarm", "DatabaseFaultsAlarm")
 def test_retries_hide_throttling_and_faults_from_users(stage: Stage, drill: Drill) -> None:
     """P7: each request is answered as usual. More than ten throttled requests ring; a single fault does."""
     refusal, times = {
         "DatabaseThrottlesAlarm": (proxy.throttling, 11),
         "IndexThrottlesAlarm": (proxy.index_throttling, 11),
+        "HoldIndexThrottlesAlarm": (partial(proxy.index_throttling, index="holdsByExpiry"), 11),
         "DatabaseFaultsAlarm": (proxy.fault, 1),
     }[drill.alarm.name]
     event_id, users = stage.opens(tickets=100), iter(range(100))

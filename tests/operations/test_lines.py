@@ -10,6 +10,7 @@ import pytest
 
 import functions.announce.bus
 import functions.book.app
+import functions.expire.app
 import functions.follow.app
 import functions.initialize.app
 import functions.promote.app
@@ -17,19 +18,19 @@ import functions.status.app
 import functions.sweep.app
 from harness.gateway import Context, call, organiser
 from harness.network import error, network
-from harness.office import Event, Office
+from harness.office import Event, Office, clock_ahead
 from harness.watching import RUNBOOK
 from shared import runtime
-from shared.booking import audit, event_change
+from shared.booking import audit, event_change, expiry
 from shared.booking.background import RESERVE_S
 from shared.model import TryAgain
 from shared.store import items
-from shared.store.aws_client import NoAnswer
+from shared.store.aws_client import NoResponse
 from shared.telemetry import Metric
 from tests.announce.test_bus import FakeBus, announce, confirmed
 from tests.conftest import LogLines
 from tests.operations.clock import at
-from tests.operations.test_drill import hide_others, set_lanes, sweeps
+from tests.operations.test_drill import HOLD_S, expires, hide_others, set_lanes, sweeps
 from tests.operations.troubles import throttled
 
 Line = dict[str, Any]
@@ -45,13 +46,17 @@ AN_EXCEPTION = {"exception", "exception_name", "stack_trace"}  # places in the c
 FACTS: dict[str, set[str]] = {
     Metric.EVENT_OPENED: {"event_id", "tickets"},
     Metric.EVENT_CHANGED: {"event_id"},
-    Metric.BOOKING_CONFIRMED: A_BOOKING,
-    Metric.WAITING_JOINED: A_BOOKING,
-    Metric.BOOKING_PROMOTED: A_BOOKING | {Metric.PROMOTION_LATENCY},
+    Metric.BOOKING_CONFIRMED: A_BOOKING | {"by"},
+    Metric.BOOKING_HELD: A_BOOKING | {"by"},
+    Metric.HOLD_CONFIRMED: A_BOOKING | {"by"},
+    Metric.HOLD_EXPIRED: A_BOOKING,
+    Metric.OVERDUE_HOLD_AGE: {"expired"},
+    Metric.WAITING_JOINED: A_BOOKING | {"by"},
+    Metric.BOOKING_PROMOTED: A_BOOKING | {Metric.PROMOTION_LATENCY, Metric.BOOKING_OFFERED},
     Metric.EVENT_CANCELLED: {"event_id"},
     Metric.EVENT_EMPTIED: {"event_id"},
-    Metric.BOOKING_CANCELLED: A_BOOKING | {Metric.WAITING_LEFT},
-    Metric.WAITING_LEFT: A_BOOKING,
+    Metric.BOOKING_CANCELLED: A_BOOKING | {Metric.WAITING_LEFT, "by"},
+    Metric.WAITING_LEFT: A_BOOKING | {"by"},
     Metric.SOLD_OUT: {"event_id"},
     Metric.TRY_AGAIN: {"event_id", "cause"},
     Metric.CONTENTION: {"event_id", "operation", "cause"},
@@ -75,6 +80,9 @@ FACTS: dict[str, set[str]] = {
     "not announced": {"codes", *AN_EXCEPTION},
     "no time left to announce": set(),
     "unreadable record": AN_EXCEPTION,
+    "not expired": {"event_id", *AN_EXCEPTION},
+    "not expired yet": {"event_id"},
+    "expiry ends early": set(),
     "not settled": {"event_id", *AN_EXCEPTION},
     "not audited": {"event_id", *AN_EXCEPTION},
     "sweep ends early": {"segment"},
@@ -85,6 +93,8 @@ ABOUT_NO_ONE_EVENT = {
     Metric.RECORDS_FAILED,
     Metric.FAILED_RECORDS_KEPT,
     Metric.EVENTS_SWEPT,
+    Metric.OVERDUE_HOLD_AGE,
+    "expiry ends early",
     Metric.ANNOUNCED,
     Metric.ANNOUNCEMENTS_FAILED,
     "not announced",
@@ -123,7 +133,7 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
         assert _asks(event) == [503, 503]
         _promotes(event, Context(RESERVE_S + 0.05))
     with network() as between:
-        between.meeting = lambda sent: error(400, "ThrottlingException") if sent.operation == "BatchGetItem" else None
+        between.intercept = lambda sent: error(400, "ThrottlingException") if sent.operation == "BatchGetItem" else None
         functions.sweep.app.handler({}, Context(RESERVE_S + 1))
     set_lanes(office, event, "many")
     assert _asks(event) == [500, 500]
@@ -148,6 +158,7 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
         sweeps()
     sweeps()
     _announces(monkeypatch)
+    _holds(office, monkeypatch)
     # Reading the index is about no single event, and whether it times out depends on the machine.
     return [line for line in log_lines() if line.get("operation") != "Scan"]
 
@@ -174,10 +185,10 @@ def test_every_metric_is_among_these_lines(lines: list[Line]) -> None:
     assert metrics == set(Metric)
 
 
-def test_a_line_about_an_event_has_its_id(event: Event, lines: list[Line]) -> None:
-    """Also lines about failures, and those of the promoter and the sweep."""
+def test_a_line_about_an_event_has_its_id(office: Office, event: Event, lines: list[Line]) -> None:
+    """Also lines about failures, and those of the promoter, the sweep and ExpireFunction."""
     about_one = [line for line in lines if line["message"] not in {*ABOUT_NO_ONE_EVENT, Metric.EVENT_OPENED}]
-    assert {line.get("event_id") for line in about_one} == {event.event_id}
+    assert {line.get("event_id") for line in about_one} == {one.event_id for one in office.events}
     for line in lines:
         assert ("event_id" in line) is (line["message"] not in ABOUT_NO_ONE_EVENT), line
 
@@ -244,6 +255,26 @@ def _follows(event: Event) -> None:
     functions.follow.app.handler({"Records": [record]}, Context())
 
 
+def _holds(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold, confirm, offer and expire tickets of another event; let expiry fail in each of its ways."""
+    event = office.opens(tickets=1, holdSeconds=HOLD_S)
+    held = event.book("anna").json["bookingId"]
+    event.confirm("anna", held, reference=PRIVATE)
+    event.books("ben")
+    event.cancels("anna")
+    event.promotes()
+    with clock_ahead(HOLD_S + 5):
+        with throttled():
+            functions.expire.app.handler({}, Context(expiry.RESERVE_S + 0.05))
+        with monkeypatch.context() as busy:
+            busy.setattr(expiry, "expire_all", _raises_try_again)
+            expires()
+        set_lanes(office, event, "many")
+        expires()
+        set_lanes(office, event, "1")
+        expires()
+
+
 def _announces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Announce records: successfully, refused, without a bus, without time, and one that cannot be read."""
     bus = FakeBus()
@@ -256,7 +287,7 @@ def _announces(monkeypatch: pytest.MonkeyPatch) -> None:
     assert announce(records, time_left_s=1) == ["1"]
     bus.refuse = lambda _: "InternalFailure"
     assert announce(records) == ["1"]
-    bus.troubles = repeat(NoAnswer("PutEvents", "ConnectionRefusedError"))
+    bus.troubles = repeat(NoResponse("PutEvents", "ConnectionRefusedError"))
     assert announce(records) == ["1"]
     del records[1]["dynamodb"]["NewImage"]["status"]
     assert announce(records) == ["1"]

@@ -13,7 +13,7 @@ import pytest
 from harness.running import free_port
 from harness.watching import template
 from shared.store import items
-from shared.store.aws_client import NoAnswer, RequestFailed
+from shared.store.aws_client import NoResponse, RequestFailed
 from shared.store.tracing import Traced
 
 ROOT = "1-68000000-0123456789abcdef01234567"
@@ -72,7 +72,7 @@ def test_a_refusal_is_an_error_and_a_missing_answer_is_a_fault(
     with pytest.raises(RequestFailed):
         _reads("nowhere")
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(NoAnswer):
+    with pytest.raises(NoResponse):
         _reads()
     refused, unanswered = received()
     assert (refused["error"], unanswered["fault"]) == (True, True)

@@ -12,5 +12,5 @@ SLOW_BUS, REFUSING_BUS = "slow-bus", "refusing-bus"
 def throttled() -> Iterator[None]:
     """Answer each request of this process as a table over its limits does; the embedded engine never throttles."""
     with network() as between:
-        between.meeting = lambda _: error(400, "ProvisionedThroughputExceededException")
+        between.intercept = lambda _: error(400, "ProvisionedThroughputExceededException")
         yield

@@ -7,13 +7,14 @@ import pytest
 
 import ops.audit
 from harness import promises
-from harness.office import Event, Office
+from harness.office import Event, Office, clock_ahead
 from shared.booking import catalog
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from tests.ops.commands import Commands, Done, read_only
 
 BROKEN, INCONCLUSIVE = 1, 3
+HOLD_S = 600
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +25,7 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def verdicts(done: Done) -> dict[str, str]:
     """Return what was said of each promise."""
-    return {line.split()[0]: line.split()[1] for line in done.lines[1:8]}
+    return {line.split()[0]: line.split()[1] for line in done.lines[1:9]}
 
 
 def broken(done: Done) -> list[str]:
@@ -60,12 +61,13 @@ def test_a_sound_event_is_shown_with_its_numbers(sold_out: Event, local: Command
     sold_out_at = sold_out.check().event["soldOutAt"]
     assert done.lines == [
         f"{sold_out.event_id} The concert",
-        "P1 holds   0 left + 60 confirmed, of 60; 0 lanes below 0",
+        "P1 holds   0 left + 60 confirmed + 0 held, of 60; 0 lanes below 0",
         "P2 holds   65 bookings, 0 on a wrong lane, 0 with facts that do not fit",
         "P3 holds   5 waiting, 5 entries, 5 counted",
         f"P4 holds   0 of 2 lanes open, 5 entries; sold out at {sold_out_at}",
-        "P5 holds   0 wait who joined well before somebody who was promoted",
+        "P5 holds   0 users wait although a user who joined well after them was promoted",
         "P6 holds   5 wait beside 0 free tickets",
+        "H3 holds   0 holds expired over 120 s ago and have not ended",
         (
             "O2 holds   60 tickets on the lanes, 60 by the event's count, 60 in its terms; "
             "0 lanes with another sale window; no change is under way"
@@ -82,7 +84,7 @@ def test_an_event_on_sale_is_sound(office: Office, local: Commands) -> None:
     event.cancels("bob")
     done = local("audit", event.event_id)
     assert done.code == 0
-    assert done.lines[1] == "P1 holds   2 left + 1 confirmed, of 3; 0 lanes below 0"
+    assert done.lines[1] == "P1 holds   2 left + 1 confirmed + 0 held, of 3; 0 lanes below 0"
     assert done.lines[4] == "P4 holds   1 of 1 lanes open, 0 entries; on sale"
 
 
@@ -97,6 +99,40 @@ def test_a_history_of_everything_is_sound(sold_out: Event, local: Commands) -> N
     assert local("audit", sold_out.event_id).code == 0
 
 
+def test_holds_and_offers_own_tickets(office: Office, local: Commands) -> None:
+    """P1, P2: a hold counts until it ends, and a booking in any of its states has facts that fit."""
+    event = office.opens(tickets=3, holdSeconds=HOLD_S)
+    for user in ("anna", "ben", "cleo", "dora", "elia"):
+        event.books(user)
+    event.confirm("anna", event.status("anna").json["booking"]["bookingId"], reference="payment")
+    event.cancels("ben")
+    event.promotes()  # an offer for dora
+    with clock_ahead(HOLD_S + 5):
+        event.expires()
+        done = local("audit", event.event_id)
+    assert (done.code, broken(done)) == (BROKEN, ["P6"]), "elia waits beside the tickets of cleo and dora"
+    assert done.lines[1] == "P1 holds   2 left + 1 confirmed + 0 held, of 3; 0 lanes below 0"
+    event.promotes()
+    done = local("audit", event.event_id)
+    assert done.code == 0
+    assert done.lines[1] == "P1 holds   1 left + 1 confirmed + 1 held, of 3; 0 lanes below 0"
+    assert done.lines[2] == "P2 holds   5 bookings, 0 on a wrong lane, 0 with facts that do not fit"
+
+
+@pytest.mark.parametrize(("late_s", "verdict"), [(100, "holds"), (140, "BROKEN")])
+def test_a_hold_that_does_not_end_breaks_h3(office: Office, local: Commands, late_s: int, verdict: str) -> None:
+    """The expire function has two minutes."""
+    event = office.opens(tickets=2, holdSeconds=HOLD_S)
+    event.books("anna")
+    with clock_ahead(HOLD_S + late_s):
+        done = local("audit", event.event_id)
+    assert (done.code, verdicts(done)["H3"]) == (int(verdict == "BROKEN"), verdict)
+    assert done.lines[7].split()[2] == str(int(verdict == "BROKEN"))
+    with clock_ahead(HOLD_S + late_s):
+        event.expires()
+        assert local("audit", event.event_id).code == 0
+
+
 def test_tickets_that_no_change_has_added_break_o2(office: Office, local: Commands) -> None:
     """The bookings add up to the lanes' tickets, but the event counts fewer of those."""
     event = office.opens(tickets=60)
@@ -105,8 +141,8 @@ def test_tickets_that_no_change_has_added_break_o2(office: Office, local: Comman
         change(event, items.LANES, items.lane_key(event.event_id, 0), f"ADD {attribute} :v", items.number(5))
     done = local("audit", event.event_id)
     assert (done.code, broken(done)) == (BROKEN, ["O2"])
-    assert done.lines[1] == "P1 holds   65 left + 0 confirmed, of 65; 0 lanes below 0"
-    assert done.lines[7].startswith("O2 BROKEN  65 tickets on the lanes, 60 by the event's count, 60 in its terms; 0 ")
+    assert done.lines[1] == "P1 holds   65 left + 0 confirmed + 0 held, of 65; 0 lanes below 0"
+    assert done.lines[8].startswith("O2 BROKEN  65 tickets on the lanes, 60 by the event's count, 60 in its terms; 0 ")
 
 
 def test_an_event_that_forgot_a_change_breaks_o2(office: Office, local: Commands) -> None:
@@ -125,7 +161,7 @@ def test_a_lane_with_another_sale_window_breaks_o2(office: Office, local: Comman
     change(event, items.LANES, items.lane_key(event.event_id, 0), "SET closesAt = :v", moment)
     done = local("audit", event.event_id)
     assert broken(done) == ["O2"]
-    assert "1 lanes with another sale window" in done.lines[7]
+    assert "1 lanes with another sale window" in done.lines[8]
 
 
 def test_a_change_under_way_is_told_and_breaks_nothing(
@@ -145,8 +181,8 @@ def test_a_change_under_way_is_told_and_breaks_nothing(
         assert event.change(totalTickets=65).status == 500
     done = local("audit", event.event_id)
     assert done.code == 0
-    assert "65 tickets on the lanes, 65 by the event's count, 60 in its terms" in done.lines[7]
-    assert "a change is under way since" in done.lines[7]
+    assert "65 tickets on the lanes, 65 by the event's count, 60 in its terms" in done.lines[8]
+    assert "a change is under way since" in done.lines[8]
 
 
 def test_a_change_while_it_counts_makes_o2_unclear(sold_out: Event, local: Commands, during_each_count: Any) -> None:
@@ -162,7 +198,7 @@ def test_a_forged_ticket_breaks_p1(damaged: Event, local: Commands) -> None:
     change(damaged, items.LANES, items.lane_key(damaged.event_id, 0), "ADD available :v", items.number(1))
     done = local("audit", damaged.event_id)
     assert (done.code, broken(done)) == (BROKEN, ["P1", "P6"])
-    assert done.lines[1] == "P1 BROKEN  1 left + 60 confirmed, of 60; 0 lanes below 0"
+    assert done.lines[1] == "P1 BROKEN  1 left + 60 confirmed + 0 held, of 60; 0 lanes below 0"
     assert done.lines[-1] == "A promise is broken."
 
 
@@ -211,7 +247,11 @@ def test_a_booking_of_another_event_breaks_p2(damaged: Event, local: Commands) -
         ("user-64", "SET cancelledAt = :v", {"S": "2026-05-01T18:00:00.000Z"}),  # waiting, and cancelled
         ("user-64", "SET bookedAt = :v", {"S": "2026-05-01T18:00:00.000Z"}),  # waiting, and booked
         ("user-64", "REMOVE joinedAt", None),  # waiting, but never joined
+        ("user-64", "SET quantity = :v", {"N": "0"}),
+        ("user-0", "SET expiresAt = :v", {"S": "2026-05-01T18:00:00.000Z"}),  # confirmed, and will expire
+        ("user-64", "SET heldAt = :v", {"S": "2026-05-01T18:00:00.000Z"}),  # waiting, and held
         ("user-1", "REMOVE cancelledAt", None),  # cancelled, but when
+        ("user-1", "SET expiredAt = :v", {"S": "2026-05-01T18:00:00.000Z"}),  # cancelled, and expired
     ],
 )
 def test_a_booking_that_contradicts_itself_breaks_p2(
@@ -223,6 +263,30 @@ def test_a_booking_that_contradicts_itself_breaks_p2(
     change(damaged, items.BOOKINGS, booking_key(damaged, user), expression, value)
     done = local("audit", damaged.event_id)
     assert (done.code, broken(done)) == (BROKEN, ["P2"])
+
+
+@pytest.mark.parametrize(
+    ("expired", "expression", "value"),
+    [
+        (False, "REMOVE heldAt", None),
+        (False, "REMOVE expiresAt", None),  # it would never end
+        (False, "SET bookedAt = :v", {"S": "2026-05-01T18:00:00.000Z"}),  # held, and confirmed
+        (True, "REMOVE expiredAt", None),
+        (True, "SET bookedAt = :v", {"S": "2026-05-01T18:00:00.000Z"}),  # confirmed, and expired (H2)
+    ],
+)
+def test_a_hold_that_contradicts_itself_breaks_p2(
+    office: Office, local: Commands, *, expired: bool, expression: str, value: Any
+) -> None:
+    """The same for a hold, before and after it has expired."""
+    event = office.opens(tickets=2, holdSeconds=HOLD_S)
+    event.books("anna")
+    with clock_ahead(HOLD_S + 5 if expired else 0):
+        event.expires()
+    assert local("audit", event.event_id).code == 0
+    change(event, items.BOOKINGS, booking_key(event, "anna"), expression, value)
+    office.events.clear()
+    assert broken(local("audit", event.event_id)) == ["P2"]
 
 
 def test_a_lost_entry_breaks_p3(damaged: Event, local: Commands) -> None:

@@ -39,12 +39,15 @@ VALUES: tuple[dict[str, Any] | None, ...] = (
     {"N": "1000000000000"}, {"L": []},
 )  # fmt: skip
 OPTIONAL: dict[str, set[str]] = {  # attributes that an item may have
-    "event": {"opensAt", "waitingListLimit", "soldOutAt", "cancelledAt", "emptiedAt"},
+    "event": {
+        "opensAt", "waitingListLimit", "soldOutAt", "cancelledAt", "emptiedAt", "holdSeconds", "offerSeconds",
+        "confirmedBy",
+    },
     "lane": {"opensAt", "closedAt", "cancelledAt"},
-    "confirmed booking": {"sequence", "joinedAt", "promotedAt", "cancelledAt"},
-    "waiting booking": {"bookedAt", "cancelledAt"},
+    "confirmed booking": {"sequence", "joinedAt", "promotedAt", "cancelledAt", "heldAt", "expiresAt", "expiredAt"},
+    "waiting booking": {"bookedAt", "cancelledAt", "heldAt", "reference", "confirmedBy", "cancelledBy"},
     "entry": set(),
-}
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 import ops.rows
 from harness import office
-from harness.office import Office
+from harness.office import Office, clock_ahead
 from ops.export import COLUMNS
 from shared.model import Booking, Entry, Event, Lane, Status, Terms
 from shared.store import items
@@ -43,7 +43,7 @@ def rows(text: str) -> list[dict[str, str]]:
 
 
 def test_every_booking_and_entry_is_a_row(sold_out: office.Event, local: Commands) -> None:
-    """With the values in the tables, cancelled bookings too; the waiting list in order with positions."""
+    """With the values in the tables, ended bookings too; the waiting list in order with positions."""
     sold_out.cancels("user-60")
     sold_out.cancels("user-0")
     sold_out.promotes()
@@ -59,9 +59,32 @@ def test_every_booking_and_entry_is_a_row(sold_out: office.Event, local: Command
     positions = [("1", "user-62"), ("2", "user-63"), ("3", "user-64")]
     assert [(row["position"], row["userId"]) for row in entries] == positions
     for row, entry in zip(entries, found.entries, strict=True):
-        for name in ("bookingId", "joinedAt", "sequence"):
+        for name in ("bookingId", "joinedAt", "sequence", "quantity"):
             assert row[name] == str(entry[name])
     assert len(bookings) + len(entries) == len(written) == 68
+
+
+def test_holds_are_exported_with_their_times_and_references(office: Office, local: Commands) -> None:
+    """A shop reconciles its payments with these columns."""
+    event = office.opens(tickets=3, holdSeconds=60)
+    for user in ("anna", "ben"):
+        event.books(user)
+    event.confirm("ben", event.status("ben").json["booking"]["bookingId"], reference="payment-1")
+    with clock_ahead(65):
+        event.expires()
+    event.books("cleo")
+    found = {one["userId"]: one for one in event.check().bookings}
+    written = {row["userId"]: row for row in rows(local("export", event.event_id).out)}
+    assert {user: row["status"] for user, row in written.items()} == {
+        "anna": "EXPIRED", "ben": "CONFIRMED", "cleo": "HELD",
+    }  # fmt: skip
+    for user, row in written.items():
+        assert {name: row[name] for name in COLUMNS if name in found[user]} == {
+            name: str(found[user][name]) for name in COLUMNS if name in found[user]
+        }
+    assert (written["ben"]["reference"], written["ben"]["confirmedBy"]) == ("payment-1", "shop")
+    assert written["cleo"]["expiresAt"]
+    assert written["anna"]["expiredAt"]
 
 
 @pytest.mark.parametrize(("only", "kinds"), [("bookings", {"booking"}), ("waiting-list", {"waiting-list"})])
@@ -151,7 +174,7 @@ def test_a_terminal_shows_a_progress_bar_and_a_file_does_not(sold_out: office.Ev
 
 
 def test_the_bar_ends_at_its_total(sold_out: office.Event, local: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lanes count all rows but cancelled bookings, which are added when they are read."""
+    """The lanes count all rows but ended bookings, which are added when they are read."""
     sold_out.cancels("user-64")
     bars = []
 

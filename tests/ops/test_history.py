@@ -3,11 +3,11 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness.office import Event, Office
-from shared.booking.waiting_list import position_of
+from harness.office import Event, Office, clock_ahead
 from tests.conftest import LogLines
 from tests.ops.aws import STACK, stack
 from tests.ops.commands import Commands, read_only
@@ -57,7 +57,7 @@ def test_a_place_in_the_waiting_list(event: Event, local: Commands) -> None:
 
 def test_a_position_that_is_an_estimate_says_so(event: Event, local: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     """Far back in the list, the position is an upper bound."""
-    monkeypatch.setattr(f"{position_of.__module__}.POSITION_EXACT_MAX", 0)
+    monkeypatch.setattr("shared.booking.waiting_list.POSITION_EXACT_MAX", 0)
     event.books("bob")
     event.books("cid")
     assert "position   at most 2" in local("history", event.event_id, "cid").lines
@@ -90,6 +90,46 @@ def test_leaving_the_list_returns_no_ticket(event: Event, local: Commands) -> No
     ]
 
 
+def test_a_hold_and_an_offer_are_shown_until_they_end(office: Office, local: Commands) -> None:
+    """Held, confirmed by a shop with its reference; offered, and expired."""
+    event = office.opens(tickets=2, holdSeconds=60)
+    for user in ("anna", "ben", "cleo"):
+        event.books(user)
+
+    def facts(user: str) -> dict[str, Any]:
+        [booking] = [one for one in event.check().bookings if one["userId"] == user]
+        return booking
+
+    held = facts("anna")
+    story = [
+        f"  {held['heldAt']} held a ticket directly",
+        f"  {held['expiresAt']} expires, if it is not confirmed",
+    ]
+    assert local("history", event.event_id, "anna").lines[6:8] == story
+    event.confirm("anna", held["bookingId"], reference="payment-1")
+    story[1] = f"  {facts('anna')['bookedAt']} confirmed, by the shop, reference payment-1"
+    assert local("history", event.event_id, "anna").lines[6:8] == story
+    event.cancels("ben")
+    event.promotes()
+    with clock_ahead(65):
+        event.expires()
+    cleo = facts("cleo")
+    assert local("history", event.event_id, "cleo").lines[6:9] == [
+        f"  {cleo['joinedAt']} joined the waiting list as number 1",
+        f"  {cleo['promotedAt']} promoted: was offered a ticket from the waiting list",
+        f"  {cleo['expiredAt']} expired: it was not confirmed in time",
+    ]
+
+
+def test_a_booking_that_ended_with_its_event_says_so(event: Event, local: Commands) -> None:
+    """The support desk sees that it was not the buyer."""
+    event.cancels_event()
+    event.follows()
+    [ada] = event.check().bookings
+    lines = local("history", event.event_id, "ada").lines
+    assert f"  {ada['cancelledAt']} returned the ticket, because the event was cancelled" in lines
+
+
 @pytest.mark.parametrize("returns", [1, 2])
 def test_earlier_bookings_are_known_by_their_number_only(event: Event, local: Commands, returns: int) -> None:
     """A new booking replaces the old one in the tables, and the command says so."""
@@ -98,7 +138,7 @@ def test_earlier_bookings_are_known_by_their_number_only(event: Event, local: Co
         event.books("ada")
     lines = local("history", event.event_id, "ada").lines
     assert lines[2] == f"generation {returns + 1}"
-    expected = f"Earlier bookings: {returns}, all cancelled. The tables do not keep them."
+    expected = f"Earlier bookings: {returns}, all ended. The tables do not keep them."
     assert expected in lines
 
 

@@ -11,7 +11,7 @@ import pytest
 import ops.failed_records
 import ops.redrive
 import ops.settling
-from harness.office import Event, Office
+from harness.office import Event, Office, clock_ahead
 from local import batches, engine
 from local.bus import BUS_VARIABLE
 from shared.booking.settle import settle
@@ -95,6 +95,18 @@ def test_the_event_of_a_failed_record_is_settled_and_its_file_removed(failed: Fo
     assert done.lines == [f"event {stranded.event_id}: 1 promoted", "removed one.json", "1 removed, 0 kept"]
     assert failed.names == []
     assert "user-60" in stranded.check(drained=True).confirmed
+
+
+def test_the_record_of_an_expired_hold_is_redriven(office: Office, data: Path, local: Commands) -> None:
+    """P6: the next user in line is offered the ticket."""
+    event = office.opens(tickets=1, holdSeconds=60)
+    for user in ("anna", "ben"):
+        event.books(user)
+    with clock_ahead(65):
+        event.expires()
+    (data / "failed-records" / "one.json").write_text(document(record(event.event_id)))
+    assert local("redrive").lines[0] == f"event {event.event_id}: 1 promoted"
+    assert event.check(drained=True).held == {"ben"}
 
 
 def told(*users: str) -> str:

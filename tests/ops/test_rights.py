@@ -24,7 +24,7 @@ NAMES = {STACK: "the stack", BUS: "EventBus", BUCKET: "FailedRecordsBucket", f"{
 # By row of the page: the commands to run, and what they print if they did all they can. On the event STRANDED a ticket
 # is free while users wait; OFF is cancelled and not emptied.
 ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
-    "audit": {"audit STRANDED": ("5 wait beside 1 free",), "audit OFF": ("O3 holds   2 bookings",)},
+    "audit": {"audit STRANDED": ("5 wait beside 1 free",), "audit OFF": ("O3 holds   2 tickets or places",)},
     "settle": {"settle STRANDED": ("promoted 1;",), "settle OFF": ("cancelled 2 bookings;",)},
     "settle --dry-run": {
         "settle STRANDED --dry-run": ("would promote 1;",),

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from harness.gateway import Answer
-from harness.network import Network, NoAnswerAtAll, Reply, Sent, Silence, error, network
+from harness.gateway import Response
+from harness.network import ConnectionClosed, Network, Reply, Sent, Silence, error, network
 from harness.office import Event, Office
 
 
@@ -28,10 +28,10 @@ class Fault:
         return self.meets(self, request) if len(self.network.sent) == self.number + 1 else None
 
 
-Meets = Callable[[Fault, Sent], Reply]
+Intercepts = Callable[[Fault, Sent], Reply]
 
 
-def _refused(status: int, code: str) -> Meets:
+def _refused(status: int, code: str) -> Intercepts:
     return lambda _fault, _request: error(status, code)
 
 
@@ -43,15 +43,15 @@ def _conflict(_: Fault, request: Sent) -> Reply:
     return error(400, "TransactionConflictException")
 
 
-def _no_answer(how: type[Exception], *, done: bool = False, late: bool = False) -> Meets:
-    def meets(fault: Fault, request: Sent) -> Reply:
+def _no_response(how: type[Exception], *, done: bool = False, late: bool = False) -> Intercepts:
+    def intercept(fault: Fault, request: Sent) -> Reply:
         if done:
             fault.network.deliver(request)
         if late:
             fault.late.append(request)
         raise how
 
-    return meets
+    return intercept
 
 
 def _internal_error_done(fault: Fault, request: Sent) -> Reply:
@@ -59,17 +59,17 @@ def _internal_error_done(fault: Fault, request: Sent) -> Reply:
     return error(500, "InternalServerError")
 
 
-_FAULTS: dict[str, Meets] = {
+_FAULTS: dict[str, Intercepts] = {
     "conflict": _conflict,
     "throttled": _refused(400, "ProvisionedThroughputExceededException"),
     "internal error, not done": _refused(500, "InternalServerError"),
     "internal error, done": _internal_error_done,
     "a proxy's page": lambda _fault, _request: (502, b"<html>Bad Gateway</html>"),
-    "no connection": _no_answer(NoAnswerAtAll),
-    "time-out, not done": _no_answer(Silence),
-    "time-out, done": _no_answer(Silence, done=True),
-    "time-out, done late": _no_answer(Silence, late=True),
-    "connection closed, done": _no_answer(NoAnswerAtAll, done=True),
+    "no connection": _no_response(ConnectionClosed),
+    "time-out, not done": _no_response(Silence),
+    "time-out, done": _no_response(Silence, done=True),
+    "time-out, done late": _no_response(Silence, late=True),
+    "connection closed, done": _no_response(ConnectionClosed, done=True),
 }
 _FAULTS_OF_READS = ("throttled", "internal error, not done", "time-out, not done")
 _WRITES = {"TransactWriteItems", "UpdateItem"}
@@ -80,16 +80,16 @@ class Act:
     """One operation: what was before, what is asked, and the status of the right answer."""
 
     name: str
-    before: tuple[Callable[[Event], Answer], ...]
-    asked: Callable[[Event], Answer | None]
+    before: tuple[Callable[[Event], Response], ...]
+    asked: Callable[[Event], Response | None]
     status: int = 0
 
 
-def _books(user: str) -> Callable[[Event], Answer]:
+def _books(user: str) -> Callable[[Event], Response]:
     return lambda event: event.book(user)
 
 
-def _cancels(user: str) -> Callable[[Event], Answer]:
+def _cancels(user: str) -> Callable[[Event], Response]:
     return lambda event: event.cancel(user)
 
 
@@ -117,7 +117,7 @@ def test_each_request_may_meet_each_fault(office: Office, act: Act) -> None:
             event = office.opens(1)
             _prepare(event, act)
             with network() as between:
-                between.meeting = fault = Fault(between, number, _FAULTS[name])
+                between.intercept = fault = Fault(between, number, _FAULTS[name])
                 answer = act.asked(event)
                 where = f"request {number}, {operation}: {name}"
                 assert answer is None or answer.status == act.status, where

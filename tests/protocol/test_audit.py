@@ -9,7 +9,7 @@ import pytest
 import functions.sweep.app
 from harness import promises
 from harness.gateway import Context
-from harness.office import Event, Office
+from harness.office import Event, Office, clock_ahead
 from shared.booking import audit, catalog, event_change
 from shared.booking.background import CHANGE_S_MAX
 from shared.booking.settle import settle
@@ -18,6 +18,8 @@ from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from tests.conftest import LogLines
 from tests.operations.clock import at
+
+HOLD_S = 600
 
 
 def _audited(event: Event) -> list[audit.Finding] | None:
@@ -136,6 +138,29 @@ def test_a_user_who_cannot_be_promoted_is_found(office: Office, sold_out: Event)
     assert _promises(sold_out) == ["P3"]
     sold_out.cancels("user-0")
     assert _promises(sold_out) == ["P3", "P6"]
+
+
+def test_held_tickets_are_counted(office: Office) -> None:
+    """P1: a hold owns its ticket, and so does an offer; an expired hold does not."""
+    event = office.opens(tickets=2, holdSeconds=HOLD_S)
+    for user in ("anna", "ben", "cleo"):
+        event.books(user)
+    assert _audited(event) == []
+    event.cancels("anna")
+    event.promotes()  # an offer for cleo
+    with clock_ahead(HOLD_S + 5):
+        assert event.expires() == {"ben", "cleo"}
+        assert _audited(event) == []
+
+
+@pytest.mark.parametrize(("late_s", "found"), [(100, []), (140, ["H3"])])
+def test_a_hold_that_does_not_end_is_found(office: Office, late_s: int, found: list[str]) -> None:
+    """H3: two minutes after its expiry; settling does not end it."""
+    event = office.opens(tickets=1, holdSeconds=HOLD_S)
+    for user in ("anna", "ben"):
+        event.books(user)
+    with clock_ahead(HOLD_S + late_s):
+        assert _promises(event) == found
 
 
 def test_a_release_before_the_audit_is_no_violation(sold_out: Event) -> None:

@@ -27,7 +27,7 @@ from cryptography.x509.oid import NameOID
 from functions.announce.bus import EVENTBRIDGE
 from local.feeder import STREAMS
 from shared.store import aws_client, items
-from shared.store.aws_client import DYNAMODB, Client, NoAnswer, RequestFailed, Service
+from shared.store.aws_client import DYNAMODB, Client, NoResponse, RequestFailed, Service
 from shared.store.signing import Credentials, Signer, credentials
 
 MOMENT = datetime(2026, 5, 1, 18, 0, 0, tzinfo=UTC)
@@ -427,7 +427,7 @@ def test_a_late_response_is_not_taken_for_the_next_one(monkeypatch: pytest.Monke
         connected.sendall(_ok(b'{"n": %d}' % number))
 
     with _server(serve) as client:
-        with pytest.raises(NoAnswer, match="GetItem: TimeoutError"):
+        with pytest.raises(NoResponse, match="GetItem: TimeoutError"):
             client.call("GetItem", READ)
         gave_up.set()
         assert client.call("GetItem", READ) == {"n": 1}
@@ -444,7 +444,7 @@ def test_a_response_that_arrives_byte_by_byte_times_out(monkeypatch: pytest.Monk
             time.sleep(0.05)
 
     began_s = time.monotonic()
-    with _server(serve) as client, pytest.raises(NoAnswer, match="TimeoutError"):
+    with _server(serve) as client, pytest.raises(NoResponse, match="TimeoutError"):
         client.call("GetItem", READ)
     assert time.monotonic() < began_s + 2
 
@@ -462,7 +462,7 @@ def test_a_response_that_stops_in_the_middle_times_out(monkeypatch: pytest.Monke
 
     began_s = time.monotonic()
     with _server(serve) as client:
-        with pytest.raises(NoAnswer, match="TimeoutError"):
+        with pytest.raises(NoResponse, match="TimeoutError"):
             client.call("GetItem", READ)
         assert time.monotonic() < began_s + 1.5
         gave_up.set()
@@ -478,7 +478,7 @@ def test_connecting_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
             one.connect_ex(full.getsockname())
         client = Client(f"http://127.0.0.1:{full.getsockname()[1]}", "x", lambda: Credentials("a", "s", None))
         began_s = time.monotonic()
-        with pytest.raises(NoAnswer, match="TimeoutError"):
+        with pytest.raises(NoResponse, match="TimeoutError"):
             client.call("GetItem", READ)
         assert 0.1 < time.monotonic() - began_s < 2
 
@@ -559,7 +559,7 @@ def test_an_incomplete_response_is_none(received: bytes, cause: str) -> None:
         _receive(connected)
         connected.sendall(received)
 
-    with _server(serve) as client, pytest.raises(NoAnswer, match=cause):
+    with _server(serve) as client, pytest.raises(NoResponse, match=cause):
         client.call("GetItem", READ)
 
 
@@ -641,5 +641,5 @@ def test_https_connects_only_to_trusted_servers(
         if accepted:
             assert [client.call("GetItem", READ) for _ in range(3)] == [{"n": 0}] * 3  # on one connection
             return
-        with pytest.raises(NoAnswer, match="SSLCertVerificationError"):
+        with pytest.raises(NoResponse, match="SSLCertVerificationError"):
             client.call("GetItem", READ)

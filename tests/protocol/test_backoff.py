@@ -39,11 +39,11 @@ def test_a_conflict_is_retried_sooner_than_throttling(
 
     monkeypatch.setattr(runtime.current, "uniform", uniform)
 
-    def meeting(_: Sent) -> Reply | None:
+    def intercept(_: Sent) -> Reply | None:
         return reply if len(drawn) < TRIES else None
 
     with network() as between:
-        between.meeting = meeting
+        between.intercept = intercept
         dynamodb.get(Deadline.after(5), items.EVENTS, items.event_key("nowhere"))
     first_s, longest_s = pauses_s
     assert drawn == [(0, min(longest_s, first_s * 2**tries)) for tries in range(TRIES)]
@@ -54,14 +54,14 @@ def test_unprocessed_keys_are_requested_again(log_lines: LogLines) -> None:
     """They are how BatchGetItem reports throttling. In the end all keys are read."""
     requested: list[Any] = []
 
-    def meeting(request: Sent) -> Reply | None:
+    def intercept(request: Sent) -> Reply | None:
         requested.append(request.parameters["RequestItems"])
         if len(requested) > 1:
             return None
         return 200, json.dumps({"Responses": {}, "UnprocessedKeys": requested[0]}).encode()
 
     with network() as between:
-        between.meeting = meeting
+        between.intercept = intercept
         found = dynamodb.get_all(Deadline.after(5), {items.EVENTS: [items.event_key("nowhere")]})
     assert found == {items.EVENTS: []}
     assert requested[0] == requested[1]

@@ -7,7 +7,7 @@ import pytest
 
 import functions.initialize.app
 import functions.promote.app
-from harness.gateway import Answer, Context, call
+from harness.gateway import Context, Response, call
 from harness.office import Event, Office
 from harness.running import free_port
 from shared import runtime
@@ -15,7 +15,7 @@ from shared.store.aws_client import Client
 
 BUDGET_S = 0.3
 
-REQUESTS: dict[str, Callable[[Event], Answer]] = {
+REQUESTS: dict[str, Callable[[Event], Response]] = {
     "initialize": lambda _: call(functions.initialize.app, {"name": "The concert", "totalTickets": 1}),
     "book": lambda event: event.book("ben"),
     "cancel": lambda event: event.cancel("anna"),

@@ -156,7 +156,7 @@ def test_a_join_far_back_reads_the_front_of_the_list_once_a_second(
 def test_a_warm_function_caches_a_bounded_number_of_lists(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """It drops the oldest one, whose front is then read again."""
     monkeypatch.setattr("shared.booking.waiting_list.POSITION_EXACT_MAX", 1)
-    monkeypatch.setattr("shared.booking.waiting_list._fronts.most", 2)
+    monkeypatch.setattr("shared.booking.waiting_list._fronts.maxsize", 2)
     lists = [office.opens(tickets=1) for _ in range(3)]
     for event in lists:
         for n in range(4):
@@ -347,7 +347,7 @@ def test_the_cost_of_a_booking_does_not_grow_with_the_lanes(office: Office) -> N
 
 def test_a_warm_function_caches_a_bounded_number_of_events(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """It drops the oldest event, which is then read again."""
-    monkeypatch.setattr(vars(catalog)["_known"], "most", 2)
+    monkeypatch.setattr(vars(catalog)["_known"], "maxsize", 2)
     opened = [_warm(office.opens(tickets=1)) for _ in range(3)]
     with metered() as meter:
         opened[2].status()

@@ -82,14 +82,14 @@ def test_a_settler_pauses_after_a_conflict(office: Office, monkeypatch: pytest.M
 
     monkeypatch.setattr(runtime.current, "uniform", uniform)
 
-    def meeting(sent: Sent) -> Reply | None:
+    def intercept(sent: Sent) -> Reply | None:
         conflicts = [{"Code": "TransactionConflict"}, {"Code": "None"}, {"Code": "None"}]
         if sent.operation == "TransactWriteItems" and len(drawn) < 7:
             return error(400, "TransactionCanceledException", CancellationReasons=conflicts)
         return None
 
     with network() as between:
-        between.meeting = meeting
+        between.intercept = intercept
         assert settle(_facts(event), Deadline.after(5)) == 1
     assert drawn == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0]
     rounds = [operation for operation in between.sent if operation in {"Query", "TransactWriteItems"}]

@@ -21,12 +21,12 @@ import functions.events.app
 import functions.initialize.app
 import functions.status.app
 import functions.waiting_list.app
-from harness.gateway import Answer, call
+from harness.gateway import Response, call
 from harness.office import Event, Office
 from shared import runtime
 from shared.model import REQUEST_BUDGET_S
 from shared.store import aws_client, dynamodb
-from shared.store.aws_client import CALL_TIMEOUT_S, Client, NoAnswer, RequestFailed
+from shared.store.aws_client import CALL_TIMEOUT_S, Client, NoResponse, RequestFailed
 from shared.store.signing import Credentials
 
 LIMIT_S = REQUEST_BUDGET_S + CALL_TIMEOUT_S
@@ -112,7 +112,7 @@ def test_one_call_ends_within_its_time(clock: Clock, monkeypatch: pytest.MonkeyP
     if scheme == "https":
         monkeypatch.setattr(client.connection, "_tls", one)
     began_s = clock.now_s
-    with pytest.raises(NoAnswer):
+    with pytest.raises(NoResponse):
         client.call("GetItem", {})
     assert clock.now_s - began_s <= CALL_TIMEOUT_S + 1e-6
 
@@ -120,7 +120,7 @@ def test_one_call_ends_within_its_time(clock: Clock, monkeypatch: pytest.MonkeyP
 # ------------------------------------------------------------------ one request
 
 
-REQUESTS: dict[str, Callable[[Event], Answer]] = {
+REQUESTS: dict[str, Callable[[Event], Response]] = {
     "initialize": lambda _: call(functions.initialize.app, {"name": "The concert", "totalTickets": 1}),
     "book": lambda event: event.book("ben"),
     "cancel": lambda event: event.cancel("anna"),
@@ -150,7 +150,7 @@ class Slow:
         """Let the call's time pass, then fail or send the request."""
         self._clock.sleep(self._call_s if self._clock.now_s < self._slower_at_s else CALL_TIMEOUT_S)
         if self._what == "silent":
-            raise NoAnswer(operation, "TimeoutError")
+            raise NoResponse(operation, "TimeoutError")
         if self._what == "throttling" and operation == "BatchGetItem":
             return {"Responses": {}, "UnprocessedKeys": request["RequestItems"]}
         if self._what == "throttling":

@@ -19,6 +19,7 @@ from tests.template.stack import ROOT, deployed, folder_of
 ROUTES = {
     "POST /initialize": "InitializeFunction",
     "POST /book": "BookFunction",
+    "POST /confirm": "ConfirmFunction",
     "POST /cancel": "CancelFunction",
     "GET /status/{eventId}": "StatusFunction",
     "GET /bookings": "BookingsFunction",
@@ -41,7 +42,7 @@ ROUTES = {
 }
 PUBLIC = {route for route, function in ROUTES.items() if function == "DescribeFunction"}
 REQUESTS = set(ROUTES.values())
-BACKGROUND = {"PromoteFunction", "FollowFunction", "AnnounceFunction", "SweepFunction"}
+BACKGROUND = {"PromoteFunction", "FollowFunction", "AnnounceFunction", "ExpireFunction", "SweepFunction"}
 DEPLOYED_GRADUALLY = REQUESTS | BACKGROUND
 FUNCTIONS = DEPLOYED_GRADUALLY | {"CheckFunction"}
 TABLES = {"EventsTable", "LanesTable", "BookingsTable", "WaitingListTable"}
@@ -67,9 +68,9 @@ IN_A_VERSION = (
 OF_THE_PAGE = ("PageUrl=https://a.example/", "PageClientId=page")  # only in the versions of the function that serves it
 NOT_IN_A_VERSION = (
     "Stage=prod", "LogRetentionDays=7", "JwtIssuer=https://id.example", "JwtAudience=shop", "PublicStatus=true",
-    "OrganiserClient=true", "CorsOrigins=https://a.example", "RouteRate=7", "AlarmTopicArn=arn:aws:sns:r:1:t",
-    "Rollout=AllAtOnce", "RequestConcurrency=5", "BackgroundConcurrency=5", "WarmWriteUnits=9000",
-    "WarmReadUnits=13000",
+    "OrganiserClient=true", "ShopClient=true", "CorsOrigins=https://a.example", "RouteRate=7",
+    "AlarmTopicArn=arn:aws:sns:r:1:t", "Rollout=AllAtOnce", "RequestConcurrency=5", "BackgroundConcurrency=5",
+    "WarmWriteUnits=9000", "WarmReadUnits=13000",
 )  # fmt: skip
 
 
@@ -168,7 +169,7 @@ def test_tokens_are_from_the_user_pool_or_the_named_issuer_and_for_this_audience
     assert rule["Assertions"][0]["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "JwtAudience"}, ""]}]}
 
 
-def test_signing_up_makes_nobody_an_organiser() -> None:
+def test_signing_up_makes_no_user_an_organiser_or_a_shop() -> None:
     """Operators assign the group; the app clients for people grant no scope of ours."""
     stack = deployed()
     people = stack.resources["UserPoolClient"]["Properties"]
@@ -178,14 +179,25 @@ def test_signing_up_makes_nobody_an_organiser() -> None:
     assert page["Properties"]["AllowedOAuthFlows"] == ["code"]
     assert set(page["Properties"]["AllowedOAuthScopes"]) == {"openid", "email"}
     assert page["Properties"]["CallbackURLs"] == [{"Ref": "PageUrl"}]
-    programs = stack.resources["OrganiserPoolClient"]
-    assert programs["Condition"] == "MakesOrganiserClient"
-    assert programs["Properties"]["AllowedOAuthFlows"] == ["client_credentials"]
-    assert programs["Properties"]["GenerateSecret"] is True
-    assert _source()["Parameters"]["OrganiserClient"]["Default"] == "false"
-    assert stack.resources["OrganiserGroup"]["Properties"]["GroupName"] == caller.ORGANISER_GROUP
-    server = stack.resources["OrganiserScope"]["Properties"]
-    assert {f"{server['Identifier']}/{scope['ScopeName']}" for scope in server["Scopes"]} < caller.ORGANISER_SCOPES
+
+
+@pytest.mark.parametrize("role", [caller.ORGANISER, caller.SHOP])
+def test_a_program_of_a_role_gets_its_own_client_and_scope(role: str) -> None:
+    """Only if a parameter asks for it, with a secret, and with no other role's scope. People have a group instead."""
+    stack, name = deployed(), role.capitalize()
+    program = stack.resources[f"{name}PoolClient"]
+    assert program["Condition"] == f"Makes{name}Client"
+    assert program["Properties"]["AllowedOAuthFlows"] == ["client_credentials"]
+    assert program["Properties"]["AllowedOAuthScopes"] == [{"Fn::Sub": f"${{Scopes}}/{role}"}]
+    assert program["Properties"]["GenerateSecret"] is True
+    assert _source()["Parameters"][f"{name}Client"]["Default"] == "false"
+    assert stack.resources[f"{name}Group"]["Properties"]["GroupName"] == role
+    server = stack.resources["Scopes"]["Properties"]
+    assert f"{server['Identifier']}/" == caller.RESOURCE_SERVER
+    assert role in {scope["ScopeName"] for scope in server["Scopes"]}
+    client = {"Fn::If": [f"Makes{name}Client", {"Ref": f"{name}PoolClient"}, NO_VALUE]}
+    authorizer = _api()["components"]["securitySchemes"]["Jwt"]["x-amazon-apigateway-authorizer"]
+    assert client in authorizer["jwtConfiguration"]["audience"]["Fn::If"][1]
 
 
 def test_cors_is_a_list_of_origins_that_is_empty_by_default() -> None:
@@ -372,10 +384,10 @@ def test_a_stream_is_read_completely_and_a_failing_record_is_isolated_and_kept(n
 
 
 def test_the_promoter_runs_only_for_a_release_and_for_a_join() -> None:
-    """P6; a confirmed booking, the most frequent record, costs no invocation."""
-    status = {"confirmed": {"status": {"S": ["CONFIRMED"]}}, "cancelled": {"status": {"S": ["CANCELLED"]}}}
+    """P6; a held or confirmed booking, the most frequent record, costs no invocation."""
+    owned, ended = ({"status": {"S": names}} for names in (["HELD", "CONFIRMED"], ["CANCELLED", "EXPIRED"]))
     assert _filters("PromoteFunctionBookings") == [
-        {"dynamodb": {"OldImage": status["confirmed"], "NewImage": status["cancelled"]}},
+        {"dynamodb": {"OldImage": owned, "NewImage": ended}},
         {"dynamodb": {"NewImage": {"status": {"S": ["WAITING"]}}}},
     ]
 
@@ -399,12 +411,16 @@ def test_emptying_a_large_event_has_enough_time_and_holds_up_no_other() -> None:
     assert (mapping["BatchSize"], mapping["ParallelizationFactor"]) == (1, 10)
 
 
-def test_the_sweep_runs_every_five_minutes_without_retries() -> None:
-    """P6: what a lost record left behind is found soon."""
-    (schedule,) = deployed().of_type("AWS::Scheduler::Schedule").values()
-    assert schedule["ScheduleExpression"] == "rate(5 minutes)"
-    assert deployed().behind(schedule["Target"]["Arn"]["Ref"]) == "SweepFunction"
-    assert schedule["Target"]["RetryPolicy"] == {"MaximumRetryAttempts": 0}
+def test_the_sweep_and_expiry_are_scheduled_without_retries() -> None:
+    """P6: what a lost record left behind is found soon. H3: a hold ends within two minutes; runs do not overlap."""
+    found = {
+        deployed().behind(schedule["Target"]["Arn"]["Ref"]): schedule["ScheduleExpression"]
+        for schedule in deployed().of_type("AWS::Scheduler::Schedule").values()
+    }
+    assert found == {"SweepFunction": "rate(5 minutes)", "ExpireFunction": "rate(1 minute)"}
+    for schedule in deployed().of_type("AWS::Scheduler::Schedule").values():
+        assert schedule["Target"]["RetryPolicy"] == {"MaximumRetryAttempts": 0}
+    assert deployed().functions["ExpireFunction"]["Timeout"] < 60
 
 
 # ---------------------------------------------------------------- deployments
@@ -489,8 +505,12 @@ def test_each_condition_tests_what_its_name_says() -> None:
         "MakesOrganiserClient": {
             "Fn::And": [{"Condition": "MakesUserPool"}, {"Fn::Equals": [{"Ref": "OrganiserClient"}, "true"]}]
         },
+        "MakesShopClient": {
+            "Fn::And": [{"Condition": "MakesUserPool"}, {"Fn::Equals": [{"Ref": "ShopClient"}, "true"]}]
+        },
+        "HasPrograms": {"Fn::Or": [{"Condition": "MakesOrganiserClient"}, {"Condition": "MakesShopClient"}]},
         "MakesPageClient": {"Fn::And": [{"Condition": "MakesUserPool"}, given("PageUrl")]},
-        "MakesUserPoolDomain": {"Fn::Or": [{"Condition": "MakesOrganiserClient"}, {"Condition": "MakesPageClient"}]},
+        "HasDomain": {"Fn::Or": [{"Condition": "HasPrograms"}, {"Condition": "MakesPageClient"}]},
         "HasPageClient": given("PageClientId"),
         "HasPublicStatus": {"Fn::Equals": [{"Ref": "PublicStatus"}, "true"]},
         "HasCorsOrigins": given("CorsOrigins"),

@@ -42,9 +42,9 @@ def test_a_handler_fits_on_a_screen(handler: Path) -> None:
     assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Try | ast.TryStar)]
 
 
-@pytest.mark.parametrize("function", ["announce", "follow", "promote", "sweep"])
+@pytest.mark.parametrize("function", ["announce", "expire", "follow", "promote", "sweep"])
 def test_background_functions_do_not_load_http(function: str) -> None:
-    """Stream consumers and the sweep start without pydantic, which takes 150 ms."""
+    """Stream consumers and schedules start without pydantic, which takes 150 ms."""
     loaded = _loaded_by(f"functions.{function}.app")
     assert "shared.telemetry" in loaded
     assert not {"pydantic", "pydantic_core", *EDGE} & loaded

@@ -2,14 +2,75 @@
 
 import base64
 import json
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from shared.edge.caller import Caller, NotSignedIn
+from shared.edge.caller import Caller, NotSignedIn, NotYourBooking, OrganisersOnly
+from shared.model import Actor
 
-ROOT = Path(__file__).resolve().parents[2]
+ACTIONS: dict[str, Callable[[Caller, str], Actor | None]] = {
+    "book": Caller.booking_for,
+    "confirm": Caller.confirming_for,
+    "cancel": Caller.cancelling_for,
+    "read": Caller.must_be_allowed_to_read,
+}
+BUYER, SHOP, ORGANISER = Actor.BUYER, Actor.SHOP, Actor.ORGANISER
+ANNA = Caller(is_signed_in=True, name="anna", user_id="anna")
+TILL = Caller(is_signed_in=True, name="till-1", user_id="till-1", is_shop=True)
+OLGA = Caller(is_signed_in=True, name="olga", user_id="olga", is_organiser=True)
+ANNA_AT_THE_TILL = Caller(is_signed_in=True, name="anna", user_id="anna", is_shop=True)
+BOTH = Caller(is_signed_in=True, name="both", user_id="both", is_organiser=True, is_shop=True)
+
+
+@pytest.mark.parametrize(
+    ("caller", "actors", "may_read"),
+    [
+        (ANNA, (BUYER, BUYER, BUYER), True),
+        (Caller(is_signed_in=True, name="ben", user_id="ben"), (None, None, None), False),
+        (Caller(is_signed_in=True), (None, None, None), False),
+        (TILL, (SHOP, SHOP, SHOP), True),
+        (OLGA, (None, None, ORGANISER), True),
+        (ANNA_AT_THE_TILL, (BUYER, SHOP, BUYER), True),
+        (BOTH, (SHOP, SHOP, SHOP), True),
+    ],
+)
+def test_who_may_act_for_anna_and_as_whom(
+    monkeypatch: pytest.MonkeyPatch, caller: Caller, actors: tuple[Actor | None, ...], may_read: bool
+) -> None:
+    """A shop acts for any user, an organiser cancels and reads, and a buyer acts for themself.
+
+    `actors` are those of a booking, a confirmation and a cancellation.
+    """
+    monkeypatch.delenv("OPEN_TO_ALL", raising=False)
+    for action, actor in zip(("book", "confirm", "cancel"), actors, strict=True):
+        if actor is None:
+            with pytest.raises(NotYourBooking):
+                ACTIONS[action](caller, "anna")
+        else:
+            assert ACTIONS[action](caller, "anna") is actor
+    if may_read:
+        caller.must_be_allowed_to_read("anna")
+    else:
+        with pytest.raises(NotYourBooking):
+            caller.must_be_allowed_to_read("anna")
+
+
+def test_a_shop_is_no_organiser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It opens, changes and cancels no events."""
+    monkeypatch.delenv("OPEN_TO_ALL", raising=False)
+    with pytest.raises(OrganisersOnly):
+        TILL.must_organise()
+    BOTH.must_organise()
+
+
+def test_in_an_open_office_every_caller_may_do_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the buyer; and as the shop that confirms, whatever the event says."""
+    monkeypatch.setenv("OPEN_TO_ALL", "true")
+    for caller in (Caller(), ANNA):
+        actors = {action: act(caller, "ben") for action, act in ACTIONS.items()}
+        assert actors == {"book": BUYER, "confirm": SHOP, "cancel": BUYER, "read": None}
 
 
 @pytest.mark.parametrize("value", [None, "", "false", "1", "TRUE", "yes"])
@@ -38,9 +99,11 @@ def test_a_caller_without_verified_claims_is_not_signed_in(context: dict[str, ob
     """Claims of other kinds of authorizers do not count."""
     caller = Caller.of(context)
     assert caller == Caller()
-    for check in (caller.must_organise, lambda: caller.must_be("anna"), lambda: caller.must_be_or_organise("anna")):
+    with pytest.raises(NotSignedIn):
+        caller.must_organise()
+    for act in ACTIONS.values():
         with pytest.raises(NotSignedIn):
-            check()
+            act(caller, "anna")
 
 
 def _as_api_gateway_writes(claim: Any) -> str:
@@ -92,16 +155,33 @@ OTHERS: list[dict[str, Any]] = [
 ]
 
 
+def _of_shop(claims: dict[str, Any]) -> dict[str, Any]:
+    """Return the same claims with "shop" in place of "organiser"."""
+    found: dict[str, Any] = json.loads(json.dumps(claims).replace("organiser", "shop"))
+    return found
+
+
 @pytest.mark.parametrize("claims", ORGANISERS, ids=str)
-def test_a_group_or_a_scope_makes_an_organiser(claims: dict[str, Any]) -> None:
-    """Alone or among others, of people and of programs."""
-    assert _caller(claims).is_organiser
+def test_a_group_or_a_scope_makes_an_organiser_or_a_shop(claims: dict[str, Any]) -> None:
+    """Alone or among others, of people and of programs; one role is not the other."""
+    organiser, shop = _caller(claims), _caller(_of_shop(claims))
+    assert (organiser.is_organiser, organiser.is_shop) == (True, False)
+    assert (shop.is_organiser, shop.is_shop) == (False, True)
 
 
 @pytest.mark.parametrize("claims", OTHERS, ids=str)
-def test_a_name_that_contains_organiser_makes_none(claims: dict[str, Any]) -> None:
+def test_a_name_that_contains_the_name_of_a_role_gives_none(claims: dict[str, Any]) -> None:
     """A group is one item of the token's list, whatever it contains."""
-    assert not _caller(claims).is_organiser
+    for caller in (_caller(claims), _caller(_of_shop(claims))):
+        assert not caller.is_organiser
+        assert not caller.is_shop
+
+
+def test_scopes_of_another_resource_server_count_for_nothing() -> None:
+    """Cognito writes the server before the scope; only ours is left out. A group with that name is none of ours."""
+    assert not _caller({"scope": "other/shop x/ticket-office/shop"}).is_shop
+    assert not _caller({"groups": ["ticket-office/shop"]}).is_shop
+    assert _caller({"scope": "other/shop ticket-office/shop"}).is_shop
 
 
 NOT_THE_TOKEN = [

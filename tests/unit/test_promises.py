@@ -3,6 +3,7 @@
 import copy
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ def _user_of(lane: int) -> str:
 
 
 ANNA, BEN = _user_of(0), _user_of(1)
+EXPIRED_UNTIL = "t"  # a hold that expires at "s" is overdue, one that expires at "u" is not
 
 
 def _sound() -> Snapshot:
@@ -41,6 +43,27 @@ def _raised(found: Snapshot, to: int, **more: str) -> Snapshot:
     return found
 
 
+def _hold(found: Snapshot) -> dict[str, Any]:
+    """Let Anna hold the ticket instead; return her booking."""
+    anna = found.bookings[0]
+    anna.pop("bookedAt", None)
+    anna.update(status="HELD", heldAt="s", expiresAt="u", holdShard=1)
+    return anna
+
+
+def _expire(found: Snapshot) -> dict[str, Any]:
+    """Let Anna's hold have expired, and its ticket be free; return her booking."""
+    anna = _hold(found)
+    del anna["expiresAt"], anna["holdShard"]
+    anna.update(status="EXPIRED", expiredAt="t")
+    _free(found, 1)
+    return anna
+
+
+def _free(found: Snapshot, tickets: int) -> None:
+    found.lanes[0].update(available=tickets)
+
+
 FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
     "one ticket too many": ("P1", lambda found: found.lanes[0].update(available=1)),
     "a lane below zero": (
@@ -51,6 +74,23 @@ FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
     "two bookings of one user": ("P2", lambda found: found.bookings.append({**found.bookings[1]})),
     "a booking on a lane that is not the user's home": ("P2", lambda found: found.bookings[0].update(laneId="e#1")),
     "a ticket without its moment": ("P2", lambda found: found.bookings[0].pop("bookedAt")),
+    "a confirmed booking that still expires": ("P2", lambda found: found.bookings[0].update(expiresAt="t")),
+    "a confirmed booking that has expired": ("P2", lambda found: found.bookings[0].update(expiredAt="t")),
+    "a confirmed booking in the index of holds": ("P2", lambda found: found.bookings[0].update(holdShard=1)),
+    "a hold without an end": ("P2", lambda found: _hold(found).pop("expiresAt")),
+    "a hold that no run finds": ("P2", lambda found: _hold(found).pop("holdShard")),
+    "a hold that was confirmed": ("P2", lambda found: _hold(found).update(bookedAt="t")),
+    "an expired booking that was confirmed": ("P2", lambda found: _expire(found).update(bookedAt="t")),
+    "an expired booking that will expire": ("P2", lambda found: _expire(found).update(expiresAt="t")),
+    "an expired hold that keeps its ticket": ("P1", lambda found: (_expire(found), _free(found, 0))),
+    "a hold whose ticket is free": ("P1", lambda found: (_hold(found), _free(found, 1))),
+    "two tickets for one": ("P1", lambda found: found.bookings[0].update(quantity=2)),
+    "a hold that nobody ends": ("H3", lambda found: _hold(found).update(expiresAt="s")),
+    "a stranded user beside an expired hold": ("P6", _expire),
+    "a hold of an emptied event": (
+        "O3",
+        lambda found: (_hold(found), found.event.update(cancelledAt="t", emptiedAt="t")),
+    ),
     "a booking without a generation": ("P2", lambda found: found.bookings[0].update(generation=0)),
     "a missing entry": ("P3", lambda found: found.entries.clear()),
     "an entry of another user": ("P3", lambda found: found.entries[0].update(userId="mallory")),
@@ -92,7 +132,7 @@ FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
 
 def test_a_sound_event_breaks_nothing() -> None:
     """No check reports a false violation."""
-    assert violations(_sound(), drained=True) == []
+    assert violations(_sound(), drained=True, expired_until=EXPIRED_UNTIL) == []
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
@@ -101,7 +141,33 @@ def test_a_forged_violation_is_found(forgery: str) -> None:
     promise, forge = FORGERIES[forgery]
     found = copy.deepcopy(_sound())
     forge(found)
-    assert promise in {line.partition(":")[0] for line in violations(found, drained=True)}
+    broken = violations(found, drained=True, expired_until=EXPIRED_UNTIL)
+    assert promise in {line.partition(":")[0] for line in broken}
+
+
+def test_holds_break_nothing_before_and_after_they_expire() -> None:
+    """The ticket is held, then offered to the next in line."""
+    found = _sound()
+    _hold(found)
+    assert violations(found, drained=True, expired_until=EXPIRED_UNTIL) == []
+    _expire(found)
+    assert violations(found, drained=False, expired_until=EXPIRED_UNTIL) == []
+    ben = found.bookings[1]
+    ben.update(status="HELD", heldAt="t", promotedAt="t", expiresAt="u", holdShard=2)
+    found.entries.clear()
+    found.lanes[1].update(waiting=0)
+    _free(found, 0)
+    assert violations(found, drained=True, expired_until=EXPIRED_UNTIL) == []
+
+
+def test_a_booking_of_several_tickets_counts_as_many() -> None:
+    """P1 is about tickets, not bookings."""
+    found = _sound()
+    found.event.update(totalTickets=3, ticketsInLanes=3)
+    found.lanes[0].update(tickets=3)
+    found.bookings[0].update(quantity=3)
+    assert violations(found, drained=True) == []
+    assert (found.tickets_owned, found.tickets_left) == (3, 0)
 
 
 @pytest.mark.parametrize("tickets", [1, 2, 3])
@@ -146,7 +212,17 @@ def test_a_later_user_who_gets_a_ticket_first_is_found() -> None:
 
 def test_a_ticket_sold_past_the_waiting_list_is_found() -> None:
     """P4, in the order of the database."""
-    sold, joins = {"userId": "anna", "status": "CONFIRMED"}, {"userId": "ben", "status": "WAITING"}
-    promoted = {"userId": "ben", "status": "CONFIRMED", "promotedAt": "t"}
-    assert queue_jumps([sold, joins, promoted]) == []
+    sold = {"bookingId": "a", "userId": "anna", "status": "CONFIRMED"}
+    joins = {"bookingId": "b", "userId": "ben", "status": "WAITING", "sequence": 1}
+    promoted = joins | {"status": "HELD"}
+    at_the_head = {"bookingId": "c", "userId": "cleo", "status": "HELD", "sequence": 2}
+    assert queue_jumps([sold, joins, promoted, at_the_head]) == []
     assert len(queue_jumps([joins, sold, promoted])) == 1
+
+
+def test_a_hold_that_is_confirmed_after_a_user_has_joined_jumps_no_queue() -> None:
+    """P4: the ticket was the buyer's before."""
+    held = {"bookingId": "a", "userId": "anna", "status": "HELD"}
+    joins = {"bookingId": "b", "userId": "ben", "status": "WAITING", "sequence": 1}
+    assert queue_jumps([held, joins, held | {"status": "CONFIRMED"}]) == []
+    assert len(queue_jumps([joins, held, held | {"status": "CONFIRMED"}])) == 1

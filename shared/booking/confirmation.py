@@ -1,0 +1,93 @@
+"""Confirming: a held booking becomes final.
+
+One write, of the booking alone: its tickets are already its own. A hold can be confirmed until it is expired or
+cancelled, even if that is overdue. The condition on its status decides between those who want to end it (H2).
+"""
+
+from shared import runtime, telemetry
+from shared.booking.attempt import read_booking
+from shared.model import (
+    Actor,
+    Booking,
+    BookingCancelled,
+    BookingChanged,
+    BookingNotFound,
+    Confirmation,
+    Event,
+    HoldExpired,
+    NotHeld,
+    ShopOnly,
+    Status,
+    TicketOfficeError,
+)
+from shared.runtime import Deadline
+from shared.store import dynamodb, items
+from shared.telemetry import Metric
+
+
+def confirm(event: Event, user_id: str, wanted: Confirmation, deadline: Deadline) -> Booking:
+    """Confirm the user's hold. A booking that is already confirmed stays as it is, with its reference.
+
+    Raises ShopOnly; BookingNotFound; BookingChanged; NotHeld; HoldExpired; BookingCancelled; TryAgain.
+    """
+    if wanted.by is Actor.BUYER and event.rules.confirmed_by is Actor.SHOP:
+        raise ShopOnly(event.event_id)
+    while True:
+        if confirmed := _confirm(event, user_id, wanted, deadline):
+            return confirmed
+        booking = read_booking(event, user_id, deadline)
+        if booking is None:
+            raise BookingNotFound(event.event_id, user_id)
+        if booking.booking_id != wanted.booking_id:
+            raise BookingChanged(event.event_id, user_id, booking.booking_id)
+        if booking.status is Status.CONFIRMED:
+            return booking
+        if booking.status is not Status.HELD:  # else it was promoted between the two requests
+            raise _refusal(booking)
+
+
+def _refusal(booking: Booking) -> TicketOfficeError:
+    """Return why there is nothing to confirm."""
+    if booking.cancelled_at:
+        return BookingCancelled(booking.event_id, booking.booking_id, booking.cancelled_at)
+    if booking.expired_at:
+        return HoldExpired(booking.event_id, booking.booking_id, booking.expired_at)
+    return NotHeld(booking.event_id, booking.booking_id)
+
+
+def _confirm(event: Event, user_id: str, wanted: Confirmation, deadline: Deadline) -> Booking | None:
+    """Confirm the hold in one request; return None if there is no such hold."""
+    is_this_booking = "bookingId = :booking"  # P7: a late try must not confirm a newer booking
+    is_held = "#status = :held"  # H2, P1: neither expired nor cancelled, so the tickets are still its own
+    facts = {
+        "status": items.text(Status.CONFIRMED),
+        "bookedAt": items.text(runtime.current.now()),
+        "confirmedBy": items.text(wanted.by),
+        **({} if wanted.reference is None else {"reference": items.text(wanted.reference)}),
+    }
+    assign, names, values = items.assignment(facts)
+    stored = dynamodb.update_if(
+        deadline,
+        TableName=items.BOOKINGS,
+        Key=items.booking_key(event, user_id),
+        UpdateExpression=f"{assign} {items.NO_HOLD}",
+        ConditionExpression=f"{is_this_booking} AND {is_held}",
+        ExpressionAttributeNames=names,
+        ExpressionAttributeValues={
+            **values,
+            ":booking": items.text(wanted.booking_id),
+            ":held": items.text(Status.HELD),
+        },
+        ReturnValues="ALL_NEW",
+    )
+    if stored is None:
+        return None
+    confirmed = items.to_booking(stored)
+    telemetry.outcome(
+        Metric.HOLD_CONFIRMED,
+        event_id=event.event_id,
+        user_id=user_id,
+        booking_id=confirmed.booking_id,
+        by=wanted.by,
+    )
+    return confirmed

@@ -1,0 +1,260 @@
+"""A sold-out event whose holds expire, over real HTTP against `python -m local --expire-every 1`.
+
+Each ticket goes to the next user in line, in order, none twice and none lost (P1 to P6, H1 to H3), also when every
+process of the office is killed on the way.
+"""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from harness import promises
+from harness.crowd import Crowd, Exchange, in_flight
+from harness.promises import Item
+from harness.running import RunningOffice, running
+from local.announcements import read
+
+TICKETS = 6
+IN_LINE = 24
+HOLD_S = 2
+END_S_MAX = 90.0  # until the last offer has ended; it takes 25 on an idle machine
+ANNOUNCED_S_MAX = 20.0
+OPTIONS = ("--expire-every", "1")
+PARTS = ("local.worker", "local.feeder", "local.scheduler", "local.bus", "dynoxide")
+KILL_EVERY_S = 1.0
+ROUNDS = 2  # of kills
+MANY = 5_000
+MANY_HOLD_S = 10
+LATE_S_MAX = 120.0  # H3
+MANY_S_MAX = 400.0
+
+
+def _opens(office: RunningOffice, tickets: int = TICKETS, hold_s: int = HOLD_S) -> str:
+    body = {"name": "The concert", "totalTickets": tickets, "holdSeconds": hold_s, "confirmedBy": "buyer"}
+    answer = httpx.post(f"{office.url}/initialize", json=body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["eventId"])
+
+
+def _in_line(number: int) -> str:
+    return f"line-{number:02}"
+
+
+async def _book(crowd: Crowd, user: str) -> Exchange:
+    return await crowd.book(user)
+
+
+def _sells_out(office: RunningOffice, event_id: str) -> None:
+    """Let the first users hold every ticket, and the others join the list one after the other."""
+    held, _ = in_flight(office.url, event_id, _book, [f"holder-{n}" for n in range(TICKETS)])
+    assert {one.answer["status"] for one in held} == {"HELD"}
+    waiting, _ = in_flight(office.url, event_id, _book, [_in_line(n) for n in range(IN_LINE)], at_once=1)
+    assert {one.status for one in waiting} <= {200, 202}, "a repeated request gets 200"
+
+
+class Confirming:
+    """Users who confirm their offer as soon as they see it, fewer than there are tickets.
+
+    `answers` has the status that each of them got.
+    """
+
+    def __init__(self, url: str, event_id: str) -> None:
+        self.users = [_in_line(n) for n in range(0, IN_LINE, IN_LINE // (TICKETS - 2))]
+        self.answers: dict[str, int] = {}
+        self._url, self._event_id = url, event_id
+        self._stopped = threading.Event()
+
+    def _look(self, client: httpx.Client) -> None:
+        for user in self.users:
+            if user in self.answers:
+                continue
+            with suppress(httpx.TransportError):  # an office that is being killed
+                mine = {"userId": user, "eventId": self._event_id}
+                found = client.get("/bookings", params=mine)
+                booking = found.json()["bookings"][0] if found.status_code == 200 else {}
+                if booking.get("status") != "HELD":
+                    continue
+                answer = client.post("/confirm", json={**mine, "bookingId": booking["bookingId"]})
+                if answer.status_code in {200, 409}:
+                    self.answers[user] = answer.status_code
+
+    def _run(self) -> None:
+        with httpx.Client(base_url=self._url, timeout=30) as client:
+            while not self._stopped.wait(0.1):
+                self._look(client)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let them look at their bookings during the block."""
+        thread = threading.Thread(target=self._run)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            thread.join()
+
+
+def _has_ended(office: RunningOffice, event_id: str) -> promises.Snapshot:
+    """Wait until no user holds or waits; return what the tables then contain."""
+    until_s = time.monotonic() + END_S_MAX
+    while True:
+        found = promises.read(office.database(), event_id)
+        if not found.held and not found.waiting:
+            return found
+        assert time.monotonic() < until_s, f"{found.held} hold and {found.waiting} wait"
+        time.sleep(0.2)
+
+
+def _violations(changes: Sequence[Item], found: promises.Snapshot) -> list[str]:
+    """List what is wrong in all states that bookings took, in the database's order."""
+    broken = promises.violations(found, drained=True) + promises.queue_jumps(changes)
+    offers = [one for one in changes if one["status"] == "HELD" and "promotedAt" in one]
+    places = [one["sequence"] for one in offers]
+    if places != sorted(places):
+        broken.append(f"P5: offers went to the places {places}")
+    if repeated := [user for user, count in Counter(one["userId"] for one in offers).items() if count > 1]:
+        broken.append(f"offered twice: {repeated}")
+    if left_out := {_in_line(n) for n in range(IN_LINE)} - {one["userId"] for one in offers}:
+        broken.append(f"never offered: {left_out}")
+    owners: set[str] = set()
+    expires_at: dict[str, str] = {}
+    for one in changes:
+        owners = owners | {one["userId"]} if one["status"] in {"HELD", "CONFIRMED"} else owners - {one["userId"]}
+        if len(owners) > TICKETS:
+            broken.append(f"P1: {sorted(owners)} own {TICKETS} tickets")
+        if one["status"] == "HELD":
+            expires_at[one["bookingId"]] = one["expiresAt"]
+        if one["status"] == "EXPIRED" and one["expiredAt"] < expires_at[one["bookingId"]]:
+            broken.append(f"H1: the hold of {one['userId']} expired early")
+    return broken
+
+
+def _judge(office: RunningOffice, event_id: str, confirming: Confirming, data: Path) -> promises.Snapshot:
+    """Assert that every ticket went down the line, and that the buyers and the bus were told the same."""
+    found = _has_ended(office, event_id)
+    changes = office.changes(event_id)
+    assert _violations(changes, found) == []
+    told = {user for user, status in confirming.answers.items() if status == 200}
+    assert told <= found.confirmed, "H2: a confirmation is final"
+    refused = confirming.answers.keys() - told
+    assert not refused & found.confirmed, "H2: a refused user never has the ticket"
+    assert len(found.confirmed) + found.tickets_left == TICKETS
+    _is_announced(data, event_id, "booking.offered", {one["bookingId"] for one in changes if "promotedAt" in one})
+    expired = {one["bookingId"] for one in changes if one["status"] == "EXPIRED"}
+    _is_announced(data, event_id, "booking.expired", expired)
+    return found
+
+
+def _is_announced(data: Path, event_id: str, type_: str, bookings: set[str]) -> None:
+    """Wait until the bus has announced this step of exactly these bookings."""
+    until_s = time.monotonic() + ANNOUNCED_S_MAX
+    while (announced := _announced(data, event_id, type_)) != bookings:
+        assert announced <= bookings, type_
+        assert time.monotonic() < until_s, f"{type_}: {bookings - announced} are missing"
+        time.sleep(0.2)
+
+
+def _announced(data: Path, event_id: str, type_: str) -> set[str]:
+    """Return the bookings of the event that the bus has announced with this type."""
+    lines = read(data / "announcements", 0)  # they fit into one piece
+    details = [json.loads(line)["detail"] for _, line in lines]
+    told = [one["data"] for one in details if one["type"] == type_]
+    return {one["bookingId"] for one in told if one["eventId"] == event_id}
+
+
+def test_expiring_holds_hand_each_ticket_down_the_line(tmp_path: Path) -> None:
+    """Every user in line gets one offer, in order; those who confirm keep the ticket."""
+    with running(tmp_path, 2, *OPTIONS) as office:
+        event_id = _opens(office)
+        confirming = Confirming(office.url, event_id)
+        _sells_out(office, event_id)
+        with confirming.running():
+            found = _judge(office, event_id, confirming, tmp_path)
+        assert found.confirmed, "no user confirmed in time: H2 was not put to the test"
+
+
+class _Killer:
+    """Kills every process of the office with SIGKILL, one after the other, until it is stopped."""
+
+    def __init__(self, office: RunningOffice) -> None:
+        self._office = office
+        self._stopped = threading.Event()
+        self.kills: Counter[str] = Counter()
+
+    def _run(self) -> None:
+        turn = 0
+        while not self._stopped.wait(KILL_EVERY_S):
+            part = PARTS[turn % len(PARTS)]
+            for pid in self._office.pids(part):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self.kills[part] += 1
+            turn += 1
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Kill during the block."""
+        thread = threading.Thread(target=self._run)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            thread.join()
+
+
+@pytest.mark.timeout(240)
+def test_no_ticket_is_lost_in_a_hold_when_every_process_is_killed(tmp_path: Path) -> None:
+    """P8, H3: workers, feeders, schedulers, bus and engine in turn, and in the end the program itself."""
+    with running(tmp_path, 2, *OPTIONS) as office:
+        event_id = _opens(office)
+        confirming = Confirming(office.url, event_id)
+        _sells_out(office, event_id)
+        killer = _Killer(office)
+        with confirming.running(), killer.running():
+            _wait_until(lambda: min(killer.kills[part] for part in PARTS) >= ROUNDS)
+        office.process.kill()
+    with running(tmp_path, 2, *OPTIONS) as office:
+        later = Confirming(office.url, event_id)
+        later.answers = confirming.answers
+        with later.running():
+            _judge(office, event_id, later, tmp_path)
+
+
+def _wait_until(happened: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + END_S_MAX
+    while not happened():
+        assert time.monotonic() < until_s
+        time.sleep(0.1)
+
+
+@pytest.mark.timeout(MANY_S_MAX + 100)
+def test_five_thousand_holds_that_expire_in_one_minute_are_released_in_time(tmp_path: Path) -> None:
+    """H3, with the schedule of AWS: each within two minutes."""
+    with running(tmp_path, 2) as office:
+        event_id = _opens(office, MANY, MANY_HOLD_S)
+        users = [f"user-{n}" for n in range(MANY)]
+        held, crowd = in_flight(office.url, event_id, _book, users)
+        assert ({one.answer["status"] for one in held}, crowd.faults) == ({"HELD"}, [])
+        until_s = time.monotonic() + MANY_S_MAX
+        while (status := httpx.get(f"{office.url}/status/{event_id}", timeout=30).json())["bookedTickets"]:
+            assert time.monotonic() < until_s, status
+            time.sleep(0.5)
+        found = office.check_drained(event_id, within_s=1)
+    late_s = [
+        (datetime.fromisoformat(one["expiredAt"]) - datetime.fromisoformat(one["heldAt"])).total_seconds() - MANY_HOLD_S
+        for one in found.bookings
+    ]
+    assert len(late_s) == MANY
+    assert 0 <= min(late_s) <= max(late_s) <= LATE_S_MAX
