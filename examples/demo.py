@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 TICKETS, SECOND_RELEASE = 240, 40
@@ -35,6 +36,8 @@ NAMES = (
 PEOPLE = int(1.6 * TICKETS)
 GIVE_UP, PAY = 0.12, 0.85  # the parts of the crowd that leave again, and that pay in time what is held for them
 PAY_S_MAX = 8
+HOLD_S = 12
+LOOK_S_MAX = 10
 STOP_S_MAX = 10
 
 
@@ -64,7 +67,8 @@ class Sale:
         self._numbers = count(1)
         self._plans: list[tuple[float, int, Callable[[], None]]] = []
         event = {"name": "Midsummer Night", "venue": "Old Harbour", "totalTickets": TICKETS}
-        self.event_id = office.send("/initialize", event)["eventId"]
+        terms = {"holdSeconds": HOLD_S, "confirmedBy": "buyer"}
+        self.event_id = office.send("/initialize", event | terms)["eventId"]
 
     def run(self) -> None:
         """Let people come, ever fewer, until the time is over."""
@@ -89,12 +93,20 @@ class Sale:
 
     def _come(self) -> None:
         user = {"userId": f"{random.choice(NAMES)} {next(self._numbers)}", "eventId": self.event_id}
-        booking = self._office.send("/book", user)
-        if random.random() < GIVE_UP:  # some change their minds, with a ticket or in line
+        if random.random() < GIVE_UP:  # with a ticket or in line
             self._soon(0.4 * self._seconds, lambda: self._office.send("/cancel", user))
-        if booking.get("status") == "HELD" and random.random() < PAY:  # the others let their time run out
+        self._go_on(user, self._office.send("/book", user))
+
+    def _go_on(self, user: dict[str, str], booking: Any) -> None:
+        """Pay what is held for this user, in time or never; wait while there is nothing to pay."""
+        if booking["status"] == "HELD" and random.random() < PAY:
             paid = {**user, "bookingId": booking["bookingId"]}
             self._soon(PAY_S_MAX, lambda: self._office.send("/confirm", paid))
+        elif booking["status"] == "WAITING":
+            self._soon(LOOK_S_MAX, lambda: self._go_on(user, self._booking(user)))
+
+    def _booking(self, user: dict[str, str]) -> Any:
+        return self._office.send(f"/bookings?{urlencode(user)}")["bookings"][0]
 
     def _release(self) -> None:
         self._office.send(f"/events/{self.event_id}", {"totalTickets": TICKETS + SECOND_RELEASE}, "PATCH")
@@ -103,7 +115,7 @@ class Sale:
 @contextmanager
 def _office(port: int) -> Iterator[Office]:
     """Run an office that keeps nothing."""
-    command = [sys.executable, "-m", "local", "--memory", "--port", str(port)]
+    command = [sys.executable, "-m", "local", "--memory", "--port", str(port), "--expire-every", "2"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout

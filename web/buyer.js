@@ -87,10 +87,10 @@ function Confirmed({ booking, change }) {
 
 function Held({ event, booking, change }) {
   const at = useClock();
-  const isOffer = Boolean(booking.promotedAt ?? booking.offeredAt);
+  const isOffer = Boolean(booking.promotedAt);
   const isOver = at >= Date.parse(booking.expiresAt);
   const buyerConfirms = event.confirmedBy === "buyer";
-  const mayConfirm = office.open || buyerConfirms;
+  const mayConfirm = !isOver && (office.open || buyerConfirms);
   return html`
     <p class="big hold">${isOffer ? t.offered : t.held}</p>
     ${(booking.quantity ?? 1) > 1 && html`<p>${t.tickets(booking.quantity)}</p>`}
@@ -100,7 +100,7 @@ function Held({ event, booking, change }) {
       ${mayConfirm && html`<${Action} kind="main" run=${change("confirm", "confirm", { bookingId: booking.bookingId })}>${buyerConfirms ? t.accept : t.pay}<//>`}
       <${GiveBack} booking=${booking} change=${change} />
     </div>
-    ${!buyerConfirms && html`<p class="note">${mayConfirm ? t.payNote : t.shopConfirms}</p>`}
+    ${!buyerConfirms && !isOver && html`<p class="note">${office.open ? t.payNote : t.shopConfirms}</p>`}
   `;
 }
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import statistics
 import subprocess
 import time
@@ -26,7 +27,7 @@ SIZES = pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (NARROW, "
 @pytest.fixture(scope="module")
 def office() -> Iterator[RunningOffice]:
     """Yield an open office."""
-    with running(None, 2) as office:
+    with running(None, 2, "--expire-every", "1") as office:
         yield office
 
 
@@ -74,6 +75,55 @@ def test_the_last_ticket_goes_from_one_buyer_to_the_next(
         assert anna.complaints == ben.complaints == []
         assert anna.page.evaluate("() => document.documentElement.scrollWidth") == size[0], "nothing sticks out"
     assert _status(office, event_id)["availableTickets"] == 1
+
+
+@SIZES
+def test_a_ticket_is_held_paid_given_back_and_offered_to_the_next_in_line(
+    browser: Browser, office: RunningOffice, size: tuple[int, int], scheme: str
+) -> None:
+    """Both see how long they have; paying is a stand-in, and says so. The organiser sees what is held."""
+    event_id = _opened(office, holdSeconds=600, offerSeconds=900)
+    with visiting(browser, office.url, size, scheme) as anna, visiting(browser, office.url, size, scheme) as ben:
+        anna.go(f"#/e/{event_id}")
+        anna.is_named("anna")
+        anna.press("Get a ticket")
+        anna.sees("Reserved for you")
+        expect(anna.page.locator(".clock")).to_have_text(re.compile(r"^(10:00|9:\d\d)$"))
+        anna.sees("A stand-in for your shop's payment")
+        anna.is_accessible()
+        anna.is_pictured(f"page-held-{size[0]}")
+        ben.go(f"#/o/{event_id}")
+        expect(ben.page.locator(".tile.held dd")).to_have_text("1")
+        expect(ben.page.locator(".tile.booked dd")).to_have_text("0")
+        ben.go(f"#/e/{event_id}")
+        ben.is_named("ben")
+        ben.press("Join the waiting list")
+        ben.sees("You are next.")
+        anna.press("Pay")
+        anna.sees("You have a ticket")
+        anna.press("Give back", sure=True)
+        ben.sees("You have an offer until")
+        ben.is_accessible()
+        ben.press("Pay")
+        ben.sees("You have a ticket")
+        assert anna.complaints == ben.complaints == []
+
+
+def test_a_hold_that_is_not_paid_ends_and_the_buyer_may_try_again(browser: Browser, office: RunningOffice) -> None:
+    """The page counts down, takes the button away when the time is up, and learns of the end by itself."""
+    event_id = _opened(office, holdSeconds=4, confirmedBy="buyer")
+    with visiting(browser, office.url) as anna:
+        anna.go(f"#/e/{event_id}")
+        anna.is_named("anna")
+        anna.press("Get a ticket")
+        expect(anna.page.get_by_role("button", name="Confirm")).to_be_visible()
+        anna.sees("The time is up. The tickets go on to the next in line.")
+        expect(anna.page.get_by_role("button", name="Confirm")).to_have_count(0)
+        anna.sees("The time for this reservation is up.")
+        anna.press("Get a ticket")
+        anna.press("Confirm")
+        anna.sees("You have a ticket")
+    assert _status(office, event_id)["bookedTickets"] == 1
 
 
 @SIZES
