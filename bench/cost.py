@@ -140,8 +140,9 @@ def _monthly(rows: list[dict[str, Any]]) -> str:
     invocations_usd = INVOCATIONS_USD * RUNS_MONTHLY / 1_000_000
     tenth_usd = 0.1 * GB_SECONDS_USD * RUNS_MONTHLY / 1_000_000
     return f"""`ExpireFunction` runs every minute, {RUNS_MONTHLY:,} times in 30 days, and makes
-{row["calls"]["Query"]} queries, even if no event has holds. Each stack pays ${units_usd + invocations_usd:.2f} a month for that: ${units_usd:.2f} for
-read units and ${invocations_usd:.2f} for invocations. Each tenth of a second that a run takes adds ${tenth_usd:.2f}."""
+{row["calls"]["Query"]} queries, even if no event has holds. Each stack pays ${units_usd + invocations_usd:.2f} a month
+for that: ${units_usd:.2f} for read units and ${invocations_usd:.2f} for invocations. Each tenth of a second that a run
+takes adds ${tenth_usd:.2f}."""
 
 
 def _row(row: dict[str, Any]) -> list[str]:

@@ -42,7 +42,7 @@ HEADERS = [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"u
 
 
 class Part(NamedTuple):
-    """A part of a booking: what to do, what to prepare for it each time, and what to put aside meanwhile."""
+    """A part of a booking: its work, its preparation each time, and what is replaced during the work."""
 
     do: Callable[[Any], Any]
     prepare: Callable[[], Any] = lambda: None
