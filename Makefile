@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL := -m pip install --quiet --no-deps --require-hashes --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format build proof bench benchmark scale describe dashboard pictures recording vendor lock clean
+.PHONY: help run demo test lint format build proof bench benchmark scale rehearsal describe dashboard pictures recording vendor lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -69,6 +69,9 @@ scale: .venv/.dev ## simulate on-sales at AWS's limits, for 15 minutes, and writ
 	@.venv/bin/python -m bench.scale --write $(ARGS)
 	.venv/bin/python -m bench.report
 	.venv/bin/python -m bench.charts
+
+rehearsal: .venv/.dev ## let a crowd buy an event, and audit it; ARGS="--host http://127.0.0.1:3000 --local --buyers 500"
+	@.venv/bin/python -m rehearsal $(ARGS)
 
 describe: .venv/.dev ## write the API description into functions/describe/ from openapi/ and the models
 	@.venv/bin/python -m openapi
