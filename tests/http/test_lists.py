@@ -357,10 +357,11 @@ def _sold(office: Office) -> Event:
 
 
 TIMES = ("joinedAt", "bookedAt", "promotedAt", "cancelledAt")
+OTHERS = ("heldAt", "expiresAt", "expiredAt", "reference", "bookedBy", "confirmedBy", "cancelledBy")
 
 
 def _as_stored(found: promises.Snapshot) -> list[Row]:
-    names = ("status", "bookingId", "userId", *TIMES)
+    names = ("status", "bookingId", "userId", *TIMES, *OTHERS)
     return [{name: booking.get(name) for name in names} for booking in found.bookings]
 
 
