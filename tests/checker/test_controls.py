@@ -125,7 +125,9 @@ def test_each_planted_fault_of_holds_is_noticed(monkeypatch: pytest.MonkeyPatch,
     _is_noticed(monkeypatch, fault, check, ["holds", "offers", "carts"], LOADS_OF_HOLDS_S)
 
 
-def _is_noticed(monkeypatch: pytest.MonkeyPatch, fault: str, check: str, kinds: list[str], loads_s: tuple[float, ...]) -> None:
+def _is_noticed(
+    monkeypatch: pytest.MonkeyPatch, fault: str, check: str, kinds: list[str], loads_s: tuple[float, ...]
+) -> None:
     found: set[str] = set()
     for load_s in loads_s:
         found |= {one.check for one in _judge(monkeypatch, fault, kinds, load_s)}
