@@ -22,13 +22,16 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL := -m pip install --quiet --no-deps --require-hashes --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format build proof bench benchmark scale describe dashboard recording lock clean
+.PHONY: help run demo test lint format build proof bench benchmark scale rehearsal describe dashboard pictures recording vendor lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/.run node_modules/.engine ## run the ticket office on this machine; ARGS="--port 8000 --data DIR"
 	@exec .venv/bin/python -m local $(ARGS)
+
+demo: .venv/.run node_modules/.engine ## show a sale at human speed in the browser, for two minutes; ARGS="--seconds 60"
+	@exec .venv/bin/python -m examples.demo $(ARGS)
 
 test: .venv/.dev .venv/.chromium .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator node_modules/.engine node_modules/.tools ## run all tests; ARGS="-k oversell" chooses
 	@.venv/bin/python -m pytest $(or $(ARGS),$(TESTS))
@@ -66,16 +69,25 @@ scale: .venv/.dev ## simulate on-sales at AWS's limits, for 15 minutes, and writ
 	.venv/bin/python -m bench.report
 	.venv/bin/python -m bench.charts
 
+rehearsal: .venv/.dev ## let a crowd buy an event, and audit it; ARGS="--host http://127.0.0.1:3000 --local --buyers 500"
+	@.venv/bin/python -m rehearsal $(ARGS)
+
 describe: .venv/.dev ## write the API description into functions/describe/ from openapi/ and the models
 	@.venv/bin/python -m openapi
 
 dashboard: .venv/.dev node_modules/.engine ## draw docs/dashboard.png from three minutes of a local run
 	@.venv/bin/python scripts/draw_dashboard.py
 
+pictures: .venv/.dev .venv/.chromium node_modules/.engine node_modules/.tools ## draw docs/page-*.png and measure the page, from its tests
+	@PICTURES=1 .venv/bin/python -m pytest tests/browser -k "last_ticket or small or demo"
+
 recording: .venv/.dev node_modules/.engine ## record scripts/record-session in a terminal as docs/recording.gif
 	@.venv/bin/asciinema rec --overwrite --quiet --cols 100 --rows 26 --command scripts/record-session docs/recording.cast
 	.venv/bin/agg --theme github-dark --font-size 14 --idle-time-limit 2 --last-frame-duration 6 \
 	  docs/recording.cast docs/recording.gif
+
+vendor: node_modules/.tools ## copy the page's libraries from node_modules to web/vendor, with their licences
+	@scripts/vendor
 
 lock: .venv/.dev ## resolve requirements/*.in and package.json anew
 	@scripts/lock
@@ -148,7 +160,8 @@ node_modules/.engine: package.json package-lock.json
 	mkdir -p node_modules
 	touch $@
 
-# For tests/description: what reads the API description as other people's programs do.
+# For tests/description: what reads the API description as other people's programs do. For tests/browser and
+# `make vendor`: axe and the page's libraries.
 node_modules/.tools: node_modules/.engine
 	@npm install --no-save --no-audit --no-fund
 	touch $@

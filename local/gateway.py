@@ -149,11 +149,6 @@ def refusal(of: tuple[int, bytes], request_id: str) -> Response:
     return status, _own_headers(request_id, body, headers), body
 
 
-def redirect(to: str, request_id: str) -> Response:
-    """Return a response that sends a browser to another path."""
-    return 302, _own_headers(request_id, b"", [(b"location", to.encode())]), b""
-
-
 def _context(scope: Mapping[str, Any], target: Target, headers: Mapping[str, str], request_id: str) -> dict[str, Any]:
     host = headers.get("host", "")
     now_s = time.time()

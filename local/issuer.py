@@ -1,12 +1,14 @@
 """The tokens of one machine: anyone who can read the data folder can make a token for any user.
 
-Each start with --auth makes a new key and keeps it in a file of the data folder that only the owner can read;
-`python -m local token` finds it there. The workers get its public half.
+Each start with --auth makes a new key and a new password, and keeps them in a file of the data folder that only the
+owner can read. `python -m local token` finds the key there, and so do the pages that sign people in (local/sign_in.py).
+To verify tokens, the workers get its public half.
 """
 
 import argparse
 import json
 import os
+import secrets
 import sys
 import time
 import uuid
@@ -28,8 +30,10 @@ ALGORITHM = "RS256"
 ORGANISER = "organiser"  # a group
 SHOP_SCOPE = "ticket-office/shop"  # of a program, as Cognito writes it
 SHOP_CLIENT = "shop"  # the program
+GROUP_CLAIM = "cognito:groups"
 TOKEN_S = 3600
 _KEY_BITS = 2048
+_PASSWORD_BYTES = 9
 
 
 @contextmanager
@@ -37,7 +41,8 @@ def running(file: Path) -> Iterator[dict[str, Any]]:
     """Make a key, and keep it in the file while the context lasts; yield its public half as a key set."""
     key = RSAKey.generate_key(_KEY_BITS, {"alg": ALGORITHM, "use": "sig"}, auto_kid=True)
     try:
-        _write(file, json.dumps({"issuer": ISSUER, "key": key.as_dict(private=True)}))
+        password = secrets.token_urlsafe(_PASSWORD_BYTES)
+        _write(file, json.dumps({"issuer": ISSUER, "key": key.as_dict(private=True), "password": password}))
         yield dict(KeySet([key]).as_dict(private=False))
     finally:
         file.unlink(missing_ok=True)
@@ -60,7 +65,7 @@ def token(file: Path, claims: Mapping[str, Any]) -> str:
 
 def user(user_id: str, *, is_organiser: bool = False) -> dict[str, Any]:
     """Return the claims of a person."""
-    return {"sub": user_id, **({"cognito:groups": [ORGANISER]} if is_organiser else {})}
+    return {"sub": user_id, **({GROUP_CLAIM: [ORGANISER]} if is_organiser else {})}
 
 
 def shop(client_id: str = SHOP_CLIENT) -> dict[str, Any]:
@@ -69,6 +74,11 @@ def shop(client_id: str = SHOP_CLIENT) -> dict[str, Any]:
     Cognito repeats the program's id as `sub`.
     """
     return {"sub": client_id, "client_id": client_id, "token_use": "access", "scope": SHOP_SCOPE}
+
+
+def password(file: Path) -> str:
+    """Return the password with which people sign in on the page."""
+    return str(json.loads(file.read_text("utf-8"))["password"])
 
 
 def main(arguments: Sequence[str]) -> int:

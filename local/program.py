@@ -193,12 +193,15 @@ def _suggest(system: template.System, data: Folder, url: str, *, needs_token: bo
             f"""  curl -s {organiser}{url}/initialize -d '{{"name": "Concert", "totalTickets": 2}}'\n"""
             f"""  curl -s {ada}{url}/book -d '{{"userId": "ada", "eventId": "<eventId of the answer>"}}'\n"""
         )
-    if any(route.path == "/docs" for route in system.routes):
-        sys.stdout.write(f"Or in a browser: {url}/docs\n")
+    if any(route.path == "/" for route in system.routes):
+        sys.stdout.write(f"Or in a browser: {url} (the API: {url}/docs)\n")
     if needs_token:
         sys.stdout.write(
             f"Every request needs a token, as on AWS; `{token} --user U [--organiser]`, or `--shop`, prints one.\n"
         )
+        from local import issuer  # noqa: PLC0415 - as above
+
+        sys.stdout.write(f"People sign in there with any name and the password {issuer.password(data.issuer)}\n")
     elif any(route.takes_token for route in system.routes):
         sys.stdout.write("No token is needed: anyone may do anything as any user. --auth requires tokens, as on AWS.\n")
     sys.stdout.flush()

@@ -64,9 +64,10 @@ class Supervisor:
         common = {"template": str(system.path), "parameters": dict(system.parameters)}
         kept = {"failed_records": str(folder.failed_records.absolute())}
         announced = {"announcements": str(folder.announcements)}
+        signing = {"keys": keys, "issuer": str(folder.issuer)}
         fed = kept | {"database": {"endpoint": self.database.endpoint, "is_embedded": self.database.is_embedded}}
         self._workers = [
-            Part(f"worker-{number}", "local.worker", common | announced | {"keys": keys}, folder.logs, end)
+            Part(f"worker-{number}", "local.worker", common | announced | signing, folder.logs, end)
             for number, end in enumerate(handout.ends, 1)
         ]
         self._others = []

@@ -28,7 +28,8 @@ from local.listening import take
 
 _KEEP_ALIVE_S = 75  # longer than clients keep connections, so that they never use one that is just being closed
 _GRACE_S = 1
-_DOCS = "/docs"  # where the address that is printed at the start leads a browser
+SIGN_IN = "/local/issuer/"  # where people sign in with --auth (local/sign_in.py)
+CLIENT = "ticket-office"
 _WITHOUT_BODY = ("GET", "HEAD")
 _STREAM_HEADERS = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"))
 
@@ -40,22 +41,33 @@ Send = Callable[[Message], Awaitable[None]]
 class Application:
     """The ASGI application: API Gateway in front of the handlers."""
 
-    def __init__(self, system: template.System, keys: Any = None, announcements: Path | None = None) -> None:
+    def __init__(
+        self,
+        system: template.System,
+        keys: Any = None,
+        announcements: Path | None = None,
+        issuer_file: Path | None = None,
+    ) -> None:
         """Load the functions that have a route; without an issuer's public keys they are open to all.
 
-        `announcements` is the folder of the event bus, None if there is none. Raises: StartError.
+        `announcements` is the folder of the event bus, None if there is none; people sign in with the key in the
+        issuer's file. Raises: StartError.
         """
         self.listeners = Listeners(announcements) if announcements and system.has_bus else None
         self._router = gateway.Router(system.routes)
         self._cors = system.cors
-        self._authorizer = None
+        self._authorizer = self._sign_in = None
         if keys:
             from local.authorizer import Authorizer  # noqa: PLC0415 - cryptography takes 150 ms
 
             self._authorizer = Authorizer(keys)
+        if keys and issuer_file:
+            from local.sign_in import SignIn  # noqa: PLC0415 - as above
+
+            self._sign_in = SignIn(issuer_file)
         names = {route.function: None for route in system.routes}  # each once, in order
         functions = [system.functions[name] for name in names]
-        self._functions = runtime.load(functions if keys else [open_to_all(function) for function in functions])
+        self._functions = runtime.load([behind_issuer(one) if keys else open_to_all(one) for one in functions])
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -70,7 +82,8 @@ class Application:
             await self._listen(self.listeners, scope, receive, send, request_id)
             return
         else:
-            answer = await self._answer(scope, receive, request_id)
+            is_issuers = self._sign_in and scope["path"].startswith(SIGN_IN)
+            answer = await (self._issued if is_issuers else self._answer)(scope, receive, request_id)
             status, headers, body = cors.answered(self._cors, scope["headers"], answer) if self._cors else answer
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -78,8 +91,6 @@ class Application:
     async def _answer(self, scope: Message, receive: Receive, request_id: str) -> Response:
         found = self._router.find(scope["method"], scope["raw_path"].decode("latin-1"))
         if found is None:
-            if (scope["method"], scope["path"]) == ("GET", "/") and self._router.find("GET", _DOCS):
-                return gateway.redirect(_DOCS, request_id)
             return gateway.refusal(gateway.NOT_FOUND, request_id)
         target, parameters = found
         claims = None
@@ -105,6 +116,14 @@ class Application:
                 exception=traceback.format_exc(),
             )
             return gateway.refusal(gateway.FAILED, request_id)
+
+    async def _issued(self, scope: Message, receive: Receive, request_id: str) -> Response:
+        """Answer in place of the issuer that a deployed office has."""
+        body = b"" if scope["method"] in _WITHOUT_BODY else await _read(scope, receive)
+        if body is None or self._sign_in is None:
+            return gateway.refusal(gateway.TOO_LARGE, request_id)
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        return self._sign_in.answer(scope["method"], scope["path"], scope["query_string"], host, body)
 
     async def _listen(self, to: Listeners, scope: Message, receive: Receive, send: Send, request_id: str) -> None:
         """Send the announcements as they come; with tokens only to organisers, and until the token expires."""
@@ -135,6 +154,13 @@ class Application:
 def open_to_all(function: template.Function) -> template.Function:
     """Tell a function that it intentionally has no authorizer."""
     return replace(function, environment={**function.environment, "OPEN_TO_ALL": "true"})
+
+
+def behind_issuer(function: template.Function) -> template.Function:
+    """Tell a function where this machine's issuer is, for the page."""
+    return replace(
+        function, environment={**function.environment, "PAGE_ISSUER": SIGN_IN.strip("/"), "PAGE_CLIENT": CLIENT}
+    )
 
 
 class Server(uvicorn.Server):
@@ -236,7 +262,8 @@ def main() -> None:
     """Serve the connections that the supervisor passes on."""
     with child() as (arguments, lifeline, system):
         handed = socket.socket(fileno=arguments["socket"])
-        application = Application(system, arguments["keys"], Path(arguments["announcements"]))
+        folders = (Path(arguments["announcements"]), Path(arguments["issuer"]))
+        application = Application(system, arguments["keys"], *folders)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(application, handed, lifeline))
 

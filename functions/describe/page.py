@@ -5,16 +5,14 @@ requests to the office only. Both are public: no token needed.
 """
 
 import base64
-import gzip
 import hashlib
-from collections.abc import Mapping
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import aws_lambda_powertools
 
-from shared.edge.api import Response
+from functions.describe.document import Document
 from shared.edge.caller import is_open
 
 _HERE: Final = Path(__file__).parent
@@ -23,35 +21,6 @@ _START: Final = (
     'SwaggerUIBundle({url: "openapi.json", dom_id: "#office", deepLinking: true, validatorUrl: null, '
     "syntaxHighlight: false, displayRequestDuration: true})"
 )
-
-
-class Document:
-    """A text that stays the same until the next deployment, so each of its responses is made once."""
-
-    def __init__(self, text: str, headers: Mapping[str, str]) -> None:
-        self._text = text
-        self._headers = {
-            "Cache-Control": "public, max-age=300",  # after a deployment, clients may see the old text for that long
-            "X-Content-Type-Options": "nosniff",
-            "Vary": "Accept-Encoding",
-            **headers,
-        }
-
-    @cached_property
-    def plain(self) -> Response:
-        """Return the text as it is."""
-        return {"statusCode": 200, "headers": self._headers, "body": self._text, "isBase64Encoded": False}
-
-    @cached_property
-    def packed(self) -> Response:
-        """Return the text compressed, to a quarter or less. Compressing the page takes a tenth of a second."""
-        packed = gzip.compress(self._text.encode(), compresslevel=6, mtime=0)
-        return {
-            "statusCode": 200,
-            "headers": {**self._headers, "Content-Encoding": "gzip"},
-            "body": base64.b64encode(packed).decode(),
-            "isBase64Encoded": True,
-        }
 
 
 @cache

@@ -141,6 +141,11 @@ class Request:
         return route
 
     @property
+    def path_values(self) -> list[str]:
+        """Return the values of the path's parameters, in their order."""
+        return [self._payload["pathParameters"][name] for name in re.findall(r"{(\w+)}", self.route)]
+
+    @property
     def caller(self) -> Caller:
         """Return who sent the request."""
         return Caller.of(self._payload["requestContext"], self.header("authorization"))

@@ -9,6 +9,7 @@ functions work with the privileges of their roles. What the emulator does unlike
 """
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -185,12 +186,15 @@ def test_a_rule_on_the_stacks_bus_gets_a_booking(stack: Deployed, event_id: str,
 
 
 def test_the_description_of_the_api_is_public(stack: Deployed) -> None:
-    """Without a token, from the artifact and the layer: Swagger UI's files are in it."""
+    """Without a token, from the artifact and the layer: Swagger UI's files are in it, and those of the page."""
     described = stack.ask("GET", "/openapi.json")
     assert (described.status_code, described.json()["openapi"]) == (200, "3.1.0")
     page = stack.ask("GET", "/docs")
     assert page.status_code == 200
     assert "SwaggerUIBundle" in page.text
+    files = re.findall(r'"(web/[^"]+)"', stack.ask("GET", "/").text)
+    assert len(files) > 5
+    assert {stack.ask("GET", f"/{file}").status_code for file in files} == {200}
 
 
 def test_the_sweep_runs_as_deployed(stack: Deployed, event_id: str, anna: User, ben: User) -> None:

@@ -1,8 +1,6 @@
 """The page /docs in a real Chromium: it shows the API, sends a request, and contacts only the office."""
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from harness.running import RunningOffice, running
 from local import issuer
@@ -18,7 +16,6 @@ from openapi.document import operations
 from tests.description.reading import document
 
 WAIT_MS_MAX = 20_000
-PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")  # else playwright's own
 
 
 @dataclass
@@ -44,20 +41,6 @@ class Opened:
         dialog.get_by_role("textbox").fill(token)
         dialog.get_by_role("button", name="Apply credentials").click()
         dialog.get_by_role("button", name="Close").click()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Yield Chromium: the system's, else the one that playwright has fetched."""
-    found = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    flags = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium's sandbox refuses root
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=found, args=flags)
-        except Error as error:
-            pytest.fail(f"there is no Chromium: `make test` installs it, or says how ({error})")
-        yield browser
-        browser.close()
 
 
 def _opened(browser: Browser, url: str) -> Opened:

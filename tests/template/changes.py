@@ -39,6 +39,8 @@ VALUES: Final[Mapping[str, str]] = {
     "MailFrom": "tickets@tickets.example",
     "DomainName": "api.tickets.example",
     "CertificateArn": "arn:aws:acm:eu-central-1:000000000000:certificate/1",
+    "PageUrl": "https://a.example/",
+    "PageClientId": "page",
     "CorsOrigins": "https://a.example",
     "RouteRate": "7",
     "AlarmTopicArn": "arn:aws:sns:r:1:t",
@@ -59,6 +61,7 @@ VALUES: Final[Mapping[str, str]] = {
 # Parameters that have an effect only together with others.
 TOGETHER: Final[Mapping[str, tuple[str, ...]]] = {
     "JwtAudience": ("JwtIssuer=https://id.example",),
+    "PageClientId": ("JwtIssuer=https://id.example",),
     "MailFrom": (f"SesIdentityArn={VALUES['SesIdentityArn']}",),
     "CertificateArn": (f"DomainName={VALUES['DomainName']}",),
     "WebhookSecret": (f"WebhookUrl={VALUES['WebhookUrl']}",),

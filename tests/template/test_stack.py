@@ -34,6 +34,10 @@ ROUTES = {
     "GET /docs/": "DescribeFunction",
     "GET /health": "DescribeFunction",
     "HEAD /health": "DescribeFunction",
+    "GET /": "DescribeFunction",
+    "HEAD /": "DescribeFunction",
+    "GET /web/{version}/{file}": "DescribeFunction",
+    "GET /web/{version}/vendor/{file}": "DescribeFunction",
     "PATCH /events/{eventId}": "ChangeFunction",
     "POST /events/{eventId}/cancel": "CancelEventFunction",
 }
@@ -188,9 +192,15 @@ def test_with_a_domain_the_api_has_no_other_address() -> None:
 
 
 def test_signing_up_makes_no_user_an_organiser_or_a_shop() -> None:
-    """Operators assign the group; the app client for people grants no scope."""
-    people = deployed().resources["UserPoolClient"]["Properties"]
+    """Operators assign the group; the app clients for people grant no scope of ours."""
+    stack = deployed()
+    people = stack.resources["UserPoolClient"]["Properties"]
     assert not [name for name in people if name.startswith("AllowedOAuth")]
+    page = stack.resources["PagePoolClient"]
+    assert page["Condition"] == "MakesPageClient"
+    assert page["Properties"]["AllowedOAuthFlows"] == ["code"]
+    assert set(page["Properties"]["AllowedOAuthScopes"]) == {"openid", "email"}
+    assert page["Properties"]["CallbackURLs"] == [{"Ref": "PageUrl"}]
 
 
 @pytest.mark.parametrize("role", [caller.ORGANISER, caller.SHOP])
@@ -234,7 +244,8 @@ def test_each_route_has_its_own_rate_limit() -> None:
     rate = {"Ref": "RouteRate"}
     assert _stage()["DefaultRouteSettings"] == {"ThrottlingRateLimit": rate, "ThrottlingBurstLimit": rate}
     assert _stage()["RouteSettings"].keys() <= ROUTES.keys()
-    for seldom in ("POST /initialize", *PUBLIC):
+    page = {route for route in PUBLIC if route == "GET /" or "/web/" in route}  # for all buyers of an on-sale
+    for seldom in ("POST /initialize", *PUBLIC - page):
         assert _stage()["RouteSettings"][seldom]["ThrottlingRateLimit"] < 100
 
 
@@ -529,6 +540,9 @@ def test_each_condition_tests_what_its_name_says() -> None:
             "Fn::And": [{"Condition": "MakesUserPool"}, {"Fn::Equals": [{"Ref": "ShopClient"}, "true"]}]
         },
         "HasPrograms": {"Fn::Or": [{"Condition": "MakesOrganiserClient"}, {"Condition": "MakesShopClient"}]},
+        "MakesPageClient": {"Fn::And": [{"Condition": "MakesUserPool"}, given("PageUrl")]},
+        "HasPoolDomain": {"Fn::Or": [{"Condition": "HasPrograms"}, {"Condition": "MakesPageClient"}]},
+        "HasPageClient": given("PageClientId"),
         "HasPublicStatus": {"Fn::Equals": [{"Ref": "PublicStatus"}, "true"]},
         "HasCorsOrigins": given("CorsOrigins"),
         "ReservesForRequests": given("RequestConcurrency", 0),

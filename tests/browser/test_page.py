@@ -1,0 +1,422 @@
+"""The page / in a real Chromium, on a real office: the stories of a buyer and of an organiser."""
+
+import csv
+import json
+import re
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Response, Route, expect
+
+from bench import record
+from harness.running import PROJECT, RunningOffice, running
+from tests.browser.visitor import NARROW, WIDE, WRITES_PICTURES, visiting, visitor
+
+BYTES_MAX = 150_000  # of all files, compressed
+REQUESTS_MAX = 16  # of a buyer's first visit
+VISITS = 3
+SIZES = pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (NARROW, "dark")], ids=["wide", "narrow"])
+
+
+@pytest.fixture(scope="module")
+def office() -> Iterator[RunningOffice]:
+    """Yield an open office."""
+    with running(None, 2, "--expire-every", "1") as office:
+        yield office
+
+
+def _opened(office: RunningOffice, **terms: Any) -> str:
+    """Open an event; return its id."""
+    event = {"name": "Midsummer Night", "venue": "Old Harbour", "totalTickets": 1, **terms}
+    return str(httpx.post(f"{office.url}/initialize", json=event).raise_for_status().json()["eventId"])
+
+
+def _booked(office: RunningOffice, event_id: str, *users: str) -> None:
+    for user in users:
+        httpx.post(f"{office.url}/book", json={"userId": user, "eventId": event_id}).raise_for_status()
+
+
+def _status(office: RunningOffice, event_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{office.url}/status/{event_id}").json()
+    return found
+
+
+@SIZES
+def test_the_last_ticket_goes_from_one_buyer_to_the_next(
+    browser: Browser, office: RunningOffice, size: tuple[int, int], scheme: str
+) -> None:
+    """Anna books it, Ben joins the list, Anna gives it back, and Ben's page shows the ticket by itself."""
+    event_id = _opened(office)
+    with visiting(browser, office.url, size, scheme) as anna, visiting(browser, office.url, size, scheme) as ben:
+        for visitor, name in ((anna, "anna"), (ben, "ben")):
+            visitor.go(f"#/e/{event_id}")
+            visitor.sees("1 ticket left of 1") if name == "anna" else visitor.sees("Sold out")
+            visitor.is_accessible()
+            visitor.is_named(name)
+            visitor.press("Get a ticket" if name == "anna" else "Join the waiting list")
+            visitor.sees("You have a ticket" if name == "anna" else "Your place in line")
+            visitor.is_accessible()
+        ben.sees("You are next.")
+        if size == NARROW:
+            ben.is_pictured("page-waiting-390")
+        anna.sees("1 person is waiting")
+        anna.press("Give back", sure=True)
+        anna.sees("You have given this booking back.")
+        ben.sees("You have a ticket")
+        ben.press("Give back", sure=True)
+        ben.go()
+        ben.sees("Given back")
+        ben.is_accessible()
+        assert anna.complaints == ben.complaints == []
+        assert anna.page.evaluate("() => document.documentElement.scrollWidth") == size[0], "nothing sticks out"
+    assert _status(office, event_id)["availableTickets"] == 1
+
+
+@SIZES
+def test_a_ticket_is_held_paid_given_back_and_offered_to_the_next_in_line(
+    browser: Browser, office: RunningOffice, size: tuple[int, int], scheme: str
+) -> None:
+    """Both see how long they have; paying is a stand-in, and says so. The organiser sees what is held."""
+    event_id = _opened(office, holdSeconds=600, offerSeconds=900)
+    with visiting(browser, office.url, size, scheme) as anna, visiting(browser, office.url, size, scheme) as ben:
+        anna.go(f"#/e/{event_id}")
+        anna.is_named("anna")
+        anna.press("Get a ticket")
+        anna.sees("Reserved for you")
+        expect(anna.page.locator(".clock")).to_have_text(re.compile(r"^(10:00|9:\d\d)$"))
+        anna.sees("A stand-in for your shop's payment")
+        anna.is_accessible()
+        if size == NARROW:
+            anna.is_pictured("page-held-390")
+        ben.go(f"#/o/{event_id}")
+        expect(ben.page.locator(".tile.held dd")).to_have_text("1")
+        expect(ben.page.locator(".tile.booked dd")).to_have_text("0")
+        ben.go(f"#/e/{event_id}")
+        ben.is_named("ben")
+        ben.press("Join the waiting list")
+        ben.sees("You are next.")
+        anna.press("Pay")
+        anna.sees("You have a ticket")
+        anna.press("Give back", sure=True)
+        ben.sees("You have an offer until")
+        ben.is_accessible()
+        ben.press("Pay")
+        ben.sees("You have a ticket")
+        assert anna.complaints == ben.complaints == []
+
+
+def test_a_hold_that_is_not_paid_ends_and_the_buyer_may_try_again(browser: Browser, office: RunningOffice) -> None:
+    """The page counts down, takes the button away when the time is up, and learns of the end by itself."""
+    event_id = _opened(office, holdSeconds=4, confirmedBy="buyer")
+    with visiting(browser, office.url) as anna:
+        anna.go(f"#/e/{event_id}")
+        anna.is_named("anna")
+        anna.press("Get a ticket")
+        expect(anna.page.get_by_role("button", name="Confirm")).to_be_visible()
+        anna.sees("The time is up. The tickets go on to the next in line.")
+        expect(anna.page.get_by_role("button", name="Confirm")).to_have_count(0)
+        anna.sees("The time for this reservation is up.")
+        anna.press("Get a ticket")
+        anna.press("Confirm")
+        anna.sees("You have a ticket")
+    assert _status(office, event_id)["bookedTickets"] == 1
+
+
+@SIZES
+def test_an_organiser_opens_watches_changes_exports_and_cancels_an_event(
+    browser: Browser, office: RunningOffice, size: tuple[int, int], scheme: str, tmp_path: Path
+) -> None:
+    """Everything that the page offers to organisers, in the order of an event's life."""
+    name = f"Harbour Lights {size[0]}"
+    with visiting(browser, office.url, size, scheme) as olga:
+        olga.go("#/o")
+        olga.page.get_by_role("link", name="Open an event").click()
+        olga.page.get_by_label("Name").fill(name)
+        olga.page.get_by_label("Tickets", exact=True).fill("3")
+        olga.is_accessible()
+        olga.press("Open the event")
+        olga.sees("Nothing yet.")
+        event_id = olga.page.url.rpartition("/")[2]
+
+        _booked(office, event_id, "=anna", "ben", "carla", "dora")
+        olga.sees("3 tickets booked")
+        olga.sees("1 person joined the list")
+        olga.sees("sold out")
+        olga.is_accessible()
+
+        tickets = olga.page.get_by_label("Tickets", exact=True)
+        tickets.fill("5")
+        olga.press("Save")
+        expect(olga.page.get_by_role("status")).to_contain_text("Saved.")
+        expect(olga.page.locator(".tile.free dd")).to_have_text("1")
+        expect(olga.page.locator(".tile.waiting dd")).to_have_text("0")
+        tickets.fill("2")
+        olga.press("Save")
+        expect(olga.page.get_by_role("status")).to_contain_text("4 tickets are booked; the total cannot be less.")
+
+        olga.press("Close the sale", sure=True)
+        olga.sees("Sale closed")
+        olga.press("Open the sale again")
+        olga.sees("Sold out")
+
+        with olga.page.expect_download() as download:
+            olga.press("Export bookings (CSV)")
+        download.value.save_as(tmp_path / "bookings.csv")
+        with (tmp_path / "bookings.csv").open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert sorted(row["userId"] for row in rows) == ["'=anna", "ben", "carla", "dora"]
+        assert {row["status"] for row in rows} == {"CONFIRMED"}
+
+        olga.go("#/o")
+        olga.page.get_by_label("Search by name or place").fill("nothing like it")
+        olga.sees("No event has such a name.")
+        olga.page.get_by_label("Search by name or place").fill(name[:-3].upper())
+        olga.is_accessible()
+        olga.page.get_by_role("link", name=name).click()
+        olga.press("Cancel the event", sure=True)
+        olga.sees("All bookings are cancelled.")
+        olga.is_accessible()
+        assert olga.page.evaluate("() => document.documentElement.scrollWidth") == size[0]
+        assert [one for one in olga.complaints if "409" not in one] == [], "Chromium reports the refused change"
+
+
+def test_a_change_does_not_overwrite_another_organisers(browser: Browser, office: RunningOffice) -> None:
+    """The form keeps what is typed while the counts above it move, and names the revision that it shows."""
+    event_id = _opened(office)
+    with visiting(browser, office.url) as olga:
+        olga.go(f"#/o/{event_id}")
+        olga.page.get_by_label("Place").fill("New Harbour")
+        olga.page.wait_for_timeout(2000)  # the page is drawn anew each second
+        httpx.patch(f"{office.url}/events/{event_id}", json={"totalTickets": 7}).raise_for_status()
+        olga.press("Save")
+        expect(olga.page.get_by_role("status")).to_contain_text("Another organiser has changed the event.")
+        expect(olga.page.get_by_label("Tickets", exact=True)).to_have_value("7")
+    assert _status(office, event_id)["venue"] == "Old Harbour"
+
+
+# ---------------------------------------------------------------- when things go wrong
+
+
+def test_a_lost_response_and_a_busy_office_cost_nobody_a_ticket(browser: Browser, office: RunningOffice) -> None:
+    """P7: the same request goes out again, after the pause that the office asks for."""
+    event_id = _opened(office, totalTickets=2)
+    troubles = ["busy", "lost"]
+
+    def trouble(route: Route) -> None:
+        match troubles.pop() if troubles else "none":
+            case "lost":
+                route.fetch()  # the office has it, and the browser does not learn of it
+                route.abort()
+            case "busy":
+                route.fulfill(status=503, headers={"Retry-After": "1"}, body="{}")
+            case _:
+                route.continue_()
+
+    with visiting(browser, office.url) as anna:
+        anna.page.route("**/book", trouble)
+        anna.go(f"#/e/{event_id}")
+        anna.is_named("anna")
+        anna.press("Get a ticket")
+        expect(anna.page.get_by_role("status")).to_contain_text("Booked. The ticket is yours.")
+        anna.sees("You have a ticket")
+        assert len({request.post_data for request in anna.requests("/book")}) == 1
+        assert len(anna.requests("/book")) == 3
+    assert _status(office, event_id)["bookedTickets"] == 1
+
+
+def test_a_double_click_sends_one_request(browser: Browser, office: RunningOffice) -> None:
+    """The second click meets the first one's request."""
+    event_id = _opened(office, totalTickets=2)
+    with visiting(browser, office.url) as anna:
+        anna.go(f"#/e/{event_id}")
+        anna.is_named("anna")
+        anna.page.get_by_role("button", name="Get a ticket").dblclick()
+        anna.sees("You have a ticket")
+        assert len(anna.requests("/book")) == 1
+
+
+def test_a_closed_laptop_finishes_its_booking_when_it_is_opened(browser: Browser, office: RunningOffice) -> None:
+    """The request that had no answer goes out again with the next visit, without a click."""
+    event_id = _opened(office)
+    with visiting(browser, office.url) as before:
+        before.page.route("**/book", lambda route: None)  # it never leaves
+        before.go(f"#/e/{event_id}")
+        before.is_named("anna")
+        with before.page.expect_request("**/book"):
+            before.press("Get a ticket")
+        after = visitor(before.page.context, office.url)
+        before.page.close()
+        after.go(f"#/e/{event_id}")
+        after.sees("You have a ticket")
+    assert _status(office, event_id)["bookedTickets"] == 1
+
+
+def test_an_office_that_is_away_is_asked_again_until_it_answers(browser: Browser, office: RunningOffice) -> None:
+    """The page says so, keeps what it shows, and goes on by itself."""
+    event_id = _opened(office)
+    with visiting(browser, office.url) as anna:
+        anna.go(f"#/e/{event_id}")
+        anna.sees("1 ticket left of 1")
+        anna.page.route("**/status/**", lambda route: route.abort())
+        anna.sees("No answer from the office.")
+        anna.sees("1 ticket left of 1")
+        anna.page.unroute("**/status/**")
+        _booked(office, event_id, "ben")
+        anna.sees("0 tickets left of 1")
+
+
+def test_availability_is_asked_for_at_most_once_a_second_and_not_while_hidden(
+    browser: Browser, office: RunningOffice
+) -> None:
+    """Less often while nothing changes, and never by a tab in the background."""
+    event_id = _opened(office)
+    with visiting(browser, office.url) as anna:
+        anna.go(f"#/e/{event_id}")
+        began = time.monotonic()
+        for name in ("b", "c", "d"):  # something changes all the time
+            _booked(office, event_id, name)
+            anna.page.wait_for_timeout(700)
+        passed = time.monotonic() - began
+        assert len(anna.requests(f"/status/{event_id}")) <= passed / 0.9 + 2
+        anna.page.evaluate(
+            """() => {
+                Object.defineProperty(document, "hidden", { value: true, configurable: true });
+                document.dispatchEvent(new Event("visibilitychange"));
+            }"""
+        )
+        anna.page.wait_for_timeout(1500)  # what was on its way has ended
+        seen = len(anna.requests(f"/status/{event_id}"))
+        anna.page.wait_for_timeout(3000)
+        assert len(anna.requests(f"/status/{event_id}")) == seen
+        with anna.page.expect_request(f"**/status/{event_id}"):
+            anna.page.evaluate(
+                """() => {
+                    delete document.hidden;
+                    document.dispatchEvent(new Event("visibilitychange"));
+                }"""
+            )
+
+
+# ---------------------------------------------------------------- what the page is made of
+
+
+def _measured(browser: Browser, office: RunningOffice) -> dict[str, Any]:
+    """Open the page of an event with an empty cache, some times; return what that takes."""
+    event_id = _opened(office)
+    interactive_ms = []
+    sizes: dict[str, int] = {}
+
+    def note(response: Response) -> None:
+        sizes[response.url] = int(response.headers["content-length"])
+
+    for _ in range(VISITS):
+        sizes.clear()
+        with visiting(browser, office.url) as anna:
+            anna.page.on("response", note)
+            anna.go(f"#/e/{event_id}")
+            anna.sees("Your name or email address")
+            interactive_ms.append(round(anna.page.evaluate("() => performance.now()")))
+            assert anna.complaints == []
+    files = {url: size for url, size in sizes.items() if "/status/" not in url}
+    assert all(url.startswith(office.url) for url in files), "nothing comes from elsewhere"
+    version = next(url.split("/web/")[1].split("/")[0] for url in files if "/web/" in url)
+    folder = PROJECT / "web"
+    names = [
+        path.relative_to(folder).as_posix() for path in folder.rglob("*.*") if path.suffix not in (".html", ".txt")
+    ]
+    with httpx.Client(base_url=office.url, headers={"Accept-Encoding": "gzip"}) as client:
+        every = sum(_size(client, f"/web/{version}/{name}") for name in names)
+    return {
+        "machine": record.machine(),
+        "requests": len(files),
+        "bytes": sum(files.values()),
+        "bytesOfAll": every,
+        "interactiveMs": sorted(interactive_ms),
+    }
+
+
+def _size(client: httpx.Client, path: str) -> int:
+    return int(client.get(path).raise_for_status().headers["content-length"])
+
+
+def _table(found: dict[str, Any]) -> str:
+    rows = [
+        ["a buyer's first visit", f"{found['requests']} requests, {found['bytes'] / 1000:.0f} KB"],
+        ["until a buyer can act, first visit", f"{statistics.median(found['interactiveMs']):.0f} ms"],
+        ["all files of the page", f"{found['bytesOfAll'] / 1000:.0f} KB"],
+    ]
+    return f"\n{record.table(['what', 'figure'], rows)}\n\n{record.described(found['machine'])}.\n\n"
+
+
+def test_the_page_is_small_and_loads_nothing_from_elsewhere(browser: Browser, office: RunningOffice) -> None:
+    """All files together stay below the limit, and a buyer's first visit needs few of them. docs/page.md says so."""
+    found = _measured(browser, office)
+    page = PROJECT / "docs" / "page.md"
+    if WRITES_PICTURES:
+        record.write("page", found)
+        page.write_text(record.put_between_marks(page.read_text("utf-8"), "tests/browser", _table(found)), "utf-8")
+    assert found["requests"] <= REQUESTS_MAX
+    assert found["bytesOfAll"] < BYTES_MAX
+    written = record.read("page")
+    assert _table(written) in page.read_text("utf-8")
+    for name in ("requests", "bytes", "bytesOfAll"):
+        assert found[name] == pytest.approx(written[name], rel=0.1), "`make pictures` measures again"
+
+
+def test_the_vendored_files_are_what_make_vendor_copies(tmp_path: Path) -> None:
+    """From the packages of package-lock.json: nobody has edited them here."""
+    subprocess.run([PROJECT / "scripts" / "vendor", tmp_path], check=True)
+    made, kept = ({path.name: path.read_bytes() for path in at.iterdir()} for at in (tmp_path, PROJECT / "web/vendor"))
+    assert made == kept
+
+
+def test_nothing_that_is_put_into_the_page_runs(browser: Browser, office: RunningOffice) -> None:
+    """The control of the Content-Security-Policy: scripts and requests of others are refused, and complained of."""
+    with visiting(browser, office.url) as anna:
+        anna.go()
+        attack = """() => {
+            const script = document.createElement("script");
+            script.textContent = "window.attacked = true";
+            document.body.append(script);
+            return fetch("http://127.0.0.1:9/").then(() => "sent", () => "refused");
+        }"""
+        assert anna.page.evaluate(attack) == "refused"
+        assert anna.page.evaluate("() => window.attacked") is None
+        complaints = " ".join(anna.complaints)
+        assert "script-src" in complaints
+        assert "connect-src" in complaints
+
+
+def test_the_page_speaks_the_language_of_the_browser(browser: Browser, office: RunningOffice) -> None:
+    """German and English say the same things; any other language gets English."""
+    event_id = _opened(office)
+    said = {"de-AT": "1 Karte frei von 1", "en-US": "1 ticket left of 1", "fr-FR": "1 ticket left of 1"}
+    for language, text in said.items():
+        with visiting(browser, office.url, language=language) as anna:
+            anna.go(f"#/e/{event_id}")
+            anna.sees(text)
+            assert anna.page.evaluate("() => document.documentElement.lang") == ("de" if "de" in language else "en")
+            module = next(one.url for one in anna.asked if one.url.endswith("/text.js"))
+            keys = """async (module) => {
+                const { languages } = await import(module);
+                const keys = (one) => Object.entries(one).map(([key, value]) =>
+                    [key, typeof value, typeof value === "object" ? keys(value) : ""]).sort();
+                return Object.values(languages).map((one) => JSON.stringify(keys(one)));
+            }"""
+            assert len(set(anna.page.evaluate(keys, module))) == 1
+
+
+def test_a_name_that_looks_like_html_is_shown_as_it_is(browser: Browser, office: RunningOffice) -> None:
+    """Names come from people."""
+    event_id = _opened(office, name="<img src=x onerror=alert(1)> & Söhne")
+    with visiting(browser, office.url) as anna:
+        anna.go(f"#/e/{event_id}")
+        anna.sees("<img src=x onerror=alert(1)> & Söhne")
+        anna.page.goto(f"{office.url}/#/e/{json.dumps(event_id)}")
+        anna.sees("There is no such event.")

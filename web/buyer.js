@@ -1,0 +1,146 @@
+// One event for one buyer: what is left, and what this person has or can do.
+import { useEffect, useState } from "./vendor/hooks.js";
+import { act, Problem, read, resume } from "./api.js";
+import { office } from "./identity.js";
+import { moment, number, reason, t, time } from "./text.js";
+import { Action, bookingsOf, html, Left, me, Meter, Sale, saleOf, tell, Trouble, useClock, useLive, WhoAreYou } from "./ui.js";
+
+const WAITING_PACE = { leastMs: 1500, mostMs: 10_000 };
+
+/** Read a user's booking of an event, null if there is none. */
+async function bookingOf(userId, eventId) {
+  if (!userId) return null;
+  const { bookings } = await read(bookingsOf(userId, eventId), { tries: 1 });
+  return bookings[0] ?? null;
+}
+
+export function Buyer({ eventId }) {
+  const userId = me();
+  const event = useLive(eventId, () => read(`status/${encodeURIComponent(eventId)}`, { tries: 1 }));
+  const booking = useLive(`${userId} ${eventId}`, () => bookingOf(userId, eventId), WAITING_PACE);
+  const names = ["book", "confirm", "cancel"].map((what) => `${what}:${userId}:${eventId}`);
+  const seen = (answer) => {
+    if (!answer) return;
+    booking.set(answer.body);
+    tell(t.done[answer.body.status] ?? "");
+    event.again();
+  };
+  useEffect(() => {
+    if (userId) names.forEach((name) => resume(name).then(seen, (error) => tell(reason(error), "bad")));
+  }, [userId, eventId]);
+
+  const change = (what, path, body) => async (options) => {
+    try {
+      seen(await act(`${what}:${userId}:${eventId}`, "POST", path, { body: { userId, eventId, ...body }, ...options }));
+    } catch (error) {
+      if (error instanceof Problem) booking.again(), event.again(); // what is shown was out of date
+      throw error;
+    }
+  };
+  if (event.error?.code === "event-not-found") return html`<section><h1>${t.problems["event-not-found"]}</h1></section>`;
+  if (event.error?.status === 401 || event.error?.code === "not-signed-in") return html`<section><h1>${t.signIn}</h1><${WhoAreYou} /></section>`;
+  if (!event.value) return html`<${Trouble} error=${event.error} /><p class="loading">${t.loading}</p>`;
+  return html`<article class="ticket">
+    <${Trouble} error=${event.error ?? booking.error} />
+    <${About} event=${event.value} />
+    <div class="tear" aria-hidden="true"></div>
+    <div class="mine">
+      ${userId ? html`<${Mine} event=${event.value} booking=${booking.value} change=${change} />` : html`<${WhoAreYou} />`}
+    </div>
+  </article>`;
+}
+
+function About({ event }) {
+  const at = useClock();
+  const when = event.opensAt && at < Date.parse(event.opensAt) ? t.opens(moment(event.opensAt)) : event.closesAt && t.closes(moment(event.closesAt));
+  return html`<div class="about">
+    <${Sale} event=${event} />
+    <h1>${event.name}</h1>
+    <p class="soft">${[event.venue, when].filter(Boolean).join(" · ")}</p>
+    <p class="left"><b>${number(event.availableTickets)}</b> ${t.left(event.availableTickets)} <span class="soft">${t.ofTotal(event.totalTickets)}</span></p>
+    <${Meter} event=${event} />
+    <p class="soft">${t.waiting(event.waitingListCount)}</p>
+  </div>`;
+}
+
+/** What the user has, by the status of the booking. */
+function Mine({ event, booking, change }) {
+  if (booking === undefined) return html`<p class="loading">${t.loading}</p>`;
+  if (booking?.status === "CONFIRMED") return html`<${Confirmed} booking=${booking} change=${change} />`;
+  if (booking?.status === "HELD") return html`<${Held} event=${event} booking=${booking} change=${change} />`;
+  if (booking?.status === "WAITING") return html`<${Waiting} booking=${booking} change=${change} />`;
+  return html`<${Ended} event=${event} booking=${booking} /><${Book} event=${event} change=${change} />`;
+}
+
+const GiveBack = ({ booking, change, word = t.giveBack, sure = t.giveBackSure }) =>
+  html`<${Action} kind="quiet danger" sure=${sure} run=${change("cancel", "cancel", { bookingId: booking.bookingId })}>${word}<//>`;
+
+function Confirmed({ booking, change }) {
+  const many = (booking.quantity ?? 1) > 1;
+  return html`
+    <p class="big good">${many ? t.hasTickets(booking.quantity) : t.hasTicket}</p>
+    <p class="soft">${t.since(moment(booking.bookedAt))}</p>
+    <p class="code"><span>${t.code}</span> <code>${booking.bookingId}</code></p>
+    <${GiveBack} booking=${booking} change=${change} />
+  `;
+}
+
+function Held({ event, booking, change }) {
+  const at = useClock();
+  const isOffer = Boolean(booking.promotedAt);
+  const isOver = at >= Date.parse(booking.expiresAt);
+  const buyerConfirms = event.confirmedBy === "buyer";
+  const mayConfirm = !isOver && (office.open || buyerConfirms);
+  return html`
+    <p class="big hold">${isOffer ? t.offered : t.held}</p>
+    ${(booking.quantity ?? 1) > 1 && html`<p>${t.tickets(booking.quantity)}</p>`}
+    <p><${Left} until=${booking.expiresAt} at=${at} /> <span class="soft">${isOver ? t.overdue : t.heldUntil(time(booking.expiresAt))}</span></p>
+    ${isOffer && html`<p>${t.offeredUntil(moment(booking.expiresAt))}</p>`}
+    <div class="row">
+      ${mayConfirm && html`<${Action} kind="main" run=${change("confirm", "confirm", { bookingId: booking.bookingId })}>${buyerConfirms ? t.accept : t.pay}<//>`}
+      <${GiveBack} booking=${booking} change=${change} />
+    </div>
+    ${!buyerConfirms && !isOver && html`<p class="note">${office.open ? t.payNote : t.shopConfirms}</p>`}
+  `;
+}
+
+function Waiting({ booking, change }) {
+  return html`
+    <p class="soft">${t.inLine}</p>
+    <p class="place" aria-live="polite">${booking.positionIsEstimate && html`<span>${t.atMost}</span>`}<b>${number(booking.position)}</b></p>
+    ${booking.position === 1 && !booking.positionIsEstimate && html`<p class="hold">${t.next}</p>`}
+    <p class="soft">${t.waitNote}</p>
+    <${GiveBack} booking=${booking} change=${change} word=${t.leave} sure=${t.leaveSure} />
+  `;
+}
+
+function Ended({ event, booking }) {
+  if (!booking) return null;
+  const said = event.cancelledAt ? t.wasCalledOff : booking.status === "EXPIRED" ? t.wasExpired : booking.was === "WAITING" ? t.wasLeft : t.wasCancelled;
+  return html`<p class="note">${said}</p>`;
+}
+
+function Book({ event, change }) {
+  const at = useClock();
+  const sale = saleOf(event, at);
+  const most = event.ticketsPerBooking ?? 1;
+  const [quantity, setQuantity] = useState(1);
+  if (sale.kind === "off") return html`<p class="big">${sale.word}</p>`;
+  if (sale.kind === "later") return html`<p class="big">${t.opensIn} <${Left} until=${event.opensAt} at=${at} /></p>`;
+  const isFull = sale.kind === "out" && event.waitingListLimit !== undefined && event.waitingListCount >= event.waitingListLimit;
+  return html`
+    ${most > 1 &&
+    html`<div class="field">
+      <label for="quantity">${t.quantity}</label>
+      <div class="stepper">
+        <button type="button" aria-label="−" disabled=${quantity <= 1} onClick=${() => setQuantity(quantity - 1)}>−</button>
+        <input id="quantity" inputmode="numeric" type="number" min="1" max=${most} value=${quantity} onInput=${(e) => setQuantity(Math.min(most, Math.max(1, e.target.valueAsNumber || 1)))} />
+        <button type="button" aria-label="+" disabled=${quantity >= most} onClick=${() => setQuantity(quantity + 1)}>+</button>
+      </div>
+    </div>`}
+    <${Action} kind="main large" run=${change("book", "book", most > 1 ? { quantity } : {})}>
+      ${sale.kind === "out" ? t.join : most > 1 ? t.bookSome(quantity) : t.book}
+    <//>
+    ${sale.kind === "out" && html`<p class="soft">${isFull ? t.listFull : t.joinHint}</p>`}
+  `;
+}
