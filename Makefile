@@ -10,8 +10,9 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 PYTHON ?= $(shell scripts/python)
 ARGS ?=
-# Two files of tests at once: most tests wait more than they compute.
-TESTS := --numprocesses 2 --dist loadfile
+# Two files of tests at once: most tests wait more than they compute. In the order of tests/conftest.py, which begins
+# with the slowest files, so that both processes are busy to the end.
+TESTS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # Processor to build for: this machine's. Deploy with the same value.
 ARCH ?= $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 
@@ -21,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL := -m pip install --quiet --no-deps --require-hashes --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format build proof bench benchmark scale describe dashboard pictures recording vendor lock clean
+.PHONY: help run demo test lint format build proof bench benchmark scale rehearsal describe dashboard pictures recording vendor lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -60,7 +61,6 @@ bench: .venv/.dev node_modules/.engine ## measure the office on this machine; AR
 
 benchmark: .venv/.dev node_modules/.engine ## measure speed in five minutes, and write docs/benchmark.md
 	@.venv/bin/python -m bench --rounds 3 --write $(ARGS)
-	.venv/bin/python -m bench.profile
 	.venv/bin/python -m bench.report
 	.venv/bin/python -m bench.charts
 
@@ -68,6 +68,9 @@ scale: .venv/.dev ## simulate on-sales at AWS's limits, for 15 minutes, and writ
 	@.venv/bin/python -m bench.scale --write $(ARGS)
 	.venv/bin/python -m bench.report
 	.venv/bin/python -m bench.charts
+
+rehearsal: .venv/.dev ## let a crowd buy an event, and audit it; ARGS="--host http://127.0.0.1:3000 --local --buyers 500"
+	@.venv/bin/python -m rehearsal $(ARGS)
 
 describe: .venv/.dev ## write the API description into functions/describe/ from openapi/ and the models
 	@.venv/bin/python -m openapi

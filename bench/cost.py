@@ -34,6 +34,7 @@ WRITE_UNITS_USD = 0.625  # https://aws.amazon.com/dynamodb/pricing/on-demand/
 READ_UNITS_USD = 0.125  # the same
 HTTP_REQUESTS_USD = 1.00  # https://aws.amazon.com/api-gateway/pricing/: HTTP APIs, the first 300 million a month
 INVOCATIONS_USD = 0.20  # https://aws.amazon.com/lambda/pricing/
+USERS_USD = {"LITE": 5.5, "ESSENTIALS": 15, "PLUS": 20}  # for 1,000: https://aws.amazon.com/cognito/pricing/
 GB_SECONDS_USD = 13.3334  # the same, arm64: a millisecond of 1 GB is 0.001 GB-seconds
 
 # Each item of a transaction costs two writes of its size, here below 1 KB; one that a condition refused is paid, too.
@@ -114,6 +115,9 @@ HTTP API ${HTTP_REQUESTS_USD:.2f}, and invocations ${INVOCATIONS_USD:.2f}. Funct
 Units in brackets are those of transactions that a condition refused, counted as if they had happened. Run time costs
 extra: ${GB_SECONDS_USD / 1000:.4f} for a million requests of one millisecond. Promoter, `ExpireFunction` and sweep need
 no gateway.
+Not in the table: with the stack's own user pool, Cognito charges for each user who signs in within a month, above the
+first 10,000: ${USERS_USD["LITE"]:,} for 1,000 of them with `UserPoolTier` `LITE`, ${USERS_USD["ESSENTIALS"]:,} with
+`ESSENTIALS`, and ${USERS_USD["PLUS"]:,} with `PLUS`, which has no free users. With `JwtIssuer` there is no such charge.
 
 {record.table(head, [_row(row) for row in result["office"]])}
 
@@ -136,8 +140,9 @@ def _monthly(rows: list[dict[str, Any]]) -> str:
     invocations_usd = INVOCATIONS_USD * RUNS_MONTHLY / 1_000_000
     tenth_usd = 0.1 * GB_SECONDS_USD * RUNS_MONTHLY / 1_000_000
     return f"""`ExpireFunction` runs every minute, {RUNS_MONTHLY:,} times in 30 days, and makes
-{row["calls"]["Query"]} queries, even if no event has holds. Each stack pays ${units_usd + invocations_usd:.2f} a month for that: ${units_usd:.2f} for
-read units and ${invocations_usd:.2f} for invocations. Each tenth of a second that a run takes adds ${tenth_usd:.2f}."""
+{row["calls"]["Query"]} queries, even if no event has holds. Each stack pays ${units_usd + invocations_usd:.2f} a month
+for that: ${units_usd:.2f} for read units and ${invocations_usd:.2f} for invocations. Each tenth of a second that a run
+takes adds ${tenth_usd:.2f}."""
 
 
 def _row(row: dict[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ two minutes from the expiry of a hold.
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -22,7 +23,7 @@ from harness import promises
 from harness.crowd import open_event
 from harness.running import RunningOffice, running
 from local.supervisor import default_workers
-from shared.booking.audit import OVERDUE_S_MAX
+from shared.booking.count import OVERDUE_S_MAX
 from shared.booking.expiry import HOLDS_PER_S_MAX
 
 HOLDS = 5_000
@@ -37,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.expiry", description="Let many holds expire at once.")
     parser.add_argument("--holds", type=int, default=HOLDS, help=f"of one event ({HOLDS:,})")
     options = parser.parse_args()
+    os.environ.update(AWS_DEFAULT_REGION="us-east-1", AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench")
     machine, workers = record.machine(), default_workers()
     with tempfile.TemporaryDirectory() as data, running(Path(data), workers) as office:
         figures = measure(office, options.holds)

@@ -32,7 +32,7 @@ Put = tuple[str, Item]  # a table, and an item of it
 
 
 def opened(lanes: int, total_tickets: int) -> Event:
-    """Return a new event with so many lanes, whatever the rule for its size says."""
+    """Return a new event with this number of lanes, not that of the rule for its size."""
     return Event(
         event_id=str(uuid.uuid4()),
         terms=Terms("The concert", total_tickets),

@@ -12,7 +12,6 @@ from shared.model import LANES_MAX, TICKETS_MAX, TICKETS_PER_LANE
 
 ROOT = Path(__file__).resolve().parent.parent
 CALM_MS = 500  # of the p99: up to here an on-sale feels like any other request
-WARM_PER_BOOKING, WARM_FROM = 20, 1_000  # docs/scale.md, "Warm throughput"; fewer a second need none
 
 Row = Mapping[str, Any]
 
@@ -51,13 +50,12 @@ def first_look() -> str:
 
 def lanes() -> str:
     """Return how many lanes an event has, and how many bookings a second they take."""
-    rows = []
-    for design in dict.fromkeys(row["design"] for row in _sales()):
-        if number := re.match(r"\d+", design):
-            per_second = _calm(design)["offered_s"]
-            warm = f"{WARM_PER_BOOKING * per_second:,}" if per_second > WARM_FROM else "0"
-            rows.append([_tickets(int(number[0])), number[0], f"{per_second:,}", warm])
-    return record.table(["tickets", "lanes", "bookings a second", "`WarmWriteUnits`"], rows, figures=False)
+    rows = [
+        [_tickets(int(number[0])), number[0], f"{_calm(design)['offered_s']:,}"]
+        for design in dict.fromkeys(row["design"] for row in _sales())
+        if (number := re.match(r"\d+", design))
+    ]
+    return record.table(["tickets", "lanes", "bookings a second"], rows, figures=False)
 
 
 PAGES: Mapping[str, Callable[[], str]] = {"README.md": first_look, "docs/organisers.md": lanes}

@@ -95,7 +95,7 @@ def status(run: Run) -> Iterator[Row]:
 
 
 def mix(run: Run) -> Iterator[Row]:
-    """Users book and read the event seven times, and every second one cancels. The event sells out meanwhile."""
+    """Users book and read the event seven times, and every second one cancels. The event sells out during that time."""
     event_id = open_event(run.office.url, MIX_TICKETS)
     row, _ = _loaded(run, "mix, 64 in flight", 64, partial(_visits, event_id))
     run.office.check_drained(event_id, PROMOTED_WITHIN_S)

@@ -136,6 +136,7 @@ def _request(  # noqa: PLR0913 - the parts of a request
     method, path = {
         "initialize": ("POST", "/initialize"),
         "book": ("POST", "/book"),
+        "confirm": ("POST", "/confirm"),
         "cancel": ("POST", "/cancel"),
         "status": ("GET", f"/status/{event}"),
         "bookings": ("GET", "/bookings"),
@@ -150,7 +151,7 @@ def _request(  # noqa: PLR0913 - the parts of a request
         asked["userId"] = user
     if op == "bookings" and event:
         asked["eventId"] = event
-    if op in ("book", "cancel"):
+    if op in ("book", "confirm", "cancel"):
         body = {"userId": user, "eventId": event} | (body or {})
     return method, path + (f"?{urlencode(asked)}" if asked else ""), json.dumps(body) if body else None, key
 

@@ -17,6 +17,8 @@ DROP_S = (0.004, 0.012)  # a connection is broken while the request is being wor
 FAULT_MAX_S = 20.0  # the longest time by which a fault extends a round
 TWICE, DROPPED = 0.08, 0.06  # parts of all requests that are sent twice at once, or whose connection breaks
 WAITING_MIN = 40  # on the event with repeated changes: enough for each raise, and few enough to be promoted at once
+CONFIRMS = 0.5  # part of the requests to book that confirm instead, on events with holds or offers
+HOLD_S_MAX = 3
 BREATH_S = 0.02  # between two requests of a buyer
 ORGANISER_S = (0.1, 0.4)  # between two changes
 
@@ -33,6 +35,7 @@ class Sale:
     seen: dict[str, str] = field(default_factory=dict)  # a user's last known bookingId
     newcomers: int = 0
     waiting: int = 0  # as the last response to a change said, plus those who joined since
+    terms: dict[str, Any] = field(default_factory=dict)  # holdSeconds and so on
 
 
 @dataclass
@@ -66,7 +69,8 @@ class Crowd:
 
     def open(self, rng: random.Random, sale: Sale) -> None:
         """Open an event with a key, by a request that is sent twice at once; open another one without a key."""
-        body: dict[str, Any] = {"name": f"{sale.kind} {rng.getrandbits(48):012x}", "totalTickets": sale.tickets}
+        sale.terms = _terms(rng, sale.kind)
+        body = {"name": f"{sale.kind} {rng.getrandbits(48):012x}", "totalTickets": sale.tickets, **sale.terms}
         responses = self._send(rng, "initialize", style="twice", body=body, key=f"key {body['name']}")
         sale.event, sale.total = responses[0].response["eventId"], sale.tickets
         self.client.send("initialize", body={"name": f"unkeyed {rng.getrandbits(48):012x}", "totalTickets": 1})
@@ -110,7 +114,11 @@ class Crowd:
         """Do one thing that a buyer or an organiser may do."""
         event = sale.event
         [what] = rng.choices(list(ACTIONS), list(ACTIONS.values()))
-        if what == "cancel-by-id":
+        if what == "book" and sale.terms and user in sale.seen and rng.random() < CONFIRMS:
+            what = "confirm"
+        if what == "confirm":
+            self._confirm(rng, sale, user)
+        elif what == "cancel-by-id":
             if user in sale.seen:
                 self._send(rng, "cancel", sale, event=event, user=user, body={"bookingId": sale.seen[user]})
         elif what in ("book", "cancel", "bookings"):
@@ -121,10 +129,26 @@ class Crowd:
             self._send(rng, "status", sale, event=event, user=user)
         elif what == "events":
             self._send(rng, what)
-        elif what == "confirmed":
-            self._send(rng, "event-bookings", event=event, query={"status": "CONFIRMED"})
+        elif what == "bookings-by-status":
+            self._send(rng, "event-bookings", event=event, query={"status": rng.choice(["HELD", "CONFIRMED"])})
         else:
             self._send(rng, what, event=event)
+
+    def _confirm(self, rng: random.Random, sale: Sale, user: str) -> None:
+        """Confirm the user's last known booking, whatever has become of it; rarely, name another user's."""
+        booking = sale.seen.get(user if rng.random() < 0.9 else rng.choice(sale.users))
+        if booking is None:
+            return
+
+        def call(seed: int) -> Callable[[], Exchange]:
+            body = {"bookingId": booking} | ({"reference": f"payment {seed:x}"} if seed % 4 else {})
+            return lambda: self.client.ask("confirm", random.Random(seed), event=sale.event, user=user, body=body)
+
+        if rng.random() < TWICE:  # with another reference each
+            self.client.together(call(rng.getrandbits(64)), call(rng.getrandbits(64)))
+        else:
+            body = {"bookingId": booking, "reference": f"payment {rng.getrandbits(32):x}"}
+            self._send(rng, "confirm", sale, event=sale.event, user=user, body=body)
 
     def _rush(self, rng: random.Random, sale: Sale) -> None:
         """Let one user book twice and cancel, all at once."""
@@ -175,7 +199,12 @@ class Crowd:
 
     def _organise(self, sale: Sale, rng: random.Random) -> None:
         """Change the event from time to time, each kind of event in its own way."""
-        change = {"doubled": self._raise_doubled, "busy": self._change_numbers, "window": self._change_window}
+        change = {
+            "doubled": self._raise_doubled,
+            "busy": self._change_numbers,
+            "holds": self._change_numbers,
+            "window": self._change_window,
+        }
         if sale.kind == "ending":
             time.sleep(max(0.0, (self.until - time.monotonic()) * rng.uniform(0.3, 0.8)))
             self._send(rng, "cancel-event", event=sale.event)
@@ -227,15 +256,36 @@ ACTIONS = {  # how often each is chosen
     "all-bookings": 3,
     "events": 2,
     "event-bookings": 2,
-    "confirmed": 1,
+    "bookings-by-status": 1,
     "waiting-list": 3,
 }
 
 
 def sales(kinds: list[str]) -> list[Sale]:
     """Return the events of a round: with few tickets, with many, sold out and growing, and so on."""
-    sizes = {"busy": (60, 90), "small": (4, 7), "doubled": (200, 0), "window": (25, 40), "ending": (40, 70)}
+    sizes = {
+        "busy": (60, 90),
+        "small": (4, 7),
+        "doubled": (200, 0),
+        "window": (25, 40),
+        "ending": (40, 70),
+        "holds": (20, 50),
+        "offers": (12, 30),
+        "carts": (10, 16),
+    }
     return [Sale(kind, sizes[kind][0], [f"{kind} {number}" for number in range(sizes[kind][1])]) for kind in kinds]
+
+
+def _terms(rng: random.Random, kind: str) -> dict[str, Any]:
+    """Return the terms of holds of an event: short ones, so that many expire during a round; of "carts", none does."""
+    seconds = rng.randint(1, HOLD_S_MAX)
+    if kind == "holds":
+        return {"holdSeconds": seconds} | rng.choice([{}, {"offerSeconds": 1}, {"confirmedBy": "shop"}])
+    if kind == "offers":
+        return {"offerSeconds": seconds, "confirmedBy": "buyer"}
+    if kind == "carts":
+        return {"holdSeconds": 3_600}
+    return {"holdSeconds": seconds} if kind == "ending" and rng.random() < 0.5 else {}
 
 
 def fill(crowd: Crowd, rng: random.Random, sale: Sale) -> None:

@@ -16,7 +16,10 @@ NO_RESPONSE = 0  # the status of a request whose response never came
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and its response; or a fault (`op` "fault"), or the program's unexpected exit ("exit")."""
+    """One request and its response; or a fault (`op` "fault"), the program's unexpected exit, or a look at the clock.
+
+    A look ("clock") has the time of the wall clock as its response.
+    """
 
     op: str
     begin: float

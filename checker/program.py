@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+EXPIRE_EVERY_S = 1
 START_S = 60.0  # on a busy machine
 STOP_S = 30.0
 LOOK_EVERY_S = 0.1
@@ -57,7 +58,8 @@ class Program:
         self.port = free_port()
         self.is_wanted = False  # it should be running; if it is not, it exited by itself
         self._log = log
-        self._command = [sys.executable, "-m", "local", "--data", str(data), "--port", str(self.port)]
+        options = ["--data", str(data), "--port", str(self.port), "--expire-every", str(EXPIRE_EVERY_S)]
+        self._command = [sys.executable, "-m", "local", *options]
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from checker.checks import judge
@@ -20,10 +21,13 @@ BUYERS_OF_DOUBLED = 3  # few, so that changes are fast
 CALM_S = 4.0  # at the end of a round, without faults and broken connections
 REST_S = 40.0  # until everything is at rest, at most
 LOOK_EVERY_S = 2.0
+LOOK_AT_HOLDS_S = 0.5
 EXCHANGES_MAX = 20_000  # of a round, however long faults make it
 EXITS_MAX = 3  # then the round ends
 KINDS = ("kill-part", "stop-part", "kill-program", "kill-main", "stop-program", "disk", "clock")
-EVENTUALLY = {"lists", "announced", "stream", "cancelled"}  # promised at rest, not at once
+EVENTUALLY = {"lists", "announced", "stream", "cancelled", "holds"}  # promised at rest, not at once
+HOLDS_END_S = 60.0  # until the last holds have ended, at most
+DUE_SOON_S = 30.0  # a hold with more time left was made while the clock was ahead, and is no reason to wait
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,12 @@ class Result:
     @property
     def requests(self) -> int:
         """Count the requests that were sent."""
-        return sum(one.op not in ("fault", "exit", "listen") for one in self.history)
+        return sum(one.op not in ("fault", "exit", "listen", "clock") for one in self.history)
 
     @property
     def acknowledged(self) -> int:
         """Count the changes that were acknowledged."""
-        changing = {"initialize", "book", "cancel", "change", "cancel-event"}
+        changing = {"initialize", "book", "confirm", "cancel", "change", "cancel-event"}
         return sum(one.op in changing and one.is_done for one in self.history)
 
 
@@ -89,6 +93,7 @@ def _run(plan: Plan, result: Result, program: Program, faults: Faults, rng: rand
     client = Client(program.port, result.history)
     listener = Listener(client)
     crowd = Crowd(client, sales(list(plan.events)), 0.0, 0.0)
+    look_at_clock(result.history)
     for sale in crowd.sales:
         crowd.open(rng, sale)
         if sale.kind == "doubled":
@@ -166,10 +171,17 @@ class Listener:
             self._place = told[-1]["place"]
 
 
+def look_at_clock(history: History) -> None:
+    """Record the time of the wall clock: only with it can a history's times be compared with moments."""
+    history.add(Exchange("clock", time.monotonic(), response=time.time()))
+
+
 def settle(client: Client, listener: Listener, rng: random.Random) -> list[Violation]:
     """Fetch all lists until they are right, for a bounded time: background work may still be under way."""
     history = client.history
     time.sleep(CALM_S)  # with the calm at the end of the load: longer than the office works on a request
+    wait_for_holds(client, rng)
+    look_at_clock(history)
     deadline = time.monotonic() + REST_S
     while True:
         listener.catch_up()
@@ -181,6 +193,20 @@ def settle(client: Client, listener: Listener, rng: random.Random) -> list[Viola
         time.sleep(LOOK_EVERY_S)
 
 
+def wait_for_holds(client: Client, rng: random.Random) -> None:
+    """Wait until no hold will end soon, for a bounded time: each that ends may be followed by an offer."""
+    story = Story(client.history)
+    deadline = time.monotonic() + HOLDS_END_S
+    for event in [event for event in story.opened if story.rules(event).offer_s]:
+        while time.monotonic() < deadline:
+            pages = client.pages("event-bookings", rng, event=event, query={"status": "HELD"})
+            rows = [row for page in pages if page.is_done for row in page.response["bookings"]]
+            left_s = [datetime.fromisoformat(row["expiresAt"]).timestamp() - time.time() for row in rows]
+            if all(one > DUE_SOON_S for one in left_s):
+                break
+            time.sleep(max(min(left_s), LOOK_AT_HOLDS_S))
+
+
 def collect(client: Client, rng: random.Random) -> None:
     """Fetch every list and every count, and the lists of some users."""
     story = Story(client.history)
@@ -188,7 +214,8 @@ def collect(client: Client, rng: random.Random) -> None:
     users = sorted({(event, user) for event, user in story.by_user if event in story.opened})
     for event in story.opened:
         client.pages("event-bookings", rng, event=event, at_rest=True)
-        client.pages("event-bookings", rng, event=event, query={"status": "CONFIRMED"}, at_rest=True)
+        for status in ("HELD", "CONFIRMED"):
+            client.pages("event-bookings", rng, event=event, query={"status": status}, at_rest=True)
         client.pages("waiting-list", rng, event=event, at_rest=True)
     for event, user in rng.sample(users, min(20, len(users))):
         client.ask("status", rng, event=event, user=user, at_rest=True)

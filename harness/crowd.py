@@ -46,6 +46,10 @@ class Crowd:
         """Book for a user."""
         return await self._post("/book", user)
 
+    async def confirm(self, user: str, booking_id: str, reference: str) -> Exchange:
+        """Confirm a user's hold, with a reference."""
+        return await self._post("/confirm", user, bookingId=booking_id, reference=reference)
+
     async def cancel(self, user: str, booking_id: str) -> Exchange:
         """Cancel a user's booking by its id."""
         return await self._post("/cancel", user, bookingId=booking_id)

@@ -71,4 +71,4 @@ def of_boto3(service: str, operation: str, params: Mapping[str, Any]) -> Privile
             return f"{service}:{operation}", params["StackName"]
         case "codedeploy", _:  # the request has only the id of a deployment, not its group
             return f"{service}:{operation}", "deploymentgroup:${AWS::StackName}-ServerlessDeploymentApplication-*/*"
-    return f"{service}:{operation}", "?"
+    return f"{service.replace('-', '')}:{operation}", params.get("TableName", "?")

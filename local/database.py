@@ -44,7 +44,10 @@ class Database:
             raise StartError(f"--endpoint takes a URL such as http://127.0.0.1:8000, not {url}")
         if parts.hostname.endswith(_AWS_DOMAINS):
             raise StartError("--endpoint takes a DynamoDB of your own: to keep the tables on AWS, deploy the stack")
-        return cls(url, is_embedded=False)
+        found = cls(url, is_embedded=False)
+        if parts.scheme == "http" and not found.is_on_this_machine:
+            raise StartError(f"--endpoint takes https for a database on another machine, not {url}")
+        return found
 
     @classmethod
     def announced(cls, announcement: str) -> "Database":

@@ -22,7 +22,7 @@ from local.checkpoint import Checkpoint, Position
 from local.child import LOW_PRIORITY, child
 from local.database import Database
 from local.errors import StartError
-from local.folder import check_space
+from local.folder import check_space, with_failed_records
 from local.runtime import Runtime
 from local.template import Stream
 from shared.store.aws_client import DYNAMODB, NoResponse, RequestFailed, Service
@@ -216,7 +216,7 @@ def main() -> None:
     """Feed until the supervisor says stop, and finish the batch in hand."""
     with child() as (arguments, lifeline, system):
         name = arguments["function"]
-        function = runtime.load([system.functions[name]])[name]
+        function = runtime.load([with_failed_records(system.functions[name], arguments["failed_records"])])[name]
         database = Database(**arguments["database"])
         checkpoint, failed = Checkpoint(Path(arguments["checkpoint"])), Path(arguments["failed_records"])
         streams = [stream for stream in system.streams if stream.function == name]

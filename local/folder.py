@@ -22,9 +22,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from local.errors import FolderInUse, StartError
+from local.template import Function
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a tmpfs on Linux; mkdtemp makes private folders
 _THROW_AWAY_PREFIX = "ticket-office-"
@@ -140,3 +142,10 @@ def _locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def with_failed_records(function: Function, folder: str) -> Function:
+    """Give a function that uses the bucket of failed records the folder that replaces it here."""
+    if "FAILED_RECORDS" not in function.environment:
+        return function
+    return replace(function, environment={**function.environment, "FAILED_RECORDS": folder})

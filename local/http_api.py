@@ -12,7 +12,9 @@ from local import intrinsics
 from local.errors import TemplateError
 
 _READ = {"Auth", "CorsConfiguration", "DefinitionBody"}
-_PASSED_OVER = {"AccessLogSettings", "DefaultRouteSettings", "Description", "RouteSettings", "Tags"}
+_PASSED_OVER = {
+    "AccessLogSettings", "DefaultRouteSettings", "Description", "DisableExecuteApiEndpoint", "RouteSettings", "Tags",
+}  # fmt: skip
 _CORS_NEEDED = {"AllowOrigins", "AllowMethods", "AllowHeaders"}
 _CORS_PROPERTIES = _CORS_NEEDED | {"ExposeHeaders", "MaxAge"}
 _HEADER = "$request.header.Authorization"

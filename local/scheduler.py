@@ -11,14 +11,14 @@ import time
 import traceback
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from local import runtime
 from local.child import child
+from local.folder import with_failed_records
 from local.runtime import Runtime
-from local.template import Function, Schedule
+from local.template import Schedule
 
 
 class Scheduler:
@@ -45,13 +45,6 @@ class Scheduler:
             runtime.log("the function failed", function_name=name, exception=traceback.format_exc())
 
 
-def with_folder(function: Function, failed_records: str) -> Function:
-    """Give a function that reads the bucket of failed records the folder that replaces it here."""
-    if "FAILED_RECORDS" not in function.environment:
-        return function
-    return replace(function, environment={**function.environment, "FAILED_RECORDS": failed_records})
-
-
 def _payload() -> dict[str, Any]:
     """Return the event that EventBridge Scheduler sends by default."""
     return {
@@ -70,7 +63,7 @@ def _payload() -> dict[str, Any]:
 def main() -> None:
     """Call until the supervisor says stop."""
     with child() as (arguments, lifeline, system):
-        function = with_folder(system.functions[arguments["function"]], arguments["failed_records"])
+        function = with_failed_records(system.functions[arguments["function"]], arguments["failed_records"])
         schedules = [Schedule(function.name, every_s) for every_s in arguments["every_s"]]
         scheduler = Scheduler(schedules, runtime.load([function]))
         lifeline.ready()

@@ -176,10 +176,11 @@ def _resources(document: Mapping[str, Any], values: intrinsics.Values) -> Iterab
         kind = resource.get("Type") if isinstance(resource, dict) else None
         if not isinstance(kind, str):
             raise TemplateError(f"{name} has no Type")
+        if "Condition" in resource and not values.holds(resource["Condition"], name):
+            continue
         if kind.startswith(_REFUSED_TYPES):
             raise TemplateError(f"{name}: resources of the type {kind} are not supported here")
-        if "Condition" not in resource or values.holds(resource["Condition"], name):
-            yield name, kind, resource.get("Properties") or {}
+        yield name, kind, resource.get("Properties") or {}
 
 
 def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,8 @@
-"""audit EVENT: recount an event while bookings go on, and print for each promise whether it holds. It changes nothing.
+"""audit EVENT: count an event while bookings go on, and print for each promise whether it holds. It changes nothing.
 
 The sweep's audit (shared/booking/audit.py) settles first and reports what is broken; this one only reads, and shows the
-numbers. Both judge alike: a difference larger than the number of bookings that changed during the count is a violation,
-and a count during which nothing changed is exact. The promoter gives a free ticket to a waiting user: only if nothing
-at all happens for PATIENCE_S is that user stranded.
+numbers. Both count and judge alike (shared/booking/count.py). The promoter gives a free ticket to a waiting user: only
+if nothing at all happens for PATIENCE_S is that user stranded.
 """
 
 import sys
@@ -12,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ops.recount import Count, count
-from shared.booking.audit import OVERDUE_S_MAX, RECOUNTS_MAX, disagreements
-from shared.model import Event
+from ops.recount import Recount, count
+from shared.booking.audit import RECOUNTS_MAX
+from shared.booking.count import OVERDUE_S_MAX, broken_promises
 from shared.store import items
 
 PATIENCE_S = 5.0  # for the promoter, which normally takes a second
@@ -44,113 +43,84 @@ def run(event_id: str) -> int:
     for turn in range(1, RECOUNTS_MAX + 1):
         counted = count(event_id)
         findings = list(judge(counted, stranded_at))
-        seen_first = _is_stranded(counted) and stranded_at != counted.changes_before
-        clear = (counted.moved == 0 and counted.is_at_rest) or Verdict.BROKEN in {
-            finding.verdict for finding in findings
-        }
-        if turn == RECOUNTS_MAX or (clear and not seen_first):
+        is_broken = any(finding.verdict is Verdict.BROKEN for finding in findings)
+        seems_stranded = (
+            Verdict.UNCLEAR in {one.verdict for one in findings if one.promise == "P6"} and not counted.moved
+        )
+        clear = (counted.moved == 0 and counted.is_at_rest) or is_broken
+        if turn == RECOUNTS_MAX or (clear and not seems_stranded):
             return _report(counted, findings)
-        if seen_first:
+        if seems_stranded:
             stranded_at = counted.changes_after
             time.sleep(PATIENCE_S)
     raise AssertionError("unreachable: the last turn reports")
 
 
-def judge(counted: Count, stranded_at: int | None) -> Iterator[Finding]:
+def judge(counted: Recount, stranded_at: int | None) -> Iterator[Finding]:
     """Yield what this count shows. `stranded_at` is the number of changes at which users last seemed stranded."""
-    yield from _about_tickets(counted)
-    yield from _about_waiting_list(counted, stranded_at)
-    yield from _about_holds(counted)
-    yield from _about_event(counted)
-
-
-def _about_tickets(counted: Count) -> Iterator[Finding]:
-    tally, lanes = counted.tally, counted.lanes
-    out = abs(counted.available + tally.confirmed + tally.held - counted.tickets)
-    below = sum(lane.available < 0 for lane in lanes) + counted.event.lanes - len(lanes)
-    numbers = f"{counted.available} left + {tally.confirmed} confirmed + {tally.held} held, of {counted.tickets}; "
-    numbers += f"{below} lanes below 0"
-    yield Finding("P1", Verdict.BROKEN if below else _counted(out, counted.moved), numbers)
-
-    numbers = f"{tally.bookings} bookings, {tally.misplaced} on a wrong lane, {tally.odd} with facts that do not fit"
-    yield Finding("P2", Verdict.BROKEN if tally.misplaced or tally.odd else Verdict.HOLDS, numbers)
-
-
-def _about_waiting_list(counted: Count, stranded_at: int | None) -> Iterator[Finding]:
-    event, tally, moved = counted.event, counted.tally, counted.moved
-    out = max(abs(tally.waiting - tally.entries), abs(counted.counted_waiting - tally.entries))
-    others = moved == 0 and tally.difference != 0
-    numbers = f"{tally.waiting} waiting, {tally.entries} entries, {counted.counted_waiting} counted"
-    numbers += "; not the same people" if others and not out else ""
-    yield Finding("P3", Verdict.BROKEN if others else _counted(out, moved), numbers)
-
-    still_open = sum(lane.is_open for lane in counted.lanes)
-    unmarked = tally.entries > 0 and event.sold_out_at is None
-    numbers = f"{still_open} of {event.lanes} lanes open, {tally.entries} entries; {_sold_out(event.sold_out_at)}"
-    yield Finding("P4", Verdict.BROKEN if tally.entries and (still_open or unmarked) else Verdict.HOLDS, numbers)
-
-    numbers = f"{tally.overtaken} users wait although a user who joined well after them was promoted"
-    yield Finding("P5", Verdict.BROKEN if tally.overtaken else Verdict.HOLDS, numbers)
-
-    numbers = f"{tally.entries} wait beside {counted.available} free tickets"
-    yield Finding("P6", _stranded(counted, stranded_at), numbers)
-
-
-def _about_holds(counted: Count) -> Iterator[Finding]:
-    tally = counted.tally
-    numbers = f"{tally.overdue} holds expired over {OVERDUE_S_MAX:.0f} s ago and have not ended"
-    yield Finding("H3", Verdict.BROKEN if tally.overdue else Verdict.HOLDS, numbers)
-
-
-def _about_event(counted: Count) -> Iterator[Finding]:
     event, tally, lanes = counted.event, counted.tally, counted.lanes
+    broken = {finding.promise for finding in broken_promises(counted)}
+    still_open = sum(lane.is_open for lane in lanes)
+    unmarked = sum(lane.cancelled_at is None for lane in lanes)
+    broken |= {"P2"} if tally.odd else set()
+    broken |= {"P4"} if tally.entries and (still_open or event.sold_out_at is None) else set()
+    broken |= {"P5"} if tally.overtaken else set()
+    broken |= {"O3"} if event.emptied_at and unmarked else set()
+    unclear = {"P1", "P3", "P6"} if counted.moved else set()
+    unclear |= set() if counted.is_at_rest else {"O2"}
+    if "P6" in broken and stranded_at != counted.changes_before:
+        broken, unclear = broken - {"P6"}, unclear | {"P6"}  # the ticket may be on its way
+    for promise, numbers in _numbers(counted, still_open, unmarked):
+        is_unclear = Verdict.UNCLEAR if promise in unclear else Verdict.HOLDS
+        yield Finding(promise, Verdict.BROKEN if promise in broken else is_unclear, numbers)
+
+
+def _numbers(counted: Recount, still_open: int, unmarked: int) -> Iterator[tuple[str, str]]:
+    """Yield the numbers that each promise is judged by."""
+    event, tally, lanes = counted.event, counted.tally, counted.lanes
+    below = sum(lane.available < 0 for lane in lanes) + event.lanes - len(lanes)
+    others = counted.moved == 0 and tally.difference != 0 and tally.waiting == tally.entries == counted.waiting
     strange = sum(items.window(lane) != items.window(event.terms) for lane in lanes)
-    numbers = f"{counted.tickets} tickets on the lanes, {event.tickets_in_lanes} by the event's count, "
-    numbers += (
-        f"{event.terms.total_tickets} in its terms; {strange} lanes with another sale window; {_under_way(event)}"
+    yield (
+        "P1",
+        (
+            f"{counted.available} left + {tally.confirmed} confirmed + {tally.held} held, of {counted.tickets}; "
+            f"{below} lanes below 0"
+        ),
     )
-    broken = Verdict.BROKEN if disagreements(event, lanes) else Verdict.HOLDS
-    yield Finding("O2", broken if counted.is_at_rest else Verdict.UNCLEAR, numbers)
-
+    yield "P2", f"{tally.bookings} bookings, {tally.misplaced} on a wrong lane, {tally.odd} with facts that do not fit"
+    yield (
+        "P3",
+        (
+            f"{tally.waiting} waiting, {tally.entries} entries, {counted.waiting} counted"
+            f"{'; not the same people' if others else ''}"
+        ),
+    )
+    sold_out = f"sold out at {event.sold_out_at}" if event.sold_out_at else "on sale"
+    yield "P4", f"{still_open} of {event.lanes} lanes open, {tally.entries} entries; {sold_out}"
+    yield "P5", f"{tally.overtaken} users wait although a user who joined well after them was promoted"
+    yield "P6", f"{tally.entries} wait beside {counted.available} free tickets"
+    yield "H3", f"{tally.overdue} holds expired over {OVERDUE_S_MAX:.0f} s ago and have not ended"
+    change = f"a change is under way since {event.change.requested_at}" if event.change else "no change is under way"
+    yield (
+        "O2",
+        (
+            f"{counted.tickets} tickets on the lanes, {event.tickets_in_lanes} by the event's count, "
+            f"{event.terms.total_tickets} in its terms; {strange} lanes with another sale window; {change}"
+        ),
+    )
     if event.cancelled_at:
-        owned_or_waiting = tally.confirmed + tally.held + tally.waiting
-        ignorant = sum(lane.cancelled_at is None for lane in lanes)
-        numbers = f"{owned_or_waiting} tickets or places, {ignorant} lanes that are not marked as cancelled; "
-        numbers += f"cancelled at {event.cancelled_at}, "
-        numbers += f"emptied at {event.emptied_at}" if event.emptied_at else "not emptied"
-        is_broken = event.emptied_at is not None and (owned_or_waiting > counted.moved or ignorant > 0)
-        yield Finding("O3", Verdict.BROKEN if is_broken else Verdict.HOLDS, numbers)
+        emptied = f"emptied at {event.emptied_at}" if event.emptied_at else "not emptied"
+        yield (
+            "O3",
+            (
+                f"{tally.owned + tally.waiting} tickets or places, {unmarked} lanes that are not marked as cancelled; "
+                f"cancelled at {event.cancelled_at}, {emptied}"
+            ),
+        )
 
 
-def _counted(out: int, moved: int) -> Verdict:
-    """Judge a count with this difference and this number of concurrent changes."""
-    if out > moved:
-        return Verdict.BROKEN
-    return Verdict.UNCLEAR if moved else Verdict.HOLDS
-
-
-def _is_stranded(counted: Count) -> bool:
-    free = counted.available if counted.event.cancelled_at is None else 0  # a cancelled event gives no ticket
-    return counted.moved == 0 and free > 0 and counted.tally.entries > 0
-
-
-def _stranded(counted: Count, stranded_at: int | None) -> Verdict:
-    if counted.moved:
-        return Verdict.UNCLEAR
-    if not _is_stranded(counted):
-        return Verdict.HOLDS
-    return Verdict.BROKEN if stranded_at == counted.changes_before else Verdict.UNCLEAR
-
-
-def _sold_out(moment: str | None) -> str:
-    return f"sold out at {moment}" if moment else "on sale"
-
-
-def _under_way(event: Event) -> str:
-    return f"a change is under way since {event.change.requested_at}" if event.change else "no change is under way"
-
-
-def _report(counted: Count, findings: list[Finding]) -> int:
+def _report(counted: Recount, findings: list[Finding]) -> int:
     event, verdicts = counted.event, {finding.verdict for finding in findings}
     sys.stdout.write(f"{event.event_id} {event.terms.name}\n")
     for finding in findings:

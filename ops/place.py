@@ -10,22 +10,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import boto3
-from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from local import bus, engine, folder, template
 from local.bus import BUS_VARIABLE
 from local.database import Database
 from local.errors import FolderInUse
+from ops import quotas
 from ops.errors import OpsError
 from ops.failed_records import Bucket, FailedRecords, Files
 
 _BUCKET_OUTPUT = "FailedRecordsBucket"
 _BUS_OUTPUT = "EventBus"
-_CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +58,15 @@ def found(stack: str | None, data: Path | None) -> Iterator[Place]:
 
 
 def _on_aws(stack: str, system: template.System) -> Place:
-    outputs = _outputs(stack)
+    outputs = quotas.stack(stack).outputs
     needed = {table.name for table in system.tables} | {_BUCKET_OUTPUT, _BUS_OUTPUT}
     if missing := sorted(needed - outputs.keys()):
         raise OpsError(f"the stack {stack} is no ticket office: it has no output {missing[0]}")
     _set_environment(system, outputs)
-    make: Any = boto3.client  # its type stubs have one overload per service
-    tables = make("dynamodb", config=_CONFIG).meta  # a profile may set region and endpoint; shared/ reads variables
+    tables = quotas.client("dynamodb").meta  # a profile may set region and endpoint; shared/ reads variables
     os.environ |= {"AWS_REGION": tables.region_name, "AWS_ENDPOINT_URL_DYNAMODB": tables.endpoint_url}
-    os.environ[BUS_VARIABLE] = make("events", config=_CONFIG).meta.endpoint_url
-    return Place(Bucket(make("s3", config=_CONFIG), outputs[_BUCKET_OUTPUT]))
-
-
-def _outputs(stack: str) -> dict[str, str]:
-    make: Any = boto3.client
-    try:
-        [found] = make("cloudformation", config=_CONFIG).describe_stacks(StackName=stack)["Stacks"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ValidationError":  # CloudFormation's code for an unknown name
-            raise OpsError(f"there is no stack {stack} in this account and region") from None
-        raise
-    return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", ())}
+    os.environ[BUS_VARIABLE] = quotas.client("events").meta.endpoint_url
+    return Place(Bucket(quotas.client("s3"), outputs[_BUCKET_OUTPUT]))
 
 
 def _running(data: Path) -> tuple[Database, str] | None:

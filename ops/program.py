@@ -1,7 +1,8 @@
 """Parse the arguments, run a command, and turn errors into one line and an exit code.
 
 0   done, or all is well
-1   something is wrong with the tickets: a broken promise, records kept, rows left out, an event that does not settle
+1   something is wrong with the tickets: a broken promise, records kept, rows left out, an event that does not settle;
+    or a quota of the account is too small
 2   the command failed: wrong use, unknown event, damaged item, no credentials, no answer from the database
 3   inconclusive: too many changes during an audit
 """
@@ -10,7 +11,7 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -25,6 +26,9 @@ from shared.model import ID_LENGTH_MAX, BookingNotFound, DamagedItem, EventNotFo
 from shared.store.aws_client import RequestFailed
 
 WRONG, CANNOT = 1, 2
+_OF_STACKS = ("warm", "preflight")
+EVENTS_MAX = 10_000
+BOOKINGS_PER_S_MAX = 100_000  # ten times what one event can take: docs/scale.md
 UNEXPECTED = "unexpected error, please report it"
 
 # The line for each error; the first that fits.
@@ -49,6 +53,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command; return its exit code, after one line on stderr if that is 2."""
     options = _options(arguments)
     try:
+        if options.command in _OF_STACKS:
+            return _of_stack(options)
         with place.found(options.stack, options.data) as where:
             return _command(options, where)
     except BrokenPipeError:
@@ -62,6 +68,17 @@ def run(arguments: Sequence[str]) -> int:
         where_in_code = f"{Path(place_of_error.filename).name}:{place_of_error.lineno}"
         sys.stderr.write(f"{UNEXPECTED} ({where_in_code}): {type(error).__name__}: {' '.join(str(error).split())}\n")
         return CANNOT
+
+
+def _of_stack(options: argparse.Namespace) -> int:
+    """Import and run a command that needs a stack, and none of its data."""
+    if options.command == "warm":
+        from ops import warm  # noqa: PLC0415
+
+        return warm.run(options.stack, options.bookings_per_second, dry_run=options.dry_run)
+    from ops import preflight  # noqa: PLC0415
+
+    return preflight.run(options.stack, options.bookings_per_second)
 
 
 def _command(options: argparse.Namespace, where: Place) -> int:
@@ -78,6 +95,10 @@ def _command(options: argparse.Namespace, where: Place) -> int:
         from ops import redrive  # noqa: PLC0415
 
         return redrive.run(where.failed_records, dry_run=options.dry_run)
+    if options.command == "events":
+        from ops import events  # noqa: PLC0415
+
+        return events.run(options.limit)
     if options.command == "history":
         from ops import history  # noqa: PLC0415
 
@@ -101,10 +122,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         epilog="Exit codes: 0 done, 1 something is wrong with the tickets, 2 the command failed, 3 inconclusive.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    common = _where()
+    anywhere, on_aws = _where(), _Parser(add_help=False)
+    on_aws.add_argument("--stack", metavar="NAME", required=True, help="a CloudFormation stack")
 
-    def command(name: str, does: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=does, description=does, parents=[common])
+    def command(name: str, does: str, where: _Parser = anywhere) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=does, description=does, parents=[where])
 
     audit = command("audit", "Recount an event and check promises P1 to P6, H3, O2 and O3. Changes nothing.")
     settle = command("settle", "Give the free tickets of an event to the head of its waiting list.")
@@ -113,10 +135,22 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     history = command("history", "Show what happened to a user's booking of an event.")
     export = command("export", "Write the bookings and the waiting list of an event as CSV.")
+    events = command("events", "List the latest events.")
+    events.add_argument("--limit", type=_number(EVENTS_MAX), default=20, metavar="N", help="how many (default: 20)")
+    preflight = command("preflight", "Compare the account's quotas with what an on-sale needs.", on_aws)
+    warm = command("warm", "Make the tables ready for an on-sale.", on_aws)
+    for each in (preflight, warm):
+        each.add_argument(
+            "--bookings-per-second",
+            type=_number(BOOKINGS_PER_S_MAX),
+            required=True,
+            metavar="N",
+            help="that the sale must take",
+        )
     for each in (audit, settle, history, export):
         each.add_argument("event", metavar="EVENT", type=_id, help="eventId")
     history.add_argument("user", metavar="USER", type=_id, help="userId")
-    for each in (settle, redrive):
+    for each in (settle, redrive, warm):
         each.add_argument("--dry-run", action="store_true", help="only show what would be done")
     export.add_argument("--only", choices=["bookings", "waiting-list"], help="only one of the two (default: both)")
     export.add_argument("--output", type=Path, metavar="FILE", help="where to write (default: standard output)")
@@ -124,6 +158,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--for-excel", action="store_true", help="UTF-8 with a byte order mark, and an apostrophe before formulas"
     )
     options = parser.parse_args(arguments)
+    if options.command in _OF_STACKS:
+        return options
     if options.data and not options.local:
         parser.error("--data goes with --local")
     if options.local:
@@ -138,6 +174,15 @@ def _where() -> _Parser:
     where.add_argument("--local", action="store_true", help="the office of `python -m local`, running or stopped")
     parser.add_argument("--data", type=Path, metavar="DIR", help="its data folder (default: .local)")
     return parser
+
+
+def _number(most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"a number from 1 to {most}")
+        return int(text)
+
+    return parse
 
 
 def _id(text: str) -> str:

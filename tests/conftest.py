@@ -16,6 +16,7 @@ import pytest
 from local import engine
 from local.template import load
 
+SLOWEST = ("tests/proof/test_search", "tests/operations/test_drill_of_aws", "tests/checker", "tests/artifact")
 LogLines = Callable[[], list[dict[str, Any]]]
 
 _running = ExitStack()
@@ -35,6 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
         AWS_ENDPOINT_URL_DYNAMODB=_running.enter_context(engine.running(None)),
         FAILED_RECORDS=_running.enter_context(TemporaryDirectory()),
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slowest files, so that no process has one left when the others are done."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOWEST))
 
 
 def pytest_unconfigure() -> None:

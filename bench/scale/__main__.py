@@ -50,6 +50,9 @@ JOINS = {
     LANES: (250, 500, 750, 1_000, 1_250, 1_500, 3_000),
 }
 TURNS = (1_000, 5_000, 10_000)
+EXPIRIES = (  # write units a second, holds that expire at once, and users who wait
+    (4_000, 5_000, 0), (4_000, 20_000, 0), (4_000, 5_000, 5_000), (LANES * 1_000, 5_000, 5_000),
+)  # fmt: skip
 CANCELLATIONS = ((1, 20), (10, 200), (100, 500), (500, 2_000), (1_000, 4_000))  # offered a second, and how many
 
 Cell = tuple[str, dict[str, Any], Callable[[], Any]]
@@ -143,6 +146,11 @@ def _promotions(world: World) -> Iterator[Cell]:
             yield "promotions", {}, partial(scenarios.cancellations, busy, LANES, number, offered_s)
 
 
+def _expiry(world: World) -> Iterator[Cell]:
+    for writes_s, holds, waiting in EXPIRIES:
+        yield "expiry", {}, partial(scenarios.expiry, replace(world, writes_s=writes_s), holds, waiting)
+
+
 def _costs(world: World) -> Iterator[Cell]:
     for lanes, events, bookings in ((1, 1, 0), (LANES, 1, 0), (LANES, 200, 0), (LANES, 1, 10_000)):
         yield "costs", {}, partial(scenarios.cost, world, lanes, events, bookings)
@@ -157,6 +165,7 @@ SECTIONS: dict[str, Callable[[World], Iterator[Cell]]] = {
     "joins": _joins,
     "turns": _turns,
     "promotions": _promotions,
+    "expiry": _expiry,
     "costs": _costs,
 }
 

@@ -6,8 +6,9 @@
                          ◀── way ───┘
     any other            ── half of its time ──▶ throttled? in a transaction? done ── the other half ──▶
 
-The index of bookings by user is not simulated. It takes one unit where its table takes two, on as many partitions, and
-its keys spread at least as well, so the table is throttled first.
+The indexes' own limits are not simulated. The index of bookings by user takes one unit where its table takes two, on as
+many partitions, and its keys spread at least as well, so the table is throttled first. The index of holds takes one
+unit where its table takes two, and has 64 keys where an event has up to 96 lanes.
 
 Latencies: AWS documents only "single-digit milliseconds", so medians and spread are assumptions. How long a transaction
 holds its items decides how many bookings one item can take, so the report also shows other values.

@@ -19,8 +19,8 @@ from bench.scale.stream import Stream
 from harness import promises
 from proof.requests import KEYS
 from shared import runtime
-from shared.booking import background, catalog, office
-from shared.model import REQUEST_BUDGET_S, Event, Terms, TryAgain
+from shared.booking import background, catalog, expiry, office
+from shared.model import NO_HOLDS, REQUEST_BUDGET_S, Event, Rules, Terms, TryAgain
 from shared.runtime import Deadline, Runtime
 from shared.store import items
 
@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 _BEGINNING = datetime(2026, 5, 1, 18, tzinfo=UTC)
 _PROMOTER_S = 60.0  # the promoter's time
+EXPIRE_S = 55.0  # the time of ExpireFunction
 
 TRY_AGAIN, THROTTLED = "503 of the office", "503 of Lambda"
 
@@ -52,14 +53,14 @@ class Office:
         throughput: Mapping[str, Throughput] | None = None,
         latency: Latency | None = None,
     ) -> None:
-        """Begin with empty tables; those whose throughput is not given are as new."""
+        """Begin with empty tables. Without a given throughput, a table has that of a new one."""
         self.clock = Clock()
         self.chance = Random(seed)
         self.account = Account()
         self.throughput = {table: Throughput() for table in KEYS} | dict(throughput or {})
         self.database = Database(self.clock, self.chance, self.throughput, latency or Latency())
         self.functions = {
-            name: Function(self.clock, self.chance, self.account) for name in ("book", "cancel", "promote")
+            name: Function(self.clock, self.chance, self.account) for name in ("book", "cancel", "promote", "expire")
         }
         self.stream = Stream(
             self.clock, self.chance, self.throughput[STREAMED], self.functions["promote"], _settle_batch
@@ -99,13 +100,15 @@ class Office:
         with self.unhurried():
             self.clock.start(book)
 
-    def open_event(self, tickets: int, lanes: int) -> Event:
-        """Open an event with this number of lanes, whatever the rule says."""
+    def open_event(self, tickets: int, lanes: int, rules: Rules = NO_HOLDS) -> Event:
+        """Open an event with this number of lanes, not that of the rule."""
         opened: list[Event] = []
+
+        def open_() -> None:
+            opened.append(catalog.open_event(Terms("The concert", tickets), Deadline.after(1), rules=rules))
+
         with self.unhurried(), patch.object(catalog, "lanes_for", lambda _: lanes):
-            self.clock.start(
-                lambda: opened.append(catalog.open_event(Terms("The concert", tickets), Deadline.after(1)))
-            )
+            self.clock.start(open_)
             self.clock.run()
         return opened[0]
 
@@ -116,6 +119,10 @@ class Office:
     def cancel(self, event: Event, user: str) -> None:
         """Cancel a user's booking, within a task, and note the response."""
         self.ask("cancel", user, lambda deadline: office.cancel(event.event_id, user, None, deadline).status)
+
+    def expire(self) -> None:
+        """Have ExpireFunction end holds, within a task."""
+        self.functions["expire"].invoke(lambda: expiry.expire(EXPIRE_S))
 
     def ask(self, function: str, user: str, work: Callable[[Deadline], str]) -> None:
         """Have a function do some work for a user, and note the response."""

@@ -108,6 +108,20 @@ SECTIONS: dict[str, tuple[str, list[Column]]] = {
             ("records that came again", "failed_records"),
         ],
     ),
+    "expiry": (
+        "Holds of one event that expire at the same moment, just after a run of `ExpireFunction` has begun",
+        [
+            ("holds", "holds"),
+            ("users waiting", "waiting"),
+            ("shards", "shards"),
+            ("released after, s: p50", "released_p50_s"),
+            ("the last", "released_s"),
+            ("last offer, s", "offered_s"),
+            ("released/s", "per_second"),
+            ("conflicts", "conflicts"),
+            ("throttled", "throttled"),
+        ],
+    ),
     "costs": (
         "What one booking costs",
         [

@@ -19,7 +19,8 @@ from bench.scale.limits import PARTITION_READS_S, PARTITION_WRITES_S, TABLE_QUOT
 from bench.scale.office import THROTTLED, TRY_AGAIN, Office, Response
 from harness import promises
 from proof.requests import KEYS
-from shared.model import Event
+from shared.booking.expiry import MARGIN_S
+from shared.model import Actor, Event, Rules, lanes_for
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 
@@ -29,6 +30,9 @@ PLENTY = 1_000_000  # tickets: more than any run sells
 RAMP_S = 2.0
 AMPLE_WRITES_S = 200_000  # of warm throughput, to measure other limits
 ORDER_CHECKED = 500  # users whose order is checked, pair by pair
+HOLD_S, OFFER_S = 600, 86_400
+TOO_EARLY_S = 0.5  # a run of ExpireFunction begins this long before the holds are due
+EXPIRY_RUNS = 4  # minutes
 WARM_PER_OFFERED, WARM_MIN = 0.05, 20  # idle environments per request a second; several times as many as needed
 
 
@@ -195,6 +199,57 @@ def cancellations(world: World, lanes: int, count_: int, offered_s: float) -> Pr
             len(promoted) / (promoted[-1] - released[0]),
             conflicts,
             office.outcomes["RecordsFailed"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Holds that expire at the same moment: seconds from then to the release of their tickets, and to their offers."""
+
+    holds: int
+    waiting: int
+    shards: int
+    released_p50_s: float
+    released_s: float  # the last one
+    offered_s: float | None  # the last one
+    per_second: float
+    conflicts: int
+    throttled: int
+
+
+def expiry(world: World, holds: int, waiting: int) -> Expiry:
+    """Let so many holds of one event expire at once, while so many users wait.
+
+    A run of ExpireFunction has just begun and finds none of them due, so the next one comes as late as possible.
+    """
+    with _at_work(world) as office:
+        rules = Rules(hold_seconds=HOLD_S, offer_seconds=OFFER_S, confirmed_by=Actor.SHOP)
+        event = office.open_event(holds, lanes_for(holds), rules)
+        office.functions["expire"].warm(1)
+        too_early_s = office.clock.now_s + HOLD_S + MARGIN_S - TOO_EARLY_S
+        office.fill(event, [*(f"holder-{n}" for n in range(holds)), *(f"waiter-{n}" for n in range(waiting))])
+        for minute in range(EXPIRY_RUNS):
+            office.clock.start(office.expire, too_early_s + 60 * minute - office.clock.now_s)
+        office.clock.run()
+        found = office.check(event)
+        ended = [one for one in found.bookings if one["status"] == "EXPIRED"]
+        assert len(ended) == holds
+        assert len(found.held) == min(holds, waiting)
+        late_s = sorted(_second(one["expiredAt"]) - _second(one["heldAt"]) - HOLD_S for one in ended)
+        assert late_s[0] >= MARGIN_S, "a hold ended before its time"
+        due_s = min(_second(one["heldAt"]) for one in ended) + HOLD_S
+        offered_s = [_second(one["heldAt"]) - due_s for one in found.bookings if one["status"] == "HELD"]
+        conflicts, throttled = _refused(office)
+        return Expiry(
+            holds,
+            waiting,
+            len(office.throughput[items.BOOKINGS].partitions),
+            _quantile(late_s, 0.5),
+            late_s[-1],
+            max(offered_s, default=None),
+            holds / (late_s[-1] - late_s[0]),
+            conflicts,
+            throttled,
         )
 
 

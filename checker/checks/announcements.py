@@ -9,10 +9,18 @@ from typing import Any
 
 import jsonschema
 
-from checker.checks.story import FIELDS, MOMENTS, Story, Violation
+from checker.checks.story import FIELDS, MOMENTS, Rules, Sighting, Story, Violation
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schemas"
-MADE, ENDED = {"booking.confirmed", "waiting.joined"}, {"booking.cancelled", "waiting.left"}
+ENDS = {"booking.cancelled", "booking.expired", "waiting.left"}
+SHOWS = {  # the last announcement of a booking with this status
+    "HELD": {"booking.held", "booking.offered"},
+    "CONFIRMED": {"booking.confirmed"},
+    "WAITING": {"waiting.joined"},
+    "CANCELLED": {"booking.cancelled", "waiting.left"},
+    "EXPIRED": {"booking.expired"},
+}
+RENAMED = {"cancelledBy": "by"}  # facts that announcements call otherwise
 Told = dict[str, Any]
 
 
@@ -134,47 +142,76 @@ def _of_user(story: Story, event: str, user: str, bookings: dict[str, dict[str, 
     claims = [sorted({data["generation"] for data in bookings[booking].values()}) for booking in order]
     if claims != [[number] for number in range(1, len(order) + 1)]:
         found.append(f"bookings are announced with the numbers {claims}")
-    unanswered = sum(one.is_open for one in story.by_user[event, user])
+    unanswered = sum(one.is_open for one in story.by_user[event, user] if one.op != "confirm")
     unseen = [booking for booking in order if (event, booking) not in story.sightings]
     if len(unseen) > unanswered:
         found.append(f"{unseen} are announced, where {unanswered} requests to book or cancel were not answered")
     for booking in order:
         kinds = set(bookings[booking])
-        if not _is_chain(kinds):
+        if kinds not in chains(story.rules(event)):
             found.append(f"{booking} is announced as {sorted(kinds)}")
-        if booking != order[-1] and not kinds & ENDED:
+        found += _wrong_actors(story, event, user, bookings[booking])
+        if booking != order[-1] and not kinds & ENDS:
             found.append(f"the end of {booking} is not announced, and there is a later booking")
         for seen in story.sightings.get((event, booking), []):
-            found += _differences(booking, bookings[booking], seen.row, seen.status, seen.was)
+            found += _differences(bookings[booking], seen)
     if row is None or not order or order[-1] != row["bookingId"]:
         found.append(f"the last booking announced is {order[-1:]}, and at rest it is {row and row['bookingId']}")
-    elif bool(set(bookings[order[-1]]) & ENDED) != (row["status"] == "CANCELLED"):
+    elif not _is_last(set(bookings[order[-1]]), row["status"]):
         found.append(f"announced is {sorted(bookings[order[-1]])}, and at rest the booking is {row['status']}")
-    elif ("booking.promoted" in bookings[order[-1]]) != bool(row["promotedAt"]):
-        found.append(f"announced is {sorted(bookings[order[-1]])}, and at rest it is {row}")
     return sorted(set(found))
 
 
-def _is_chain(kinds: set[str]) -> bool:
-    """Tell whether these are the steps of one booking."""
-    if len(kinds & MADE) != 1 or len(kinds & ENDED) > 1:
-        return False
-    if "booking.promoted" in kinds and "waiting.joined" not in kinds:
-        return False
-    has_ticket = bool(kinds & {"booking.confirmed", "booking.promoted"})
-    return not ("booking.cancelled" in kinds and not has_ticket) and not ("waiting.left" in kinds and has_ticket)
+@cache
+def chains(rules: Rules) -> frozenset[frozenset[str]]:
+    """Return all that may be announced of one booking, by the steps that docs/events.md allows."""
+    held = {"booking.confirmed", "booking.expired", "booking.cancelled"}
+    after = {
+        "": {"booking.held" if rules.hold_s else "booking.confirmed", "waiting.joined"},
+        "waiting.joined": {"booking.offered" if rules.offer_s else "booking.confirmed", "waiting.left"},
+        "booking.held": held,
+        "booking.offered": held,
+        "booking.confirmed": {"booking.cancelled"},
+    }
+    found: set[frozenset[str]] = set()
+    pending = [("", frozenset[str]())]
+    while pending:
+        last, steps = pending.pop()
+        for step in after.get(last, set()):
+            found.add(steps | {step})
+            pending.append((step, steps | {step}))
+    return frozenset(found)
 
 
-def _differences(booking: str, told: dict[str, Told], row: Told, status: str, was: str) -> list[str]:
-    """Compare the announcements of a booking with one response that showed it."""
-    needed = {"CONFIRMED": {"booking.confirmed", "booking.promoted"}, "WAITING": {"waiting.joined"}}
+def _is_last(kinds: set[str], status: str) -> bool:
+    """Tell whether the last of these announcements is the one of that status."""
+    later = {"WAITING": set(), "HELD": SHOWS["WAITING"], "CONFIRMED": SHOWS["HELD"] | SHOWS["WAITING"]}
+    allowed = later.get(status, kinds)
+    return bool(kinds & SHOWS[status]) and kinds <= allowed | SHOWS[status]
+
+
+def _wrong_actors(story: Story, event: str, user: str, told: dict[str, Told]) -> list[str]:
+    """Judge who ended a booking: without tokens every cancellation is the buyer's, or the event's."""
     found = []
-    if not needed[was or status] & set(told) or (was and not ENDED & set(told)):
-        found.append(f"{booking} was {status} {was} in a response, and announced is {sorted(told)}")
-    for name in MOMENTS:
-        values = {data[name] for data in told.values() if name in data}
-        if name == "bookedAt" and "booking.promoted" in told:
-            values.add(told["booking.promoted"]["promotedAt"])
+    for kind, data in told.items():
+        by = data.get("by")
+        cancels = [one for one in story.by_user[event, user] if one.op == "cancel" and not one.is_refused]
+        is_possible = {"buyer": bool(cancels), "event": story.cancelled_from(event) < math.inf}
+        if by is not None and not is_possible.get(by, False):
+            found.append(f"{kind} of {data['bookingId']} names {by}, who did not cancel it")
+    return found
+
+
+def _differences(told: dict[str, Told], seen: Sighting) -> list[str]:
+    """Compare the announcements of a booking with one response that showed it."""
+    row, found, names = seen.row, [], sorted(told)
+    shown = f"{seen.booking} was {seen.status} {seen.was}".rstrip()
+    if any(not SHOWS[status] & set(told) for status in {seen.status, seen.was} - {""}):
+        found.append(f"{shown} in a response, and announced is {names}")
+    if seen.exchange.op == "book" and seen.exchange.status == 201 and "waiting.joined" in told:
+        found.append(f"{seen.booking} was answered 201, and announced as waiting")
+    for name in (*MOMENTS, "reference", "cancelledBy"):
+        values = {data[told_as] for data in told.values() if (told_as := RENAMED.get(name, name)) in data}
         if row.get(name) and values and row[name] not in values:
-            found.append(f"{name} of {booking} is {row[name]} in a response, and announced is {sorted(values)}")
+            found.append(f"{name} of {seen.booking} is {row[name]} in a response, and announced is {sorted(values)}")
     return found

@@ -1,19 +1,20 @@
 """Each user's bookings of an event are linearizable: some order of the requests, in real time, explains every response.
 
 The model of one user and one event is a value: nothing yet, or the booking as it stands. The office may promote a
-waiting booking at any moment, and cancel an active one once the cancellation of its event began. A request without a
-response may have had its effect at any moment since it began, or none.
+waiting booking at any moment, expire a hold at any moment from its `expiresAt` on, and cancel an active booking once
+the cancellation of its event began. A request without a response may have had its effect at any moment since it began,
+or none.
 """
 
 import heapq
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import Any, NamedTuple
 
-from checker.checks.story import Sighting, Story, Violation, sightings
+from checker.checks.story import ACTORS, ENDED, MOMENTS, OWNING, Rules, Sighting, Story, Violation, sightings
 from checker.history import Exchange
 
 CONFIGURATIONS_MAX = 20_000  # by one response; beyond that, a user's requests overlap too much to be judged
@@ -23,15 +24,16 @@ UNSEEN = "?"  # the bookingId of a booking that no response shows
 class State(NamedTuple):
     """What the user has."""
 
-    status: str = ""  # or CONFIRMED, WAITING, CANCELLED
+    status: str = ""  # or HELD, CONFIRMED, WAITING, CANCELLED, EXPIRED
     booking: str = ""
     was: str = ""
+    reference: str = ""  # with which it was confirmed
     used: frozenset[str] = frozenset()  # ids of all bookings up to this one
 
     @property
     def is_active(self) -> bool:
         """Tell whether there is a ticket or a place."""
-        return self.status in ("CONFIRMED", "WAITING")
+        return self.status in OWNING or self.status == "WAITING"
 
 
 @dataclass(frozen=True)
@@ -40,37 +42,40 @@ class Step:
 
     begin: float
     end: float
-    kind: str  # book, cancel, look
+    kind: str  # book, confirm, cancel, look
     exchange: Exchange
     sighting: Sighting | None = None
 
-    def outcomes(self, state: State, orphans: frozenset[str]) -> Iterator[State]:
+    def outcomes(self, state: State, rules: Rules, orphans: frozenset[str]) -> Iterator[State]:
         """Yield the states in which the step may leave the user, if its response is possible in `state`.
 
-        `orphans` are the bookings of which no 201 or 202 says that it was made.
+        `rules` are the event's. `orphans` are the bookings of which no 201 or 202 says that it was made.
         """
         one = self.exchange
         if self.kind == "look":
             if _shows(self.sighting, state):
                 yield state
         elif one.is_open:
-            yield from _done_or_not(one, state, orphans)
+            yield from _done_or_not(one, state, rules, orphans)
         elif one.is_refused:
             if _may_be_refused(one, state):
                 yield state
         elif self.kind == "book":
-            yield from _booked(one, state, orphans)
+            yield from _booked(one, state, rules, orphans)
+        elif self.kind == "confirm":
+            yield from _confirmed(one, state)
         else:
             yield from _cancelled(one, state)
 
     @property
-    def asks(self) -> tuple[str, Any]:
+    def asks(self) -> tuple[Any, ...]:
         """Return what the request asks for: two without a response that ask for the same have the same effect."""
-        return self.exchange.op, self.exchange.body.get("bookingId")
+        body = self.exchange.body
+        return self.exchange.op, body.get("bookingId"), body.get("reference")
 
     def __str__(self) -> str:
         one = self.exchange
-        named = f" {one.body['bookingId']}" if one.op == "cancel" and "bookingId" in one.body else ""
+        named = f" {one.body['bookingId']}" if "bookingId" in one.body else ""
         shown = self.sighting
         saw = f"{shown.status} {shown.booking} {shown.was}".rstrip() if shown else "no booking"
         code = one.response.get("code", "") if isinstance(one.response, dict) else ""
@@ -81,21 +86,29 @@ class Step:
 def _shows(seen: Sighting | None, state: State) -> bool:
     if seen is None:
         return not state.status
+    if seen.status == "CONFIRMED" and (seen.row.get("reference") or "") != state.reference:
+        return False
     return (seen.status, seen.booking, seen.was) == (state.status, state.booking, state.was)
 
 
 def _made(state: State, status: str, booking: str) -> State:
-    return State(status, booking, "", state.used if booking == UNSEEN else state.used | {booking})
+    return State(status, booking, used=state.used if booking == UNSEEN else state.used | {booking})
 
 
-def _done_or_not(one: Exchange, state: State, orphans: frozenset[str]) -> Iterator[State]:
+def _done_or_not(one: Exchange, state: State, rules: Rules, orphans: frozenset[str]) -> Iterator[State]:
     """Yield what a request without a response may have done."""
     if one.op == "book" and not state.is_active:
         for booking in chain(sorted(orphans - state.used), [UNSEEN]):
-            yield _made(state, "CONFIRMED", booking)
+            yield _made(state, rules.first, booking)
             yield _made(state, "WAITING", booking)
-    if one.op == "cancel" and state.is_active and one.body.get("bookingId", state.booking) == state.booking:
+    is_meant = one.body.get("bookingId", state.booking) == state.booking
+    if one.op == "cancel" and state.is_active and is_meant:
         yield state._replace(status="CANCELLED", was=state.status)
+    if one.op == "confirm" and state.status == "HELD" and is_meant:
+        yield state._replace(status="CONFIRMED", reference=one.body.get("reference", ""))
+
+
+REFUSED_CONFIRMATIONS = {"hold-expired": "EXPIRED", "booking-cancelled": "CANCELLED", "not-held": "WAITING"}
 
 
 def _may_be_refused(one: Exchange, state: State) -> bool:
@@ -104,41 +117,75 @@ def _may_be_refused(one: Exchange, state: State) -> bool:
         return not state.is_active
     if code == "booking-not-found":
         return not state.status
-    return code == "booking-changed" and bool(state.status) and state.booking != one.body.get("bookingId")
+    is_meant = state.booking == one.body.get("bookingId")
+    if code == "booking-changed":
+        return bool(state.status) and not is_meant
+    return one.op == "confirm" and is_meant and REFUSED_CONFIRMATIONS.get(code) == state.status
 
 
-def _booked(one: Exchange, state: State, orphans: frozenset[str]) -> Iterator[State]:
+def _booked(one: Exchange, state: State, rules: Rules, orphans: frozenset[str]) -> Iterator[State]:
     """Yield the booking that the request found or made.
 
-    The response shows what the user has a moment later, which is a separate look. So a 201 may show a booking that
-    waited and was promoted. A 200 may have made a booking that another request cancelled before the response: one that
-    no 201 or 202 names.
+    A 201 made a booking with a ticket, a 202 one that waits. The response shows what the user has a moment later, which
+    is a separate look. A 200 may have made a booking of which no 201 or 202 says so: one that another request
+    cancelled before the response, or one that waited and was promoted before it.
     """
     response = one.response
     if state.is_active:
         if one.status == 200 and response["bookingId"] == state.booking:
             yield state
         return
-    made = frozenset({response["bookingId"]})
-    if one.status == 200:
-        made = orphans if response["status"] == "CANCELLED" else orphans - made
-    for booking in made - state.used:
-        yield _made(state, "CONFIRMED", booking)
+    shown = response["bookingId"]
+    if one.status != 200 and shown not in state.used:
+        yield _made(state, rules.first if one.status == 201 else "WAITING", shown)
+    for booking in orphans - state.used if one.status == 200 else ():
         yield _made(state, "WAITING", booking)
+        if booking != shown or response["status"] in ENDED:
+            yield _made(state, rules.first, booking)
+
+
+def _confirmed(one: Exchange, state: State) -> Iterator[State]:
+    """Yield the booking that the request confirmed, or found confirmed with its first reference."""
+    response = one.response
+    if not response["bookingId"] == one.body.get("bookingId") == state.booking:
+        return
+    reference = response.get("reference") or ""
+    if state.status == "HELD" and reference == one.body.get("reference", ""):
+        yield state._replace(status="CONFIRMED", reference=reference)
+    elif state.status == "CONFIRMED" and reference == state.reference:
+        yield state
 
 
 def _cancelled(one: Exchange, state: State) -> Iterator[State]:
     response = one.response
     if response["bookingId"] != state.booking or one.body.get("bookingId", state.booking) != state.booking:
         return
-    if state.is_active and response["was"] == state.status:
+    if state.is_active and response.get("was") == state.status:
         yield state._replace(status="CANCELLED", was=state.status)
-    elif state.status == "CANCELLED" and response["was"] == state.was:
+    elif state.status in ENDED and (response["status"], response.get("was", "")) == (state.status, state.was):
         yield state
 
 
 class Undecided(Exception):
     """There are too many orders to look at."""
+
+
+@dataclass(frozen=True)
+class Office:
+    """What the office may do with the bookings of one user and event by itself."""
+
+    rules: Rules
+    cancelled_from: float
+    expires_from: Mapping[str, float] = field(default_factory=dict)  # by booking; one that is not here: any time
+
+    def moves(self, state: State, moment: float) -> Iterator[State]:
+        """Yield each state in which it may leave the user by that time."""
+        if state.status == "WAITING":
+            yield state._replace(status=self.rules.promoted)
+        if state.status == "HELD" and self.expires_from.get(state.booking, moment) <= moment:
+            yield state._replace(status="EXPIRED")
+        if state.is_active and self.cancelled_from <= moment:
+            yield state._replace(status="CANCELLED", was=state.status)
 
 
 class Configuration(NamedTuple):
@@ -161,9 +208,9 @@ class Search:
     - a booking is replaced by the next one only after the last request that shows it began.
     """
 
-    def __init__(self, steps: list[Step], cancelled_from: float) -> None:
+    def __init__(self, steps: list[Step], office: Office) -> None:
         self._steps = steps
-        self._cancelled_from = cancelled_from
+        self._office = office
         ids = frozenset(step.sighting.booking for step in steps if step.sighting)
         made = {step.sighting.booking for step in steps if step.sighting and step.exchange.status in (201, 202)}
         self._orphans = ids - made
@@ -228,14 +275,12 @@ class Search:
         for number in first.values():
             for outcome in self._outcomes(number, state, moment):
                 yield Configuration(outcome, done, spent | {number})
-        if state.status == "WAITING":
-            yield here._replace(state=state._replace(status="CONFIRMED"))
-        if state.is_active and self._cancelled_from <= moment:
-            yield here._replace(state=state._replace(status="CANCELLED", was=state.status))
+        for outcome in self._office.moves(state, moment):
+            yield here._replace(state=outcome)
 
     def _outcomes(self, number: int, state: State, moment: float) -> Iterator[State]:
         is_over = self._shown_until.get(state.booking, moment) <= moment
-        outcomes = self._steps[number].outcomes(state, self._orphans)
+        outcomes = self._steps[number].outcomes(state, self._office.rules, self._orphans)
         return (outcome for outcome in outcomes if is_over or outcome.booking == state.booking)
 
     def _explain(self, number: int, before: list[Configuration]) -> str:
@@ -254,11 +299,11 @@ def steps_by_user(story: Story) -> dict[tuple[str, str], list[Step]]:
     found: dict[tuple[str, str], list[Step]] = defaultdict(list)
     for one in story.exchanges:
         shown = list(sightings(one))
-        if one.op in ("book", "cancel"):
+        if one.op in ("book", "confirm", "cancel"):
             known = {"event-not-found", "invalid-request"}
             if not (one.is_refused and one.response.get("code") in known):
                 found[one.event, one.user].append(Step(one.begin, one.end, one.op, one, shown[0] if shown else None))
-            if one.op == "cancel" or not one.is_done:
+            if one.op != "book" or not one.is_done:
                 continue
         for seen in shown:
             found[seen.event, seen.user].append(Step(one.begin, one.end, "look", one, seen))
@@ -285,8 +330,11 @@ def check_bookings(story: Story) -> list[Violation]:
     """Each user's history on each event can be explained."""
     violations = []
     for (event, user), steps in steps_by_user(story).items():
+        ids = {step.sighting.booking for step in steps if step.sighting}
+        expires_from = {one: story.expires_from(story.sightings[event, one]) for one in ids}
+        office = Office(story.rules(event), story.cancelled_from(event), expires_from)
         try:
-            failure = Search(steps, story.cancelled_from(event)).failure()
+            failure = Search(steps, office).failure()
         except Undecided:  # too many requests at the same time
             sys.stderr.write(f"not judged: {user}: more than {CONFIGURATIONS_MAX:,} orders of overlapping requests\n")
             continue
@@ -296,15 +344,19 @@ def check_bookings(story: Story) -> list[Violation]:
 
 
 def check_facts(story: Story) -> list[Violation]:
-    """A booking belongs to one user, and each moment of it is the same in every response."""
+    """A booking belongs to one user, and each fact of it is the same in every response."""
     violations = []
     for (event, booking), seen in story.sightings.items():
         users = {one.user for one in seen}
         if len(users) > 1:
             violations.append(Violation("facts", event, f"booking {booking} belongs to several users: {sorted(users)}"))
-        for name in ("joinedAt", "bookedAt", "promotedAt", "cancelledAt"):
+        for name in (*MOMENTS, "reference", *ACTORS):
             values = {one.row[name] for one in seen if one.row.get(name)}
             if len(values) > 1:
                 text = f"booking {booking} of {seen[0].user} has several values of {name}: {sorted(values)}"
                 violations.append(Violation("facts", event, text))
+        for name, allowed in ACTORS.items():
+            strange = {one.row[name] for one in seen if one.row.get(name)} - allowed
+            if strange:
+                violations.append(Violation("facts", event, f"booking {booking} of {seen[0].user}: {name} {strange}"))
     return violations

@@ -8,7 +8,8 @@ from checker.history import Exchange
 
 MAX, MIN = "9999", "0000"  # after and before every moment, as text
 LIMIT_AGE_S = 8.0  # docs/api.md: a count of the list is kept for a second; the request that counts may take seven
-MADE_AT = {"booking.confirmed": "bookedAt", "waiting.joined": "joinedAt"}
+MADE_AT = {"booking.held": "heldAt", "booking.confirmed": "bookedAt", "waiting.joined": "joinedAt"}
+LET_IN = {"heldAt", "joinedAt"}  # in booking.confirmed: the user was let in before
 
 
 def check_changes(story: Story) -> list[Violation]:
@@ -36,6 +37,10 @@ def _fields(story: Story, event: str, shown: dict[str, Any], begin: float, end: 
             continue  # a total may be between the old and the new one while it is changed
         text = f"a response from {begin:.4f} to {end:.4f} shows {name} {value!r}, which can have been only {values}"
         found.append(Violation("changes", event, text))
+    for name, value in story.rules(event).fields().items():
+        if shown.get(name) != value:
+            text = f"a response from {begin:.4f} to {end:.4f} shows {name} {shown.get(name)!r}, and it is {value!r}"
+            found.append(Violation("changes", event, text))
     return found
 
 
@@ -81,7 +86,8 @@ def check_window(story: Story) -> list[Violation]:
     for told in story.announced.values():
         event, moment = told["data"].get("eventId"), told["data"].get(MADE_AT.get(told["type"], ""))
         seen = story.sightings.get((event, told["data"].get("bookingId")))
-        if event not in story.opened or moment is None or not seen:
+        is_step = told["type"] == "booking.confirmed" and LET_IN & told["data"].keys()
+        if event not in story.opened or moment is None or not seen or is_step:
             continue
         begin, end = story.created_from(seen), min(one.end for one in seen)
         opens = min(value or MIN for value in story.possible(event, "opensAt", begin, end))
@@ -126,7 +132,7 @@ def check_cancelled(story: Story) -> list[Violation]:
         ]
         for booking, seen in story.bookings_of(event):
             waited = max((one.begin for one in seen if one.status == "WAITING"), default=-math.inf)
-            if waited > since and any(one.status == "CONFIRMED" or one.was == "CONFIRMED" for one in seen):
+            if waited > since and any(one.has_ticket for one in seen):
                 text = f"{seen[0].user} was promoted ({booking}) after the end"
                 found.append(Violation("cancelled", event, text))
         status = story.last_status(event)

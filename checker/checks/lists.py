@@ -3,13 +3,18 @@
 from collections import Counter
 from typing import Any
 
-from checker.checks.story import Story, Violation
+from checker.checks.story import OWNING, Story, Violation
 
 RESPONSES: dict[
     str, set[int | tuple[int, str]]
 ] = {  # docs/api.md: the possible responses to each request; 5xx is judged separately
     "initialize": {201},
     "book": {200, 201, 202, (409, "not-on-sale"), (409, "waiting-list-full"), (409, "event-cancelled")},
+    "confirm": {
+        200,
+        (404, "booking-not-found"),
+        *((409, code) for code in ("hold-expired", "booking-cancelled", "not-held", "booking-changed")),
+    },
     "cancel": {200, (409, "booking-changed"), (404, "booking-not-found")},
     "status": {200},
     "bookings": {200},
@@ -77,18 +82,18 @@ def check_lists(story: Story) -> list[Violation]:
 def _disagreements(story: Story, event: str, status: dict[str, Any]) -> list[str]:
     rows = story.last_rows(event)
     entries = [row for page in story.at_rest("waiting-list", event) for row in page.response["entries"]]
-    confirmed = {(row["userId"], row["bookingId"]) for row in rows if row["status"] == "CONFIRMED"}
+    owning = {(row["userId"], row["bookingId"]) for row in rows if row["status"] in OWNING}
     waiting = {(row["userId"], row["bookingId"]) for row in rows if row["status"] == "WAITING"}
     only = {
         (row["userId"], row["bookingId"])
         for page in story.at_rest("event-bookings", event) if "status" in page.query
-        for row in page.response["bookings"]
+        for row in page.response["bookings"] if row["status"] == page.query["status"]
     }  # fmt: skip
     total, free = status["totalTickets"], status["availableTickets"]
     sums = [
         (len(rows) != len({row["userId"] for row in rows}), "a user is twice on the list of bookings"),
-        (len(confirmed) != status["bookedTickets"], f"{len(confirmed)} tickets are on the list of bookings"),
-        (only != confirmed, f"{len(only)} are on the list of the confirmed, {len(confirmed)} on that of all"),
+        (len(owning) != status["bookedTickets"], f"{len(owning)} tickets are on the list of bookings"),
+        (only != owning, f"{len(only)} are on the lists of held and confirmed bookings, {len(owning)} on that of all"),
         (len(entries) != status["waitingListCount"], f"{len(entries)} stand in the waiting list"),
         (
             {(row["userId"], row["bookingId"]) for row in entries} != waiting,
@@ -96,7 +101,7 @@ def _disagreements(story: Story, event: str, status: dict[str, Any]) -> list[str
         ),
         (free + status["bookedTickets"] != total, "tickets free and booked are not all tickets"),
         (free < 0, "the number of free tickets is negative"),
-        (len(confirmed) > total, f"{len(confirmed)} tickets are sold of {total}"),
+        (len(owning) > total, f"{len(owning)} tickets are sold of {total}"),
         (free > 0 and bool(entries) and "cancelledAt" not in status, "a user waits while a ticket is free"),
     ]
     return [f"{text}; the status at rest is {status}" for is_wrong, text in sums if is_wrong] + _own_lists(story, event)

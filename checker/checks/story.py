@@ -4,13 +4,24 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from checker.history import Exchange, History
 
 FIELDS = ("name", "totalTickets", "opensAt", "closesAt", "waitingListLimit")  # what an organiser sets
-MOMENTS = ("joinedAt", "bookedAt", "promotedAt", "cancelledAt")
+MOMENTS = ("joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "cancelledAt", "expiredAt")
+ACTORS = {  # docs/api.md: without tokens every caller is the buyer, and for confirmations the shop
+    "bookedBy": {"buyer"},
+    "confirmedBy": {"shop"},
+    "cancelledBy": {"buyer", "event"},
+}
+OWNING = {"HELD", "CONFIRMED"}  # the statuses of a booking with a ticket
+ENDED = {"CANCELLED", "EXPIRED"}
+CLOCK_DRIFT_MAX_S = 0.5  # of the checker's wall clock during a round; with more, no moment is judged
+CLOCK_ERROR_S = 0.1  # in comparing a moment of the office with a time of the history: moments are cut to milliseconds
+RUN_S = 10.0  # how long work may go on with a time that was read while the clock was wrong
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,34 @@ class Sighting:
     end: float
     row: dict[str, Any]
     exchange: Exchange
+
+    @property
+    def has_ticket(self) -> bool:
+        """Tell whether the booking has a ticket, or had one."""
+        return self.status in OWNING or self.status == "EXPIRED" or self.was in OWNING
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How an event sells its tickets, as it was opened; None for no holds, and for no offers."""
+
+    hold_s: int | None
+    offer_s: int | None
+    confirmed_by: str | None
+
+    @property
+    def first(self) -> str:
+        """Return the status of a booking that gets a ticket at once."""
+        return "HELD" if self.hold_s else "CONFIRMED"
+
+    @property
+    def promoted(self) -> str:
+        """Return the status of a booking that the waiting list gives a ticket."""
+        return "HELD" if self.offer_s else "CONFIRMED"
+
+    def fields(self) -> dict[str, Any]:
+        """Return them as they are shown."""
+        return {"holdSeconds": self.hold_s, "offerSeconds": self.offer_s, "confirmedBy": self.confirmed_by}
 
 
 @dataclass(frozen=True)
@@ -64,6 +103,13 @@ class Story:
                 opened.setdefault(one.response["eventId"], one)
         return opened
 
+    def rules(self, event: str) -> Rules:
+        """Return an event's rules, with their defaults."""
+        asked = self.opened[event].body if event in self.opened else {}
+        hold_s = asked.get("holdSeconds")
+        offer_s = asked.get("offerSeconds", hold_s)
+        return Rules(hold_s, offer_s, asked.get("confirmedBy", "shop") if offer_s else None)
+
     @cached_property
     def _by_op(self) -> dict[str, list[Exchange]]:
         found = defaultdict(list)
@@ -81,9 +127,9 @@ class Story:
 
     @cached_property
     def by_user(self) -> dict[tuple[str, str], list[Exchange]]:
-        """Return the bookings and cancellations of each event and user."""
+        """Return what each user asked for on each event: bookings, confirmations, cancellations."""
         found = defaultdict(list)
-        for one in self._by_op["book"] + self._by_op["cancel"]:
+        for one in self._by_op["book"] + self._by_op["confirm"] + self._by_op["cancel"]:
             found[one.event, one.user].append(one)
         return found
 
@@ -110,6 +156,35 @@ class Story:
         # A 200 may have made a booking that was cancelled before the response: one that no 201 or 202 names.
         others = [one for one in books if one.is_open or (one.status == 200 and not makers)]
         return min((one.begin for one in makers + others), default=-math.inf)
+
+    @cached_property
+    def _wall_clock(self) -> float | None:
+        """Return what the wall clock is ahead of the history's; None if it is unknown, or not always the same."""
+        ahead = [one.response - one.begin for one in self.of("clock")]
+        return ahead[0] if ahead and max(ahead) - min(ahead) <= CLOCK_DRIFT_MAX_S else None
+
+    def clock_was_wrong(self, seen: list[Sighting]) -> bool:
+        """Tell whether the office's clock may have been wrong from when a booking was made until it was seen to end."""
+        begin = self.created_from(seen)
+        end = min((one.end for one in seen if one.status == "EXPIRED"), default=max(one.end for one in seen))
+        jumps = [one for one in self.of("fault") if one.body.get("kind") == "clock"]
+        return any(one.begin <= end and one.end + RUN_S >= begin for one in jumps)
+
+    def time_of(self, moment: str) -> float | None:
+        """Return a moment of the wall clock on the history's; None if the checker's was unsteady."""
+        if self._wall_clock is None:
+            return None
+        return datetime.fromisoformat(moment).timestamp() - self._wall_clock - CLOCK_ERROR_S
+
+    def expires_from(self, seen: list[Sighting]) -> float:
+        """Return the earliest time at which a hold can have expired (H1); any time if the clock may have been wrong.
+
+        A hold that was only seen after its end was made after the request for it began.
+        """
+        if self._wall_clock is None or self.clock_was_wrong(seen):
+            return -math.inf
+        times = [self.time_of(one.row["expiresAt"]) for one in seen if one.row.get("expiresAt")]
+        return min((time for time in times if time is not None), default=self.created_from(seen))
 
     def cancelled_from(self, event: str) -> float:
         """Return when the first cancellation of an event began: it may be cancelled from then on."""
@@ -181,7 +256,7 @@ def sightings(one: Exchange) -> Iterator[Sighting]:
     if not one.is_done:
         return
     rows: list[dict[str, Any]] = []
-    if one.op in ("book", "cancel"):
+    if one.op in ("book", "confirm", "cancel"):
         rows = [one.response]
     elif one.op == "status":
         rows = [one.response["booking"]] if one.response.get("booking") else []
@@ -190,7 +265,7 @@ def sightings(one: Exchange) -> Iterator[Sighting]:
     elif one.op == "waiting-list":
         rows = one.response["entries"]
     for row in rows:
-        was = row.get("was") or ("CONFIRMED" if row.get("bookedAt") else "WAITING")
+        was = row.get("was") or ("CONFIRMED" if row.get("bookedAt") else "HELD" if row.get("heldAt") else "WAITING")
         yield Sighting(
             row.get("eventId") or one.event,
             row["userId"],

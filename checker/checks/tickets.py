@@ -3,7 +3,7 @@
 import bisect
 import math
 
-from checker.checks.story import Sighting, Story, Violation
+from checker.checks.story import OWNING, Sighting, Story, Violation
 
 EXACT_TO = 100  # docs/api.md: a position is exact up to 100 ahead
 
@@ -39,11 +39,11 @@ def _total(story: Story, event: str, moment: float) -> int:
 def held(story: Story, seen: list[Sighting]) -> tuple[float, float]:
     """Return from when and until when a booking surely has a ticket; the end comes first if there is no such time.
 
-    A booking has its ticket without interruption: between two sightings, and after the first sighting until a request
-    may have cancelled it.
+    A booking, held or confirmed, has its ticket without interruption: between two sightings, and after the first
+    sighting until a request may have cancelled it, or it may have expired without having been confirmed.
     """
-    confirmed = [one for one in seen if one.status == "CONFIRMED"]
-    if not confirmed:
+    owned = [one for one in seen if one.status in OWNING]
+    if not owned:
         return math.inf, -math.inf
     event, user, booking = seen[0].event, seen[0].user, seen[0].booking
     cancels = [
@@ -54,8 +54,10 @@ def held(story: Story, seen: list[Sighting]) -> tuple[float, float]:
         and not one.is_refused
         and (one.is_open or one.response["bookingId"] == booking)
     ]
-    untouched_until = min([*cancels, story.cancelled_from(event)], default=math.inf)
-    return min(one.end for one in confirmed), max(untouched_until, *(one.begin for one in confirmed))
+    is_final = any("CONFIRMED" in (one.status, one.was) for one in seen)
+    may_expire = math.inf if is_final else story.expires_from(seen)
+    untouched_until = min([*cancels, story.cancelled_from(event), may_expire])
+    return min(one.end for one in owned), max(untouched_until, *(one.begin for one in owned))
 
 
 def check_order(story: Story) -> list[Violation]:
@@ -68,7 +70,7 @@ def check_order(story: Story) -> list[Violation]:
             waits = [one for one in seen if one.status == "WAITING"]
             if waits:
                 waiting.append((min(one.end for one in waits), max(one.begin for one in waits), seen[0]))
-            has = [one for one in seen if one.status == "CONFIRMED" or one.was == "CONFIRMED"]
+            has = [one for one in seen if one.has_ticket]
             if has:
                 holding.append((story.created_from(seen), min(one.end for one in has), seen[0]))
         waiting.sort(key=lambda one: one[0])
@@ -89,7 +91,10 @@ def check_order(story: Story) -> list[Violation]:
 
 
 def check_positions(story: Story) -> list[Violation]:
-    """A position never grows, and the list at rest is in the order in which users were told to wait."""
+    """A position hardly grows, and the list at rest is in the order in which users were told to wait.
+
+    It may grow by the users whose request to book overlapped with the user's own: their places may be ahead.
+    """
     violations = []
     for event in story.opened:
         for booking, seen in story.bookings_of(event):
@@ -102,12 +107,20 @@ def check_positions(story: Story) -> list[Violation]:
             for later in sorted(places, key=lambda one: one.begin):
                 while ends and ends[0].end < later.begin:
                     best = min(best, ends.pop(0).row["position"])
-                if later.row["position"] > best:
-                    text = f"{later.user}'s booking {booking} was at {best}, and later at {later.row['position']}"
+                position = later.row["position"]
+                if position > best and position > best + len(_may_be_ahead(story, seen)):
+                    text = f"{later.user}'s booking {booking} was at {best}, and later at {position}"
                     violations.append(Violation("positions", event, text))
                     break
         violations += _order_of_list(story, event)
     return violations
+
+
+def _may_be_ahead(story: Story, seen: list[Sighting]) -> set[str]:
+    """Return the other users who may have got an earlier place than a booking, and joined the list after it."""
+    begin, end = story.created_from(seen), min(one.end for one in seen)
+    others = [one for one in story.of("book", seen[0].event) if not one.is_refused and one.user != seen[0].user]
+    return {one.user for one in others if one.begin <= end and one.last >= begin}
 
 
 def _order_of_list(story: Story, event: str) -> list[Violation]:

@@ -1,7 +1,7 @@
 """Selling tickets: hold, checkout, confirm, capture. docs/payments.md explains the order and every failure.
 
-    authorized -> confirmed -> sold          the usual way
-         |             |-----> uncollected   the authorization has lapsed: return the ticket
+    authorised -> confirmed -> sold          the usual way
+         |             |-----> uncollected   the authorisation has lapsed: return the ticket
          '-------------------> refused       the office does not confirm, or the booking was cancelled: return the money
                                              both end as returned
 
@@ -136,7 +136,7 @@ class Shop:
     def _advance(self, payment: Payment) -> None:
         """Do the next step of a payment, and note it."""
         steps = {
-            State.AUTHORIZED: self._confirm,
+            State.AUTHORISED: self._confirm,
             State.CONFIRMED: self.stripe.capture,
             State.UNCOLLECTED: self._return_ticket,
             State.REFUSED: self.stripe.give_back,

@@ -30,7 +30,7 @@ _TABLES = """
 class State(StrEnum):
     """How far a payment is: what has been done, and so what comes next."""
 
-    AUTHORIZED = "authorized"  # next: confirm the hold
+    AUTHORISED = "authorised"  # next: confirm the hold
     CONFIRMED = "confirmed"  # next: capture the money
     SOLD = "sold"  # final
     REFUSED = "refused"  # next: give the money back
@@ -64,7 +64,7 @@ class Payment:
     booking_id: str
     event_id: str
     user_id: str
-    state: State = State.AUTHORIZED
+    state: State = State.AUTHORISED
 
 
 @dataclass(frozen=True)

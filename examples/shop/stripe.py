@@ -41,7 +41,7 @@ class Stripe:
     shop_url: str
 
     def open_session(self, checkout: Checkout) -> dict[str, Any] | None:
-        """Make a checkout session that authorizes the payment without capturing it; None if it is too late for one.
+        """Make a checkout session that authorises the payment without capturing it; None if it is too late for one.
 
         Its fields come from the checkout only, so a repeated request is the same. Raises: NoAnswerError.
         """
@@ -51,7 +51,7 @@ class Stripe:
             "client_reference_id": checkout.booking_id,
             "expires_at": checkout.session_ends,
             "success_url": f"{self.shop_url}/orders?bookingId={quote(checkout.booking_id)}",
-            "payment_method_types[0]": "card",  # authorized at once, and captured later
+            "payment_method_types[0]": "card",  # authorised at once, and captured later
             "payment_intent_data[capture_method]": "manual",
             "line_items[0][quantity]": 1,
             "line_items[0][price_data][currency]": self.price.currency,
@@ -72,18 +72,18 @@ class Stripe:
         self._post(f"/v1/checkout/sessions/{session_id}/expire")
 
     def capture(self, payment: Payment) -> State:
-        """Collect an authorized payment; return SOLD, or UNCOLLECTED if that is no longer possible.
+        """Collect an authorised payment; return SOLD, or UNCOLLECTED if that is no longer possible.
 
         Raises: NoAnswerError.
         """
         answer = self._post(f"/v1/payment_intents/{payment.id}/capture")
         status = answer.body["status"] if answer.status == _OK else self._status(payment)
         if status == "canceled":
-            return State.UNCOLLECTED  # the authorization has lapsed, after a week with most cards
+            return State.UNCOLLECTED  # the authorisation has lapsed, after a week with most cards
         return self._reached(payment, status, "succeeded", State.SOLD)
 
     def give_back(self, payment: Payment) -> State:
-        """Cancel an authorization, or refund what was captured. Raises: NoAnswerError."""
+        """Cancel an authorisation, or refund what was captured. Raises: NoAnswerError."""
         answer = self._post(f"/v1/payment_intents/{payment.id}/cancel")
         status = answer.body["status"] if answer.status == _OK else self._status(payment)
         if status == "succeeded":

@@ -1,6 +1,6 @@
 """Announces a batch of records in order. After a failure, Lambda repeats the batch from the first failed record."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from functions.announce import bus
 from functions.announce.announcements import Announcement, Record, announcements
@@ -11,15 +11,15 @@ from shared.telemetry import Metric, logger
 RESERVE_S = 2.0  # of an invocation's time, kept for the response
 
 
-def announce(records: Sequence[Record], time_left_s: float) -> str | None:
+def announce(records: Sequence[Record], time_left_s: float, keep: Callable[[Record], None] | None = None) -> str | None:
     """Announce the records' changes. Return the sequence number of the first record that failed, None if none did.
 
     Lambda repeats that record and all later ones, even if some of them were announced: delivery is at least once.
 
-    A record that cannot be read never will be. It fails its batch when it is the first record, so Lambda halves the
-    batch until the record is alone, and gives up on that record alone.
+    A record that cannot be read never will be. `keep` stores it elsewhere, and the records behind it are announced.
 
-    Raises DamagedItem, KeyError, TypeError or ValueError if the first record cannot be read.
+    Raises what `keep` raises. Without `keep`, raises DamagedItem, KeyError, TypeError or ValueError if the first record
+    cannot be read, and ends before a later one.
     """
     until_s = runtime.current.monotonic_s() + time_left_s - RESERVE_S
     found: list[tuple[int, Announcement]] = []  # each with the place of its record
@@ -29,6 +29,9 @@ def announce(records: Sequence[Record], time_left_s: float) -> str | None:
             found += [(place, one) for one in announcements(record)]
         except (DamagedItem, KeyError, TypeError, ValueError):
             logger.exception("unreadable record")
+            if keep:
+                keep(record)
+                continue
             if place == 0:
                 raise
             failed_from = place

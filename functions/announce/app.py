@@ -6,6 +6,7 @@ and always with the same id. Lambda repeats what fails: see announcing.py.
 
 from typing import Any
 
+from functions.announce import unreadable
 from functions.announce.announcing import announce
 from shared.telemetry import logger
 
@@ -13,5 +14,5 @@ from shared.telemetry import logger
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[str, str]]]:
     """Announce a batch of stream records in order. Report the first that failed: Lambda goes on from there."""
-    failed_from = announce(event["Records"], context.get_remaining_time_in_millis() / 1000)
+    failed_from = announce(event["Records"], context.get_remaining_time_in_millis() / 1000, unreadable.keep)
     return {"batchItemFailures": [{"itemIdentifier": failed_from}] if failed_from else []}

@@ -9,10 +9,7 @@ from shared.runtime import Deadline
 
 @api.handler
 def handler(request: Request) -> Response:
-    """Book for the user. A user with an active booking gets that booking.
-
-    A user who has cancelled in the meantime, with another request, gets the booking as it is now.
-    """
+    """Book for the user. A user with an active booking gets that booking."""
     asked = request.body_as(contract.BookRequest)
     by = request.caller.booking_for(asked.user_id)
     standing = office.book(asked.event_id, asked.user_id, Deadline.after(REQUEST_BUDGET_S), by)
@@ -21,6 +18,8 @@ def handler(request: Request) -> Response:
 
 
 def _status(standing: Standing) -> int:
-    if not standing.is_new or not standing.booking.is_active:
+    """Return 201 or 202 if this request made the booking, and it is still as it was made."""
+    booking = standing.booking
+    if not standing.is_new or not booking.is_active or booking.promoted_at:  # the user cancelled it, or waited for it
         return 200
-    return 202 if standing.booking.status is Status.WAITING else 201
+    return 202 if booking.status is Status.WAITING else 201

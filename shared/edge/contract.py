@@ -9,7 +9,16 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from urllib.parse import quote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
@@ -158,11 +167,13 @@ class InitializeRequest(_EventSettings):
         Confirmer | None, Field(description='Who may confirm holds and offers: "shop" by default.')
     ] = None
 
-    @model_validator(mode="after")
-    def _has_something_to_confirm(self) -> Self:
-        if self.confirmed_by and not (self.hold_seconds or self.offer_seconds):
-            raise PydanticCustomError("nothing_to_confirm", "confirmedBy needs holdSeconds or offerSeconds")
-        return self
+    @field_validator("confirmed_by")
+    @classmethod
+    def _has_something_to_confirm(cls, value: Confirmer | None, info: ValidationInfo) -> Confirmer | None:
+        seconds = [info.data[name] for name in ("hold_seconds", "offer_seconds") if name in info.data]  # the valid ones
+        if value and seconds == [None, None]:
+            raise PydanticCustomError("nothing_to_confirm", "needs holdSeconds or offerSeconds")
+        return value
 
     @property
     def terms(self) -> Terms:

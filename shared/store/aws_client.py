@@ -10,6 +10,7 @@ import select
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -22,6 +23,12 @@ CONNECT_TIMEOUT_S = 1.0  # for each address of the host
 CALL_TIMEOUT_S = 2.0  # for a whole call, from connecting to the end of the response; one takes milliseconds
 IDLE_S_MAX = 60.0  # an older connection may be dead, as after a function was frozen, so the client opens a new one
 _OK = 200
+# The service refused the signature or its credentials, before it read the request.
+_REFUSED_SIGNATURES = {
+    "ExpiredTokenException", "ExpiredToken", "InvalidSignatureException", "UnrecognizedClientException",
+    "InvalidClientTokenId", "RequestExpired",
+}  # fmt: skip
+_NOT_SUPPORTED = ("AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT")  # variables of the SDKs
 _RECEIVE_BYTES = 65_536
 
 
@@ -75,6 +82,7 @@ class Client:
         self, endpoint: str, region: str, get_credentials: Callable[[], Credentials], service: Service = DYNAMODB
     ) -> None:
         """Prepare a client for an endpoint such as https://dynamodb.eu-central-1.amazonaws.com. Sends nothing yet."""
+        self._find_credentials: Callable[[], Callable[[], Credentials]] = lambda: get_credentials
         self.connection = _Connection(endpoint)
         self._signer = Signer(service.signing_name, urlsplit(endpoint).netloc, region, get_credentials)
         self._content_type = f"application/x-amz-json-{service.json_version}"
@@ -82,18 +90,35 @@ class Client:
 
     @classmethod
     def of_environment(cls, service: Service = DYNAMODB) -> Self:
-        """Return a client for the region, credentials and endpoint in the environment variables of the AWS SDKs."""
+        """Return a client for the region, credentials and endpoint in the environment variables of the AWS SDKs.
+
+        Raises ValueError if they ask for what this client does not do; botocore's NoCredentialsError.
+        """
         environment = runtime.current.environment
         region = environment.get("AWS_REGION") or environment["AWS_DEFAULT_REGION"]
         own = environment.get(service.endpoint_variable) or environment.get("AWS_ENDPOINT_URL")
-        domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-        return cls(own or f"https://{service.host}.{region}.{domain}", region, credentials(), service)
+        client = cls(own or _endpoint_of_region(service, region), region, credentials(), service)
+        is_here = _is_loopback(client.connection.host) or environment.get("AWS_SAM_LOCAL") == "true"  # in a container
+        if own and not own.startswith("https:") and not is_here:
+            raise ValueError(f"the endpoint {own} must begin with https, since it is on another machine")
+        client._find_credentials = credentials
+        return client
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Send a request such as "GetItem" and return the response, both in the service's own JSON.
 
-        Raises RequestFailed; NoResponse.
+        If the service refuses the signature, send the request once more with credentials found anew: operators' expire,
+        and the clock of a frozen function may have stood still. Raises RequestFailed; NoResponse.
         """
+        try:
+            return self._send(operation, request)
+        except RequestFailed as error:
+            if error.code not in _REFUSED_SIGNATURES:
+                raise
+        self._signer.get_credentials = self._find_credentials()
+        return self._send(operation, request)
+
+    def _send(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         body = to_json(request).encode()
         own = {"content-type": self._content_type, "x-amz-target": f"{self._target}.{operation}"}
         headers = self._signer.headers(body, own)
@@ -120,7 +145,7 @@ class _Connection:
         self._tls = None
         if parts.scheme == "https":
             self._tls = ssl.create_default_context(cafile=runtime.current.environment.get("AWS_CA_BUNDLE"))
-        self._host = parts.hostname
+        self.host = parts.hostname
         self._port = parts.port or (443 if self._tls else 80)
         self.call_timeout_s = CALL_TIMEOUT_S
         self._socket: socket.socket | None = None
@@ -153,7 +178,7 @@ class _Connection:
     def _connected(self, until_s: float) -> socket.socket:
         """Connect to the first address that accepts. The time limit does not cover looking up the addresses."""
         refusal: OSError | None = None
-        for family, kind, protocol, _, address in socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM):
+        for family, kind, protocol, _, address in socket.getaddrinfo(self.host, self._port, type=socket.SOCK_STREAM):
             connected = socket.socket(family, kind, protocol)
             try:
                 connected.settimeout(min(CONNECT_TIMEOUT_S, _left_s(until_s)))
@@ -161,11 +186,16 @@ class _Connection:
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self._tls:
                     connected.settimeout(_left_s(until_s))  # for the whole handshake
-                    connected = self._tls.wrap_socket(connected, server_hostname=self._host)
+                    wrapped = self._tls.wrap_socket(connected, server_hostname=self.host, do_handshake_on_connect=False)
+                    connected = wrapped  # wrapping leaves the plain socket empty, so closing that would close nothing
+                    wrapped.do_handshake()
                 return connected
             except OSError as error:
                 connected.close()
                 refusal = error
+            except BaseException:  # such as the alarm that replaces Lambda's timeout on one machine
+                connected.close()
+                raise
         raise refusal or OSError("the host has no address")
 
     def close(self) -> None:
@@ -198,6 +228,22 @@ class _Response:
     def on_message_complete(self) -> None:
         self._is_whole = True
         self.keeps_alive = self._parser.should_keep_alive()  # must be asked here: afterwards the parser says no
+
+
+def _endpoint_of_region(service: Service, region: str) -> str:
+    """Return a service's endpoint in a region. Raises ValueError if the environment asks for one of another kind."""
+    for name in _NOT_SUPPORTED:
+        if runtime.current.environment.get(name, "").lower() == "true":
+            raise ValueError(f"{name} is not supported: name the endpoint in {service.endpoint_variable}")
+    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return f"https://{service.host}.{region}.{domain}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _left_s(until_s: float) -> float:

@@ -58,14 +58,14 @@ class Signer:
         self._service = service
         self._host = host
         self._region = region
-        self._get_credentials = get_credentials
+        self.get_credentials = get_credentials
         self._key_of: tuple[str, str] = ("", "")  # the day and the secret that the key below belongs to
         self._key = b""
 
     def headers(self, body: bytes, own: Mapping[str, str], moment: datetime | None = None) -> dict[str, str]:
         """Return the headers of a signed POST of a body to "/". They include the headers `own`, in lower case."""
         now = (moment or datetime.fromtimestamp(runtime.current.time_s(), UTC)).strftime("%Y%m%dT%H%M%SZ")
-        credentials = self._get_credentials()
+        credentials = self.get_credentials()
         headers = {**own, "host": self._host, "x-amz-date": now}
         if credentials.token:
             headers["x-amz-security-token"] = credentials.token

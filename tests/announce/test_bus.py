@@ -11,11 +11,13 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import ClientError, NoCredentialsError
+from moto import mock_aws
 
 import functions.announce.app
-from functions.announce import bus
+from functions.announce import announcing, bus
 from functions.announce.announcements import announcements
 from harness.gateway import Context
 from shared.model import ID_LENGTH_MAX, NAME_LENGTH_MAX, DamagedItem
@@ -157,16 +159,45 @@ def test_no_call_begins_that_cannot_end_in_time(fake: FakeBus) -> None:
     assert announce(confirmed(2), time_left_s=NO_TIME_S + bus.CALL_S_MAX + 0.5) == []
 
 
-def test_an_unreadable_record_fails_once_it_is_the_first(fake: FakeBus) -> None:
-    """The records before it are announced. Then Lambda halves the batch, until it gives up on that record alone."""
+@pytest.mark.parametrize("place", [0, 2])
+def test_an_unreadable_record_is_kept_and_the_others_are_announced(
+    fake: FakeBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    """It holds up nothing, and a repetition of the batch keeps it once."""
+    monkeypatch.setenv("FAILED_RECORDS", str(tmp_path))
     poison = numbered(3, {"laneId": {"S": "e#0"}, "userId": {"S": "anna"}})
-    records = [*confirmed(2), poison, numbered(4, booking("WAITING"))]
-    assert announce(records) == ["3"]
+    records = confirmed(4)
+    records.insert(place, poison)
+    for _ in range(2):
+        assert announce(records) == []
+    assert fake.accepted == ids(4) * 2
+    [kept] = tmp_path.iterdir()
+    document = json.loads(kept.read_text())
+    assert json.loads(document["payload"])["Records"] == [poison]
+    assert "AnnounceFunction" in document["requestContext"]["functionArn"]
+
+
+@mock_aws
+def test_an_unreadable_record_is_kept_in_the_bucket(fake: FakeBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On AWS; if the bucket refuses it, the batch is repeated."""
+    monkeypatch.setenv("FAILED_RECORDS", "kept")
+    poison = numbered(1, {"laneId": {"S": "e#0"}, "userId": {"S": "anna"}})
+    with pytest.raises(ClientError):
+        announce([poison])
+    make: Any = boto3.client
+    make("s3").create_bucket(Bucket="kept")
+    assert announce([poison]) == []
+    assert make("s3").list_objects_v2(Bucket="kept")["KeyCount"] == 1
+
+
+def test_a_redrive_announces_what_it_can_read_up_to_a_record_that_it_cannot(fake: FakeBus) -> None:
+    """It keeps the file then, so it need not keep the record."""
+    poison = numbered(3, {"laneId": {"S": "e#0"}, "userId": {"S": "anna"}})
+    records = [*confirmed(2), poison]
+    assert announcing.announce(records, 60.0) == "3"
     assert fake.accepted == ids(2)
     with pytest.raises(DamagedItem):
-        announce(records[2:])
-    assert fake.accepted == ids(2)
-    assert announce(records[3:]) == []
+        announcing.announce(records[2:], 60.0)
 
 
 def test_ten_of_the_largest_entries_fit_into_one_call() -> None:

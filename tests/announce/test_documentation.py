@@ -2,10 +2,13 @@
 
 import json
 import re
-import subprocess
-from pathlib import Path
+import threading
+from http.server import HTTPServer
+from typing import Any
 
+import httpx
 import jsonschema
+import pytest
 
 from functions.announce.announcements import Type
 from local.template import load
@@ -42,14 +45,28 @@ def test_the_page_states_the_size_of_a_batch_and_how_long_it_waits() -> None:
     assert "A batch has up to 100 records." in PAGE
 
 
-def test_the_webhook_template_is_valid(tmp_path: Path) -> None:
-    """cfn-lint accepts it."""
-    [template] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    path = tmp_path / "webhook.yaml"
-    path.write_text(template)
-    command = [str(ROOT / ".venv-sam/bin/cfn-lint"), "--regions", "us-east-1", "--", str(path)]
-    found = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert (found.returncode, found.stdout) == (0, ""), found.stdout + found.stderr
+def test_the_receiver_takes_each_announcement_once_and_only_from_the_office(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page's program is told one announcement twice, and once by a caller who does not know the secret."""
+    monkeypatch.setenv("WEBHOOK_SECRET", "of this test, at least")
+    [program] = [block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "class Receiver" in block]
+    names: dict[str, Any] = {}
+    exec(program, names)  # noqa: S102  # it is ours
+    names["Receiver"].log_message = lambda *_: None
+    [example] = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    with HTTPServer(("127.0.0.1", 0), names["Receiver"]) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        statuses = [
+            httpx.post(url, content=example, headers={"X-Webhook-Secret": secret}).status_code
+            for secret in ("of this test, at least", "of this test, at least", "another", "")
+        ]
+        server.shutdown()
+        thread.join(5)
+    assert statuses == [204, 204, 403, 403]
+    assert capsys.readouterr().out.count(json.loads(example)["type"]) == 1
 
 
 def test_every_schema_is_valid_and_has_the_name_of_its_file() -> None:

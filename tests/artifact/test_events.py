@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from harness import deployment
 from local import engine
 from local.database import Database
 from local.template import load
+from shared.booking.expiry import MARGIN_S
 from shared.store import items
 from tests.template.stack import deployed, folder_of
 
@@ -115,20 +117,28 @@ def by(user_id: str, request: Payload) -> Payload:
     return request | {"rawQueryString": f"userId={user_id}", "queryStringParameters": {"userId": user_id}}
 
 
-INITIALIZE, BOOK, CANCEL, STATUS = map(payload, ("initialize", "book", "cancel", "status"))
+INITIALIZE, BOOK, CONFIRM, CANCEL, STATUS = map(payload, ("initialize", "book", "confirm", "cancel", "status"))
 BOOKINGS, EVENTS, EVENT_BOOKINGS, WAITING_LIST = map(payload, ("bookings", "events", "event_bookings", "waiting_list"))
-PROMOTE, ANNOUNCE, SWEEP, CHECK = map(payload, ("promote", "announce", "sweep", "check"))
+PROMOTE, ANNOUNCE, EXPIRE, SWEEP, CHECK = map(payload, ("promote", "announce", "expire", "sweep", "check"))
 CHANGE, CANCEL_EVENT, FOLLOW = map(payload, ("change", "cancel_event", "follow"))
 EVENT_ID, KEY = STATUS["pathParameters"]["eventId"], INITIALIZE["headers"]["idempotency-key"]
 
 
-def of_another(request: Payload) -> Payload:
+def of_another(request: Payload, key: str = "another") -> Payload:
     """Return the request as one about another event, whose id follows from another key."""
     organiser = INITIALIZE["requestContext"]["authorizer"]["jwt"]["claims"]["sub"]
-    event_id = uuid.uuid5(uuid.UUID("6c0b5c62-5d5a-4f0e-9d7e-0f6a3f5a7a11"), f"{organiser}\nanother")
-    about: Payload = json.loads(json.dumps(request).replace(EVENT_ID, str(event_id)).replace(KEY, "another"))
+    event_id = uuid.uuid5(uuid.UUID("6c0b5c62-5d5a-4f0e-9d7e-0f6a3f5a7a11"), f"{organiser}\n{key}")
+    about: Payload = json.loads(json.dumps(request).replace(EVENT_ID, str(event_id)).replace(KEY, key))
     return about
 
+
+def with_body(request: Payload, **fields: Any) -> Payload:
+    """Return the request with more fields in its body."""
+    return request | {"body": json.dumps(json.loads(request["body"]) | fields)}
+
+
+HOLD_S = 2
+HOLDING = with_body(of_another(INITIALIZE, "holds"), totalTickets=2, holdSeconds=HOLD_S)
 
 # Function, payload, and what the answer must hold. There is one ticket.
 LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
@@ -178,6 +188,14 @@ LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
     ("CancelEventFunction", of_another(CANCEL_EVENT), {"statusCode": 202, "bookedTickets": 1}),
     ("SweepFunction", SWEEP, {"swept": 2}),
     ("CancelEventFunction", of_another(CANCEL_EVENT), {"statusCode": 200, "bookedTickets": 0}),
+    # A third has holds: the shop confirms ada's, and grace's expires.
+    ("InitializeFunction", HOLDING, {"statusCode": 201, "holdSeconds": HOLD_S, "confirmedBy": "shop"}),
+    ("BookFunction", by("grace", of_another(BOOK, "holds")), {"statusCode": 201, "status": "HELD"}),
+    ("BookFunction", of_another(BOOK, "holds"), {"statusCode": 201, "status": "HELD"}),
+    ("ConfirmFunction", of_another(CONFIRM, "holds"), {"status": "CONFIRMED", "reference": "payment-4711"}),
+    ("ConfirmFunction", of_another(CONFIRM, "holds"), {"status": "CONFIRMED", "reference": "payment-4711"}),
+    ("ExpireFunction", EXPIRE, {"expired": 1}),
+    ("StatusFunction", by("grace", of_another(STATUS, "holds")), {"booking.status": "EXPIRED", "availableTickets": 1}),
     # After a deployment, twice: the check finds its event as it has left it.
     ("CheckFunction", CHECK, {"wrong": None}),
     ("CheckFunction", CHECK, {"wrong": None}),
@@ -197,7 +215,19 @@ def lived() -> Iterator[Lived]:
     """Yield what came of LIFE."""
     with engine.running(None) as endpoint, ExitStack() as processes:
         functions = Functions(endpoint, processes)
-        yield Lived([_flat(functions.invoke(name, request)) for name, request, _ in LIFE], functions.used)
+        answers: list[dict[str, Any]] = []
+        for name, request, _ in LIFE:
+            if name == "ExpireFunction":
+                time.sleep(HOLD_S + MARGIN_S)
+            answers.append(_flat(functions.invoke(name, _about_the_last_booking(request, answers))))
+        yield Lived(answers, functions.used)
+
+
+def _about_the_last_booking(request: Payload, answers: list[dict[str, Any]]) -> Payload:
+    """Return the request with the bookingId of the last booking that was made, if it names one."""
+    if "bookingId" not in json.loads(request.get("body") or "{}"):
+        return request
+    return with_body(request, bookingId=next(one["bookingId"] for one in reversed(answers) if "bookingId" in one))
 
 
 def _flat(answer: dict[str, Any]) -> dict[str, Any]:
@@ -232,7 +262,7 @@ def test_the_payloads_of_one_life_fit_together() -> None:
     event_id = payload("status")["pathParameters"]["eventId"]
     for name in ("event_bookings", "waiting_list"):
         assert payload(name)["pathParameters"] == {"eventId": event_id}
-    for name in ("book", "cancel"):
+    for name in ("book", "confirm", "cancel"):
         assert json.loads(payload(name)["body"])["eventId"] == event_id
     for name in ("change", "cancel_event"):
         assert payload(name)["pathParameters"]["eventId"] == event_id

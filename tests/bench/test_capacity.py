@@ -35,25 +35,25 @@ def taken_s(throughput: Throughput, kind: str, keys: list[Key], rate_s: int) -> 
 
 
 @pytest.mark.parametrize(("kind", "limit_s"), [("writes", PARTITION_WRITES_S), ("reads", PARTITION_READS_S)])
-def test_a_key_takes_what_a_partition_takes(kind: str, limit_s: int) -> None:
+def test_a_key_has_the_limit_of_a_partition(kind: str, limit_s: int) -> None:
     """1,000 write or 3,000 read units a second, even if the table has more."""
     assert taken_s(Throughput(**AMPLE), kind, [HOT], 2 * limit_s) == pytest.approx(limit_s, rel=0.01)
 
 
 @pytest.mark.parametrize(("kind", "limit_s"), [("writes", NEW_TABLE_WRITES_S), ("reads", NEW_TABLE_READS_S)])
-def test_a_new_table_takes_what_a_new_table_takes(kind: str, limit_s: int) -> None:
+def test_a_new_table_has_the_limit_of_a_new_table(kind: str, limit_s: int) -> None:
     """4,000 write or 12,000 read units a second, over keys that lie on all its partitions."""
     assert taken_s(Throughput(), kind, MANY, 2 * limit_s) == pytest.approx(limit_s, rel=0.02)
 
 
 def test_a_table_takes_no_more_than_its_warm_throughput() -> None:
-    """Although its partitions would: reads brought more of them than writes need."""
+    """Even if its partitions could: the reads need more partitions than the writes."""
     throughput = Throughput(5_000, 60_000, quota_s=60_000)
     assert len(throughput.partitions) == 20
     assert taken_s(throughput, "writes", MANY, 10_000) == pytest.approx(5_000, rel=0.01)
 
 
-def test_keys_of_one_partition_share_what_it_takes() -> None:
+def test_keys_of_one_partition_share_its_limit() -> None:
     """Two hot lanes that hash to the same partition."""
     assert taken_s(Throughput(), "writes", [HOT, BESIDE_HOT], 2_000) == pytest.approx(1_000, rel=0.01)
 

@@ -63,7 +63,7 @@ def _units(answer: dict[str, Any]) -> float:
 def test_a_write_costs_a_unit_for_each_begun_kb_and_twice_that_in_a_transaction(
     probe: Any, size: int, units: int
 ) -> None:
-    """The larger of the item before and after counts, whatever was changed of it."""
+    """The larger of the item before and after counts, not the size of the change."""
     alone: dict[str, Any] = {"TableName": TABLE, "ReturnConsumedCapacity": "TOTAL"}
     item, key = _item("a", size), {"id": {"S": "x"}, "place": {"S": "a"}}
     change = {"UpdateExpression": "ADD changes :one", "ExpressionAttributeValues": {":one": {"N": "1"}}}
@@ -82,7 +82,7 @@ def test_a_write_costs_a_unit_for_each_begun_kb_and_twice_that_in_a_transaction(
 
 @pytest.mark.parametrize(("size", "units"), [(100, 1), (4 * KB, 1), (4 * KB + 1, 2)])
 def test_a_read_costs_a_unit_for_each_begun_4_kb_and_half_if_it_may_be_stale(probe: Any, size: int, units: int) -> None:
-    """Each item of a batch is rounded for itself; one that is not there costs as much as a small one."""
+    """Each item of a batch is rounded separately; a missing item costs as much as a small one."""
     probe.put_item(TableName=TABLE, Item=_item("a", size))
     probe.put_item(TableName=TABLE, Item=_item("b", size))
     keys = [{"id": {"S": "x"}, "place": {"S": place}} for place in ("a", "b", "absent")]
@@ -95,8 +95,8 @@ def test_a_read_costs_a_unit_for_each_begun_4_kb_and_half_if_it_may_be_stale(pro
         assert _units(answer) == (2 * units + 1) * share
 
 
-def test_a_query_costs_what_its_items_are_together(probe: Any) -> None:
-    """Ten items of 400 bytes are one unit, eleven are two; none is one, too."""
+def test_a_query_costs_the_sum_of_its_items(probe: Any) -> None:
+    """Ten items of 400 bytes are one unit, eleven are two, and no item is one."""
     for n in range(11):
         probe.put_item(TableName=TABLE, Item=_item(f"{n:02}", 400))
     for expected, limit in ((1, 10), (2, 11)):
@@ -108,7 +108,7 @@ def test_a_query_costs_what_its_items_are_together(probe: Any) -> None:
 
 
 def test_a_key_of_the_index_is_a_write_of_its_own(probe: Any) -> None:
-    """An event that sells out costs a unit more; one that does not, and later changes of it, do not."""
+    """It costs a unit when an event sells out, and nothing otherwise or later."""
     alone: dict[str, Any] = {
         "TableName": TABLE,
         "ReturnConsumedCapacity": "TOTAL",

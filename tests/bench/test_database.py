@@ -18,7 +18,7 @@ WRITES, READS = f"{items.LANES} writes", f"{items.WAITING_LIST} reads"
 
 
 class Trial:
-    """A database, and what each of several requests got."""
+    """A database, and the response to each of several requests."""
 
     def __init__(self, **settings: Any) -> None:
         """Begin with empty tables, as new."""
@@ -74,7 +74,7 @@ def page(**limits: Any) -> dict[str, Any]:
     return {"TableName": items.WAITING_LIST, "ConsistentRead": True, **condition, **limits}
 
 
-def test_two_transactions_on_one_item_at_once_are_one() -> None:
+def test_of_two_concurrent_transactions_on_one_item_one_succeeds() -> None:
     """TransactionConflict on the item where they meet; the other item stays as it was."""
     trial = Trial()
     trial.send("first", "TransactWriteItems", transaction(LANE))
@@ -88,7 +88,7 @@ def test_two_transactions_on_one_item_at_once_are_one() -> None:
 
 @pytest.mark.parametrize(("conflicts", "at_s", "changes"), [(True, 1, "2"), (False, 0.003, "1")])
 def test_only_a_conflict_keeps_a_change_from_being_lost(conflicts: bool, at_s: float, changes: str) -> None:
-    """The controls of the test above: one after the other both happen; without conflicts one of two is lost."""
+    """The controls: in turn both succeed, and without conflicts one change is lost."""
     trial = Trial(conflicts=conflicts)
     trial.send("first", "TransactWriteItems", transaction(LANE))
     trial.send("second", "TransactWriteItems", transaction(LANE), at_s=at_s)
@@ -106,7 +106,7 @@ def test_an_update_that_meets_a_transaction_is_refused() -> None:
 
 
 def test_a_refused_transaction_holds_the_items_that_had_accepted_it() -> None:
-    """Until it is answered, others meet it there, although it never happens."""
+    """Until its response, others conflict with it, although it has no effect."""
     trial = Trial()
     refused = transaction(LANE, OTHER)
     refused["TransactItems"][1]["Update"]["ConditionExpression"] = "changes > :one"
@@ -118,7 +118,7 @@ def test_a_refused_transaction_holds_the_items_that_had_accepted_it() -> None:
 
 
 def test_reads_meet_no_transaction() -> None:
-    """Each is answered with what was before, or with what is after."""
+    """Each returns the state before or after."""
     trial = Trial()
     trial.send("transaction", "TransactWriteItems", transaction(LANE))
     for n in range(20):

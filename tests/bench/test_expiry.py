@@ -7,7 +7,7 @@ import pytest
 
 from bench import expiry, record
 from harness.running import running
-from shared.booking.audit import OVERDUE_S_MAX
+from shared.booking.count import OVERDUE_S_MAX
 from shared.booking.expiry import MARGIN_S
 
 HOLDS = int(os.environ.get("HOLDS", "1000"))  # HOLDS=5000 is what the figures on the page are of

@@ -47,7 +47,7 @@ def test_what_is_written_into_the_file_is_what_the_engine_writes(tmp_path: Path)
 
 @pytest.mark.parametrize("lanes", [1, 6])
 def test_a_filled_event_keeps_every_promise(office: Office, lanes: int) -> None:
-    """P1 to P4: on sale, sold out, and with people waiting; and the office goes on with it."""
+    """P1 to P4: on sale, sold out, and with waiting users; the office continues with it."""
     event = filling.opened(lanes, total_tickets=20 + lanes)
     filling.write(office.database, filling.on_sale(event, left_in_each_lane=1))
     filling.write(office.database, filling.confirmed(event, size.names("holder", 20)))

@@ -44,7 +44,7 @@ def test_a_function_grows_by_a_thousand_at_once_and_a_hundred_a_second() -> None
 
 
 def test_an_account_runs_so_many_at_once() -> None:
-    """Whatever its functions could grow to."""
+    """Even if its functions could grow further."""
     clock, account = Clock(), Account(quota=50)
     function, other = (Function(clock, Random(1), account) for _ in range(2))
     other.warm(100)
@@ -54,7 +54,7 @@ def test_an_account_runs_so_many_at_once() -> None:
 
 
 def test_an_environment_serves_one_request_at_a_time_and_starts_cold_once() -> None:
-    """The second request at once needs another; the third finds one that is idle, and is faster."""
+    """A concurrent request needs another one; the next finds an idle one and is faster."""
     clock = Clock()
     function = Function(clock, Random(1), Account())
     took_s: list[float] = []

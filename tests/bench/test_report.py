@@ -1,4 +1,4 @@
-"""The pages say what the figures of the last runs say, and nothing else."""
+"""The pages show exactly the figures of the last runs."""
 
 import re
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_a_missed_goal_is_called_missed() -> None:
     assert text.count("short of the goal") == len(FASTEST) + len(P99_MS)
 
 
-def test_the_readme_shows_the_most_that_was_sold_calmly() -> None:
+def test_the_readme_shows_the_highest_sustainable_rate() -> None:
     """The highest rate of a design at which no request was refused and 99 of 100 took less than half a second."""
     rows = [row for row in record.read("scale")["rows"] if row["section"] == "sales" and row["design"] == "96 lanes"]
     calm = [row for row in rows if not row["failed_s"] and row["p99_ms"] < glance.CALM_MS]

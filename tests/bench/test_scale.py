@@ -10,6 +10,8 @@ from bench import record
 from bench.scale import report, scenarios
 from bench.scale.office import Office
 from bench.scale.scenarios import World
+from shared.booking.count import OVERDUE_S_MAX
+from shared.booking.expiry import MARGIN_S
 from shared.model import LANES_MAX
 
 WORLD = World()
@@ -73,6 +75,14 @@ def test_joins_are_answered() -> None:
     assert found.per_second > 10
 
 
+@pytest.mark.parametrize("waiting", [0, 150])
+def test_holds_that_expire_at_once_are_released_within_two_minutes(waiting: int) -> None:
+    """H3, H1, and P5 and P6 for their tickets: as many offers as users wait."""
+    found = scenarios.expiry(World(writes_s=4_000), holds=200, waiting=waiting)
+    assert MARGIN_S < found.released_p50_s <= found.released_s < OVERDUE_S_MAX
+    assert (found.offered_s is None) == (waiting == 0)
+
+
 def test_the_cost_of_a_booking_does_not_grow() -> None:
     """It does not depend on the number of lanes, events or bookings."""
     sizes = ((1, 1, 0), (64, 1, 0), (64, 20, 0), (64, 1, 500))
@@ -122,4 +132,5 @@ def test_the_last_run_reached_the_goals() -> None:
     assert joins["per_second"] == pytest.approx(1_000, rel=0.03)
     assert (at_goal["failed_s"], joins["failed_s"]) == (0, 0)
     assert {row["first_s"] < 1 for row in figures("turns")} == {True}
+    assert {row["released_s"] < OVERDUE_S_MAX for row in figures("expiry") if row["holds"] == 5_000} == {True}
     assert len({json.dumps([row["requests"], row["write_units"], row["read_units"]]) for row in figures("costs")}) == 1

@@ -46,7 +46,7 @@ def test_a_section_measures_rates_latencies_and_processor_time(
 
 
 def test_a_load_with_a_5xx_has_no_figures(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever its rate."""
+    """At any rate."""
     monkeypatch.setattr(load, "run", lambda *_: Measured(1.0, [0.1] * 5, {200: 4, 503: 1}))
     with pytest.raises(AssertionError, match="503"):
         list(sections.status(run))
@@ -78,7 +78,7 @@ def test_a_load_that_breaks_a_promise_has_no_figures(run: Run, monkeypatch: pyte
 
 
 def test_processor_time_is_that_of_the_parts(run: Run) -> None:
-    """Each part has used some, and it only grows."""
+    """Each part has used some time, and it only grows."""
     before = cpu.used_s(run.office)
     assert before["engine"] > 0
     assert before["workers"] > before["scheduler"] > 0

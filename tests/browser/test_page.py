@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Browser, Response, Route, expect
 
 from bench import record
 from harness.running import PROJECT, RunningOffice, running
@@ -310,12 +310,15 @@ def _measured(browser: Browser, office: RunningOffice) -> dict[str, Any]:
     """Open the page of an event with an empty cache, some times; return what that takes."""
     event_id = _opened(office)
     interactive_ms = []
+    sizes: dict[str, int] = {}
+
+    def note(response: Response) -> None:
+        sizes[response.url] = int(response.headers["content-length"])
+
     for _ in range(VISITS):
-        sizes: dict[str, int] = {}
+        sizes.clear()
         with visiting(browser, office.url) as anna:
-            anna.page.on(
-                "response", lambda one, sizes=sizes: sizes.update({one.url: int(one.headers["content-length"])})
-            )
+            anna.page.on("response", note)
             anna.go(f"#/e/{event_id}")
             anna.sees("Your name or email address")
             interactive_ms.append(round(anna.page.evaluate("() => performance.now()")))

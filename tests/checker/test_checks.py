@@ -1,5 +1,6 @@
 """The checks on small histories, written by hand: odd but correct ones pass, wrong ones are violations."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from checker.program import Program
 
 E = "e1"
 OPENED = {"eventId": E, "name": "n", "totalTickets": 1}
+HELD_S = 10  # of the events with holds; each hold in a history begins with its request
 
 
-def _opened(tickets: int = 1) -> Exchange:
-    facts = OPENED | {"totalTickets": tickets}
-    return Exchange("initialize", 0, 0.5, 201, facts, body={"name": "n", "totalTickets": tickets})
+def _opened(**terms: Any) -> Exchange:
+    facts = OPENED | terms
+    return Exchange("initialize", 0, 0.5, 201, facts, body={"name": "n", "totalTickets": 1} | terms)
 
 
 def _book(  # noqa: PLR0917 - as short as a line of a history
@@ -35,9 +37,28 @@ def _cancel(user: str, begin: float, end: float, booking: str, was: str = "CONFI
     return Exchange("cancel", begin, end, 200, response, event=E, user=user, body=body)
 
 
-def _look(user: str, begin: float, end: float, status: str, booking: str) -> Exchange:
-    row = {"status": status, "bookingId": booking, "eventId": E, "userId": user}
+def _look(user: str, begin: float, end: float, status: str, booking: str, **more: Any) -> Exchange:
+    row = {"status": status, "bookingId": booking, "eventId": E, "userId": user} | more
     return Exchange("bookings", begin, end, 200, {"bookings": [row], "nextCursor": None}, event=E, user=user)
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _times(held_at: float) -> dict[str, str]:
+    return {"heldAt": _moment(held_at), "expiresAt": _moment(held_at + HELD_S)}
+
+
+def _hold(user: str, begin: float, end: float, booking: str) -> Exchange:
+    return _book(user, begin, end, 201, booking, "HELD", **_times(begin))
+
+
+def _confirm(user: str, begin: float, end: float, booking: str, code: str = "", **body: str) -> Exchange:
+    body = {"bookingId": booking} | body
+    whose = {"bookingId": booking, "eventId": E, "userId": user}
+    response: dict[str, Any] = {"code": code} if code else {"status": "CONFIRMED"} | whose | body
+    return Exchange("confirm", begin, end, 409 if code else 200, response, event=E, user=user, body=body)
 
 
 def _change(begin: float, end: float, status: int, total: int, **response: Any) -> Exchange:
@@ -49,6 +70,12 @@ def _change(begin: float, end: float, status: int, total: int, **response: Any) 
 
 def _found(*exchanges: Exchange) -> set[str]:
     return {one.check for one in judge(History([_opened(), *exchanges]))}
+
+
+def _found_with_holds(*exchanges: Exchange) -> set[str]:
+    """Judge a history of an event with holds, whose wall clock shows the history's times."""
+    opened = _opened(holdSeconds=HELD_S, offerSeconds=HELD_S, confirmedBy="shop")
+    return {one.check for one in judge(History([Exchange("clock", 0, response=0), opened, *exchanges]))}
 
 
 RIGHT = {
@@ -66,7 +93,7 @@ RIGHT = {
         _look("a", 3, 4, "CONFIRMED", "b1"),
     ],
     "a booking is seen waiting and answered as promoted": [
-        _book("a", 1, 4, 201, "b1"),
+        _book("a", 1, 4, 200, "b1"),
         _look("a", 2, 3, "WAITING", "b1"),
     ],
     "a booking is cancelled before it is answered": [
@@ -96,6 +123,10 @@ RIGHT = {
 }
 
 WRONG = {
+    "bookings: a booking that waited is called new": [
+        _book("a", 1, 4, 201, "b1"),
+        _look("a", 2, 3, "WAITING", "b1"),
+    ],
     "bookings: an acknowledged booking is gone": [
         _book("a", 1, 2, 201, "b1"),
         Exchange("cancel", 3, 4, 404, {"code": "booking-not-found"}, event=E, user="a"),
@@ -143,6 +174,132 @@ WRONG = {
         _look("a", 5, 6, "CONFIRMED", "b1"),
     ],
 }
+
+
+JUMP = Exchange("fault", 2, 3, response="the clock was off by 30 s for a while", body={"kind": "clock"})
+
+RIGHT_WITH_HOLDS = {
+    "a hold is confirmed late": [
+        _hold("a", 1, 2, "b1"),
+        _confirm("a", 15, 16, "b1", reference="r1"),
+        _confirm("a", 17, 18, "b1", reference="r1"),
+    ],
+    "a hold expires when it is due, and the next user holds the ticket": [
+        _hold("a", 1, 2, "b1"),
+        _confirm("a", 11.5, 12.5, "b1", "hold-expired"),
+        _hold("b", 12, 13, "b2"),
+        _look("b", 14, 15, "HELD", "b2", **_times(12)),
+    ],
+    "a confirmation without a response is done when the next one says so": [
+        _hold("a", 1, 2, "b1"),
+        Exchange("confirm", 3, event=E, user="a", body={"bookingId": "b1", "reference": "r1"}),
+        Exchange(
+            "confirm", 4, 5, 200, {"status": "CONFIRMED", "bookingId": "b1", "eventId": E, "userId": "a",
+            "reference": "r1"}, event=E, user="a", body={"bookingId": "b1", "reference": "r2"},
+        ),
+    ],
+    "a hold expires while the clock is wrong": [
+        _hold("a", 1, 2, "b1"),
+        JUMP,
+        _look("a", 4, 5, "EXPIRED", "b1"),
+    ],
+    "a promotion is an offer": [
+        _book("a", 1, 2, 202, "b1", "WAITING"),
+        _confirm("a", 3, 4, "b1", "not-held"),
+        _look("a", 5, 6, "HELD", "b1", **_times(4), promotedAt=_moment(4)),
+    ],
+}  # fmt: skip
+
+WRONG_WITH_HOLDS = {
+    "bookings: a hold expires before it is due": [
+        _hold("a", 1, 2, "b1"),
+        _look("a", 4, 5, "EXPIRED", "b1"),
+    ],
+    "holds: a hold is shown as expired before it is due": [
+        _hold("a", 1, 2, "b1"),
+        _look("a", 4, 5, "EXPIRED", "b1"),
+    ],
+    "holds: a hold is shorter than the event's": [
+        _book("a", 1, 2, 201, "b1", "HELD", heldAt=_moment(1), expiresAt=_moment(6)),
+    ],
+    "holds: a hold is left": [
+        _hold("a", 1, 2, "b1"),
+        Exchange(
+            "event-bookings", 60, 61, 200, {"nextCursor": None, "bookings": [
+            {"status": "HELD", "bookingId": "b1", "userId": "a", "heldAt": _moment(1), "expiresAt": _moment(11)}]},
+            event=E, at_rest=True,
+        ),
+    ],
+    "bookings: what is confirmed expires": [
+        _hold("a", 1, 2, "b1"),
+        _confirm("a", 3, 4, "b1"),
+        _look("a", 20, 21, "EXPIRED", "b1"),
+    ],
+    "bookings: what has expired is confirmed": [
+        _hold("a", 1, 2, "b1"),
+        _look("a", 20, 21, "EXPIRED", "b1"),
+        _confirm("a", 22, 23, "b1"),
+    ],
+    "bookings: another user's booking is confirmed": [
+        _hold("a", 1, 2, "b1"),
+        Exchange(
+            "confirm", 3, 4, 200, {"status": "CONFIRMED", "bookingId": "b1", "eventId": E, "userId": "a"},
+            event=E, user="a", body={"bookingId": "b2"},
+        ),
+    ],
+    "facts: a second reference replaces the first": [
+        _hold("a", 1, 2, "b1"),
+        _confirm("a", 3, 4, "b1", reference="r1"),
+        _confirm("a", 5, 6, "b1", reference="r2"),
+    ],
+    "bookings: a held booking is refused as expired before it is due": [
+        _hold("a", 1, 2, "b1"),
+        _confirm("a", 3, 4, "b1", "hold-expired"),
+    ],
+    "bookings: a promotion is final where offers are made": [
+        _book("a", 1, 2, 202, "b1", "WAITING"),
+        _look("a", 5, 6, "CONFIRMED", "b1"),
+    ],
+    "tickets: a held ticket is sold": [
+        _hold("a", 1, 2, "b1"),
+        _hold("b", 3, 4, "b2"),
+    ],
+    "order: an offer passes a user who was told to wait": [
+        _book("a", 1, 2, 202, "b1", "WAITING"),
+        _book("b", 3, 4, 202, "b2", "WAITING"),
+        _look("b", 5, 6, "HELD", "b2", **_times(4), promotedAt=_moment(4)),
+        _look("a", 7, 8, "WAITING", "b1"),
+    ],
+    "positions: a position grows by one who asked later": [
+        _book("a", 1, 2, 202, "b1", "WAITING", position=1),
+        _book("b", 3, 4, 202, "b2", "WAITING", position=2),
+        Exchange("status", 5, 6, 200, {"booking": {
+            "status": "WAITING", "bookingId": "b1", "eventId": E, "userId": "a", "position": 2}}, event=E, user="a"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RIGHT_WITH_HOLDS)
+def test_a_correct_history_with_holds_is_no_violation(name: str) -> None:
+    """No false alarms: a hold may be confirmed until it is expired, and expired from when it is due."""
+    assert _found_with_holds(*RIGHT_WITH_HOLDS[name]) == set()
+
+
+@pytest.mark.parametrize("name", WRONG_WITH_HOLDS)
+def test_a_wrong_history_with_holds_is_a_violation(name: str) -> None:
+    """The check before the colon reports it."""
+    assert name.partition(":")[0] in _found_with_holds(*WRONG_WITH_HOLDS[name])
+
+
+def test_a_position_may_grow_by_users_who_asked_at_the_same_time() -> None:
+    """They may have got an earlier place, and joined the list later."""
+    shown = {"status": "WAITING", "bookingId": "b1", "eventId": E, "userId": "a", "position": 2}
+    exchanges = [
+        _book("a", 1, 2, 202, "b1", "WAITING", position=1),
+        _book("b", 1.5, 4, 202, "b2", "WAITING", position=1),
+        Exchange("status", 5, 6, 200, OPENED | {"booking": shown}, event=E, user="a"),
+    ]
+    assert _found(*exchanges) == set()
 
 
 @pytest.mark.parametrize("name", RIGHT)

@@ -11,14 +11,16 @@ import pytest
 from checker import client as client_module
 from checker import crowd as crowd_module
 from checker import rounds
+from checker.checks import holds
 from checker.checks.story import Violation
 from checker.client import Client
 from checker.crowd import Crowd, fill, sales
 from checker.history import History
 from tests.checker.toy import Server, Toy
 
-LOAD_S = 1.0
-TRIES_MAX = 3
+HOLDS_END_S = 8.0
+OVERDUE_MAX_S = 0.5
+LOADS_S = (0.3, 1.0, 3.0)  # of each try: on a busy machine a crowd may be too slow to trigger a fault
 FAULTS = {
     "books twice": "bookings",
     "says created twice": "bookings",
@@ -49,25 +51,48 @@ FAULTS = {
     "announces half a line": "stream",
     "listener skips": "stream",
 }
+LOADS_OF_HOLDS_S = (2.5, 2.5, 5.0)
+BREATH_OF_HOLDS_S = 0.05  # so that some buyers are too slow to confirm
+FAULTS_OF_HOLDS = {
+    "expires early": "holds",
+    "forgets holds": "holds",
+    "extends holds": "facts",
+    "confirms too late": "bookings",
+    "expires what is confirmed": "bookings",
+    "confirms the wrong one": "bookings",
+    "overwrites the reference": "facts",
+    "confirms offers": "bookings",
+    "sells held tickets": "tickets",
+    "counts no holds": "lists",
+    "loses expired tickets": "lists",
+    "offers expired tickets to the last": "order",
+    "announces that it waits": "announced",
+    "announces expiry as a cancellation": "announced",
+    "names the wrong actor": "announced",
+}
 
 
-def _judge(monkeypatch: pytest.MonkeyPatch, fault: str, kinds: list[str]) -> list[Violation]:
-    """Let a crowd use a toy office for a second, and judge the history."""
+def _judge(monkeypatch: pytest.MonkeyPatch, fault: str, kinds: list[str], load_s: float) -> list[Violation]:
+    """Let a crowd use a toy office for so long, and judge the history."""
     monkeypatch.setattr(client_module, "SILENCE_S", 0.2)
     monkeypatch.setattr(rounds, "CALM_S", 0.1)
     monkeypatch.setattr(rounds, "REST_S", 0.0)
-    monkeypatch.setattr(crowd_module, "BREATH_S", 0.0)
+    monkeypatch.setattr(rounds, "HOLDS_END_S", HOLDS_END_S)
+    monkeypatch.setattr(holds, "OVERDUE_MAX_S", OVERDUE_MAX_S)
+    monkeypatch.setattr(crowd_module, "HOLD_S_MAX", 1)
+    monkeypatch.setattr(crowd_module, "BREATH_S", BREATH_OF_HOLDS_S if "holds" in kinds else 0.0)
     monkeypatch.setattr(crowd_module, "ORGANISER_S", (0.02, 0.05))
     rng = random.Random(fault)
     with Server(Toy(fault)) as server:
         client = Client(server.port, History())
         listener = rounds.Listener(client)
         crowd = Crowd(client, sales(kinds), 0.0, 0.0)
+        rounds.look_at_clock(client.history)
         for sale in crowd.sales:
             crowd.open(rng, sale)
             if sale.kind == "doubled":
                 fill(crowd, rng, sale)
-        until = time.monotonic() + LOAD_S
+        until = time.monotonic() + load_s
         listener.start()
         try:
             Crowd(client, crowd.sales, until, until).run(fault, 6, lambda: None)
@@ -80,15 +105,32 @@ def _judge(monkeypatch: pytest.MonkeyPatch, fault: str, kinds: list[str]) -> lis
 @pytest.mark.parametrize("kinds", [["busy", "small", "window", "ending"], ["doubled"]])
 def test_a_correct_office_has_no_violations(monkeypatch: pytest.MonkeyPatch, kinds: list[str]) -> None:
     """No false alarms."""
-    assert _judge(monkeypatch, "", kinds) == []
+    assert _judge(monkeypatch, "", kinds, 1.0) == []
+
+
+def test_a_correct_office_with_holds_has_no_violations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No false alarms."""
+    assert _judge(monkeypatch, "", ["holds", "offers", "carts", "ending"], LOADS_OF_HOLDS_S[0]) == []
 
 
 @pytest.mark.parametrize(("fault", "check"), FAULTS.items())
 def test_each_planted_fault_is_noticed(monkeypatch: pytest.MonkeyPatch, fault: str, check: str) -> None:
     """The check that is meant for the fault reports it."""
+    _is_noticed(monkeypatch, fault, check, ["busy", "small", "window", "ending"], LOADS_S)
+
+
+@pytest.mark.parametrize(("fault", "check"), FAULTS_OF_HOLDS.items())
+def test_each_planted_fault_of_holds_is_noticed(monkeypatch: pytest.MonkeyPatch, fault: str, check: str) -> None:
+    """The check that is meant for the fault reports it."""
+    _is_noticed(monkeypatch, fault, check, ["holds", "offers", "carts"], LOADS_OF_HOLDS_S)
+
+
+def _is_noticed(
+    monkeypatch: pytest.MonkeyPatch, fault: str, check: str, kinds: list[str], loads_s: tuple[float, ...]
+) -> None:
     found: set[str] = set()
-    for _ in range(TRIES_MAX):  # on a busy machine a crowd may be too slow to trigger the fault
-        found |= {one.check for one in _judge(monkeypatch, fault, ["busy", "small", "window", "ending"])}
+    for load_s in loads_s:
+        found |= {one.check for one in _judge(monkeypatch, fault, kinds, load_s)}
         if check in found:
             break
     assert check in found

@@ -1,4 +1,4 @@
-"""The checker against the real office: a short round of each kind, about 90 seconds altogether. `make proof` runs more.
+"""The checker against the real office: a short round of each kind, about two minutes in all. `make proof` runs more.
 
 P1 to P8, O1 to O3, and what docs/api.md, docs/events.md and docs/clients.md say, as far as it can be seen from outside.
 """
@@ -11,11 +11,13 @@ from checker.rounds import KINDS, Plan, run
 
 LOAD_S = 8.0
 EVENTS = ("busy", "small", "window", "ending")
+HOLDS = ("holds", "offers", "carts", "ending")
 ROUNDS = {
     "changes are doubled": Plan("1", ("doubled",), (), 2 * LOAD_S),
-    "parts die and the clock jumps": Plan("2", EVENTS, ("kill-part", "clock"), LOAD_S),
+    "parts die and the clock jumps": Plan("2", (*EVENTS, "holds"), ("kill-part", "clock"), LOAD_S),
+    "parts die while holds expire": Plan("5", HOLDS, ("kill-part",), LOAD_S),
     "the disk is full and parts stop": Plan("3", EVENTS, ("disk", "stop-part"), LOAD_S),
-    "the program dies and stops": Plan("4", (*EVENTS, "doubled"), ("kill-program", "stop-program"), LOAD_S),
+    "the program dies and stops": Plan("4", (*EVENTS, *HOLDS[:2], "doubled"), ("kill-program", "stop-program"), LOAD_S),
 }
 
 

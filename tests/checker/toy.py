@@ -8,19 +8,22 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 Response = tuple[int, dict[str, Any]]
-MOMENTS = ("joinedAt", "bookedAt", "promotedAt", "cancelledAt")
+MOMENTS = ("joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "cancelledAt", "expiredAt")
+SHOWN = (*MOMENTS, "reference", "bookedBy", "confirmedBy", "cancelledBy")
+OWNING, ENDED = {"HELD", "CONFIRMED"}, {"CANCELLED", "EXPIRED"}
 
 
-def now() -> str:
-    """Return this moment as the API writes it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def now(later_s: float = 0) -> str:
+    """Return this moment, or a later one, as the API writes it."""
+    moment = datetime.now(UTC) + timedelta(seconds=later_s)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass
@@ -34,9 +37,16 @@ class Booking:
     id: str = field(default_factory=lambda: str(uuid4()))
     was: str | None = None
     joinedAt: str | None = None  # noqa: N815 - as in the API
-    bookedAt: str | None = None  # noqa: N815
     promotedAt: str | None = None  # noqa: N815
+    heldAt: str | None = None  # noqa: N815
+    expiresAt: str | None = None  # noqa: N815
+    bookedAt: str | None = None  # noqa: N815
     cancelledAt: str | None = None  # noqa: N815
+    expiredAt: str | None = None  # noqa: N815
+    reference: str | None = None
+    bookedBy: str = "buyer"  # noqa: N815
+    confirmedBy: str | None = None  # noqa: N815
+    cancelledBy: str | None = None  # noqa: N815
 
 
 @dataclass
@@ -47,7 +57,7 @@ class Event:
     bookings: dict[str, Booking] = field(default_factory=dict)
     queue: list[Booking] = field(default_factory=list)
     revision: int = 0
-    sold_out: bool = False
+    lost: int = 0  # tickets that a fault lost
 
     @property
     def id(self) -> str:
@@ -55,7 +65,11 @@ class Event:
         return str(self.facts["eventId"])
 
     def booked(self) -> int:
-        """Count its tickets that are booked."""
+        """Count its tickets that are held or confirmed."""
+        return self.lost + sum(one.status in OWNING for one in self.bookings.values())
+
+    def confirmed(self) -> int:
+        """Count its tickets that are confirmed."""
         return sum(one.status == "CONFIRMED" for one in self.bookings.values())
 
 
@@ -82,6 +96,8 @@ class Toy:
         """Answer one request."""
         parts = path.strip("/").split("/")
         with self._lock:
+            for one in self._events.values():
+                self._expire(one)
             if self._slips("fails", 50):
                 return 500, {"code": "internal-error"}
             if path == "/initialize":
@@ -94,13 +110,14 @@ class Toy:
                 ]
                 chosen = [one for one in found if query.get("eventId", one.event) == one.event]
                 return self._page("bookings", [self._show(one) | {"eventName": ""} for one in chosen], query)
-            event = self._events.get(body["eventId"] if path in ("/book", "/cancel") else parts[1])
+            event = self._events.get(body["eventId"] if path in ("/book", "/confirm", "/cancel") else parts[1])
             if event is None:
                 return 404, {"code": "event-not-found"}
             if method == "PATCH":
                 return self._change(event, body)
             rooms: dict[str, Callable[[], Response]] = {
                 "/book": lambda: self._book(event, body["userId"]),
+                "/confirm": lambda: self._confirm(event, body["userId"], body["bookingId"], body.get("reference")),
                 "/cancel": lambda: self._cancel(event, body["userId"], body.get("bookingId")),
                 f"/status/{event.id}": lambda: (200, self._status(event, query.get("userId"))),
                 f"/events/{event.id}/cancel": lambda: self._end(event),
@@ -120,7 +137,9 @@ class Toy:
     def _initialize(self, body: dict[str, Any], key: str) -> Response:
         if key in self._keys and not self._slips("key forgotten"):
             return 201, self._keys[key]
-        event = Event({"eventId": str(uuid4()), "createdAt": now()} | body)
+        rules = {"offerSeconds": body["holdSeconds"]} if "holdSeconds" in body else {}
+        rules |= {"confirmedBy": "shop"} if rules or "offerSeconds" in body else {}
+        event = Event({"eventId": str(uuid4()), "createdAt": now()} | rules | body)
         self._events[event.id] = event
         self._tell(f"event.opened:{event.id}", dict(event.facts))
         response = self._status(event)
@@ -131,6 +150,8 @@ class Toy:
     def _status(self, event: Event, user: str | None = None) -> dict[str, Any]:
         booked, total = event.booked(), event.facts["totalTickets"]
         booked += self._fault == "miscounts" and booked > 0
+        if self._fault == "counts no holds":
+            booked = event.confirmed()
         facts = {name: value for name, value in event.facts.items() if value is not None}
         counts = {"availableTickets": total - booked, "bookedTickets": booked, "waitingListCount": len(event.queue)}
         response = facts | counts
@@ -181,15 +202,17 @@ class Toy:
             facts = {name: event.facts[name] for name in ("eventId", "name", "totalTickets", "cancelledAt")}
             self._tell(f"event.cancelled:{event.id}", facts)
             for booking in event.bookings.values():
-                if booking.status != "CANCELLED" and not self._slips("keeps a booking after the end", 10):
-                    self._end_booking(event, booking)
+                if booking.status not in ENDED and not self._slips("keeps a booking after the end", 10):
+                    self._end_booking(event, booking, "event")
         return 200, self._status(event)
 
     # ---------------------------------------------------------------- bookings
 
     def _book(self, event: Event, user: str) -> Response:
         there = event.bookings.get(user)
-        if there and there.status != "CANCELLED" and not self._slips("books twice", 20):
+        if there and there.status not in ENDED and not self._slips("books twice", 20):
+            if there.status == "HELD" and self._slips("extends holds", 3):
+                there.expiresAt = now(event.facts.get("holdSeconds", 1))
             return (201 if self._slips("says created twice", 20) else 200), self._show(there)
         facts = event.facts
         if "cancelledAt" in facts and not self._slips("books after the end"):
@@ -199,13 +222,21 @@ class Toy:
             return 409, {"code": "not-on-sale"} | {
                 name: facts[name] for name in ("opensAt", "closesAt") if facts.get(name)
             }
-        generation = there.generation + 1 if there else 1
+        return self._make(event, user, there.generation + 1 if there else 1)
+
+    def _make(self, event: Event, user: str, generation: int) -> Response:
+        facts = event.facts
         free = facts["totalTickets"] - event.booked()
+        if self._fault == "sells held tickets":
+            free = facts["totalTickets"] - event.confirmed()
         if event.booked() and self._slips("oversells", 10):
             free = 1
         if free > 0 and (not event.queue or self._slips("lets newcomers pass")):
-            booking = Booking(user, event.id, generation, "CONFIRMED", bookedAt=now())
-            self._tell_booking("booking.confirmed", booking, "bookedAt")
+            booking = Booking(user, event.id, generation, "")
+            if self._slips("announces that it waits", 5):
+                booking.joinedAt = now()
+                self._tell_booking("waiting.joined", booking, "joinedAt")
+            self._give(booking, facts.get("holdSeconds"), "booking.held")
         else:
             limit = facts.get("waitingListLimit")
             if limit is not None and len(event.queue) >= limit:
@@ -219,7 +250,52 @@ class Toy:
             event.queue.append(booking)
         if not self._slips("loses bookings", 20):
             event.bookings[user] = booking
-        return (201 if booking.status == "CONFIRMED" else 202), self._show(booking)
+        return (201 if booking.status in OWNING else 202), self._show(booking)
+
+    def _give(self, booking: Booking, hold_s: int | None, held: str) -> None:
+        """Give a booking a ticket, which it holds for a while or has at once."""
+        if hold_s is None or (held == "booking.offered" and self._slips("confirms offers", 2)):
+            booking.status, booking.bookedAt = "CONFIRMED", now()
+            self._tell_booking("booking.confirmed", booking, "bookedAt")
+            return
+        booking.status, booking.heldAt = "HELD", now()
+        booking.expiresAt = now(hold_s)
+        self._tell_booking(held, booking, "heldAt", "expiresAt")
+
+    def _confirm(self, event: Event, user: str, booking_id: str, reference: str | None) -> Response:
+        booking = event.bookings.get(user)
+        if booking is None:
+            return 404, {"code": "booking-not-found"}
+        if booking_id != booking.id and not self._slips("confirms the wrong one"):
+            return 409, {"code": "booking-changed"}
+        if booking.status == "CONFIRMED":
+            if booking.confirmedBy and self._slips("overwrites the reference"):
+                booking.reference = reference
+            return 200, self._show(booking)
+        if booking.status != "HELD" and not (booking.status == "EXPIRED" and self._slips("confirms too late", 2)):
+            code = {"EXPIRED": "hold-expired", "CANCELLED": "booking-cancelled", "WAITING": "not-held"}[booking.status]
+            return 409, {"code": code}
+        booking.status, booking.bookedAt, booking.reference = "CONFIRMED", now(), reference
+        booking.confirmedBy = "shop"
+        if self._fault != "expires what is confirmed":
+            booking.expiresAt = None
+        self._tell_booking("booking.confirmed", booking, "bookedAt", "heldAt")
+        return 200, self._show(booking)
+
+    def _expire(self, event: Event) -> None:
+        """Expire the holds that are due, and give their tickets to those who wait."""
+        early_s = 0.8 if self._fault == "expires early" else 0
+        due = [one for one in event.bookings.values() if one.expiresAt and one.expiresAt <= now(early_s)]
+        for booking in due:
+            if self._slips("forgets holds", 2):
+                continue
+            booking.status, booking.expiredAt, booking.expiresAt = "EXPIRED", now(), None
+            kind = "booking.cancelled" if self._fault == "announces expiry as a cancellation" else "booking.expired"
+            booking.cancelledAt = now() if kind == "booking.cancelled" else None
+            self._tell_booking(kind, booking, "heldAt", "expiredAt", "cancelledAt")
+            event.lost += self._slips("loses expired tickets", 3)
+        if due and "cancelledAt" not in event.facts:
+            self._promote(event, last=self._fault == "offers expired tickets to the last")
 
     def _cancel(self, event: Event, user: str, booking_id: str | None) -> Response:
         booking = event.bookings.get(user)
@@ -227,32 +303,32 @@ class Toy:
             return 404, {"code": "booking-not-found"}
         if booking_id not in (None, booking.id) and not self._slips("cancels the wrong one"):
             return 409, {"code": "booking-changed"}
-        if booking.status != "CANCELLED":
+        if booking.status not in ENDED:
             before = event.facts.get("cancelledAt")
-            self._end_booking(event, booking)
+            self._end_booking(event, booking, "shop" if self._slips("names the wrong actor", 5) else "buyer")
             if self._slips("rolls back", 10):
-                booking.status, booking.cancelledAt = str(booking.was), None
+                booking.status, booking.cancelledAt, booking.cancelledBy = str(booking.was), None, None
                 return 200, self._show(booking) | {"status": "CANCELLED", "was": booking.was, "cancelledAt": now()}
             if before is None and self._fault not in ("strands a waiting user", "lets newcomers pass"):
                 self._promote(event)
-        elif self._slips("changes a moment", 5):
+        elif booking.cancelledAt and self._slips("changes a moment", 5):
             booking.cancelledAt = f"{str(booking.cancelledAt)[:-4]}777Z"
         return 200, self._show(booking)
 
-    def _end_booking(self, event: Event, booking: Booking) -> None:
+    def _end_booking(self, event: Event, booking: Booking, by: str) -> None:
         booking.was, booking.status, booking.cancelledAt = booking.status, "CANCELLED", now()
+        booking.cancelledBy, booking.expiresAt = by, None
         if booking in event.queue:
             event.queue.remove(booking)
-            self._tell_booking("waiting.left", booking, "joinedAt", "cancelledAt")
+            self._tell_booking("waiting.left", booking, "joinedAt", "cancelledAt", by=by)
         else:
-            self._tell_booking("booking.cancelled", booking, "bookedAt", "cancelledAt")
+            self._tell_booking("booking.cancelled", booking, "heldAt", "bookedAt", "cancelledAt", by=by)
 
-    def _promote(self, event: Event) -> None:
+    def _promote(self, event: Event, *, last: bool = False) -> None:
         while event.queue and event.booked() < event.facts["totalTickets"]:
-            booking = event.queue.pop(-1 if self._slips("promotes the last") else 0)
-            booking.status = "CONFIRMED"
-            booking.bookedAt = booking.promotedAt = now()
-            self._tell_booking("booking.promoted", booking, "joinedAt", "promotedAt")
+            booking = event.queue.pop(-1 if last or self._slips("promotes the last") else 0)
+            booking.promotedAt = now()
+            self._give(booking, event.facts.get("offerSeconds"), "booking.offered")
 
     def _show(self, booking: Booking) -> dict[str, Any]:
         place: dict[str, Any] = {}
@@ -264,10 +340,14 @@ class Toy:
             }
             if self._slips("places wrongly", 10):
                 place["position"] += 3
-        elif booking.status == "CONFIRMED":
-            place = {"bookedAt": booking.bookedAt}
         else:
-            place = {"cancelledAt": booking.cancelledAt, "was": booking.was}
+            names = {
+                "HELD": ("heldAt", "expiresAt", "promotedAt"),
+                "CONFIRMED": ("bookedAt", "reference"),
+                "CANCELLED": ("cancelledAt", "cancelledBy", "was"),
+                "EXPIRED": ("expiredAt",),
+            }[booking.status]
+            place = {name: getattr(booking, name) for name in names if getattr(booking, name) is not None}
         whose = {"bookingId": booking.id, "eventId": booking.event, "userId": booking.user}
         return {"status": booking.status} | whose | place
 
@@ -277,7 +357,7 @@ class Toy:
         chosen = [one for one in event.bookings.values() if query.get("status", one.status) == one.status]
         rows = [
             {"status": one.status, "bookingId": one.id, "userId": one.user}
-            | {name: getattr(one, name) for name in MOMENTS}
+            | {name: getattr(one, name) for name in SHOWN}
             for one in chosen
         ]
         if self._fault == "omits a booking" and rows:
@@ -299,12 +379,14 @@ class Toy:
 
     # ----------------------------------------------------------- announcements
 
-    def _tell_booking(self, kind: str, booking: Booking, *moments: str) -> None:
+    def _tell_booking(self, kind: str, booking: Booking, *moments: str, by: str | None = None) -> None:
         whose: dict[str, Any] = {"eventId": booking.event, "userId": booking.user, "bookingId": booking.id}
         whose["generation"] = booking.generation
-        self._tell(f"{kind}:{booking.id}", whose | {name: getattr(booking, name) for name in moments})
+        facts = {name: getattr(booking, name) for name in ("joinedAt", "promotedAt", "reference", *moments)}
+        facts |= {"by": by}
+        self._tell(f"{kind}:{booking.id}", whose | {name: value for name, value in facts.items() if value is not None})
         if self._slips("announces what did not happen", 20):
-            self._tell(f"booking.cancelled:{booking.id}", whose | {"bookedAt": now(), "cancelledAt": now()})
+            self._tell(f"booking.cancelled:{booking.id}", whose | {"cancelledAt": now(), "by": "buyer"})
 
     def _tell(self, id_: str, data: dict[str, Any]) -> None:
         kind, subject = id_.split(":")[:2]

@@ -42,7 +42,7 @@ class StripeStandIn:
     # ---------------------------------------------------------------- as the buyer and the card's bank
 
     def pay(self, session_id: str) -> str:
-        """Pay a session; return the PaymentIntent, which is authorized."""
+        """Pay a session; return the PaymentIntent, which is authorised."""
         session = self.sessions[session_id]
         assert session["status"] == "open", session["status"]
         payment_id = f"pi_{next(self._numbers)}"
@@ -52,7 +52,7 @@ class StripeStandIn:
         return payment_id
 
     def lapse(self, payment_id: str) -> None:
-        """End an authorization that was not captured in time."""
+        """End an authorisation that was not captured in time."""
         self.payments[payment_id]["status"] = "canceled"
 
     def collected(self) -> set[str]:
@@ -60,7 +60,7 @@ class StripeStandIn:
         taken = {payment for what, payment in self.done if what == "capture"}
         return taken - {payment for what, payment in self.done if what == "refund"}
 
-    def authorized(self) -> set[str]:
+    def authorised(self) -> set[str]:
         """Return the payments whose money is still reserved."""
         return {name for name, payment in self.payments.items() if payment["status"] == "requires_capture"}
 

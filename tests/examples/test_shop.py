@@ -185,8 +185,12 @@ def test_an_offer_that_outlives_a_session_gets_another(
     tmp_path: Path, office: RunningOffice, stripe: StripeStandIn
 ) -> None:
     """Offers last up to a week, sessions up to a day. The late end of the first does not end the second."""
-    event_id = opens(office, 86_400)
+    event_id = opens(office, holdSeconds=None, offerSeconds=604_800)
     with stripe.serving() as url, selling(tmp_path, office.url, url) as shop:
+        assert shop.order(event_id, "ben")["status"] == "CONFIRMED", "only offers need a payment here"
+        assert shop.order(event_id, "anna")["status"] == "WAITING"
+        httpx.post(f"{office.url}/cancel", json={"eventId": event_id, "userId": "ben"}).raise_for_status()
+        becomes(office, event_id, "anna", "HELD")
         first = shop.order(event_id, "anna")
         stripe.sessions[first["session"]]["status"] = "expired"
         stripe.deliver(shop.url, "checkout.session.expired", first["session"])
@@ -307,7 +311,7 @@ def test_the_offices_events_need_the_secret(tmp_path: Path, office: RunningOffic
 def test_a_payment_after_the_hold_has_expired_is_given_back(
     tmp_path: Path, office: RunningOffice, stripe: StripeStandIn
 ) -> None:
-    """The office refuses to confirm, and the shop cancels the authorization."""
+    """The office refuses to confirm, and the shop cancels the authorisation."""
     event_id = opens(office, SHORT_HOLD_S)
     with stripe.serving() as url, selling(tmp_path, office.url, url) as shop:
         order = shop.order(event_id, "anna")
@@ -350,13 +354,13 @@ def test_a_second_payment_for_a_hold_is_given_back(
         happens(lambda: sorted(shop.payments(order["bookingId"])) == ["returned", "sold"])
     assert stripe.collected() == {booking(office, event_id, "anna")["reference"]}
     assert len(payments) == 2
-    assert stripe.authorized() == set()
+    assert stripe.authorised() == set()
 
 
 def test_a_ticket_whose_payment_cannot_be_collected_is_returned(
     tmp_path: Path, office: RunningOffice, stripe: StripeStandIn
 ) -> None:
-    """The authorization lapses between confirmation and capture, say because the shop was down for a week."""
+    """The authorisation lapses between confirmation and capture, say because the shop was down for a week."""
     event_id = opens(office)
 
     def lapses(path: str, when: str) -> None:
@@ -433,7 +437,7 @@ def test_a_shop_that_is_killed_goes_on(
         shop.start()
         shop.becomes(order["bookingId"], crash.end)
     assert stripe.collected() == ({payment} if sold else set())
-    assert stripe.authorized() == set()
+    assert stripe.authorised() == set()
     assert booking(office, event_id, "anna")["status"] == ("CONFIRMED" if sold else "EXPIRED")
     assert len(stripe.done) == 1, "nothing was done twice"
 

@@ -1,4 +1,4 @@
-"""Changing an event: every row of the contract of PATCH /events/{eventId}, and what buyers see of it."""
+"""Changing an event: every row of the contract of PATCH /events/{eventId}, and its effects for buyers."""
 
 import zlib
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def _in(hours: float) -> str:
 
 
 def _refused(answer: Response, status: int, code: str) -> dict[str, Any]:
-    """Assert an answer of this code; return what it says besides."""
+    """Assert a problem with this code; return its other members."""
     assert (answer.status, answer.json["code"]) == (status, code)
     assert answer.json.keys() >= PROBLEM
     return {name: value for name, value in answer.json.items() if name not in PROBLEM}
@@ -44,8 +44,8 @@ def _counts(answer: Response) -> tuple[int, int, int, int]:
     return total, available, booked, waiting
 
 
-def test_what_is_named_is_changed_and_the_answer_is_the_event(office: Office) -> None:
-    """The rest stays; status shows the same, from a function that knew the event as it was."""
+def test_the_named_fields_change_and_the_response_is_the_event(office: Office) -> None:
+    """Other fields stay. Status shows the same, even from a function that had cached the event."""
     event = office.opens(tickets=2)
     event.books("anna")
     answer = event.change(name="The encore", totalTickets=5, opensAt=_in(-1), closesAt=_in(1), waitingListLimit=3)
@@ -60,8 +60,8 @@ def test_what_is_named_is_changed_and_the_answer_is_the_event(office: Office) ->
     event.check()
 
 
-def test_the_same_change_again_changes_nothing_more(office: Office) -> None:
-    """P7: a lost answer is asked for again."""
+def test_repeating_a_change_changes_nothing_more(office: Office) -> None:
+    """P7: the client retries after a lost response."""
     event = office.opens(tickets=2)
     wanted: dict[str, Any] = {"totalTickets": 60, "closesAt": _in(1)}
     first, again = event.change(**wanted), event.change(**wanted)
@@ -77,8 +77,8 @@ def test_a_sold_out_event_says_since_when(office: Office) -> None:
     assert event.status().json["soldOutAt"] == event.change(name="Encore").json["soldOutAt"]
 
 
-def test_new_tickets_go_to_those_who_wait(office: Office) -> None:
-    """P4, P6: who comes between change and promotion stands behind them."""
+def test_new_tickets_go_to_waiting_users(office: Office) -> None:
+    """P4, P6: a user who comes between the change and the promotion stands behind them."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben", "cleo", "dora"):
         event.books(user)
@@ -90,7 +90,7 @@ def test_new_tickets_go_to_those_who_wait(office: Office) -> None:
 
 
 def test_new_tickets_are_spread_and_taken_from_where_they_are_free(office: Office) -> None:
-    """P1: whatever the lanes have sold."""
+    """P1: no matter which lanes have sold."""
     event = office.opens(tickets=150)
     for n in range(70):
         event.books(f"user-{n}")
@@ -102,7 +102,7 @@ def test_new_tickets_are_spread_and_taken_from_where_they_are_free(office: Offic
 
 
 def test_fewer_tickets_than_are_booked_is_409_with_the_numbers_and_changes_nothing(office: Office) -> None:
-    """P1: nobody loses a ticket. The terms, their revision and the lanes are as they were."""
+    """P1: no user loses a ticket. The terms, their revision and the lanes stay as they were."""
     event = office.opens(tickets=60)
     for n in range(31):
         event.books(f"user-{n}")
@@ -118,9 +118,9 @@ def test_fewer_tickets_than_are_booked_is_409_with_the_numbers_and_changes_nothi
 
 
 def _before_each_request(monkeypatch: pytest.MonkeyPatch, act: Callable[[int | None], object]) -> None:
-    """Call `act` before each request to the database, with the number of a write from 0, None for a read.
+    """Call `act` before each request to the database, with the number of the write from 0, or None for a read.
 
-    What `act` does itself is not counted.
+    Requests of `act` itself do not count.
     """
     send, numbers = dynamodb.client().call, count()
 
@@ -134,7 +134,7 @@ def _before_each_request(monkeypatch: pytest.MonkeyPatch, act: Callable[[int | N
 
 
 class _Died(Exception):
-    """The function ends here, without an answer."""
+    """The function ends here, without a response."""
 
 
 def _dies_before(number: int) -> Callable[[int | None], object]:
@@ -145,10 +145,10 @@ def _dies_before(number: int) -> Callable[[int | None], object]:
     return act
 
 
-def test_tickets_taken_before_another_booking_came_are_put_back(
+def test_tickets_taken_before_a_concurrent_booking_are_returned(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """P1: somebody may book the last tickets of a lane that was looked at."""
+    """P1: another user may book the last tickets of a lane after it was read."""
     event = office.opens(tickets=100)
     monkeypatch.setattr(event_change, "LANES_PER_STEP", 1)
 
@@ -171,7 +171,7 @@ def test_tickets_taken_before_another_booking_came_are_put_back(
 def test_a_change_that_dies_is_finished_by_the_background(
     office: Office, monkeypatch: pytest.MonkeyPatch, total: int, writes: int
 ) -> None:
-    """O2, P8: after the request, one step or all steps; nothing is left to do when it was done."""
+    """O2, P8: after the request itself, after one step, and after all steps, when nothing is left to do."""
     event = office.opens(tickets=100)
     monkeypatch.setattr(event_change, "LANES_PER_STEP", 1)
     with monkeypatch.context() as dying:
@@ -186,7 +186,7 @@ def test_a_change_that_dies_is_finished_by_the_background(
 def test_a_change_that_died_is_refused_by_the_background_if_too_few_tickets_are_left(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """O2: the lanes step back, and the same request again is refused, too."""
+    """O2: the lanes are restored, and the repeated request is refused too."""
     event = office.opens(tickets=100)
     monkeypatch.setattr(event_change, "LANES_PER_STEP", 1)
     with monkeypatch.context() as dying:
@@ -204,7 +204,7 @@ def test_a_change_that_died_is_refused_by_the_background_if_too_few_tickets_are_
 def _interrupted(event: Event, first: int, second: int) -> None:
     """Raise a sold-out event, interrupted before its n-th write by the same request, which dies before its m-th write.
 
-    When both have begun, waiters leave and join again, and the promoter sells what there is before each request.
+    When both have begun, waiting users leave and join again, and the promoter works before each request.
     """
 
     def repeat() -> None:
@@ -225,8 +225,8 @@ def _interrupted(event: Event, first: int, second: int) -> None:
         event.change(totalTickets=203)
 
 
-def test_the_same_raise_twice_sells_as_many_tickets_as_it_says(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """P7, O2: wherever the first request is interrupted by the second, and wherever that one dies."""
+def test_a_repeated_raise_sells_exactly_the_new_total(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P7, O2: no matter where the second request interrupts the first, and where it dies."""
     monkeypatch.setattr(event_change, "LANES_PER_STEP", 1)
     event = office.opens(tickets=200)
     for n in range(200):
@@ -246,15 +246,15 @@ def test_the_same_raise_twice_sells_as_many_tickets_as_it_says(office: Office, m
             event.books(f"late-{first}-{second}-{n}")
 
 
-def test_moments_that_another_change_makes_impossible_are_refused(
+def test_times_that_another_change_makes_impossible_are_refused(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """O2: the lanes sell by what the event says, and never by what was refused."""
+    """O2: the lanes sell at the times of the event, and never at refused ones."""
     event = office.opens(tickets=100)
     opens_at, commit = _in(2), dynamodb.commit
 
     def after_another(transaction: Any, deadline: Any, **more: Any) -> Any:
-        if transaction[0]["Update"]["TableName"] == items.EVENTS:
+        if next(iter(transaction.values()))["Update"]["TableName"] == items.EVENTS:
             monkeypatch.setattr(dynamodb, "commit", commit)
             event.changes(opensAt=opens_at)
         return commit(transaction, deadline, **more)
@@ -265,8 +265,8 @@ def test_moments_that_another_change_makes_impossible_are_refused(
     assert {(lane.get("opensAt"), lane.get("closesAt")) for lane in found.lanes} == {(opens_at, None)}
 
 
-def test_lanes_that_were_read_at_two_moments_are_read_again(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ticket released on a lane after it was read, and another booked on one before: never too few were free."""
+def test_lanes_read_at_different_moments_are_read_again(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ticket is released on a lane after its read, and one booked on a lane before its read: enough are free."""
     event = office.opens(tickets=100)
     read_lanes, users = catalog.read_lanes, [f"user-{n}" for n in range(300)]
     at_home = [[user for user in users if zlib.crc32(user.encode()) % 2 == lane] for lane in range(2)]
@@ -285,10 +285,10 @@ def test_lanes_that_were_read_at_two_moments_are_read_again(office: Office, monk
     event.check()
 
 
-def test_what_a_change_that_was_given_up_had_on_its_way_does_nothing_after_another(
+def test_a_late_write_of_an_abandoned_change_has_no_effect_after_another_change(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """P7, O2: a lane that the other change had nothing to do with is touched nevertheless."""
+    """P7, O2: even on a lane that the other change does not need to change."""
     event = office.opens(tickets=60)
     send, on_its_way = dynamodb.client().call, []
 
@@ -310,10 +310,8 @@ def test_what_a_change_that_was_given_up_had_on_its_way_does_nothing_after_anoth
     event.check()
 
 
-def test_who_may_have_been_let_in_is_not_told_that_nothing_is_on_sale(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """P7: a try that got no answer may still arrive, if the sale goes on again; so the answer is to try again."""
+def test_a_user_whose_booking_may_still_arrive_is_not_refused(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P7: an attempt without a response may still arrive if the sale opens again, so the response is 503."""
     event = office.opens(tickets=1)
     send, on_its_way = dynamodb.client().call, []
 
@@ -334,7 +332,7 @@ def test_who_may_have_been_let_in_is_not_told_that_nothing_is_on_sale(
 
 
 def test_before_it_opens_and_after_it_closes_an_event_is_not_on_sale(office: Office) -> None:
-    """409 with the moments; who has an active booking is answered with it, and may cancel."""
+    """409 with the times. A user with an active booking gets it, and may cancel."""
     event = office.opens(tickets=3)
     assert event.books("anna") == 201
     opens_at = _in(1)
@@ -352,8 +350,8 @@ def test_before_it_opens_and_after_it_closes_an_event_is_not_on_sale(office: Off
     assert "soldOutAt" not in event.check().event
 
 
-def test_a_sale_that_was_over_before_the_tickets_were_is_not_sold_out(office: Office) -> None:
-    """An event with tickets on other lanes than the buyer's own, none of which sells."""
+def test_a_closed_sale_with_free_tickets_is_not_sold_out(office: Office) -> None:
+    """The event has tickets on lanes other than the buyer's home lane, and none of them sells."""
     event = office.opens(tickets=120)
     event.changes(opensAt=_in(1))
     for n in range(20):
@@ -363,8 +361,8 @@ def test_a_sale_that_was_over_before_the_tickets_were_is_not_sold_out(office: Of
     assert not [lane for lane in found.lanes if "closedAt" in lane]
 
 
-def test_after_it_closes_nobody_joins_and_those_waiting_are_promoted(office: Office) -> None:
-    """A released ticket goes to the head of the list, whenever."""
+def test_after_it_closes_no_user_joins_and_waiting_users_are_promoted(office: Office) -> None:
+    """A released ticket goes to the head of the list at any time."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben"):
         event.books(user)
@@ -378,7 +376,7 @@ def test_after_it_closes_nobody_joins_and_those_waiting_are_promoted(office: Off
 
 
 def test_a_full_waiting_list_is_409_with_its_limit(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waits is answered as before; who finds it full is refused without a number drawn for a second."""
+    """A waiting user gets their booking as before. For a second, new users are refused without drawing a number."""
     event = office.opens(tickets=1)
     event.changes(waitingListLimit=1)
     for user, status in (("anna", 201), ("ben", 202)):
@@ -397,8 +395,8 @@ def test_a_full_waiting_list_is_409_with_its_limit(office: Office, monkeypatch: 
     assert event.check(drained=True).waiting == ["cleo", "dora"]
 
 
-def test_a_limit_of_nobody_still_sells_what_comes_back(office: Office) -> None:
-    """A free ticket is no queue."""
+def test_with_a_limit_of_zero_a_released_ticket_is_still_sold(office: Office) -> None:
+    """A free ticket needs no waiting list."""
     event = office.opens(tickets=1, waitingListLimit=0)
     event.books("anna")
     _refused(event.book("ben"), 409, "waiting-list-full")
@@ -409,11 +407,11 @@ def test_a_limit_of_nobody_still_sells_what_comes_back(office: Office) -> None:
 
 
 def test_without_a_limit_nothing_is_counted(office: Office) -> None:
-    """Joining costs what it cost; with a limit, one read of the lanes a second."""
+    """A join costs nothing extra; with a limit, it costs one read of the lanes a second."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben"):
         event.books(user)
-    join = ["GetItem", "UpdateItem", "TransactWriteItems", "Query"]
+    join = ["GetItem", "UpdateItem", "Query", "TransactWriteItems"]
     with metered() as meter:
         event.books("cleo")
     assert meter.requests == join
@@ -421,19 +419,21 @@ def test_without_a_limit_nothing_is_counted(office: Office) -> None:
     for user, counts in (("dora", ["BatchGetItem"]), ("eve", [])):
         with metered() as meter:
             event.books(user)
-        assert meter.requests == [*join[:2], *counts, *join[2:]]
+        assert meter.requests == [*join[:3], *counts, *join[3:]]
 
 
-def test_a_function_counts_those_who_joined_through_it(office: Office) -> None:
-    """So that one function alone never overruns the limit."""
+def test_a_function_counts_the_users_who_joined_through_it(office: Office) -> None:
+    """So one function alone never exceeds the limit."""
     event = office.opens(tickets=1, waitingListLimit=5)
     answers = [event.books(f"user-{n}") for n in range(10)]
     assert answers == [201, *[202] * 5, *[409] * 4]
 
 
 @pytest.mark.parametrize("known", range(3))
-def test_a_warm_function_remembers_so_many_lists(office: Office, monkeypatch: pytest.MonkeyPatch, known: int) -> None:
-    """The oldest is forgotten when there are too many."""
+def test_a_warm_function_caches_a_bounded_number_of_counts(
+    office: Office, monkeypatch: pytest.MonkeyPatch, known: int
+) -> None:
+    """It drops the oldest."""
     monkeypatch.setattr(vars(list_limit)["_counts"], "maxsize", known)
     for _ in range(4):
         event = office.opens(tickets=1, waitingListLimit=0)
@@ -442,8 +442,8 @@ def test_a_warm_function_remembers_so_many_lists(office: Office, monkeypatch: py
     assert len(vars(list_limit)["_counts"].values) == known
 
 
-def test_an_event_can_be_opened_with_its_moments_and_its_limit(office: Office) -> None:
-    """They are part of what an Idempotency-Key stands for; the answer again is as it was."""
+def test_an_event_can_be_opened_with_times_and_a_limit(office: Office) -> None:
+    """They belong to the request of an Idempotency-Key, and a repetition gets the same response."""
     opens_at, closes_at = _in(1), _in(2)
     terms = {
         "name": "The concert",
@@ -476,8 +476,8 @@ def test_an_event_can_be_opened_with_its_moments_and_its_limit(office: Office) -
         ("2030-12-31T23:30:00-00:45", "2031-01-01T00:15:00.000Z"),
     ],
 )
-def test_a_moment_is_stored_in_utc(office: Office, given: str, stored: str) -> None:
-    """With milliseconds, so that moments compare as text."""
+def test_a_time_is_stored_in_utc(office: Office, given: str, stored: str) -> None:
+    """With milliseconds, so that times compare as text."""
     assert office.opens(tickets=1, closesAt=given).status().json["closesAt"] == stored
 
 
@@ -490,16 +490,16 @@ def test_a_moment_is_stored_in_utc(office: Office, given: str, stored: str) -> N
         "2030-05-01T18:00:00+2:00", "٢٠٣٠-05-01T18:00:00Z", 1893456000, True, [], {},
     ],
 )  # fmt: skip
-def test_what_is_no_moment_is_422_with_its_field(office: Office, moment: Any) -> None:
-    """RFC 3339 with an offset, and nothing else."""
+def test_a_malformed_time_is_422_with_its_field(office: Office, moment: Any) -> None:
+    """Only RFC 3339 with an offset is accepted."""
     event = office.opens(tickets=1)
     for field in ("opensAt", "closesAt"):
         told = _refused(event.change(**{field: moment}), 422, "invalid-request")
         assert [error["field"] for error in told["errors"]] == [field]
 
 
-def test_a_sale_ends_after_it_begins(office: Office) -> None:
-    """In one request, or with the moment that stands."""
+def test_a_sale_must_end_after_it_begins(office: Office) -> None:
+    """Within one request, or together with the stored time."""
     moment = _in(1)
     body = {"name": "x", "totalTickets": 1, "opensAt": moment, "closesAt": moment}
     event = office.opens(tickets=1, opensAt=_in(2))
@@ -532,20 +532,20 @@ def test_a_sale_ends_after_it_begins(office: Office) -> None:
     ],
 )
 def test_wrong_fields_are_422(office: Office, body: dict[str, Any], field: str) -> None:
-    """And what names nothing to change."""
+    """So is a request that changes no field."""
     told = _refused(call(CHANGE, body, event_id=office.opens(tickets=1).event_id), 422, "invalid-request")
     assert [error["field"] for error in told["errors"]] == [field]
 
 
 def test_an_unknown_event_is_404() -> None:
-    """Whatever its id looks like."""
+    """Even with an unusual id."""
     for event_id in ("no-such-event", "a#0", "é"):
         _refused(call(CHANGE, {"name": "x"}, event_id=event_id), 404, "event-not-found")
     _refused(call(CHANGE, {"name": "x"}, event_id="x" * 129), 422, "invalid-request")
 
 
 def test_only_organisers_may_change_an_event(office: Office) -> None:
-    """Neither a buyer, nor somebody whom nobody knows; they do not learn whether it exists."""
+    """Neither a buyer nor an anonymous caller, and they do not learn whether it exists."""
     for event_id in (office.opens(tickets=1).event_id, "no-such-event"):
         _refused(call(CHANGE, {"name": "x"}, event_id=event_id, claims={"sub": "anna"}), 403, "organisers-only")
         _refused(call(CHANGE, {"name": "x"}, event_id=event_id, verified=False), 403, "not-signed-in")
@@ -553,8 +553,8 @@ def test_only_organisers_may_change_an_event(office: Office) -> None:
 
 
 @pytest.mark.parametrize(("tickets", "lanes"), [(10, 1), (1_000_000, 96)])
-def test_what_a_change_costs(office: Office, tickets: int, lanes: int) -> None:
-    """Two write units for each lane and write of the event, two for the index; lanes are read twice."""
+def test_the_cost_of_a_change(office: Office, tickets: int, lanes: int) -> None:
+    """Two write units for each lane and each write of the event, two for the index. Lanes are read twice."""
     event = office.opens(tickets=tickets)
     steps = -(-lanes // event_change.LANES_PER_STEP)
     with metered() as meter:
@@ -572,7 +572,7 @@ def test_what_a_change_costs(office: Office, tickets: int, lanes: int) -> None:
 
 
 def test_a_raise_by_tens_of_thousands_takes_a_step_for_every_few_lanes(office: Office) -> None:
-    """And the lanes stay balanced."""
+    """The lanes stay balanced."""
     event = office.opens(tickets=5_000)
     event.changes(totalTickets=50_000)
     found = event.check(drained=True)
@@ -580,8 +580,8 @@ def test_a_raise_by_tens_of_thousands_takes_a_step_for_every_few_lanes(office: O
     assert {lane["tickets"] for lane in found.lanes} <= {520, 521, 522}
 
 
-def test_only_the_revision_that_was_read_is_changed(office: Office) -> None:
-    """412 for a later one, with nothing changed; bookings and refused changes leave the revision alone."""
+def test_a_change_applies_only_to_the_revision_that_was_read(office: Office) -> None:
+    """A later revision gets 412 and stays. Bookings and refused changes do not change the revision."""
     event = office.opens(tickets=2)
     event.books("anna")
     event.books("ben")
@@ -599,16 +599,16 @@ def test_only_the_revision_that_was_read_is_changed(office: Office) -> None:
         _refused(event.change(if_match=tags, totalTickets=6), 412, "event-changed")
 
 
-def test_a_change_that_was_done_already_needs_no_revision(office: Office) -> None:
-    """P7: the same request again, after its answer was lost, finds the event as it wanted it."""
+def test_a_repeated_change_succeeds_with_the_old_revision(office: Office) -> None:
+    """P7: after a lost response, the repeated request finds the event as requested."""
     event = office.opens(tickets=2)
     for _ in range(2):
         answer = event.change(if_match='"0"', totalTickets=5)
         assert (answer.status, answer.headers["etag"]) == (200, '"1"')
 
 
-def test_a_new_event_says_its_revision(office: Office) -> None:
-    """As it was opened, whatever was changed since, for a repeated Idempotency-Key."""
+def test_a_new_event_has_a_revision(office: Office) -> None:
+    """A repeated Idempotency-Key gets the first one, even after later changes."""
     terms, headers = {"name": "The concert", "totalTickets": 1}, {"idempotency-key": "with a revision"}
     first = call(functions.initialize.app, terms, headers=headers)
     Event(first.json["eventId"], office.database).changes(name="Another")

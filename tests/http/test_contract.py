@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,7 +23,6 @@ import functions.waiting_list.app
 from harness.gateway import Context, Response, call, organiser
 from harness.office import Office
 from shared import model
-from shared.booking.settle import settle
 from shared.model import BODY_BYTES_MAX, TryAgain
 from shared.store import dynamodb
 from tests.conftest import LogLines
@@ -51,7 +51,7 @@ def _is_time(value: str) -> bool:
 
 
 def assert_problem(answer: Response, status: int, code: str) -> dict[str, Any]:
-    """Assert an RFC 9457 answer with exactly the contract's fields; return it."""
+    """Assert an RFC 9457 response with exactly the contract's members; return it."""
     assert (answer.status, answer.json["code"]) == (status, code)
     assert answer.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = answer.json
@@ -64,8 +64,8 @@ def assert_problem(answer: Response, status: int, code: str) -> dict[str, Any]:
     return problem
 
 
-def test_initialize_answers_201_with_the_event_and_where_it_is() -> None:
-    """The event has all its tickets; Location leads to its status."""
+def test_initialize_returns_201_with_the_event_and_its_address() -> None:
+    """The event has all its tickets. Location is the address of its status."""
     answer = call(INITIALIZE, CONCERT)
     event = answer.json
     assert answer.status == 201
@@ -76,8 +76,8 @@ def test_initialize_answers_201_with_the_event_and_where_it_is() -> None:
     assert event == {**CONCERT, "availableTickets": 5, "bookedTickets": 0, "waitingListCount": 0}
 
 
-def test_the_same_idempotency_key_and_body_is_the_same_event() -> None:
-    """P7: a lost answer is repeated, not another event opened."""
+def test_the_same_idempotency_key_and_body_return_the_same_event() -> None:
+    """P7: after a lost response, a repetition opens no second event."""
     headers = {"idempotency-key": "first-night"}
     first, again = call(INITIALIZE, CONCERT, headers=headers), call(INITIALIZE, CONCERT, headers=headers)
     assert (first.status, again.status) == (201, 201)
@@ -87,7 +87,7 @@ def test_the_same_idempotency_key_and_body_is_the_same_event() -> None:
 
 
 def test_the_same_idempotency_key_with_another_body_is_422() -> None:
-    """A key names one request."""
+    """A key belongs to one request."""
     headers = {"idempotency-key": "second-night"}
     call(INITIALIZE, CONCERT, headers=headers)
     assert_problem(call(INITIALIZE, {**CONCERT, "totalTickets": 6}, headers=headers), 422, "idempotency-key-reused")
@@ -101,21 +101,21 @@ def test_without_an_idempotency_key_each_request_opens_an_event() -> None:
 
 @pytest.mark.parametrize("key", ["", "x" * 256])
 def test_an_idempotency_key_has_1_to_255_characters(key: str) -> None:
-    """An empty key must not make one event of all."""
+    """An empty key must not turn all openings into one event."""
     problem = assert_problem(call(INITIALIZE, CONCERT, headers={"idempotency-key": key}), 422, "invalid-request")
     assert [error["field"] for error in problem["errors"]] == ["Idempotency-Key"]
 
 
 @pytest.mark.parametrize("tickets", [True, 1.5, 1.0, "5", 0, -1, 1_000_001, None, [], {}])
 def test_total_tickets_is_an_integer_from_1_to_a_million(tickets: Any) -> None:
-    """Nothing else is taken for a number, and the answer names the field."""
+    """Nothing else is read as a number, and the response names the field."""
     problem = assert_problem(call(INITIALIZE, {**CONCERT, "totalTickets": tickets}), 422, "invalid-request")
     assert [error["field"] for error in problem["errors"]] == ["totalTickets"]
 
 
 @pytest.mark.parametrize("tickets", [1, 1_000_000])
 def test_the_smallest_and_the_largest_event_can_be_opened(tickets: int) -> None:
-    """The bounds are inside."""
+    """The bounds are allowed."""
     assert call(INITIALIZE, {**CONCERT, "totalTickets": tickets}).json["availableTickets"] == tickets
 
 
@@ -126,14 +126,14 @@ def test_a_name_is_1_to_200_printable_characters(name: Any) -> None:
     assert [error["field"] for error in problem["errors"]] == ["name"]
 
 
-def test_every_wrong_field_is_named_at_once() -> None:
-    """Missing and unknown fields, too."""
+def test_one_response_names_every_wrong_field() -> None:
+    """Including missing and unknown fields."""
     problem = assert_problem(call(INITIALIZE, {"totalTickets": 0, "colour": "red"}), 422, "invalid-request")
     assert sorted(error["field"] for error in problem["errors"]) == ["colour", "name", "totalTickets"]
     assert all(error["detail"] for error in problem["errors"])
 
 
-def test_a_ticket_is_answered_201(office: Office) -> None:
+def test_a_ticket_is_201(office: Office) -> None:
     """CONFIRMED, with exactly these fields."""
     event = office.opens(tickets=1)
     answer = event.book("anna")
@@ -147,7 +147,7 @@ def test_a_ticket_is_answered_201(office: Office) -> None:
     )
 
 
-def test_a_place_in_the_waiting_list_is_answered_202(office: Office) -> None:
+def test_a_place_in_the_waiting_list_is_202(office: Office) -> None:
     """WAITING, with exactly these fields."""
     event = office.opens(tickets=1)
     event.books("anna")
@@ -159,8 +159,8 @@ def test_a_place_in_the_waiting_list_is_answered_202(office: Office) -> None:
     assert (answer.json["status"], answer.json["position"]) == ("WAITING", 2)
 
 
-def test_an_active_booking_is_answered_200_as_it_is_now(office: Office) -> None:
-    """Who was waiting and has a ticket by now learns it by asking again."""
+def test_an_active_booking_is_200_with_its_current_state(office: Office) -> None:
+    """A waiting user who has been promoted learns it by booking again."""
     event = office.opens(tickets=1)
     event.books("anna")
     event.books("ben")
@@ -171,29 +171,56 @@ def test_an_active_booking_is_answered_200_as_it_is_now(office: Office) -> None:
 
 
 def test_only_one_response_says_that_a_booking_was_created(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """P7: a user cancels and books again while an earlier request of theirs settles; the earlier one returns 200."""
+    """P7: a user cancels and books again while an earlier request of theirs is unanswered; the earlier returns 200."""
     event = office.opens(tickets=1)
-    for user in ("anna", "ben"):
-        event.books(user)
-    for user in ("ben", "anna"):
-        event.cancels(user)  # a ticket is free, and nobody waits
     later = []
 
-    def cancel_and_book_again(*how: Any, **more: Any) -> int:
-        monkeypatch.setattr("shared.booking.office.settle", settle)
-        event.cancels("cleo")
-        later.append(event.book("cleo"))
-        return settle(*how, **more)
+    def cancel_and_book_again() -> None:
+        event.cancels("anna")
+        later.append(event.book("anna"))
 
-    monkeypatch.setattr("shared.booking.office.settle", cancel_and_book_again)
-    earlier = event.book("cleo")
+    _lose_a_response(monkeypatch, cancel_and_book_again)
+    earlier = event.book("anna")
     [second] = later
     assert (earlier.status, second.status) == (200, 201)
     assert earlier.json == second.json
 
 
+def test_a_user_who_waited_is_not_told_that_the_ticket_was_booked_directly(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request joined the list, and before it was answered the user was promoted: 200, as for any later request."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben"):
+        event.books(user)
+    event.cancels("ben")
+
+    def promote() -> None:
+        event.cancels("anna")
+        event.promotes()
+
+    _lose_a_response(monkeypatch, promote)
+    answer = event.book("cleo")
+    assert (answer.status, answer.json["status"]) == (200, "CONFIRMED")
+    [booking] = [one for one in event.check(drained=True).bookings if one["userId"] == "cleo"]
+    assert {"joinedAt", "promotedAt"} <= booking.keys()
+
+
+def _lose_a_response(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], None]) -> None:
+    """Let the next transaction succeed, something happen, and the transaction be sent once more."""
+    commit = dynamodb.commit
+
+    def lost(transaction: Any, deadline: Any, **more: Any) -> Any:
+        monkeypatch.setattr(dynamodb, "commit", commit)
+        assert commit(transaction, deadline, **more) is None
+        meanwhile()
+        return commit(transaction, deadline, **more)
+
+    monkeypatch.setattr(dynamodb, "commit", lost)
+
+
 def test_a_booking_is_new_to_the_request_that_made_it(office: Office) -> None:
-    """A free ticket in a closed lane: the request joins, is promoted, and returns 201."""
+    """A free ticket in a closed lane: the request takes it and returns 201."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben"):
         event.books(user)
@@ -202,25 +229,25 @@ def test_a_booking_is_new_to_the_request_that_made_it(office: Office) -> None:
     assert event.book("cleo").status == 201
 
 
-def test_cancelling_answers_what_was_given_up(office: Office) -> None:
+def test_cancelling_returns_what_was_cancelled(office: Office) -> None:
     """CANCELLED, with exactly these fields."""
     event = office.opens(tickets=1)
     booking = event.book("anna").json
     answer = event.cancel("anna", booking_id=booking["bookingId"])
     assert answer.status == 200
-    assert answer.json.keys() == {"status", "bookingId", "eventId", "userId", "cancelledAt", "was"}
+    assert answer.json.keys() == {"status", "bookingId", "eventId", "userId", "cancelledAt", "cancelledBy", "was"}
     assert _is_time(answer.json["cancelledAt"])
     assert (answer.json["status"], answer.json["was"]) == ("CANCELLED", "CONFIRMED")
     assert answer.json["bookingId"] == booking["bookingId"]
 
 
-def test_cancelling_what_was_never_booked_is_404(office: Office) -> None:
-    """An event, but no booking."""
+def test_cancelling_without_a_booking_is_404(office: Office) -> None:
+    """The event exists, the booking does not."""
     assert_problem(office.opens(tickets=1).cancel("anna"), 404, "booking-not-found")
 
 
 def test_cancelling_another_than_the_current_booking_is_409(office: Office) -> None:
-    """The booking that was meant is named, and it is not this one."""
+    """The request names an earlier booking."""
     event = office.opens(tickets=1)
     event.books("anna")
     assert_problem(event.cancel("anna", booking_id="another"), 409, "booking-changed")
@@ -228,7 +255,7 @@ def test_cancelling_another_than_the_current_booking_is_409(office: Office) -> N
     assert_problem(event.cancel("anna", booking_id="another"), 409, "booking-changed")
 
 
-def test_status_answers_the_event_and_with_a_user_their_booking(office: Office) -> None:
+def test_status_returns_the_event_and_with_a_user_their_booking(office: Office) -> None:
     """The same event; booking is null for a user who never booked."""
     event = office.opens(tickets=1)
     plain = event.status()
@@ -250,7 +277,7 @@ def test_status_answers_the_event_and_with_a_user_their_booking(office: Office) 
     assert event.status("nobody").json == {**event.status().json, "booking": None}
 
 
-def test_integers_are_ids_and_answered_as_strings(office: Office) -> None:
+def test_integers_are_ids_and_returned_as_strings(office: Office) -> None:
     """The original contract has "userId": 1; 1 and "1" are the same user."""
     event = office.opens(tickets=1)
     assert event.book(1).json["userId"] == "1"
@@ -261,7 +288,7 @@ def test_integers_are_ids_and_answered_as_strings(office: Office) -> None:
 
 @pytest.mark.parametrize("user", ["x", "x" * 128, "ü" * 128, "𝄞" * 128, "a#b", "a b", "ünï", "../x", "' OR 1=1", 0, -7])
 def test_any_printable_id_of_128_characters_can_book(office: Office, user: Any) -> None:
-    """Ids are the caller's: nothing in them is special."""
+    """Callers choose ids, and no character in them is special."""
     event = office.opens(tickets=1)
     assert event.books(user) == 201
     assert event.status(str(user)).json["booking"]["userId"] == str(user)
@@ -274,7 +301,7 @@ BAD_IDS = ["", "x" * 129, "a\u0000b", "\u0007", "a\u007fb", "a\u0085b", True, 1.
 @pytest.mark.parametrize("function", [BOOK, CANCEL])
 @pytest.mark.parametrize("field", ["userId", "eventId"])
 @pytest.mark.parametrize("value", BAD_IDS)
-def test_what_is_no_id_is_422_with_its_field(function: ModuleType, field: str, value: Any) -> None:
+def test_a_malformed_id_is_422_with_its_field(function: ModuleType, field: str, value: Any) -> None:
     """Wrong types, lengths, and control characters."""
     problem = assert_problem(call(function, {"userId": "u", "eventId": "e", field: value}), 422, "invalid-request")
     assert [error["field"] for error in problem["errors"]] == [field]
@@ -282,14 +309,14 @@ def test_what_is_no_id_is_422_with_its_field(function: ModuleType, field: str, v
 
 @pytest.mark.parametrize("value", [value for value in BAD_IDS if value is not None])
 def test_a_booking_id_is_an_id(value: Any) -> None:
-    """Where it is given."""
+    """If it is given."""
     answer = call(CANCEL, {"userId": "u", "eventId": "e", "bookingId": value})
     assert_problem(answer, 422, "invalid-request")
 
 
 @pytest.mark.parametrize("function", [BOOK, CANCEL])
 def test_missing_and_unknown_fields_are_422(function: ModuleType) -> None:
-    """Each is named."""
+    """The response names each."""
     problem = assert_problem(call(function, {"eventid": "e"}), 422, "invalid-request")
     assert sorted(error["field"] for error in problem["errors"]) == ["eventId", "eventid", "userId"]
 
@@ -303,19 +330,19 @@ def test_missing_and_unknown_fields_are_422(function: ModuleType) -> None:
     ],
 )
 def test_names_are_camel_case_only(function: ModuleType, body: dict[str, Any]) -> None:
-    """What is not in the contract is unknown, however close."""
+    """Any other spelling is an unknown field."""
     assert_problem(call(function, body), 422, "invalid-request")
 
 
 def test_the_query_cannot_name_another_event(office: Office) -> None:
-    """The path says which event; saying it twice is refused."""
+    """The path names the event, and a second name is refused."""
     first, second = office.opens(tickets=1), office.opens(tickets=1)
     answer = call(STATUS, event_id=first.event_id, query={"eventId": second.event_id})
     assert_problem(answer, 422, "invalid-request")
 
 
 def test_two_callers_may_use_the_same_idempotency_key() -> None:
-    """Where API Gateway has verified who asks, a key is theirs."""
+    """Each key belongs to the verified caller."""
     headers = {"idempotency-key": "opening-night"}
     events = {
         call(INITIALIZE, CONCERT, headers=headers, claims=organiser(who)).json["eventId"]
@@ -326,7 +353,7 @@ def test_two_callers_may_use_the_same_idempotency_key() -> None:
 
 @pytest.mark.parametrize("event_id", ["no-such-event", "a#0", 'a"b', "%41", "a/b", "a b", "é"])
 def test_an_unknown_event_is_404(event_id: str) -> None:
-    """Whatever the id looks like."""
+    """Even with an unusual id."""
     assert_problem(call(STATUS, event_id=event_id), 404, "event-not-found")
     assert_problem(call(BOOK, {"userId": "anna", "eventId": event_id}), 404, "event-not-found")
     assert_problem(call(CANCEL, {"userId": "anna", "eventId": event_id}), 404, "event-not-found")
@@ -334,8 +361,8 @@ def test_an_unknown_event_is_404(event_id: str) -> None:
 
 @pytest.mark.parametrize("event_id", ["no-such-event", "a#0", 'a"b', "a/b", "\\", "𝄞", "\ufffd", "a\nb", "x" * 129])
 @pytest.mark.parametrize("function", ORGANISERS)
-def test_an_odd_id_opens_no_door(function: ModuleType, event_id: str) -> None:
-    """Who may ask comes first, then what an organiser asks for is not there, or is no id: whatever it looks like."""
+def test_an_unusual_id_does_not_change_the_checks(function: ModuleType, event_id: str) -> None:
+    """The caller is checked first. Then an organiser learns that the event is unknown, or the id malformed."""
     body = {"name": "Other"} if function is functions.change.app else None
     assert_problem(call(function, body, event_id=event_id, claims={"sub": "anna"}), 403, "organisers-only")
     answer = call(function, body, event_id=event_id, claims=organiser("olga"))
@@ -349,13 +376,13 @@ def test_an_odd_id_opens_no_door(function: ModuleType, event_id: str) -> None:
     "query", [{"userId": ""}, {"userId": "x" * 129}, {"userId": "a\u0000b"}, {"user": "anna"}, {"user_id": "anna"}]
 )
 def test_wrong_parameters_of_status_are_422(office: Office, query: dict[str, str]) -> None:
-    """In the query as in a body."""
+    """A query follows the same rules as a body."""
     assert_problem(call(STATUS, event_id=office.opens(tickets=1).event_id, query=query), 422, "invalid-request")
 
 
 @pytest.mark.parametrize("event_id", ["x" * 129, "a\nb", "a\u0000b"])
-def test_an_event_id_that_is_none_is_422_in_status(event_id: str) -> None:
-    """In the path as in a body."""
+def test_a_malformed_event_id_is_422_in_status(event_id: str) -> None:
+    """A path follows the same rules as a body."""
     assert_problem(call(STATUS, event_id=event_id), 422, "invalid-request")
 
 
@@ -379,47 +406,47 @@ MALFORMED = [
 
 @pytest.mark.parametrize("function", POSTS)
 @pytest.mark.parametrize("raw", MALFORMED)
-def test_a_body_that_is_no_json_object_is_400(function: ModuleType, raw: str) -> None:
-    """Lone surrogates too, escaped or not."""
+def test_a_body_other_than_a_json_object_is_400(function: ModuleType, raw: str) -> None:
+    """So are lone surrogates, escaped or not."""
     assert_problem(call(function, raw=raw), 400, "malformed-json")
 
 
 @pytest.mark.parametrize("function", POSTS)
-def test_no_body_is_400(function: ModuleType) -> None:
-    """As API Gateway sends it: without the field."""
+def test_a_missing_body_is_400(function: ModuleType) -> None:
+    """API Gateway then leaves out the field."""
     assert_problem(call(function), 400, "malformed-json")
 
 
 @pytest.mark.parametrize("raw", ["%%%", "YQ", "ü", base64.b64encode(b"\xff\xfe{}").decode(), "", "e30=%", "\ud800"])
-def test_a_base64_body_that_is_no_utf8_json_is_400(raw: str) -> None:
-    """API Gateway encodes what is not text."""
+def test_a_base64_body_other_than_utf8_json_is_400(raw: str) -> None:
+    """API Gateway encodes bodies that are not text."""
     assert_problem(call(BOOK, raw=raw, base64=True), 400, "malformed-json")
 
 
 def test_a_base64_body_is_read(office: Office) -> None:
-    """A client that sends application/octet-stream is served, too."""
+    """So a client may send application/octet-stream."""
     event_id = office.opens(tickets=1).event_id
     raw = base64.b64encode(json.dumps({"userId": "änna", "eventId": event_id}).encode()).decode()
     assert call(BOOK, raw=raw, base64=True, claims=organiser("änna")).json["userId"] == "änna"
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-def test_the_content_type_is_not_looked_at(office: Office, content_type: str) -> None:
-    """A body is JSON or it is not."""
+def test_the_content_type_does_not_matter(office: Office, content_type: str) -> None:
+    """A body is JSON, or it is refused."""
     body = {"userId": "anna", "eventId": office.opens(tickets=1).event_id}
     assert call(BOOK, body, headers={"content-type": content_type}).status == 201
 
 
 @pytest.mark.parametrize("name", ["Idempotency-Key", "idempotency-key", "IDEMPOTENCY-KEY"])
-def test_a_header_has_its_name_in_any_case(name: str) -> None:
-    """API Gateway writes them small, `sam local` does not."""
+def test_header_names_are_case_insensitive(name: str) -> None:
+    """API Gateway writes them in lower case, `sam local` does not."""
     assert_problem(call(INITIALIZE, CONCERT, headers={name: ""}), 422, "invalid-request")
 
 
 @pytest.mark.parametrize("left_out", ["headers", "rawQueryString", "pathParameters", "body", "isBase64Encoded"])
 @pytest.mark.parametrize("is_null", [False, True])
-def test_a_payload_leaves_out_what_a_request_does_not_have(left_out: str, is_null: bool) -> None:
-    """Or says null: both are a request without it."""
+def test_missing_and_null_fields_of_a_payload_mean_the_same(left_out: str, is_null: bool) -> None:
+    """The request does not have that part."""
     for function, status in (
         (functions.events.app, 200),
         (functions.bookings.app, 422 if left_out == "rawQueryString" else 200),
@@ -438,7 +465,7 @@ def test_a_payload_leaves_out_what_a_request_does_not_have(left_out: str, is_nul
 @pytest.mark.parametrize("encoded", [False, True])
 @pytest.mark.parametrize("function", POSTS)
 def test_a_body_over_10_kb_is_413(function: ModuleType, encoded: bool) -> None:
-    """Before anything in it is looked at; the size is that of the bytes sent."""
+    """Before it is parsed. The size is that of the bytes sent."""
     for size in (BODY_BYTES_MAX + 1, 50 * BODY_BYTES_MAX):
         raw = base64.b64encode(b" " * size).decode() if encoded else " " * size
         assert_problem(call(function, raw=raw, base64=encoded), 413, "body-too-large")
@@ -446,8 +473,8 @@ def test_a_body_over_10_kb_is_413(function: ModuleType, encoded: bool) -> None:
 
 
 @pytest.mark.parametrize("encoded", [False, True])
-def test_a_body_of_just_10_kb_is_read(office: Office, encoded: bool) -> None:
-    """The bound is inside, and counts bytes, not characters."""
+def test_a_body_of_exactly_10_kb_is_read(office: Office, encoded: bool) -> None:
+    """The bound is allowed, and counts bytes, not characters."""
     body = json.dumps({"userId": "anna", "eventId": office.opens(tickets=1).event_id})
     body += " " * (BODY_BYTES_MAX - len(body))
     raw = base64.b64encode(body.encode()).decode() if encoded else body
@@ -458,7 +485,7 @@ def test_a_body_of_just_10_kb_is_read(office: Office, encoded: bool) -> None:
 def test_contention_past_the_deadline_is_503_with_retry_after(
     office: Office, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
 ) -> None:
-    """Never a false "sold out"; the same request is answered when the storm is over."""
+    """It is never a false "sold out", and the same request succeeds after the contention."""
     event = office.opens(tickets=1)
 
     def conflict(*_: Any) -> None:
@@ -474,10 +501,10 @@ def test_contention_past_the_deadline_is_503_with_retry_after(
     assert event.books("anna") == 201
 
 
-def test_the_unexpected_is_500_without_detail_and_logged_under_its_request_id(
+def test_an_unexpected_error_is_500_without_details_and_logged_with_its_request_id(
     office: Office, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
 ) -> None:
-    """The answer tells nothing of the inside; the log tells all."""
+    """The response reveals nothing of the code; the log has the traceback."""
     event = office.opens(tickets=1)
 
     def fail(*_: Any) -> None:
@@ -492,8 +519,8 @@ def test_the_unexpected_is_500_without_detail_and_logged_under_its_request_id(
     assert "the secret inside" in line["exception"]
 
 
-def test_answers_are_not_to_be_kept(office: Office) -> None:
-    """What is left changes all the time."""
+def test_responses_must_not_be_cached(office: Office) -> None:
+    """The number of free tickets changes all the time."""
     event = office.opens(tickets=1)
     assert event.status().headers["cache-control"] == "no-store"
     assert event.cancel("nobody").headers["cache-control"] == "no-store"

@@ -1,4 +1,4 @@
-"""Crowds over real HTTP against `python -m local`: nobody oversold, stranded, or served out of turn."""
+"""Crowds over real HTTP against `python -m local`: nothing is oversold, and users are served in order."""
 
 import asyncio
 import os
@@ -53,7 +53,7 @@ def test_a_sold_out_concert_and_a_hundred_cancellations(office: RunningOffice) -
 
 @pytest.mark.parametrize("tickets", [1, 100])
 def test_one_user_who_books_twenty_times_at_once_has_one_ticket(office: RunningOffice, tickets: int) -> None:
-    """P2, P7: one request makes the booking, the others are answered with it."""
+    """P2, P7: one request makes the booking, and the others return it."""
     event_id = open_event(office.url, tickets)
     booked, crowd = in_flight(office.url, event_id, Crowd.book, ["anna"] * 20)
     assert (len({one.answer["bookingId"] for one in booked}), crowd.faults) == (1, [])
@@ -71,8 +71,8 @@ def test_one_user_who_joins_twenty_times_at_once_waits_once(office: RunningOffic
     assert len(office.check_drained(event_id, within_s=1).waiting) == 2
 
 
-def test_new_tickets_reach_those_who_wait_by_the_stream_of_events(office: RunningOffice) -> None:
-    """P6: nothing else happens that could wake the promoter, time and again."""
+def test_new_tickets_reach_waiting_users_through_the_stream_of_events(office: RunningOffice) -> None:
+    """P6: nothing else wakes the promoter, in each of several tries."""
     event_id = open_event(office.url, tickets=1)
     in_flight(office.url, event_id, Crowd.book, [f"user-{n}" for n in range(4)])
     office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
@@ -83,7 +83,7 @@ def test_new_tickets_reach_those_who_wait_by_the_stream_of_events(office: Runnin
 
 
 def test_an_organiser_changes_the_tickets_while_a_crowd_comes_and_goes(office: RunningOffice) -> None:
-    """P1 to P6, O2: more and fewer, some of them too few; in the end there are as many as was acknowledged last."""
+    """P1 to P6, O2: more, fewer and too few tickets. In the end the last acknowledged total holds."""
     event_id = open_event(office.url, tickets=60)
     totals = [80, 50, 30, 120, 40, 90, 10, 450]
     acknowledged: list[int] = []
@@ -136,8 +136,8 @@ async def _stay(crowd: Crowd, user: str) -> list[Exchange]:
     return [await crowd.book(user)]
 
 
-def test_two_hundred_users_who_come_and_go(office: RunningOffice) -> None:
-    """P1 to P6: after ten seconds of it everything adds up, and those who stayed were served in turn."""
+def test_two_hundred_users_come_and_go(office: RunningOffice) -> None:
+    """P1 to P6: after ten seconds everything adds up, and the users who stayed were served in order."""
     event_id = open_event(office.url, tickets=60)
 
     def act(crowd: Crowd, user: str) -> "asyncio.Future[list[Exchange]]":
@@ -147,10 +147,10 @@ def test_two_hundred_users_who_come_and_go(office: RunningOffice) -> None:
     histories, crowd = in_flight(office.url, event_id, act, users, at_once=200)
     assert crowd.faults == []
     found = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
-    assert max(one["generation"] for one in found.bookings) > 1, "nobody came back: the index was not put to the test"
+    assert max(one["generation"] for one in found.bookings) > 1, "no user came back, so the index was not tested"
     assert promises.unlisted(office.database(), found) == []
     waited_and_served = {one["userId"] for one in found.bookings if "promotedAt" in one}
-    assert any(user.startswith("loyal") for user in waited_and_served), "nobody waited: nothing was checked"
+    assert any(user.startswith("loyal") for user in waited_and_served), "no user waited, so nothing was checked"
     assert order_broken(office.changes(event_id), histories) == []
     for history in histories:
         last = history[-1]
@@ -160,7 +160,7 @@ def test_two_hundred_users_who_come_and_go(office: RunningOffice) -> None:
 
 @pytest.mark.parametrize("part", ["worker", "feeder", "dynoxide"])
 def test_a_part_killed_in_the_middle_loses_nothing(tmp_path: Path, part: str) -> None:
-    """P1 to P8: every acknowledged booking is there after kill -9 and a restart, and nobody is stranded."""
+    """P1 to P8: every acknowledged booking is there after kill -9 and a restart, and no user is stranded."""
     with running(tmp_path) as office:
         event_id = open_event(office.url, tickets=60)
         parts = office.pids(part)
@@ -188,8 +188,8 @@ def test_a_part_killed_in_the_middle_loses_nothing(tmp_path: Path, part: str) ->
             assert is_there == (one.answer["status"] != "CANCELLED"), one
 
 
-def test_a_database_that_hangs_is_503_and_then_all_goes_on(tmp_path: Path) -> None:
-    """P7: no false answer while it hangs; what it does late, after we gave up, is one effect with the repetition."""
+def test_a_hanging_database_is_503_and_then_the_office_goes_on(tmp_path: Path) -> None:
+    """P7: no false response while it hangs. A late write and the repeated request have one effect."""
     with running(tmp_path) as office:
         event_id = open_event(office.url, tickets=3)
         in_flight(office.url, event_id, Crowd.book, ["anna"])

@@ -28,15 +28,15 @@ def _ask(path: str, **headers: str) -> Response:
 
 
 def test_the_description_is_the_one_that_is_deployed() -> None:
-    """To the letter, and nobody needs a token for it."""
+    """Byte for byte, and without a token."""
     answer = _ask("/openapi.json")
     assert answer.text == FILE.read_text(encoding="utf-8")
     assert answer.headers["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_an_answer_is_packed_for_who_understands_that(path: str) -> None:
-    """The same in less; a cache keeps the two apart."""
+def test_a_response_is_compressed_for_clients_that_accept_it(path: str) -> None:
+    """The content is the same, and a cache keeps the two apart."""
     plain, packed = _ask(path), _ask(path, **{"accept-encoding": "br, gzip"})
     assert packed.headers["content-encoding"] == "gzip"
     assert gzip.decompress(base64.b64decode(packed.text)).decode() == plain.text
@@ -46,8 +46,8 @@ def test_an_answer_is_packed_for_who_understands_that(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_an_answer_is_kept_for_minutes_and_taken_for_what_it_is(path: str) -> None:
-    """It changes with a deployment only, and then soon."""
+def test_a_response_may_be_cached_for_minutes_and_its_type_is_not_guessed(path: str) -> None:
+    """It changes only with a deployment, and then clients must see it soon."""
     answer = _ask(path)
     kept = re.fullmatch(r"public, max-age=(\d+)", answer.headers["cache-control"])
     assert kept
@@ -55,8 +55,8 @@ def test_an_answer_is_kept_for_minutes_and_taken_for_what_it_is(path: str) -> No
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_the_page_runs_what_it_holds_and_nothing_else() -> None:
-    """Its policy names each script and style in it by its digest, and no place but the office."""
+def test_the_page_runs_only_its_own_scripts() -> None:
+    """Its policy names each inline script and style by its digest, and allows requests only to the office."""
     answer = _ask("/docs")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
@@ -146,14 +146,14 @@ def test_a_client_gets_gzip_if_it_gives_it_a_weight(accepted: str) -> None:
 
 @pytest.mark.parametrize("accepted", REFUSES)
 def test_a_client_that_does_not_accept_gzip_gets_none(accepted: str) -> None:
-    """A weight of 0 refuses; what is malformed does not count."""
+    """A weight of 0 refuses it; a malformed header does not count."""
     answer = _ask("/openapi.json", **{"Accept-Encoding": accepted})
     assert "content-encoding" not in answer.headers
     assert answer.json["openapi"] == "3.1.0"
 
 
-def test_the_office_tells_that_it_is_healthy_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its version, never from a cache, and even if nothing else works."""
+def test_the_health_check_works_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It returns the version, is never cached, and works even if nothing else does."""
     monkeypatch.setattr(dynamodb, "commit", None)
     monkeypatch.setattr(dynamodb, "get", None)
     answer = _ask("/health")
@@ -161,8 +161,8 @@ def test_the_office_tells_that_it_is_healthy_without_a_database(monkeypatch: pyt
     assert (answer.headers["cache-control"], answer.headers["content-type"]) == ("no-store", "application/json")
 
 
-def test_a_slash_leads_to_the_page() -> None:
-    """By a path that is right below any prefix."""
+def test_a_trailing_slash_redirects_to_the_page() -> None:
+    """With a path that also works below a prefix."""
     answer = call(functions.describe.app, path="/docs/", verified=False)
     assert (answer.status, answer.headers["location"], answer.text) == (308, "../docs", "")
 

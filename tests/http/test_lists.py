@@ -33,7 +33,7 @@ Row = dict[str, Any]
 
 
 def rows_of(answer: Response) -> list[Row]:
-    """Return what stands on a page."""
+    """Return the rows of a page."""
     assert answer.status == 200, answer.text
     [name] = answer.json.keys() - {"nextCursor"}
     rows: list[Row] = answer.json[name]
@@ -41,7 +41,7 @@ def rows_of(answer: Response) -> list[Row]:
 
 
 def walk(ask: Callable[..., Response], **query: str) -> Iterator[list[Row]]:
-    """Yield the rows of each page until there is no other."""
+    """Yield the rows of each page, up to the last."""
     answer = ask(**query)
     yield rows_of(answer)
     while answer.json["nextCursor"] is not None:
@@ -65,15 +65,15 @@ def of(office: Office, user: str) -> Callable[..., Response]:
 
 
 def ids(rows: list[Row]) -> list[str]:
-    """Return which events these are, or are of."""
+    """Return the ids of the events in these rows."""
     return [row["eventId"] for row in rows]
 
 
 # ---------------------------------------------------------------- a user's bookings
 
 
-def test_a_users_bookings_are_as_elsewhere_with_the_name_of_the_event(office: Office) -> None:
-    """The newest first; a booking that waits has its position, so nobody needs the status for it."""
+def test_a_users_bookings_have_the_usual_fields_and_the_name_of_the_event(office: Office) -> None:
+    """The newest comes first. A waiting booking has its position."""
     opera, play, film = (office.opens(tickets=1, name=name) for name in ("Opera", "Play", "Film"))
     for event, first in ((opera, "mona"), (play, "ben"), (film, "mona")):
         event.books(first)
@@ -90,8 +90,8 @@ def test_a_users_bookings_are_as_elsewhere_with_the_name_of_the_event(office: Of
     assert found[1]["position"] == 1
 
 
-def test_who_never_booked_has_no_bookings(office: Office) -> None:
-    """An empty list, not an error; another's bookings are not on it."""
+def test_a_user_who_never_booked_has_no_bookings(office: Office) -> None:
+    """The list is empty and has no bookings of other users. It is not an error."""
     office.opens(tickets=1).books("nina")
     assert office.bookings_of("nin").json == {"bookings": [], "nextCursor": None}
     assert office.bookings_of("nina a").json["bookings"] == []
@@ -99,7 +99,7 @@ def test_who_never_booked_has_no_bookings(office: Office) -> None:
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
 def test_pages_of_any_length_are_the_whole_list(office: Office, limit: int) -> None:
-    """Each booking once, in one order; the last page has no cursor, and only it may be short."""
+    """Each booking is there once, in one order. Only the last page may be short, and it has no cursor."""
     user = f"olaf-{limit}"
     opened = [office.opens(tickets=1) for _ in range(7)]
     for event in opened:
@@ -111,7 +111,7 @@ def test_pages_of_any_length_are_the_whole_list(office: Office, limit: int) -> N
 
 
 def test_a_booking_keeps_its_place_until_its_user_comes_back(office: Office) -> None:
-    """The index has one row for each, by the time of the booking: promotion and cancellation leave it alone."""
+    """The index has one row for each, by the time of the booking. Promotion and cancellation do not change it."""
     first, second = office.opens(tickets=1), office.opens(tickets=1)
     for event in (first, second):
         event.books("holder")
@@ -140,7 +140,7 @@ def _stored(office: Office, event: Event) -> list[dict[str, Any]]:
 
 
 def test_a_page_ends_before_it_would_count_too_many_positions(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each position reads a part of a waiting list; the next page goes on, and none is left out."""
+    """Each position reads a part of a waiting list. The next page continues, and no booking is left out."""
     monkeypatch.setattr(listing, "POSITIONS_MAX", 2)
     opened = [office.opens(tickets=1) for _ in range(7)]
     waits = (True, False, True, True, True, True, False)
@@ -158,10 +158,10 @@ def test_a_page_ends_before_it_would_count_too_many_positions(office: Office, mo
     assert {row["position"] for row in flat(found) if row["status"] == "WAITING"} == {1}
 
 
-def test_who_came_back_is_not_twice_on_a_page_while_the_index_is_late(
+def test_a_user_who_came_back_is_listed_once_while_the_index_is_late(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may have the row of the earlier booking still: both lead to the one booking there is."""
+    """The index may still have the row of the earlier booking; both rows lead to the same booking."""
     event = office.opens(tickets=1)
     event.books("rosa")
     index = {"TableName": items.BOOKINGS, "IndexName": items.BY_USER_INDEX}
@@ -180,8 +180,8 @@ def test_who_came_back_is_not_twice_on_a_page_while_the_index_is_late(
 
 
 @pytest.mark.parametrize("user", ["sven", "ü & ö", "a+b", "a/b?c=d#e", "100 %", "'; --", 7])
-def test_booking_says_where_the_booking_is(office: Office, user: str | int) -> None:
-    """As soon as it is made, by no index; whoever asks again is told the same."""
+def test_the_response_to_book_says_where_the_booking_is(office: Office, user: str | int) -> None:
+    """At once, without an index. A repetition gets the same address."""
     event = office.opens(tickets=1)
     first, again = event.book(user), event.book(user)
     waiting = event.book(f"{user} 2")
@@ -196,10 +196,10 @@ def test_booking_says_where_the_booking_is(office: Office, user: str | int) -> N
         assert found == {"bookings": [booked.json | {"eventName": "The concert"}], "nextCursor": None}
 
 
-def test_a_booking_on_an_event_is_read_where_it_is_not_in_the_index(
+def test_a_booking_is_found_by_its_address_before_it_is_in_the_index(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The index learns late; the link of a booking must not."""
+    """The index may be late; the address of a booking must not be."""
     event = office.opens(tickets=1)
     event.books("tina")
     monkeypatch.setattr(dynamodb, "query", lambda *_, **__: {"Items": []})
@@ -207,14 +207,14 @@ def test_a_booking_on_an_event_is_read_where_it_is_not_in_the_index(
     assert [row["status"] for row in rows_of(office.bookings_of("tina", eventId=event.event_id))] == ["CONFIRMED"]
 
 
-def test_who_has_no_booking_on_an_event_is_told_so(office: Office) -> None:
-    """An event that nobody opened is another matter."""
+def test_a_user_without_a_booking_on_an_event_gets_an_empty_list(office: Office) -> None:
+    """An unknown event is 404."""
     event = office.opens(tickets=1)
     assert office.bookings_of("nobody", eventId=event.event_id).json == {"bookings": [], "nextCursor": None}
     assert_problem(office.bookings_of("nobody", eventId="nowhere"), 404, "event-not-found")
 
 
-def test_more_than_a_request_to_the_database_takes_fits_on_a_page(office: Office) -> None:
+def test_a_page_may_need_several_database_requests(office: Office) -> None:
     """A hundred bookings and their events are two hundred items."""
     opened = [office.opens(tickets=1) for _ in range(LIMIT_MAX + 1)]
     for event in opened:
@@ -225,7 +225,7 @@ def test_more_than_a_request_to_the_database_takes_fits_on_a_page(office: Office
 
 
 def test_a_users_bookings_on_a_cancelled_event_say_that_it_is(office: Office) -> None:
-    """At once; each stands until it is cancelled in its turn, as it would be by its user."""
+    """At once. Each booking stays until the background cancels it."""
     event, other = office.opens(tickets=1, name="Opera"), office.opens(tickets=1)
     other.books("zoe")
     for user in ("zoe", "abel", "bea"):
@@ -254,8 +254,8 @@ def test_a_users_bookings_on_a_cancelled_event_say_that_it_is(office: Office) ->
 # ---------------------------------------------------------------- the events
 
 
-def test_the_events_are_listed_the_newest_first(office: Office) -> None:
-    """Facts and links; no counts, which would have to be read from the lanes of each."""
+def test_the_newest_events_are_listed_first(office: Office) -> None:
+    """Their settings and links. Counts would have to be read from the lanes of each."""
     older, newer = office.opens(tickets=1, name="Older"), office.opens(tickets=200, name="Newer")
     older.books("anna")
     older.books("ben")
@@ -283,13 +283,13 @@ FACTS = ("name", "totalTickets", "opensAt", "closesAt", "waitingListLimit", "sol
 
 
 def _facts(office: Office) -> Row:
-    """Return what the list says of the newest event; None for fields that it leaves out, as they are not set."""
+    """Return the newest event of the list, with None for fields that are not set."""
     [row] = rows_of(office.lists_events(limit="1"))
     return {name: row.get(name) for name in FACTS}
 
 
-def test_the_list_of_events_shows_what_their_organiser_last_set(office: Office) -> None:
-    """As the status does, at once; a setting that is removed is left out again."""
+def test_the_list_of_events_shows_the_current_settings(office: Office) -> None:
+    """At once, like the status. A setting that was removed is left out."""
     bounds = {"opensAt": "2031-01-01T00:00:00.000Z", "closesAt": "2031-02-01T00:00:00.000Z", "waitingListLimit": 9}
     event = office.opens(tickets=60, **bounds)
     assert _facts(office).items() >= bounds.items()
@@ -306,7 +306,7 @@ def test_the_list_of_events_shows_what_their_organiser_last_set(office: Office) 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])
 def test_every_event_is_listed_once(office: Office, limit: int) -> None:
-    """Page by page, those of the same millisecond too."""
+    """Page by page, even events of the same millisecond."""
     opened = {office.opens(tickets=1).event_id for _ in range(6)}
     listed: list[str] = []
     for page in walk(office.lists_events, limit=str(limit)):
@@ -318,7 +318,7 @@ def test_every_event_is_listed_once(office: Office, limit: int) -> None:
 
 
 def test_the_list_of_events_has_an_end(office: Office) -> None:
-    """Its last page has no cursor; all events that there are were on it."""
+    """Its last page has no cursor, and every event was on some page."""
     office.opens(tickets=1)
     scan = office.database.get_paginator("scan").paginate(TableName=items.EVENTS)
     there_are = {item["eventId"]["S"] for page in scan for item in page["Items"]}
@@ -326,14 +326,14 @@ def test_the_list_of_events_has_an_end(office: Office) -> None:
 
 
 def test_an_office_without_events_lists_none(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new one, for instance: the index is empty, and no table is asked for nothing."""
+    """The index is empty, and no empty request goes to a table."""
     monkeypatch.setattr(dynamodb, "query", lambda *_, **__: {"Items": []})
     assert office.lists_events().json == {"events": [], "nextCursor": None}
 
 
 @pytest.mark.parametrize("place", [("", ""), ("", "x"), ("2026", ""), ("\0", "\0"), ("x" * 90, "\U0010ffff" * 90)])
-def test_a_place_that_somebody_made_up_is_some_place_in_the_same_list(office: Office, place: tuple[str, str]) -> None:
-    """A part of what they may see anyway, or nothing of it."""
+def test_a_cursor_with_a_made_up_place_stays_in_the_same_list(office: Office, place: tuple[str, str]) -> None:
+    """The caller sees a part of that list, or nothing."""
     office.opens(tickets=1).books("yves")
     request = pages.BookingsRequest.model_validate({"userId": "yves"})
     made_up = str(pages.BookingsPage.of(request, [], place).next_cursor)
@@ -346,7 +346,7 @@ def test_a_place_that_somebody_made_up_is_some_place_in_the_same_list(office: Of
 
 
 def _sold(office: Office) -> Event:
-    """Return an event of three lanes, with 120 bookings of each status: people booked, waited, and some gave up."""
+    """Return an event of three lanes, with 120 bookings of each status: users booked, waited and left."""
     event = office.opens(tickets=120)
     for n in range(130):
         event.books(f"user-{n}")
@@ -357,15 +357,16 @@ def _sold(office: Office) -> Event:
 
 
 TIMES = ("joinedAt", "bookedAt", "promotedAt", "cancelledAt")
+OTHERS = ("heldAt", "expiresAt", "expiredAt", "reference", "bookedBy", "confirmedBy", "cancelledBy")
 
 
 def _as_stored(found: promises.Snapshot) -> list[Row]:
-    names = ("status", "bookingId", "userId", *TIMES)
+    names = ("status", "bookingId", "userId", *TIMES, *OTHERS)
     return [{name: booking.get(name) for name in names} for booking in found.bookings]
 
 
 def test_an_events_bookings_are_listed_with_their_times(office: Office) -> None:
-    """Each once, whatever the pages; those that were cancelled too, and who was promoted when."""
+    """Each once, with pages of any length: cancelled ones and the times of promotions too."""
     event = _sold(office)
     stored = _as_stored(event.check())
     assert {row["status"] for row in stored} == {"CONFIRMED", "WAITING", "CANCELLED"}
@@ -382,7 +383,7 @@ STATUSES = ("CONFIRMED", "WAITING", "CANCELLED")
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_the_bookings_of_one_status_are_listed(office: Office, status: str) -> None:
-    """The door's list, for instance: those who hold a ticket."""
+    """For example all users with a ticket."""
     event = _sold(office)
     stored = [row for row in _as_stored(event.check()) if row["status"] == status]
     for limit in (1, 4, 100):
@@ -391,8 +392,8 @@ def test_the_bookings_of_one_status_are_listed(office: Office, status: str) -> N
         assert all(len(page) <= limit for page in found)
 
 
-def test_a_page_asks_the_database_so_many_times_and_no_more(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where most rows are left out it may be empty, and the list goes on."""
+def test_the_queries_of_a_page_are_bounded(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If most rows are left out, a page may be empty and the list continues."""
     monkeypatch.setattr(listing, "QUERIES_MAX", 2)
     event = _sold(office)
     stored = [row for row in _as_stored(event.check()) if row["status"] == "CANCELLED"]
@@ -402,14 +403,14 @@ def test_a_page_asks_the_database_so_many_times_and_no_more(office: Office, monk
 
 
 def test_an_event_without_bookings_has_an_empty_list(office: Office) -> None:
-    """Of 96 lanes, in one page."""
+    """One page for 96 lanes."""
     event = office.opens(tickets=1_000_000)
     assert event.bookings().json == {"bookings": [], "nextCursor": None}
     assert event.waiting_list().json == {"entries": [], "nextCursor": None}
 
 
 def test_a_place_beyond_the_lanes_is_the_end(office: Office) -> None:
-    """Somebody made it up: there is nothing, and nothing is asked for."""
+    """A made-up cursor: no rows, and no query."""
     event = office.opens(tickets=1)
     request = pages.EventBookingsRequest.model_validate({"eventId": event.event_id})
     made_up = pages.EventBookingsPage.of(request, [], (10**12, "")).next_cursor
@@ -418,12 +419,12 @@ def test_a_place_beyond_the_lanes_is_the_end(office: Office) -> None:
     assert "Query" not in meter.requests
 
 
-# ---------------------------------------------------------------- who waits
+# ---------------------------------------------------------------- waiting lists
 
 
 @pytest.mark.parametrize("tickets", [1, 300])
 def test_the_waiting_list_is_listed_in_its_order(office: Office, tickets: int) -> None:
-    """From one stripe and from two: as each of them is told."""
+    """From one stripe and from two. It matches the position of each user."""
     event = office.opens(tickets=tickets)
     for n in range(tickets + 12):
         event.books(f"user-{n}")
@@ -441,8 +442,8 @@ def test_the_waiting_list_is_listed_in_its_order(office: Office, tickets: int) -
         assert {len(page) for page in found[:-1]} <= {limit}
 
 
-def test_who_leaves_between_two_pages_shifts_nobody_out_of_the_list(office: Office) -> None:
-    """The next page goes on behind the last that was shown; its positions count who was there before."""
+def test_a_user_who_leaves_between_two_pages_shifts_no_other_user_out(office: Office) -> None:
+    """The next page continues after the last row. Its positions still count the user who left."""
     event = office.opens(tickets=1)
     for n in range(7):
         event.books(f"user-{n}")
@@ -458,7 +459,7 @@ def test_who_leaves_between_two_pages_shifts_nobody_out_of_the_list(office: Offi
 
 
 def test_the_lists_of_a_cancelled_event_empty_with_it(office: Office) -> None:
-    """Who had booked stays on the list of bookings, with the moment; the waiting list ends."""
+    """Cancelled bookings stay on the list of bookings, with the time. The waiting list becomes empty."""
     event = _sold(office)
     event.cancels_event()
     assert [len(flat(walk(event.bookings, limit="100", status=status))) for status in STATUSES] == [120, 2, 8]
@@ -475,19 +476,19 @@ def test_the_lists_of_a_cancelled_event_empty_with_it(office: Office) -> None:
 @pytest.mark.parametrize("function", OF_EVENTS)
 @pytest.mark.parametrize("event_id", ["no-such-event", "a#0", "a/b", "é"])
 def test_the_lists_of_an_unknown_event_are_404(function: ModuleType, event_id: str) -> None:
-    """As its status is."""
+    """Like its status."""
     assert_problem(call(function, event_id=event_id), 404, "event-not-found")
 
 
 @pytest.mark.parametrize("function", OF_EVENTS)
 @pytest.mark.parametrize("event_id", ["x" * 129, "a\nb"])
-def test_an_event_id_that_is_none_is_422(function: ModuleType, event_id: str) -> None:
-    """As in its status."""
+def test_a_malformed_event_id_is_422(function: ModuleType, event_id: str) -> None:
+    """As for its status."""
     assert_problem(call(function, event_id=event_id), 422, "invalid-request")
 
 
 def _ask(office: Office, function: ModuleType, query: dict[str, str]) -> Response:
-    """Ask for a page of a list that there is."""
+    """Ask for a page of an existing list."""
     if function in OF_EVENTS:
         return call(function, event_id=office.opens(tickets=1).event_id, query=query)
     return call(function, query=query if function is EVENTS else {"userId": "anna", **query})
@@ -501,28 +502,28 @@ LISTS = [BOOKINGS, EVENTS, *OF_EVENTS]
     "limit", ["0", "101", "-1", "1.5", "", " 5", "5 ", "+5", "1_0", "\u0665", "ten", "1,2", "9" * 5000]
 )
 def test_a_limit_is_an_integer_from_1_to_100(office: Office, function: ModuleType, limit: str) -> None:
-    """And nothing that only looks like one."""
+    """Texts that only look like one are refused."""
     problem = assert_problem(_ask(office, function, {"limit": limit}), 422, "invalid-request")
     assert [error["field"] for error in problem["errors"]] == ["limit"]
 
 
 @pytest.mark.parametrize("function", LISTS)
 @pytest.mark.parametrize("limit", ["1", "100", "007"])
-def test_the_bounds_of_a_limit_are_inside(office: Office, function: ModuleType, limit: str) -> None:
-    """Both."""
+def test_the_bounds_of_a_limit_are_allowed(office: Office, function: ModuleType, limit: str) -> None:
+    """1 and 100."""
     assert len(rows_of(_ask(office, function, {"limit": limit}))) <= int(limit)
 
 
 @pytest.mark.parametrize("function", LISTS)
 @pytest.mark.parametrize("text", ["", "x", "null", "W10", "W10=", "%", "ü", "[1]", "eyJhIjogMX0", "A" * 5000])
-def test_a_cursor_that_no_list_has_given_is_422(office: Office, function: ModuleType, text: str) -> None:
-    """The client is told which field; the database is not asked."""
+def test_a_made_up_cursor_is_422(office: Office, function: ModuleType, text: str) -> None:
+    """The response names the field, and no request goes to the database."""
     problem = assert_problem(_ask(office, function, {"cursor": text}), 422, "invalid-request")
     assert [error["field"] for error in problem["errors"]] == ["cursor"]
 
 
-def test_a_cursor_is_of_its_list_only(office: Office) -> None:
-    """Another user's, another event's, another status's: each is another list. The limit may change."""
+def test_a_cursor_belongs_to_its_list(office: Office) -> None:
+    """Lists of another user, event or status are other lists. The limit may change."""
     events = [office.opens(tickets=1) for _ in range(2)]
     for event in events:
         for user in ("vera", "will", "xena"):
@@ -556,7 +557,7 @@ def test_a_cursor_is_of_its_list_only(office: Office) -> None:
 
 @pytest.mark.parametrize("status", ["", "confirmed", "BOOKED", "CONFIRMED,WAITING"])
 def test_a_status_is_one_of_three(office: Office, status: str) -> None:
-    """To the letter."""
+    """Spelled exactly."""
     problem = assert_problem(_ask(office, EVENT_BOOKINGS, {"status": status}), 422, "invalid-request")
     assert [error["field"] for error in problem["errors"]] == ["status"]
 
@@ -564,11 +565,11 @@ def test_a_status_is_one_of_three(office: Office, status: str) -> None:
 @pytest.mark.parametrize("function", LISTS)
 @pytest.mark.parametrize("name", ["user_id", "page", "event_id", "Limit", "sort"])
 def test_an_unknown_parameter_is_422(office: Office, function: ModuleType, name: str) -> None:
-    """Who misspells one is not given another list than they wanted."""
+    """A misspelled parameter must not return another list."""
     assert_problem(_ask(office, function, {name: "1"}), 422, "invalid-request")
 
 
-def test_a_list_of_bookings_is_somebodys() -> None:
-    """Without a user there is none."""
+def test_a_list_of_bookings_needs_a_user() -> None:
+    """It is one user's list."""
     problem = assert_problem(call(BOOKINGS), 422, "invalid-request")
     assert [error["field"] for error in problem["errors"]] == ["userId"]

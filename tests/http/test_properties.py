@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is one that docs/api.md declares: its status, its fields, and never a 5xx.
+"""Every request gets a response that docs/api.md declares: its status, its fields, and never a 5xx.
 
 Random requests, from well-formed to arbitrary bytes, through the functions' entry points, on the real engine. A
 failure prints the request, made as small as possible.
@@ -98,16 +98,16 @@ def _assert_declared(function: ModuleType, answer: Response) -> None:
 @pytest.mark.parametrize("function", POSTS)
 @many
 @given(body=st.dictionaries(names, ids, max_size=5) | some_json)
-def test_any_json_has_a_declared_answer(function: ModuleType, body: Any) -> None:
-    """Fields of any type, missing and unknown ones, and what is no object."""
+def test_any_json_gets_a_declared_response(function: ModuleType, body: Any) -> None:
+    """Fields of any type, missing and unknown ones, and values other than objects."""
     _assert_declared(function, call(function, body))
 
 
 @pytest.mark.parametrize("function", POSTS)
 @many
 @given(body=st.text(max_size=300) | st.binary(max_size=300))
-def test_any_bytes_have_a_declared_answer(function: ModuleType, body: str | bytes) -> None:
-    """Text that is no JSON, and base64 of what is no text."""
+def test_any_bytes_get_a_declared_response(function: ModuleType, body: str | bytes) -> None:
+    """Text other than JSON, and base64 of bytes other than text."""
     if isinstance(body, bytes):
         _assert_declared(function, call(function, raw=base64.b64encode(body).decode(), base64=True))
     else:
@@ -116,8 +116,10 @@ def test_any_bytes_have_a_declared_answer(function: ModuleType, body: str | byte
 
 @many
 @given(wanted=st.lists(changes | some_json, min_size=1, max_size=4), users=st.integers(0, 3))
-def test_any_changes_have_declared_answers_and_keep_the_promises(office: Office, wanted: list[Any], users: int) -> None:
-    """P1 to P4, O2: fields of any type, and moments of all times and zones, between bookings."""
+def test_any_changes_get_declared_responses_and_keep_the_promises(
+    office: Office, wanted: list[Any], users: int
+) -> None:
+    """P1 to P4, O2: between bookings, with fields of any type and times of any year and zone."""
     event = office.opens(tickets=2)
     for number, one in enumerate(wanted):
         _assert_declared(functions.change.app, call(functions.change.app, one, event_id=event.event_id))
@@ -128,7 +130,7 @@ def test_any_changes_have_declared_answers_and_keep_the_promises(office: Office,
 
 @many
 @given(event_id=st.text(min_size=1, max_size=140), query=st.dictionaries(names, st.text(max_size=140), max_size=2))
-def test_any_path_and_query_have_a_declared_answer(event_id: str, query: dict[str, str]) -> None:
+def test_any_path_and_query_get_a_declared_response(event_id: str, query: dict[str, str]) -> None:
     """Ids of any characters, and parameters of any name."""
     _assert_declared(functions.status.app, call(functions.status.app, event_id=event_id, query=query))
 
@@ -136,10 +138,10 @@ def test_any_path_and_query_have_a_declared_answer(event_id: str, query: dict[st
 @pytest.mark.parametrize("function", [functions.event_bookings.app, functions.waiting_list.app])
 @many
 @given(event_id=st.text(max_size=140), query=st.dictionaries(page_names, page_values, max_size=3))
-def test_any_request_for_a_list_of_an_event_has_a_declared_answer(
+def test_any_request_for_a_list_of_an_event_gets_a_declared_response(
     office: Office, function: ModuleType, event_id: str, query: dict[str, str]
 ) -> None:
-    """Of an event that there is, too."""
+    """For existing events too."""
     for one in (event_id, office.opens(tickets=1).event_id):
         if one:
             _assert_declared(function, call(function, event_id=one, query=query))
@@ -149,7 +151,7 @@ def test_any_request_for_a_list_of_an_event_has_a_declared_answer(
 @pytest.mark.parametrize("function", [functions.bookings.app, functions.events.app])
 @many
 @given(query=st.dictionaries(page_names, page_values, max_size=4))
-def test_any_request_for_a_list_has_a_declared_answer(function: ModuleType, query: dict[str, str]) -> None:
+def test_any_request_for_a_list_gets_a_declared_response(function: ModuleType, query: dict[str, str]) -> None:
     """Parameters of any name, with any text."""
     _assert_declared(function, call(function, query=query))
     if function is functions.bookings.app:
@@ -164,10 +166,10 @@ def test_any_request_for_a_list_has_a_declared_answer(function: ModuleType, quer
         max_size=12,
     )
 )
-def test_any_run_of_requests_has_declared_answers_and_keeps_the_promises(
+def test_any_sequence_of_requests_gets_declared_responses_and_keeps_the_promises(
     office: Office, requests: list[tuple[str, str | int]]
 ) -> None:
-    """P1 to P4 after any requests of any users, each of them well-formed."""
+    """P1 to P4 after any well-formed requests of several users."""
     event = office.opens(tickets=2)
     for name, user in requests:
         if name == "status":
@@ -181,7 +183,7 @@ def test_any_run_of_requests_has_declared_answers_and_keeps_the_promises(
 
 @many
 @given(key=st.text(max_size=260), tickets=st.integers(min_value=1, max_value=1_000_000))
-def test_any_idempotency_key_has_a_declared_answer(key: str, tickets: int) -> None:
+def test_any_idempotency_key_gets_a_declared_response(key: str, tickets: int) -> None:
     """A key of any characters opens one event, or is refused."""
     body = json.loads(json.dumps({"name": "The concert", "totalTickets": tickets}))
     answers = [call(functions.initialize.app, body, headers={"idempotency-key": key}) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""The README's commands work, and its first sale gives the answers that it shows."""
+"""The README's commands work, and its first sale prints the shown responses."""
 
 import os
 import re
@@ -14,7 +14,7 @@ PAGE = "README.md"
 LINES_MAX = 150
 
 
-def test_the_first_sale_gives_the_answers_that_are_shown() -> None:
+def test_the_first_sale_prints_the_shown_responses() -> None:
     """A reader pastes the block as a whole; ids and times differ."""
     [block] = [block for block in pages.blocks(PAGE, "sh") if "/initialize" in block]
     [shown] = pages.blocks(PAGE, "text")
@@ -31,12 +31,12 @@ def test_the_ids_of_the_first_sale_belong_together() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    """One page, so that it is read."""
+    """It is one page, so that it is read."""
     assert len(pages.text(PAGE).splitlines()) <= LINES_MAX
 
 
 def test_the_parameters_of_the_template_are_listed() -> None:
-    """The page about deployments names each of them with its default."""
+    """The page about deployments names each parameter with its default."""
     declared = intrinsics.read(PROJECT / "template.yaml")["Parameters"]
     page = (PROJECT / "docs/deployments.md").read_text(encoding="utf-8")
     listed = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", page, re.MULTILINE))
@@ -44,7 +44,7 @@ def test_the_parameters_of_the_template_are_listed() -> None:
 
 
 def test_make_run_sells_tickets_and_ends_with_ctrl_c() -> None:
-    """The first of the two commands, as a user types it: it starts, answers, and stops."""
+    """The first of the two commands, as a user types it: it starts, responds and stops."""
     port = free_port()
     command = ["make", "run", f"ARGS=--memory --port {port}"]
     with subprocess.Popen(

@@ -52,7 +52,7 @@ def _in(hours: float) -> str:
 @pytest.mark.parametrize("raw", ['{"userId": "anna"}', "{}", "null", " ", "x", "\u0000", "eyJ9"])
 @pytest.mark.parametrize("function", WITHOUT_BODY)
 def test_a_route_without_a_body_refuses_one(function: ModuleType, raw: str) -> None:
-    """A body that is ignored may have meant a part of what the request does to the whole."""
+    """Its body may have meant only a part of the effect, such as one booking of an event."""
     for base64 in (False, True):
         query = {"userId": "anna"} if function is functions.bookings.app else None
         answer = call(function, raw=raw, base64=base64, event_id="e", query=query, claims=organiser("olga"))
@@ -72,14 +72,14 @@ def test_an_event_is_not_cancelled_by_a_request_to_cancel_a_booking(office: Offi
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "deflate", "gzip, gzip", "identity, gzip", "x", "zstd"])
 @pytest.mark.parametrize("function", WITH_BODY)
 def test_a_compressed_body_is_415(function: ModuleType, encoding: str) -> None:
-    """Whatever its bytes are; the response names what is accepted."""
+    """With any content. The response names the accepted encodings."""
     answer = call(function, WITH_BODY[function], event_id="e", headers={"Content-Encoding": encoding})
     assert_problem(answer, 415, "unsupported-encoding")
     assert answer.headers["accept-encoding"] == "identity"
 
 
 @pytest.mark.parametrize("encoding", ["identity", "Identity", " identity ", ""])
-def test_a_body_may_say_that_it_is_as_it_is(encoding: str) -> None:
+def test_the_identity_encoding_is_accepted(encoding: str) -> None:
     """The control of the test above."""
     assert call(functions.initialize.app, CONCERT, headers={"Content-Encoding": encoding}).status == 201
 
@@ -132,7 +132,7 @@ BAD_ESCAPES = [
 @pytest.mark.parametrize("value", BAD_ESCAPES)
 @pytest.mark.parametrize("function", WITH_QUERY)
 def test_a_query_that_is_not_utf8_is_refused(function: ModuleType, value: str) -> None:
-    """In values and names: not read as U+FFFD, nor as it stands."""
+    """In values and in names. It is not read with U+FFFD, nor as raw bytes."""
     for query in (f"userId={value}", f"userId=anna&{value}=1"):
         assert _fields(call(function, event_id="e", query=query, claims=organiser("olga"))) == ["query"]
 
@@ -146,7 +146,7 @@ def test_a_query_in_utf8_is_read(office: Office, value: str, user: str) -> None:
     assert answer.json["booking"]["userId"] == user
 
 
-def test_the_replacement_character_is_no_part_of_an_id() -> None:
+def test_an_id_must_not_contain_the_replacement_character() -> None:
     """API Gateway decodes paths, and puts U+FFFD for bytes that are not UTF-8; it may do so in a query."""
     assert _fields(call(functions.status.app, event_id="caf\ufffd")) == ["eventId"]
     assert _fields(call(functions.status.app, event_id="e", query="userId=%EF%BF%BD")) == ["userId"]
@@ -161,7 +161,7 @@ def test_the_replacement_character_is_no_part_of_an_id() -> None:
     ],
 )  # fmt: skip
 def test_empty_and_unknown_parameters_are_refused(query: str, fields: list[str]) -> None:
-    """Each by its name; a semicolon separates nothing."""
+    """The response names each. A semicolon is no separator."""
     answer = call(functions.status.app, event_id="e", query=query, claims=organiser("olga"))
     if fields:
         assert set(fields) <= set(_fields(answer))
@@ -169,8 +169,8 @@ def test_empty_and_unknown_parameters_are_refused(query: str, fields: list[str])
         assert_problem(answer, 404, "event-not-found")
 
 
-def test_a_query_of_too_many_parameters_is_refused() -> None:
-    """It is not read to its end."""
+def test_a_query_with_too_many_parameters_is_refused() -> None:
+    """Parsing stops at the limit."""
     query = "&".join(f"x{number}=1" for number in range(1000))
     assert _fields(call(functions.events.app, query=query)) == ["query"]
 
@@ -190,7 +190,7 @@ def test_an_idempotency_key_is_sent_once_in_printable_ascii(key: str) -> None:
 @pytest.mark.parametrize(
     "key", ["a", "opening night", '"quoted"', "5751a70c-1218-5e16-829f-0b051b72445c", "~!@#", "x" * 255]
 )
-def test_other_idempotency_keys_are_taken(key: str) -> None:
+def test_other_idempotency_keys_are_accepted(key: str) -> None:
     """The control of the test above."""
     assert call(functions.initialize.app, CONCERT, headers={"Idempotency-Key": key}).status == 201
 
@@ -203,7 +203,7 @@ HOLDERS = [
 
 
 def test_programs_do_not_share_idempotency_keys() -> None:
-    """Neither with other programs nor with users of the same name; each gets its own event again."""
+    """Not with other programs, and not with users of the same name. Each gets its own event again."""
     headers = {"Idempotency-Key": "shared"}
     first, again = (
         [call(functions.initialize.app, CONCERT, headers=headers, claims=PROGRAM | one).json for one in HOLDERS]

@@ -171,6 +171,8 @@ def test_a_dynamodb_that_does_not_answer_is_reported() -> None:
     line = refused("--template", template, "--endpoint", f"http://127.0.0.1:{free_port()}", "--memory", "--port", "0")
     assert line.startswith("the database at http://127.0.0.1:")
     assert refused("--endpoint", "nonsense", "--memory", "--port", "0").startswith("--endpoint takes a URL")
+    elsewhere = refused("--endpoint", "http://10.0.0.1:8000", "--memory", "--port", "0")
+    assert elsewhere == "--endpoint takes https for a database on another machine, not http://10.0.0.1:8000"
 
 
 @pytest.mark.parametrize(

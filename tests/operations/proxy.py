@@ -137,8 +137,17 @@ def throttling(_operation: str, _request: Body) -> Refusal:
     return _refusal(400, "ProvisionedThroughputExceededException")
 
 
-def index_throttling(operation: str, request: Body, index: str = "byUser") -> Refusal | None:
-    """Refuse bookings as this index of theirs does over its limits."""
+def index_throttling(operation: str, request: Body) -> Refusal | None:
+    """Refuse bookings as the index by user does over its limits."""
+    return _index_throttling("byUser", operation, request)
+
+
+def hold_index_throttling(operation: str, request: Body) -> Refusal | None:
+    """Refuse bookings as the index of holds does over its limits."""
+    return _index_throttling("holdsByExpiry", operation, request)
+
+
+def _index_throttling(index: str, operation: str, request: Body) -> Refusal | None:
     if operation != "TransactWriteItems" or "BookingsTable" not in json.dumps(request):
         return None
     status, answer = throttling(operation, request)

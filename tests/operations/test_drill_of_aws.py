@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -300,7 +299,7 @@ def test_retries_hide_throttling_and_faults_from_users(stage: Stage, drill: Dril
     refusal, times = {
         "DatabaseThrottlesAlarm": (proxy.throttling, 11),
         "IndexThrottlesAlarm": (proxy.index_throttling, 11),
-        "HoldIndexThrottlesAlarm": (partial(proxy.index_throttling, index="holdsByExpiry"), 11),
+        "HoldIndexThrottlesAlarm": (proxy.hold_index_throttling, 11),
         "DatabaseFaultsAlarm": (proxy.fault, 1),
     }[drill.alarm.name]
     event_id, users = stage.opens(tickets=100), iter(range(100))

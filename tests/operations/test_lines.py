@@ -10,7 +10,6 @@ import pytest
 
 import functions.announce.bus
 import functions.book.app
-import functions.expire.app
 import functions.follow.app
 import functions.initialize.app
 import functions.promote.app
@@ -24,7 +23,7 @@ from shared import runtime
 from shared.booking import audit, event_change, expiry
 from shared.booking.background import RESERVE_S
 from shared.model import TryAgain
-from shared.store import items
+from shared.store import dynamodb, items
 from shared.store.aws_client import NoResponse
 from shared.telemetry import Metric
 from tests.announce.test_bus import FakeBus, announce, confirmed
@@ -163,7 +162,7 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
     return [line for line in log_lines() if line.get("operation") != "Scan"]
 
 
-def _raises_try_again(*_: object) -> None:
+def _raises_try_again(*_: object, **__: object) -> None:
     raise TryAgain("busy")
 
 
@@ -264,11 +263,10 @@ def _holds(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     event.cancels("anna")
     event.promotes()
     with clock_ahead(HOLD_S + 5):
-        with throttled():
-            functions.expire.app.handler({}, Context(expiry.RESERVE_S + 0.05))
-        with monkeypatch.context() as busy:
-            busy.setattr(expiry, "expire_all", _raises_try_again)
-            expires()
+        for place, name in ((dynamodb, "query"), (expiry, "expire_all")):
+            with monkeypatch.context() as busy:
+                busy.setattr(place, name, _raises_try_again)
+                expires()
         set_lanes(office, event, "many")
         expires()
         set_lanes(office, event, "1")

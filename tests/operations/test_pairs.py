@@ -36,7 +36,7 @@ ORGANISERS = {
 }
 BUYERS = FUNCTIONS - BACKGROUND - ORGANISERS
 TABLES = {name for name, one in RESOURCES.items() if one["Type"] == "AWS::DynamoDB::Table"}
-LINK = re.compile(r" What to do: docs/operations\.md#([\w-]+)$")
+LINK = re.compile(r" What to do: \$\{RunbookUrl\}#([\w-]+)$")
 
 
 def _documented() -> dict[str, str]:
@@ -105,7 +105,7 @@ def test_our_own_alarms_watch_metrics_that_the_code_writes(alarm: str) -> None:
 @pytest.mark.parametrize("alarm", ALARMS)
 def test_an_alarm_links_to_the_runbook(alarm: str) -> None:
     """Its description ends with a link, and that section names the alarm."""
-    description = alarms()[alarm]["AlarmDescription"]
+    description = alarms()[alarm]["AlarmDescription"]["Fn::Sub"]
     link = LINK.search(description)
     assert link, description
     assert f"`{alarm}`" in sections()[link[1]]
@@ -113,7 +113,7 @@ def test_an_alarm_links_to_the_runbook(alarm: str) -> None:
 
 def test_each_section_of_the_runbook_belongs_to_an_alarm() -> None:
     """And names no alarm that does not exist."""
-    linked = {link[1] for one in alarms().values() if (link := LINK.search(one["AlarmDescription"]))}
+    linked = {link[1] for one in alarms().values() if (link := LINK.search(one["AlarmDescription"]["Fn::Sub"]))}
     assert sections().keys() == linked
     named = {name for text in sections().values() for name in re.findall(r"`(\w+Alarm)`", text)}
     assert named == set(ALARMS)

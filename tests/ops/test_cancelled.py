@@ -34,7 +34,7 @@ def test_settle_cancels_the_bookings_of_a_cancelled_event(cancelled: Event, loca
     assert local("settle", cancelled.event_id).out == "cancelled 0 bookings; now 60 tickets free, 0 waiting\n"
 
 
-def test_an_audit_knows_that_nobody_waits_for_a_cancelled_event(cancelled: Event, local: Commands) -> None:
+def test_a_free_ticket_of_a_cancelled_event_strands_no_user(cancelled: Event, local: Commands) -> None:
     """P6 holds beside a free ticket, and O3 is shown with its numbers before and after emptying."""
     audited = local("audit", cancelled.event_id)
     assert (audited.code, audited.lines[6].split()[:2]) == (0, ["P6", "holds"])

@@ -172,7 +172,7 @@ def test_other_damaged_items_are_named_by_their_keys(
 
 
 def test_settling_stops_at_a_damaged_entry(small: Event, local: Commands) -> None:
-    """It cannot know who is first in line."""
+    """It cannot tell which user is first in line."""
     small.cancels("anna")
     damage(small, "entry", "userId", None)
     done = run("settle", small, local)

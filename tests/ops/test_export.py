@@ -1,4 +1,4 @@
-"""export EVENT writes every row as CSV, whatever the ids are, in bounded memory, and never half a file."""
+"""export EVENT writes every row as CSV, with any ids, in bounded memory, and never half a file."""
 
 import csv
 import io
@@ -113,7 +113,7 @@ def test_an_event_without_bookings_is_a_header(office: Office, local: Commands) 
 def test_ids_are_exported_as_they_are_or_neutralised_for_excel(
     office: Office, local: Commands, for_excel: bool
 ) -> None:
-    """In UTF-8 whatever the terminal's encoding is. For Excel, with a byte order mark and no cell that is a formula."""
+    """In UTF-8, whatever the terminal uses. For Excel, with a byte order mark and no cell that is a formula."""
     event = office.opens(tickets=1)
     joined = [user for user in (*HARMLESS, *FORMULAS) if event.books(user) in {201, 202}]  # the API may refuse a tab
     assert {"=1+1", "-1", *HARMLESS} <= set(joined)

@@ -276,7 +276,7 @@ def test_a_file_that_another_redrive_processed_is_skipped(
     stranded.promotes()
 
 
-def test_a_file_that_another_redrive_removes_meanwhile_is_no_error(
+def test_a_file_that_another_redrive_removes_at_the_same_time_is_no_error(
     failed: Folder | Bucket, stranded: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both settled its event."""

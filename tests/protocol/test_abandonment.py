@@ -268,7 +268,9 @@ def test_twenty_thousand_bookings_cost_what_two_hundred_cost(
     monkeypatch.setattr(event_cancellation, "BOOKINGS_PER_S_MAX", 10**9)
     few, many = _emptied_of(database, 200), _emptied_of(database, 20_000)
     assert many.write_units / 20_000 <= few.write_units / 200 < 3.2  # 2 each for bookings and entries
-    assert many.read_units / 20_000 <= few.read_units / 200 < 0.1
+    assert (
+        many.read_units / 20_000 <= few.read_units / 200 < 0.12
+    )  # a unit is 4 KB, and a booking takes about 300 bytes
     assert len(many.requests) / 20_000 <= len(few.requests) / 200 < 0.1
 
 

@@ -12,6 +12,7 @@ from harness.gateway import Context
 from harness.office import Event, Office, clock_ahead
 from shared.booking import audit, catalog, event_change
 from shared.booking.background import CHANGE_S_MAX
+from shared.booking.count import Count, Finding, broken_promises
 from shared.booking.settle import settle
 from shared.model import TryAgain
 from shared.runtime import Deadline
@@ -22,7 +23,7 @@ from tests.operations.clock import at
 HOLD_S = 600
 
 
-def _audited(event: Event) -> list[audit.Finding] | None:
+def _audited(event: Event) -> list[Finding] | None:
     deadline = Deadline.after(5)
     return audit.audit(catalog.read_event(event.event_id, deadline), deadline).findings
 
@@ -194,14 +195,13 @@ def test_a_change_of_the_tickets_after_its_settling_is_no_violation(
         sold_out.changes(totalTickets=next(totals))
         return promoted
 
-    def and_promote(*counted: Any) -> list[audit.Finding]:
-        found: list[audit.Finding] = compare(*counted)
+    def and_promote(counted: Count) -> list[Finding]:
+        found = broken_promises(counted)
         sold_out.promotes()
         return found
 
-    compare = vars(audit)["_compare"]
     monkeypatch.setattr(audit, "settle", and_raise)
-    monkeypatch.setattr(audit, "_compare", and_promote)
+    monkeypatch.setattr(audit, "broken_promises", and_promote)
     assert _audited(sold_out) is None
     monkeypatch.undo()
     assert _audited(sold_out) == []
@@ -212,7 +212,7 @@ def test_tickets_that_no_change_has_added_are_found(office: Office, sold_out: Ev
     more = {":n": items.number(1), ":one": items.number(1)}
     change = "ADD tickets :n, available :n, changes :one"
     office.database.update_item(**_lane(sold_out, change, 1) | {"ExpressionAttributeValues": more})
-    assert _audited(sold_out) == [audit.Finding("O2", 1)]
+    assert _audited(sold_out) == [Finding("O2", 1)]
     assert len(promises.read(office.database, sold_out.event_id).confirmed) == 61
 
 
@@ -224,7 +224,7 @@ def test_an_event_that_forgot_a_change_is_found(office: Office, sold_out: Event)
         UpdateExpression="SET totalTickets = :n",
         ExpressionAttributeValues={":n": items.number(57)},
     )
-    assert _audited(sold_out) == [audit.Finding("O2", 3)]
+    assert _audited(sold_out) == [Finding("O2", 3)]
 
 
 def test_a_lane_with_another_sale_window_is_found(office: Office, sold_out: Event) -> None:
@@ -235,7 +235,7 @@ def test_a_lane_with_another_sale_window_is_found(office: Office, sold_out: Even
         UpdateExpression="SET closesAt = :m",
         ExpressionAttributeValues={":m": items.text("2030-05-01T18:00:00.000Z")},
     )
-    assert _audited(sold_out) == [audit.Finding("O2", 1)]
+    assert _audited(sold_out) == [Finding("O2", 1)]
 
 
 @pytest.mark.parametrize("age_s", [5, 120])
@@ -261,7 +261,7 @@ def test_a_change_that_cannot_be_finished_is_told_once_it_is_old(
 def test_a_wrong_count_of_waiting_users_is_found(office: Office, sold_out: Event) -> None:
     """P3: the lanes' counts must add up to the length of the list."""
     office.database.update_item(**_lane(sold_out, "ADD waiting :n", 2))
-    assert _audited(sold_out) == [audit.Finding("P3", 2)]
+    assert _audited(sold_out) == [Finding("P3", 2)]
 
 
 @contextmanager

@@ -176,7 +176,7 @@ def test_the_endpoint_is_the_one_that_the_sdks_would_use(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     connection = Client.of_environment().connection
-    assert (connection._host, connection._port, connection._tls is not None) == endpoint  # noqa: SLF001
+    assert (connection.host, connection._port, connection._tls is not None) == endpoint  # noqa: SLF001
 
 
 @pytest.mark.parametrize(
@@ -209,9 +209,9 @@ def test_a_service_is_described_as_in_boto3(
     host = f"{prefix}.eu-central-1.amazonaws.com"
     make: Any = boto3.client
     assert make(name, region_name="eu-central-1").meta.endpoint_url == f"https://{host}"
-    assert Client.of_environment(service).connection._host == host  # noqa: SLF001
+    assert Client.of_environment(service).connection.host == host
     monkeypatch.setenv(variable, "http://127.0.0.1:8000")
-    assert Client.of_environment(service).connection._host == "127.0.0.1"  # noqa: SLF001
+    assert Client.of_environment(service).connection.host == "127.0.0.1"
 
 
 @pytest.mark.parametrize("service", [DYNAMODB, EVENTBRIDGE], ids=lambda service: service.target)
@@ -229,6 +229,54 @@ def test_a_request_names_its_service(service: Service) -> None:
     assert f"\r\nx-amz-target: {service.target}.DoSomething\r\n".encode() in request
     assert f"\r\ncontent-type: application/x-amz-json-{service.json_version}\r\n".encode() in request
     assert f"/x/{service.signing_name}/aws4_request".encode() in request
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "accepted"),
+    [
+        ("http://127.0.0.1:8000", True),
+        ("http://[::1]:8000", True),
+        ("http://localhost:8000", True),
+        ("https://vpce.example", True),
+        ("http://vpce.example", False),
+        ("http://10.0.0.1:8000", False),
+        ("http://127.0.0.1.example", False),
+    ],
+)
+def test_an_endpoint_on_another_machine_needs_tls(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str, accepted: bool
+) -> None:
+    """Requests hold credentials' signatures and users' ids."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
+    if accepted:
+        assert Client.of_environment().connection.host in endpoint
+        return
+    with pytest.raises(ValueError, match="must begin with https"):
+        Client.of_environment()
+
+
+def test_sam_local_connects_a_container_to_this_machine_without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The container's loopback is its own; `sam local` sets the variable, Lambda does not."""
+    monkeypatch.setenv("AWS_SAM_LOCAL", "true")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://172.17.0.1:8000")
+    assert Client.of_environment().connection.host == "172.17.0.1"
+
+
+@pytest.mark.parametrize("variable", ["AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT"])
+def test_an_endpoint_of_another_kind_is_refused_unless_it_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """An operator who wants FIPS must not be connected without it."""
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "true")
+    with pytest.raises(ValueError, match=f"{variable} is not supported: name the endpoint"):
+        Client.of_environment()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "https://dynamodb-fips.us-east-1.amazonaws.com")
+    assert Client.of_environment().connection.host.startswith("dynamodb-fips.")
+    monkeypatch.setenv(variable, "false")
+    monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
+    assert Client.of_environment().connection.host.startswith("dynamodb.")
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:8000", "ftp://127.0.0.1", "http://127.0.0.1/path", "http://"])
@@ -590,6 +638,52 @@ def test_an_error_that_is_not_dynamodbs_has_its_status_as_code(body: bytes) -> N
     assert (failed.value.status, failed.value.code, failed.value.reasons) == (502, "502", [])
 
 
+def _refusal(code: str) -> bytes:
+    body = json.dumps({"__type": f"com.amazon.coral.service#{code}", "message": "no"}).encode()
+    return _ok(body).replace(b"200 OK", b"400 Bad Request")
+
+
+@pytest.mark.parametrize("code", ["ExpiredTokenException", "InvalidSignatureException", "UnrecognizedClientException"])
+@pytest.mark.parametrize("refusals", [1, 2])
+def test_a_refused_signature_is_renewed_once(monkeypatch: pytest.MonkeyPatch, code: str, refusals: int) -> None:
+    """With the credentials of that moment. The service did not read the request, so sending it again is safe."""
+    tokens = []
+
+    def serve(connected: socket.socket, _: int) -> None:
+        while request := _receive(connected):
+            tokens.append(request.partition(b"x-amz-security-token: ")[2].partition(b"\r\n")[0].decode())
+            connected.sendall(_refusal(code) if len(tokens) <= refusals else _ok(b"{}"))
+
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(f"AWS_{name}", "a")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "old")
+    with _server(serve) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://localhost:{server.connection._port}")  # noqa: SLF001
+        client = Client.of_environment()
+        monkeypatch.setenv("AWS_SESSION_TOKEN", "new")
+        if refusals == 1:
+            assert client.call("GetItem", READ) == {}
+        else:
+            with pytest.raises(RequestFailed, match=code):
+                client.call("GetItem", READ)
+        client.connection.close()
+    assert tokens == ["old", "new"]
+
+
+def test_another_refusal_is_not_repeated() -> None:
+    """Whether to try again is the caller's decision."""
+    requests = []
+
+    def serve(connected: socket.socket, _: int) -> None:
+        while request := _receive(connected):
+            requests.append(request)
+            connected.sendall(_refusal("ThrottlingException"))
+
+    with _server(serve) as client, pytest.raises(RequestFailed, match="ThrottlingException"):
+        client.call("GetItem", READ)
+    assert len(requests) == 1
+
+
 # ------------------------------------------------------------------ TLS
 
 
@@ -643,3 +737,34 @@ def test_https_connects_only_to_trusted_servers(
             return
         with pytest.raises(NoResponse, match="SSLCertVerificationError"):
             client.call("GetItem", READ)
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_failed_handshake_closes_its_connection(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, interrupted: bool
+) -> None:
+    """At once, not when the garbage collector comes: a retrying client would use up its file descriptors."""
+
+    class Alarm(BaseException):
+        pass
+
+    def alarm(_: ssl.SSLSocket) -> None:
+        raise Alarm
+
+    _, certificate = _certificate(tmp_path / "server", "localhost")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    if interrupted:
+        monkeypatch.setattr(ssl.SSLSocket, "do_handshake", alarm)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(5)
+        client = Client(f"https://localhost:{listening.getsockname()[1]}", "x", lambda: Credentials("a", "s", None))
+        if not interrupted:
+            client.connection.call_timeout_s = 0.2  # nobody answers the handshake
+        with pytest.raises(Alarm if interrupted else NoResponse) as failed:
+            client.call("GetItem", READ)
+        connected, _ = listening.accept()
+        with connected:
+            connected.settimeout(5)
+            while connected.recv(65_536):
+                pass  # until the client has closed it
+        assert failed.value is not None  # which keeps the client's sockets from the garbage collector

@@ -7,10 +7,13 @@ import zlib
 
 import pytest
 
+import functions.expire.app
+from harness.gateway import Context
 from harness.meter import metered
-from harness.office import Event, Office
+from harness.office import Event, Office, clock_ahead
 from shared import runtime
 from shared.booking import catalog, listing, waiting_list
+from shared.model import HOLD_SHARDS
 from shared.runtime import Deadline
 from shared.store import items
 
@@ -35,6 +38,54 @@ def test_booking_on_sale_is_one_request_and_five_write_units(office: Office) -> 
     with metered() as meter:
         assert event.books("anna") == 201
     assert (meter.requests, meter.write_units, meter.read_units) == (TAKE, 5, 0)
+
+
+def test_holding_is_one_request_and_six_write_units(office: Office) -> None:
+    """As booking, and 1 for the index of holds by expiry."""
+    event = _warm(office.opens(tickets=1000, holdSeconds=60))
+    with metered() as meter:
+        assert event.books("anna") == 201
+    assert (meter.requests, meter.write_units, meter.read_units) == (TAKE, 6, 0)
+
+
+def test_confirming_is_one_request_and_two_write_units(office: Office) -> None:
+    """Confirm: 1 unit for the booking, outside a transaction, and 1 for the index of holds, which loses a row."""
+    event = _warm(office.opens(tickets=1000, holdSeconds=60))
+    booking_id = event.book("anna").json["bookingId"]
+    with metered() as meter:
+        assert event.confirm("anna", booking_id, reference="payment-1").status == 200
+    assert (meter.requests, meter.write_units, meter.read_units) == (["UpdateItem"], 2, 0)
+    with metered() as meter:
+        assert event.confirm("anna", booking_id, reference="payment-1").status == 200
+    assert meter.requests == ["UpdateItem", "GetItem"]  # refused, and the booking says why
+
+
+def test_holds_of_one_lane_expire_in_one_transaction(office: Office) -> None:
+    """Expire: 2 units and 1 of the index for each hold, 2 for their lane; and a query for each shard."""
+    event = office.opens(tickets=50, holdSeconds=60)
+    for n in range(30):
+        event.books(f"user-{n}")
+    with clock_ahead(120):
+        functions.expire.app.handler({}, Context())  # holds of other tests, too
+        assert event.check().tickets_left == 50
+        for n in range(30):
+            event.books(f"user-{n}")
+    with clock_ahead(240), metered() as meter:
+        assert functions.expire.app.handler({}, Context()) == {"expired": 30}
+    shards = ["Query"] * HOLD_SHARDS
+    assert sorted(meter.requests) == sorted([*shards, *TAKE])
+    assert meter.write_units == 30 * 3 + 2
+
+
+def test_an_expiry_without_work_is_a_query_for_each_shard(office: Office) -> None:
+    """It reads no hold that is not due."""
+    event = office.opens(tickets=50, holdSeconds=60)
+    event.books("anna")
+    functions.expire.app.handler({}, Context())  # holds of other tests
+    with metered() as meter:
+        assert functions.expire.app.handler({}, Context()) == {"expired": 0}
+    assert (meter.requests, meter.write_units) == (["Query"] * HOLD_SHARDS, 0)
+    assert meter.read_units <= HOLD_SHARDS / 2
 
 
 def test_a_cold_function_reads_the_event_once(office: Office) -> None:
@@ -75,9 +126,8 @@ def test_selling_out_closes_each_lane_and_the_event_once(office: Office) -> None
     with metered() as meter:
         assert event.books("late") == 202
     search, close = [*TAKE, "BatchGetItem"], ["UpdateItem"] * 3 + ["UpdateItem"]
-    join = ["GetItem", "UpdateItem", "TransactWriteItems", "Query"]
-    settle_and_read_again = ["GetItem", "BatchGetItem", "GetItem", "Query"]
-    assert meter.requests == [*search, *close, *join, *settle_and_read_again]
+    at_the_head = ["GetItem", "UpdateItem", "Query", "BatchGetItem", "TransactWriteItems"]
+    assert meter.requests == [*search, *close, *at_the_head]
 
 
 def test_a_function_that_missed_the_sell_out_does_not_repeat_it(
@@ -91,7 +141,7 @@ def test_a_function_that_missed_the_sell_out_does_not_repeat_it(
     monkeypatch.setattr(runtime.current, "memory", old_caches)
     with metered() as meter:
         assert event.books("late") == 202
-    join = ["GetItem", "UpdateItem", "TransactWriteItems", "Query"]
+    join = ["GetItem", "UpdateItem", "Query", "TransactWriteItems"]
     assert meter.requests == [*TAKE, "BatchGetItem", *join]
     assert meter.write_units == 8  # all for joining
     with metered() as meter:
@@ -126,9 +176,34 @@ def test_joining_is_eight_write_units(office: Office) -> None:
         event.books(user)
     with metered() as meter:
         assert event.books("cleo") == 202
-    assert meter.requests == ["GetItem", "UpdateItem", "TransactWriteItems", "Query"]
+    assert meter.requests == ["GetItem", "UpdateItem", "Query", "TransactWriteItems"]
     assert meter.write_units == 8
     assert meter.read_units == 2  # the missing booking, and the entries ahead
+
+
+def test_joining_at_the_head_also_reads_the_lanes(office: Office) -> None:
+    """If no user is ahead, a free ticket would be the user's."""
+    event = office.opens(tickets=1)
+    event.books("anna")
+    event.books("ben")
+    event.cancels("ben")
+    with metered() as meter:
+        assert event.books("cleo") == 202
+    assert meter.requests == ["GetItem", "UpdateItem", "Query", "BatchGetItem", "TransactWriteItems"]
+    assert meter.write_units == 8
+
+
+def test_a_ticket_that_no_user_waits_for_is_taken_in_one_transaction(office: Office) -> None:
+    """1 unit for the number of a place that stays unused; then as a booking on sale."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben"):
+        event.books(user)
+    for user in ("ben", "anna"):
+        event.cancels(user)
+    with metered() as meter:
+        assert event.books("cleo") == 201
+    assert meter.requests == ["GetItem", "UpdateItem", "Query", "BatchGetItem", *TAKE]
+    assert meter.write_units == 1 + 5
 
 
 def test_a_join_far_back_reads_the_front_of_the_list_once_a_second(
@@ -139,18 +214,18 @@ def test_a_join_far_back_reads_the_front_of_the_list_once_a_second(
     event = office.opens(tickets=1)
     for n in range(4):
         event.books(f"user-{n}")
-    join = ["GetItem", "UpdateItem", "TransactWriteItems"]
+    draw = ["GetItem", "UpdateItem"]
     for n, read in enumerate([["Query"], [], []]):
         with metered() as meter:
             response = event.book(f"late-{n}").json
-        assert meter.requests == [*join, *read]
+        assert meter.requests == [*draw, *read, *TAKE]
         assert (response["position"], response["positionIsEstimate"]) == (4 + n, True)
     near = event.status("user-2").json["booking"]
     assert (near["position"], "positionIsEstimate" in near) == (2, False)  # near the head, positions are always exact
     monkeypatch.setattr("shared.booking.waiting_list.FRONT_AGE_MAX_S", 0)
     with metered() as meter:
         event.books("latest")
-    assert meter.requests == [*join, "Query"]
+    assert meter.requests == [*draw, "Query", *TAKE]
 
 
 def test_a_warm_function_caches_a_bounded_number_of_lists(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,8 +60,9 @@ def _expire(found: Snapshot) -> dict[str, Any]:
     return anna
 
 
-def _free(found: Snapshot, tickets: int) -> None:
+def _free(found: Snapshot, tickets: int) -> Snapshot:
     found.lanes[0].update(available=tickets)
+    return found
 
 
 FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {

@@ -1,0 +1,116 @@
+"""The crowd of a rehearsal, for Locust: buyers who arrive when the sale opens.
+
+A buyer books, watches the waiting list, pays for a hold or lets it expire, and sometimes gives up. Each does that once;
+the run ends when all have. `python -m rehearsal` starts it; the variables below can also be set by hand, to let
+several machines share a crowd: https://docs.locust.io/en/stable/running-distributed.html
+"""
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from locust import HttpUser, task
+from locust.exception import StopUser
+
+EVENT = os.environ["REHEARSAL_EVENT"]
+OPENS_AT_S = float(os.environ.get("REHEARSAL_OPENS_AT", "0"))  # seconds since 1970
+BUYERS = int(os.environ.get("REHEARSAL_BUYERS", "1"))
+TOKENS = os.environ.get("REHEARSAL_TOKENS", "")  # a file with a line for each buyer: userId token
+SHOP_TOKEN = os.environ.get("REHEARSAL_SHOP_TOKEN", "")  # which acts for all buyers
+
+ARRIVAL_S = 3.0  # on average after the opening; most come at once
+TRIES_MAX = 8  # of a request that is answered with 503, as docs/clients.md asks of clients
+LOOKS_MAX = 10  # at the waiting list
+LEAVES, PAYS, GIVES_BACK, RETURNS = 0.3, 0.7, 0.5, 0.1  # the share of buyers, where they have the choice
+
+OK, CREATED, ACCEPTED, CONFLICT, TRY_AGAIN = 200, 201, 202, 409, 503
+
+
+def _buyers() -> Iterator[tuple[str, str]]:
+    """Yield the id and the token of each buyer."""
+    if TOKENS:
+        for line in Path(TOKENS).read_text(encoding="utf-8").splitlines():
+            user_id, token = line.split()
+            yield user_id, token
+    for number in range(BUYERS):
+        yield f"rehearsal-{number}", SHOP_TOKEN
+
+
+_next = _buyers()
+_left = {"buyers": BUYERS}
+
+
+class Buyer(HttpUser):
+    """One buyer."""
+
+    @task
+    def buys(self) -> None:
+        """Do everything that a buyer does, once."""
+        try:
+            self._buy()
+        finally:
+            _left["buyers"] -= 1
+            if not _left["buyers"]:
+                self.environment.runner.quit()
+        raise StopUser
+
+    def on_start(self) -> None:
+        """Take an id and a token."""
+        self._user_id, token = next(_next)
+        if token:
+            self.client.headers["Authorization"] = f"Bearer {token}"
+
+    def _buy(self) -> None:
+        time.sleep(max(0.0, OPENS_AT_S - time.time()) + random.expovariate(1 / ARRIVAL_S))
+        booking = self._post("/book", CREATED, OK, ACCEPTED)
+        for _ in range(LOOKS_MAX):
+            if booking.get("status") != "WAITING":
+                break
+            time.sleep(random.uniform(0.5, 1.5))
+            booking = self._look() or booking
+        status = booking.get("status")
+        if status == "HELD":
+            self._pay(booking)
+        elif random.random() < {"WAITING": LEAVES, "CONFIRMED": RETURNS}.get(str(status), 0):
+            self._post("/cancel", OK, bookingId=booking["bookingId"])
+
+    def _pay(self, booking: dict[str, Any]) -> None:
+        """Pay for a hold, give it back, or do nothing, so that it expires."""
+        time.sleep(random.uniform(0.5, 2.0))
+        if random.random() < PAYS:  # too late, and the hold may have expired: 409
+            self._post("/confirm", OK, CONFLICT, bookingId=booking["bookingId"], reference=self._user_id)
+        elif random.random() < GIVES_BACK:
+            self._post("/cancel", OK, CONFLICT, bookingId=booking["bookingId"])
+
+    def _look(self) -> dict[str, Any] | None:
+        path = f"/status/{EVENT}"
+        with self.client.get(
+            path, params={"userId": self._user_id}, name="/status/{eventId}", catch_response=True
+        ) as response:
+            if response.status_code != OK:
+                response.failure(f"{response.status_code}: {response.text[:200]}")
+                return None
+            found: dict[str, Any] | None = response.json().get("booking")
+            return found
+
+    def _post(self, path: str, *right: int, **more: str) -> dict[str, Any]:
+        """Send a request until it is answered; any status that is not right is a failure in the report."""
+        body = {"userId": self._user_id, "eventId": EVENT, **more}
+        for attempt in range(TRIES_MAX):
+            with self.client.post(path, json=body, catch_response=True) as response:
+                if response.status_code in right:
+                    response.success()
+                    found: dict[str, Any] = response.json()
+                    return found
+                if response.status_code == TRY_AGAIN and attempt < TRIES_MAX - 1:
+                    response.request_meta["name"] = f"{path}, told to try again"
+                    response.success()  # the office is busy, and the buyer will be served
+                else:
+                    response.failure(f"{response.status_code}: {(response.text or str(response.error))[:200]}")
+                if response.status_code not in (0, TRY_AGAIN):  # 0: no response, so the same request again
+                    return {}
+            time.sleep(random.uniform(0, min(8.0, 0.25 * 2**attempt)))
+        return {}

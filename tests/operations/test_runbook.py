@@ -1,0 +1,110 @@
+"""The commands for operators exist: what they name is in the stack, and their options are those of AWS."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+
+import botocore.session
+import pytest
+from botocore import xform_name
+
+from local import intrinsics
+from local.template import TEMPLATE
+from tests.docs import pages
+from tests.template.stack import deployed
+
+PAGES = (
+    "docs/first-deployment.md",
+    "docs/operations.md",
+    "docs/operations-tools.md",
+    "docs/deployments.md",
+    "docs/events.md",
+    "docs/organisers.md",
+)
+OF_THE_CLI = {"output", "query", "cli-binary-format", "max-items", "template-body", "payload"}
+# A command of the CLI itself.
+NOT_AN_OPERATION = {"wait"}
+COMMAND = re.compile(r"\baws ((?:[^\"'|;()\n]|\"[^\"]*\"|'[^']*'|\$\([^()]*\)|\\\n)+)")
+
+
+def _blocks() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        yield from ((page, block) for block in pages.blocks(page, "sh"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_is_valid_shell(page: str) -> None:
+    """It can be pasted."""
+    for block in pages.blocks(page, "sh"):
+        checked = subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True, check=False)
+        assert checked.returncode == 0, f"{block}\n{checked.stderr}"
+
+
+def test_everything_that_a_command_names_is_in_the_stack() -> None:
+    """Resources after the SAM transform, outputs, and parameters."""
+    source, text = intrinsics.read(TEMPLATE), "\n".join(block for _, block in _blocks())
+    physical = re.findall(r"(?:physical|stop|start|stream|roll_back) ([A-Z]\w+)", text)
+    assert physical
+    assert set(physical) <= deployed().resources.keys()
+    assert set(re.findall(r"\boutput ([A-Z]\w+)", text)) <= source["Outputs"].keys()
+    named = re.findall(r"\bparameter ([A-Z]\w+)|\bstart \w+ (\w+)", text)
+    assert {one or other for one, other in named} <= source["Parameters"].keys()
+
+
+# An AWS CLI for the functions of the page: it shows what it is asked, and knows one stack.
+AWS = """
+aws() {
+  echo "aws $*" >&2
+  case "$*" in
+    *Stage*ParameterValue*) echo "$STAGE";;
+    *SweepConcurrency*ParameterValue*) echo 2;;
+    *RequestConcurrency*ParameterValue*) echo 0;;
+    *list-versions-by-function*) echo '"7"';;
+    *--logical-resource-id*) echo "tickets-$6";;
+  esac
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "command", "expected"),
+    [
+        ("prod", "stop SweepFunction", "put-function-concurrency FUNCTION --reserved-concurrent-executions 0"),
+        (
+            "prod",
+            "start SweepFunction SweepConcurrency",
+            "put-function-concurrency FUNCTION --reserved-concurrent-executions 2",
+        ),
+        ("prod", "start SweepFunction RequestConcurrency", "delete-function-concurrency FUNCTION"),
+        ("dev", "start SweepFunction SweepConcurrency", "delete-function-concurrency FUNCTION"),
+        ("prod", "roll_back SweepFunction", "update-alias FUNCTION --name live --function-version 7"),
+    ],
+)
+def test_the_functions_of_the_page_do_what_they_say(stage: str, command: str, expected: str) -> None:
+    """A function that is started again has what its parameter reserves."""
+    setup = next(block for page, block in _blocks() if "roll_back()" in block)
+    done = subprocess.run(
+        ["bash", "-c", f"{setup}\n{AWS}\nSTAGE={stage}\n{command}"], text=True, capture_output=True, check=True
+    )
+    asked = done.stderr.splitlines()[-1]
+    assert asked == f"aws lambda {expected.replace('FUNCTION', '--function-name tickets-SweepFunction')}"
+
+
+def test_every_command_of_the_aws_cli_exists_with_its_options() -> None:
+    """As botocore's models describe them, on which the CLI is built."""
+    session = botocore.session.get_session()
+    found = 0
+    for page, block in _blocks():
+        for command in COMMAND.findall(block.replace("\\\n", " ")):
+            service, name, *_ = command.split()
+            if name in NOT_AN_OPERATION:
+                continue
+            model = session.get_service_model(service.removesuffix("api"))  # s3api
+            operations = {xform_name(operation, "-"): operation for operation in model.operation_names}
+            assert name in operations, f"{page}: aws {service} {name}"
+            shape = model.operation_model(operations[name]).input_shape
+            options = {xform_name(member, "-") for member in shape.members} if shape else set()
+            given = {one.removeprefix("no-") for one in re.findall(r" --([\w-]+)", command)} - OF_THE_CLI
+            assert given <= options, f"{page}: aws {service} {name} {sorted(given - options)}"
+            found += 1
+    assert found > 20

@@ -1,0 +1,81 @@
+"""A rehearsal on this machine: the crowd buys, the report is written, and the audit finds nothing wrong."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.local.programs import PROJECT, Program, opened
+
+RUN_S_MAX = 120
+
+
+def _rehearsed(office: Program, folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Hold a rehearsal with 40 buyers and 20 tickets."""
+    where = ["--host", office.url, "--local", "--data", str(folder / "data"), "--output", str(folder / "report")]
+    crowd = ["--tickets", "20", "--buyers", "40", "--opens-in", "8", "--seconds", "60"]
+    return subprocess.run(
+        [sys.executable, "-m", "rehearsal", *where, *crowd, *arguments],
+        cwd=PROJECT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=RUN_S_MAX,
+        check=False,
+    )
+
+
+def _requests(folder: Path) -> dict[str, int]:
+    """Return how often the crowd sent each request, by Locust's own account."""
+    with (folder / "report" / "requests_stats.csv").open() as lines:
+        return {row["Name"]: int(row["Request Count"]) for row in csv.DictReader(lines)}
+
+
+def test_a_crowd_buys_waits_pays_and_gives_back(tmp_path: Path) -> None:
+    """One command produces the report and the audit. The event has holds, which a shop confirms."""
+    with opened("--data", str(tmp_path / "data"), "--workers", "1") as office:
+        done = _rehearsed(office, tmp_path, "--hold-seconds", "60")
+        events: Any = httpx.get(f"{office.url}/events").json()["events"]
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "All promises hold."), done.stdout + done.stderr
+    assert [(event["name"], event["totalTickets"], event["holdSeconds"]) for event in events] == [("Rehearsal", 20, 60)]
+    sent = _requests(tmp_path)
+    assert sent["/book"] >= 40
+    assert sent["/confirm"] >= 1
+    assert sent["/status/{eventId}"] >= 1
+    assert "<html" in (tmp_path / "report" / "report.html").read_text().lower()
+
+
+def test_each_buyer_may_have_a_token(tmp_path: Path) -> None:
+    """As on AWS. A buyer whose token is not accepted makes the rehearsal fail."""
+    data = str(tmp_path / "data")
+    with opened("--data", data, "--workers", "1", "--auth") as office:
+
+        def token(*whose: str) -> str:
+            command = [sys.executable, "-m", "local", "token", "--data", data, *whose]
+            return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()
+
+        organiser, shop = token("--user", "olga", "--organiser"), token("--shop")
+        right = _rehearsed(office, tmp_path, ORGANISER_TOKEN=organiser, SHOP_TOKEN=shop)
+        assert right.returncode == 0, right.stdout + right.stderr
+        (tmp_path / "tokens").write_text("".join(f"buyer-{number} {shop[:-5]}\n" for number in range(40)))
+        few = ("--buyers", "3", "--opens-in", "1")
+        wrong = _rehearsed(office, tmp_path, *few, "--tokens", str(tmp_path / "tokens"), ORGANISER_TOKEN=organiser)
+        assert wrong.returncode == 1
+        assert "401" in wrong.stdout + wrong.stderr
+        refused = _rehearsed(office, tmp_path, SHOP_TOKEN=shop)
+        assert refused.returncode == 2
+        assert refused.stderr.startswith("the event was not opened: 401")
+
+
+def test_an_office_that_does_not_answer_is_reported_in_one_line(tmp_path: Path) -> None:
+    """Before a crowd is made."""
+    where = ["--host", "http://127.0.0.1:9", "--local", "--output", str(tmp_path)]
+    command = [sys.executable, "-m", "rehearsal", *where]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("http://127.0.0.1:9 does not answer: ")
+    assert done.stdout == ""
