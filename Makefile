@@ -61,7 +61,6 @@ bench: .venv/.dev node_modules/.engine ## measure the office on this machine; AR
 
 benchmark: .venv/.dev node_modules/.engine ## measure speed in five minutes, and write docs/benchmark.md
 	@.venv/bin/python -m bench --rounds 3 --write $(ARGS)
-	.venv/bin/python -m bench.profile
 	.venv/bin/python -m bench.report
 	.venv/bin/python -m bench.charts
 

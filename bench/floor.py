@@ -33,10 +33,9 @@ Act = Callable[[str, str], object]  # of a user on an event
 class Boto3Client:
     """boto3's client with the interface of the office's own."""
 
-    def __init__(self, **settings: Any) -> None:
-        """Connect as the environment says, with these settings of botocore's Config; nothing is retried."""
-        config = Config(retries={"total_max_attempts": 1}, **settings)
-        self._client: Any = boto3.client("dynamodb", config=config)
+    def __init__(self) -> None:
+        """Connect as the environment says; nothing is retried."""
+        self._client: Any = boto3.client("dynamodb", config=Config(retries={"total_max_attempts": 1}))
         events = self._client.meta.events  # no token for each transaction: the engine looks through all of them
         events.unregister("before-parameter-build.dynamodb.TransactWriteItems", generate_idempotent_uuid)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import coldstart, cost, expiry, glance, profile, record, size
+from bench import coldstart, cost, expiry, glance, record, size
 from bench.floor import CEILING_PROCESSES
 from bench.goals import FASTEST, OF_THE_FLOOR, P99_MS, TIMES_THE_FASTEST
 from bench.scale import report as scale_report
@@ -17,9 +17,9 @@ PAGE = DOCS / "benchmark.md"
 
 _INTRODUCTION = """# Benchmark
 
-How fast the ticket office is on one machine, where the time goes, how its functions start, what requests cost, whether
-large events cost more, and how soon expired holds are released. On-sales of a size that no single machine can show are
-simulated: [scale.md](scale.md).
+How fast the ticket office is on one machine, how its functions start, what requests cost, whether large events cost
+more, and how soon expired holds are released. On-sales of a size that no single machine can show are simulated:
+[scale.md](scale.md).
 All figures come from runs. `make benchmark` measures speed again and writes this page and its charts.
 """
 
@@ -44,7 +44,6 @@ def page() -> str:
     parts = [
         _INTRODUCTION,
         load_section(record.read("load")),
-        profile.section(record.read("profile")),
         coldstart.section(record.read("coldstart")),
         cost.section(record.read("cost")),
         size.section(record.read("size")),

@@ -30,7 +30,7 @@ function made(place, data) {
       cursor: { show: false },
       legend: { show: false },
       scales: { x: { range: (_, first, last) => [Math.min(first, last - LEAST_S), last] }, y: { range: (_, low, high) => [0, Math.max(5, high * 1.1)] } },
-      axes: [{ ...axis, space: 90, values: (_, ticks) => ticks.map((tick) => time(tick * 1000)) }, { ...axis, size: 44, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? number(tick) : "")) }],
+      axes: [{ ...axis, size: 34, space: 90, values: (_, ticks) => ticks.map((tick) => time(tick * 1000)) }, { ...axis, size: 44, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? number(tick) : "")) }],
       series: [{}, { fill: colour("--accent"), width: 0, paths: uPlot.paths.bars(BARS), points: { show: false } }],
     },
     data,

@@ -39,7 +39,7 @@ def _files(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("name", sorted(load().functions))
-def test_a_functions_artifact_holds_its_own_room_only(name: str, build: Path) -> None:
+def test_a_functions_artifact_has_only_its_own_folder(name: str, build: Path) -> None:
     """No tests, no other function, no libraries: the layer has them."""
     folder = f"functions/{folder_of(name)}"
     assert set(_files(build / name)) == {f"{folder}/{file}" for file in _files(ROOT / folder)}
@@ -50,7 +50,7 @@ def test_a_functions_artifact_holds_its_own_room_only(name: str, build: Path) ->
     assert whole - data < FUNCTION_BYTES_MAX_WITH_BYTECODE
 
 
-def test_the_layer_holds_shared_and_what_is_locked(build: Path) -> None:
+def test_the_layer_has_shared_and_the_locked_libraries(build: Path) -> None:
     """Our own modules, and each library of shared/requirements.txt in the locked version; no SDK, no tests."""
     files = _files(build / "SharedLayer" / "python")
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "shared").rglob("*") if path.suffix in {".py", ".txt"}}
@@ -63,14 +63,14 @@ def test_the_layer_holds_shared_and_what_is_locked(build: Path) -> None:
 
 
 def test_the_layers_machine_code_is_for_the_architecture(build: Path) -> None:
-    """A layer for another processor would fail at the first request only."""
+    """A layer for another processor would fail only at the first request."""
     libraries = [name for name in _files(build / "SharedLayer") if name.endswith(".so")]
     assert libraries
     assert all(platform.machine() in name for name in libraries)
 
 
 def test_bytecode_is_shipped_and_never_checked_against_file_times(build: Path) -> None:
-    """It takes init from some 600 ms to some 200; SAM's zip has no file times that could match."""
+    """Init takes about 200 ms instead of 600. SAM's zip has no file times that could match."""
     for source in [*build.glob("*/functions/*/*.py"), *build.glob("SharedLayer/python/**/*.py")]:
         (bytecode,) = source.parent.glob(f"__pycache__/{source.stem}.*.pyc")
         assert int.from_bytes(bytecode.read_bytes()[4:8], "little") == UNCHECKED_HASH

@@ -1,4 +1,4 @@
-"""The check of a deployment: that it finds what is wrong, leaves nothing behind, and tells CodeDeploy.
+"""The check of a deployment finds mistakes, leaves nothing behind, and reports to CodeDeploy.
 
 What it says of an office in order is in test_events.py (its policy, too) and test_deployment.py.
 """
@@ -83,7 +83,7 @@ def _instead(at: str, body: str, status: int, changed: Response) -> Disturbance:
     return disturb
 
 
-def test_an_office_in_order_is_reported_as_such(aws: StandIn) -> None:
+def test_a_working_office_passes(aws: StandIn) -> None:
     """The deployment goes on."""
     assert _check() is None
     assert aws.told == [(EXECUTION, "Succeeded")]
@@ -104,10 +104,10 @@ def test_an_office_in_order_is_reported_as_such(aws: StandIn) -> None:
         (_instead("CancelFunction", "CANCELLED", 503, {}), "503 until the time was up"),
     ],
 )
-def test_what_is_wrong_is_found_and_the_deployment_fails(
+def test_a_wrong_response_fails_the_deployment(
     aws: StandIn, deployed_office: Office, disturbance: Disturbance, found: str
 ) -> None:
-    """P1, P3, P6, P7: each answer is looked at."""
+    """P1, P3, P6, P7: the check verifies each response."""
     deployed_office.disturb = disturbance
     wrong = _check(10 + BUDGET_S)
     assert wrong is not None
@@ -115,8 +115,8 @@ def test_what_is_wrong_is_found_and_the_deployment_fails(
     assert aws.told == [(EXECUTION, "Failed")]
 
 
-def test_a_promoter_that_never_comes_is_found(aws: StandIn, deployed_office: Office) -> None:
-    """P6: what the stream must do is waited for, and not for ever. The next check clears what this one left."""
+def test_a_promoter_that_never_runs_fails_the_deployment(aws: StandIn, deployed_office: Office) -> None:
+    """P6: the check waits for the stream, for a bounded time. The next check removes what this one left."""
     deployed_office.promotes = False
     assert "was not promoted" in str(_check(10 + BUDGET_S))
     deployed_office.promotes = True
@@ -125,7 +125,7 @@ def test_a_promoter_that_never_comes_is_found(aws: StandIn, deployed_office: Off
 
 
 def test_a_function_that_dies_fails_the_deployment(aws: StandIn, deployed_office: Office) -> None:
-    """Whatever happens, CodeDeploy is told: it would wait for an hour."""
+    """CodeDeploy always gets a report; without one it would wait for an hour."""
 
     def die(*_: Any) -> Response:
         return {"errorMessage": "no statusCode here"}
@@ -135,8 +135,8 @@ def test_a_function_that_dies_fails_the_deployment(aws: StandIn, deployed_office
     assert aws.told == [(EXECUTION, "Failed")]
 
 
-def test_not_now_is_no_failure(aws: StandIn, deployed_office: Office) -> None:
-    """P7: what is answered with 503 is asked again, as a client would."""
+def test_try_again_is_no_failure(aws: StandIn, deployed_office: Office) -> None:
+    """P7: the check retries after 503, as a client would."""
     refused: list[str] = []
 
     def busy(name: str, _request: dict[str, Any], answer: Response) -> Response:
@@ -153,7 +153,7 @@ def test_not_now_is_no_failure(aws: StandIn, deployed_office: Office) -> None:
 def test_the_check_leaves_the_ticket_and_the_list_as_they_were(
     aws: StandIn, deployed_office: Office, database: Any
 ) -> None:
-    """However often it comes: one event for each deployment group, its ticket free, nobody waiting, two bookings."""
+    """After any number of runs: one event per deployment group, its ticket free, no waiting user, two bookings."""
     for _ in range(3):
         assert _check() is None
     found = promises.read(database, deployed_office.event_id)

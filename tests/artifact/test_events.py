@@ -34,7 +34,7 @@ Payload = dict[str, Any]
 
 
 class Functions:
-    """The functions, started when first called. Notes what each asked of AWS."""
+    """The functions, started at their first call. Notes the requests of each to AWS."""
 
     def __init__(self, endpoint: str, processes: ExitStack) -> None:
         self._endpoint = endpoint
@@ -204,7 +204,7 @@ LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
 
 @dataclass
 class Lived:
-    """What the functions answered, step by step, and what each asked of AWS."""
+    """The responses of the functions, step by step, and their requests to AWS."""
 
     answers: list[dict[str, Any]]
     used: dict[str, set[tuple[str, str]]]
@@ -212,7 +212,7 @@ class Lived:
 
 @pytest.fixture(scope="module")
 def lived() -> Iterator[Lived]:
-    """Yield what came of LIFE."""
+    """Run LIFE, and yield its results."""
     with engine.running(None) as endpoint, ExitStack() as processes:
         functions = Functions(endpoint, processes)
         answers: list[dict[str, Any]] = []
@@ -241,14 +241,14 @@ def _flat(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("step", range(len(LIFE)), ids=lambda step: f"{step}-{LIFE[step][0]}")
-def test_the_payloads_are_answered(step: int, lived: Lived) -> None:
-    """P1 to P7, as somebody sees them who tries the functions with `sam local invoke`."""
+def test_each_payload_gets_its_response(step: int, lived: Lived) -> None:
+    """P1 to P7, as seen by a user of `sam local invoke`."""
     expected = LIFE[step][2]
     assert {name: lived.answers[step].get(name) for name in expected} == expected
 
 
-def test_the_same_idempotency_key_answers_with_the_same_event(lived: Lived) -> None:
-    """P7: nothing is opened twice."""
+def test_the_same_idempotency_key_returns_the_same_event(lived: Lived) -> None:
+    """P7: no event is opened twice."""
     assert lived.answers[0]["body"] == lived.answers[1]["body"]
 
 
@@ -279,8 +279,8 @@ def test_what_the_containers_printed_is_of_these_payloads() -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_is_allowed_what_it_does_and_nothing_more(name: str, lived: Lived) -> None:
-    """Its requests to AWS are the policy of its role: one too few fails there, one too many is a hole."""
+def test_a_role_allows_exactly_the_requests_of_its_function(name: str, lived: Lived) -> None:
+    """A missing privilege would fail on AWS; a needless one is a risk."""
     privileges = deployed().privileges(name)
     if name in {"PromoteFunction", "FollowFunction", "AnnounceFunction"}:
         privileges = {one for one in privileges if not one[0].startswith("s3:")}  # Lambda writes with its role

@@ -1,4 +1,4 @@
-"""How long the built functions take to start, beside what most functions do: make boto3's client."""
+"""How long the built functions take to start, compared with creating boto3's client."""
 
 import subprocess
 from dataclasses import replace
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(300)  # the first test waits for the build
 
 
 def test_functions_start_within_their_share_of_what_boto3_takes(build: Path, tmp_path: Path) -> None:
-    """What an on-sale pays a thousand times in its first seconds; bench/coldstart has the figures of all functions."""
+    """An on-sale pays this a thousand times in its first seconds. bench/coldstart measures all functions."""
     log = tmp_path / "log"
     with coldstart.baselines(tmp_path, build) as baselines:
         (boto3,) = (starts.artifact for starts in baselines if starts.artifact.name == coldstart.BOTO3_CLIENT)
@@ -36,8 +36,8 @@ def test_a_function_that_does_not_start_is_no_figure(build: Path, tmp_path: Path
         coldstart.start(replace(broken, layer=tmp_path), tmp_path / "log")
 
 
-def test_what_is_imported_is_the_artifacts(build: Path, tmp_path: Path) -> None:
-    """And not what the repository holds under the same names."""
+def test_the_artifacts_modules_are_imported(build: Path, tmp_path: Path) -> None:
+    """Not the repository's modules with the same names."""
     book = Artifact.of("BookFunction", build)
     assert min(coldstart.import_times_ms(book).values()) > 0
     with pytest.raises(subprocess.CalledProcessError):

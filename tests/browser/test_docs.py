@@ -1,4 +1,4 @@
-"""The page /docs in a real Chromium: it shows the API, sends a request, and asks nobody but the office."""
+"""The page /docs in a real Chromium: it shows the API, sends a request, and contacts only the office."""
 
 import re
 from collections.abc import Iterator

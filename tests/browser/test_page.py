@@ -62,8 +62,9 @@ def test_the_last_ticket_goes_from_one_buyer_to_the_next(
             visitor.press("Get a ticket" if name == "anna" else "Join the waiting list")
             visitor.sees("You have a ticket" if name == "anna" else "Your place in line")
             visitor.is_accessible()
-            visitor.is_pictured(f"page-{'ticket' if name == 'anna' else 'waiting'}-{size[0]}")
         ben.sees("You are next.")
+        if size == NARROW:
+            ben.is_pictured("page-waiting-390")
         anna.sees("1 person is waiting")
         anna.press("Give back", sure=True)
         anna.sees("You have given this booking back.")
@@ -91,7 +92,8 @@ def test_a_ticket_is_held_paid_given_back_and_offered_to_the_next_in_line(
         expect(anna.page.locator(".clock")).to_have_text(re.compile(r"^(10:00|9:\d\d)$"))
         anna.sees("A stand-in for your shop's payment")
         anna.is_accessible()
-        anna.is_pictured(f"page-held-{size[0]}")
+        if size == NARROW:
+            anna.is_pictured("page-held-390")
         ben.go(f"#/o/{event_id}")
         expect(ben.page.locator(".tile.held dd")).to_have_text("1")
         expect(ben.page.locator(".tile.booked dd")).to_have_text("0")

@@ -1,4 +1,4 @@
-"""Each kind of answer that a route is described to have is got once from a running office, and is as described.
+"""A running office returns each kind of response that is described for a route, and it matches the description.
 
 What every route has in common (no token, a body that is none, a database that denies or throttles) is asked of every
 route by itself, with the examples of its description; the rest stands in _ask_for_the_rest. A kind of answer that is
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.timeout(300)  # the first test waits for all requests, 
 
 @dataclass
 class Visitor:
-    """Asks an office, holds each answer against the description, and notes which kind it was."""
+    """Asks an office, compares each response with the description, and notes its kind."""
 
     office: RunningOffice
     issuer: Path
@@ -88,7 +88,7 @@ class Visitor:
         return self.ask(route, by=by, eventId=event_id, **more)
 
     def too_large_for_the_gateway(self, route: str, by: str) -> None:
-        """Announce a body that API Gateway does not take, and send none of it."""
+        """Announce a body that is too large for API Gateway, and send none of it."""
         method, path = route.split(" ")
         connection = http.client.HTTPConnection("127.0.0.1", self.office.port, timeout=REQUEST_S_MAX)
         try:
@@ -102,7 +102,7 @@ class Visitor:
             connection.close()
 
     def note(self, route: str, answer: httpx.Response) -> httpx.Response:
-        """Hold an answer against the description."""
+        """Compare a response with the description, and note its kind."""
         self.got.add(check(route, answer))
         return answer
 
@@ -118,7 +118,7 @@ def _first(part: Any) -> Any:
 
 
 def _ask_for_the_rest(visitor: Visitor) -> None:
-    """Get the answers that routes have of their own."""
+    """Get the responses that only some routes have."""
     concert = {"name": "The concert", "totalTickets": 1}
     key = {"idempotency-key": "opening night"}
     event_id = visitor.ask("POST /initialize", by="olga", body=concert, headers=key).json()["eventId"]
@@ -202,7 +202,7 @@ def _ask_for_holds(visitor: Visitor, endpoint: str) -> None:
 
 
 def _ask_for_changes(visitor: Visitor) -> None:
-    """Get what changes of an event and its cancellation answer, and what buyers are answered after them."""
+    """Get the responses to changes of an event and its cancellation, and to buyers after them."""
     concert = {"name": "The concert", "totalTickets": 1}
     event_id = visitor.ask("POST /initialize", by="olga", body=concert).json()["eventId"]
     change, cancel = "PATCH /events/{eventId}", "POST /events/{eventId}/cancel"
@@ -238,7 +238,7 @@ def _ask_for_changes(visitor: Visitor) -> None:
 
 
 def _ask_every_route(visitor: Visitor, way: proxy.Proxy) -> None:
-    """Get the answers that routes have in common."""
+    """Get the responses that all routes have."""
     secured = [route for route in ROUTES if "security" not in operations(document())[route]]
     event_id = visitor.ask("POST /initialize", by="olga", body={"name": "x", "totalTickets": 1}).json()["eventId"]
     # An organiser may open and change events, a buyer book for themself; the examples are anna's.
@@ -260,7 +260,7 @@ def _ask_every_route(visitor: Visitor, way: proxy.Proxy) -> None:
 
 
 def _ask_what_describes(visitor: Visitor) -> None:
-    """Let the description and the page be broken, which no request can do to them."""
+    """Break the description and the page, which no request can do."""
     with pytest.MonkeyPatch.context() as broken:
         for path in functions.describe.app.SERVED.keys() - {"/docs/"}:
             broken.setitem(functions.describe.app.SERVED, path, lambda: 1 / 0)
@@ -270,7 +270,7 @@ def _ask_what_describes(visitor: Visitor) -> None:
 
 @pytest.fixture(scope="module")
 def got(tmp_path_factory: pytest.TempPathFactory) -> set[Kind]:
-    """Return all kinds of answers that offices gave."""
+    """Return all kinds of responses that offices returned."""
     secured, shown = tmp_path_factory.mktemp("secured"), tmp_path_factory.mktemp("shown")
     with engine.running(None) as endpoint, proxy.before(endpoint) as way:
         with running(secured, 4, "--auth", "--endpoint", way.endpoint) as office:
@@ -286,12 +286,12 @@ def got(tmp_path_factory: pytest.TempPathFactory) -> set[Kind]:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.route} {kind.status} {kind.said}")
-def test_it_is_got_and_as_described(kind: Kind, got: set[Kind]) -> None:
-    """Whatever is described happens; that it is as described was asserted when it was got."""
+def test_each_described_response_is_returned(kind: Kind, got: set[Kind]) -> None:
+    """Visitor.note has compared it with the description."""
     assert kind in got, "ask for it in _ask_for_the_rest"
 
 
-# ---------------------------------------------------------------- the control of what is above
+# ---------------------------------------------------------------- controls
 
 
 EVENT = {
@@ -320,8 +320,8 @@ def _answer(status: int, shown: Any, **headers: str) -> httpx.Response:
     return httpx.Response(status, headers={"content-type": JSON, "etag": '"1"'} | headers, text=json.dumps(shown))
 
 
-def test_what_is_described_passes() -> None:
-    """As the answers below but for what is wrong with them."""
+def test_a_described_response_passes() -> None:
+    """The responses below have one mistake each; these have none."""
     assert check(STATUS, _answer(200, EVENT)) == Kind(STATUS, 200, JSON)
     assert check(STATUS, _answer(404, PROBLEM, **AS_PROBLEM)) == Kind(STATUS, 404, "event-not-found")
     assert check("POST /initialize", _answer(201, EVENT, location="/status/e")).status == 201
@@ -360,7 +360,7 @@ def test_what_is_described_passes() -> None:
         "no Location",
     ],
 )
-def test_what_is_not_described_fails(route: str, answer: httpx.Response) -> None:
-    """Each is one step from what is described."""
+def test_a_response_that_is_not_described_fails(route: str, answer: httpx.Response) -> None:
+    """Each has one mistake."""
     with pytest.raises(NotDescribed):
         check(route, answer)

@@ -76,12 +76,12 @@ def test_an_open_office_describes_no_tokens() -> None:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_each_status_has_one_schema(route: str) -> None:
-    """A generated client picks one by the status, whatever the media type of the response."""
+    """A generated client picks one by the status, and does not look at the media type of the response."""
     for response in reading.responses(route).values():
         assert len({json.dumps(content["schema"]) for content in response["content"].values()}) == 1
 
 
-def test_unions_are_told_apart_by_their_status() -> None:
+def test_unions_have_a_discriminator() -> None:
     """A generated client needs no trial and error to read a booking."""
     unions = {name: its for name, its in reading.document()["components"]["schemas"].items() if "oneOf" in its}
     told_apart = {name: its["discriminator"]["mapping"].keys() for name, its in unions.items()}
@@ -95,8 +95,8 @@ def test_unions_are_told_apart_by_their_status() -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_route_is_described_to_take_a_token_if_it_does(route: str) -> None:
-    """As the authorizer in the template says."""
+def test_a_route_needs_a_token_in_the_description_if_it_does_in_the_template(route: str) -> None:
+    """If it has the authorizer."""
     is_public = _is_public(route)
     assert reading.document()["security"] == [{"Token": []}]
     assert operations(reading.document())[route].get("security", "token") == ([] if is_public else "token")
@@ -122,7 +122,7 @@ def _models_read(handler: str) -> dict[str, set[str]]:
 
 
 def _fields(model: str) -> dict[str, bool]:
-    """Return the fields of a model as the wire has them, and whether they must be there."""
+    """Return the JSON names of a model's fields, and whether they are required."""
     fields = getattr(contract if hasattr(contract, model) else pages, model).model_fields
     return {its.alias or name: its.is_required() for name, its in fields.items()}
 

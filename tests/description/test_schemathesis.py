@@ -1,4 +1,4 @@
-"""Requests that Schemathesis makes up from the description: whatever is sent, the answer is one that is described.
+"""Schemathesis generates requests from the description, and every response is one that is described.
 
 What is as described is taken, what is not is refused, and nothing is answered with 500. The seed is fixed: a failure
 is found again, and a run never waits for luck.
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def _run(office: RunningOffice, folder: Path, description: Any, *options: str) -> subprocess.CompletedProcess[str]:
-    """Let Schemathesis loose on an office, by a description that may not be its own."""
+    """Run Schemathesis against an office, with a description that may not be its own."""
     file = folder / "openapi.json"
     file.write_text(json.dumps(description), encoding="utf-8")
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", str(file), "--url", office.url]
@@ -49,7 +49,7 @@ def _run(office: RunningOffice, folder: Path, description: Any, *options: str) -
 
 
 def _described(file: Path) -> Any:
-    """Return a description without the parameters that Schemathesis cannot make up."""
+    """Return a description without the parameters that Schemathesis cannot generate."""
     description = json.loads(file.read_text(encoding="utf-8"))
     for operation in operations(description).values():
         operation["parameters"] = [one for one in operation.get("parameters", ()) if one["name"] not in NOT_MADE_UP]
@@ -60,7 +60,7 @@ def _what_came(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout[-8000:] + done.stderr[-2000:]
 
 
-def test_an_open_office_does_what_is_described(tmp_path: Path) -> None:
+def test_an_open_office_matches_its_description(tmp_path: Path) -> None:
     """It opens events, books, cancels and looks, as anybody."""
     with running(None, 2) as office:
         done = _run(office, tmp_path, _described(OF_OPEN))
@@ -68,7 +68,7 @@ def test_an_open_office_does_what_is_described(tmp_path: Path) -> None:
     assert f"Tested: {len(operations(document()))}" in done.stdout
 
 
-def test_an_office_that_asks_for_tokens_does_what_is_described(tmp_path: Path) -> None:
+def test_an_office_that_requires_tokens_matches_its_description(tmp_path: Path) -> None:
     """As an organiser, and without a token or with a bad one, which is refused."""
     with running(tmp_path / "data", 2, "--auth") as office:
         token = issuer.token(tmp_path / "data" / issuer.FILE, {"sub": "anna", "cognito:groups": ["organiser"]})
@@ -132,8 +132,8 @@ def office() -> Any:
         (_one_more_status, "/events/{eventId}/bookings"),
     ],
 )
-def test_a_description_that_drifts_is_found_out(office: RunningOffice, drift: Any, path: str, tmp_path: Path) -> None:
-    """The control of the tests above: with these bounds, answers and types it is not the office's."""
+def test_a_description_that_drifts_is_detected(office: RunningOffice, drift: Any, path: str, tmp_path: Path) -> None:
+    """The control of the tests above: these bounds, responses and types are not the office's."""
     description = _described(OF_OPEN)
     drift(description)
     done = _run(office, tmp_path, description, "--include-path", path)

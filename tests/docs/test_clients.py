@@ -89,7 +89,7 @@ def test_the_client_waits_until_a_cancellation_promotes_it(office: RunningOffice
     assert ask(office, "/book", event_id, "ben").json()["bookingId"] in rest
 
 
-def test_the_client_sends_the_token_that_the_page_says_how_to_get(tmp_path: Path) -> None:
+def test_the_client_sends_the_token_of_the_page(tmp_path: Path) -> None:
     """With --auth, Ben's token works for Ben. For Anna the client prints the error once and exits."""
     [block] = pages.blocks(PAGE, "sh")
     with running(tmp_path, 1, "--auth") as office:
@@ -150,7 +150,7 @@ def test_a_request_whose_response_is_lost_is_repeated_and_books_once(office: Run
     assert httpx.get(f"{office.url}/status/{event_id}").json()["bookedTickets"] == 1
 
 
-def test_a_client_that_is_told_to_try_again_does(office: RunningOffice, data: Path) -> None:
+def test_the_client_retries_after_try_again(office: RunningOffice, data: Path) -> None:
     """The database is suspended until the office has responded with 503."""
     event_id = open_event(office.url, tickets=1)
     [engine] = office.pids("dynoxide serve")
@@ -180,8 +180,8 @@ def test_every_error_is_in_the_table_with_its_status(page: str, columns: int) ->
     assert sorted(listed) == sorted({(status, code) for status, code, _ in PROBLEMS.values()})
 
 
-def test_what_may_be_sent_again_is_what_the_client_sends_again() -> None:
-    """The statuses that the client repeats are those that the table says to repeat, plus those of API Gateway."""
+def test_the_client_retries_exactly_what_the_table_says() -> None:
+    """The table's statuses, plus those of API Gateway."""
     [table] = [table for table in pages.tables(PAGE) if table[0][:2] == ["status", "code"]]
     again = {int(row[0]) for row in table[1:] if row[2].startswith("yes")}
     assert {int(row[0]) for row in table[1:] if row[2] == "no"}.isdisjoint(again)

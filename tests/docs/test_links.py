@@ -31,7 +31,7 @@ def test_anchors_are_headings_of_their_page(page: str) -> None:
     ] == []
 
 
-def test_anchors_are_made_as_github_makes_them() -> None:
+def test_anchors_follow_githubs_rules() -> None:
     """Lower case, without punctuation, and numbered where a heading repeats."""
     assert {"the-http-api", "who-may-ask", "repeating-requests"} <= pages.anchors("docs/api.md")
     assert "10000-bookings-offered-a-second-by-warm-throughput-of-each-table" in pages.anchors("docs/scale.md")

@@ -177,7 +177,7 @@ FORGERIES = [  # where, how, and the line of the broken promise; tests/protocol/
 ]
 
 
-@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: f"{forgery[0]} {forgery[1]}")
+@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: forgery[3])
 def test_a_broken_promise_is_shown_with_its_numbers(
     damaged: Event, local: Commands, forgery: tuple[str, str, Any, str]
 ) -> None:

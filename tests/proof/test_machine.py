@@ -1,10 +1,13 @@
-"""The whole office against a model of it: whatever users ask for in whatever order, it answers as the model does.
+"""The whole office against a model of it: whatever users request in whatever order, it responds as the model does.
 
-A failure is shrunk to the shortest history, and printed with what replays it. PROOF_EXAMPLES=300 looks longer.
+The clock is part of it: holds and offers fall due as time passes. A failure is shrunk to the shortest history, and
+printed with what replays it. PROOF_EXAMPLES=300 looks longer.
 """
 
 import os
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
@@ -13,13 +16,46 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+import functions.book.app
+import functions.cancel.app
+from harness.gateway import Response, call, organiser, shop
 from harness.office import Event, Office
-from shared.booking import catalog, list_limit
+from shared import runtime
+from shared.booking import catalog, expiry, list_limit
+from shared.model import as_moment
 
 EXAMPLES = int(os.environ.get("PROOF_EXAMPLES", "0"))  # 0: few, and the same in every run
 PAST, FUTURE = "2000-01-01T00:00:00.000Z", "2999-12-31T00:00:00.000Z"
 MOMENTS = st.sampled_from([None, None, PAST, FUTURE])
 USERS = st.sampled_from(["ann", "bob", "cat", "dan", "eve"])
+BEGIN = datetime(2026, 5, 1, 18, tzinfo=UTC)
+HOLD_S, OFFER_S = 60, 30
+NO_HOLDS: tuple[dict[str, Any], ...] = ({},)
+HOLDS: tuple[dict[str, Any], ...] = (
+    {"holdSeconds": HOLD_S, "offerSeconds": OFFER_S, "confirmedBy": "buyer"},
+    {"offerSeconds": OFFER_S, "confirmedBy": "shop"},
+    {"holdSeconds": HOLD_S},
+)
+CLAIMS = {"buyer": None, "shop": shop(), "organiser": organiser("olga")}
+OWNING, ENDED = {"HELD", "CONFIRMED"}, {"CANCELLED", "EXPIRED"}
+ROLES = ("bookedBy", "confirmedBy", "cancelledBy")
+
+
+@dataclass
+class Booked:
+    """One user's booking, as the model knows it."""
+
+    booking_id: str
+    status: str
+    roles: dict[str, str]  # bookedBy, confirmedBy, cancelledBy
+    expires_s: int | None = None
+    reference: str | None = None
+    ended: dict[str, Any] = field(default_factory=dict)  # the response to a cancellation after its end
+
+    @property
+    def is_active(self) -> bool:
+        """Tell whether it has a ticket or a place."""
+        return self.status not in ENDED
 
 
 @dataclass
@@ -27,99 +63,180 @@ class Model:
     """What the office must know, in the simplest form."""
 
     free: int
+    rules: dict[str, Any] = field(default_factory=dict)
+    now_s: int = 0  # since BEGIN
     opens_at: str | None = None
     closes_at: str | None = None
     list_limit: int | None = None
     sold_out: bool = False
-    confirmed: dict[str, str] = field(default_factory=dict)  # user -> bookingId
-    waiting: dict[str, str] = field(default_factory=dict)  # the same, in order
-    cancelled: dict[str, Any] = field(default_factory=dict)  # user -> the answer to the cancellation
+    bookings: dict[str, Booked] = field(default_factory=dict)  # by user, in the order in which they were made
 
     def books(self, user: str) -> str:
-        """Return what a user who has no booking gets: a status, or the code of a refusal."""
+        """Return what a user without an active booking gets: a status, or the code of a refusal."""
         on_sale = (self.opens_at, self.closes_at) in {(None, None), (PAST, None), (None, FUTURE), (PAST, FUTURE)}
+        ticket = "HELD" if "holdSeconds" in self.rules else "CONFIRMED"
         if not self.sold_out and not on_sale:
             return "not-on-sale"
         if not self.sold_out and self.free:
-            return "CONFIRMED"
+            return ticket
         self.sold_out = True
-        if self.list_limit is not None and len(self.waiting) - self.free >= self.list_limit:
+        waiting = self.of("WAITING")
+        if self.list_limit is not None and len(waiting) - self.free >= self.list_limit:
             return "waiting-list-full"
         if not on_sale:
             return "not-on-sale"
-        return "CONFIRMED" if self.free and not self.waiting else "WAITING"
+        return ticket if self.free and not waiting else "WAITING"
 
     def promotes(self) -> None:
-        """Hand free tickets to the first of the list."""
-        while self.free and self.waiting:
-            user = next(iter(self.waiting))
-            self.confirmed[user] = self.waiting.pop(user)
+        """Give free tickets to the first of the list: offered for a while, or at once."""
+        offer_s = self.rules.get("offerSeconds", self.rules.get("holdSeconds"))
+        for user in self.of("WAITING")[: self.free]:
+            booked = self.bookings[user]
+            booked.status = "HELD" if offer_s else "CONFIRMED"
+            booked.expires_s = self.now_s + offer_s if offer_s else None
             self.free -= 1
 
-    @property
-    def bookings(self) -> dict[str, str]:
-        """Return all active bookings."""
-        return self.confirmed | self.waiting
+    def expires(self) -> set[str]:
+        """End the holds that are due, and return their users."""
+        due_s = self.now_s - expiry.MARGIN_S
+        due = {user for user in self.of("HELD") if (self.bookings[user].expires_s or 0) <= due_s}
+        for user in due:
+            booked = self.bookings[user]
+            booked.status, booked.ended = "EXPIRED", {"status": "EXPIRED", "bookingId": booked.booking_id}
+            self.free += 1
+        return due
+
+    def refuses_to_confirm(self, user: str, by: str, booking_id: str) -> tuple[int, str] | None:
+        """Return the refusal of a confirmation, if it is refused."""
+        if self.rules.get("confirmedBy", "shop" if self.rules else "") == "shop" and by == "buyer":
+            return 403, "shop-only"
+        if user not in self.bookings:
+            return 404, "booking-not-found"
+        booked = self.bookings[user]
+        if booked.booking_id != booking_id:
+            return 409, "booking-changed"
+        codes = {"WAITING": "not-held", "EXPIRED": "hold-expired", "CANCELLED": "booking-cancelled"}
+        return (409, codes[booked.status]) if booked.status in codes else None
+
+    def of(self, *statuses: str) -> list[str]:
+        """Return the users with such bookings, in order."""
+        return [user for user, one in self.bookings.items() if one.status in statuses]
+
+    def active(self, user: str) -> Booked | None:
+        """Return the user's booking, if it has not ended."""
+        booked = self.bookings.get(user)
+        return booked if booked and booked.is_active else None
 
 
 class OfficeMachine(RuleBasedStateMachine):
-    """One event, five users, one request after the other; the stream is delivered when it pleases."""
+    """One event, five users, one request after the other; stream and expiry come whenever Hypothesis wants."""
 
+    rules_of_events = NO_HOLDS
     event: Event
     model: Model
 
-    @initialize(tickets=st.integers(1, 3), lanes=st.integers(1, 2), stripes=st.integers(1, 3))
-    def opens(self, tickets: int, lanes: int, stripes: int) -> None:
+    def __init__(self) -> None:
+        """Let the office's clock be the model's."""
+        super().__init__()
+        self._clock = patch.object(runtime.current, "now", self._now)
+        self._clock.start()
+
+    def _now(self) -> str:
+        seconds = self.model.now_s if hasattr(self, "model") else 0
+        return as_moment(BEGIN + timedelta(seconds=seconds))
+
+    def teardown(self) -> None:
+        """Let the clock go on."""
+        self._clock.stop()
+
+    @initialize(tickets=st.integers(1, 3), lanes=st.integers(1, 2), stripes=st.integers(1, 3), which=st.integers(0, 2))
+    def opens(self, tickets: int, lanes: int, stripes: int, which: int) -> None:
         """Open the event, with lanes and stripes although it is small."""
+        rules = self.rules_of_events[which % len(self.rules_of_events)]
         fewer, more = (lambda _: min(lanes, tickets)), (lambda _: stripes)
         with patch.object(catalog, "lanes_for", fewer), patch.object(catalog, "stripes_for", more):
-            self.event = Office(boto3.client("dynamodb")).opens(tickets)
-        self.model = Model(tickets)
+            self.event = Office(boto3.client("dynamodb")).opens(tickets, **rules)
+        self.model = Model(tickets, rules)
 
-    @rule(user=USERS)
-    def book(self, user: str) -> None:
+    @rule(user=USERS, by=st.sampled_from(["buyer", "shop"]))
+    def book(self, user: str, by: str) -> None:
         """Book: a new booking, or the one that is there (P2, P7)."""
         with patch.object(list_limit, "COUNT_AGE_MAX_S", -1):  # it counts each time
-            answer = self.event.book(user)
-        if user in self.model.bookings:
-            assert (answer.status, answer.json["bookingId"]) == (200, self.model.bookings[user])
-            assert answer.json["status"] == self._status(user)
+            answer = self._call(functions.book.app, by, userId=user)
+        if booked := self.model.active(user):
+            assert (answer.status, answer.json["bookingId"]) == (200, booked.booking_id)
+            assert answer.json["status"] == booked.status
             return
         status = self.model.books(user)
         if status.islower():
             assert (answer.status, answer.json["code"]) == (409, status)
             return
-        assert (answer.status, answer.json["status"]) == (201 if status == "CONFIRMED" else 202, status)
-        self.model.cancelled.pop(user, None)
-        if status == "CONFIRMED":
-            self.model.free -= 1
-            self.model.confirmed[user] = answer.json["bookingId"]
-        else:
-            self.model.waiting[user] = answer.json["bookingId"]
-            assert answer.json["position"] == len(self.model.waiting)
-
-    @rule(user=USERS, by_id=st.booleans())
-    def cancel(self, user: str, by_id: bool) -> None:
-        """Cancel: the ticket, the place, or the same answer again (P7)."""
-        booking_id = self.model.bookings.get(user) or self.model.cancelled.get(user, {}).get("bookingId")
-        answer = self.event.cancel(user, booking_id if by_id else None)
-        if booking_id is None:
-            assert (answer.status, answer.json["code"]) == (404, "booking-not-found")
-        elif user in self.model.cancelled:
-            assert (answer.status, answer.json) == (200, self.model.cancelled[user])
-        else:
-            assert (answer.status, answer.json["bookingId"]) == (200, booking_id)
-            assert answer.json["was"] == self._status(user)
-            self.model.free += user in self.model.confirmed
-            self.model.confirmed.pop(user, None)
-            self.model.waiting.pop(user, None)
-            self.model.cancelled[user] = answer.json
+        assert (answer.status, answer.json["status"]) == (201 if status in OWNING else 202, status)
+        self.model.bookings.pop(user, None)  # the order is that of the last bookings
+        self.model.bookings[user] = booked = Booked(answer.json["bookingId"], status, {"bookedBy": by})
+        if status == "WAITING":
+            assert answer.json["position"] == len(self.model.of("WAITING"))
+            return
+        self.model.free -= 1
+        if status == "HELD":
+            booked.expires_s = self.model.now_s + HOLD_S
+            assert answer.json["expiresAt"] == as_moment(BEGIN + timedelta(seconds=booked.expires_s))
 
     @precondition(lambda self: self.model.bookings)
+    @rule(which=st.integers(0, 4), by=st.sampled_from(["shop", "shop", "buyer"]), reference=st.sampled_from("xyz"))
+    def confirm(self, which: int, by: str, reference: str) -> None:
+        """Confirm: the hold, or what is confirmed already, with its first reference; or nothing (H2)."""
+        users = [*self.model.bookings]
+        user = users[which % len(users)]
+        booked = self.model.bookings[user]
+        booking_id = booked.booking_id
+        answer = self.event.confirm(user, booking_id, by_shop=by == "shop", reference=reference)
+        if refusal := self.model.refuses_to_confirm(user, by, booking_id):
+            assert (answer.status, answer.json["code"]) == refusal
+            return
+        if booked.status == "HELD":
+            booked.status, booked.reference = "CONFIRMED", reference
+            booked.roles["confirmedBy"] = by
+        assert (answer.status, answer.json["status"]) == (200, "CONFIRMED")
+        assert (answer.json["bookingId"], answer.json.get("reference")) == (booking_id, booked.reference)
+
+    @precondition(lambda self: self.model.of("HELD"))
+    @rule(user=USERS, by=st.sampled_from(["shop", "buyer"]))
+    def confirm_another(self, user: str, by: str) -> None:
+        """Confirm a booking of another user, or of long ago: nothing happens."""
+        answer = self.event.confirm(user, "of-long-ago", by_shop=by == "shop")
+        assert (answer.status, answer.json["code"]) == self.model.refuses_to_confirm(user, by, "of-long-ago")
+
+    @precondition(lambda self: self.model.of("HELD"))
+    @rule(late_s=st.sampled_from([2, 1, -1]))
+    def expire(self, late_s: int) -> None:
+        """Let time pass until about when the next hold is due, and then the schedule come: only that ends (H1, H3)."""
+        next_s = min(self.model.bookings[user].expires_s or 0 for user in self.model.of("HELD"))
+        self.model.now_s = max(self.model.now_s, next_s + late_s)
+        assert self.event.expires() == self.model.expires()
+
+    @rule(user=USERS, by_id=st.booleans(), by=st.sampled_from([*CLAIMS]))
+    def cancel(self, user: str, by_id: bool, by: str) -> None:
+        """Cancel: the ticket, the place, or the same response again (P7)."""
+        booked = self.model.bookings.get(user)
+        more = {"bookingId": booked.booking_id} if booked and by_id else {}
+        answer = self._call(functions.cancel.app, by, userId=user, **more)
+        if booked is None:
+            assert (answer.status, answer.json["code"]) == (404, "booking-not-found")
+            return
+        assert (answer.status, answer.json["bookingId"]) == (200, booked.booking_id)
+        assert booked.ended.items() <= answer.json.items()
+        if booked.is_active:
+            assert (answer.json["was"], answer.json["cancelledBy"]) == (booked.status, by)
+            self.model.free += booked.status in OWNING
+            booked.status, booked.ended = "CANCELLED", answer.json
+            booked.roles["cancelledBy"] = by
+
+    @precondition(lambda self: self.model.of("HELD", "CONFIRMED", "WAITING"))
     @rule(user=USERS)
     def cancel_another(self, user: str) -> None:
-        """Cancel with a bookingId of somebody else, or of long ago: nothing happens."""
-        if user in self.model.bookings:
+        """Cancel with a bookingId of another user, or of long ago: nothing happens."""
+        if self.model.active(user):
             answer = self.event.cancel(user, "of-long-ago")
             assert (answer.status, answer.json["code"]) == (409, "booking-changed")
 
@@ -132,9 +249,9 @@ class OfficeMachine(RuleBasedStateMachine):
 
     @rule(total=st.integers(1, 6))
     def change_total(self, total: int) -> None:
-        """Add tickets or take free ones away; never one that somebody has (P1)."""
+        """Add tickets or take free ones away; never one that a user has (P1)."""
         answer = self.event.change(totalTickets=total)
-        booked = len(self.model.confirmed)
+        booked = len(self.model.of(*OWNING))
         if booked > total:
             assert (answer.status, answer.json["code"]) == (409, "tickets-booked")
             assert (answer.json["bookedTickets"], answer.json["totalTickets"]) == (booked, booked + self.model.free)
@@ -154,39 +271,50 @@ class OfficeMachine(RuleBasedStateMachine):
 
     @rule(most=st.none() | st.integers(0, 2))
     def change_limit(self, most: int | None) -> None:
-        """Change how many may wait; who waits already stays."""
+        """Change how many may wait; users who wait already stay."""
         self.event.changes(waitingListLimit=most)
         self.model.list_limit = most
 
     @rule(user=USERS)
     def ask(self, user: str) -> None:
-        """Ask for the status of the event and a booking."""
-        shown = self.event.status(user).json
+        """Request the status of the event and a booking."""
+        shown, waiting = self.event.status(user).json, self.model.of("WAITING")
         counts = (shown["availableTickets"], shown["bookedTickets"], shown["waitingListCount"])
-        assert counts == (self.model.free, len(self.model.confirmed), len(self.model.waiting))
-        if user in self.model.waiting:
-            assert shown["booking"]["position"] == [*self.model.waiting].index(user) + 1
-        if user in self.model.bookings:
-            assert shown["booking"]["status"] == self._status(user)
+        assert counts == (self.model.free, len(self.model.of(*OWNING)), len(waiting))
+        if user in waiting:
+            assert shown["booking"]["position"] == waiting.index(user) + 1
+        booked = self.model.bookings.get(user)
+        assert (shown["booking"] and shown["booking"]["status"]) == (booked and booked.status)
 
     @invariant()
     def tables_keep_the_promises(self) -> None:
-        """P1 to P4, and exactly those have tickets and places whom the model gives them."""
-        if hasattr(self, "event"):
-            found = self.event.check()
-            assert found.confirmed == set(self.model.confirmed)
-            assert found.waiting == [*self.model.waiting]
+        """P1 to P4, and exactly those users have tickets and places to whom the model gives them."""
+        if not hasattr(self, "event"):
+            return
+        found = self.event.check()
+        assert found.confirmed == set(self.model.of("CONFIRMED"))
+        assert found.held == set(self.model.of("HELD"))
+        assert found.waiting == self.model.of("WAITING")
+        for one in found.bookings:
+            assert {name: one[name] for name in ROLES if name in one} == self.model.bookings[one["userId"]].roles
 
-    def _status(self, user: str) -> str:
-        return "CONFIRMED" if user in self.model.confirmed else "WAITING"
+    def _call(self, function: ModuleType, by: str, **body: str) -> Response:
+        return call(function, {**body, "eventId": self.event.event_id}, claims=CLAIMS[by])
 
 
-TestOffice = OfficeMachine.TestCase
-TestOffice.settings = settings(
-    max_examples=EXAMPLES or 20,
+class HoldsMachine(OfficeMachine):
+    """The same for events with holds, with offers, or with both."""
+
+    rules_of_events = HOLDS
+
+
+SETTINGS = settings(
+    max_examples=EXAMPLES or 15,
     stateful_step_count=40,
     derandomize=not EXAMPLES,
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+TestOffice, TestHolds = OfficeMachine.TestCase, HoldsMachine.TestCase
+TestOffice.settings = TestHolds.settings = SETTINGS

@@ -3,6 +3,7 @@
 import random
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -13,8 +14,24 @@ from hypothesis import strategies as st
 
 from proof.conditions import name_of
 from proof.explore import Scenario, start
+from proof.hold_scenarios import (
+    CANCEL_EVENT_AND_CONFIRM,
+    CONFIRMED_CANCELLED_OR_EXPIRED,
+    CONFIRMED_TWICE,
+    EXPIRED_AND_HELD_AGAIN,
+    EXPIRED_ON_LANES,
+    EXPIRED_TO_NEXT,
+    EXPIRED_TWICE,
+    EXPIRES,
+    HELD_LAST_TICKET,
+    HOLDS,
+    OFFER_EXPIRES,
+    OFFERED,
+    OFFERS,
+    confirms,
+)
 from proof.lambdas import Node, Request, simulated
-from proof.operations import EVENT, CancelEvent, Open, Operation, Sweep
+from proof.operations import EVENT, CancelEvent, Expire, Open, Operation, Sweep
 from proof.scenarios import (
     ADVANCED,
     BOOKS_TWICE,
@@ -46,10 +63,12 @@ from proof.scenarios import (
     books,
     cancels,
     changes,
+    on_lane,
 )
-from proof.stand_in import TRANSACT, Change, Effect, Tables, apply
+from proof.stand_in import TRANSACT, UPDATE, Change, Effect, Tables, apply
 from proof.steps import Ground, Step, steps
 from proof.world import Client, World
+from shared.model import NO_HOLDS, Rules
 from shared.store import dynamodb, items
 from shared.store.aws_client import RequestFailed
 
@@ -58,8 +77,19 @@ Outcome = tuple[str, ...]  # a transaction's name, and what each of its items sa
 _TABLES = (items.EVENTS, items.LANES, items.BOOKINGS, items.WAITING_LIST)
 _WALKED = (
     RELEASE_AND_JOIN, SWEEP_AND_LEAVES, LATE_JOINER, ADVANCED, LIMITED, LOWERED_AND_PUT_BACK, PROLONGED,
-    RAISED_ON_LANES, CANCEL_EVENT_AND_JOIN, CANCEL_EVENT_AND_RELEASE,
+    RAISED_ON_LANES, CANCEL_EVENT_AND_JOIN, CANCEL_EVENT_AND_RELEASE, CONFIRMED_TWICE, CONFIRMED_CANCELLED_OR_EXPIRED,
+    EXPIRED_TO_NEXT, EXPIRED_AND_HELD_AGAIN, EXPIRED_ON_LANES, OFFER_EXPIRES, CANCEL_EVENT_AND_CONFIRM,
 )  # fmt: skip
+_ANN, _BEN = on_lane("ann", 0, 2), on_lane("ben", 1, 2)
+_HEIRS_LEAVE = Scenario(
+    "Tickets of two lanes are released while both heirs leave",
+    (cancels("bob"), cancels("cat")),
+    before=(books(_ANN), books(_BEN), books("bob"), books("cat")),
+    begun=((cancels(_ANN), ""), (cancels(_BEN), "")),
+    tickets=2,
+    lanes=2,
+)
+_PROMOTED_BY_TWO = replace(_HEIRS_LEAVE, meanwhile=(cancels("bob"),), promoters=2)
 _LANES_MAX = _STRIPES_MAX = 2
 _STATES_MAX = 2_000  # of a scenario, when looking for outcomes
 
@@ -80,8 +110,24 @@ _OUTCOMES = {
     ("promote", _NO, _OK, _OK),
     ("promote", _NO, _OK, _NO),
     ("promote", _OK, _OK, _OK, _OK, _OK, _OK),  # two of them, with tickets of two lanes
-    ("promote", _OK, _OK, _OK, _OK, _NO, _OK),
-    ("promote", _NO, _OK, _OK, _OK, _NO, _OK),
+    ("promote", _NO, _OK, _OK, _OK, _OK, _OK),
+    ("promote", _OK, _OK, _NO, _OK, _OK, _OK),
+    ("promote", _NO, _OK, _NO, _OK, _OK, _OK),
+    ("promote", _NO, _OK, _NO, _OK, _NO, _OK),
+    ("promote", _NO, _OK, _NO, _OK, _OK, _NO),
+    ("promote", _NO, _OK, _NO, _OK, _NO, _NO),
+    ("take in line", _OK, _OK),
+    ("take in line", _NO, _OK),
+    # Holds are confirmed and expire, several at once.
+    ("confirm", _OK),
+    ("confirm", _NO),
+    ("expire", _OK, _OK),
+    ("expire", _NO, _OK),
+    ("expire", _OK, _OK, _OK),
+    ("expire", _NO, _OK, _OK),
+    ("expire", _NO, _NO, _OK),
+    ("expire", _NO, _OK, _OK, _OK),
+    ("expire", _NO, _NO, _OK, _OK),
     ("release", _OK, _OK),
     ("release", _NO, _OK),
     ("leave", _OK, _OK, _OK),
@@ -197,9 +243,11 @@ def test_every_transaction_has_each_of_its_outcomes_on_both(engine: Engine) -> N
             LATE_JOINER, OPENED_TWICE, RELEASE_AND_JOIN, CLOSED_AND_JOINED, LOWERED_AND_BOOKED, RENAMED_TWICE,
             CANCEL_EVENT_AND_JOIN, CANCEL_EVENT_AND_PROMOTE, CANCEL_EVENT_AND_RELEASE, CANCEL_EVENT_SOLD_OUT,
             CANCEL_EVENT_AND_LIMIT, LOWERED_AND_PUT_BACK, RAISED_TWICE_HALF, WINDOW_TWICE,
+            HELD_LAST_TICKET, CONFIRMED_TWICE, EXPIRED_TWICE, OFFERED, OFFER_EXPIRES, _HEIRS_LEAVE,
+            _PROMOTED_BY_TWO,
         ):  # fmt: skip
             for world, step in _moments(scenario):
-                if step.request and step.request.operation == TRANSACT:
+                if step.request and _is_conditional(step.request):
                     found.setdefault(_outcome(world, step.request), (world, step.request))
     assert found.keys() == _OUTCOMES
     for world, request in found.values():
@@ -221,7 +269,10 @@ _CHANGES = (
     *(changes(opens_at=moment) for moment in (None, LATER)),
     changes(name="Another", closes_at=LATER, waiting_list_limit=1),
 )
-_OPERATIONS = st.sampled_from([*map(books, _USERS), *map(cancels, _USERS), *_CHANGES, Sweep(), CancelEvent()])
+_CONFIRMS = [confirms(user, f"{user} {number}") for user in _USERS for number in range(3)]  # as operations are tagged
+_OPERATIONS = st.sampled_from(
+    [*map(books, _USERS), *map(cancels, _USERS), *_CONFIRMS, *_CHANGES, EXPIRES, Expire(), Sweep(), CancelEvent()]
+)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
@@ -229,15 +280,17 @@ _OPERATIONS = st.sampled_from([*map(books, _USERS), *map(cancels, _USERS), *_CHA
     wanted=st.lists(_OPERATIONS, min_size=1, max_size=6),
     tickets=st.integers(1, 3),
     parts=st.tuples(st.integers(1, _LANES_MAX), st.integers(1, _STRIPES_MAX)),
+    rules=st.sampled_from([NO_HOLDS, HOLDS, OFFERS]),
     chance=st.randoms(use_true_random=False),
 )
-def test_any_history_is_the_same_on_both(
-    engine: Engine, wanted: list[Operation], tickets: int, parts: tuple[int, int], chance: random.Random
+def test_any_history_is_the_same_on_both(  # noqa: PLR0917 - hypothesis names them
+    engine: Engine, wanted: list[Operation], tickets: int, parts: tuple[int, int], rules: Rules, chance: random.Random
 ) -> None:
     """Whatever the protocol sends, in whatever order."""
     tagged = tuple(type(one)(**{**vars(one), "tag": f" {number}"}) for number, one in enumerate(wanted))
     lanes, stripes = min(parts[0], tickets), parts[1]
-    _walk(engine, Scenario("any history", tagged, tickets=tickets, lanes=lanes, stripes=stripes), chance)
+    scenario = Scenario("any history", tagged, tickets=tickets, lanes=lanes, stripes=stripes, rules=rules)
+    _walk(engine, scenario, chance)
 
 
 def _walk(engine: Engine, scenario: Scenario, chance: random.Random) -> None:
@@ -295,7 +348,14 @@ def _outcome(world: World, request: Request) -> Outcome:
     assert named is not None
     error = apply(world.tables, request.operation, request.parameters).error
     codes = [reason[0] for reason in _plain_reasons(error)] if error else [_OK] * len(request.written)
-    return (named[0], *codes)
+    return (named[0], *(codes or [_NO]))  # an UpdateItem that is refused has no reasons
+
+
+def _is_conditional(request: Request) -> bool:
+    """Tell whether the request may be refused: a transaction, or an UpdateItem with a condition."""
+    return request.operation == TRANSACT or (
+        request.operation == UPDATE and "ConditionExpression" in request.parameters
+    )
 
 
 def _plain_reasons(error: RequestFailed) -> list[tuple[str, Any]]:

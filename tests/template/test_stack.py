@@ -353,7 +353,7 @@ def test_privileges_name_actions_and_resources(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(KEPT))
 def test_data_outlives_its_stack(name: str) -> None:
-    """Bookings, the users they belong to, and records not yet settled are kept, whoever deletes or replaces what."""
+    """Bookings, the users they belong to, and failed records are kept if the stack is deleted or a table replaced."""
     resource = deployed().resources[name]
     assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     protection = {"UserPool": ("DeletionProtection", _if_prod("ACTIVE", "INACTIVE"))}
@@ -393,7 +393,7 @@ def test_the_bucket_of_failed_records_is_private_and_encrypted() -> None:
 
 
 def test_no_other_account_puts_events_on_the_bus() -> None:
-    """Whatever else is allowed later: a Deny wins."""
+    """A Deny wins over anything that is allowed later."""
     policy = deployed().resources["EventBusPolicy"]["Properties"]
     assert policy["EventBusName"] == {"Ref": "EventBus"}
     statement = policy["Statement"]
