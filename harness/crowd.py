@@ -46,9 +46,9 @@ class Crowd:
         """Book for a user."""
         return await self._post("/book", user)
 
-    async def confirm(self, user: str, booking_id: str, reference: str) -> Exchange:
-        """Confirm a user's hold, with a reference."""
-        return await self._post("/confirm", user, bookingId=booking_id, reference=reference)
+    async def confirm(self, user: str, booking_id: str, **more: str) -> Exchange:
+        """Confirm a user's hold, perhaps with a reference. The response may be a refusal."""
+        return await self._post("/confirm", user, bookingId=booking_id, **more)
 
     async def cancel(self, user: str, booking_id: str) -> Exchange:
         """Cancel a user's booking by its id."""
@@ -106,14 +106,15 @@ def by_status(exchanges: Sequence[Exchange], status: str) -> list[Exchange]:
 def order_broken(changes: Sequence[Item], histories: Sequence[Sequence[Exchange]]) -> list[str]:
     """List what breaks P4, and what breaks P5 for the users who stay, whose names begin with "loyal".
 
-    `changes` are all states of bookings in the database's order, which says who got a ticket when.
+    `changes` are all states of bookings in the database's order, which says who got a ticket when: held, offered or at
+    once.
     """
-    confirmed = [one["userId"] for one in changes if one["status"] == "CONFIRMED"]
+    owners = [one["userId"] for one in changes if one["status"] in {"HELD", "CONFIRMED"}]
     bookings = [
         Request(one.user, one.asked_s, one.answered_s, one.answer["status"])
         for history in histories
         for one in history
-        if one.user.startswith("loyal")
+        if one.path == "/book" and one.user.startswith("loyal")
     ]
-    ticket_at = {user: float(at) for at, user in enumerate(confirmed) if user.startswith("loyal")}
+    ticket_at = {user: float(owners.index(user)) for user in {*owners} if user.startswith("loyal")}
     return queue_jumps(changes) + order_violations(bookings, ticket_at)

@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from proof.explore import Scenario
-from proof.hold_scenarios import CONFIRMED_OR_EXPIRED, EXPIRED_EARLY, EXPIRED_TO_NEXT, HOLD_CANCELLED
+from proof.hold_scenarios import EXPIRED_EARLY, EXPIRED_TO_NEXT, HOLD_CANCELLED
 from proof.scenarios import (
     BOOKS_TWICE_AT_HEAD,
     BOTH,
@@ -28,9 +28,9 @@ from proof.scenarios import (
     FAULT,
     GROWING_PAGE,
     LAST_TICKET,
-    LATE_JOINER,
     LIMITED,
     LOWERED_AND_PUT_BACK,
+    LOWERED_BESIDE_TWO,
     LOWERED_ON_LANES,
     LOWERED_THEN_CLOSED,
     POSTPONED,
@@ -413,7 +413,7 @@ RULES = (
     ),
     Rule(
         "settle ends a page at the first refusal", "shared/booking/settle.py",
-        LATE_JOINER, settle, "_promote_in_order", _promote_after_refusals,
+        LOWERED_BESIDE_TWO, settle, "_promote_in_order", _promote_after_refusals,
     ),
     Rule(
         "a page ends at the last number drawn before it was read", "shared/booking/waiting_list.py",
@@ -439,7 +439,7 @@ RULES = (
     ),
     Rule(
         "holds that are due expire", "shared/booking/expiry.py",
-        CONFIRMED_OR_EXPIRED, expiry, "_due_holds", _due_at_no_time,
+        EXPIRED_TO_NEXT, expiry, "_due_holds", _due_at_no_time,
     ),
     Rule(
         "only the first in line takes a ticket that came back", "shared/booking/waiting_list.py",

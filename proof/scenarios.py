@@ -170,10 +170,11 @@ POSTPONED_IN_LINE = Scenario(
 CANCEL_EVENT_IN_LINE = Scenario(
     "The event is cancelled while one books a ticket that came back", (CancelEvent(), books("cat")), before=_RETURNED
 )
-SWEEP_AND_TAKE_IN_LINE = Scenario(
-    "The sweep comes while two book a ticket that came back",
-    (Sweep(), books("cat"), books("dan")),
-    before=_RETURNED,
+SWEEP_AND_TAKES_IN_LINE = Scenario(
+    "The sweep comes while two tickets that came back are booked",
+    (Sweep(), books("dan"), books("eve")),
+    before=(*map(books, ("ann", "bob", "cat")), *map(cancels, ("cat", "ann", "bob"))),
+    tickets=2,
 )
 TWO_RELEASES = Scenario(
     "Tickets of two lanes are released to two who wait",
@@ -367,6 +368,15 @@ LOWERED_AND_WAITING = Scenario(
     before=(books("ann"), books("bob"), books("cat")),
     begun=((cancels("ann"), ""),),
     tickets=2,
+    prompt=False,
+)
+LOWERED_BESIDE_TWO = Scenario(
+    "One of two released tickets is taken away while two wait for them",
+    (changes(total_tickets=1),),
+    before=(books(_ANN), books(_BEN), books(_CAT), books(_DAN)),
+    begun=((cancels(_ANN), ""), (cancels(_BEN), "")),
+    tickets=2,
+    lanes=2,
     prompt=False,
 )
 LOWERED_AND_PUT_BACK = Scenario(
@@ -587,7 +597,7 @@ PLANS = (
     Plan(CLOSED_IN_LINE, whole=(CRASH, FAULT)),
     Plan(POSTPONED_IN_LINE, whole=(CRASH, FAULT)),
     Plan(CANCEL_EVENT_IN_LINE, whole=(CRASH, FAULT)),
-    Plan(SWEEP_AND_TAKE_IN_LINE, short=(), whole=(CALM,)),
+    Plan(SWEEP_AND_TAKES_IN_LINE, short=(), whole=(CALM,)),
     Plan(TWO_RELEASES, whole=(CRASH, FAULT)),
     Plan(TWO_PROMOTERS, whole=(CRASH,)),
     Plan(LATE_JOINER, whole=(CRASH, FAULT)),
@@ -614,6 +624,7 @@ PLANS = (
     Plan(LOWERED_AND_BOOKED, whole=(CRASH, FAULT)),
     Plan(LOWERED_AND_RELEASED, short=(CALM, CRASH), whole=(FAULT,)),
     Plan(LOWERED_AND_WAITING, short=(CALM, CRASH), whole=(FAULT,)),
+    Plan(LOWERED_BESIDE_TWO, whole=(CRASH,)),
     Plan(LOWERED_AND_PUT_BACK),
     Plan(LOWERED_TWICE, whole=(CRASH, FAULT)),
     Plan(LOWERED_TWICE_AND_RELEASED, short=(), whole=(CALM,)),

@@ -2,8 +2,9 @@
 
 python -m proof.soak --seconds 300 [--seed SEED]
 
-Users who come and go, users who stay, and a hand that kills workers, the feeder and the engine without warning. A
-user whose answer is lost asks again. The seed chooses who does what and when; how the processes race is not its to say.
+Users come and go, or stay. Every other event has holds, which are confirmed, are cancelled, or expire. Meanwhile
+workers, feeders, schedulers and the engine are killed. A user whose response is lost sends the request again. The seed
+decides the actions and their times, but not how the processes race.
 """
 
 import argparse
@@ -15,15 +16,30 @@ import signal
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from harness.crowd import Crowd, Exchange, in_flight, open_event, order_broken
-from harness.promises import Snapshot
+from harness.promises import Snapshot, read, violations
 from harness.running import RunningOffice, running
+from shared.model import as_moment
 
 ROUND_S = 8.0
 DRAINED_WITHIN_S = 20.0  # the engine may just have been started again
-KILLED = ("worker",) * 4 + ("feeder",) * 2 + ("dynoxide",) * 3  # in a round
+KILLED = ("worker",) * 4 + ("feeder",) * 2 + ("scheduler",) * 2 + ("dynoxide",) * 3  # in a round
+OPTIONS = ("--expire-every", "1")
+HOLD_S = 2
+TERMS: tuple[dict[str, Any], ...] = ({}, {"holdSeconds": HOLD_S, "offerSeconds": 3_600})  # offers outlast the round
+EXPIRED_WITHIN_S = 30.0
+FOLLOWS = {  # what may be stored after the last response of a user
+    "WAITING": {"WAITING", "HELD", "CONFIRMED"},
+    "HELD": {"HELD", "EXPIRED"},
+    "CONFIRMED": {"CONFIRMED"},
+    "CANCELLED": {"CANCELLED"},
+    "EXPIRED": {"EXPIRED"},
+}
+REFUSED = {"hold-expired": "EXPIRED", "booking-cancelled": "CANCELLED", "not-held": "WAITING"}  # confirmations
 
 
 def main() -> int:
@@ -45,8 +61,8 @@ def main() -> int:
 
 
 def _round(data: Path, chance: random.Random) -> list[str]:
-    """Let a crowd at one event, with kills, and in the end kill all of it; return what is broken after a restart."""
-    tickets = chance.choice([1, 7, 60, 130])
+    """Let a crowd use one event, with kills, and in the end kill all of it; return what is broken after a restart."""
+    tickets, terms = chance.choice([1, 7, 60, 130]), chance.choice(TERMS)
     users = [f"user-{number}" for number in range(60)] + [f"loyal-{number}" for number in range(60)]
     choices = {user: random.Random(chance.random()) for user in [*users, "killer"]}  # as above
 
@@ -57,34 +73,47 @@ def _round(data: Path, chance: random.Random) -> list[str]:
         stays = user.startswith("loyal")
         return await (_stay if stays else _come_and_go)(crowd, user, choices[user])
 
-    with running(data) as office:
-        event_id = open_event(office.url, tickets)
+    with running(data, 4, *OPTIONS) as office:
+        event_id = open_event(office.url, tickets, **terms)
         histories, crowd = in_flight(office.url, event_id, act, ["killer", *users], at_once=len(users) + 1)
         office.process.kill()
-    with running(data) as office:
+    with running(data, 4, *OPTIONS) as office:
+        overdue = _overdue(office, event_id)
         found = office.check_drained(event_id, within_s=DRAINED_WITHIN_S)
         broken = order_broken(office.changes(event_id), histories)
     _say(
-        f"{tickets} tickets, {sum(map(len, histories))} requests, {len(crowd.faults)} of them lost at first: "
-        f"{len(found.confirmed)} booked, {len(found.waiting)} wait"
+        f"{tickets} tickets {terms}, {sum(map(len, histories))} requests, {len(crowd.faults)} of them lost at first: "
+        f"{len(found.confirmed)} booked, {len(found.held)} held, {len(found.waiting)} wait"
     )
-    return broken + _untrue(found, [history[-1] for history in histories if history])
+    return overdue + broken + _untrue(found, [history[-1] for history in histories if history])
+
+
+def _overdue(office: RunningOffice, event_id: str) -> list[str]:
+    """H3: wait until every hold made before the office was started again has ended; list those that have not."""
+    due = as_moment(datetime.now(UTC) + timedelta(seconds=HOLD_S))
+    until = time.monotonic() + EXPIRED_WITHIN_S
+    while True:
+        found = read(office.database(), event_id)
+        left = [text for text in violations(found, drained=False, expired_until=due) if text.startswith("H3")]
+        if not left or time.monotonic() > until:
+            return left
+        time.sleep(0.2)
 
 
 def _untrue(found: Snapshot, last: list[Exchange]) -> list[str]:
-    """P7: what each user was told last is what is stored, but for a promotion meanwhile."""
-    stored = {one["userId"]: one["bookingId"] for one in found.bookings}
-    holders = found.confirmed | set(found.waiting)
+    """P7, H2: the last response of each user is what is stored, or the office did since what it does by itself."""
+    stored = {one["userId"]: one for one in found.bookings}
     return [
-        f"P7: {one.user} was told {one.answer}, and has {stored.get(one.user)}"
+        f"P7: {one.user} was told {one.answer}, and has {has}"
         for one in last
-        if stored.get(one.user) != one.answer["bookingId"]
-        or (one.user in holders) != (one.answer["status"] != "CANCELLED")
+        if (has := stored.get(one.user)) is None
+        or has["bookingId"] != one.answer.get("bookingId", has["bookingId"])
+        or has["status"] not in FOLLOWS[REFUSED[one.answer["code"]] if "code" in one.answer else one.answer["status"]]
     ]
 
 
 async def _kill(office: RunningOffice, choices: random.Random) -> None:
-    """Kill one part after the other without warning; one that has not come back yet is let off."""
+    """Kill one part after the other without warning; skip one that has not come back yet."""
     for part in choices.sample(KILLED, len(KILLED)):
         await asyncio.sleep(choices.uniform(0, 2 * ROUND_S / len(KILLED)))
         if pids := office.pids(part):
@@ -97,14 +126,20 @@ async def _come_and_go(crowd: Crowd, user: str, choices: random.Random) -> list[
     while time.monotonic() < until:
         history.append(await crowd.book(user))
         await asyncio.sleep(choices.uniform(0, 0.6))
-        if choices.random() < 0.7:
+        if history[-1].answer["status"] == "HELD" and choices.random() < 0.4:
+            await asyncio.sleep(choices.uniform(0, HOLD_S))
+            history.append(await crowd.confirm(user, history[-1].answer["bookingId"]))
+        elif choices.random() < 0.7:
             history.append(await crowd.cancel(user, history[-1].answer["bookingId"]))
     return history
 
 
 async def _stay(crowd: Crowd, user: str, choices: random.Random) -> list[Exchange]:
     await asyncio.sleep(choices.uniform(0, ROUND_S))
-    return [await crowd.book(user)]
+    booked = await crowd.book(user)
+    if booked.answer["status"] == "HELD" and choices.random() < 0.5:
+        return [booked, await crowd.confirm(user, booked.answer["bookingId"])]
+    return [booked]
 
 
 def _say(line: str) -> None:

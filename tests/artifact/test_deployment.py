@@ -48,6 +48,7 @@ def _without_what_the_emulator_lacks(path: Path, codedeploy: str) -> dict[str, A
     resources = template["Resources"]
     del template["Globals"]["Function"]["DeploymentPreference"]
     del resources["FailedRecordsBucketPolicy"]  # it demands TLS, which the emulator does not offer
+    del resources["EventBusPolicy"]  # a type that the emulator does not know
     for name, resource in list(resources.items()):
         properties = resource["Properties"]
         properties.pop("DeploymentPreference", None)

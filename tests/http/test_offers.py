@@ -33,7 +33,7 @@ OPTIONS = ("--expire-every", "1")
 PARTS = ("local.worker", "local.feeder", "local.scheduler", "local.bus", "dynoxide")
 KILL_EVERY_S = 1.0
 ROUNDS = 2  # of kills
-MANY = 5_000
+MANY = 1_000  # bench.expiry has 5,000, with the schedule of AWS
 MANY_HOLD_S = 10
 LATE_S_MAX = 120.0  # H3
 MANY_S_MAX = 400.0
@@ -240,9 +240,9 @@ def _wait_until(happened: Callable[[], bool]) -> None:
 
 
 @pytest.mark.timeout(MANY_S_MAX + 100)
-def test_five_thousand_holds_that_expire_in_one_minute_are_released_in_time(tmp_path: Path) -> None:
-    """H3, with the schedule of AWS: each within two minutes."""
-    with running(tmp_path, 2) as office:
+def test_a_thousand_holds_that_expire_at_once_are_released_in_time(tmp_path: Path) -> None:
+    """H3: each within two minutes."""
+    with running(tmp_path, 2, "--expire-every", "5") as office:
         event_id = _opens(office, MANY, MANY_HOLD_S)
         users = [f"user-{n}" for n in range(MANY)]
         held, crowd = in_flight(office.url, event_id, _book, users)

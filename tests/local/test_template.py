@@ -89,6 +89,7 @@ def test_the_whole_template_of_the_project_is_read() -> None:
         "POST /initialize",
         "POST /book",
         "POST /cancel",
+        "POST /confirm",
         "GET /status/{eventId}",
         "PATCH /events/{eventId}",
         "POST /events/{eventId}/cancel",

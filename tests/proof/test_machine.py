@@ -30,13 +30,11 @@ MOMENTS = st.sampled_from([None, None, PAST, FUTURE])
 USERS = st.sampled_from(["ann", "bob", "cat", "dan", "eve"])
 BEGIN = datetime(2026, 5, 1, 18, tzinfo=UTC)
 HOLD_S, OFFER_S = 60, 30
-RULES = st.sampled_from(
-    [
-        {},
-        {"holdSeconds": HOLD_S},
-        {"holdSeconds": HOLD_S, "offerSeconds": OFFER_S, "confirmedBy": "buyer"},
-        {"offerSeconds": OFFER_S, "confirmedBy": "shop"},
-    ]
+NO_HOLDS: tuple[dict[str, Any], ...] = ({},)
+HOLDS: tuple[dict[str, Any], ...] = (
+    {"holdSeconds": HOLD_S, "offerSeconds": OFFER_S, "confirmedBy": "buyer"},
+    {"offerSeconds": OFFER_S, "confirmedBy": "shop"},
+    {"holdSeconds": HOLD_S},
 )
 CLAIMS = {"buyer": None, "shop": shop(), "organiser": organiser("olga")}
 OWNING, ENDED = {"HELD", "CONFIRMED"}, {"CANCELLED", "EXPIRED"}
@@ -133,6 +131,7 @@ class Model:
 class OfficeMachine(RuleBasedStateMachine):
     """One event, five users, one request after the other; stream and expiry come whenever Hypothesis wants."""
 
+    rules_of_events = NO_HOLDS
     event: Event
     model: Model
 
@@ -150,18 +149,14 @@ class OfficeMachine(RuleBasedStateMachine):
         """Let the clock go on."""
         self._clock.stop()
 
-    @initialize(tickets=st.integers(1, 3), lanes=st.integers(1, 2), stripes=st.integers(1, 3), rules=RULES)
-    def opens(self, tickets: int, lanes: int, stripes: int, rules: dict[str, Any]) -> None:
+    @initialize(tickets=st.integers(1, 3), lanes=st.integers(1, 2), stripes=st.integers(1, 3), which=st.integers(0, 2))
+    def opens(self, tickets: int, lanes: int, stripes: int, which: int) -> None:
         """Open the event, with lanes and stripes although it is small."""
+        rules = self.rules_of_events[which % len(self.rules_of_events)]
         fewer, more = (lambda _: min(lanes, tickets)), (lambda _: stripes)
         with patch.object(catalog, "lanes_for", fewer), patch.object(catalog, "stripes_for", more):
             self.event = Office(boto3.client("dynamodb")).opens(tickets, **rules)
         self.model = Model(tickets, rules)
-
-    @rule(seconds=st.sampled_from([1, 2, OFFER_S - 1, OFFER_S, HOLD_S]))
-    def time_passes(self, seconds: int) -> None:
-        """Let the clock move on; nothing happens by itself."""
-        self.model.now_s += seconds
 
     @rule(user=USERS, by=st.sampled_from(["buyer", "shop"]))
     def book(self, user: str, by: str) -> None:
@@ -187,25 +182,37 @@ class OfficeMachine(RuleBasedStateMachine):
             booked.expires_s = self.model.now_s + HOLD_S
             assert answer.json["expiresAt"] == as_moment(BEGIN + timedelta(seconds=booked.expires_s))
 
-    @rule(user=USERS, by=st.sampled_from(["buyer", "shop"]), right=st.booleans(), reference=st.sampled_from("xyz"))
-    def confirm(self, user: str, by: str, right: bool, reference: str) -> None:
+    @precondition(lambda self: self.model.bookings)
+    @rule(which=st.integers(0, 4), by=st.sampled_from(["shop", "shop", "buyer"]), reference=st.sampled_from("xyz"))
+    def confirm(self, which: int, by: str, reference: str) -> None:
         """Confirm: the hold, or what is confirmed already, with its first reference; or nothing (H2)."""
-        booked = self.model.bookings.get(user)
-        booking_id = booked.booking_id if booked and right else "of-long-ago"
+        users = [*self.model.bookings]
+        user = users[which % len(users)]
+        booked = self.model.bookings[user]
+        booking_id = booked.booking_id
         answer = self.event.confirm(user, booking_id, by_shop=by == "shop", reference=reference)
         if refusal := self.model.refuses_to_confirm(user, by, booking_id):
             assert (answer.status, answer.json["code"]) == refusal
             return
-        assert booked is not None
         if booked.status == "HELD":
             booked.status, booked.reference = "CONFIRMED", reference
             booked.roles["confirmedBy"] = by
         assert (answer.status, answer.json["status"]) == (200, "CONFIRMED")
         assert (answer.json["bookingId"], answer.json.get("reference")) == (booking_id, booked.reference)
 
-    @rule()
-    def expire(self) -> None:
-        """Let the schedule come: what is due ends, and nothing else (H1, H3)."""
+    @precondition(lambda self: self.model.of("HELD"))
+    @rule(user=USERS, by=st.sampled_from(["shop", "buyer"]))
+    def confirm_another(self, user: str, by: str) -> None:
+        """Confirm a booking of another user, or of long ago: nothing happens."""
+        answer = self.event.confirm(user, "of-long-ago", by_shop=by == "shop")
+        assert (answer.status, answer.json["code"]) == self.model.refuses_to_confirm(user, by, "of-long-ago")
+
+    @precondition(lambda self: self.model.of("HELD"))
+    @rule(late_s=st.sampled_from([2, 1, -1]))
+    def expire(self, late_s: int) -> None:
+        """Let time pass until about when the next hold is due, and then the schedule come: only that ends (H1, H3)."""
+        next_s = min(self.model.bookings[user].expires_s or 0 for user in self.model.of("HELD"))
+        self.model.now_s = max(self.model.now_s, next_s + late_s)
         assert self.event.expires() == self.model.expires()
 
     @rule(user=USERS, by_id=st.booleans(), by=st.sampled_from([*CLAIMS]))
@@ -295,12 +302,19 @@ class OfficeMachine(RuleBasedStateMachine):
         return call(function, {**body, "eventId": self.event.event_id}, claims=CLAIMS[by])
 
 
-TestOffice = OfficeMachine.TestCase
-TestOffice.settings = settings(
-    max_examples=EXAMPLES or 20,
+class HoldsMachine(OfficeMachine):
+    """The same for events with holds, with offers, or with both."""
+
+    rules_of_events = HOLDS
+
+
+SETTINGS = settings(
+    max_examples=EXAMPLES or 15,
     stateful_step_count=40,
     derandomize=not EXAMPLES,
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+TestOffice, TestHolds = OfficeMachine.TestCase, HoldsMachine.TestCase
+TestOffice.settings = TestHolds.settings = SETTINGS
