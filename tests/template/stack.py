@@ -1,5 +1,6 @@
 """Give tests the stack as CloudFormation sees it."""
 
+import atexit
 import json
 import re
 import subprocess
@@ -62,9 +63,21 @@ class Stack:
 @cache
 def deployed(layer_code: str = "s3://bucket/layer", *parameters: str) -> Stack:
     """Transform template.yaml with the layer's code at that address; parameters are NAME=VALUE."""
-    command = [".venv-sam/bin/python", "tests/template/transform.py", layer_code, *parameters]
-    result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    return Stack(json.loads(result.stdout)["Resources"])
+    transform = _transform()
+    assert transform.stdin
+    assert transform.stdout
+    transform.stdin.write(json.dumps([layer_code, *parameters]) + "\n")
+    transform.stdin.flush()
+    return Stack(json.loads(transform.stdout.readline()))
+
+
+@cache
+def _transform() -> subprocess.Popen[str]:
+    """Start the program that transforms the template; it ends with this process."""
+    command = [".venv-sam/bin/python", "tests/template/transform.py"]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(process.communicate)  # closes its input
+    return process
 
 
 def folder_of(function: str) -> str:

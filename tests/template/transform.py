@@ -1,10 +1,10 @@
-"""Print the resources that CloudFormation creates from template.yaml, as JSON. Runs in .venv-sam.
+"""Say which resources CloudFormation creates from template.yaml. Runs in .venv-sam, until its input ends.
 
-    transform.py LAYER [NAME=VALUE ...]
-
-LAYER is the address of the layer's code; the other arguments are parameters that differ from their defaults.
+Each line of input is a JSON list: the address of the layer's code, and parameters that differ from their defaults, as
+NAME=VALUE. Each line of output has the resources, as JSON.
 """
 
+import copy
 import json
 import os
 import sys
@@ -12,9 +12,6 @@ from pathlib import Path
 
 from samcli.yamlhelper import yaml_parse
 from samtranslator.translator.transform import transform
-
-# The addresses to which `sam deploy` uploads the artifacts; the transform accepts no folders.
-CODE = {"CodeUri": "s3://bucket/function", "ContentUri": sys.argv[1]}
 
 
 class NoManagedPolicies:
@@ -25,10 +22,16 @@ class NoManagedPolicies:
         return {}
 
 
-template = yaml_parse(Path("template.yaml").read_text())
-for resource in template["Resources"].values():
-    for name in CODE.keys() & resource.get("Properties", {}).keys():
-        resource["Properties"][name] = CODE[name]
 os.environ["AWS_DEFAULT_REGION"] = "us-east-1"  # the ARNs of managed policies contain the region's partition
-parameters = dict(argument.split("=", 1) for argument in sys.argv[2:])
-json.dump(transform(template, parameters, NoManagedPolicies()), sys.stdout)
+source = yaml_parse(Path("template.yaml").read_text())
+for line in sys.stdin:
+    layer, *arguments = json.loads(line)
+    # The addresses to which `sam deploy` uploads the artifacts; the transform accepts no folders.
+    code = {"CodeUri": "s3://bucket/function", "ContentUri": layer}
+    template = copy.deepcopy(source)
+    for resource in template["Resources"].values():
+        for name in code.keys() & resource.get("Properties", {}).keys():
+            resource["Properties"][name] = code[name]
+    parameters = dict(argument.split("=", 1) for argument in arguments)
+    sys.stdout.write(json.dumps(transform(template, parameters, NoManagedPolicies())["Resources"]) + "\n")
+    sys.stdout.flush()
