@@ -245,13 +245,15 @@ def test_a_closed_laptop_finishes_its_booking_when_it_is_opened(browser: Browser
     """The request that had no answer goes out again with the next visit, without a click."""
     event_id = _opened(office)
     with visiting(browser, office.url) as before:
-        before.page.route("**/book", lambda route: None)  # it never leaves
         before.go(f"#/e/{event_id}")
         before.is_named("anna")
+        before.page.context.set_offline(True)
         with before.page.expect_request("**/book"):
             before.press("Get a ticket")
         after = visitor(before.page.context, office.url)
         before.page.close()
+        assert _status(office, event_id)["bookedTickets"] == 0, "the office has heard of nothing"
+        after.page.context.set_offline(False)
         after.go(f"#/e/{event_id}")
         after.sees("You have a ticket")
     assert _status(office, event_id)["bookedTickets"] == 1

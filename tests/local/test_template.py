@@ -130,7 +130,8 @@ def test_the_whole_template_of_the_project_is_read() -> None:
         ("AnnounceFunction", 1),
     }
     assert [system.functions[schedule.function].handler for schedule in system.schedules] == [
-        "functions.sweep.app.handler"
+        "functions.expire.app.handler",
+        "functions.sweep.app.handler",
     ]
     names = {table.name for table in system.tables}
     for function in system.functions.values():
