@@ -1,8 +1,10 @@
 """The commands for operators exist: what they name is in the stack, and their options are those of AWS."""
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import botocore.session
 import pytest
@@ -11,7 +13,7 @@ from botocore import xform_name
 from local import intrinsics
 from local.template import TEMPLATE
 from tests.docs import pages
-from tests.template.stack import deployed
+from tests.template.stack import ROOT, deployed
 
 PAGES = (
     "docs/first-deployment.md",
@@ -88,6 +90,24 @@ def test_the_functions_of_the_page_do_what_they_say(stage: str, command: str, ex
     )
     asked = done.stderr.splitlines()[-1]
     assert asked == f"aws lambda {expected.replace('FUNCTION', '--function-name tickets-SweepFunction')}"
+
+
+def test_the_template_of_an_import_holds_the_kept_resources(tmp_path: Path) -> None:
+    """CloudFormation imports resources that have a deletion policy, by their names, without the SAM transform."""
+    [block] = [block for block in pages.blocks("docs/deployments.md", "sh") if "resources.json" in block]
+    script = block.replace("kept.json", f"{tmp_path}/kept.json").replace("resources.json", f"{tmp_path}/resources.json")
+    names = "TABLES=$'events\\nlanes\\nbookings\\nwaiting' BUCKET=records STACK=tickets"
+    none = "aws() { :; }; sam() { :; }"
+    subprocess.run(["bash", "-ec", f"{names}\n{none}\n{script}"], cwd=ROOT, check=True, capture_output=True)
+    kept = json.loads((tmp_path / "kept.json").read_text())["Resources"]
+    listed = json.loads((tmp_path / "resources.json").read_text())
+    identified = {one["LogicalResourceId"]: list(one["ResourceIdentifier"].values()) for one in listed}
+    assert identified == {
+        "EventsTable": ["events"], "LanesTable": ["lanes"], "BookingsTable": ["bookings"],
+        "WaitingListTable": ["waiting"], "FailedRecordsBucket": ["records"],
+    }  # fmt: skip
+    assert kept.keys() == identified.keys()
+    assert all(resource["DeletionPolicy"] == "RetainExceptOnCreate" for resource in kept.values())
 
 
 def test_every_command_of_the_aws_cli_exists_with_its_options() -> None:
