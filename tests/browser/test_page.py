@@ -247,6 +247,7 @@ def test_a_closed_laptop_finishes_its_booking_when_it_is_opened(browser: Browser
     with visiting(browser, office.url) as before:
         before.go(f"#/e/{event_id}")
         before.is_named("anna")
+        expect(before.page.get_by_role("button", name="Get a ticket")).to_be_visible()
         before.page.context.set_offline(True)
         with before.page.expect_request("**/book"):
             before.press("Get a ticket")
