@@ -135,6 +135,8 @@ def ground_without(omission: Omission) -> Ground:
 
 def _omissions(transaction: str, file: str, request: Request) -> Iterator[Omission]:
     if request.operation == UPDATE:
+        if "ConditionExpression" not in request.parameters:
+            return  # one action each: without it there is no request
         items = [("Update", request.parameters)]
     else:
         items = [(verb, write) for one in request.parameters["TransactItems"] for verb, write in one.items()]

@@ -47,24 +47,38 @@ class Office:
         return self.disturb(name, request, answer)
 
 
-@pytest.fixture
-def deployed_office() -> Office:
-    """Return an office in order."""
-    return Office()
+@pytest.fixture(scope="module")
+def amazon() -> Iterator[tuple[StandIn, list[Office]]]:
+    """Yield CodeDeploy and Lambda, and the office behind Lambda. The check's clients are made once: that takes long."""
+    behind: list[Office] = []
 
+    def invoke(name: str, request: dict[str, Any]) -> Response:
+        return behind[-1].invoke(name, request)
 
-@pytest.fixture
-def aws(deployed_office: Office, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    """Yield CodeDeploy, and Lambda in front of the office."""
-    with stand_in(deployed_office.invoke) as aws:
+    with stand_in(invoke) as aws, pytest.MonkeyPatch.context() as patch:
         environment = load().functions["CheckFunction"].environment
         endpoints = {f"AWS_ENDPOINT_URL_{service}": aws.url for service in ("LAMBDA", "CODEDEPLOY")}
         for name, value in {**environment, **endpoints}.items():
-            monkeypatch.setenv(name, value)
-
+            patch.setenv(name, value)
         vars(client)["_client"].cache_clear()  # the next ones find this address
-        yield aws
+        yield aws, behind
         vars(client)["_client"].cache_clear()
+
+
+@pytest.fixture
+def deployed_office(amazon: tuple[StandIn, list[Office]]) -> Office:
+    """Return a working office, which is now the one behind Lambda."""
+    _, behind = amazon
+    behind.append(Office())
+    return behind[-1]
+
+
+@pytest.fixture
+def aws(amazon: tuple[StandIn, list[Office]], deployed_office: Office) -> StandIn:
+    """Return CodeDeploy, which was told nothing yet."""
+    aws, _ = amazon
+    aws.told.clear()
+    return aws
 
 
 def _check(time_left_s: float = 15) -> str | None:

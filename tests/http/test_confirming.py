@@ -42,7 +42,7 @@ def test_requests_that_confirm_at_once_get_the_same_booking(office: RunningOffic
     event_id = open_event(office.url, tickets=1, holdSeconds=HOLD_S)
     [booking_id] = _holds(office, event_id, "anna").values()
     confirmed, crowd = in_flight(
-        office.url, event_id, lambda crowd, reference: crowd.confirm("anna", booking_id, reference=reference), references
+        office.url, event_id, lambda crowd, one: crowd.confirm("anna", booking_id, reference=one), references
     )
     assert ({one.status for one in confirmed}, crowd.faults) == ({200}, [])
     [(reference, booked_at)] = {(one.answer["reference"], one.answer["bookedAt"]) for one in confirmed}
