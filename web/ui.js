@@ -28,20 +28,19 @@ export function Messages() {
   return html`<div class="messages" role="status" aria-live="polite">${message && html`<p class=${message.kind}>${message.text}</p>`}</div>`;
 }
 
-/** Call `look` while the page is shown; return {value, error, again}. `key` names what is looked at. */
+/** Call `look` while the page is shown; return {value, error, again, set}. `key` names what is looked at. */
 export function useLive(key, look, pace) {
-  const [seen, setSeen] = useState({});
+  const [seen, setSeen] = useState({ key });
   const polling = useRef(null);
   useEffect(() => {
-    setSeen({});
     let current = true;
     polling.current = poll(async () => {
       try {
         const value = await look();
-        if (current) setSeen({ value });
+        if (current) setSeen({ key, value });
         return value;
       } catch (error) {
-        if (current) setSeen((before) => ({ ...before, error }));
+        if (current) setSeen((before) => ({ key, value: before.key === key ? before.value : undefined, error }));
         throw error;
       }
     }, pace);
@@ -50,7 +49,8 @@ export function useLive(key, look, pace) {
       polling.current.stop();
     };
   }, [key]);
-  return { ...seen, again: () => polling.current?.now(), set: (value) => setSeen({ value }) };
+  const { value, error } = seen.key === key ? seen : {}; // not what was seen under another key
+  return { value, error, again: () => polling.current?.now(), set: (value) => setSeen({ key, value }) };
 }
 
 /** Draw again each second, for countdowns. */
