@@ -32,12 +32,14 @@ export function Messages() {
 export function useLive(key, look, pace) {
   const [seen, setSeen] = useState({ key });
   const polling = useRef(null);
+  const sets = useRef(0);
   useEffect(() => {
     let current = true;
     polling.current = poll(async () => {
+      const before = sets.current;
       try {
         const value = await look();
-        if (current) setSeen({ key, value });
+        if (current && before === sets.current) setSeen({ key, value }); // else it is older than what was set
         return value;
       } catch (error) {
         if (current) setSeen((before) => ({ key, value: before.key === key ? before.value : undefined, error }));
@@ -50,7 +52,12 @@ export function useLive(key, look, pace) {
     };
   }, [key]);
   const { value, error } = seen.key === key ? seen : {}; // not what was seen under another key
-  return { value, error, again: () => polling.current?.now(), set: (value) => setSeen({ key, value }) };
+  const set = (newer) => {
+    sets.current += 1;
+    setSeen({ key, value: newer });
+    polling.current?.now();
+  };
+  return { value, error, again: () => polling.current?.now(), set };
 }
 
 /** Draw again each second, for countdowns. */
