@@ -109,7 +109,7 @@ export async function resume(name) {
   return act(name, kept.method, kept.path, kept.request);
 }
 
-/** What is kept on this device; without storage, as in some private windows, the page works and keeps nothing. */
+/** What is kept on this device. If its storage is full, nothing is kept, and the page goes on. */
 function stored(key) {
   try {
     return JSON.parse(localStorage.getItem(key));

@@ -28,20 +28,21 @@ export function Messages() {
   return html`<div class="messages" role="status" aria-live="polite">${message && html`<p class=${message.kind}>${message.text}</p>`}</div>`;
 }
 
-/** Call `look` while the page is shown; return {value, error, again}. `key` names what is looked at. */
+/** Call `look` while the page is shown; return {value, error, again, set}. `key` names what is looked at. */
 export function useLive(key, look, pace) {
-  const [seen, setSeen] = useState({});
+  const [seen, setSeen] = useState({ key });
   const polling = useRef(null);
+  const sets = useRef(0);
   useEffect(() => {
-    setSeen({});
     let current = true;
     polling.current = poll(async () => {
+      const before = sets.current;
       try {
         const value = await look();
-        if (current) setSeen({ value });
+        if (current && before === sets.current) setSeen({ key, value }); // else it is older than what was set
         return value;
       } catch (error) {
-        if (current) setSeen((before) => ({ ...before, error }));
+        if (current) setSeen((before) => ({ key, value: before.key === key ? before.value : undefined, error }));
         throw error;
       }
     }, pace);
@@ -50,7 +51,13 @@ export function useLive(key, look, pace) {
       polling.current.stop();
     };
   }, [key]);
-  return { ...seen, again: () => polling.current?.now(), set: (value) => setSeen({ value }) };
+  const { value, error } = seen.key === key ? seen : {}; // not what was seen under another key
+  const set = (newer) => {
+    sets.current += 1;
+    setSeen({ key, value: newer });
+    polling.current?.now();
+  };
+  return { value, error, again: () => polling.current?.now(), set };
 }
 
 /** Draw again each second, for countdowns. */

@@ -247,6 +247,7 @@ def test_a_closed_laptop_finishes_its_booking_when_it_is_opened(browser: Browser
     with visiting(browser, office.url) as before:
         before.go(f"#/e/{event_id}")
         before.is_named("anna")
+        expect(before.page.get_by_role("button", name="Get a ticket")).to_be_visible()
         before.page.context.set_offline(True)
         with before.page.expect_request("**/book"):
             before.press("Get a ticket")
@@ -257,6 +258,26 @@ def test_a_closed_laptop_finishes_its_booking_when_it_is_opened(browser: Browser
         after.go(f"#/e/{event_id}")
         after.sees("You have a ticket")
     assert _status(office, event_id)["bookedTickets"] == 1
+
+
+def test_a_read_that_is_older_than_an_answer_does_not_undo_it(browser: Browser, office: RunningOffice) -> None:
+    """A slow response to a read, sent before the booking, arrives after it."""
+    event_id = _opened(office)
+    with visiting(browser, office.url) as anna:
+        anna.go(f"#/e/{event_id}")
+        anna.is_named("anna")
+        expect(anna.page.get_by_role("button", name="Get a ticket")).to_be_visible()
+        slow: list[Route] = []
+        anna.page.route("**/bookings?*", lambda route: slow.append(route))  # noqa: PLW0108 - as in visitor.py
+        for _ in range(150):  # a read comes within ten seconds
+            if not slow:
+                anna.page.wait_for_timeout(100)
+        old = slow[0].fetch()
+        anna.press("Get a ticket")
+        anna.sees("You have a ticket")
+        slow[0].fulfill(response=old)
+        anna.page.wait_for_timeout(500)
+        anna.sees("You have a ticket")
 
 
 def test_an_office_that_is_away_is_asked_again_until_it_answers(browser: Browser, office: RunningOffice) -> None:
