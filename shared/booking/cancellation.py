@@ -126,7 +126,7 @@ def _end_booking(event: Event, booking: Booking, status: Status, moment: str, by
         "Update": {
             "TableName": items.BOOKINGS,
             "Key": items.booking_key(event, booking.user_id),
-            "UpdateExpression": f"{assign} {items.NO_HOLD}",
+            "UpdateExpression": f"{assign} {items.NO_HOLD}" if booking.status is Status.HELD else assign,
             "ConditionExpression": f"{is_this_booking} AND {has_same_status}",
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": {
