@@ -34,10 +34,10 @@ REQUEST_S_MAX = 30.0
 INVOKE = """
 import sys
 from pathlib import Path
-from local import runtime, scheduler, template
+from local import folder, runtime, template
 name = sys.argv[3]
 function = template.load(Path(sys.argv[1])).functions[name]
-functions = runtime.load([scheduler.with_folder(function, sys.argv[2])])
+functions = runtime.load([folder.with_failed_records(function, sys.argv[2])])
 functions[name].invoke({}, "by hand")
 """
 
