@@ -330,11 +330,15 @@ def _step(before: Booking | None, after: Booking) -> str:
         )
         if fresh and after.is_active and (before is None or before.booking_id != after.booking_id):
             return "made"
-    elif before.booking_id == after.booking_id and before.is_active and before.sequence == after.sequence:
-        if step := _STEPS.get((before.status, after.status)):
-            return step
-        if Status.EXPIRED in {before.status, after.status}:
-            raise Violation(f"H2: a booking became {after} from {before}")
+    elif (
+        before.booking_id == after.booking_id
+        and before.sequence == after.sequence
+        and (step := _STEPS.get((before.status, after.status)))
+    ):
+        return step
+    was_held = before is not None and before.held_at is not None and before.booking_id == after.booking_id
+    if was_held and after.status in {Status.CONFIRMED, Status.EXPIRED}:
+        raise Violation(f"H2: a booking became {after} from {before}")
     promise = "P2" if before and before.is_active and before.booking_id != after.booking_id else "P7"
     raise Violation(f"{promise}: a booking became {after} from {before}")
 

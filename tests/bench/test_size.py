@@ -17,7 +17,7 @@ SMALL, LARGE = Size(10, 10, others=0), Size(2_000, 2_000, others=1_000)
 
 # A waiting user gets a position, which is counted up to POSITION_EXACT_MAX and estimated beyond that.
 PLACES = {"book, sold out: join", "book again, waiting", "status of a user far back"}
-FRONT_UNITS_MAX = 4  # of each stripe: 101 places of some 150 bytes
+FRONT_UNITS_MAX = 5  # of each stripe: 101 places of some 165 bytes
 
 
 def _measured(office: Office, of: Size) -> dict[str, Figures]:

@@ -262,7 +262,7 @@ def _ask_every_route(visitor: Visitor, way: proxy.Proxy) -> None:
 def _ask_what_describes(visitor: Visitor) -> None:
     """Break the description and the page, which no request can do."""
     with pytest.MonkeyPatch.context() as broken:
-        for path in functions.describe.app.SERVED.keys() - {"/docs/"}:
+        for path in functions.describe.app.SERVED.keys() - {"/", "/docs/"}:  # the page is not of the API
             broken.setitem(functions.describe.app.SERVED, path, lambda: 1 / 0)
             answer = call(functions.describe.app, path=path)
             visitor.note(f"GET {path}", httpx.Response(answer.status, headers=answer.headers, text=answer.text))
