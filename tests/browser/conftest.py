@@ -10,9 +10,12 @@ from playwright.sync_api import Browser, Error, sync_playwright
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")  # else playwright's own
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Yield Chromium: the system's, else the one that playwright has fetched."""
+    """Yield Chromium: the system's, else the one that playwright has fetched.
+
+    For one module only: while playwright runs, no other test of this process can run an event loop.
+    """
     found = next(filter(None, map(shutil.which, PROGRAMS)), None)
     flags = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium's sandbox refuses root
     with sync_playwright() as playwright:

@@ -61,12 +61,12 @@ def test_every_step_of_a_booking_is_heard_and_can_be_heard_again(tmp_path: Path)
                 ("event.sold-out", "-"),
                 ("waiting.joined", "bob"),
                 ("booking.cancelled", "ada"),
-                ("booking.promoted", "bob"),
+                ("booking.confirmed", "bob"),
             ]
         )
         of_bookings = [told(event) for _, event in heard if "userId" in event["detail"]["data"]]
         assert of_bookings[0] == ("booking.confirmed", "ada")
-        assert of_bookings[-1] == ("booking.promoted", "bob")
+        assert of_bookings[-1] == ("booking.confirmed", "bob")
         for _, event in heard:
             schemas.check(event["detail"])
             assert event["detail-type"] == event["detail"]["type"]

@@ -75,6 +75,7 @@ def test_a_part_ends_when_its_lifeline_is_cut(tmp_path: Path, module: str) -> No
         "parameters": {},
         "keys": None,
         "announcements": str(tmp_path),
+        "issuer": str(tmp_path),
         "parent": os.getpid(),
         "lifeline": theirs.fileno(),
         "socket": listening.fileno(),

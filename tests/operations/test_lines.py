@@ -47,7 +47,7 @@ FACTS: dict[str, set[str]] = {
     Metric.EVENT_CHANGED: {"event_id"},
     Metric.BOOKING_CONFIRMED: A_BOOKING | {"by"},
     Metric.BOOKING_HELD: A_BOOKING | {"by"},
-    Metric.HOLD_CONFIRMED: A_BOOKING | {"by"},
+    Metric.HOLD_CONFIRMED: A_BOOKING | {"by", "caller"},  # here a shop confirms
     Metric.HOLD_EXPIRED: A_BOOKING,
     Metric.OVERDUE_HOLD_AGE: {"expired"},
     Metric.WAITING_JOINED: A_BOOKING | {"by"},

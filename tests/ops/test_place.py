@@ -86,7 +86,7 @@ def test_tables_region_and_endpoint_are_set_before_shared_is_imported(database: 
         command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("there Only there\nP1 holds   1 left + 0 confirmed, of 1")
+    assert done.stdout.startswith("there Only there\nP1 holds   1 left + 0 confirmed + 0 held, of 1")
 
 
 def test_an_unknown_stack_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

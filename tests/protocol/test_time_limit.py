@@ -77,10 +77,12 @@ class Silent:
         self._wait(ends=self._stage == "connect")
 
     def wrap_socket(self, connected: Any, **_: Any) -> Any:
-        """Shake hands at the last moment, or not at all."""
-        self._timeout_s = connected._timeout_s  # noqa: SLF001  # also a Silent
-        self._wait(ends=self._stage == "handshake")
+        """Return the socket; it shakes hands when it is told to."""
         return connected
+
+    def do_handshake(self) -> None:
+        """Shake hands at the last moment, or not at all."""
+        self._wait(ends=self._stage == "handshake")
 
     def sendall(self, _request: bytes) -> None:
         """Send the request at the last moment, or not at all."""
