@@ -134,8 +134,8 @@ def test_the_bus_takes_only_the_secret_of_the_run(program: Program, data: Path) 
 @pytest.mark.parametrize("host", ["10.0.0.1", "dynamodb.lan", "[fe80::1]", "localhost.example", "127.0.0.1.nip.io"])
 def test_another_machines_database_needs_tokens(host: str) -> None:
     """Otherwise anyone on this machine could change it."""
-    line = refused("--endpoint", f"http://{host}:8000", "--memory", "--port", "0")
-    assert line.startswith(f"http://{host}:8000 is not on this machine: add --auth")
+    line = refused("--endpoint", f"https://{host}:8000", "--memory", "--port", "0")
+    assert line.startswith(f"https://{host}:8000 is not on this machine: add --auth")
 
 
 @pytest.mark.parametrize(
