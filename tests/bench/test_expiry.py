@@ -15,7 +15,7 @@ HOLDS = int(os.environ.get("HOLDS", "1000"))  # HOLDS=5000 is what the figures o
 
 def test_holds_that_expire_in_the_same_minute_are_released_in_time(tmp_path: Path) -> None:
     """H1, H3: none before its time, and all within two minutes of it. No ticket is lost (P1)."""
-    with running(tmp_path, workers=2) as office:
+    with running(tmp_path, 2, "--expire-every", "5") as office:
         found = expiry.measure(office, HOLDS)
     assert found["earliestS"] >= MARGIN_S
     assert found["latestS"] < OVERDUE_S_MAX
