@@ -19,7 +19,7 @@ from examples.shop.store import Checkout, Payment, State
 
 SESSION_S_MIN, SESSION_S_MAX = 30 * 60, 24 * 60 * 60  # from its making to its end
 TOLERANCE_S = 5 * 60  # between the time in a signature and now
-_OK = 200
+_OK, _BAD_REQUEST = 200, 400
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ class Stripe:
             **{f"payment_intent_data[metadata][{name}]": value for name, value in names.items()},
         }
         answer = self._post("/v1/checkout/sessions", fields, f"session-{checkout.booking_id}-{checkout.number}")
+        if answer.status not in {_OK, _BAD_REQUEST}:  # 409 while a request with the same key is being worked on
+            raise NoAnswerError(f"{answer.status} {answer.body}")
         return answer.body if answer.status == _OK else None
 
     def session(self, session_id: str) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, {}
 
     def _office(self, body: bytes) -> Answer:
-        given, secret = self.headers.get("Authorization", ""), self.server.events_secret
+        given, secret = self.headers.get("X-Webhook-Secret", ""), self.server.events_secret
         if not secret or not compare_digest(given.encode(), secret.encode()):
             return 403, {"code": "bad-secret"}
         self.server.shop.hear_office(json.loads(body))

@@ -25,6 +25,7 @@ from shared.telemetry import Metric
 MARGIN_S = 2.0  # the clocks of two functions may differ by this much before H1 is broken
 RESERVE_S = 5.0  # of an invocation's time, kept for the last request and the answer
 PAGE_HOLDS = 500  # in memory at once: about 500 kB
+LANE_S_MAX = 5.0  # for the holds of one page on one lane, so that a busy lane does not take the time of the others
 HOLDS_PER_S_MAX = 500  # a quarter of what a new table takes; the rest is for bookings
 
 
@@ -67,14 +68,15 @@ class _Run:
 
     def _expire(self, event_id: str, holds: list[Item]) -> None:
         """Expire holds of one lane. A failure is logged and does not keep the others."""
+        deadline = self.deadline.within(LANE_S_MAX)
         with telemetry.about(event_id):
             try:
                 oldest = min(str(one["expiresAt"]["S"]) for one in holds)
                 self.oldest_s = max(self.oldest_s, seconds_between(oldest, runtime.current.now()))
-                event = catalog.read_event(event_id, self.deadline)
+                event = catalog.read_event(event_id, deadline)
                 bookings = list(_readable(holds))
                 for first in range(0, len(bookings), BOOKINGS_MAX):
-                    self.expired += expire_all(event, bookings[first : first + BOOKINGS_MAX], self.deadline)
+                    self.expired += expire_all(event, bookings[first : first + BOOKINGS_MAX], deadline)
                     self._keep_pace()
             except TryAgain:
                 if self.deadline.has_passed:

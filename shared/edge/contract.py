@@ -319,7 +319,10 @@ class HeldResponse(_BookingFields):
 
     status: Literal[Status.HELD]
     held_at: Time
-    expires_at: Annotated[Time, Field(description="Until then, only its user, a shop or an organiser can end it.")]
+    expires_at: Annotated[
+        Time,
+        Field(description="Until then, only its user, a shop, an organiser or the event's cancellation can end it."),
+    ]
     promoted_at: Annotated[Optional[Time], Field(description="Present if the waiting list offers the ticket.")] = None
 
 

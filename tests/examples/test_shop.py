@@ -18,6 +18,9 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from examples.shop.calls import Answer, NoAnswerError
+from examples.shop.store import Checkout, Payment, State, Store
+from examples.shop.stripe import Price, Stripe
 from harness.running import PROJECT, RunningOffice, free_port, running
 from local import issuer
 from tests.examples.stripe_stand_in import KEY, SECRET, StripeStandIn, post_signed, proxy, signature
@@ -295,10 +298,10 @@ def test_the_offices_events_need_the_secret(tmp_path: Path, office: RunningOffic
     data = {"eventId": "e", "userId": "ben", "bookingId": "b", "expiresAt": "2026-05-01T18:00:00.000Z"}
     body = json.dumps({"id": "booking.offered:b", "type": "booking.offered", "data": data})
     with stripe.serving() as url, selling(tmp_path, office.url, url) as shop:
-        for secret in ({}, {"authorization": "another"}):
+        for secret in ({}, {"x-webhook-secret": "another"}):
             assert httpx.post(f"{shop.url}/office-events", content=body, headers=secret, timeout=60).status_code == 403
         for _ in range(2):
-            headers = {"authorization": "a secret"}
+            headers = {"x-webhook-secret": "a secret"}  # the header of the template's webhook
             assert httpx.post(f"{shop.url}/office-events", content=body, headers=headers, timeout=60).status_code == 200
         happens(lambda: "mail to ben" in shop.told())
         time.sleep(0.3)
@@ -491,3 +494,24 @@ def test_a_service_that_does_not_answer_is_asked_again(
             shop.becomes(order["bookingId"], "sold")
     assert stripe.collected() == payments
     assert len(lost) == 3
+
+
+def test_a_double_order_closes_no_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stripe answers 409 while it works on a request with the same key: the order is to be repeated."""
+    provider = Stripe("http://stripe.invalid", "key", "secret", Price(100, "eur"), "http://shop.invalid")
+    checkout = Checkout("b", 1, "e", "anna", hold_ends=0, session_ends=0)
+    monkeypatch.setattr("examples.shop.stripe.send", lambda *_: Answer(409, {"error": {}}))
+    with pytest.raises(NoAnswerError):
+        provider.open_session(checkout)
+    monkeypatch.setattr("examples.shop.stripe.send", lambda *_: Answer(400, {"error": {}}))
+    assert provider.open_session(checkout) is None
+
+
+def test_a_cancellation_that_is_heard_before_its_payment_is_noted_gives_the_money_back(tmp_path: Path) -> None:
+    """The shop may be slow between the office's answer and its own note."""
+    store = Store(tmp_path / "shop.db")
+    payment = Payment("p", "b", "e", "anna")
+    store.paid(payment)
+    store.taken_back("b")
+    store.moved(payment, State.CONFIRMED)
+    assert [one.state for one in store.payments_of("b")] == [State.REFUSED]

@@ -8,6 +8,10 @@ import functions.confirm.app
 import functions.initialize.app
 from harness.gateway import call
 from harness.office import Event, Office, clock_ahead
+from shared.booking import expiry
+from shared.booking.cancellation import expire_all
+from shared.model import TryAgain
+from shared.runtime import Deadline
 
 HOLD_S = 600
 OFFER_S = 3_600
@@ -159,6 +163,27 @@ def test_only_the_current_hold_can_be_confirmed(office: Office) -> None:
     second = _holds(event, "anna")
     assert event.confirm("anna", first).json["code"] == "booking-changed"
     assert event.confirm("anna", second).status == 200
+
+
+def test_a_busy_lane_does_not_take_the_time_of_other_events(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """H3: what cannot be expired within a few seconds is left to the next run."""
+    busy, other = _held(office), _held(office)
+    _holds(busy, "anna")
+    _holds(other, "ben")
+    left_s = []
+
+    def refused(event: Any, holds: Any, deadline: Deadline) -> int:
+        if event.event_id == busy.event_id:
+            left_s.append(deadline.left_s)
+            raise TryAgain("TransactionConflict")
+        return expire_all(event, holds, deadline)
+
+    with clock_ahead(HOLD_S + 5):
+        with monkeypatch.context() as patched:
+            patched.setattr(expiry, "expire_all", refused)
+            assert other.expires() == {"ben"}
+        assert 0 < left_s[0] <= expiry.LANE_S_MAX
+        assert busy.expires() == {"anna"}
 
 
 def test_holds_end_with_their_event(office: Office) -> None:
