@@ -620,7 +620,7 @@ PLANS = (
     Plan(RAISED_TWICE, short=()),
     Plan(RAISED_TWICE_HALF),
     Plan(RAISED_TWICE_AND_LEFT, short=()),
-    Plan(CUT_SHORT, short=(CRASH,), whole=(BOTH,)),
+    Plan(CUT_SHORT, short=(CRASH,)),
     Plan(LOWERED_AND_BOOKED, whole=(CRASH, FAULT)),
     Plan(LOWERED_AND_RELEASED, short=(CALM, CRASH), whole=(FAULT,)),
     Plan(LOWERED_AND_WAITING, short=(CALM, CRASH), whole=(FAULT,)),
