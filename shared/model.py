@@ -259,11 +259,6 @@ class Booking:
             return Status.CONFIRMED
         return Status.WAITING if self.held_at is None else Status.HELD
 
-    @property
-    def ended_at(self) -> str | None:
-        """Return when it was cancelled or expired."""
-        return self.cancelled_at or self.expired_at
-
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:

@@ -25,7 +25,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from shared import telemetry
-from shared.model import Status, Terms
+from shared.model import Rules, Status, Terms
 from shared.store import items
 from shared.store.items import Item
 
@@ -62,8 +62,7 @@ class _Content(NamedTuple):
 
 _BOOKING: Final = ("eventId", "userId", "bookingId", "generation")
 _EVENT: Final = ("eventId", "name", "totalTickets")
-_TERMS: Final = tuple(items.terms(Terms("", 0)))  # all of them, where they are set
-_RULES: Final = ("holdSeconds", "offerSeconds", "confirmedBy")
+_TERMS, _RULES = items.attributes(Terms), items.attributes(Rules)  # all of them, where they are set
 _RENAMED: Final = {"cancelledBy": "by"}  # attributes that announcements call otherwise
 _CONTENTS: Final = {
     Type.BOOKING_HELD: _Content("heldAt", (*_BOOKING, "heldAt", "expiresAt")),

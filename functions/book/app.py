@@ -18,8 +18,8 @@ def handler(request: Request) -> Response:
 
 
 def _status(standing: Standing) -> int:
-    """Return 201 or 202 if this request made the booking, and it is still as it was made."""
+    """Return 201 or 202 if this request made the booking, and its user has not cancelled it or been promoted since."""
     booking = standing.booking
-    if not standing.is_new or not booking.is_active or booking.promoted_at:  # the user cancelled it, or waited for it
+    if not standing.is_new or not booking.is_active or booking.promoted_at:
         return 200
     return 202 if booking.status is Status.WAITING else 201

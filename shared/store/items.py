@@ -216,10 +216,15 @@ def to_tail(item: Item) -> Tail:
 # ---------------------------------------------------------------- updates
 
 
+def attributes(of: type[Rules | Terms]) -> tuple[str, ...]:
+    """Return the names of the attributes that store a record's fields."""
+    return tuple(field.attribute for field in _FIELDS[of])
+
+
 def terms(of: Terms) -> dict[str, Any]:
     """Return what an organiser may change, None for what is not there."""
     present = _written(of)
-    return {field.attribute: present.get(field.attribute) for field in _FIELDS[Terms]}
+    return {name: present.get(name) for name in attributes(Terms)}
 
 
 def request(change: Change) -> dict[str, Any]:

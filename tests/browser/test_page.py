@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Response, Route, expect
 
 from bench import record
 from harness.running import PROJECT, RunningOffice, running
-from tests.browser.visitor import NARROW, WIDE, WRITES_PICTURES, visiting, visitor
+from tests.browser.visitor import NARROW, WIDE, WRITES_PICTURES, runs_nothing_of_others, visiting, visitor
 
 BYTES_MAX = 150_000  # of all files, compressed
 REQUESTS_MAX = 16  # of a buyer's first visit
@@ -403,17 +403,7 @@ def test_nothing_that_is_put_into_the_page_runs(browser: Browser, office: Runnin
     """The control of the Content-Security-Policy: scripts and requests of others are refused, and complained of."""
     with visiting(browser, office.url) as anna:
         anna.go()
-        attack = """() => {
-            const script = document.createElement("script");
-            script.textContent = "window.attacked = true";
-            document.body.append(script);
-            return fetch("http://127.0.0.1:9/").then(() => "sent", () => "refused");
-        }"""
-        assert anna.page.evaluate(attack) == "refused"
-        assert anna.page.evaluate("() => window.attacked") is None
-        complaints = " ".join(anna.complaints)
-        assert "script-src" in complaints
-        assert "connect-src" in complaints
+        runs_nothing_of_others(anna.page, anna.complaints)
 
 
 def test_the_page_speaks_the_language_of_the_browser(browser: Browser, office: RunningOffice) -> None:

@@ -92,3 +92,18 @@ def visiting(
     expect.set_options(timeout=WAIT_MS_MAX)
     yield visitor(context, office)
     context.close()
+
+
+def runs_nothing_of_others(page: Page, complaints: list[str]) -> None:
+    """Put a script and a request of others into a page; assert that its policy refuses both, and complains of them."""
+    attack = """() => {
+        const script = document.createElement("script");
+        script.textContent = "window.attacked = true";
+        document.body.append(script);
+        return fetch("http://127.0.0.1:9/").then(() => "sent", () => "refused");
+    }"""
+    assert page.evaluate(attack) == "refused"
+    assert page.evaluate("() => window.attacked") is None
+    complained = " ".join(complaints)
+    assert "script-src" in complained
+    assert "connect-src" in complained

@@ -57,6 +57,18 @@ def _sells_out(office: RunningOffice, event_id: str) -> None:
     assert {one.status for one in waiting} <= {200, 202}, "a repeated request gets 200"
 
 
+@contextmanager
+def _beside(run: Callable[[], None], stopped: threading.Event) -> Iterator[None]:
+    """Run something in a thread during the block; `stopped` tells it to end."""
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+
+
 class Confirming:
     """Users who confirm their offer as soon as they see it, fewer than there are tickets.
 
@@ -91,13 +103,8 @@ class Confirming:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Let them look at their bookings during the block."""
-        thread = threading.Thread(target=self._run)
-        thread.start()
-        try:
+        with _beside(self._run, self._stopped):
             yield
-        finally:
-            self._stopped.set()
-            thread.join()
 
 
 def _has_ended(office: RunningOffice, event_id: str) -> promises.Snapshot:
@@ -200,13 +207,8 @@ class _Killer:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Kill during the block."""
-        thread = threading.Thread(target=self._run)
-        thread.start()
-        try:
+        with _beside(self._run, self._stopped):
             yield
-        finally:
-            self._stopped.set()
-            thread.join()
 
 
 @pytest.mark.timeout(240)
