@@ -301,6 +301,9 @@ def test_every_log_group_expires() -> None:
 def test_time_outs_are_in_order(name: str) -> None:
     """503 try-again is our response: retries end before the function does, and the function before API Gateway."""
     timeout_s = deployed().functions[name]["Timeout"]
+    if name == "SweepFunction":
+        assert timeout_s == {"Ref": "SweepTimeout"}
+        timeout_s = min(_source()["Parameters"]["SweepTimeout"]["AllowedValues"])
     if name in REQUESTS:
         assert 1.5 * REQUEST_BUDGET_S <= timeout_s < API_TIMEOUT_S
     else:
@@ -489,6 +492,7 @@ def test_the_sweep_and_expiry_are_scheduled_without_retries() -> None:
     for schedule in deployed().of_type("AWS::Scheduler::Schedule").values():
         assert schedule["Target"]["RetryPolicy"] == {"MaximumRetryAttempts": 0}
     assert deployed().functions["ExpireFunction"]["Timeout"] < 60
+    assert max(_source()["Parameters"]["SweepTimeout"]["AllowedValues"]) < 300
 
 
 # ---------------------------------------------------------------- deployments
@@ -546,6 +550,7 @@ def test_each_condition_tests_what_its_name_says() -> None:
         "HasPublicStatus": {"Fn::Equals": [{"Ref": "PublicStatus"}, "true"]},
         "HasCorsOrigins": given("CorsOrigins"),
         "ReservesForRequests": given("RequestConcurrency", 0),
+        "SweepsLonger": {"Fn::Equals": [{"Ref": "SweepTimeout"}, 270]},
         "SignUpIsClosed": {"Fn::Equals": [{"Ref": "SignUp"}, "closed"]},
         "HasMfa": given("Mfa", "OFF"),
         "HasSes": given("SesIdentityArn"),
