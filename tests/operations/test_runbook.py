@@ -12,6 +12,7 @@ from botocore import xform_name
 
 from local import intrinsics
 from local.template import TEMPLATE
+from tests.artifact.aws_cli import RENAMED
 from tests.docs import pages
 from tests.template.stack import ROOT, deployed
 
@@ -97,7 +98,7 @@ def test_the_template_of_an_import_holds_the_kept_resources(tmp_path: Path) -> N
     [block] = [block for block in pages.blocks("docs/deployments.md", "sh") if "resources.json" in block]
     script = block.replace("kept.json", f"{tmp_path}/kept.json").replace("resources.json", f"{tmp_path}/resources.json")
     names = "TABLES=$'events\\nlanes\\nbookings\\nwaiting' BUCKET=records STACK=tickets"
-    none = "aws() { :; }; sam() { :; }"
+    none = "aws() { :; }; deploy() { :; }"
     subprocess.run(["bash", "-ec", f"{names}\n{none}\n{script}"], cwd=ROOT, check=True, capture_output=True)
     kept = json.loads((tmp_path / "kept.json").read_text())["Resources"]
     listed = json.loads((tmp_path / "resources.json").read_text())
@@ -125,6 +126,7 @@ def test_every_command_of_the_aws_cli_exists_with_its_options() -> None:
             shape = model.operation_model(operations[name]).input_shape
             options = {xform_name(member, "-") for member in shape.members} if shape else set()
             given = {one.removeprefix("no-") for one in re.findall(r" --([\w-]+)", command)} - OF_THE_CLI
+            given = {RENAMED.get(one, one) for one in given}
             assert given <= options, f"{page}: aws {service} {name} {sorted(given - options)}"
             found += 1
     assert found > 20
