@@ -38,8 +38,16 @@ class Step:
     output: str
 
 
+@dataclass(frozen=True)
+class Followed:
+    """The steps that were followed, and the shell afterwards."""
+
+    steps: list[Step]
+    reader: Shell
+
+
 @pytest.fixture(scope="module")
-def followed(build: Path, architecture: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Step]]:
+def followed(build: Path, architecture: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
     """Paste the blocks of the page, and those of the runbook where the page asks for them."""
     folder = tmp_path_factory.mktemp("reader")
     [built] = re.findall(r'^build:.*\n.*\n\techo "(.+)"', (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -51,7 +59,7 @@ def followed(build: Path, architecture: str, tmp_path_factory: pytest.TempPathFa
         template = emulator.without_what_it_lacks(build / "template.yaml", codedeploy.url)
         (folder / "tickets/.aws-sam/build/template.yaml").write_text(yaml.safe_dump(template))
         reader.paste(f"ARCH={architecture}")  # the page's is that of Lambda's cheaper machines
-        yield list(_steps(aws, reader))
+        yield Followed(list(_steps(aws, reader)), reader)
 
 
 def _steps(aws: Emulator, reader: Shell) -> Iterator[Step]:
@@ -66,26 +74,43 @@ def _steps(aws: Emulator, reader: Shell) -> Iterator[Step]:
             Deployed(aws, "tickets-dev").add_routes()
 
 
-def test_each_block_prints_what_the_page_shows(followed: list[Step]) -> None:
+def test_each_block_prints_what_the_page_shows(followed: Followed) -> None:
     """In the page's order; the reader knows nothing else."""
     differs = []
-    for step in followed:
+    for step in followed.steps:
         expected, output = (ACCOUNT.sub("ACCOUNT", text) for text in (step.expected, step.output))
         if not pages.shows(expected, output):
             differs.append(f"{step.block}\nprinted\n{step.output[-PRINTED_MAX:]}")
     assert not differs, "\n".join(differs)
 
 
-def test_no_block_fails(followed: list[Step]) -> None:
+def test_no_block_fails(followed: Followed) -> None:
     """Also where the page shows no output."""
     wrong = re.compile(r"command not found|^Error|Traceback|An error occurred", re.MULTILINE)
-    assert [f"{step.block}\n{step.output}" for step in followed if wrong.search(step.output)] == []
+    assert [f"{step.block}\n{step.output}" for step in followed.steps if wrong.search(step.output)] == []
 
 
-def test_the_blocks_that_are_left_out_ask_for_what_the_emulator_lacks(followed: list[Step]) -> None:
+@pytest.mark.parametrize(
+    ("stack", "command", "printed"),
+    [
+        ("tickets", "stop SweepFunction", '"ReservedConcurrentExecutions": 0'),
+        ("tickets", "start SweepFunction SweepConcurrency", '"ReservedConcurrentExecutions": 2'),
+        ("tickets", "stream PromoteFunctionBookings --no-enabled", '"State": "Disabl...'),
+        ("tickets", "stream PromoteFunctionBookings --enabled", '"State": "Enabl...'),
+        ("tickets", 'aws scheduler get-schedule --name "$(physical SweepFunctionSchedule)" --query State', '"ENABLED"'),
+        ("tickets-dev", "roll_back BookFunction", '"FunctionVersion": "1"'),
+    ],
+)
+def test_the_runbooks_functions_do_their_work(followed: Followed, stack: str, command: str, printed: str) -> None:
+    """At night, on a stack that is deployed: tests/operations/test_runbook.py looks only at what they ask for."""
+    output = followed.reader.paste(f"STACK={stack}\n{command}")
+    assert pages.shows(f"...{printed}...", output), output
+
+
+def test_the_blocks_that_are_left_out_ask_for_what_the_emulator_lacks(followed: Followed) -> None:
     """Quotas, alarms that stop a deployment, and a crowd."""
     left_out = [block for block, _ in pages.steps(PAGE) if block.startswith(ONLY_AWS)]
-    assert len(left_out) + len(followed) == len(pages.steps(PAGE))
+    assert len(left_out) + len(followed.steps) == len(pages.steps(PAGE))
     only_there = ("service-quotas", "ring ALARM", "ops preflight", "make rehearsal")
     assert [block for block in left_out if not any(one in block for one in only_there)] == []
 
