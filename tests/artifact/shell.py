@@ -13,10 +13,12 @@ from tests.artifact.emulator import OWNER, ROOT, Emulator
 
 END = "--- end of the block ---"
 
-# What is not to be had here, or is made once for all tests. `make build` takes the layer's code as it is now.
+# What is not to be had here, or is made once for all tests. `make build` takes the layer's code as it is now, and
+# `make rehearsal` installs nothing.
 STAND_INS = rf"""
 aws() {{ '{sys.executable}' -m tests.artifact.aws_cli "$@"; }}
-make() {{ cp shared/model.py .aws-sam/build/SharedLayer/python/shared/model.py; echo "$BUILT"; }}
+make() {{ if [ "$1" = rehearsal ]; then .venv/bin/python -m rehearsal ${{2#ARGS=}}; else
+  cp shared/model.py .aws-sam/build/SharedLayer/python/shared/model.py; echo "$BUILT"; fi; }}
 git() {{ cp '{ROOT}/shared/model.py' shared/model.py; }}
 """
 

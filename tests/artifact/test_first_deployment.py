@@ -107,6 +107,15 @@ def test_the_runbooks_functions_do_their_work(followed: Followed, stack: str, co
     assert pages.shows(f"...{printed}...", output), output
 
 
+def test_a_rehearsal_on_a_deployed_stack_ends_well(followed: Followed) -> None:
+    """The page's command with a crowd of eight, which the emulator can take: tokens, report, and audit."""
+    [(block, expected)] = [(block, shown) for block, shown in pages.steps(PAGE) if "make rehearsal" in block]
+    small = block.replace("--tickets 500 --buyers 2000", "--tickets 5 --buyers 8 --opens-in 5")
+    output = followed.reader.paste(f"STACK=tickets-dev\n{small}")
+    masked = pages.masked(expected.replace("500 tickets, 2000 buyers, on sale in 15 s", "5 tickets, 8 buyers, ..."))
+    assert pages.shows(masked, pages.masked(output)), output
+
+
 def test_the_blocks_that_are_left_out_ask_for_what_the_emulator_lacks(followed: Followed) -> None:
     """Quotas, alarms that stop a deployment, and a crowd."""
     left_out = [block for block, _ in pages.steps(PAGE) if block.startswith(ONLY_AWS)]
