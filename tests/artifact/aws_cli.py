@@ -2,8 +2,8 @@
 
     python -m tests.artifact.aws_cli cloudformation describe-stacks --stack-name tickets --query 'Stacks[0].StackStatus'
 
-It takes what the pages use: scalar options, flags, --query, --output text or json, and `wait`. Where a result has the
-Internet address of the API or of Cognito's tokens, it prints that of the emulator (AWS_ENDPOINT_URL).
+It takes what the pages use: scalar options, flags, --cli-input-json, --query, --output text or json, and `wait`. Where
+a result has the Internet address of the API or of Cognito's tokens, it prints that of the emulator (AWS_ENDPOINT_URL).
 """
 
 import json
@@ -61,6 +61,8 @@ def _arguments(words: Sequence[str], members: dict[str, Shape]) -> tuple[dict[st
             arguments[name] = not option.startswith("no-")
         elif name:
             arguments[name] = int(left.pop(0)) if kind == "integer" else left.pop(0)
+        elif option == "cli-input-json":
+            arguments |= json.loads(left.pop(0))
         else:
             options[option] = left.pop(0)
     return arguments, options

@@ -24,7 +24,7 @@ PAGES = (
     "docs/events.md",
     "docs/organisers.md",
 )
-OF_THE_CLI = {"output", "query", "cli-binary-format", "max-items", "template-body", "payload"}
+OF_THE_CLI = {"output", "query", "cli-binary-format", "max-items", "template-body", "payload", "cli-input-json"}
 # A command of the CLI itself.
 NOT_AN_OPERATION = {"wait"}
 COMMAND = re.compile(r"\baws ((?:[^\"'|;()\n]|\"[^\"]*\"|'[^']*'|\$\([^()]*\)|\\\n)+)")
@@ -46,7 +46,7 @@ def test_every_block_is_valid_shell(page: str) -> None:
 def test_everything_that_a_command_names_is_in_the_stack() -> None:
     """Resources after the SAM transform, outputs, and parameters."""
     source, text = intrinsics.read(TEMPLATE), "\n".join(block for _, block in _blocks())
-    physical = re.findall(r"(?:physical|stop|start|stream|roll_back) ([A-Z]\w+)", text)
+    physical = re.findall(r"(?:physical|stop|start|stream|roll_back|enable_schedule) ([A-Z]\w+)", text)
     assert physical
     assert set(physical) <= deployed().resources.keys()
     assert set(re.findall(r"\boutput ([A-Z]\w+)", text)) <= source["Outputs"].keys()
