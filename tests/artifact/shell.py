@@ -62,7 +62,7 @@ def shell(emulator: Emulator, folder: Path, build: Path, built: str) -> Iterator
         elif artifact.is_dir():
             (artifacts / artifact.name).symlink_to(artifact)
     environ = {
-        "PATH": os.environ["PATH"],  # jq and curl
+        "PATH": os.environ["PATH"],  # curl, and python3
         "HOME": str(folder),
         "PYTHONPATH": str(ROOT),
         "SAM_CLI_TELEMETRY": "0",
@@ -84,6 +84,6 @@ def shell(emulator: Emulator, folder: Path, build: Path, built: str) -> Iterator
         assert started.paste(STAND_INS).strip() == ""
         yield started
     finally:
-        with suppress(BrokenPipeError):
+        with suppress(BrokenPipeError, subprocess.TimeoutExpired):
             process.communicate("exit\n", timeout=5)
         process.kill()

@@ -27,9 +27,9 @@ PRINTED_MAX = 2_000  # characters of an output that a failure shows
 ACCOUNT = re.compile(r"\b\d{12}\b")
 
 SCHEDULE = 'aws scheduler get-schedule --name "$(physical SweepFunctionSchedule)"'
-DISABLE = f"""aws scheduler update-schedule --cli-input-json "$({SCHEDULE} |
-  jq '{{Name, ScheduleExpression, FlexibleTimeWindow, Target, State: "DISABLED"}}')"
-{SCHEDULE} --query State | grep DISABLED"""
+DISABLE = f"""aws scheduler update-schedule --cli-input-json "$({SCHEDULE} --query '{{Name: Name, State: `"DISABLED"`,
+  ScheduleExpression: ScheduleExpression, FlexibleTimeWindow: FlexibleTimeWindow, Target: Target}}')"
+{SCHEDULE} --query State"""
 
 pytestmark = pytest.mark.timeout(600)  # a build and four deployments, on a machine with other work
 
