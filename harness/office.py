@@ -56,8 +56,15 @@ class Event:
         assert self.cancel(user).status == 200
 
     def status(self, user: str | None = None) -> Response:
-        """Request the status."""
-        return call(functions.status.app, event_id=self.event_id, query={"userId": user} if user else None)
+        """Request the status, of a function that has not counted anything yet."""
+        runtime.current.memory.pop("counts", None)
+        return self.status_again(user)
+
+    def status_again(self, user: str | None = None, cache_control: str = "") -> Response:
+        """Request the status, of the function that had the last request for it."""
+        headers = {"cache-control": cache_control} if cache_control else {}
+        query = {"userId": user} if user else None
+        return call(functions.status.app, event_id=self.event_id, query=query, headers=headers)
 
     def bookings(self, **query: str) -> Response:
         """Request a page of its bookings."""

@@ -19,6 +19,7 @@ from shared.model import (
     BookingCancelled,
     BookingChanged,
     BookingNotFound,
+    Counts,
     EventCancelled,
     EventChanged,
     EventNotFound,
@@ -126,8 +127,16 @@ _IF_MATCH: Final = {
     "schema": {"type": "string"},
 }
 
-_CANCELLED_EVENT: Final = EventResponse.of_new(examples.CANCELLED_EVENT)
-_BEING_EMPTIED: Final = EventResponse.of(Availability(examples.CANCELLED_EVENT, 500, 120, 0))
+_CACHE_CONTROL: Final = {
+    "name": "Cache-Control",
+    "in": "header",
+    "required": False,
+    "description": "`no-cache` asks for a new count. A function makes one at most once a second for an event.",
+    "example": "no-cache",
+    "schema": {"type": "string"},
+}
+
+_LEFT: Final = Availability(examples.CANCELLED_EVENT, 500, 120, 0)
 _CONFIRMED, _PAID, _WAITING = map(booking_response, (examples.CONFIRMED, examples.PAID, examples.WAITING))
 _HELD, _OFFERED = map(booking_response, (examples.HELD, examples.OFFERED))
 _CANCELLED = booking_response(examples.CANCELLED)
@@ -142,8 +151,9 @@ _BOOKINGS: Final = pages.BookingsPage.of(
     ],
     (examples.NOW, f"{examples.EVENT_ID}#7"),
 )
+_COUNTED: Final = Counts(examples.HALF_SOLD, examples.NOW)
 _WITH_BOOKINGS: Final = {
-    f"with {name}": contract.StatusResponse.with_booking(examples.HALF_SOLD, standing)
+    f"with {name}": contract.StatusResponse.with_booking(_COUNTED, standing)
     for name, standing in (
         ("userId", examples.CONFIRMED),
         ("a hold", examples.HELD),
@@ -274,7 +284,7 @@ ROUTES: Final = (
             202: Success(
                 "The event is cancelled, and its bookings are being cancelled.",
                 EventResponse,
-                {"cancelled": _BEING_EMPTIED},
+                {"cancelled": EventResponse.of(_LEFT)},
             ),
         },
         (InvalidRequest, OrganisersOnly, EventNotFound),
@@ -350,18 +360,19 @@ ROUTES: Final = (
         " `PublicStatus`, this route takes no token and refuses `userId` (403 `not-signed-in`).",
         {
             200: Success(
-                "The event as it is now; with `userId` also `booking`, null if the user never booked.",
+                "The event as of `asOf`; with `userId` also `booking` as it is now, null if the user never booked.",
                 contract.StatusResponse,
                 {
-                    "event": EventResponse.of(examples.HALF_SOLD),
+                    "event": contract.CountsResponse.of_counts(_COUNTED),
                     **_WITH_BOOKINGS,
-                    "cancelled": _CANCELLED_EVENT,
+                    "cancelled": contract.CountsResponse.of_counts(Counts(_LEFT, examples.CLOSES_AT)),
                 },
-                _ETAG,
+                {**_ETAG, "Cache-Control": "`public, max-age=1`; with `userId`, `private, no-store`."},
             )
         },
         (InvalidRequest, NotSignedIn, NotYourBooking, EventNotFound),
         parameters=contract.StatusRequest,
+        headers=(_CACHE_CONTROL,),
     ),
     Route(
         "GET /bookings",

@@ -55,6 +55,7 @@ REFUSALS_KEPT = 8  # refused changes that an event remembers, for requesters tha
 # For retries in one HTTP request. A call that began in time may still take CALL_TIMEOUT_S (store/aws_client.py), so a
 # response takes at most 7 s; the functions' own timeout is 10 s.
 REQUEST_BUDGET_S = 5.0
+STATUS_BUDGET_S = 1.0  # for retries of a status, which is asked for again anyway: a queue of retries would not end
 RETRY_AFTER_S = 1  # what a client is told to wait after 503
 
 
@@ -326,6 +327,14 @@ class Availability:
     def booked_tickets(self) -> int:
         """Return the number of tickets that are held or confirmed, which by P1 is the rest."""
         return self.total_tickets - self.available_tickets
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was left of an event at a moment: every change that was acknowledged before `as_of` is counted."""
+
+    availability: Availability
+    as_of: str
 
 
 class TicketOfficeError(Exception):

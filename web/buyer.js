@@ -1,6 +1,6 @@
 // One event for one buyer: what is left, and what this person has or can do.
 import { useEffect, useState } from "./vendor/hooks.js";
-import { act, Problem, read, resume } from "./api.js";
+import { act, Problem, read, resume, status } from "./api.js";
 import { office } from "./identity.js";
 import { moment, number, reason, t, time } from "./text.js";
 import { Action, bookingsOf, html, Left, me, Meter, Sale, saleOf, tell, Trouble, useClock, useLive, WhoAreYou } from "./ui.js";
@@ -16,7 +16,7 @@ async function bookingOf(userId, eventId) {
 
 export function Buyer({ eventId }) {
   const userId = me();
-  const event = useLive(eventId, () => read(`status/${encodeURIComponent(eventId)}`, { tries: 1 }));
+  const event = useLive(eventId, async () => (await status(eventId)).body);
   const booking = useLive(`${userId} ${eventId}`, () => bookingOf(userId, eventId), WAITING_PACE);
   const names = ["book", "confirm", "cancel"].map((what) => `${what}:${userId}:${eventId}`);
   const seen = (answer) => {

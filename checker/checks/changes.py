@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from checker.checks.story import FIELDS, Story, Violation
+from checker.checks.story import COUNTS_AGE_MAX_S, FIELDS, Story, Violation
 from checker.history import Exchange
 
 MAX, MIN = "9999", "0000"  # after and before every moment, as text
@@ -18,7 +18,8 @@ def check_changes(story: Story) -> list[Violation]:
     for event in story.opened:
         for one in [*story.of("status", event), *story.of("change", event), *story.of("cancel-event", event)]:
             if one.is_done:
-                violations += _fields(story, event, one.response, one.begin, one.end)
+                since = one.begin - (COUNTS_AGE_MAX_S if one.op == "status" else 0)
+                violations += _fields(story, event, one.response, since, one.end)
         for page in story.of("events"):
             for row in page.response["events"] if page.is_done else []:
                 if row["eventId"] == event:

@@ -21,6 +21,7 @@ OWNING = {"HELD", "CONFIRMED"}  # the statuses of a booking with a ticket
 ENDED = {"CANCELLED", "EXPIRED"}
 CLOCK_DRIFT_MAX_S = 0.5  # of the checker's wall clock during a round; with more, no moment is judged
 CLOCK_ERROR_S = 0.1  # in comparing a moment of the office with a time of the history: moments are cut to milliseconds
+COUNTS_AGE_MAX_S = 1.0  # docs/api.md: how long before its request the counts of a status may have begun
 RUN_S = 10.0  # how long work may go on with a time that was read while the clock was wrong
 
 
@@ -167,6 +168,10 @@ class Story:
         """Tell whether the office's clock may have been wrong from when a booking was made until it was seen to end."""
         begin = self.created_from(seen)
         end = min((one.end for one in seen if one.status == "EXPIRED"), default=max(one.end for one in seen))
+        return self.clock_jumped(begin, end)
+
+    def clock_jumped(self, begin: float, end: float) -> bool:
+        """Tell whether the office may have worked with a wrong clock between two moments."""
         jumps = [one for one in self.of("fault") if one.body.get("kind") == "clock"]
         return any(one.begin <= end and one.end + RUN_S >= begin for one in jumps)
 

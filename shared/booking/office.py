@@ -4,13 +4,13 @@ from dataclasses import replace
 from typing import Final
 
 from shared import telemetry
-from shared.booking import cancellation, catalog, confirmation, sale, waiting_list
+from shared.booking import cancellation, catalog, confirmation, counts, sale, waiting_list
 from shared.booking.attempt import BookingAttempt, active_booking_or_raise
 from shared.model import (
     Actor,
-    Availability,
     Booking,
     Confirmation,
+    Counts,
     EventCancelled,
     NotOnSale,
     Standing,
@@ -59,18 +59,28 @@ def cancel(event_id: str, user_id: str, booking_id: str | None, deadline: Deadli
     return cancellation.cancel(catalog.read_event(event_id, deadline), user_id, booking_id, deadline, by)
 
 
-def status(event_id: str, user_id: str | None, deadline: Deadline) -> tuple[Availability, Standing | None]:
-    """Return what is left of an event; with a user, also their booking. Raises EventNotFound; TryAgain."""
-    event = catalog.read_event(event_id, deadline)
-    keys = catalog.keys_with_lanes(event)
+def status(
+    event_id: str, user_id: str | None, deadline: Deadline, *, anew: bool = False
+) -> tuple[Counts, Standing | None]:
+    """Return what was left of an event at most counts.AGE_MAX_S ago; with a user, also their booking as it is now.
+
+    Counts the event `anew` if the caller wants that, but not twice within counts.AGE_MAX_S.
+
+    Raises EventNotFound; TryAgain.
+    """
+    known = counts.known(event_id, anew=anew)
+    event = known.availability.event if known else catalog.read_event(event_id, deadline)
+    keys = {} if known else catalog.keys_with_lanes(event)
     if user_id is not None:
         keys[items.BOOKINGS] = [items.booking_key(event, user_id)]
-    found = get_all(deadline, keys)
-    event, lanes = catalog.found_with_lanes(found)
-    availability = catalog.availability(event, lanes)
+    began = counts.Began.now()
+    found = get_all(deadline, keys) if keys else {}
+    if known is None:
+        availability = catalog.availability(*catalog.found_with_lanes(found))
+        known = counts.keep(Counts(availability, began.moment), began, anew=anew)
     bookings = found.get(items.BOOKINGS, [])
     standing = waiting_list.standing(event, items.to_booking(bookings[0]), deadline) if bookings else None
-    return availability, standing
+    return known, standing
 
 
 def _ticket_or_place(attempt: BookingAttempt, deadline: Deadline) -> Standing:

@@ -25,6 +25,7 @@ from shared.model import (
     BookingCancelled,
     BookingChanged,
     BookingNotFound,
+    Counts,
     Event,
     EventCancelled,
     EventChanged,
@@ -163,12 +164,18 @@ class Request:
 
     @property
     def revisions(self) -> frozenset[int] | None:
-        """Read the revisions in If-Match: None if any revision will do; an empty set if no tag is a revision."""
+        """Read the revisions in If-Match: None if any revision will do; an empty set if no tag is of a revision."""
         tags = self.header("if-match")
         if tags is None or tags.strip() == "*":
             return None
-        found = (re.fullmatch(r'"([0-9]{1,18})"', tag.strip()) for tag in tags.split(","))
+        found = (re.fullmatch(r'"([0-9]{1,18})(?:\.[0-9]{17})?"', tag.strip()) for tag in tags.split(","))
         return frozenset(int(tag[1]) for tag in found if tag)
+
+    @property
+    def wants_no_cache(self) -> bool:
+        """Tell whether the Cache-Control header has `no-cache`."""
+        directives = (self.header("cache-control") or "").lower().split(",")
+        return "no-cache" in (one.strip() for one in directives)
 
     def header(self, name: str) -> str | None:
         """Return a header; `name` is in lower case, as from API Gateway. `sam local` keeps the case of the client."""
@@ -253,7 +260,7 @@ def handler(function: Callable[[Request], Response]) -> Callable[[dict[str, Any]
 
 
 def respond(status: int, model: "BaseModel", headers: Mapping[str, str] | None = None) -> Response:
-    """Return a JSON response. Counts change all the time, so it must not be cached."""
+    """Return a JSON response, which must not be cached unless its headers say otherwise."""
     return {
         "statusCode": status,
         "headers": {"Cache-Control": "no-store", **(headers or {}), "Content-Type": "application/json"},
@@ -265,6 +272,15 @@ def respond(status: int, model: "BaseModel", headers: Mapping[str, str] | None =
 def etag(event: Event) -> dict[str, str]:
     """Return the header that names an event's revision, for If-Match: it counts changes, not bookings."""
     return {"ETag": f'"{event.revision}"'}
+
+
+def etag_of(counts: Counts) -> dict[str, str]:
+    """Return the header that names a revision and the moment of its counts, for If-Match and for caches.
+
+    A cache takes two responses with the same tag for the same: with the revision alone, one that is asked whether old
+    counts are still right would say so.
+    """
+    return {"ETag": f'"{counts.availability.event.revision}.{re.sub(r"[^0-9]", "", counts.as_of)}"'}
 
 
 def detail_of(kind: type[Exception]) -> str:

@@ -34,6 +34,7 @@ from shared.model import (
     Actor,
     Availability,
     Booking,
+    Counts,
     Entry,
     Event,
     Position,
@@ -383,15 +384,26 @@ BookingResponse = TypeAliasType(
 )
 
 
-class StatusResponse(EventResponse):
-    """An event with its counts and, if a user was named, their booking: null if they never booked."""
+class CountsResponse(EventResponse):
+    """An event with its counts as they were at `asOf`."""
+
+    as_of: Annotated[Time, Field(description="When the count began: at most a second before the request came.")]
+
+    @classmethod
+    def of_counts(cls, counts: Counts, **more: Any) -> Self:
+        """Show an event as it was counted."""
+        return cls.of(counts.availability, as_of=counts.as_of, **more)
+
+
+class StatusResponse(CountsResponse):
+    """An event with its counts and, if a user was named, their booking now: null if they never booked."""
 
     booking: BookingResponse | None = None
 
     @classmethod
-    def with_booking(cls, availability: Availability, standing: Standing | None) -> Self:
-        """Show an event as it is now, and the booking."""
-        return cls.of(availability, booking=booking_response(standing) if standing else None)
+    def with_booking(cls, counts: Counts, standing: Standing | None) -> Self:
+        """Show an event as it was counted, and the booking as it is now."""
+        return cls.of_counts(counts, booking=booking_response(standing) if standing else None)
 
 
 def booking_response(standing: Standing) -> BookingResponse:

@@ -36,6 +36,7 @@ FAULTS = {
     "refuses a raise": "changes",
     "refuses and changes": "changes",
     "loses changes": "changes",
+    "keeps counts": "counts",
     "books outside the window": "window",
     "books after the end": "cancelled",
     "changes after the end": "cancelled",

@@ -119,7 +119,7 @@ class Toy:
                 "/book": lambda: self._book(event, body["userId"]),
                 "/confirm": lambda: self._confirm(event, body["userId"], body["bookingId"], body.get("reference")),
                 "/cancel": lambda: self._cancel(event, body["userId"], body.get("bookingId")),
-                f"/status/{event.id}": lambda: (200, self._status(event, query.get("userId"))),
+                f"/status/{event.id}": lambda: (200, self._counts(event, query.get("userId"))),
                 f"/events/{event.id}/cancel": lambda: self._end(event),
                 f"/events/{event.id}/bookings": lambda: self._bookings(event, query),
                 f"/events/{event.id}/waiting-list": lambda: self._list(event, query),
@@ -158,6 +158,9 @@ class Toy:
         if user is not None:
             response["booking"] = self._show(event.bookings[user]) if user in event.bookings else None
         return response
+
+    def _counts(self, event: Event, user: str | None) -> dict[str, Any]:
+        return self._status(event, user) | {"asOf": now(-5 if self._slips("keeps counts") else 0)}
 
     def _row_of_event(self, event: Event) -> dict[str, Any]:
         names = ("opensAt", "closesAt", "waitingListLimit", "soldOutAt", "cancelledAt", "emptiedAt")

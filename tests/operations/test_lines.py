@@ -128,7 +128,7 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
     _promotes(event, Context())
     with monkeypatch.context() as hurried, throttled():
         hurried.setattr(functions.book.app, "REQUEST_BUDGET_S", 0.05)
-        hurried.setattr(functions.status.app, "REQUEST_BUDGET_S", 0.05)
+        hurried.setattr(functions.status.app, "STATUS_BUDGET_S", 0.05)
         assert _asks(event) == [503, 503]
         _promotes(event, Context(RESERVE_S + 0.05))
     with network() as between:
