@@ -318,7 +318,8 @@ STATUS = "GET /status/{eventId}"
 
 
 def _answer(status: int, shown: Any, **headers: str) -> httpx.Response:
-    return httpx.Response(status, headers={"content-type": JSON, "etag": '"1"', "cache-control": "x"} | headers, text=json.dumps(shown))
+    usual = {"content-type": JSON, "etag": '"1"', "cache-control": "no-store"}
+    return httpx.Response(status, headers=usual | headers, text=json.dumps(shown))
 
 
 def test_a_described_response_passes() -> None:

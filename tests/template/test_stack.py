@@ -230,7 +230,8 @@ def test_cors_is_a_list_of_origins_that_is_empty_by_default() -> None:
     assert (condition, otherwise) == ("HasCorsOrigins", NO_VALUE)
     assert cors["allowOrigins"] == {"Fn::Split": [",", two]}
     assert "allowCredentials" not in cors
-    assert {"authorization", "cache-control", "content-type", "idempotency-key", "if-match"} == set(cors["allowHeaders"])
+    headers = {"authorization", "cache-control", "content-type", "idempotency-key", "if-match"}
+    assert set(cors["allowHeaders"]) == headers
     assert {route.split()[0] for route in ROUTES} - {"HEAD"} == set(cors["allowMethods"])  # browsers always allow HEAD
     parameter = _source()["Parameters"]["CorsOrigins"]
     assert parameter["Default"] == ""
