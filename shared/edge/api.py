@@ -49,6 +49,8 @@ Model = TypeVar("Model", bound="BaseModel")
 
 PROBLEM_TYPE = "urn:ticket-office:problem:"
 QUERY_FIELDS_MAX = 100  # no route has ten parameters
+ERRORS_MAX = 20  # that a response names
+ERROR_FIELD_LENGTH_MAX = 40  # characters of a field's name in it; ours are shorter
 
 # API Gateway joins repeated headers with commas. So a comma in a key may come from two keys.
 IDEMPOTENCY_KEY: Final = r"^[!-+\--~]([ -+\--~]*[!-+\--~])?$"  # printable ASCII without commas
@@ -85,8 +87,8 @@ class InvalidRequest(TicketOfficeError):
 
     @property
     def facts(self) -> dict[str, object]:
-        """Return the fields and what is wrong with each."""
-        return {"errors": self.errors}
+        """Return the first ERRORS_MAX fields and what is wrong with each: callers choose their number and names."""
+        return {"errors": [{**one, "field": _cut(one["field"])} for one in self.errors[:ERRORS_MAX]]}
 
 
 # Error -> HTTP status, code, title. Only this table connects them.
@@ -286,6 +288,10 @@ def etag_of(counts: Counts) -> dict[str, str]:
 def detail_of(kind: type[Exception]) -> str:
     """Return the sentence that explains an error to the user."""
     return kind.detail if issubclass(kind, TicketOfficeError) else "Something went wrong in the ticket office."
+
+
+def _cut(field: str) -> str:
+    return field if len(field) <= ERROR_FIELD_LENGTH_MAX else f"{field[: ERROR_FIELD_LENGTH_MAX - 1]}…"
 
 
 def _each(fields: Iterable[str], detail: str) -> list[dict[str, str]]:
