@@ -37,6 +37,11 @@ class Sale:
     waiting: int = 0  # as the last response to a change said, plus those who joined since
     terms: dict[str, Any] = field(default_factory=dict)  # holdSeconds and so on
 
+    @property
+    def early_users(self) -> list[str]:
+        """Return the users who may be checked in: few, because their tickets never come back."""
+        return self.users[: 1 + len(self.users) // 6]
+
 
 @dataclass
 class Crowd:
@@ -110,7 +115,7 @@ class Crowd:
                 self._act(rng, sale, rng.choice(sale.users))
             time.sleep(rng.uniform(0, BREATH_S))
 
-    def _act(self, rng: random.Random, sale: Sale, user: str) -> None:
+    def _act(self, rng: random.Random, sale: Sale, user: str) -> None:  # noqa: C901 - one branch for each action
         """Do one thing that a buyer or an organiser may do."""
         event = sale.event
         [what] = rng.choices(list(ACTIONS), list(ACTIONS.values()))
@@ -121,6 +126,8 @@ class Crowd:
         elif what == "cancel-by-id":
             if user in sale.seen:
                 self._send(rng, "cancel", sale, event=event, user=user, body={"bookingId": sale.seen[user]})
+        elif what == "check-in":
+            self._check_in(rng, sale)
         elif what in ("book", "cancel", "bookings"):
             self._send(rng, what, sale, event=event, user=user)
         elif what == "all-bookings":
@@ -149,6 +156,23 @@ class Crowd:
         else:
             body = {"bookingId": booking, "reference": f"payment {rng.getrandbits(32):x}"}
             self._send(rng, "confirm", sale, event=sale.event, user=user, body=body)
+
+    def _check_in(self, rng: random.Random, sale: Sale) -> None:
+        """Check in the last known booking of a user, at one door or at two at once, sometimes while they cancel."""
+        user = rng.choice(sale.early_users)
+        booking = sale.seen.get(user if rng.random() < 0.9 else rng.choice(sale.users))
+        if booking is None:
+            return
+
+        def call(op: str, seed: int) -> Callable[[], Exchange]:
+            parts: dict[str, Any] = {"event": sale.event, "user": user, "body": {"bookingId": booking}}
+            return lambda: self.client.ask(op, random.Random(seed), **parts)
+
+        if rng.random() < 0.4:
+            other = rng.choice(["check-in", "cancel"])
+            self.client.together(call("check-in", rng.getrandbits(64)), call(other, rng.getrandbits(64)))
+        else:
+            self._send(rng, "check-in", event=sale.event, user=user, body={"bookingId": booking})
 
     def _rush(self, rng: random.Random, sale: Sale) -> None:
         """Let one user book twice and cancel, all at once."""
@@ -250,6 +274,7 @@ ACTIONS = {  # how often each is chosen
     "book": 44,
     "cancel": 12,
     "cancel-by-id": 12,
+    "check-in": 3,
     "status": 5,
     "status-of-user": 8,
     "bookings": 8,

@@ -54,6 +54,10 @@ class Crowd:
         """Cancel a user's booking by its id."""
         return await self._post("/cancel", user, bookingId=booking_id)
 
+    async def check_in(self, user: str, booking_id: str) -> Exchange:
+        """Check a user's booking in. The response may be a refusal."""
+        return await self._post("/check-in", user, bookingId=booking_id)
+
     async def _post(self, path: str, user: str, **more: str) -> Exchange:
         body = {"userId": user, "eventId": self.event_id, **more}
         asked_s = time.monotonic()

@@ -11,6 +11,7 @@ import functions.bookings.app
 import functions.cancel.app
 import functions.cancel_event.app
 import functions.change.app
+import functions.check_in.app
 import functions.confirm.app
 import functions.event_bookings.app
 import functions.events.app
@@ -21,7 +22,7 @@ import functions.promote.app
 import functions.status.app
 import functions.waiting_list.app
 from harness import promises
-from harness.gateway import Context, Response, call, shop
+from harness.gateway import Context, Response, call, door, shop
 from shared import runtime
 from shared.model import later
 
@@ -45,6 +46,11 @@ class Event:
         """Confirm a user's hold: a shop does, or the user."""
         body = {"userId": user, "eventId": self.event_id, "bookingId": booking_id, **more}
         return call(functions.confirm.app, body, claims=shop() if by_shop else None)
+
+    def check_in(self, user: str, booking_id: str) -> Response:
+        """Check a user's booking in, at the door."""
+        body = {"userId": user, "eventId": self.event_id, "bookingId": booking_id}
+        return call(functions.check_in.app, body, claims=door())
 
     def cancel(self, user: str | int, booking_id: str | None = None) -> Response:
         """Cancel a user's booking."""

@@ -1,4 +1,4 @@
-"""The promises P1 to P4, P6, O2, O3, H2 and H3 as checks over the tables, run after every test that touches them.
+"""The promises P1 to P4, P6, O2, O3, H2, H3 and D1 as checks over the tables, run after every test that touches them.
 
 Written against the tables as docs/guarantees.md describes them, with none of the office's own code, so that a
 mistake in shared/ cannot hide itself here. P5, P7 and P8 are about histories: the tests that make a history check
@@ -84,7 +84,7 @@ def violations(found: Snapshot, *, drained: bool, expired_until: str = "") -> li
     H3 needs to know up to which moment all due holds have been expired.
     """
     always = [*_p1(found), *_p2(found), *_p3(found), *_p4(found), *_o2(found), *_o3(found, drained=drained)]
-    always += _h3(found, expired_until)
+    always += [*_h3(found, expired_until), *_d1(found)]
     return [*always, *([*_p6(found), *_unfinished(found)] if drained else [])]
 
 
@@ -137,6 +137,8 @@ def _p2(found: Snapshot) -> Iterable[str]:
         "EXPIRED": lambda has: {"heldAt", "expiredAt"} <= has and not {"bookedAt", "cancelledAt", *only_if_held} & has,
     }
     for one in found.bookings:
+        if ("checkedInAt" in one) != ("checkedInBy" in one) or ("checkedInAt" in one and "bookedAt" not in one):
+            yield f"D1: {one['userId']} is {one['status']} with {sorted(one)}"
         home = zlib.crc32(one["userId"].encode()) % found.event["lanes"]
         if one["laneId"] != f"{found.event['eventId']}#{home}" or one["eventId"] != found.event["eventId"]:
             yield f"P2: {one['userId']} is on lane {one['laneId']}"
@@ -175,6 +177,20 @@ def _h3(found: Snapshot, expired_until: str) -> Iterable[str]:
     for one in found.bookings:
         if one["status"] == "HELD" and (expires_at := one.get("expiresAt", "")) <= expired_until:
             yield f"H3: the hold of {one['userId']} expired at {expires_at}"
+
+
+def _d1(found: Snapshot) -> Iterable[str]:
+    """Checked in once and counted: the lanes count the tickets of checked-in bookings, which only their event ends."""
+    used = [one for one in found.bookings if "checkedInAt" in one]
+    counted, tickets = (
+        sum(lane.get("checkedIn", 0) for lane in found.lanes),
+        sum(one.get("quantity", 1) for one in used),
+    )
+    if counted != tickets:
+        yield f"D1: {counted} tickets counted as checked in, and {tickets} are"
+    for one in used:
+        if one["status"] != "CONFIRMED" and one.get("cancelledBy") != "event":
+            yield f"D1: {one['userId']} was checked in and is {one['status']}"
 
 
 def _p6(found: Snapshot) -> Iterable[str]:

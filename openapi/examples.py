@@ -9,6 +9,8 @@ from shared.model import (
     Availability,
     Booking,
     BookingCancelled,
+    CheckedIn,
+    CheckIn,
     Entry,
     Event,
     EventCancelled,
@@ -59,6 +61,10 @@ OFFERED: Final = Standing(
 )
 EXPIRED: Final = Standing(replace(_HELD, status=Status.EXPIRED, expires_at=None, expired_at=EXPIRED_AT))
 PAID: Final = Standing(replace(_CONFIRMED, held_at=NOW, booked_at="2030-05-01T18:04:05.000Z", reference=REFERENCE))
+CHECKED_IN_AT: Final = "2030-06-02T17:41:09.500Z"
+_CHECKED_IN: Final = replace(PAID.booking, checked_in_at=CHECKED_IN_AT, checked_in_by=Actor.DOOR)
+CHECKED_IN: Final = CheckIn(_CHECKED_IN, again=False)
+CHECKED_IN_AGAIN: Final = CheckIn(_CHECKED_IN, again=True)
 PROMOTED: Final = replace(
     _CONFIRMED,
     joined_at=NOW,
@@ -78,6 +84,7 @@ ERRORS: Final[dict[type[Exception], TicketOfficeError]] = {
     WaitingListFull: WaitingListFull(EVENT_ID, limit=200),
     EventCancelled: EventCancelled(EVENT_ID, NOW),
     BookingCancelled: BookingCancelled(EVENT_ID, BOOKING_ID, NOW),
+    CheckedIn: CheckedIn(EVENT_ID, BOOKING_ID, CHECKED_IN_AT),
     HoldExpired: HoldExpired(EVENT_ID, BOOKING_ID, EXPIRED_AT),
     TicketsBooked: TicketsBooked(EVENT_ID, total=500, booked=380),
 }

@@ -11,7 +11,7 @@ from openapi import examples
 from openapi.errors import JSON
 from shared.edge import contract, pages
 from shared.edge.api import IDEMPOTENCY_KEY, BodyTooLarge, InvalidRequest, MalformedJson, UnsupportedEncoding
-from shared.edge.caller import NotSignedIn, NotYourBooking, OrganisersOnly
+from shared.edge.caller import DoorOnly, NotSignedIn, NotYourBooking, OrganisersOnly
 from shared.edge.contract import EventResponse, ResponseModel, booking_response
 from shared.model import (
     IDEMPOTENCY_KEY_LENGTH_MAX,
@@ -19,11 +19,13 @@ from shared.model import (
     BookingCancelled,
     BookingChanged,
     BookingNotFound,
+    CheckedIn,
     EventCancelled,
     EventChanged,
     EventNotFound,
     HoldExpired,
     IdempotencyKeyReused,
+    NotConfirmed,
     NotHeld,
     NotOnSale,
     Position,
@@ -36,6 +38,7 @@ from shared.version import VERSION
 TAGS: Final = {
     "organisers": "Open events, change them, and see who booked.",
     "buyers": "Book, confirm, cancel, and see bookings.",
+    "door": "Let bookings in.",
     "description": "The API itself.",
 }
 
@@ -354,6 +357,7 @@ ROUTES: Final = (
                 contract.StatusResponse,
                 {
                     "event": EventResponse.of(examples.HALF_SOLD),
+                    "at the door": EventResponse.of(examples.HALF_SOLD, checked_in_tickets=42),
                     **_WITH_BOOKINGS,
                     "cancelled": _CANCELLED_EVENT,
                 },
@@ -386,8 +390,9 @@ ROUTES: Final = (
         "buyers",
         "Cancel a booking",
         "For the user, shops and organisers. Returns the ticket, held or confirmed, which goes to the next user in"
-        " line; or leaves the waiting list. Safe to repeat: a booking that has ended stays as it is. With a"
-        " `bookingId`, only that booking is cancelled, so a late repetition does not touch a newer one.",
+        " line; or leaves the waiting list. A booking that was checked in stays. Safe to repeat: a booking that has"
+        " ended stays as it is. With a `bookingId`, only that booking is cancelled, so a late repetition leaves a newer"
+        " one alone.",
         {
             200: Success(
                 "The booking is cancelled, now or before; or its hold has expired.",
@@ -395,9 +400,41 @@ ROUTES: Final = (
                 {"cancelled": _CANCELLED, "expired": booking_response(examples.EXPIRED)},
             )
         },
-        (*_BODY, NotYourBooking, EventNotFound, BookingNotFound, BookingChanged),
+        (*_BODY, NotYourBooking, EventNotFound, BookingNotFound, BookingChanged, CheckedIn),
         body=contract.CancelRequest,
         bodies={"current": _ANNA, "by id": _THIS_BOOKING},
+    ),
+    Route(
+        "POST /check-in",
+        "checkIn",
+        "door",
+        "Check a booking in",
+        "For the door, shops and organisers. Marks a confirmed booking as used, with all its tickets, once: of all"
+        " requests, one is told `again: false`. From then on, only the cancellation of the event ends the booking. Safe"
+        " to repeat: the response has the first `checkedInAt`.",
+        {
+            200: Success(
+                "The booking is checked in: now, or `again` if it was before.",
+                contract.CheckInResponse,
+                {
+                    "first": contract.CheckInResponse.of(examples.CHECKED_IN),
+                    "again": contract.CheckInResponse.of(examples.CHECKED_IN_AGAIN),
+                },
+            )
+        },
+        (
+            *_BODY,
+            DoorOnly,
+            EventNotFound,
+            EventCancelled,
+            BookingNotFound,
+            BookingChanged,
+            BookingCancelled,
+            HoldExpired,
+            NotConfirmed,
+        ),
+        body=contract.CheckInRequest,
+        bodies={"anna": _THIS_BOOKING},
     ),
     Route(
         "GET /openapi.json",

@@ -101,6 +101,7 @@ def _numbers(counted: Recount, still_open: int, unmarked: int) -> Iterator[tuple
     yield "P5", f"{tally.overtaken} users wait although a user who joined well after them was promoted"
     yield "P6", f"{tally.entries} wait beside {counted.available} free tickets"
     yield "H3", f"{tally.overdue} holds expired over {OVERDUE_S_MAX:.0f} s ago and have not ended"
+    yield "D1", f"{tally.checked_in} tickets checked in, {counted.checked_in} counted"
     change = f"a change is under way since {event.change.requested_at}" if event.change else "no change is under way"
     yield (
         "O2",

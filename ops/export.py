@@ -20,7 +20,7 @@ from shared.store.items import Item
 COLUMNS = (
     "row", "userId", "bookingId", "generation", "status", "quantity", "sequence", "position",
     "joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "cancelledAt", "expiredAt",
-    "reference", "bookedBy", "confirmedBy", "cancelledBy",
+    "checkedInAt", "reference", "bookedBy", "confirmedBy", "cancelledBy", "checkedInBy",
 )  # fmt: skip
 REPORTED_MAX = 100  # damaged rows that are named; the rest are only counted
 
@@ -106,8 +106,9 @@ def _readable(page: Iterable[Item], read: Callable[[Item], T], damage: _Damage) 
 def _booking(one: Booking) -> Row:
     what = one.user_id, one.booking_id, one.generation, one.status, one.quantity, one.sequence, None
     waited = one.joined_at, one.promoted_at
-    then = one.held_at, one.expires_at, one.booked_at, one.cancelled_at, one.expired_at
-    return "booking", *what, *waited, *then, one.reference, one.booked_by, one.confirmed_by, one.cancelled_by
+    then = one.held_at, one.expires_at, one.booked_at, one.cancelled_at, one.expired_at, one.checked_in_at
+    by = one.booked_by, one.confirmed_by, one.cancelled_by, one.checked_in_by
+    return "booking", *what, *waited, *then, one.reference, *by
 
 
 def _entry(one: Entry, position: int) -> Row:

@@ -18,6 +18,7 @@ from shared.telemetry import Metric
 _OUTCOMES = (
     Metric.BOOKING_CONFIRMED, Metric.BOOKING_HELD, Metric.WAITING_JOINED, Metric.BOOKING_PROMOTED,
     Metric.HOLD_CONFIRMED, Metric.HOLD_EXPIRED, Metric.BOOKING_CANCELLED, Metric.WAITING_LEFT,
+    Metric.BOOKING_CHECKED_IN,
 )  # fmt: skip
 
 
@@ -60,6 +61,8 @@ def _story(booking: Booking) -> Iterator[str]:
     if booking.held_at and booking.booked_at:
         reference = f", reference {booking.reference}" if booking.reference else ""
         yield f"  {booking.booked_at} confirmed{_by(booking.confirmed_by)}{reference}"
+    if booking.checked_in_at:
+        yield f"  {booking.checked_in_at} checked in{_by(booking.checked_in_by)}"
     if booking.cancelled_at:
         left = "left the waiting list" if booking.was is Status.WAITING else "returned the ticket"
         yield f"  {booking.cancelled_at} {left}{_by(booking.cancelled_by)}"

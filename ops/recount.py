@@ -92,7 +92,8 @@ def _is_sound(booking: Booking) -> bool:
     needed, impossible = _FACTS[booking.status]
     has_needed = all(getattr(booking, name) is not None for name in needed)
     has_impossible = any(getattr(booking, name) is not None for name in impossible)
-    return booking.generation >= 1 and booking.quantity >= 1 and has_needed and not has_impossible
+    was_used = booking.checked_in_at is None or booking.booked_at is not None
+    return booking.generation >= 1 and booking.quantity >= 1 and has_needed and not has_impossible and was_used
 
 
 def _joined_at(who: Booking | Entry) -> datetime:

@@ -32,8 +32,8 @@ from proof.controls import (
     searches,
 )
 from proof.explore import Found, Scenario, walk
-from proof.hold_scenarios import ALL_PLANS
 from proof.scenarios import Plan
+from proof.transfer_scenarios import ALL_PLANS
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")

@@ -28,6 +28,7 @@ _TAKE_IN_LINE = ("take in line", "shared/booking/sale.py")
 _PROMOTE = ("promote", "shared/booking/settle.py")
 _RELEASE = ("release", "shared/booking/cancellation.py")
 _EXPIRE = ("expire", "shared/booking/cancellation.py")
+_CHECK_IN = ("check in", "shared/booking/check_ins.py")
 _LEAVE = ("leave", "shared/booking/cancellation.py")
 _UPDATES: Mapping[tuple[str, str], tuple[str, str]] = {
     ("Update Lanes", "SET"): ("close", "shared/booking/sale.py"),
@@ -37,7 +38,7 @@ _UPDATES: Mapping[tuple[str, str], tuple[str, str]] = {
     ("Update WaitingList", "SET"): ("cancel_event", "shared/booking/event_cancellation.py"),
 }
 # Facts for the reader of an answer: no promise is about them.
-_FACTS = re.compile(r"#?(?!expiresAt)\w+(At|By) = |#reference = ")
+_FACTS = re.compile(r"#?(?!expiresAt|checkedInAt)\w+(At|By) = |#reference = ")
 _NAMES = re.compile(r"[#:]\w+")
 
 Write = Mapping[str, Any]
@@ -88,6 +89,13 @@ class Omission:
         return _without_unused_names(fewer)
 
 
+def _name_of_end(booking: Write) -> tuple[str, str]:
+    """Return the name of what uses a booking or ends one that has tickets."""
+    if "checkedInAt" in booking["UpdateExpression"]:
+        return _CHECK_IN
+    return _EXPIRE if "expiredAt" in booking["UpdateExpression"] else _RELEASE
+
+
 def name_of(request: Request) -> tuple[str, str] | None:
     """Return the name of a transaction, and the file that it stands in; None for a read."""
     if request.operation == TRANSACT:
@@ -96,8 +104,7 @@ def name_of(request: Request) -> tuple[str, str] | None:
             booking = request.parameters["TransactItems"][0]["Update"]
             return _PROMOTE if "promotedAt" in booking["UpdateExpression"] else _LEAVE
         if kinds == ("Update Bookings", "Update Lanes"):
-            booking = request.parameters["TransactItems"][0]["Update"]
-            return _EXPIRE if "expiredAt" in booking["UpdateExpression"] else _RELEASE
+            return _name_of_end(request.parameters["TransactItems"][0]["Update"])
         if kinds == ("Update Lanes", "Put Bookings"):
             lane = request.parameters["TransactItems"][0]["Update"]
             return _TRANSACTIONS[kinds] if "closedAt" in lane["ConditionExpression"] else _TAKE_IN_LINE

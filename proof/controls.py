@@ -8,7 +8,6 @@ from functools import cache
 from proof.conditions import Omission, ground_without, omissions
 from proof.explore import Found, Scenario, explore
 from proof.hold_scenarios import (
-    ALL_PLANS,
     CONFIRMED_CANCELLED_OR_EXPIRED,
     CONFIRMED_OR_EXPIRED,
     CONFIRMED_TWICE,
@@ -79,6 +78,14 @@ from proof.scenarios import (
     WINDOW_TWICE,
 )
 from proof.steps import Ground
+from proof.transfer_scenarios import (
+    ALL_PLANS,
+    CANCEL_EVENT_AND_CHECK_IN,
+    CHECKED_IN_OR_CANCELLED,
+    CHECKED_IN_OR_CONFIRMED,
+    CHECKED_IN_TWICE,
+    SWEEP_AND_CHECK_INS,
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ class Caught:
 _ALL_REQUESTS = (
     LAST_TICKET, BOOKS_TWICE, HEIR_LEAVES, HEIR_COMES_BACK,
     LOWERED_AND_BOOKED, LOWERED_AND_PUT_BACK, RAISED_ON_LANES, ADVANCED, PROLONGED, UNLIMITED, CANCEL_EVENT_SOLD_OUT,
-    COMES_BACK_IN_LINE, CONFIRMED_CANCELLED_OR_EXPIRED, OFFERED,
+    COMES_BACK_IN_LINE, CONFIRMED_CANCELLED_OR_EXPIRED, OFFERED, CHECKED_IN_TWICE,
 )  # fmt: skip
 
 # Where to look for what a transaction's conditions are for, in this order.
@@ -155,7 +162,15 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         replace(CANCELS_TWICE, faults=FAULT[1]),
         HOLD_CANCELLED,
         CONFIRMED_CANCELLED_OR_EXPIRED,
+        CHECKED_IN_OR_CANCELLED,
         SWEEP_AND_RELEASES,
+    ),
+    "check in": (
+        CHECKED_IN_TWICE,
+        CHECKED_IN_OR_CANCELLED,
+        CHECKED_IN_OR_CONFIRMED,
+        CANCEL_EVENT_AND_CHECK_IN,
+        SWEEP_AND_CHECK_INS,
     ),
     "leave": (HEIR_LEAVES, CANCEL_EVENT_SOLD_OUT, HEIR_LEAVES_TWICE, SWEEP_AND_LEAVES),
     "step": (LOWERED_AND_BOOKED, RAISED_TWICE_HALF, RAISED_ON_LANES, CANCEL_EVENT_AND_RAISE),
@@ -180,6 +195,7 @@ NEEDLESS: Mapping[str, str] = {
         "no search is large enough for changes during two counts of an audit; tests/protocol/test_audit.py has them"
     ),
     "take: Update Lanes without `changes :quantity`": "the audit counts sold-out events only, which sell nothing",
+    "check in: Update Bookings without `quantity = :quantity`": "no request changes a confirmed quantity",
     "promote: Update Lanes without `changes :count`": "with each promotion an audit counts what the promotion followed",
 }
 
@@ -200,6 +216,7 @@ THREE_KINDS: Mapping[str, tuple[Scenario, str]] = {
     "H1": (EXPIRED_EARLY, "not: a hold expires only when it is due"),
     "H2": (CONFIRMED_CANCELLED_OR_EXPIRED, "confirm: Update Bookings without `#status = :held`"),
     "H3": (CONFIRMED_CANCELLED_OR_EXPIRED, "not: holds that are due expire"),
+    "D1": (CANCEL_EVENT_AND_CHECK_IN, "release: Update Bookings without `attribute_not_exists(checkedInAt)`"),
 }
 
 
@@ -254,7 +271,7 @@ def rules(*, whole: bool) -> list[Rule]:
 
 def promise_of(violation: str) -> str:
     """Return the first promise that a violation names, or what it is instead."""
-    found = re.search(r"\b(P[1-8]|O[1-9]|H[1-9])\b", violation)
+    found = re.search(r"\b(P[1-8]|O[1-9]|H[1-9]|D[1-9])\b", violation)
     return found[0] if found else "the code fails"
 
 

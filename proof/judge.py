@@ -6,13 +6,13 @@ true when they were given (P7).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness import promises
 from proof.expressions import Item
 from proof.lambdas import Node, Result
-from proof.operations import EVENT, Book, Cancel, CancelEvent, Confirm, Operation, Patch
+from proof.operations import EVENT, AtDoor, Book, Cancel, CancelEvent, Confirm, Operation, Patch
 from proof.stand_in import Change, Tables
 from shared.model import (
     Availability,
@@ -20,11 +20,14 @@ from shared.model import (
     BookingCancelled,
     BookingChanged,
     BookingNotFound,
+    CheckedIn,
+    CheckIn,
     Event,
     EventCancelled,
     EventChanged,
     HoldExpired,
     ImpossibleWindow,
+    NotConfirmed,
     NotHeld,
     NotOnSale,
     Standing,
@@ -35,8 +38,9 @@ from shared.model import (
 )
 from shared.store import items
 
-# How far a booking has come. It only ever goes up, and CANCELLED or EXPIRED is its end.
-_STAGES = {Status.WAITING: 0, Status.HELD: 1, Status.CONFIRMED: 2, Status.CANCELLED: 3, Status.EXPIRED: 3}
+# How far a booking has come. It only ever goes up, and CANCELLED or EXPIRED is its end; one that was checked in, a step
+# further than CONFIRMED.
+_STAGES = {Status.WAITING: 0, Status.HELD: 1, Status.CONFIRMED: 2, Status.CANCELLED: 4, Status.EXPIRED: 4}
 
 BY_ITSELF = ("background", "sweep", "expire")  # how operations begin that do what no user asked for
 
@@ -88,6 +92,11 @@ class Made:
         """Check that only the request that made a booking is told so. Raises Violation."""
         if told.is_new and (operation, "made", told.booking.booking_id) not in self.effects:
             raise Violation(f"P7: {operation} was told that it made {told.booking.booking_id}, which another made")
+
+    def check_first(self, operation: str, told: CheckIn) -> None:
+        """Check that only the request that checked a booking in is told so. Raises Violation."""
+        if not told.again and (operation, "checked in", told.booking.booking_id) not in self.effects:
+            raise Violation(f"D1: {operation} was told that it was the first, and it was not")
 
 
 NOTHING_MADE = Made()
@@ -150,6 +159,8 @@ def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
                 found.add(NotOnSale.__name__)
             if limit is not None and len(in_list(tables)) - free >= limit:
                 found.add(WaitingListFull.__name__)
+    if isinstance(operation, AtDoor) and event_of(tables).cancelled_at:
+        found.add(EventCancelled.__name__)
     if isinstance(operation, Patch):
         found |= _true_refusals_of_change(operation, tables)
     return frozenset(found)
@@ -205,6 +216,8 @@ def check_change(
     owned = had is not None and had.owns_tickets and had.booking_id == got.booking_id  # a hold may be confirmed
     if cancelled and got.is_active and not owned:
         raise Violation(f"O3: {got.booking_id} is {got.status} after the event was cancelled")
+    if cancelled and got.checked_in_at and (had is None or had.checked_in_at is None):
+        raise Violation(f"O3: {got.booking_id} was checked in after the event was cancelled")
     if had and got.status is Status.EXPIRED and not str(had.expires_at) <= str(got.expired_at):
         raise Violation(f"H1: {got.booking_id} expired at {got.expired_at}, and was held until {had.expires_at}")
     if not got.owns_tickets or owned:
@@ -219,7 +232,12 @@ def check_change(
 def standing(tables: Tables, user: str | None) -> Progress:
     """Return how far a user's bookings have come."""
     booking = current(tables, user)
-    return (booking.generation, _STAGES[booking.status]) if booking else None
+    return _progress(booking) if booking else None
+
+
+def _progress(booking: Booking) -> tuple[int, int]:
+    was_used = booking.status is Status.CONFIRMED and booking.checked_in_at is not None
+    return booking.generation, _STAGES[booking.status] + was_used
 
 
 def current(tables: Tables, user: str | None) -> Booking | None:
@@ -251,16 +269,24 @@ def _check_booking(operation: Operation, result: Result, since: Progress, tables
     if result.error:
         _check_refusal(operation, result.error, since, now)
         return
-    told: Booking = result.value.booking if isinstance(result.value, Standing) else result.value
-    stage = (told.generation, _STAGES[told.status])
-    if now is None or stage > (now.generation, _STAGES[now.status]) or (since and stage < since):
+    told = _told(result.value)
+    stage = _progress(told)
+    if now is None or stage > _progress(now) or (since and stage < since):
         raise Violation(f"P7: {operation.name} was told {told}, which was never true while it asked")
-    if stage == (now.generation, _STAGES[now.status]) and told != now:
+    if stage == _progress(now) and told != now:
         raise Violation(f"P7: {operation.name} was told {told}, and it is {now}")
     if isinstance(operation, Cancel) and told.is_active:
         raise Violation(f"P7: {operation.name} was told {told}")
     if isinstance(operation, Confirm) and (told.status, told.booking_id) != (Status.CONFIRMED, operation.booking):
         raise Violation(f"H2: {operation.name} was told {told}")
+    if isinstance(operation, AtDoor) and (told.checked_in_at is None or told.booking_id != operation.booking):
+        raise Violation(f"D1: {operation.name} was told {told}")
+
+
+def _told(value: Any) -> Booking:
+    """Return the booking that an answer shows."""
+    booking: Booking = value.booking if isinstance(value, (Standing, CheckIn)) else value
+    return booking
 
 
 def check_repetition(operation: Operation, result: Result, again: Result, tables: Tables) -> None:
@@ -268,15 +294,15 @@ def check_repetition(operation: Operation, result: Result, again: Result, tables
     if isinstance(operation, CancelEvent) and not result.error:
         _check_cancelled(operation, again, tables, result.value.event.cancelled_at)
     now = current(tables, operation.user)
-    if now is None or result.error or not isinstance(operation, (Book, Cancel, Confirm)):
+    if now is None or result.error or not isinstance(operation, (Book, Cancel, Confirm, AtDoor)):
         return
-    told: Booking = result.value.booking if isinstance(result.value, Standing) else result.value
-    if told.booking_id != now.booking_id or (isinstance(operation, (Book, Confirm)) and not now.is_active):
+    told = _told(result.value)
+    if told.booking_id != now.booking_id or (isinstance(operation, (Book, Confirm, AtDoor)) and not now.is_active):
         return  # the world has moved on
     if again.error:
         raise Violation(f"P7: {operation.name} repeated was answered {again.error!r}")
-    repeated: Booking = again.value.booking if isinstance(again.value, Standing) else again.value
-    if repeated != now or (isinstance(again.value, Standing) and again.value.is_new):
+    is_first = again.value.is_new if isinstance(again.value, Standing) else not getattr(again.value, "again", True)
+    if _told(again.value) != now or is_first:
         raise Violation(f"P7: {operation.name} repeated was told {again.value}, and it is {now}")
 
 
@@ -333,9 +359,14 @@ def _step(before: Booking | None, after: Booking) -> str:
     elif (
         before.booking_id == after.booking_id
         and before.sequence == after.sequence
+        and before.checked_in_at == after.checked_in_at
         and (step := _STEPS.get((before.status, after.status)))
     ):
         return step
+    elif replace(before, checked_in_at=after.checked_in_at, checked_in_by=after.checked_in_by) == after:
+        if before.status is Status.CONFIRMED and before.checked_in_at is None:
+            return "checked in"
+        raise Violation(f"D1: a booking became {after} from {before}")
     was_held = before is not None and before.held_at is not None and before.booking_id == after.booking_id
     if was_held and after.status in {Status.CONFIRMED, Status.EXPIRED}:
         raise Violation(f"H2: a booking became {after} from {before}")
@@ -370,23 +401,26 @@ def _check_refusal(operation: Operation, error: Exception, since: Progress, now:
         came_back = since is not None and now.generation > since[0]
         if came_back or operation.booking not in {None, now.booking_id}:
             return
-    if isinstance(operation, Confirm) and _is_true_refusal_of_confirmation(operation, error, since, now):
+    if isinstance(operation, Cancel) and isinstance(error, CheckedIn):
+        is_meant = now is not None and operation.booking in {None, now.booking_id}
+        if is_meant and now is not None and now.checked_in_at == error.checked_in_at:
+            return
+    if isinstance(operation, (Confirm, AtDoor)) and _is_true_refusal(operation, error, since, now):
         return
     raise Violation(f"P7: {operation.name} was answered {error!r}")
 
 
-def _is_true_refusal_of_confirmation(
-    operation: Confirm, error: Exception, since: Progress, now: Booking | None
-) -> bool:
-    """Tell whether the booking was at some moment since then as the refusal says (H2)."""
+def _is_true_refusal(operation: Confirm | AtDoor, error: Exception, since: Progress, now: Booking | None) -> bool:
+    """Tell whether the booking was at some moment since then as the refusal says (H2, D1)."""
     if now is None:
         return isinstance(error, BookingNotFound)
     came_back = since is not None and now.generation > since[0]
     is_current = now.booking_id == operation.booking
     if isinstance(error, BookingChanged):
         return came_back or not is_current
-    if isinstance(error, NotHeld):  # it was waiting when the request was sent, or a booking of theirs was
-        return came_back or (is_current and (since is None or since[1] == _STAGES[Status.WAITING]))
+    if isinstance(error, NotHeld | NotConfirmed):  # it was when the request was sent, or a booking of theirs was
+        last = Status.WAITING if isinstance(error, NotHeld) else Status.HELD
+        return came_back or (is_current and (since is None or since[1] <= _STAGES[last]))
     if isinstance(error, HoldExpired):
         return not is_current or now.status is Status.EXPIRED
     if isinstance(error, BookingCancelled):

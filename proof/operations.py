@@ -156,6 +156,29 @@ class Confirm(Operation):
 
 
 @dataclass(frozen=True)
+class AtDoor(Operation):
+    """POST /check-in: of the booking with this id."""
+
+    kind = "door"
+    who: str = ""
+    booking: str = ""
+
+    @property
+    def user(self) -> str:
+        """Return whose booking it is."""
+        return self.who
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "check in ann"."""
+        return f"check in {self.booking}{self.tag}"
+
+    def call(self, deadline: Deadline) -> Any:
+        """Ask the office."""
+        return office.check_in(EVENT, self.who, self.booking, Actor.DOOR, deadline)
+
+
+@dataclass(frozen=True)
 class Expire(Operation):
     """The function that expires holds, once a minute."""
 

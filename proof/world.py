@@ -24,7 +24,7 @@ from proof.judge import (
 from proof.lambdas import Node, Request, Response, Result
 from proof.operations import Book, CancelEvent, Follow, Patch, Promote
 from proof.stand_in import Change, Effect, Tables
-from shared.model import EventCancelled, Standing, Status
+from shared.model import CheckIn, EventCancelled, Standing, Status
 
 Patterns = tuple[Mapping[str, Any], ...]
 
@@ -176,6 +176,8 @@ def answered(world: World, number: int, answer: Response) -> World:
         world = world._replace(made=world.made.nothing_by(node.operation.name))
     if isinstance(node.following.value, Standing):
         world.made.check_created(node.operation.name, node.following.value)
+    if isinstance(node.following.value, CheckIn):
+        world.made.check_first(node.operation.name, node.following.value)
     wanted = {one.node.operation.wanted for one in world.clients if one and isinstance(one.node.operation, Patch)}
     asked = Asked(node.operation, client.since, client.refusals, has_rivals=len(wanted) > 1)
     check_answer(asked, node.following, world.tables, faults=world.is_faulty)

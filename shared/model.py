@@ -1,7 +1,7 @@
 """The nouns of the ticket office: what is stored, what can happen to a booking, and what can go wrong.
 
-Imports nothing of ours. The promises that comments refer to, P1 to P8, O1 to O3 and H1 to H3, are listed in
-docs/guarantees.md.
+Imports nothing of ours. The promises that comments refer to, P1 to P8, O1 to O3, H1 to H3 and D1, are
+listed in docs/guarantees.md.
 
 Errors of booking (those of HTTP are in shared/edge):
 
@@ -13,6 +13,8 @@ Errors of booking (those of HTTP are in shared/edge):
     ├── BookingCancelled        the booking to confirm was cancelled
     ├── HoldExpired             the hold to confirm has expired
     ├── NotHeld                 the booking to confirm is still in the waiting list
+    ├── NotConfirmed            the booking to check in is held or waits
+    ├── CheckedIn               the booking to cancel was checked in
     ├── ShopOnly                only a shop may confirm the holds of this event
     ├── NotOnSale               the event is not on sale yet, or no longer
     ├── WaitingListFull         as many users wait as the organiser allows
@@ -69,11 +71,12 @@ class Status(StrEnum):
 
 
 class Actor(StrEnum):
-    """Who books, confirms or cancels: the buyer, a shop or an organiser for the buyer, or the event's cancellation."""
+    """Who acts on a booking: the buyer, a shop or an organiser for the buyer, the door, or the event's cancellation."""
 
     BUYER = "buyer"
     SHOP = "shop"
     ORGANISER = "organiser"
+    DOOR = "door"
     EVENT = "event"
 
 
@@ -186,7 +189,8 @@ class Lane:
     lane that had the ticket, so a share may be negative and only the sum means anything. `changes` grows with every
     booking or ticket change on the lane, so the audit can tell whether anything moved. `tickets` is its share of the
     event's total. Again only the sum means anything, because tickets come back to their users' home lanes, and are
-    taken away where they are free. `opens_at` and `closes_at` are the moments between which it sells, None for no
+    taken away where they are free. `checked_in` counts the tickets of the bookings of this lane that were checked in.
+    `opens_at` and `closes_at` are the moments between which it sells, None for no
     bound. `revision` is the event's revision that set this sale window; 0 if no change has.
     """
 
@@ -202,6 +206,7 @@ class Lane:
     opens_at: str | None = None
     closes_at: str | None = None
     revision: int = 0
+    checked_in: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -215,7 +220,8 @@ class Booking:
 
     `generation` is 1 for the user's first booking of the event and one more each time they come back. `sequence` is the
     place in the waiting list; None for a booking sold before the event sold out. `expires_at` is set only while the
-    booking is HELD. `reference` is the shop's, such as the id of a payment. Times are ISO 8601 in UTC.
+    booking is HELD. A booking with `checked_in_at` was used: only the cancellation of the event ends it. `reference` is
+    the shop's, such as the id of a payment. Times are ISO 8601 in UTC.
     """
 
     event_id: str
@@ -232,10 +238,12 @@ class Booking:
     booked_at: str | None = None
     cancelled_at: str | None = None
     expired_at: str | None = None
+    checked_in_at: str | None = None
     reference: str | None = None
     booked_by: Actor | None = None
     confirmed_by: Actor | None = None
     cancelled_by: Actor | None = None
+    checked_in_by: Actor | None = None
 
     @property
     def is_active(self) -> bool:
@@ -267,6 +275,14 @@ class Confirmation:
     booking_id: str
     by: Actor
     reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckIn:
+    """A booking that was checked in: by this request, or `again` if it had been before."""
+
+    booking: Booking
+    again: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +337,7 @@ class Availability:
     total_tickets: int
     available_tickets: int
     waiting_list_count: int
+    checked_in_tickets: int = 0
 
     @property
     def booked_tickets(self) -> int:
@@ -411,6 +428,30 @@ class NotHeld(TicketOfficeError):
     event_id: str
     booking_id: str
     detail = "This booking is in the waiting list: there is nothing to confirm yet."
+
+
+@dataclass(eq=False)
+class NotConfirmed(TicketOfficeError):
+    """The booking that was to be checked in is held or waits."""
+
+    event_id: str
+    booking_id: str
+    detail = "This booking is not confirmed."
+
+
+@dataclass(eq=False)
+class CheckedIn(TicketOfficeError):
+    """The booking that was to be cancelled was checked in: its tickets were used."""
+
+    event_id: str
+    booking_id: str
+    checked_in_at: str
+    detail = "This booking was checked in. Its tickets were used."
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Return when it was checked in."""
+        return {"checkedInAt": self.checked_in_at}
 
 
 @dataclass(eq=False)

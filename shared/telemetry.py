@@ -59,6 +59,7 @@ class Metric(StrEnum):
     BOOKING_OFFERED = "BookingOffered"
     BOOKING_CANCELLED = "BookingCancelled"
     WAITING_LEFT = "WaitingLeft"
+    BOOKING_CHECKED_IN = "BookingCheckedIn"
     SOLD_OUT = "SoldOut"
     TRY_AGAIN = "TryAgain"
     INTERNAL_ERROR = "InternalError"

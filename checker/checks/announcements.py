@@ -20,7 +20,7 @@ SHOWS = {  # the last announcement of a booking with this status
     "CANCELLED": {"booking.cancelled", "waiting.left"},
     "EXPIRED": {"booking.expired"},
 }
-RENAMED = {"cancelledBy": "by"}  # facts that announcements call otherwise
+RENAMED = {"cancelledBy": "by", "checkedInBy": "by"}  # facts that announcements call otherwise
 Told = dict[str, Any]
 
 
@@ -157,7 +157,11 @@ def _of_user(story: Story, event: str, user: str, bookings: dict[str, dict[str, 
             found += _differences(bookings[booking], seen)
     if row is None or not order or order[-1] != row["bookingId"]:
         found.append(f"the last booking announced is {order[-1:]}, and at rest it is {row and row['bookingId']}")
-    elif not _is_last(set(bookings[order[-1]]), row["status"]):
+    elif ("booking.checked-in" in bookings[order[-1]]) != bool(row["checkedInAt"]):
+        found.append(
+            f"announced is {sorted(bookings[order[-1]])}, and at rest it was checked in at {row['checkedInAt']}"
+        )
+    elif not _is_last(set(bookings[order[-1]]) - {"booking.checked-in"}, row["status"]):
         found.append(f"announced is {sorted(bookings[order[-1]])}, and at rest the booking is {row['status']}")
     return sorted(set(found))
 
@@ -171,7 +175,8 @@ def chains(rules: Rules) -> frozenset[frozenset[str]]:
         "waiting.joined": {"booking.offered" if rules.offer_s else "booking.confirmed", "waiting.left"},
         "booking.held": held,
         "booking.offered": held,
-        "booking.confirmed": {"booking.cancelled"},
+        "booking.confirmed": {"booking.checked-in", "booking.cancelled"},
+        "booking.checked-in": {"booking.cancelled"},
     }
     found: set[frozenset[str]] = set()
     pending = [("", frozenset[str]())]
@@ -191,14 +196,16 @@ def _is_last(kinds: set[str], status: str) -> bool:
 
 
 def _wrong_actors(story: Story, event: str, user: str, told: dict[str, Told]) -> list[str]:
-    """Judge who ended a booking: without tokens every cancellation is the buyer's, or the event's."""
+    """Judge who acted: without tokens every cancellation is the buyer's, or the event's, and a check-in the door's."""
     found = []
     for kind, data in told.items():
         by = data.get("by")
         cancels = [one for one in story.by_user[event, user] if one.op == "cancel" and not one.is_refused]
         is_possible = {"buyer": bool(cancels), "event": story.cancelled_from(event) < math.inf}
+        if kind == "booking.checked-in":
+            is_possible = {"door": any(not one.is_refused for one in story.of("check-in", event, user))}
         if by is not None and not is_possible.get(by, False):
-            found.append(f"{kind} of {data['bookingId']} names {by}, who did not cancel it")
+            found.append(f"{kind} of {data['bookingId']} names {by}, who did not ask for it")
     return found
 
 
@@ -210,7 +217,7 @@ def _differences(told: dict[str, Told], seen: Sighting) -> list[str]:
         found.append(f"{shown} in a response, and announced is {names}")
     if seen.exchange.op == "book" and seen.exchange.status == 201 and "waiting.joined" in told:
         found.append(f"{seen.booking} was answered 201, and announced as waiting")
-    for name in (*MOMENTS, "reference", "cancelledBy"):
+    for name in (*MOMENTS, "reference", "cancelledBy", "checkedInBy"):
         values = {data[told_as] for data in told.values() if (told_as := RENAMED.get(name, name)) in data}
         if row.get(name) and values and row[name] not in values:
             found.append(f"{name} of {seen.booking} is {row[name]} in a response, and announced is {sorted(values)}")

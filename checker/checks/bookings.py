@@ -28,6 +28,7 @@ class State(NamedTuple):
     booking: str = ""
     was: str = ""
     reference: str = ""  # with which it was confirmed
+    is_used: bool = False  # it was checked in
     used: frozenset[str] = frozenset()  # ids of all bookings up to this one
 
     @property
@@ -42,7 +43,7 @@ class Step:
 
     begin: float
     end: float
-    kind: str  # book, confirm, cancel, look
+    kind: str  # book, confirm, cancel, check-in, look
     exchange: Exchange
     sighting: Sighting | None = None
 
@@ -64,6 +65,8 @@ class Step:
             yield from _booked(one, state, rules, orphans)
         elif self.kind == "confirm":
             yield from _confirmed(one, state)
+        elif self.kind == "check-in":
+            yield from _checked_in(one, state)
         else:
             yield from _cancelled(one, state)
 
@@ -86,7 +89,9 @@ class Step:
 def _shows(seen: Sighting | None, state: State) -> bool:
     if seen is None:
         return not state.status
-    if seen.status == "CONFIRMED" and (seen.row.get("reference") or "") != state.reference:
+    if seen.status == "CONFIRMED" and (
+        (seen.row.get("reference") or "") != state.reference or bool(seen.row.get("checkedInAt")) != state.is_used
+    ):
         return False
     return (seen.status, seen.booking, seen.was) == (state.status, state.booking, state.was)
 
@@ -102,13 +107,21 @@ def _done_or_not(one: Exchange, state: State, rules: Rules, orphans: frozenset[s
             yield _made(state, rules.first, booking)
             yield _made(state, "WAITING", booking)
     is_meant = one.body.get("bookingId", state.booking) == state.booking
-    if one.op == "cancel" and state.is_active and is_meant:
+    if one.op == "cancel" and state.is_active and is_meant and not state.is_used:
         yield state._replace(status="CANCELLED", was=state.status)
     if one.op == "confirm" and state.status == "HELD" and is_meant:
         yield state._replace(status="CONFIRMED", reference=one.body.get("reference", ""))
+    if one.op == "check-in" and state.status == "CONFIRMED" and is_meant:
+        yield state._replace(is_used=True)
 
 
-REFUSED_CONFIRMATIONS = {"hold-expired": "EXPIRED", "booking-cancelled": "CANCELLED", "not-held": "WAITING"}
+REFUSED_CONFIRMATIONS = {"hold-expired": {"EXPIRED"}, "booking-cancelled": {"CANCELLED"}, "not-held": {"WAITING"}}
+REFUSED_CHECK_INS = {
+    "hold-expired": {"EXPIRED"},
+    "booking-cancelled": {"CANCELLED"},
+    "not-confirmed": {"HELD", "WAITING"},
+    "event-cancelled": {"CONFIRMED"},
+}
 
 
 def _may_be_refused(one: Exchange, state: State) -> bool:
@@ -120,7 +133,12 @@ def _may_be_refused(one: Exchange, state: State) -> bool:
     is_meant = state.booking == one.body.get("bookingId")
     if code == "booking-changed":
         return bool(state.status) and not is_meant
-    return one.op == "confirm" and is_meant and REFUSED_CONFIRMATIONS.get(code) == state.status
+    if one.op == "cancel":
+        return code == "checked-in" and state.status == "CONFIRMED" and state.is_used
+    if one.op == "check-in" and state.is_used and state.status == "CONFIRMED":
+        return False
+    refused = REFUSED_CONFIRMATIONS if one.op == "confirm" else REFUSED_CHECK_INS
+    return is_meant and state.status in refused.get(code, set())
 
 
 def _booked(one: Exchange, state: State, rules: Rules, orphans: frozenset[str]) -> Iterator[State]:
@@ -156,11 +174,20 @@ def _confirmed(one: Exchange, state: State) -> Iterator[State]:
         yield state
 
 
+def _checked_in(one: Exchange, state: State) -> Iterator[State]:
+    """Yield the booking that the request checked in, if it is told so; else the booking that another one did."""
+    response = one.response
+    if not response["bookingId"] == one.body.get("bookingId") == state.booking or state.status != "CONFIRMED":
+        return
+    if response["again"] == state.is_used and (response.get("reference") or "") == state.reference:
+        yield state._replace(is_used=True)
+
+
 def _cancelled(one: Exchange, state: State) -> Iterator[State]:
     response = one.response
     if response["bookingId"] != state.booking or one.body.get("bookingId", state.booking) != state.booking:
         return
-    if state.is_active and response.get("was") == state.status:
+    if state.is_active and not state.is_used and response.get("was") == state.status:
         yield state._replace(status="CANCELLED", was=state.status)
     elif state.status in ENDED and (response["status"], response.get("was", "")) == (state.status, state.was):
         yield state
@@ -299,7 +326,7 @@ def steps_by_user(story: Story) -> dict[tuple[str, str], list[Step]]:
     found: dict[tuple[str, str], list[Step]] = defaultdict(list)
     for one in story.exchanges:
         shown = list(sightings(one))
-        if one.op in ("book", "confirm", "cancel"):
+        if one.op in ("book", "confirm", "cancel", "check-in"):
             known = {"event-not-found", "invalid-request"}
             if not (one.is_refused and one.response.get("code") in known):
                 found[one.event, one.user].append(Step(one.begin, one.end, one.op, one, shown[0] if shown else None))

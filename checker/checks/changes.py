@@ -118,6 +118,10 @@ def _groundless(story: Story, one: Exchange) -> list[str]:
     return found
 
 
+def _lets_in(one: Exchange) -> bool:
+    return one.op == "check-in" and one.is_done and not one.response["again"]
+
+
 def check_cancelled(story: Story) -> list[Violation]:
     """After an acknowledged cancellation of an event no user gets a ticket or a place, and all bookings end (O3)."""
     found = []
@@ -127,8 +131,8 @@ def check_cancelled(story: Story) -> list[Violation]:
             continue
         found += [
             Violation("cancelled", event, f"{one.op} was answered {one.status} after the end: {one.response}")
-            for one in [*story.of("book", event), *story.of("change", event)]
-            if one.begin > since and (one.status in (201, 202) or (one.op == "change" and one.is_done))
+            for one in [*story.of("book", event), *story.of("change", event), *story.of("check-in", event)]
+            if one.begin > since and (one.status in (201, 202) or (one.op == "change" and one.is_done) or _lets_in(one))
         ]
         for booking, seen in story.bookings_of(event):
             waited = max((one.begin for one in seen if one.status == "WAITING"), default=-math.inf)

@@ -15,7 +15,15 @@ RESPONSES: dict[
         (404, "booking-not-found"),
         *((409, code) for code in ("hold-expired", "booking-cancelled", "not-held", "booking-changed")),
     },
-    "cancel": {200, (409, "booking-changed"), (404, "booking-not-found")},
+    "cancel": {200, (409, "booking-changed"), (409, "checked-in"), (404, "booking-not-found")},
+    "check-in": {
+        200,
+        (404, "booking-not-found"),
+        *(
+            (409, code)
+            for code in ("hold-expired", "booking-cancelled", "not-confirmed", "booking-changed", "event-cancelled")
+        ),
+    },
     "status": {200},
     "bookings": {200},
     "events": {200},
@@ -89,6 +97,7 @@ def _disagreements(story: Story, event: str, status: dict[str, Any]) -> list[str
         for page in story.at_rest("event-bookings", event) if "status" in page.query
         for row in page.response["bookings"] if row["status"] == page.query["status"]
     }  # fmt: skip
+    used = sum(row.get("quantity", 1) for row in rows if row["checkedInAt"])
     total, free = status["totalTickets"], status["availableTickets"]
     sums = [
         (len(rows) != len({row["userId"] for row in rows}), "a user is twice on the list of bookings"),
@@ -100,6 +109,7 @@ def _disagreements(story: Story, event: str, status: dict[str, Any]) -> list[str
             "the waiting list and the waiting bookings differ",
         ),
         (free + status["bookedTickets"] != total, "tickets free and booked are not all tickets"),
+        (used != status.get("checkedInTickets", 0), f"{used} tickets are checked in on the list of bookings"),
         (free < 0, "the number of free tickets is negative"),
         (len(owning) > total, f"{len(owning)} tickets are sold of {total}"),
         (free > 0 and bool(entries) and "cancelledAt" not in status, "a user waits while a ticket is free"),

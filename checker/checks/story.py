@@ -11,11 +11,12 @@ from typing import Any
 from checker.history import Exchange, History
 
 FIELDS = ("name", "totalTickets", "opensAt", "closesAt", "waitingListLimit")  # what an organiser sets
-MOMENTS = ("joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "cancelledAt", "expiredAt")
-ACTORS = {  # docs/api.md: without tokens every caller is the buyer, and for confirmations the shop
+MOMENTS = ("joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "cancelledAt", "expiredAt", "checkedInAt")
+ACTORS = {  # docs/api.md: without tokens every caller is the buyer, for confirmations the shop, for check-ins the door
     "bookedBy": {"buyer"},
     "confirmedBy": {"shop"},
     "cancelledBy": {"buyer", "event"},
+    "checkedInBy": {"door"},
 }
 OWNING = {"HELD", "CONFIRMED"}  # the statuses of a booking with a ticket
 ENDED = {"CANCELLED", "EXPIRED"}
@@ -256,7 +257,7 @@ def sightings(one: Exchange) -> Iterator[Sighting]:
     if not one.is_done:
         return
     rows: list[dict[str, Any]] = []
-    if one.op in ("book", "confirm", "cancel"):
+    if one.op in ("book", "confirm", "cancel", "check-in"):
         rows = [one.response]
     elif one.op == "status":
         rows = [one.response["booking"]] if one.response.get("booking") else []

@@ -8,6 +8,7 @@
                 WAITING, or HELD       CONFIRMED    booking.confirmed
                 HELD                   EXPIRED      booking.expired
                 HELD, or CONFIRMED     CANCELLED    booking.cancelled
+                no checkedInAt         checkedInAt  booking.checked-in
                 WAITING                CANCELLED    waiting.left
     Events      none                   the event    event.opened
                 another revision                    event.changed    (a change that is done: a refused one makes none)
@@ -45,6 +46,7 @@ class Type(StrEnum):
     BOOKING_EXPIRED = "booking.expired"
     WAITING_JOINED = "waiting.joined"
     BOOKING_CANCELLED = "booking.cancelled"
+    BOOKING_CHECKED_IN = "booking.checked-in"
     WAITING_LEFT = "waiting.left"
     EVENT_OPENED = "event.opened"
     EVENT_CHANGED = "event.changed"
@@ -63,7 +65,7 @@ class _Content(NamedTuple):
 _BOOKING: Final = ("eventId", "userId", "bookingId", "generation")
 _EVENT: Final = ("eventId", "name", "totalTickets")
 _TERMS, _RULES = items.attributes(Terms), items.attributes(Rules)  # all of them, where they are set
-_RENAMED: Final = {"cancelledBy": "by"}  # attributes that announcements call otherwise
+_RENAMED: Final = {"cancelledBy": "by", "checkedInBy": "by"}  # attributes that announcements call otherwise
 _CONTENTS: Final = {
     Type.BOOKING_HELD: _Content("heldAt", (*_BOOKING, "heldAt", "expiresAt")),
     Type.BOOKING_OFFERED: _Content("heldAt", (*_BOOKING, "joinedAt", "promotedAt", "heldAt", "expiresAt")),
@@ -76,6 +78,9 @@ _CONTENTS: Final = {
         "cancelledAt",
         (*_BOOKING, "cancelledAt", "cancelledBy"),
         ("joinedAt", "promotedAt", "heldAt", "bookedAt", "reference"),
+    ),
+    Type.BOOKING_CHECKED_IN: _Content(
+        "checkedInAt", (*_BOOKING, "bookedAt", "checkedInAt", "checkedInBy"), ("reference",)
     ),
     Type.WAITING_LEFT: _Content("cancelledAt", (*_BOOKING, "joinedAt", "cancelledAt", "cancelledBy")),
     Type.EVENT_OPENED: _Content("createdAt", (*_EVENT, "createdAt"), (*_TERMS, *_RULES)),
@@ -143,6 +148,8 @@ def _of_booking(old: Item, new: Item) -> Iterator[Type]:
         found = _OF_NEW_BOOKING.get(booking.status)
     else:
         found = _OF_SAME_BOOKING.get((was.status, booking.status))
+        if booking.checked_in_at and not was.checked_in_at:
+            found = Type.BOOKING_CHECKED_IN
     if found:
         yield found
 

@@ -11,12 +11,13 @@ from dataclasses import replace
 from shared import runtime, telemetry
 from shared.booking.attempt import read_booking
 from shared.booking.waiting_list import entry_removal
-from shared.model import Actor, Booking, BookingChanged, BookingNotFound, Event, Status
+from shared.model import Actor, Booking, BookingChanged, BookingNotFound, CheckedIn, Event, Status
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Name, TransactItem
 from shared.telemetry import Metric
 
+NOT_CHECKED_IN = "attribute_not_exists(checkedInAt)"
 BOOKINGS_MAX = 40  # in one transaction, which takes 100 items: at most 2 for each booking, and the lane
 
 
@@ -26,7 +27,7 @@ def cancel(event: Event, user_id: str, booking_id: str | None, deadline: Deadlin
     A booking that has ended stays as it is. The first read decides which booking is meant. If another booking replaces
     it in the meantime, that one stays.
 
-    Raises BookingNotFound; BookingChanged; TryAgain.
+    Raises BookingNotFound; BookingChanged; CheckedIn; TryAgain.
     """
     booking = read_booking(event, user_id, deadline)
     if booking is None:
@@ -37,6 +38,8 @@ def cancel(event: Event, user_id: str, booking_id: str | None, deadline: Deadlin
             raise BookingChanged(event.event_id, user_id, booking.booking_id)
         if not booking.is_active:
             return booking
+        if booking.checked_in_at:
+            raise CheckedIn(event.event_id, meant, booking.checked_in_at)
         moment = runtime.current.now()
         refused = dynamodb.commit(_end(event, [booking], Status.CANCELLED, moment, by), deadline)
         if refused is None:
@@ -116,6 +119,8 @@ def _end(
 def _end_booking(event: Event, booking: Booking, status: Status, moment: str, by: Actor | None) -> TransactItem:
     is_this_booking = "bookingId = :booking"  # P7: a late try must not end a newer booking
     has_same_status = "#status = :was"  # P1, H2: it may have been promoted or confirmed, or may have ended
+    # D1: the tickets may have been used since; only the event's cancellation ends a booking then
+    is_unused = "" if booking.status is not Status.CONFIRMED or by is Actor.EVENT else f" AND {NOT_CHECKED_IN}"
     facts = {
         "status": items.text(status),
         "cancelledAt" if status is Status.CANCELLED else "expiredAt": items.text(moment),
@@ -127,7 +132,7 @@ def _end_booking(event: Event, booking: Booking, status: Status, moment: str, by
             "TableName": items.BOOKINGS,
             "Key": items.booking_key(event, booking.user_id),
             "UpdateExpression": f"{assign} {items.NO_HOLD}" if booking.status is Status.HELD else assign,
-            "ConditionExpression": f"{is_this_booking} AND {has_same_status}",
+            "ConditionExpression": f"{is_this_booking} AND {has_same_status}{is_unused}",
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": {
                 **values,

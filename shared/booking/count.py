@@ -32,6 +32,7 @@ class Tally:
     bookings: int = 0
     confirmed: int = 0  # tickets
     held: int = 0  # tickets
+    checked_in: int = 0  # tickets
     overdue: int = 0  # holds that should have ended long ago
     waiting: int = 0
     misplaced: int = 0  # bookings of another event, or not on their user's home lane: the user may have a second one
@@ -49,6 +50,7 @@ class Tally:
         home = items.booking_key(event, item["userId"]["S"])["laneId"]
         self.misplaced += item["laneId"] != home or item.get("eventId") != items.text(event.event_id)
         status, quantity = item["status"]["S"], int(item.get("quantity", items.number(1))["N"])
+        self.checked_in += quantity if "checkedInAt" in item else 0
         if status == Status.CONFIRMED:
             self.confirmed += quantity
         elif status == Status.HELD:
@@ -86,6 +88,11 @@ class Count:
         return sum(lane.available for lane in self.lanes)
 
     @cached_property
+    def checked_in(self) -> int:
+        """Return the number of tickets that were checked in, by the lanes' count."""
+        return sum(lane.checked_in for lane in self.lanes)
+
+    @cached_property
     def waiting(self) -> int:
         """Return how many users wait, by the lanes' count."""
         return sum(lane.waiting for lane in self.lanes)
@@ -107,6 +114,7 @@ def broken_promises(count: Count) -> list[Finding]:
         ("P3", abs(tally.waiting - tally.entries) - moved),
         ("P3", abs(count.waiting - tally.entries) - moved),
         ("H3", tally.overdue),
+        ("D1", abs(count.checked_in - tally.checked_in) - moved),
     ]
     if moved == 0 and tally.waiting == tally.entries:
         differences.append(("P3", int(tally.difference != 0)))  # the right number, but not the same users

@@ -1,15 +1,16 @@
-"""What a user can ask for: to book, to confirm, to cancel, and the status of an event."""
+"""What can be asked for: to book, to confirm, to cancel and to check in, and the status of an event."""
 
 from dataclasses import replace
 from typing import Final
 
 from shared import telemetry
-from shared.booking import cancellation, catalog, confirmation, sale, waiting_list
+from shared.booking import cancellation, catalog, check_ins, confirmation, sale, waiting_list
 from shared.booking.attempt import BookingAttempt, active_booking_or_raise
 from shared.model import (
     Actor,
     Availability,
     Booking,
+    CheckIn,
     Confirmation,
     EventCancelled,
     NotOnSale,
@@ -54,9 +55,18 @@ def confirm(event_id: str, user_id: str, wanted: Confirmation, deadline: Deadlin
 def cancel(event_id: str, user_id: str, booking_id: str | None, deadline: Deadline, by: Actor = Actor.BUYER) -> Booking:
     """Cancel the user's booking. A released ticket goes to the head of the waiting list in the background.
 
-    Raises EventNotFound; BookingNotFound; BookingChanged; TryAgain.
+    Raises EventNotFound; BookingNotFound; BookingChanged; CheckedIn; TryAgain.
     """
     return cancellation.cancel(catalog.read_event(event_id, deadline), user_id, booking_id, deadline, by)
+
+
+def check_in(event_id: str, user_id: str, booking_id: str, by: Actor, deadline: Deadline) -> CheckIn:
+    """Check the user's confirmed booking in, once.
+
+    Raises EventNotFound; EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled;
+    TryAgain.
+    """
+    return check_ins.check_in(catalog.read_event(event_id, deadline), user_id, booking_id, by, deadline)
 
 
 def status(event_id: str, user_id: str | None, deadline: Deadline) -> tuple[Availability, Standing | None]:

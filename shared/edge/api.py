@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote
 from pydantic_core import ValidationError, from_json
 
 from shared import telemetry
-from shared.edge.caller import Caller, NotSignedIn, NotYourBooking, OrganisersOnly
+from shared.edge.caller import Caller, DoorOnly, NotSignedIn, NotYourBooking, OrganisersOnly
 from shared.model import (
     BODY_BYTES_MAX,
     IDEMPOTENCY_KEY_LENGTH_MAX,
@@ -25,6 +25,7 @@ from shared.model import (
     BookingCancelled,
     BookingChanged,
     BookingNotFound,
+    CheckedIn,
     Event,
     EventCancelled,
     EventChanged,
@@ -32,6 +33,7 @@ from shared.model import (
     HoldExpired,
     IdempotencyKeyReused,
     ImpossibleWindow,
+    NotConfirmed,
     NotHeld,
     NotOnSale,
     ShopOnly,
@@ -95,12 +97,15 @@ PROBLEMS: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     NotYourBooking: (403, "not-your-booking", "Not your booking"),
     OrganisersOnly: (403, "organisers-only", "Organisers only"),
     ShopOnly: (403, "shop-only", "Shop only"),
+    DoorOnly: (403, "door-only", "Door only"),
     EventNotFound: (404, "event-not-found", "Event not found"),
     BookingNotFound: (404, "booking-not-found", "Booking not found"),
     BookingChanged: (409, "booking-changed", "Booking changed"),
     BookingCancelled: (409, "booking-cancelled", "Booking cancelled"),
     HoldExpired: (409, "hold-expired", "Hold expired"),
     NotHeld: (409, "not-held", "Not held"),
+    NotConfirmed: (409, "not-confirmed", "Not confirmed"),
+    CheckedIn: (409, "checked-in", "Checked in"),
     EventCancelled: (409, "event-cancelled", "Event cancelled"),
     NotOnSale: (409, "not-on-sale", "Not on sale"),
     WaitingListFull: (409, "waiting-list-full", "Waiting list full"),

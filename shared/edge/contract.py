@@ -34,6 +34,7 @@ from shared.model import (
     Actor,
     Availability,
     Booking,
+    CheckIn,
     Entry,
     Event,
     Position,
@@ -240,6 +241,14 @@ class CancelRequest(ApiModel):
     booking_id: Id | None = None
 
 
+class CheckInRequest(ApiModel):
+    """A booking to check in."""
+
+    user_id: Id
+    event_id: Id
+    booking_id: Id
+
+
 class EventPath(ApiModel):
     """The parameters of a path that names an event."""
 
@@ -295,6 +304,10 @@ class EventFields(_EventHeading):
 class EventResponse(EventFields, _EventCounts):
     """An event with its counts: tickets and waiting users."""
 
+    checked_in_tickets: Annotated[
+        Optional[int], Field(description="In the status, for the door, shops and organisers; left out if it is 0.")
+    ] = None
+
     @classmethod
     def of(cls, availability: Availability, **more: Any) -> Self:
         """Show an event as it is now."""
@@ -332,6 +345,19 @@ class ConfirmedResponse(_BookingFields):
     status: Literal[Status.CONFIRMED]
     booked_at: Time
     reference: Annotated[Optional[str], Field(description="As it was confirmed with.")] = None
+    checked_in_at: Annotated[Optional[Time], Field(description="When its tickets were used.")] = None
+
+
+class CheckInResponse(ConfirmedResponse):
+    """A booking that was checked in, by this request or before."""
+
+    checked_in_at: Time
+    again: Annotated[bool, Field(description="Whether it had been checked in before.")]
+
+    @classmethod
+    def of(cls, check_in: CheckIn) -> Self:
+        """Show the booking."""
+        return cls(**dict(ConfirmedResponse.model_validate(check_in.booking)), again=check_in.again)
 
 
 class WaitingResponse(_BookingFields):
@@ -389,9 +415,9 @@ class StatusResponse(EventResponse):
     booking: BookingResponse | None = None
 
     @classmethod
-    def with_booking(cls, availability: Availability, standing: Standing | None) -> Self:
+    def with_booking(cls, availability: Availability, standing: Standing | None, **more: Any) -> Self:
         """Show an event as it is now, and the booking."""
-        return cls.of(availability, booking=booking_response(standing) if standing else None)
+        return cls.of(availability, booking=booking_response(standing) if standing else None, **more)
 
 
 def booking_response(standing: Standing) -> BookingResponse:

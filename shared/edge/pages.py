@@ -204,10 +204,12 @@ class EventBooking(ResponseModel):
     booked_at: Time | None
     cancelled_at: Time | None
     expired_at: Time | None
+    checked_in_at: Time | None
     reference: str | None
     booked_by: Actor | None
     confirmed_by: Actor | None
     cancelled_by: Actor | None
+    checked_in_by: Actor | None
 
 
 class EventBookingsPage(ResponseModel):

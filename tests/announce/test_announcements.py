@@ -23,15 +23,16 @@ LATER = {
     "expiredAt": "2026-05-01T18:11:00.000Z",
 }
 MORE = {"cancelledBy": "shop", "reference": "payment-1"}
+CHECKED_IN = {"checkedInAt": "2026-05-01T20:00:00.000Z", "checkedInBy": "door"}
 HOLD_S = 600
 
 Image = dict[str, Any]
 
 
-def booking(status: str, generation: int = 1) -> Image:
-    """Return the image of a user's booking with this generation, with everything that may have happened to it."""
+def booking(status: str, generation: int = 1, *, used: bool = False) -> Image:
+    """Return the image of a user's booking with this generation, with everything that may have happened before."""
     item = {"laneId": "e#0", "userId": "anna", "eventId": "e", "bookingId": f"b-{generation}", "status": status}
-    texts = {name: {"S": value} for name, value in (item | TIMES | LATER | MORE).items()}
+    texts = {name: {"S": value} for name, value in (item | TIMES | LATER | MORE | (CHECKED_IN if used else {})).items()}
     return texts | {"generation": {"N": str(generation)}, "sequence": {"N": "7"}}
 
 
@@ -70,6 +71,8 @@ def record(old: Image | None, new: Image | None, table: str = "Bookings") -> dic
         (booking("HELD"), booking("CANCELLED"), "booking.cancelled:b-1"),
         (booking("CONFIRMED"), booking("CANCELLED"), "booking.cancelled:b-1"),
         (booking("WAITING"), booking("CANCELLED"), "waiting.left:b-1"),
+        (booking("CONFIRMED"), booking("CONFIRMED", used=True), "booking.checked-in:b-1"),
+        (booking("CONFIRMED", used=True), booking("CANCELLED", used=True), "booking.cancelled:b-1"),
         # A user who books again replaces the booking.
         (booking("CANCELLED"), booking("CONFIRMED", generation=2), "booking.confirmed:b-2"),
         (booking("CANCELLED"), booking("WAITING", generation=2), "waiting.joined:b-2"),
@@ -158,6 +161,7 @@ def test_the_data_of_every_type_match_its_schema() -> None:
         record(booking("HELD"), booking("EXPIRED")),
         record(booking("CONFIRMED"), booking("CANCELLED")),
         record(booking("WAITING"), booking("CANCELLED")),
+        record(booking("CONFIRMED"), booking("CONFIRMED", used=True)),
         record(None, event(confirmedBy="buyer") | rules, "Events"),
         record(event(), event(**TIMES, opensAt=TIMES["bookedAt"]) | {"revision": {"N": "1"}}, "Events"),
         record(event(), event(soldOutAt=TIMES["bookedAt"]), "Events"),

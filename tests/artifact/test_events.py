@@ -121,6 +121,7 @@ INITIALIZE, BOOK, CONFIRM, CANCEL, STATUS = map(payload, ("initialize", "book", 
 BOOKINGS, EVENTS, EVENT_BOOKINGS, WAITING_LIST = map(payload, ("bookings", "events", "event_bookings", "waiting_list"))
 PROMOTE, ANNOUNCE, EXPIRE, SWEEP, CHECK = map(payload, ("promote", "announce", "expire", "sweep", "check"))
 CHANGE, CANCEL_EVENT, FOLLOW = map(payload, ("change", "cancel_event", "follow"))
+CHECK_IN = payload("check_in")
 EVENT_ID, KEY = STATUS["pathParameters"]["eventId"], INITIALIZE["headers"]["idempotency-key"]
 
 
@@ -188,12 +189,14 @@ LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
     ("CancelEventFunction", of_another(CANCEL_EVENT), {"statusCode": 202, "bookedTickets": 1}),
     ("SweepFunction", SWEEP, {"swept": 2}),
     ("CancelEventFunction", of_another(CANCEL_EVENT), {"statusCode": 200, "bookedTickets": 0}),
-    # A third has holds: the shop confirms ada's, and grace's expires.
+    # A third has holds: the shop confirms ada's, who comes, and grace's expires.
     ("InitializeFunction", HOLDING, {"statusCode": 201, "holdSeconds": HOLD_S, "confirmedBy": "shop"}),
     ("BookFunction", by("grace", of_another(BOOK, "holds")), {"statusCode": 201, "status": "HELD"}),
     ("BookFunction", of_another(BOOK, "holds"), {"statusCode": 201, "status": "HELD"}),
     ("ConfirmFunction", of_another(CONFIRM, "holds"), {"status": "CONFIRMED", "reference": "payment-4711"}),
     ("ConfirmFunction", of_another(CONFIRM, "holds"), {"status": "CONFIRMED", "reference": "payment-4711"}),
+    ("CheckInFunction", of_another(CHECK_IN, "holds"), {"statusCode": 200, "again": False}),
+    ("CheckInFunction", of_another(CHECK_IN, "holds"), {"statusCode": 200, "again": True}),
     ("ExpireFunction", EXPIRE, {"expired": 1}),
     ("StatusFunction", by("grace", of_another(STATUS, "holds")), {"booking.status": "EXPIRED", "availableTickets": 1}),
     # After a deployment, twice: the check finds its event as it has left it.
@@ -262,7 +265,7 @@ def test_the_payloads_of_one_life_fit_together() -> None:
     event_id = payload("status")["pathParameters"]["eventId"]
     for name in ("event_bookings", "waiting_list"):
         assert payload(name)["pathParameters"] == {"eventId": event_id}
-    for name in ("book", "confirm", "cancel"):
+    for name in ("book", "confirm", "cancel", "check_in"):
         assert json.loads(payload(name)["body"])["eventId"] == event_id
     for name in ("change", "cancel_event"):
         assert payload(name)["pathParameters"]["eventId"] == event_id

@@ -45,6 +45,10 @@ FAULTS = {
     "strands a waiting user": "lists",
     "key forgotten": "openings",
     "fails": "responses",
+    "lets two in": "bookings",
+    "forgets who came": "bookings",
+    "cancels what was used": "bookings",
+    "miscounts the door": "lists",
     "announces refusals": "announced",
     "forgets to announce": "announced",
     "announces what did not happen": "announced",
@@ -69,6 +73,7 @@ FAULTS_OF_HOLDS = {
     "announces that it waits": "announced",
     "announces expiry as a cancellation": "announced",
     "names the wrong actor": "announced",
+    "lets in who only holds": "bookings",
 }
 
 

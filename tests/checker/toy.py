@@ -15,8 +15,9 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 Response = tuple[int, dict[str, Any]]
-MOMENTS = ("joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "cancelledAt", "expiredAt")
-SHOWN = (*MOMENTS, "reference", "bookedBy", "confirmedBy", "cancelledBy")
+MOMENTS = ("joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "cancelledAt", "expiredAt", "checkedInAt")
+SHOWN = (*MOMENTS, "reference", "bookedBy", "confirmedBy", "cancelledBy", "checkedInBy")
+OF_BOOKINGS = ("/book", "/confirm", "/cancel", "/check-in")
 OWNING, ENDED = {"HELD", "CONFIRMED"}, {"CANCELLED", "EXPIRED"}
 
 
@@ -43,10 +44,12 @@ class Booking:
     bookedAt: str | None = None  # noqa: N815
     cancelledAt: str | None = None  # noqa: N815
     expiredAt: str | None = None  # noqa: N815
+    checkedInAt: str | None = None  # noqa: N815
     reference: str | None = None
     bookedBy: str = "buyer"  # noqa: N815
     confirmedBy: str | None = None  # noqa: N815
     cancelledBy: str | None = None  # noqa: N815
+    checkedInBy: str | None = None  # noqa: N815
 
 
 @dataclass
@@ -110,7 +113,7 @@ class Toy:
                 ]
                 chosen = [one for one in found if query.get("eventId", one.event) == one.event]
                 return self._page("bookings", [self._show(one) | {"eventName": ""} for one in chosen], query)
-            event = self._events.get(body["eventId"] if path in ("/book", "/confirm", "/cancel") else parts[1])
+            event = self._events.get(body["eventId"] if path in OF_BOOKINGS else parts[1])
             if event is None:
                 return 404, {"code": "event-not-found"}
             if method == "PATCH":
@@ -119,6 +122,7 @@ class Toy:
                 "/book": lambda: self._book(event, body["userId"]),
                 "/confirm": lambda: self._confirm(event, body["userId"], body["bookingId"], body.get("reference")),
                 "/cancel": lambda: self._cancel(event, body["userId"], body.get("bookingId")),
+                "/check-in": lambda: self._check_in(event, body["userId"], body["bookingId"]),
                 f"/status/{event.id}": lambda: (200, self._status(event, query.get("userId"))),
                 f"/events/{event.id}/cancel": lambda: self._end(event),
                 f"/events/{event.id}/bookings": lambda: self._bookings(event, query),
@@ -155,6 +159,8 @@ class Toy:
         facts = {name: value for name, value in event.facts.items() if value is not None}
         counts = {"availableTickets": total - booked, "bookedTickets": booked, "waitingListCount": len(event.queue)}
         response = facts | counts
+        if used := sum(one.checkedInAt is not None for one in event.bookings.values()):
+            response["checkedInTickets"] = used + self._slips("miscounts the door")
         if user is not None:
             response["booking"] = self._show(event.bookings[user]) if user in event.bookings else None
         return response
@@ -297,12 +303,32 @@ class Toy:
         if due and "cancelledAt" not in event.facts:
             self._promote(event, last=self._fault == "offers expired tickets to the last")
 
+    def _check_in(self, event: Event, user: str, booking_id: str) -> Response:
+        booking = event.bookings.get(user)
+        if booking is None:
+            return 404, {"code": "booking-not-found"}
+        if booking_id != booking.id:
+            return 409, {"code": "booking-changed"}
+        if booking.status != "CONFIRMED" and not (booking.status == "HELD" and self._slips("lets in who only holds")):
+            code = {"EXPIRED": "hold-expired", "CANCELLED": "booking-cancelled"}.get(booking.status, "not-confirmed")
+            return 409, {"code": code}
+        if booking.checkedInAt:
+            return 200, self._show(booking) | {"again": not self._slips("lets two in")}
+        booking.checkedInAt, booking.checkedInBy = now(), "door"
+        self._tell_booking("booking.checked-in", booking, "bookedAt", "checkedInAt", by="door")
+        shown = self._show(booking) | {"again": False}
+        if self._slips("forgets who came", 2):
+            booking.checkedInAt = booking.checkedInBy = None
+        return 200, shown
+
     def _cancel(self, event: Event, user: str, booking_id: str | None) -> Response:
         booking = event.bookings.get(user)
         if booking is None:
             return 404, {"code": "booking-not-found"}
         if booking_id not in (None, booking.id) and not self._slips("cancels the wrong one"):
             return 409, {"code": "booking-changed"}
+        if booking.status == "CONFIRMED" and booking.checkedInAt and not self._slips("cancels what was used"):
+            return 409, {"code": "checked-in", "checkedInAt": booking.checkedInAt}
         if booking.status not in ENDED:
             before = event.facts.get("cancelledAt")
             self._end_booking(event, booking, "shop" if self._slips("names the wrong actor", 5) else "buyer")
@@ -343,7 +369,7 @@ class Toy:
         else:
             names = {
                 "HELD": ("heldAt", "expiresAt", "promotedAt"),
-                "CONFIRMED": ("bookedAt", "reference"),
+                "CONFIRMED": ("bookedAt", "reference", "checkedInAt"),
                 "CANCELLED": ("cancelledAt", "cancelledBy", "was"),
                 "EXPIRED": ("expiredAt",),
             }[booking.status]

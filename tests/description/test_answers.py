@@ -32,7 +32,11 @@ from tests.operations import proxy
 ROUTES = sorted(operations(document()))
 JSON, PAGE = "application/json", "text/html"
 REQUEST_S_MAX = 30.0
-ROLES: dict[str, dict[str, Any]] = {"olga": {"cognito:groups": ["organiser"]}, "till": {"scope": "ticket-office/shop"}}
+ROLES: dict[str, dict[str, Any]] = {
+    "olga": {"cognito:groups": ["organiser"]},
+    "till": {"scope": "ticket-office/shop"},
+    "dora": {"cognito:groups": ["door"]},
+}
 HOLD_S = 600
 EMPTIED_S_MAX = 60.0  # a cancelled event, by its stream
 # API Gateway's own answers that one machine does not give: it protects nobody from the rest, and its functions answer.
@@ -61,7 +65,7 @@ class Visitor:
         query: Mapping[str, str] | None = None,
         **path: str,
     ) -> httpx.Response:
-        """Send a request, as a user ("olga" is an organiser, "till" a shop, None has no token)."""
+        """Send a request, as a user ("olga" is an organiser, "till" a shop, "dora" the door, None has no token)."""
         method, template = route.split(" ")
         answer = httpx.request(
             method,
@@ -195,10 +199,36 @@ def _ask_for_holds(visitor: Visitor, endpoint: str) -> None:
     assert expire(endpoint, ahead_s=2 * HOLD_S) == 1
     confirm("ben")
     visitor.ask("POST /cancel", by="ben", body=bodies["ben"])
+    _ask_the_door(visitor, event_id, booking_ids)
     for user in users:
         visitor.ask("GET /bookings", by=user, query={"userId": user})
         visitor.ask("GET /status/{eventId}", by=user, eventId=event_id, query={"userId": user})
     visitor.ask("GET /events/{eventId}/bookings", by="olga", eventId=event_id)
+
+
+def _ask_the_door(visitor: Visitor, event_id: str, booking_ids: dict[str, str]) -> None:
+    """Get check-ins, and every refusal of one: anna's booking is confirmed, ben's has expired, cleo's was cancelled."""
+
+    def check_in(user: str, by: str = "dora", **more: str) -> None:
+        body = {"userId": user, "eventId": event_id, "bookingId": booking_ids.get(user, "none")}
+        visitor.ask("POST /check-in", by=by, body={**body, **more})
+
+    check_in("anna", by="anna")
+    check_in("anna", bookingId="another")
+    check_in("nobody")
+    check_in("anna", eventId="nowhere")
+    for user in ("anna", "anna", "ben", "cleo"):
+        check_in(user)
+    visitor.ask("POST /cancel", body={"userId": "anna", "eventId": event_id})
+    visitor.ask("GET /status/{eventId}", by="dora", eventId=event_id)
+    held = visitor.ask("POST /book", by="dana", body={"userId": "dana", "eventId": event_id}).json()
+    check_in("dana", bookingId=held["bookingId"])
+    cancelled = visitor.ask("POST /initialize", by="olga", body={"name": "The play", "totalTickets": 1}).json()[
+        "eventId"
+    ]
+    booked = visitor.ask("POST /book", body={"userId": "anna", "eventId": cancelled}).json()
+    visitor.ask("POST /events/{eventId}/cancel", by="olga", eventId=cancelled)
+    check_in("anna", eventId=cancelled, bookingId=booked["bookingId"])
 
 
 def _ask_for_changes(visitor: Visitor) -> None:
@@ -234,15 +264,16 @@ def _ask_for_changes(visitor: Visitor) -> None:
     visitor.ask("GET /status/{eventId}", eventId=event_id, query={"userId": "anna"})
     visitor.ask("GET /bookings", query={"userId": "anna"})
     visitor.ask(change, by="olga", eventId=event_id, body={"totalTickets": 9})
-    visitor.ask("POST /book", by="dora", body={"userId": "dora", "eventId": event_id})
+    visitor.ask("POST /book", by="dina", body={"userId": "dina", "eventId": event_id})
 
 
 def _ask_every_route(visitor: Visitor, way: proxy.Proxy) -> None:
     """Get the responses that all routes have."""
     secured = [route for route in ROUTES if "security" not in operations(document())[route]]
     event_id = visitor.ask("POST /initialize", by="olga", body={"name": "x", "totalTickets": 1}).json()["eventId"]
-    # An organiser may open and change events, a buyer book for themself; the examples are anna's.
-    callers = {route: "olga" if "organisers" in operations(document())[route]["tags"] else "anna" for route in secured}
+    # An organiser may open and change events, the door checks in, a buyer books for themself; the examples are anna's.
+    by_tag = {"organisers": "olga", "door": "dora", "buyers": "anna"}
+    callers = {route: by_tag[operations(document())[route]["tags"][0]] for route in secured}
     for route, by in callers.items():
         visitor.ask(route, by=None, eventId=event_id)
         if "requestBody" in operations(document())[route]:

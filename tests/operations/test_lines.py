@@ -56,6 +56,7 @@ FACTS: dict[str, set[str]] = {
     Metric.EVENT_EMPTIED: {"event_id"},
     Metric.BOOKING_CANCELLED: A_BOOKING | {Metric.WAITING_LEFT, "by"},
     Metric.WAITING_LEFT: A_BOOKING | {"by"},
+    Metric.BOOKING_CHECKED_IN: A_BOOKING | {"by", "caller", "tickets"},
     Metric.SOLD_OUT: {"event_id"},
     Metric.TRY_AGAIN: {"event_id", "cause"},
     Metric.CONTENTION: {"event_id", "operation", "cause"},
@@ -261,6 +262,7 @@ def _holds(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     event.confirm("anna", held, reference=PRIVATE)
     event.books("ben")
     event.cancels("anna")
+    _checks_in(office)
     event.promotes()
     with clock_ahead(HOLD_S + 5):
         for place, name in ((dynamodb, "query"), (expiry, "expire_all")):
@@ -271,6 +273,11 @@ def _holds(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
         expires()
         set_lanes(office, event, "1")
         expires()
+
+
+def _checks_in(office: Office) -> None:
+    event = office.opens(tickets=1)
+    event.check_in("anna", event.book("anna").json["bookingId"])
 
 
 def _announces(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,11 @@ def _raised(found: Snapshot, to: int, **more: str) -> Snapshot:
     return found
 
 
+def _check_in(found: Snapshot, counted: int = 1) -> None:
+    found.bookings[0].update(checkedInAt="t", checkedInBy="door")
+    found.lanes[0].update(checkedIn=counted)
+
+
 def _hold(found: Snapshot) -> dict[str, Any]:
     """Let Anna hold the ticket instead; return her booking."""
     anna = found.bookings[0]
@@ -86,6 +91,13 @@ FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
     "an expired hold that keeps its ticket": ("P1", lambda found: (_expire(found), _free(found, 0))),
     "a hold whose ticket is free": ("P1", lambda found: (_hold(found), _free(found, 1))),
     "two tickets for one": ("P1", lambda found: found.bookings[0].update(quantity=2)),
+    "tickets checked in and not counted": ("D1", lambda found: _check_in(found, counted=0)),
+    "more tickets counted than checked in": ("D1", lambda found: _check_in(found, counted=2)),
+    "a booking that was used and cancelled": (
+        "D1",
+        lambda found: (_check_in(found), found.bookings[0].update(status="CANCELLED", cancelledAt="t")),
+    ),
+    "a booking that nobody checked in": ("D1", lambda found: (_check_in(found), found.bookings[0].pop("checkedInBy"))),
     "a hold that nobody ends": ("H3", lambda found: _hold(found).update(expiresAt="s")),
     "a stranded user beside an expired hold": ("P6", _expire),
     "a hold of an emptied event": (
