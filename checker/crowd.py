@@ -128,6 +128,8 @@ class Crowd:
                 self._send(rng, "cancel", sale, event=event, user=user, body={"bookingId": sale.seen[user]})
         elif what == "check-in":
             self._check_in(rng, sale)
+        elif what == "transfer":
+            self._transfer(rng, sale, user)
         elif what in ("book", "cancel", "bookings"):
             self._send(rng, what, sale, event=event, user=user)
         elif what == "all-bookings":
@@ -173,6 +175,28 @@ class Crowd:
             self.client.together(call("check-in", rng.getrandbits(64)), call(other, rng.getrandbits(64)))
         else:
             self._send(rng, "check-in", event=sale.event, user=user, body={"bookingId": booking})
+
+    def _transfer(self, rng: random.Random, sale: Sale, user: str) -> None:
+        """Transfer the last known booking of a user: once, twice, to two users at once, or while the user cancels."""
+        booking, others = sale.seen.get(user), [one for one in sale.users if one != user]
+        if booking is None:
+            return
+        first, second = rng.choice(others), rng.choice(others)
+
+        def call(op: str, seed: int, to: str = "") -> Callable[[], Exchange]:
+            body = {"bookingId": booking} | ({"toUserId": to} if to else {})
+            return lambda: self.client.ask(op, random.Random(seed), event=sale.event, user=user, body=body)
+
+        if rng.random() < 0.3:
+            rival = (
+                call("cancel", rng.getrandbits(64))
+                if rng.random() < 0.3
+                else call("transfer", rng.getrandbits(64), second)
+            )
+            self.client.together(call("transfer", rng.getrandbits(64), first), rival)
+        else:
+            body = {"bookingId": booking, "toUserId": first}
+            self._send(rng, "transfer", event=sale.event, user=user, body=body)
 
     def _rush(self, rng: random.Random, sale: Sale) -> None:
         """Let one user book twice and cancel, all at once."""
@@ -275,6 +299,7 @@ ACTIONS = {  # how often each is chosen
     "cancel": 12,
     "cancel-by-id": 12,
     "check-in": 3,
+    "transfer": 6,
     "status": 5,
     "status-of-user": 8,
     "bookings": 8,

@@ -54,6 +54,10 @@ class Crowd:
         """Cancel a user's booking by its id."""
         return await self._post("/cancel", user, bookingId=booking_id)
 
+    async def transfer(self, user: str, booking_id: str, to: str) -> Exchange:
+        """Transfer a user's booking. The response may be a refusal."""
+        return await self._post("/transfer", user, bookingId=booking_id, toUserId=to)
+
     async def check_in(self, user: str, booking_id: str) -> Exchange:
         """Check a user's booking in. The response may be a refusal."""
         return await self._post("/check-in", user, bookingId=booking_id)

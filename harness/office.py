@@ -20,6 +20,7 @@ import functions.follow.app
 import functions.initialize.app
 import functions.promote.app
 import functions.status.app
+import functions.transfer.app
 import functions.waiting_list.app
 from harness import promises
 from harness.gateway import Context, Response, call, door, shop
@@ -46,6 +47,11 @@ class Event:
         """Confirm a user's hold: a shop does, or the user."""
         body = {"userId": user, "eventId": self.event_id, "bookingId": booking_id, **more}
         return call(functions.confirm.app, body, claims=shop() if by_shop else None)
+
+    def transfer(self, user: str, booking_id: str, to: str) -> Response:
+        """Transfer a user's booking to another user."""
+        body = {"userId": user, "eventId": self.event_id, "bookingId": booking_id, "toUserId": to}
+        return call(functions.transfer.app, body)
 
     def check_in(self, user: str, booking_id: str) -> Response:
         """Check a user's booking in, at the door."""

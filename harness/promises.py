@@ -126,15 +126,21 @@ def _p2(found: Snapshot) -> Iterable[str]:
     for user, count in Counter(one["userId"] for one in found.bookings).items():
         if count > 1:
             yield f"P2: {user} has {count} bookings"
-    only_if_held, ends = {"expiresAt", "holdShard"}, {"cancelledAt", "expiredAt"}
+    only_if_held, ends = {"expiresAt", "holdShard"}, {"cancelledAt", "expiredAt", "transferredAt"}
     facts: dict[str, Callable[[set[str]], bool]] = {
         "HELD": lambda has: {"heldAt", *only_if_held} <= has and not {"bookedAt", *ends} & has,
         "CONFIRMED": lambda has: "bookedAt" in has and not (ends | only_if_held) & has,
         "WAITING": lambda has: (
             {"sequence", "joinedAt"} <= has and not {"bookedAt", "heldAt", *ends, *only_if_held} & has
         ),
-        "CANCELLED": lambda has: "cancelledAt" in has and not {"expiredAt", *only_if_held} & has,
-        "EXPIRED": lambda has: {"heldAt", "expiredAt"} <= has and not {"bookedAt", "cancelledAt", *only_if_held} & has,
+        "CANCELLED": lambda has: "cancelledAt" in has and not {"expiredAt", "transferredAt", *only_if_held} & has,
+        "EXPIRED": lambda has: (
+            {"heldAt", "expiredAt"} <= has and not {"bookedAt", "cancelledAt", "transferredAt", *only_if_held} & has
+        ),
+        "TRANSFERRED": lambda has: (
+            {"bookedAt", "transferredAt", "transferredTo", "transferredBy"} <= has
+            and not {"cancelledAt", "expiredAt", "checkedInAt", *only_if_held} & has
+        ),
     }
     for one in found.bookings:
         if ("checkedInAt" in one) != ("checkedInBy" in one) or ("checkedInAt" in one and "bookedAt" not in one):
@@ -234,7 +240,7 @@ def _window(of: Item) -> tuple[Any, Any]:
 def _o3(found: Snapshot, *, drained: bool) -> Iterable[str]:
     """Cancelled is cancelled: an event that is emptied, or was cancelled and is `drained`, has no active booking."""
     event = found.event
-    active = [one["userId"] for one in found.bookings if one["status"] not in {"CANCELLED", "EXPIRED"}]
+    active = [one["userId"] for one in found.bookings if one["status"] not in {"CANCELLED", "EXPIRED", "TRANSFERRED"}]
     if active and ("emptiedAt" in event or (drained and "cancelledAt" in event)):
         yield f"O3: {active} have bookings of a cancelled event"
     if "emptiedAt" in event and any("cancelledAt" not in one for one in (event, *found.lanes)):
@@ -285,7 +291,7 @@ def queue_jumps(changes: Sequence[Item]) -> list[str]:
         if booking["status"] not in {"HELD", "CONFIRMED"} or booking["bookingId"] in owners:
             continue
         owners.add(booking["bookingId"])
-        if joined and "sequence" not in booking:
+        if joined and "sequence" not in booking and "transferredFrom" not in booking:
             broken.append(f"P4: {booking['userId']} got a ticket without a place, after a user had joined the list")
     return broken
 

@@ -44,6 +44,7 @@ class Problem(ApiModel):
     cancelled_at: Annotated[Optional[Time], Field(description="With `event-cancelled` and `booking-cancelled`.")] = None
     expired_at: Annotated[Optional[Time], Field(description="With `hold-expired`.")] = None
     checked_in_at: Annotated[Optional[Time], Field(description="With `checked-in`.")] = None
+    transferred_at: Annotated[Optional[Time], Field(description="With `booking-transferred`.")] = None
     total_tickets: Annotated[Optional[int], Field(description="With `tickets-booked`: the current total.")] = None
     booked_tickets: Annotated[Optional[int], Field(description="With `tickets-booked`: the lowest new total.")] = None
 

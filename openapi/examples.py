@@ -9,6 +9,7 @@ from shared.model import (
     Availability,
     Booking,
     BookingCancelled,
+    BookingTransferred,
     CheckedIn,
     CheckIn,
     Entry,
@@ -61,6 +62,16 @@ OFFERED: Final = Standing(
 )
 EXPIRED: Final = Standing(replace(_HELD, status=Status.EXPIRED, expires_at=None, expired_at=EXPIRED_AT))
 PAID: Final = Standing(replace(_CONFIRMED, held_at=NOW, booked_at="2030-05-01T18:04:05.000Z", reference=REFERENCE))
+TRANSFERRED_AT: Final = "2030-05-20T09:30:00.000Z"
+TRANSFERRED: Final = Standing(
+    replace(
+        PAID.booking,
+        status=Status.TRANSFERRED,
+        transferred_at=TRANSFERRED_AT,
+        transferred_to="ben",
+        transferred_by=Actor.BUYER,
+    )
+)
 CHECKED_IN_AT: Final = "2030-06-02T17:41:09.500Z"
 _CHECKED_IN: Final = replace(PAID.booking, checked_in_at=CHECKED_IN_AT, checked_in_by=Actor.DOOR)
 CHECKED_IN: Final = CheckIn(_CHECKED_IN, again=False)
@@ -84,6 +95,7 @@ ERRORS: Final[dict[type[Exception], TicketOfficeError]] = {
     WaitingListFull: WaitingListFull(EVENT_ID, limit=200),
     EventCancelled: EventCancelled(EVENT_ID, NOW),
     BookingCancelled: BookingCancelled(EVENT_ID, BOOKING_ID, NOW),
+    BookingTransferred: BookingTransferred(EVENT_ID, BOOKING_ID, TRANSFERRED_AT),
     CheckedIn: CheckedIn(EVENT_ID, BOOKING_ID, CHECKED_IN_AT),
     HoldExpired: HoldExpired(EVENT_ID, BOOKING_ID, EXPIRED_AT),
     TicketsBooked: TicketsBooked(EVENT_ID, total=500, booked=380),

@@ -19,6 +19,7 @@ from shared.model import (
     BookingCancelled,
     BookingChanged,
     BookingNotFound,
+    BookingTransferred,
     CheckedIn,
     EventCancelled,
     EventChanged,
@@ -29,6 +30,7 @@ from shared.model import (
     NotHeld,
     NotOnSale,
     Position,
+    RecipientHasBooking,
     ShopOnly,
     TicketsBooked,
     WaitingListFull,
@@ -37,7 +39,7 @@ from shared.version import VERSION
 
 TAGS: Final = {
     "organisers": "Open events, change them, and see who booked.",
-    "buyers": "Book, confirm, cancel, and see bookings.",
+    "buyers": "Book, confirm, cancel, transfer, and see bookings.",
     "door": "Let bookings in.",
     "description": "The API itself.",
 }
@@ -57,7 +59,10 @@ TicketResponse = TypeAliasType(
 
 EndedResponse = TypeAliasType(
     "EndedResponse",
-    Annotated[contract.CancelledResponse | contract.ExpiredResponse, Field(discriminator="status")],
+    Annotated[
+        contract.CancelledResponse | contract.ExpiredResponse | contract.TransferredResponse,
+        Field(discriminator="status"),
+    ],
 )
 
 
@@ -134,6 +139,7 @@ _BEING_EMPTIED: Final = EventResponse.of(Availability(examples.CANCELLED_EVENT, 
 _CONFIRMED, _PAID, _WAITING = map(booking_response, (examples.CONFIRMED, examples.PAID, examples.WAITING))
 _HELD, _OFFERED = map(booking_response, (examples.HELD, examples.OFFERED))
 _CANCELLED = booking_response(examples.CANCELLED)
+_TRANSFERRED = booking_response(examples.TRANSFERRED)
 _OF_ANNA: Final = pages.BookingsRequest.model_validate({"userId": "anna"})
 _BOOKINGS: Final = pages.BookingsPage.of(
     _OF_ANNA,
@@ -339,6 +345,7 @@ ROUTES: Final = (
             BookingChanged,
             BookingCancelled,
             HoldExpired,
+            BookingTransferred,
             NotHeld,
         ),
         body=contract.ConfirmRequest,
@@ -395,14 +402,50 @@ ROUTES: Final = (
         " one alone.",
         {
             200: Success(
-                "The booking is cancelled, now or before; or its hold has expired.",
+                "The booking is cancelled, now or before; or it has ended in another way.",
                 EndedResponse,
-                {"cancelled": _CANCELLED, "expired": booking_response(examples.EXPIRED)},
+                {
+                    "cancelled": _CANCELLED,
+                    "expired": booking_response(examples.EXPIRED),
+                    "transferred": _TRANSFERRED,
+                },
             )
         },
         (*_BODY, NotYourBooking, EventNotFound, BookingNotFound, BookingChanged, CheckedIn),
         body=contract.CancelRequest,
         bodies={"current": _ANNA, "by id": _THIS_BOOKING},
+    ),
+    Route(
+        "POST /transfer",
+        "transfer",
+        "buyers",
+        "Transfer a booking to another user",
+        "For the user, shops and organisers. The confirmed tickets become those of `toUserId`, who gets a booking of"
+        " their own with the same `reference`; no user in line is passed. `toUserId` must have no active booking of the"
+        " event: a user who waits would lose the place. Safe to repeat: a booking is transferred once.",
+        {
+            200: Success(
+                "The booking is transferred to this user, now or before.",
+                contract.TransferredResponse,
+                {"transferred": _TRANSFERRED},
+            )
+        },
+        (
+            *_BODY,
+            NotYourBooking,
+            EventNotFound,
+            EventCancelled,
+            BookingNotFound,
+            BookingChanged,
+            BookingCancelled,
+            HoldExpired,
+            NotConfirmed,
+            BookingTransferred,
+            CheckedIn,
+            RecipientHasBooking,
+        ),
+        body=contract.TransferRequest,
+        bodies={"to ben": {**_THIS_BOOKING, "toUserId": "ben"}},
     ),
     Route(
         "POST /check-in",
@@ -431,6 +474,7 @@ ROUTES: Final = (
             BookingChanged,
             BookingCancelled,
             HoldExpired,
+            BookingTransferred,
             NotConfirmed,
         ),
         body=contract.CheckInRequest,

@@ -20,7 +20,8 @@ from shared.store.items import Item
 COLUMNS = (
     "row", "userId", "bookingId", "generation", "status", "quantity", "sequence", "position",
     "joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "cancelledAt", "expiredAt",
-    "checkedInAt", "reference", "bookedBy", "confirmedBy", "cancelledBy", "checkedInBy",
+    "checkedInAt", "transferredAt", "transferredTo", "transferredFrom",
+    "reference", "bookedBy", "confirmedBy", "cancelledBy", "checkedInBy", "transferredBy",
 )  # fmt: skip
 REPORTED_MAX = 100  # damaged rows that are named; the rest are only counted
 
@@ -107,8 +108,9 @@ def _booking(one: Booking) -> Row:
     what = one.user_id, one.booking_id, one.generation, one.status, one.quantity, one.sequence, None
     waited = one.joined_at, one.promoted_at
     then = one.held_at, one.expires_at, one.booked_at, one.cancelled_at, one.expired_at, one.checked_in_at
-    by = one.booked_by, one.confirmed_by, one.cancelled_by, one.checked_in_by
-    return "booking", *what, *waited, *then, one.reference, *by
+    transferred = one.transferred_at, one.transferred_to, one.transferred_from
+    by = one.booked_by, one.confirmed_by, one.cancelled_by, one.checked_in_by, one.transferred_by
+    return "booking", *what, *waited, *then, *transferred, one.reference, *by
 
 
 def _entry(one: Entry, position: int) -> Row:

@@ -18,7 +18,7 @@ from shared.telemetry import Metric
 _OUTCOMES = (
     Metric.BOOKING_CONFIRMED, Metric.BOOKING_HELD, Metric.WAITING_JOINED, Metric.BOOKING_PROMOTED,
     Metric.HOLD_CONFIRMED, Metric.HOLD_EXPIRED, Metric.BOOKING_CANCELLED, Metric.WAITING_LEFT,
-    Metric.BOOKING_CHECKED_IN,
+    Metric.BOOKING_CHECKED_IN, Metric.BOOKING_TRANSFERRED,
 )  # fmt: skip
 
 
@@ -55,7 +55,8 @@ def _story(booking: Booking) -> Iterator[str]:
         yield f"  {booking.promoted_at} promoted: {got} from the waiting list"
     elif first := booking.held_at or booking.booked_at:
         got = "got a ticket" if booking.held_at is None else "held a ticket"
-        yield f"  {first} {got} directly{'' if booking.joined_at else _by(booking.booked_by)}"
+        how = f"from {booking.transferred_from}" if booking.transferred_from else "directly"
+        yield f"  {first} {got} {how}{'' if booking.joined_at else _by(booking.booked_by)}"
     if booking.expires_at:
         yield f"  {booking.expires_at} expires, if it is not confirmed"
     if booking.held_at and booking.booked_at:
@@ -63,6 +64,8 @@ def _story(booking: Booking) -> Iterator[str]:
         yield f"  {booking.booked_at} confirmed{_by(booking.confirmed_by)}{reference}"
     if booking.checked_in_at:
         yield f"  {booking.checked_in_at} checked in{_by(booking.checked_in_by)}"
+    if booking.transferred_at:
+        yield f"  {booking.transferred_at} transferred to {booking.transferred_to}{_by(booking.transferred_by)}"
     if booking.cancelled_at:
         left = "left the waiting list" if booking.was is Status.WAITING else "returned the ticket"
         yield f"  {booking.cancelled_at} {left}{_by(booking.cancelled_by)}"

@@ -18,14 +18,18 @@ DRAWN_APART = timedelta(seconds=15)
 
 # By status: the facts that such a booking has, and those that it cannot have.
 _FACTS: Final[Mapping[Status, tuple[tuple[str, ...], tuple[str, ...]]]] = {
-    Status.HELD: (("held_at", "expires_at"), ("booked_at", "cancelled_at", "expired_at")),
-    Status.CONFIRMED: (("booked_at",), ("expires_at", "cancelled_at", "expired_at")),
+    Status.HELD: (("held_at", "expires_at"), ("booked_at", "cancelled_at", "expired_at", "transferred_at")),
+    Status.CONFIRMED: (("booked_at",), ("expires_at", "cancelled_at", "expired_at", "transferred_at")),
     Status.WAITING: (
         ("sequence", "joined_at"),
-        ("held_at", "expires_at", "booked_at", "cancelled_at", "expired_at"),
+        ("held_at", "expires_at", "booked_at", "cancelled_at", "expired_at", "transferred_at"),
     ),
-    Status.CANCELLED: (("cancelled_at",), ("expires_at", "expired_at")),
-    Status.EXPIRED: (("held_at", "expired_at"), ("expires_at", "booked_at", "cancelled_at")),
+    Status.CANCELLED: (("cancelled_at",), ("expires_at", "expired_at", "transferred_at")),
+    Status.EXPIRED: (("held_at", "expired_at"), ("expires_at", "booked_at", "cancelled_at", "transferred_at")),
+    Status.TRANSFERRED: (
+        ("booked_at", "transferred_at", "transferred_to"),
+        ("expires_at", "cancelled_at", "expired_at", "checked_in_at"),
+    ),
 }
 
 

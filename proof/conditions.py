@@ -19,6 +19,7 @@ _TRANSACTIONS: Mapping[tuple[str, ...], tuple[str, str]] = {
     ("Put Events", "Put WaitingList", "Put Lanes"): ("open", "shared/booking/catalog.py"),
     ("Update Lanes", "Put Bookings"): ("take", "shared/booking/sale.py"),
     ("Put Bookings", "Put WaitingList", "Update Lanes"): ("join", "shared/booking/waiting_list.py"),
+    ("Update Bookings", "Put Bookings", "Update Lanes"): ("transfer", "shared/booking/transfers.py"),
     ("Update Events", "Update Lanes"): ("step", "shared/booking/event_change.py"),
     ("Update Lanes",): ("window", "shared/booking/event_change.py"),
     ("Update Events",): ("change event", "shared/booking/event_change.py"),

@@ -81,10 +81,18 @@ from proof.steps import Ground
 from proof.transfer_scenarios import (
     ALL_PLANS,
     CANCEL_EVENT_AND_CHECK_IN,
+    CANCEL_EVENT_AND_TRANSFER,
     CHECKED_IN_OR_CANCELLED,
     CHECKED_IN_OR_CONFIRMED,
     CHECKED_IN_TWICE,
     SWEEP_AND_CHECK_INS,
+    SWEEP_AND_TRANSFERS,
+    TRANSFERRED_CANCELLED_OR_CHECKED_IN,
+    TRANSFERRED_OR_CANCELLED,
+    TRANSFERRED_OR_CHECKED_IN,
+    TRANSFERRED_TO_BUYER,
+    TRANSFERRED_TO_RETURNER,
+    TRANSFERRED_TO_TWO,
 )
 
 
@@ -102,7 +110,7 @@ class Caught:
 _ALL_REQUESTS = (
     LAST_TICKET, BOOKS_TWICE, HEIR_LEAVES, HEIR_COMES_BACK,
     LOWERED_AND_BOOKED, LOWERED_AND_PUT_BACK, RAISED_ON_LANES, ADVANCED, PROLONGED, UNLIMITED, CANCEL_EVENT_SOLD_OUT,
-    COMES_BACK_IN_LINE, CONFIRMED_CANCELLED_OR_EXPIRED, OFFERED, CHECKED_IN_TWICE,
+    COMES_BACK_IN_LINE, CONFIRMED_CANCELLED_OR_EXPIRED, OFFERED, CHECKED_IN_TWICE, TRANSFERRED_TO_RETURNER,
 )  # fmt: skip
 
 # Where to look for what a transaction's conditions are for, in this order.
@@ -172,6 +180,15 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         CANCEL_EVENT_AND_CHECK_IN,
         SWEEP_AND_CHECK_INS,
     ),
+    "transfer": (
+        SWEEP_AND_TRANSFERS,
+        CANCEL_EVENT_AND_TRANSFER,
+        TRANSFERRED_TO_TWO,
+        TRANSFERRED_TO_BUYER,
+        TRANSFERRED_TO_RETURNER,
+        TRANSFERRED_OR_CANCELLED,
+        TRANSFERRED_OR_CHECKED_IN,
+    ),
     "leave": (HEIR_LEAVES, CANCEL_EVENT_SOLD_OUT, HEIR_LEAVES_TWICE, SWEEP_AND_LEAVES),
     "step": (LOWERED_AND_BOOKED, RAISED_TWICE_HALF, RAISED_ON_LANES, CANCEL_EVENT_AND_RAISE),
     "window": (ADVANCED, PROLONGED, WINDOW_TWICE),
@@ -196,6 +213,7 @@ NEEDLESS: Mapping[str, str] = {
     ),
     "take: Update Lanes without `changes :quantity`": "the audit counts sold-out events only, which sell nothing",
     "check in: Update Bookings without `quantity = :quantity`": "no request changes a confirmed quantity",
+    "transfer: Update Bookings without `quantity = :quantity`": "no request changes a confirmed quantity",
     "promote: Update Lanes without `changes :count`": "with each promotion an audit counts what the promotion followed",
 }
 
@@ -216,6 +234,7 @@ THREE_KINDS: Mapping[str, tuple[Scenario, str]] = {
     "H1": (EXPIRED_EARLY, "not: a hold expires only when it is due"),
     "H2": (CONFIRMED_CANCELLED_OR_EXPIRED, "confirm: Update Bookings without `#status = :held`"),
     "H3": (CONFIRMED_CANCELLED_OR_EXPIRED, "not: holds that are due expire"),
+    "T1": (TRANSFERRED_CANCELLED_OR_CHECKED_IN, "transfer: Update Bookings without `bookingId = :booking`"),
     "D1": (CANCEL_EVENT_AND_CHECK_IN, "release: Update Bookings without `attribute_not_exists(checkedInAt)`"),
 }
 
@@ -271,7 +290,7 @@ def rules(*, whole: bool) -> list[Rule]:
 
 def promise_of(violation: str) -> str:
     """Return the first promise that a violation names, or what it is instead."""
-    found = re.search(r"\b(P[1-8]|O[1-9]|H[1-9]|D[1-9])\b", violation)
+    found = re.search(r"\b(P[1-8]|O[1-9]|H[1-9]|D[1-9]|T[1-9])\b", violation)
     return found[0] if found else "the code fails"
 
 

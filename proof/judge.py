@@ -12,7 +12,7 @@ from typing import Any
 from harness import promises
 from proof.expressions import Item
 from proof.lambdas import Node, Result
-from proof.operations import EVENT, AtDoor, Book, Cancel, CancelEvent, Confirm, Operation, Patch
+from proof.operations import EVENT, AtDoor, Book, Cancel, CancelEvent, Confirm, GiveAway, Operation, Patch
 from proof.stand_in import Change, Tables
 from shared.model import (
     Availability,
@@ -20,6 +20,7 @@ from shared.model import (
     BookingCancelled,
     BookingChanged,
     BookingNotFound,
+    BookingTransferred,
     CheckedIn,
     CheckIn,
     Event,
@@ -30,6 +31,7 @@ from shared.model import (
     NotConfirmed,
     NotHeld,
     NotOnSale,
+    RecipientHasBooking,
     Standing,
     Status,
     TicketsBooked,
@@ -38,9 +40,12 @@ from shared.model import (
 )
 from shared.store import items
 
-# How far a booking has come. It only ever goes up, and CANCELLED or EXPIRED is its end; one that was checked in, a step
-# further than CONFIRMED.
-_STAGES = {Status.WAITING: 0, Status.HELD: 1, Status.CONFIRMED: 2, Status.CANCELLED: 4, Status.EXPIRED: 4}
+# How far a booking has come. It only ever goes up, and CANCELLED, EXPIRED or TRANSFERRED is its end; one that was
+# checked in, a step further than CONFIRMED.
+_END = 4
+_STAGES = {Status.WAITING: 0, Status.HELD: 1, Status.CONFIRMED: 2} | dict.fromkeys(
+    (Status.CANCELLED, Status.EXPIRED, Status.TRANSFERRED), _END
+)
 
 BY_ITSELF = ("background", "sweep", "expire")  # how operations begin that do what no user asked for
 
@@ -93,6 +98,12 @@ class Made:
         if told.is_new and (operation, "made", told.booking.booking_id) not in self.effects:
             raise Violation(f"P7: {operation} was told that it made {told.booking.booking_id}, which another made")
 
+    def check_given(self, operation: str, booking: str | None) -> None:
+        """Check that a transfer gave no other booking than this one; none if it was refused. Raises Violation."""
+        given = {one[2] for one in self.effects if one[:2] == (operation, "transferred")}
+        if given - {booking}:
+            raise Violation(f"T1: {operation} gave {given}, and was answered about {booking}")
+
     def check_first(self, operation: str, told: CheckIn) -> None:
         """Check that only the request that checked a booking in is told so. Raises Violation."""
         if not told.again and (operation, "checked in", told.booking.booking_id) not in self.effects:
@@ -124,8 +135,30 @@ def check_window(before: Tables, after: Tables, changes: Iterable[Change]) -> No
         assert new is not None, "bookings are never deleted"
         moment = new.get("joinedAt") or new.get("heldAt") or new.get("bookedAt")
         is_new = not old or old["generation"] != new["generation"]
-        if is_new and moment and not all(_is_on_sale(lane, moment["S"]) for lane in touched):
+        if (
+            is_new
+            and moment
+            and "transferredFrom" not in new
+            and not all(_is_on_sale(lane, moment["S"]) for lane in touched)
+        ):
             raise Violation(f"O1: {new['bookingId']['S']} was made at {moment['S']}, on {touched}")
+
+
+def check_transfer(changes: Iterable[Change]) -> None:
+    """Check T1: each booking that is transferred becomes one of the recipient's in the same transaction, and no other.
+
+    Raises Violation.
+    """
+    given, got = set(), set()
+    for old, new in changes:
+        assert new is not None, "bookings are never deleted"
+        before, after = (items.to_booking(old) if old else None), items.to_booking(new)
+        if after.status is Status.TRANSFERRED and before and before.status is not Status.TRANSFERRED:
+            given.add((after.user_id, after.transferred_to, before.quantity, before.reference))
+        if after.transferred_from and (before is None or before.generation != after.generation):
+            got.add((after.transferred_from, after.user_id, after.quantity, after.reference))
+    if given != got:
+        raise Violation(f"T1: {given} were given away, and {got} were got")
 
 
 def check_event_change(change: Change, *, cancelled: bool) -> None:
@@ -159,8 +192,10 @@ def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
                 found.add(NotOnSale.__name__)
             if limit is not None and len(in_list(tables)) - free >= limit:
                 found.add(WaitingListFull.__name__)
-    if isinstance(operation, AtDoor) and event_of(tables).cancelled_at:
+    if isinstance(operation, (AtDoor, GiveAway)) and event_of(tables).cancelled_at:
         found.add(EventCancelled.__name__)
+    if isinstance(operation, GiveAway) and (recipients := current(tables, operation.to)) and recipients.is_active:
+        found.add(RecipientHasBooking.__name__)
     if isinstance(operation, Patch):
         found |= _true_refusals_of_change(operation, tables)
     return frozenset(found)
@@ -220,7 +255,7 @@ def check_change(
         raise Violation(f"O3: {got.booking_id} was checked in after the event was cancelled")
     if had and got.status is Status.EXPIRED and not str(had.expires_at) <= str(got.expired_at):
         raise Violation(f"H1: {got.booking_id} expired at {got.expired_at}, and was held until {had.expires_at}")
-    if not got.owns_tickets or owned:
+    if not got.owns_tickets or owned or got.transferred_from:
         return
     waiting = in_list(before)
     if waiting and got.sequence is None:
@@ -279,6 +314,9 @@ def _check_booking(operation: Operation, result: Result, since: Progress, tables
         raise Violation(f"P7: {operation.name} was told {told}")
     if isinstance(operation, Confirm) and (told.status, told.booking_id) != (Status.CONFIRMED, operation.booking):
         raise Violation(f"H2: {operation.name} was told {told}")
+    is_given = told.status is Status.TRANSFERRED and told.booking_id == getattr(operation, "booking", "")
+    if isinstance(operation, GiveAway) and not (is_given and told.transferred_to == operation.to):
+        raise Violation(f"T1: {operation.name} was told {told}")
     if isinstance(operation, AtDoor) and (told.checked_in_at is None or told.booking_id != operation.booking):
         raise Violation(f"D1: {operation.name} was told {told}")
 
@@ -294,7 +332,7 @@ def check_repetition(operation: Operation, result: Result, again: Result, tables
     if isinstance(operation, CancelEvent) and not result.error:
         _check_cancelled(operation, again, tables, result.value.event.cancelled_at)
     now = current(tables, operation.user)
-    if now is None or result.error or not isinstance(operation, (Book, Cancel, Confirm, AtDoor)):
+    if now is None or result.error or not isinstance(operation, (Book, Cancel, Confirm, AtDoor, GiveAway)):
         return
     told = _told(result.value)
     if told.booking_id != now.booking_id or (isinstance(operation, (Book, Confirm, AtDoor)) and not now.is_active):
@@ -344,6 +382,7 @@ _STEPS = {
     (Status.WAITING, Status.CONFIRMED): "promoted",
     (Status.HELD, Status.CONFIRMED): "confirmed",
     (Status.HELD, Status.EXPIRED): "expired",
+    (Status.CONFIRMED, Status.TRANSFERRED): "transferred",
     **{(status, Status.CANCELLED): "cancelled" for status in (Status.WAITING, Status.HELD, Status.CONFIRMED)},
 }
 
@@ -355,7 +394,7 @@ def _step(before: Booking | None, after: Booking) -> str:
             before is None or not before.is_active
         )
         if fresh and after.is_active and (before is None or before.booking_id != after.booking_id):
-            return "made"
+            return "received" if after.transferred_from else "made"
     elif (
         before.booking_id == after.booking_id
         and before.sequence == after.sequence
@@ -405,13 +444,15 @@ def _check_refusal(operation: Operation, error: Exception, since: Progress, now:
         is_meant = now is not None and operation.booking in {None, now.booking_id}
         if is_meant and now is not None and now.checked_in_at == error.checked_in_at:
             return
-    if isinstance(operation, (Confirm, AtDoor)) and _is_true_refusal(operation, error, since, now):
+    if isinstance(operation, (Confirm, AtDoor, GiveAway)) and _is_true_refusal(operation, error, since, now):
         return
     raise Violation(f"P7: {operation.name} was answered {error!r}")
 
 
-def _is_true_refusal(operation: Confirm | AtDoor, error: Exception, since: Progress, now: Booking | None) -> bool:
-    """Tell whether the booking was at some moment since then as the refusal says (H2, D1)."""
+def _is_true_refusal(  # noqa: PLR0911  # one for each error
+    operation: Confirm | AtDoor | GiveAway, error: Exception, since: Progress, now: Booking | None
+) -> bool:
+    """Tell whether the booking was at some moment since then as the refusal says (H2, D1, T1)."""
     if now is None:
         return isinstance(error, BookingNotFound)
     came_back = since is not None and now.generation > since[0]
@@ -421,6 +462,11 @@ def _is_true_refusal(operation: Confirm | AtDoor, error: Exception, since: Progr
     if isinstance(error, NotHeld | NotConfirmed):  # it was when the request was sent, or a booking of theirs was
         last = Status.WAITING if isinstance(error, NotHeld) else Status.HELD
         return came_back or (is_current and (since is None or since[1] <= _STAGES[last]))
+    if isinstance(error, BookingTransferred):
+        is_same = isinstance(operation, GiveAway) and now.transferred_to == operation.to
+        return not is_current or (now.status is Status.TRANSFERRED and not is_same)
+    if isinstance(error, CheckedIn):
+        return is_current and now.checked_in_at is not None
     if isinstance(error, HoldExpired):
         return not is_current or now.status is Status.EXPIRED
     if isinstance(error, BookingCancelled):

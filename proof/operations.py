@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from unittest.mock import patch
 
 from shared.booking import background, catalog, event_cancellation, event_change, expiry, office
-from shared.model import NO_HOLDS, Actor, Confirmation, Event, Rules, Terms
+from shared.model import NO_HOLDS, Actor, Confirmation, Event, Rules, Terms, Transfer
 from shared.runtime import Deadline
 
 EVENT = "E"
@@ -153,6 +153,30 @@ class Confirm(Operation):
     def call(self, deadline: Deadline) -> Any:
         """Ask the office."""
         return office.confirm(EVENT, self.who, Confirmation(self.booking, Actor.SHOP), deadline)
+
+
+@dataclass(frozen=True)
+class GiveAway(Operation):
+    """POST /transfer, by the holder: of the booking with this id."""
+
+    kind = "buyer"
+    who: str = ""
+    booking: str = ""
+    to: str = ""
+
+    @property
+    def user(self) -> str:
+        """Return who transfers."""
+        return self.who
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "transfer ann to bob"."""
+        return f"transfer {self.booking} to {self.to}{self.tag}"
+
+    def call(self, deadline: Deadline) -> Any:
+        """Ask the office."""
+        return office.transfer(EVENT, self.who, Transfer(self.booking, self.to, Actor.BUYER), deadline)
 
 
 @dataclass(frozen=True)

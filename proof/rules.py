@@ -42,6 +42,7 @@ from proof.scenarios import (
     SAME_REVISION,
     SWEEP_AND_RELEASE,
 )
+from proof.transfer_scenarios import SWEEP_AND_TRANSFERS
 from proof.world import FILTERS, Filters
 from shared.booking import (
     audit,
@@ -55,6 +56,7 @@ from shared.booking import (
     sale,
     sale_window,
     settle,
+    transfers,
     waiting_list,
 )
 from shared.booking.attempt import BookingAttempt, read_booking
@@ -369,6 +371,13 @@ def _always_first(_event: Event, _sequence: int, _deadline: Deadline) -> Positio
 _due_holds = expiry._due_holds  # noqa: SLF001  # as above
 
 
+def _count_no_ticket(event: Event, got: Booking) -> TransactItem:
+    return _count_transfer(event, replace(got, quantity=0))
+
+
+_count_transfer = transfers._count  # noqa: SLF001  # as above
+
+
 def _bounded(scenario: Scenario, bounds: tuple[int, int] = CALM) -> Scenario:
     return replace(scenario, crashes=bounds[0], faults=bounds[1])
 
@@ -546,6 +555,10 @@ RULES = (
         "the audit reads anew whether the event was cancelled", "shared/booking/audit.py",
         CANCEL_EVENT_AND_SWEEP, audit, "audit", _audit_without_the_event,
         is_slow=True,
+    ),
+    Rule(
+        "a transfer counts as a change of a lane", "shared/booking/transfers.py",
+        SWEEP_AND_TRANSFERS, transfers, "_count", _count_no_ticket,
     ),
     Rule(
         "nobody is refused whose booking may be on its way", "shared/booking/attempt.py",

@@ -15,6 +15,7 @@ from proof.judge import (
     check_change,
     check_event_change,
     check_tables,
+    check_transfer,
     check_window,
     in_list,
     standing,
@@ -22,9 +23,9 @@ from proof.judge import (
     true_refusals,
 )
 from proof.lambdas import Node, Request, Response, Result
-from proof.operations import Book, CancelEvent, Follow, Patch, Promote
+from proof.operations import Book, CancelEvent, Follow, GiveAway, Patch, Promote
 from proof.stand_in import Change, Effect, Tables
-from shared.model import CheckIn, EventCancelled, Standing, Status
+from shared.model import BookingChanged, CheckIn, EventCancelled, Standing, Status, TryAgain
 
 Patterns = tuple[Mapping[str, Any], ...]
 
@@ -149,6 +150,7 @@ def changed(world: World, name: str, effect: Effect, filters: Filters) -> World:
         made = made.plus(name, change)
     check_tables(effect.tables)
     check_window(world.tables, effect.tables, effect.changes)
+    check_transfer(effect.changes)
     after = _noted(world._replace(tables=effect.tables, made=made))
     for event in effect.events:
         check_event_change(event, cancelled=world.cancelled)
@@ -176,6 +178,9 @@ def answered(world: World, number: int, answer: Response) -> World:
         world = world._replace(made=world.made.nothing_by(node.operation.name))
     if isinstance(node.following.value, Standing):
         world.made.check_created(node.operation.name, node.following.value)
+    # Whoever is told that the booking changed does not learn how: by this transfer, and a booking after it, perhaps.
+    if isinstance(node.operation, GiveAway) and not isinstance(node.following.error, TryAgain | BookingChanged):
+        world.made.check_given(node.operation.name, None if node.following.error else node.operation.booking)
     if isinstance(node.following.value, CheckIn):
         world.made.check_first(node.operation.name, node.following.value)
     wanted = {one.node.operation.wanted for one in world.clients if one and isinstance(one.node.operation, Patch)}

@@ -46,10 +46,11 @@ NO_PYTHON = ("test", "tests", "site-packages", "__pycache__", "idlelib", "tkinte
 # In the order of a booking's life, so that each finds what the one before has left.
 PAYLOADS = (
     "describe", "initialize", "book", "confirm", "status", "bookings", "events", "event_bookings", "waiting_list",
-    "check_in", "cancel", "promote", "announce", "expire", "sweep", "change", "cancel_event", "follow", "check",
+    "transfer", "check_in", "cancel", "promote", "announce", "expire", "sweep", "change", "cancel_event", "follow",
+    "check",
 )  # fmt: skip
-BOOKING_CHANGED = 409  # what confirm.json and check_in.json get: they cannot know the bookingId, which is random
-NAME_A_BOOKING = {"confirm", "check_in"}
+BOOKING_CHANGED = 409  # what these payloads get: they cannot know the bookingId, which is random
+NAME_A_BOOKING = {"confirm", "transfer", "check_in"}
 
 
 def main() -> None:

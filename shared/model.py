@@ -1,7 +1,7 @@
 """The nouns of the ticket office: what is stored, what can happen to a booking, and what can go wrong.
 
-Imports nothing of ours. The promises that comments refer to, P1 to P8, O1 to O3, H1 to H3 and D1, are
-listed in docs/guarantees.md.
+Imports nothing of ours. The promises that comments refer to, P1 to P8, O1 to O3, H1 to H3, D1 and
+T1, are listed in docs/guarantees.md.
 
 Errors of booking (those of HTTP are in shared/edge):
 
@@ -13,8 +13,10 @@ Errors of booking (those of HTTP are in shared/edge):
     ├── BookingCancelled        the booking to confirm was cancelled
     ├── HoldExpired             the hold to confirm has expired
     ├── NotHeld                 the booking to confirm is still in the waiting list
-    ├── NotConfirmed            the booking to check in is held or waits
-    ├── CheckedIn               the booking to cancel was checked in
+    ├── NotConfirmed            the booking to check in or to transfer is held or waits
+    ├── CheckedIn               the booking to cancel or to transfer was checked in
+    ├── BookingTransferred      the booking belongs to another user now
+    ├── RecipientHasBooking     the user who is to get a booking has one, or waits for one
     ├── ShopOnly                only a shop may confirm the holds of this event
     ├── NotOnSale               the event is not on sale yet, or no longer
     ├── WaitingListFull         as many users wait as the organiser allows
@@ -61,13 +63,14 @@ RETRY_AFTER_S = 1  # what a client is told to wait after 503
 
 
 class Status(StrEnum):
-    """Where a booking stands. HELD and CONFIRMED bookings own tickets; CANCELLED and EXPIRED ones have ended."""
+    """Where a booking stands. HELD and CONFIRMED bookings own tickets, WAITING ones a place; the others have ended."""
 
     HELD = "HELD"
     CONFIRMED = "CONFIRMED"
     WAITING = "WAITING"
     CANCELLED = "CANCELLED"
     EXPIRED = "EXPIRED"
+    TRANSFERRED = "TRANSFERRED"  # to another user, whose booking it became
 
 
 class Actor(StrEnum):
@@ -221,7 +224,8 @@ class Booking:
     `generation` is 1 for the user's first booking of the event and one more each time they come back. `sequence` is the
     place in the waiting list; None for a booking sold before the event sold out. `expires_at` is set only while the
     booking is HELD. A booking with `checked_in_at` was used: only the cancellation of the event ends it. `reference` is
-    the shop's, such as the id of a payment. Times are ISO 8601 in UTC.
+    the shop's, such as the id of a payment. `transferred_to` is the user who got the tickets of a TRANSFERRED booking;
+    theirs has the user before them as `transferred_from`. Times are ISO 8601 in UTC.
     """
 
     event_id: str
@@ -239,11 +243,15 @@ class Booking:
     cancelled_at: str | None = None
     expired_at: str | None = None
     checked_in_at: str | None = None
+    transferred_at: str | None = None
+    transferred_to: str | None = None
+    transferred_from: str | None = None
     reference: str | None = None
     booked_by: Actor | None = None
     confirmed_by: Actor | None = None
     cancelled_by: Actor | None = None
     checked_in_by: Actor | None = None
+    transferred_by: Actor | None = None
 
     @property
     def is_active(self) -> bool:
@@ -275,6 +283,15 @@ class Confirmation:
     booking_id: str
     by: Actor
     reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """How a booking is transferred: which one, to whom, and by whom."""
+
+    booking_id: str
+    to_user_id: str
+    by: Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,7 +449,7 @@ class NotHeld(TicketOfficeError):
 
 @dataclass(eq=False)
 class NotConfirmed(TicketOfficeError):
-    """The booking that was to be checked in is held or waits."""
+    """The booking that was to be checked in or transferred is held or waits."""
 
     event_id: str
     booking_id: str
@@ -441,7 +458,7 @@ class NotConfirmed(TicketOfficeError):
 
 @dataclass(eq=False)
 class CheckedIn(TicketOfficeError):
-    """The booking that was to be cancelled was checked in: its tickets were used."""
+    """The booking that was to be cancelled or transferred was checked in: its tickets were used."""
 
     event_id: str
     booking_id: str
@@ -452,6 +469,30 @@ class CheckedIn(TicketOfficeError):
     def facts(self) -> dict[str, object]:
         """Return when it was checked in."""
         return {"checkedInAt": self.checked_in_at}
+
+
+@dataclass(eq=False)
+class BookingTransferred(TicketOfficeError):
+    """The booking was transferred: its tickets are those of another booking of another user."""
+
+    event_id: str
+    booking_id: str
+    transferred_at: str
+    detail = "This booking was transferred to another user."
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Return when it was transferred."""
+        return {"transferredAt": self.transferred_at}
+
+
+@dataclass(eq=False)
+class RecipientHasBooking(TicketOfficeError):
+    """The user who was to get the booking has an active one: tickets, or a place in the waiting list."""
+
+    event_id: str
+    to_user_id: str
+    detail = "The recipient has a booking of this event, or waits for one. It would be lost: let them cancel it first."
 
 
 @dataclass(eq=False)

@@ -60,6 +60,7 @@ class Metric(StrEnum):
     BOOKING_CANCELLED = "BookingCancelled"
     WAITING_LEFT = "WaitingLeft"
     BOOKING_CHECKED_IN = "BookingCheckedIn"
+    BOOKING_TRANSFERRED = "BookingTransferred"
     SOLD_OUT = "SoldOut"
     TRY_AGAIN = "TryAgain"
     INTERNAL_ERROR = "InternalError"

@@ -116,7 +116,7 @@ function Waiting({ booking, change }) {
 
 function Ended({ event, booking }) {
   if (!booking) return null;
-  const said = event.cancelledAt ? t.wasCalledOff : booking.status === "EXPIRED" ? t.wasExpired : booking.was === "WAITING" ? t.wasLeft : t.wasCancelled;
+  const said = event.cancelledAt ? t.wasCalledOff : booking.status === "EXPIRED" ? t.wasExpired : booking.status === "TRANSFERRED" ? t.wasTransferred : booking.was === "WAITING" ? t.wasLeft : t.wasCancelled;
   return html`<p class="note">${said}</p>`;
 }
 

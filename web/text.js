@@ -99,9 +99,10 @@ const en = {
   wasCancelled: "You have given this booking back.",
   wasLeft: "You have left the waiting list.",
   wasExpired: "The time for this reservation is up.",
+  wasTransferred: "You have passed this booking on.",
   wasCalledOff: "The event is cancelled, and your booking with it.",
-  done: { CONFIRMED: "Booked. The ticket is yours.", HELD: "Reserved for you.", WAITING: "You are in line.", CANCELLED: "Done.", EXPIRED: "The time is up." },
-  status: { CONFIRMED: "Booked", HELD: "Reserved", WAITING: "In line", CANCELLED: "Given back", EXPIRED: "Expired" },
+  done: { CONFIRMED: "Booked. The ticket is yours.", HELD: "Reserved for you.", WAITING: "You are in line.", CANCELLED: "Done.", EXPIRED: "The time is up.", TRANSFERRED: "Passed on." },
+  status: { CONFIRMED: "Booked", HELD: "Reserved", WAITING: "In line", CANCELLED: "Given back", EXPIRED: "Expired", TRANSFERRED: "Passed on" },
 
   // organisers
   organiserOnly: "This part is for organisers.",
@@ -252,9 +253,10 @@ const de = {
   wasCancelled: "Sie haben diese Buchung zurückgegeben.",
   wasLeft: "Sie haben die Warteliste verlassen.",
   wasExpired: "Die Zeit für diese Reservierung ist um.",
+  wasTransferred: "Sie haben diese Buchung weitergegeben.",
   wasCalledOff: "Die Veranstaltung ist abgesagt, Ihre Buchung damit auch.",
-  done: { CONFIRMED: "Gebucht. Die Karte gehört Ihnen.", HELD: "Für Sie reserviert.", WAITING: "Sie stehen auf der Liste.", CANCELLED: "Erledigt.", EXPIRED: "Die Zeit ist um." },
-  status: { CONFIRMED: "Gebucht", HELD: "Reserviert", WAITING: "Auf der Liste", CANCELLED: "Zurückgegeben", EXPIRED: "Abgelaufen" },
+  done: { CONFIRMED: "Gebucht. Die Karte gehört Ihnen.", HELD: "Für Sie reserviert.", WAITING: "Sie stehen auf der Liste.", CANCELLED: "Erledigt.", EXPIRED: "Die Zeit ist um.", TRANSFERRED: "Weitergegeben." },
+  status: { CONFIRMED: "Gebucht", HELD: "Reserviert", WAITING: "Auf der Liste", CANCELLED: "Zurückgegeben", EXPIRED: "Abgelaufen", TRANSFERRED: "Weitergegeben" },
 
   organiserOnly: "Dieser Teil ist für Veranstalter.",
   newEvent: "Veranstaltung eröffnen",

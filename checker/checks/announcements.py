@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,16 @@ import jsonschema
 from checker.checks.story import FIELDS, MOMENTS, Rules, Sighting, Story, Violation
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schemas"
-ENDS = {"booking.cancelled", "booking.expired", "waiting.left"}
+ENDS = {"booking.cancelled", "booking.expired", "booking.transferred", "waiting.left"}
 SHOWS = {  # the last announcement of a booking with this status
     "HELD": {"booking.held", "booking.offered"},
     "CONFIRMED": {"booking.confirmed"},
     "WAITING": {"waiting.joined"},
     "CANCELLED": {"booking.cancelled", "waiting.left"},
     "EXPIRED": {"booking.expired"},
+    "TRANSFERRED": {"booking.transferred"},
 }
-RENAMED = {"cancelledBy": "by", "checkedInBy": "by"}  # facts that announcements call otherwise
+RENAMED = {"cancelledBy": "by", "checkedInBy": "by", "transferredBy": "by"}  # facts that announcements call otherwise
 Told = dict[str, Any]
 
 
@@ -120,7 +122,7 @@ def _of_changes(story: Story, event: str, told: list[Told]) -> list[str]:
 
 def _of_bookings(story: Story, event: str, told: list[Told]) -> list[str]:
     """Each user's bookings are announced step by step; the last one matches the booking at rest."""
-    found = []
+    found = list(_lost_transfers(told))
     by_user: dict[str, dict[str, dict[str, Told]]] = defaultdict(lambda: defaultdict(dict))
     for one in told:
         data = one["data"]
@@ -136,6 +138,18 @@ def _of_bookings(story: Story, event: str, told: list[Told]) -> list[str]:
     return found + missing
 
 
+def _lost_transfers(told: list[Told]) -> Iterator[str]:
+    """Judge transfers: each booking that was given away is one that somebody got, and no more (T1)."""
+    given = Counter(
+        (one["data"]["userId"], one["data"]["transferredTo"]) for one in told if one["type"] == "booking.transferred"
+    )
+    got = Counter(
+        (one["data"]["transferredFrom"], one["data"]["userId"]) for one in told if "transferredFrom" in one["data"]
+    )
+    for (user, to), count in ((given - got) + (got - given)).items():
+        yield f"{user} gave {given[user, to]} bookings to {to}, who got {got[user, to]}: {count} too many or too few"
+
+
 def _of_user(story: Story, event: str, user: str, bookings: dict[str, dict[str, Told]], row: Told | None) -> list[str]:
     found = []
     order = sorted(bookings, key=lambda booking: min(data["generation"] for data in bookings[booking].values()))
@@ -143,12 +157,13 @@ def _of_user(story: Story, event: str, user: str, bookings: dict[str, dict[str, 
     if claims != [[number] for number in range(1, len(order) + 1)]:
         found.append(f"bookings are announced with the numbers {claims}")
     unanswered = sum(one.is_open for one in story.by_user[event, user] if one.op != "confirm")
-    unseen = [booking for booking in order if (event, booking) not in story.sightings]
+    given = {booking for booking in order if "transferredFrom" in bookings[booking].get("booking.confirmed", {})}
+    unseen = [booking for booking in order if (event, booking) not in story.sightings and booking not in given]
     if len(unseen) > unanswered:
         found.append(f"{unseen} are announced, where {unanswered} requests to book or cancel were not answered")
     for booking in order:
         kinds = set(bookings[booking])
-        if kinds not in chains(story.rules(event)):
+        if kinds not in chains(Rules(None, None, None) if booking in given else story.rules(event)):
             found.append(f"{booking} is announced as {sorted(kinds)}")
         found += _wrong_actors(story, event, user, bookings[booking])
         if booking != order[-1] and not kinds & ENDS:
@@ -175,7 +190,7 @@ def chains(rules: Rules) -> frozenset[frozenset[str]]:
         "waiting.joined": {"booking.offered" if rules.offer_s else "booking.confirmed", "waiting.left"},
         "booking.held": held,
         "booking.offered": held,
-        "booking.confirmed": {"booking.checked-in", "booking.cancelled"},
+        "booking.confirmed": {"booking.checked-in", "booking.transferred", "booking.cancelled"},
         "booking.checked-in": {"booking.cancelled"},
     }
     found: set[frozenset[str]] = set()
@@ -202,6 +217,9 @@ def _wrong_actors(story: Story, event: str, user: str, told: dict[str, Told]) ->
         by = data.get("by")
         cancels = [one for one in story.by_user[event, user] if one.op == "cancel" and not one.is_refused]
         is_possible = {"buyer": bool(cancels), "event": story.cancelled_from(event) < math.inf}
+        if kind == "booking.transferred":
+            asked = [one for one in story.by_user[event, user] if one.op == "transfer"]
+            is_possible = {"buyer": any(not one.is_refused for one in asked)}
         if kind == "booking.checked-in":
             is_possible = {"door": any(not one.is_refused for one in story.of("check-in", event, user))}
         if by is not None and not is_possible.get(by, False):
@@ -217,7 +235,7 @@ def _differences(told: dict[str, Told], seen: Sighting) -> list[str]:
         found.append(f"{shown} in a response, and announced is {names}")
     if seen.exchange.op == "book" and seen.exchange.status == 201 and "waiting.joined" in told:
         found.append(f"{seen.booking} was answered 201, and announced as waiting")
-    for name in (*MOMENTS, "reference", "cancelledBy", "checkedInBy"):
+    for name in (*MOMENTS, "reference", "cancelledBy", "checkedInBy", "transferredBy"):
         values = {data[told_as] for data in told.values() if (told_as := RENAMED.get(name, name)) in data}
         if row.get(name) and values and row[name] not in values:
             found.append(f"{name} of {seen.booking} is {row[name]} in a response, and announced is {sorted(values)}")

@@ -7,6 +7,7 @@ or none.
 """
 
 import heapq
+import math
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ class State(NamedTuple):
     was: str = ""
     reference: str = ""  # with which it was confirmed
     is_used: bool = False  # it was checked in
+    given_to: str = ""  # to whom it was transferred
     used: frozenset[str] = frozenset()  # ids of all bookings up to this one
 
     @property
@@ -43,7 +45,7 @@ class Step:
 
     begin: float
     end: float
-    kind: str  # book, confirm, cancel, check-in, look
+    kind: str  # book, confirm, cancel, check-in, transfer, look
     exchange: Exchange
     sighting: Sighting | None = None
 
@@ -67,6 +69,8 @@ class Step:
             yield from _confirmed(one, state)
         elif self.kind == "check-in":
             yield from _checked_in(one, state)
+        elif self.kind == "transfer":
+            yield from _transferred(one, state)
         else:
             yield from _cancelled(one, state)
 
@@ -74,7 +78,7 @@ class Step:
     def asks(self) -> tuple[Any, ...]:
         """Return what the request asks for: two without a response that ask for the same have the same effect."""
         body = self.exchange.body
-        return self.exchange.op, body.get("bookingId"), body.get("reference")
+        return self.exchange.op, body.get("bookingId"), body.get("reference"), body.get("toUserId")
 
     def __str__(self) -> str:
         one = self.exchange
@@ -92,6 +96,8 @@ def _shows(seen: Sighting | None, state: State) -> bool:
     if seen.status == "CONFIRMED" and (
         (seen.row.get("reference") or "") != state.reference or bool(seen.row.get("checkedInAt")) != state.is_used
     ):
+        return False
+    if seen.status == "TRANSFERRED" and seen.row["transferredTo"] != state.given_to:
         return False
     return (seen.status, seen.booking, seen.was) == (state.status, state.booking, state.was)
 
@@ -113,18 +119,27 @@ def _done_or_not(one: Exchange, state: State, rules: Rules, orphans: frozenset[s
         yield state._replace(status="CONFIRMED", reference=one.body.get("reference", ""))
     if one.op == "check-in" and state.status == "CONFIRMED" and is_meant:
         yield state._replace(is_used=True)
+    if one.op == "transfer" and state.status == "CONFIRMED" and is_meant and not state.is_used:
+        yield state._replace(status="TRANSFERRED", given_to=one.body["toUserId"])
 
 
-REFUSED_CONFIRMATIONS = {"hold-expired": {"EXPIRED"}, "booking-cancelled": {"CANCELLED"}, "not-held": {"WAITING"}}
+REFUSED_CONFIRMATIONS = {
+    "hold-expired": {"EXPIRED"},
+    "booking-cancelled": {"CANCELLED"},
+    "not-held": {"WAITING"},
+    "booking-transferred": {"TRANSFERRED"},
+}
 REFUSED_CHECK_INS = {
     "hold-expired": {"EXPIRED"},
     "booking-cancelled": {"CANCELLED"},
     "not-confirmed": {"HELD", "WAITING"},
     "event-cancelled": {"CONFIRMED"},
+    "booking-transferred": {"TRANSFERRED"},
 }
+REFUSED_TRANSFERS = REFUSED_CHECK_INS | {"recipient-has-booking": {"CONFIRMED"}}
 
 
-def _may_be_refused(one: Exchange, state: State) -> bool:
+def _may_be_refused(one: Exchange, state: State) -> bool:  # noqa: PLR0911 - one for each kind of request
     code = one.response.get("code")
     if one.op == "book":
         return not state.is_active
@@ -135,10 +150,12 @@ def _may_be_refused(one: Exchange, state: State) -> bool:
         return bool(state.status) and not is_meant
     if one.op == "cancel":
         return code == "checked-in" and state.status == "CONFIRMED" and state.is_used
-    if one.op == "check-in" and state.is_used and state.status == "CONFIRMED":
+    if state.is_used and state.status == "CONFIRMED":
+        return is_meant and (one.op, code) == ("transfer", "checked-in")
+    if state.status == "TRANSFERRED" and state.given_to == one.body.get("toUserId"):
         return False
-    refused = REFUSED_CONFIRMATIONS if one.op == "confirm" else REFUSED_CHECK_INS
-    return is_meant and state.status in refused.get(code, set())
+    refused = {"confirm": REFUSED_CONFIRMATIONS, "check-in": REFUSED_CHECK_INS, "transfer": REFUSED_TRANSFERS}
+    return is_meant and state.status in refused[one.op].get(code, set())
 
 
 def _booked(one: Exchange, state: State, rules: Rules, orphans: frozenset[str]) -> Iterator[State]:
@@ -183,6 +200,17 @@ def _checked_in(one: Exchange, state: State) -> Iterator[State]:
         yield state._replace(is_used=True)
 
 
+def _transferred(one: Exchange, state: State) -> Iterator[State]:
+    """Yield the booking that the request gave away, or found given to the same user."""
+    response, to = one.response, one.body["toUserId"]
+    if not response["bookingId"] == one.body["bookingId"] == state.booking or response["transferredTo"] != to:
+        return
+    if state.status == "CONFIRMED" and not state.is_used:
+        yield state._replace(status="TRANSFERRED", given_to=to)
+    elif state.status == "TRANSFERRED" and state.given_to == to:
+        yield state
+
+
 def _cancelled(one: Exchange, state: State) -> Iterator[State]:
     response = one.response
     if response["bookingId"] != state.booking or one.body.get("bookingId", state.booking) != state.booking:
@@ -204,6 +232,8 @@ class Office:
     rules: Rules
     cancelled_from: float
     expires_from: Mapping[str, float] = field(default_factory=dict)  # by booking; one that is not here: any time
+    gifts: Mapping[str, str] = field(default_factory=dict)  # bookings that other users may have given, by reference
+    gifts_from: float = math.inf
 
     def moves(self, state: State, moment: float) -> Iterator[State]:
         """Yield each state in which it may leave the user by that time."""
@@ -211,6 +241,10 @@ class Office:
             yield state._replace(status=self.rules.promoted)
         if state.status == "HELD" and self.expires_from.get(state.booking, moment) <= moment:
             yield state._replace(status="EXPIRED")
+        if not state.is_active and self.gifts_from <= moment:
+            for booking, reference in self.gifts.items():
+                if booking not in state.used:
+                    yield _made(state, "CONFIRMED", booking)._replace(reference=reference)
         if state.is_active and self.cancelled_from <= moment:
             yield state._replace(status="CANCELLED", was=state.status)
 
@@ -326,7 +360,7 @@ def steps_by_user(story: Story) -> dict[tuple[str, str], list[Step]]:
     found: dict[tuple[str, str], list[Step]] = defaultdict(list)
     for one in story.exchanges:
         shown = list(sightings(one))
-        if one.op in ("book", "confirm", "cancel", "check-in"):
+        if one.op in ("book", "confirm", "cancel", "check-in", "transfer"):
             known = {"event-not-found", "invalid-request"}
             if not (one.is_refused and one.response.get("code") in known):
                 found[one.event, one.user].append(Step(one.begin, one.end, one.op, one, shown[0] if shown else None))
@@ -359,7 +393,10 @@ def check_bookings(story: Story) -> list[Violation]:
     for (event, user), steps in steps_by_user(story).items():
         ids = {step.sighting.booking for step in steps if step.sighting}
         expires_from = {one: story.expires_from(story.sightings[event, one]) for one in ids}
-        office = Office(story.rules(event), story.cancelled_from(event), expires_from)
+        gifts_from = min((one.begin for one in story.gifts.get((event, user), [])), default=math.inf)
+        office = Office(
+            story.rules(event), story.cancelled_from(event), expires_from, _gifts(story, event, ids), gifts_from
+        )
         try:
             failure = Search(steps, office).failure()
         except Undecided:  # too many requests at the same time
@@ -368,6 +405,16 @@ def check_bookings(story: Story) -> list[Violation]:
         if failure:
             violations.append(Violation("bookings", event, f"{user}: {failure}"))
     return violations
+
+
+def _gifts(story: Story, event: str, bookings: set[str]) -> dict[str, str]:
+    """Return the bookings that other users may have given to this one, each with its reference; one may be unseen."""
+    gifts = {UNSEEN: ""}
+    for booking in bookings:
+        seen = story.sightings[event, booking]
+        if story.may_be_gift(seen):
+            gifts[booking] = next((one.row["reference"] for one in seen if one.row.get("reference")), "")
+    return gifts
 
 
 def check_facts(story: Story) -> list[Violation]:

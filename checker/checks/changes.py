@@ -87,7 +87,7 @@ def check_window(story: Story) -> list[Violation]:
         event, moment = told["data"].get("eventId"), told["data"].get(MADE_AT.get(told["type"], ""))
         seen = story.sightings.get((event, told["data"].get("bookingId")))
         is_step = told["type"] == "booking.confirmed" and LET_IN & told["data"].keys()
-        if event not in story.opened or moment is None or not seen or is_step:
+        if event not in story.opened or moment is None or not seen or is_step or "transferredFrom" in told["data"]:
             continue
         begin, end = story.created_from(seen), min(one.end for one in seen)
         opens = min(value or MIN for value in story.possible(event, "opensAt", begin, end))

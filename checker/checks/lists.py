@@ -13,7 +13,21 @@ RESPONSES: dict[
     "confirm": {
         200,
         (404, "booking-not-found"),
-        *((409, code) for code in ("hold-expired", "booking-cancelled", "not-held", "booking-changed")),
+        *(
+            (409, code)
+            for code in ("hold-expired", "booking-cancelled", "booking-transferred", "not-held", "booking-changed")
+        ),
+    },
+    "transfer": {
+        200,
+        (404, "booking-not-found"),
+        *(
+            (409, code)
+            for code in (
+                *("hold-expired", "booking-cancelled", "not-confirmed", "booking-changed", "event-cancelled"),
+                *("booking-transferred", "recipient-has-booking", "checked-in"),
+            )
+        ),
     },
     "cancel": {200, (409, "booking-changed"), (409, "checked-in"), (404, "booking-not-found")},
     "check-in": {
@@ -21,7 +35,10 @@ RESPONSES: dict[
         (404, "booking-not-found"),
         *(
             (409, code)
-            for code in ("hold-expired", "booking-cancelled", "not-confirmed", "booking-changed", "event-cancelled")
+            for code in (
+                *("hold-expired", "booking-cancelled", "not-confirmed", "booking-changed", "event-cancelled"),
+                "booking-transferred",
+            )
         ),
     },
     "status": {200},

@@ -11,15 +11,26 @@ from typing import Any
 from checker.history import Exchange, History
 
 FIELDS = ("name", "totalTickets", "opensAt", "closesAt", "waitingListLimit")  # what an organiser sets
-MOMENTS = ("joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "cancelledAt", "expiredAt", "checkedInAt")
+MOMENTS = (
+    "joinedAt",
+    "promotedAt",
+    "heldAt",
+    "expiresAt",
+    "bookedAt",
+    "cancelledAt",
+    "expiredAt",
+    "checkedInAt",
+    "transferredAt",
+)
 ACTORS = {  # docs/api.md: without tokens every caller is the buyer, for confirmations the shop, for check-ins the door
     "bookedBy": {"buyer"},
     "confirmedBy": {"shop"},
     "cancelledBy": {"buyer", "event"},
     "checkedInBy": {"door"},
+    "transferredBy": {"buyer"},
 }
 OWNING = {"HELD", "CONFIRMED"}  # the statuses of a booking with a ticket
-ENDED = {"CANCELLED", "EXPIRED"}
+ENDED = {"CANCELLED", "EXPIRED", "TRANSFERRED"}
 CLOCK_DRIFT_MAX_S = 0.5  # of the checker's wall clock during a round; with more, no moment is judged
 CLOCK_ERROR_S = 0.1  # in comparing a moment of the office with a time of the history: moments are cut to milliseconds
 RUN_S = 10.0  # how long work may go on with a time that was read while the clock was wrong
@@ -51,7 +62,7 @@ class Sighting:
     @property
     def has_ticket(self) -> bool:
         """Tell whether the booking has a ticket, or had one."""
-        return self.status in OWNING or self.status == "EXPIRED" or self.was in OWNING
+        return self.status in OWNING or self.status in {"EXPIRED", "TRANSFERRED"} or self.was in OWNING
 
 
 @dataclass(frozen=True)
@@ -128,11 +139,30 @@ class Story:
 
     @cached_property
     def by_user(self) -> dict[tuple[str, str], list[Exchange]]:
-        """Return what each user asked for on each event: bookings, confirmations, cancellations."""
+        """Return what each user asked for on each event: bookings, confirmations, transfers, cancellations."""
         found = defaultdict(list)
-        for one in self._by_op["book"] + self._by_op["confirm"] + self._by_op["cancel"]:
+        for one in self._by_op["book"] + self._by_op["confirm"] + self._by_op["transfer"] + self._by_op["cancel"]:
             found[one.event, one.user].append(one)
         return found
+
+    @cached_property
+    def gifts(self) -> dict[tuple[str, str], list[Exchange]]:
+        """Return the transfers that may have given each user tickets of each event."""
+        found = defaultdict(list)
+        for one in self._by_op["transfer"]:
+            if not one.is_refused:
+                found[one.event, one.body["toUserId"]].append(one)
+        return found
+
+    def may_be_gift(self, seen: list[Sighting]) -> bool:
+        """Tell whether a booking may be one that the user got by a transfer: no request of the user made it."""
+        event, user, booking = seen[0].event, seen[0].user, seen[0].booking
+        asked = self.by_user.get((event, user), [])
+        is_made = any(
+            one.op == "book" and one.status in (201, 202) and one.response["bookingId"] == booking for one in asked
+        )
+        has_waited = any(one.status in {"WAITING", "HELD"} for one in seen)
+        return (event, user) in self.gifts and not is_made and not has_waited
 
     @cached_property
     def sightings(self) -> dict[tuple[str, str], list[Sighting]]:
@@ -156,7 +186,8 @@ class Story:
         makers = [one for one in books if one.status in (201, 202) and one.response["bookingId"] == booking]
         # A 200 may have made a booking that was cancelled before the response: one that no 201 or 202 names.
         others = [one for one in books if one.is_open or (one.status == 200 and not makers)]
-        return min((one.begin for one in makers + others), default=-math.inf)
+        gifts = self.gifts[seen[0].event, seen[0].user] if self.may_be_gift(seen) else []
+        return min((one.begin for one in makers + others + gifts), default=-math.inf)
 
     @cached_property
     def _wall_clock(self) -> float | None:
@@ -257,7 +288,7 @@ def sightings(one: Exchange) -> Iterator[Sighting]:
     if not one.is_done:
         return
     rows: list[dict[str, Any]] = []
-    if one.op in ("book", "confirm", "cancel", "check-in"):
+    if one.op in ("book", "confirm", "cancel", "transfer", "check-in"):
         rows = [one.response]
     elif one.op == "status":
         rows = [one.response["booking"]] if one.response.get("booking") else []

@@ -49,7 +49,7 @@ def held(story: Story, seen: list[Sighting]) -> tuple[float, float]:
     cancels = [
         one.begin
         for one in story.by_user[event, user]
-        if one.op == "cancel"
+        if one.op in {"cancel", "transfer"}
         and one.body.get("bookingId", booking) == booking
         and not one.is_refused
         and (one.is_open or one.response["bookingId"] == booking)
@@ -71,7 +71,7 @@ def check_order(story: Story) -> list[Violation]:
             if waits:
                 waiting.append((min(one.end for one in waits), max(one.begin for one in waits), seen[0]))
             has = [one for one in seen if one.has_ticket]
-            if has:
+            if has and not story.may_be_gift(seen):  # a ticket that was another user's passes nobody
                 holding.append((story.created_from(seen), min(one.end for one in has), seen[0]))
         waiting.sort(key=lambda one: one[0])
         told = [one[0] for one in waiting]

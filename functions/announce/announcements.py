@@ -9,6 +9,7 @@
                 HELD                   EXPIRED      booking.expired
                 HELD, or CONFIRMED     CANCELLED    booking.cancelled
                 no checkedInAt         checkedInAt  booking.checked-in
+                CONFIRMED              TRANSFERRED  booking.transferred (the recipient's is a booking.confirmed)
                 WAITING                CANCELLED    waiting.left
     Events      none                   the event    event.opened
                 another revision                    event.changed    (a change that is done: a refused one makes none)
@@ -47,6 +48,7 @@ class Type(StrEnum):
     WAITING_JOINED = "waiting.joined"
     BOOKING_CANCELLED = "booking.cancelled"
     BOOKING_CHECKED_IN = "booking.checked-in"
+    BOOKING_TRANSFERRED = "booking.transferred"
     WAITING_LEFT = "waiting.left"
     EVENT_OPENED = "event.opened"
     EVENT_CHANGED = "event.changed"
@@ -65,12 +67,16 @@ class _Content(NamedTuple):
 _BOOKING: Final = ("eventId", "userId", "bookingId", "generation")
 _EVENT: Final = ("eventId", "name", "totalTickets")
 _TERMS, _RULES = items.attributes(Terms), items.attributes(Rules)  # all of them, where they are set
-_RENAMED: Final = {"cancelledBy": "by", "checkedInBy": "by"}  # attributes that announcements call otherwise
+_RENAMED: Final = {
+    "cancelledBy": "by",
+    "checkedInBy": "by",
+    "transferredBy": "by",
+}  # attributes that announcements call otherwise
 _CONTENTS: Final = {
     Type.BOOKING_HELD: _Content("heldAt", (*_BOOKING, "heldAt", "expiresAt")),
     Type.BOOKING_OFFERED: _Content("heldAt", (*_BOOKING, "joinedAt", "promotedAt", "heldAt", "expiresAt")),
     Type.BOOKING_CONFIRMED: _Content(
-        "bookedAt", (*_BOOKING, "bookedAt"), ("joinedAt", "promotedAt", "heldAt", "reference")
+        "bookedAt", (*_BOOKING, "bookedAt"), ("joinedAt", "promotedAt", "heldAt", "transferredFrom", "reference")
     ),
     Type.BOOKING_EXPIRED: _Content("expiredAt", (*_BOOKING, "heldAt", "expiredAt"), ("joinedAt", "promotedAt")),
     Type.WAITING_JOINED: _Content("joinedAt", (*_BOOKING, "joinedAt")),
@@ -78,6 +84,9 @@ _CONTENTS: Final = {
         "cancelledAt",
         (*_BOOKING, "cancelledAt", "cancelledBy"),
         ("joinedAt", "promotedAt", "heldAt", "bookedAt", "reference"),
+    ),
+    Type.BOOKING_TRANSFERRED: _Content(
+        "transferredAt", (*_BOOKING, "bookedAt", "transferredAt", "transferredTo", "transferredBy"), ("reference",)
     ),
     Type.BOOKING_CHECKED_IN: _Content(
         "checkedInAt", (*_BOOKING, "bookedAt", "checkedInAt", "checkedInBy"), ("reference",)
@@ -100,6 +109,7 @@ _OF_SAME_BOOKING: Final = {
     (Status.HELD, Status.EXPIRED): Type.BOOKING_EXPIRED,
     (Status.HELD, Status.CANCELLED): Type.BOOKING_CANCELLED,
     (Status.CONFIRMED, Status.CANCELLED): Type.BOOKING_CANCELLED,
+    (Status.CONFIRMED, Status.TRANSFERRED): Type.BOOKING_TRANSFERRED,
     (Status.WAITING, Status.CANCELLED): Type.WAITING_LEFT,
 }
 

@@ -20,6 +20,7 @@ from shared.model import (
     BookingCancelled,
     BookingChanged,
     BookingNotFound,
+    BookingTransferred,
     CheckIn,
     Event,
     EventCancelled,
@@ -37,7 +38,8 @@ from shared.telemetry import Metric
 def check_in(event: Event, user_id: str, booking_id: str, by: Actor, deadline: Deadline) -> CheckIn:
     """Check the user's confirmed booking in, with all its tickets. Safe to repeat: the first moment stays.
 
-    Raises EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled; TryAgain.
+    Raises EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled;
+    BookingTransferred; TryAgain.
     """
     booking = read_booking(event, user_id, deadline)
     while True:
@@ -67,6 +69,8 @@ def reason_to_refuse(booking: Booking) -> TicketOfficeError:
         return BookingCancelled(booking.event_id, booking.booking_id, booking.cancelled_at)
     if booking.expired_at:
         return HoldExpired(booking.event_id, booking.booking_id, booking.expired_at)
+    if booking.transferred_at:
+        return BookingTransferred(booking.event_id, booking.booking_id, booking.transferred_at)
     return NotConfirmed(booking.event_id, booking.booking_id)
 
 

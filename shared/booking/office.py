@@ -1,10 +1,10 @@
-"""What can be asked for: to book, to confirm, to cancel and to check in, and the status of an event."""
+"""What can be asked for: to book, to confirm, to cancel, to transfer and to check in, and the status of an event."""
 
 from dataclasses import replace
 from typing import Final
 
 from shared import telemetry
-from shared.booking import cancellation, catalog, check_ins, confirmation, sale, waiting_list
+from shared.booking import cancellation, catalog, check_ins, confirmation, sale, transfers, waiting_list
 from shared.booking.attempt import BookingAttempt, active_booking_or_raise
 from shared.model import (
     Actor,
@@ -16,6 +16,7 @@ from shared.model import (
     NotOnSale,
     Standing,
     Status,
+    Transfer,
     WaitingListFull,
 )
 from shared.runtime import Deadline
@@ -47,7 +48,8 @@ def book(event_id: str, user_id: str, deadline: Deadline, by: Actor = Actor.BUYE
 def confirm(event_id: str, user_id: str, wanted: Confirmation, deadline: Deadline) -> Booking:
     """Confirm the user's hold: from then on its tickets are theirs until they return them.
 
-    Raises EventNotFound; ShopOnly; BookingNotFound; BookingChanged; NotHeld; HoldExpired; BookingCancelled; TryAgain.
+    Raises EventNotFound; ShopOnly; BookingNotFound; BookingChanged; NotHeld; HoldExpired; BookingCancelled;
+    BookingTransferred; TryAgain.
     """
     return confirmation.confirm(catalog.read_event(event_id, deadline), user_id, wanted, deadline)
 
@@ -60,11 +62,20 @@ def cancel(event_id: str, user_id: str, booking_id: str | None, deadline: Deadli
     return cancellation.cancel(catalog.read_event(event_id, deadline), user_id, booking_id, deadline, by)
 
 
+def transfer(event_id: str, user_id: str, wanted: Transfer, deadline: Deadline) -> Booking:
+    """Give the user's confirmed booking to another user, who has none. Return it as it ended.
+
+    Raises EventNotFound; EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled;
+    BookingTransferred; CheckedIn; RecipientHasBooking; TryAgain.
+    """
+    return transfers.transfer(catalog.read_event(event_id, deadline), user_id, wanted, deadline)
+
+
 def check_in(event_id: str, user_id: str, booking_id: str, by: Actor, deadline: Deadline) -> CheckIn:
     """Check the user's confirmed booking in, once.
 
     Raises EventNotFound; EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled;
-    TryAgain.
+    BookingTransferred; TryAgain.
     """
     return check_ins.check_in(catalog.read_event(event_id, deadline), user_id, booking_id, by, deadline)
 

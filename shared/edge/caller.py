@@ -108,6 +108,10 @@ class Caller:
         """Allow this user, shops and organisers. Raises NotSignedIn; NotYourBooking."""
         return self._acting_for(user_id, Actor.SHOP, Actor.ORGANISER)
 
+    def transferring_for(self, user_id: str) -> Actor:
+        """Allow this user, shops and organisers. Raises NotSignedIn; NotYourBooking."""
+        return self._acting_for(user_id, Actor.SHOP, Actor.ORGANISER)
+
     def checking_in(self) -> Actor:
         """Allow the door, shops and organisers; return as which of them the caller acts. Raises NotSignedIn; DoorOnly.
 

@@ -241,6 +241,22 @@ class CancelRequest(ApiModel):
     booking_id: Id | None = None
 
 
+class TransferRequest(ApiModel):
+    """A booking to give to another user."""
+
+    user_id: Id
+    event_id: Id
+    booking_id: Id
+    to_user_id: Id
+
+    @field_validator("to_user_id")
+    @classmethod
+    def _is_another(cls, value: str, info: ValidationInfo) -> str:
+        if value == info.data.get("user_id"):
+            raise PydanticCustomError("same_user", "must be another user than userId")
+        return value
+
+
 class CheckInRequest(ApiModel):
     """A booking to check in."""
 
@@ -345,6 +361,9 @@ class ConfirmedResponse(_BookingFields):
     status: Literal[Status.CONFIRMED]
     booked_at: Time
     reference: Annotated[Optional[str], Field(description="As it was confirmed with.")] = None
+    transferred_from: Annotated[
+        Optional[str], Field(description="The user who transferred the tickets to this one.")
+    ] = None
     checked_in_at: Annotated[Optional[Time], Field(description="When its tickets were used.")] = None
 
 
@@ -400,10 +419,19 @@ class ExpiredResponse(_BookingFields):
     expired_at: Time
 
 
+class TransferredResponse(_BookingFields):
+    """A booking whose tickets are another user's now: theirs is a booking of its own."""
+
+    status: Literal[Status.TRANSFERRED]
+    transferred_at: Time
+    transferred_to: Annotated[str, Field(description="The user who has the tickets now.")]
+    transferred_by: Actor
+
+
 BookingResponse = TypeAliasType(
     "BookingResponse",
     Annotated[
-        HeldResponse | ConfirmedResponse | WaitingResponse | CancelledResponse | ExpiredResponse,
+        HeldResponse | ConfirmedResponse | WaitingResponse | CancelledResponse | ExpiredResponse | TransferredResponse,
         Field(discriminator="status"),
     ],
 )
@@ -429,6 +457,8 @@ def booking_response(standing: Standing) -> BookingResponse:
             return ExpiredResponse.model_validate(standing.booking)
         case Status.CONFIRMED:
             return ConfirmedResponse.model_validate(standing.booking)
+        case Status.TRANSFERRED:
+            return TransferredResponse.model_validate(standing.booking)
         case Status.CANCELLED:
             return CancelledResponse.model_validate(standing.booking)
         case Status.WAITING:

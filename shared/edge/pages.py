@@ -25,6 +25,7 @@ from shared.edge.contract import (
     Optional,
     ResponseModel,
     Time,
+    TransferredResponse,
     WaitingResponse,
     booking_response,
 )
@@ -133,10 +134,14 @@ class ExpiredBooking(ExpiredResponse, _OfEvent):
     """A booking whose hold or offer was not confirmed in time, with its event."""
 
 
+class TransferredBooking(TransferredResponse, _OfEvent):
+    """A booking whose tickets are another user's now, with its event."""
+
+
 UserBooking = TypeAliasType(
     "UserBooking",
     Annotated[
-        HeldBooking | ConfirmedBooking | WaitingBooking | CancelledBooking | ExpiredBooking,
+        HeldBooking | ConfirmedBooking | WaitingBooking | CancelledBooking | ExpiredBooking | TransferredBooking,
         Field(discriminator="status"),
     ],
 )
@@ -147,6 +152,7 @@ _BOOKINGS: Final[Mapping[Status, Any]] = {
     Status.CONFIRMED: ConfirmedBooking,
     Status.WAITING: WaitingBooking,
     Status.CANCELLED: CancelledBooking,
+    Status.TRANSFERRED: TransferredBooking,
 }
 
 
@@ -205,11 +211,15 @@ class EventBooking(ResponseModel):
     cancelled_at: Time | None
     expired_at: Time | None
     checked_in_at: Time | None
+    transferred_at: Time | None
+    transferred_to: str | None
+    transferred_from: str | None
     reference: str | None
     booked_by: Actor | None
     confirmed_by: Actor | None
     cancelled_by: Actor | None
     checked_in_by: Actor | None
+    transferred_by: Actor | None
 
 
 class EventBookingsPage(ResponseModel):

@@ -21,8 +21,15 @@ LATER = {
     "expiresAt": "2026-05-01T18:10:02.000Z",
     "cancelledAt": "2026-05-01T18:00:03.000Z",
     "expiredAt": "2026-05-01T18:11:00.000Z",
+    "transferredAt": "2026-05-01T18:12:00.000Z",
 }
-MORE = {"cancelledBy": "shop", "reference": "payment-1"}
+MORE = {
+    "cancelledBy": "shop",
+    "reference": "payment-1",
+    "transferredBy": "shop",
+    "transferredTo": "b",
+    "transferredFrom": "c",
+}
 CHECKED_IN = {"checkedInAt": "2026-05-01T20:00:00.000Z", "checkedInBy": "door"}
 HOLD_S = 600
 
@@ -72,6 +79,8 @@ def record(old: Image | None, new: Image | None, table: str = "Bookings") -> dic
         (booking("CONFIRMED"), booking("CANCELLED"), "booking.cancelled:b-1"),
         (booking("WAITING"), booking("CANCELLED"), "waiting.left:b-1"),
         (booking("CONFIRMED"), booking("CONFIRMED", used=True), "booking.checked-in:b-1"),
+        (booking("CONFIRMED"), booking("TRANSFERRED"), "booking.transferred:b-1"),
+        (booking("TRANSFERRED"), booking("HELD", generation=2), "booking.held:b-2"),
         (booking("CONFIRMED", used=True), booking("CANCELLED", used=True), "booking.cancelled:b-1"),
         # A user who books again replaces the booking.
         (booking("CANCELLED"), booking("CONFIRMED", generation=2), "booking.confirmed:b-2"),
@@ -162,6 +171,7 @@ def test_the_data_of_every_type_match_its_schema() -> None:
         record(booking("CONFIRMED"), booking("CANCELLED")),
         record(booking("WAITING"), booking("CANCELLED")),
         record(booking("CONFIRMED"), booking("CONFIRMED", used=True)),
+        record(booking("CONFIRMED"), booking("TRANSFERRED")),
         record(None, event(confirmedBy="buyer") | rules, "Events"),
         record(event(), event(**TIMES, opensAt=TIMES["bookedAt"]) | {"revision": {"N": "1"}}, "Events"),
         record(event(), event(soldOutAt=TIMES["bookedAt"]), "Events"),

@@ -121,7 +121,7 @@ INITIALIZE, BOOK, CONFIRM, CANCEL, STATUS = map(payload, ("initialize", "book", 
 BOOKINGS, EVENTS, EVENT_BOOKINGS, WAITING_LIST = map(payload, ("bookings", "events", "event_bookings", "waiting_list"))
 PROMOTE, ANNOUNCE, EXPIRE, SWEEP, CHECK = map(payload, ("promote", "announce", "expire", "sweep", "check"))
 CHANGE, CANCEL_EVENT, FOLLOW = map(payload, ("change", "cancel_event", "follow"))
-CHECK_IN = payload("check_in")
+TRANSFER, CHECK_IN = payload("transfer"), payload("check_in")
 EVENT_ID, KEY = STATUS["pathParameters"]["eventId"], INITIALIZE["headers"]["idempotency-key"]
 
 
@@ -199,6 +199,11 @@ LIFE: list[tuple[str, Payload, dict[str, Any]]] = [
     ("CheckInFunction", of_another(CHECK_IN, "holds"), {"statusCode": 200, "again": True}),
     ("ExpireFunction", EXPIRE, {"expired": 1}),
     ("StatusFunction", by("grace", of_another(STATUS, "holds")), {"booking.status": "EXPIRED", "availableTickets": 1}),
+    # ada gives her ticket of a fourth to grace.
+    ("InitializeFunction", of_another(INITIALIZE, "given"), {"statusCode": 201, "availableTickets": 1}),
+    ("BookFunction", of_another(BOOK, "given"), {"statusCode": 201, "status": "CONFIRMED"}),
+    ("TransferFunction", of_another(TRANSFER, "given"), {"status": "TRANSFERRED", "transferredTo": "grace"}),
+    ("TransferFunction", of_another(TRANSFER, "given"), {"status": "TRANSFERRED", "transferredTo": "grace"}),
     # After a deployment, twice: the check finds its event as it has left it.
     ("CheckFunction", CHECK, {"wrong": None}),
     ("CheckFunction", CHECK, {"wrong": None}),
@@ -265,7 +270,7 @@ def test_the_payloads_of_one_life_fit_together() -> None:
     event_id = payload("status")["pathParameters"]["eventId"]
     for name in ("event_bookings", "waiting_list"):
         assert payload(name)["pathParameters"] == {"eventId": event_id}
-    for name in ("book", "confirm", "cancel", "check_in"):
+    for name in ("book", "confirm", "cancel", "transfer", "check_in"):
         assert json.loads(payload(name)["body"])["eventId"] == event_id
     for name in ("change", "cancel_event"):
         assert payload(name)["pathParameters"]["eventId"] == event_id

@@ -15,10 +15,27 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 Response = tuple[int, dict[str, Any]]
-MOMENTS = ("joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "cancelledAt", "expiredAt", "checkedInAt")
-SHOWN = (*MOMENTS, "reference", "bookedBy", "confirmedBy", "cancelledBy", "checkedInBy")
-OF_BOOKINGS = ("/book", "/confirm", "/cancel", "/check-in")
-OWNING, ENDED = {"HELD", "CONFIRMED"}, {"CANCELLED", "EXPIRED"}
+MOMENTS = (
+    "joinedAt",
+    "promotedAt",
+    "heldAt",
+    "expiresAt",
+    "bookedAt",
+    "cancelledAt",
+    "expiredAt",
+    "checkedInAt",
+    "transferredAt",
+)
+ACTORS = ("bookedBy", "confirmedBy", "cancelledBy", "checkedInBy", "transferredBy")
+SHOWN = (*MOMENTS, *ACTORS, "reference", "transferredTo", "transferredFrom")
+NOT_CONFIRMED = {
+    "EXPIRED": "hold-expired",
+    "CANCELLED": "booking-cancelled",
+    "TRANSFERRED": "booking-transferred",
+    "WAITING": "not-held",
+}
+OF_BOOKINGS = ("/book", "/confirm", "/cancel", "/transfer", "/check-in")
+OWNING, ENDED = {"HELD", "CONFIRMED"}, {"CANCELLED", "EXPIRED", "TRANSFERRED"}
 
 
 def now(later_s: float = 0) -> str:
@@ -50,6 +67,10 @@ class Booking:
     confirmedBy: str | None = None  # noqa: N815
     cancelledBy: str | None = None  # noqa: N815
     checkedInBy: str | None = None  # noqa: N815
+    transferredAt: str | None = None  # noqa: N815
+    transferredTo: str | None = None  # noqa: N815
+    transferredFrom: str | None = None  # noqa: N815
+    transferredBy: str | None = None  # noqa: N815
 
 
 @dataclass
@@ -122,6 +143,7 @@ class Toy:
                 "/book": lambda: self._book(event, body["userId"]),
                 "/confirm": lambda: self._confirm(event, body["userId"], body["bookingId"], body.get("reference")),
                 "/cancel": lambda: self._cancel(event, body["userId"], body.get("bookingId")),
+                "/transfer": lambda: self._transfer(event, body["userId"], body["bookingId"], body["toUserId"]),
                 "/check-in": lambda: self._check_in(event, body["userId"], body["bookingId"]),
                 f"/status/{event.id}": lambda: (200, self._status(event, query.get("userId"))),
                 f"/events/{event.id}/cancel": lambda: self._end(event),
@@ -279,8 +301,7 @@ class Toy:
                 booking.reference = reference
             return 200, self._show(booking)
         if booking.status != "HELD" and not (booking.status == "EXPIRED" and self._slips("confirms too late", 2)):
-            code = {"EXPIRED": "hold-expired", "CANCELLED": "booking-cancelled", "WAITING": "not-held"}[booking.status]
-            return 409, {"code": code}
+            return 409, {"code": NOT_CONFIRMED[booking.status]}
         booking.status, booking.bookedAt, booking.reference = "CONFIRMED", now(), reference
         booking.confirmedBy = "shop"
         if self._fault != "expires what is confirmed":
@@ -303,6 +324,35 @@ class Toy:
         if due and "cancelledAt" not in event.facts:
             self._promote(event, last=self._fault == "offers expired tickets to the last")
 
+    def _transfer(self, event: Event, user: str, booking_id: str, to: str) -> Response:  # noqa: PLR0911 - a response each
+        booking = event.bookings.get(user)
+        if booking is None:
+            return 404, {"code": "booking-not-found"}
+        if booking_id != booking.id:
+            return 409, {"code": "booking-changed"}
+        if booking.status == "TRANSFERRED" and not (booking.transferredTo == to and self._slips("gives it twice")):
+            return (200, self._show(booking)) if booking.transferredTo == to else (409, {"code": "booking-transferred"})
+        if booking.status not in {"CONFIRMED", "TRANSFERRED"}:
+            code = {"EXPIRED": "hold-expired", "CANCELLED": "booking-cancelled"}.get(booking.status, "not-confirmed")
+            return 409, {"code": code}
+        if booking.checkedInAt:
+            return 409, {"code": "checked-in", "checkedInAt": booking.checkedInAt}
+        there = event.bookings.get(to)
+        if there and there.status not in ENDED and not self._slips("replaces what the recipient has", 3):
+            return 409, {"code": "recipient-has-booking"}
+        got = Booking(to, event.id, there.generation + 1 if there else 1, "CONFIRMED", transferredFrom=user)
+        got.bookedAt, got.reference = now(), booking.reference
+        booking.status, booking.transferredAt, booking.transferredTo = "TRANSFERRED", got.bookedAt, to
+        booking.transferredBy = "buyer"
+        self._tell_booking("booking.transferred", booking, "bookedAt", "transferredAt", "transferredTo", by="buyer")
+        if not self._slips("loses what is given", 3):
+            event.bookings[to] = got
+            self._tell_booking("booking.confirmed", got, "bookedAt", "transferredFrom")
+        shown = self._show(booking)
+        if self._slips("keeps what is given", 3):
+            booking.status, booking.transferredAt, booking.transferredTo = "CONFIRMED", None, None
+        return 200, shown
+
     def _check_in(self, event: Event, user: str, booking_id: str) -> Response:
         booking = event.bookings.get(user)
         if booking is None:
@@ -310,7 +360,7 @@ class Toy:
         if booking_id != booking.id:
             return 409, {"code": "booking-changed"}
         if booking.status != "CONFIRMED" and not (booking.status == "HELD" and self._slips("lets in who only holds")):
-            code = {"EXPIRED": "hold-expired", "CANCELLED": "booking-cancelled"}.get(booking.status, "not-confirmed")
+            code = NOT_CONFIRMED[booking.status] if booking.status in ENDED else "not-confirmed"
             return 409, {"code": code}
         if booking.checkedInAt:
             return 200, self._show(booking) | {"again": not self._slips("lets two in")}
@@ -369,9 +419,10 @@ class Toy:
         else:
             names = {
                 "HELD": ("heldAt", "expiresAt", "promotedAt"),
-                "CONFIRMED": ("bookedAt", "reference", "checkedInAt"),
+                "CONFIRMED": ("bookedAt", "reference", "checkedInAt", "transferredFrom"),
                 "CANCELLED": ("cancelledAt", "cancelledBy", "was"),
                 "EXPIRED": ("expiredAt",),
+                "TRANSFERRED": ("transferredAt", "transferredTo", "transferredBy"),
             }[booking.status]
             place = {name: getattr(booking, name) for name in names if getattr(booking, name) is not None}
         whose = {"bookingId": booking.id, "eventId": booking.event, "userId": booking.user}

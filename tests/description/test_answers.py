@@ -15,6 +15,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
 import pytest
 
@@ -200,6 +201,7 @@ def _ask_for_holds(visitor: Visitor, endpoint: str) -> None:
     confirm("ben")
     visitor.ask("POST /cancel", by="ben", body=bodies["ben"])
     _ask_the_door(visitor, event_id, booking_ids)
+    _ask_for_transfers(visitor, endpoint, event_id, booking_ids)
     for user in users:
         visitor.ask("GET /bookings", by=user, query={"userId": user})
         visitor.ask("GET /status/{eventId}", by=user, eventId=event_id, query={"userId": user})
@@ -223,12 +225,50 @@ def _ask_the_door(visitor: Visitor, event_id: str, booking_ids: dict[str, str]) 
     visitor.ask("GET /status/{eventId}", by="dora", eventId=event_id)
     held = visitor.ask("POST /book", by="dana", body={"userId": "dana", "eventId": event_id}).json()
     check_in("dana", bookingId=held["bookingId"])
-    cancelled = visitor.ask("POST /initialize", by="olga", body={"name": "The play", "totalTickets": 1}).json()[
-        "eventId"
-    ]
-    booked = visitor.ask("POST /book", body={"userId": "anna", "eventId": cancelled}).json()
-    visitor.ask("POST /events/{eventId}/cancel", by="olga", eventId=cancelled)
-    check_in("anna", eventId=cancelled, bookingId=booked["bookingId"])
+    visitor.ask("POST /cancel", by="dana", body={"userId": "dana", "eventId": event_id})
+
+
+def _ask_for_transfers(visitor: Visitor, endpoint: str, event_id: str, booking_ids: dict[str, str]) -> None:
+    """Get transfers, and every refusal: ben's booking has expired, cleo's was cancelled, anna's is checked in."""
+
+    def transfer(user: str, by: str = "till", **more: str) -> None:
+        body = {"userId": user, "eventId": event_id, "bookingId": booking_ids.get(user, "none"), "toUserId": "zoe"}
+        visitor.ask("POST /transfer", by=by, body={**body, **more})
+
+    transfer("anna", by="ben")
+    transfer("anna", bookingId="another")
+    transfer("nobody")
+    transfer("anna", eventId="nowhere")
+    for user in ("anna", "ben", "cleo"):
+        transfer(user)
+    held = visitor.ask("POST /book", by="dana", body={"userId": "dana", "eventId": event_id}).json()["bookingId"]
+    transfer("dana", bookingId=held)
+    visitor.ask("POST /confirm", by="till", body={"userId": "dana", "eventId": event_id, "bookingId": held})
+    transfer("dana", bookingId=held, toUserId="anna")
+    transfer("dana", bookingId=held)
+    transfer("dana", bookingId=held, toUserId="ben")
+    for path, more in (("confirm", {"bookingId": held}), ("check-in", {"bookingId": held}), ("cancel", {})):
+        body = {"userId": "dana", "eventId": event_id, **more}
+        visitor.ask(f"POST /{path}", by="olga" if path != "confirm" else "till", body=body)
+    for route, query in (("GET /bookings", {"userId": "dana"}), ("GET /status/{eventId}", {"userId": "dana"})):
+        visitor.ask(route, by="dana", query=query, eventId=event_id)
+    _ask_for_cancelled_lane(visitor, endpoint)
+
+
+def _ask_for_cancelled_lane(visitor: Visitor, endpoint: str) -> None:
+    """Get check-ins and transfers while an event is being cancelled: a moment that is over too soon to be met."""
+    body = {"name": "The play", "totalTickets": 1}
+    event_id = visitor.ask("POST /initialize", by="olga", body=body).json()["eventId"]
+    booking_id = visitor.ask("POST /book", body={"userId": "anna", "eventId": event_id}).json()["bookingId"]
+    boto3.client("dynamodb", endpoint_url=endpoint).update_item(
+        TableName="LanesTable",
+        Key={"laneId": {"S": f"{event_id}#0"}},
+        UpdateExpression="SET cancelledAt = :moment",
+        ExpressionAttributeValues={":moment": {"S": "2026-05-01T18:00:00.000Z"}},
+    )
+    of_anna = {"userId": "anna", "eventId": event_id, "bookingId": booking_id}
+    visitor.ask("POST /check-in", by="dora", body=of_anna)
+    visitor.ask("POST /transfer", body={**of_anna, "toUserId": "ben"})
 
 
 def _ask_for_changes(visitor: Visitor) -> None:

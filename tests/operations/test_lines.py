@@ -56,6 +56,7 @@ FACTS: dict[str, set[str]] = {
     Metric.EVENT_EMPTIED: {"event_id"},
     Metric.BOOKING_CANCELLED: A_BOOKING | {Metric.WAITING_LEFT, "by"},
     Metric.WAITING_LEFT: A_BOOKING | {"by"},
+    Metric.BOOKING_TRANSFERRED: A_BOOKING | {"by", "tickets"},
     Metric.BOOKING_CHECKED_IN: A_BOOKING | {"by", "caller", "tickets"},
     Metric.SOLD_OUT: {"event_id"},
     Metric.TRY_AGAIN: {"event_id", "cause"},
@@ -277,7 +278,8 @@ def _holds(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _checks_in(office: Office) -> None:
     event = office.opens(tickets=1)
-    event.check_in("anna", event.book("anna").json["bookingId"])
+    event.transfer("anna", event.book("anna").json["bookingId"], "ben")
+    event.check_in("ben", event.status("ben").json["booking"]["bookingId"])
 
 
 def _announces(monkeypatch: pytest.MonkeyPatch) -> None:

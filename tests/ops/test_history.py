@@ -55,6 +55,18 @@ def test_a_place_in_the_waiting_list(event: Event, local: Commands) -> None:
     ]
 
 
+def test_a_transfer_and_a_check_in_are_shown_to_both_users(event: Event, local: Commands) -> None:
+    """Who gave the tickets to whom, and when they were used."""
+    given = event.transfer("ada", event.status("ada").json["booking"]["bookingId"], "bob").json
+    used = event.check_in("bob", event.status("bob").json["booking"]["bookingId"]).json
+    assert f"  {given['transferredAt']} transferred to bob" in local("history", event.event_id, "ada").lines
+    assert local("history", event.event_id, "bob").lines[5:8] == [
+        "This booking:",
+        f"  {given['transferredAt']} got a ticket from ada",
+        f"  {used['checkedInAt']} checked in, by the door",
+    ]
+
+
 def test_a_position_that_is_an_estimate_says_so(event: Event, local: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     """Far back in the list, the position is an upper bound."""
     monkeypatch.setattr("shared.booking.waiting_list.POSITION_EXACT_MAX", 0)

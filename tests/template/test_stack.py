@@ -21,6 +21,7 @@ ROUTES = {
     "POST /initialize": "InitializeFunction",
     "POST /book": "BookFunction",
     "POST /confirm": "ConfirmFunction",
+    "POST /transfer": "TransferFunction",
     "POST /check-in": "CheckInFunction",
     "POST /cancel": "CancelFunction",
     "GET /status/{eventId}": "StatusFunction",

@@ -43,9 +43,13 @@ def _raised(found: Snapshot, to: int, **more: str) -> Snapshot:
     return found
 
 
-def _check_in(found: Snapshot, counted: int = 1) -> None:
-    found.bookings[0].update(checkedInAt="t", checkedInBy="door")
+TRANSFERRED = {"status": "TRANSFERRED", "transferredAt": "t", "transferredTo": "zoe", "transferredBy": "buyer"}
+
+
+def _check_in(found: Snapshot, counted: int = 1) -> dict[str, Any]:
     found.lanes[0].update(checkedIn=counted)
+    found.bookings[0].update(checkedInAt="t", checkedInBy="door")
+    return found.bookings[0]
 
 
 def _hold(found: Snapshot) -> dict[str, Any]:
@@ -93,6 +97,11 @@ FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
     "two tickets for one": ("P1", lambda found: found.bookings[0].update(quantity=2)),
     "tickets checked in and not counted": ("D1", lambda found: _check_in(found, counted=0)),
     "more tickets counted than checked in": ("D1", lambda found: _check_in(found, counted=2)),
+    "a transferred booking that was checked in": (
+        "P2",
+        lambda found: (_check_in(found), found.bookings[0].update(TRANSFERRED)),
+    ),
+    "a transferred booking that nobody got": ("P1", lambda found: found.bookings[0].update(TRANSFERRED)),
     "a booking that was used and cancelled": (
         "D1",
         lambda found: (_check_in(found), found.bookings[0].update(status="CANCELLED", cancelledAt="t")),
