@@ -49,7 +49,7 @@ FAULTS = {
     "forgets who came": "bookings",
     "cancels what was used": "bookings",
     "miscounts the door": "lists",
-    "gives it twice": "announced",
+    "gives it twice": "bookings",
     "loses what is given": "announced",
     "keeps what is given": "bookings",
     "replaces what the recipient has": "bookings",
