@@ -27,7 +27,7 @@ export function Live({ eventId }) {
   const { event } = seen.value;
   return html`
     <div class="row"><div><${Sale} event=${event} /><h1>${event.name}</h1><p class="soft">${event.venue}</p></div>
-      <p><a class="button quiet" href=${`#/e/${encodeURIComponent(eventId)}`}>${t.buyerPage}</a></p></div>
+      <p class="row"><a class="button quiet" href=${`#/d/${encodeURIComponent(eventId)}`}>${t.door}</a> <a class="button quiet" href=${`#/e/${encodeURIComponent(eventId)}`}>${t.buyerPage}</a></p></div>
     <${Trouble} error=${seen.error} />
     <${Tiles} event=${event} held=${seen.value.held} />
     <div class="columns">

@@ -158,6 +158,27 @@ const en = {
   changedMeanwhile: "Another organiser has changed the event. The form shows it as it is now.",
   atLeastBooked: (n) => `${of(n, "ticket is", "tickets are")} booked; the total cannot be less.`,
 
+  // at the door
+  door: "Door",
+  doorOnly: "This part is for the people at the door.",
+  letIn: (n, all) => `${number(n)} of ${of(all, "ticket", "tickets")} let in`,
+  guest: "Name or booking",
+  guestName: "Name on the ticket",
+  checkIn: "Let in",
+  welcome: "Let in",
+  alreadyIn: (when) => `Already in since ${when}`,
+  noGuest: "Nobody of that name has a ticket.",
+  moreGuests: (n) => `and ${number(n)} more: type a few more letters`,
+  doorProblems: {
+    "booking-not-found": "No ticket: never booked.",
+    "booking-changed": "No ticket: this is not their present booking.",
+    "booking-cancelled": "No ticket: it was given back.",
+    "booking-transferred": "No ticket: it was passed on.",
+    "hold-expired": "No ticket: it was not paid in time.",
+    "not-confirmed": "No ticket yet: it is not confirmed.",
+    "event-cancelled": "The event is cancelled.",
+  },
+
   problems: {
     "event-not-found": "There is no such event.",
     "booking-not-found": "You have no booking for this event.",
@@ -310,6 +331,26 @@ const de = {
   exporting: (n) => `bisher ${number(n)} Buchungen`,
   changedMeanwhile: "Jemand anderes hat die Veranstaltung geändert. Das Formular zeigt den jetzigen Stand.",
   atLeastBooked: (n) => `${of(n, "Karte ist", "Karten sind")} gebucht; weniger geht nicht.`,
+
+  door: "Einlass",
+  doorOnly: "Dieser Teil ist für die Leute am Einlass.",
+  letIn: (n, all) => `${number(n)} von ${of(all, "Karte", "Karten")} eingelassen`,
+  guest: "Name oder Buchung",
+  guestName: "Name auf der Karte",
+  checkIn: "Einlassen",
+  welcome: "Eingelassen",
+  alreadyIn: (when) => `Schon eingelassen um ${when}`,
+  noGuest: "Unter diesem Namen hat niemand eine Karte.",
+  moreGuests: (n) => `und ${number(n)} mehr: tippen Sie noch ein paar Buchstaben`,
+  doorProblems: {
+    "booking-not-found": "Keine Karte: nie gebucht.",
+    "booking-changed": "Keine Karte: Das ist nicht die jetzige Buchung.",
+    "booking-cancelled": "Keine Karte: Sie wurde zurückgegeben.",
+    "booking-transferred": "Keine Karte: Sie wurde weitergegeben.",
+    "hold-expired": "Keine Karte: Sie wurde nicht rechtzeitig bezahlt.",
+    "not-confirmed": "Noch keine Karte: Sie ist nicht bestätigt.",
+    "event-cancelled": "Die Veranstaltung ist abgesagt.",
+  },
 
   problems: {
     "event-not-found": "Diese Veranstaltung gibt es nicht.",

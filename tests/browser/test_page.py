@@ -186,6 +186,61 @@ def test_an_organiser_opens_watches_changes_exports_and_cancels_an_event(
         assert [one for one in olga.complaints if "409" not in one] == [], "Chromium reports the refused change"
 
 
+@SIZES
+def test_people_are_let_in_once(browser: Browser, office: RunningOffice, size: tuple[int, int], scheme: str) -> None:
+    """By name or booking; who was let in is seen, who has no ticket is not found, and the count follows."""
+    event_id = _opened(office, totalTickets=3)
+    _booked(office, event_id, "anna", "annabel", "ben")
+    with visiting(browser, office.url, size, scheme) as dana:
+        dana.go(f"#/o/{event_id}")
+        dana.page.get_by_role("link", name="Door").click()
+        dana.sees("0 of 3 tickets let in")
+        guest = dana.page.get_by_label("Name or booking")
+        guest.fill("ANN")
+        expect(dana.page.locator(".guests button")).to_have_count(2)
+        dana.is_accessible()
+        dana.page.get_by_role("button", name="annabel").click()
+        dana.sees("Let in")
+        dana.sees("1 of 3 tickets let in")
+        dana.is_accessible()
+        guest.fill("annab")
+        dana.sees("Already in since")
+        guest.press("Enter")
+        expect(dana.page.locator(".result.again")).to_contain_text("Already in since")
+        dana.is_accessible()
+        booking = httpx.get(f"{office.url}/bookings", params={"userId": "ben", "eventId": event_id}).json()
+        guest.fill(booking["bookings"][0]["bookingId"][:13].upper())
+        httpx.post(f"{office.url}/cancel", json={"userId": "ben", "eventId": event_id}).raise_for_status()
+        dana.page.get_by_role("button", name="ben").click()
+        expect(dana.page.locator(".result.no")).to_contain_text("No ticket: it was given back.")
+        guest.fill("nobody")
+        dana.sees("Nobody of that name has a ticket.")
+        assert dana.page.evaluate("() => document.documentElement.scrollWidth") == size[0]
+        assert [one for one in dana.complaints if "409" not in one] == []
+
+
+def test_a_lost_response_at_the_door_is_no_second_visit(browser: Browser, office: RunningOffice) -> None:
+    """The first try let the guest in, and only the second one is answered: `again`, by the page's own request."""
+    event_id = _opened(office)
+    _booked(office, event_id, "anna")
+    lost = [True]
+
+    def lose(route: Route) -> None:
+        if lost.pop() if lost else False:
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    with visiting(browser, office.url) as dana:
+        dana.page.route("**/check-in", lose)
+        dana.go(f"#/d/{event_id}")
+        dana.page.get_by_label("Name or booking").fill("anna")
+        dana.page.keyboard.press("Enter")
+        expect(dana.page.locator(".result.in")).to_contain_text("Let in")
+        assert len(dana.requests("/check-in")) == 2
+
+
 def test_a_change_does_not_overwrite_another_organisers(browser: Browser, office: RunningOffice) -> None:
     """The form keeps what is typed while the counts above it move, and names the revision that it shows."""
     event_id = _opened(office)
