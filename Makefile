@@ -13,8 +13,8 @@ ARGS ?=
 # Two files of tests at once: most tests wait more than they compute. In the order of tests/conftest.py, which begins
 # with the slowest files, so that both processes are busy to the end.
 TESTS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
-# Processor to build for: this machine's. Deploy with the same value.
-ARCH ?= $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
+# Processor to build for: the template's default, whatever this machine has. Deploy with the same value.
+ARCH ?= arm64
 
 export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -49,9 +49,9 @@ format: .venv/.dev ## format the code
 	@.venv/bin/ruff check --fix --select I
 	.venv/bin/ruff format
 
-build: .venv-sam/.sam .venv-lambda/.lambda ## make what is deployed in .aws-sam/build; ARCH=arm64 or ARCH=x86_64
+build: .venv/.run .venv-sam/.sam .venv-lambda/.lambda ## make what is deployed in .aws-sam/build; ARCH=arm64 or ARCH=x86_64
 	@scripts/build --architecture $(ARCH)
-	echo "Deploy it: .venv-sam/bin/sam deploy --guided --parameter-overrides Architecture=$(ARCH)"
+	echo "Built for $(ARCH). Deploy it: docs/first-deployment.md"
 
 proof: .venv/.dev node_modules/.engine ## search for broken promises, for up to an hour; ARGS="--seed 7" repeats a walk
 	@.venv/bin/python -m proof --whole $(ARGS)

@@ -34,8 +34,12 @@ WRITE_UNITS_USD = 0.625  # https://aws.amazon.com/dynamodb/pricing/on-demand/
 READ_UNITS_USD = 0.125  # the same
 HTTP_REQUESTS_USD = 1.00  # https://aws.amazon.com/api-gateway/pricing/: HTTP APIs, the first 300 million a month
 INVOCATIONS_USD = 0.20  # https://aws.amazon.com/lambda/pricing/
-USERS_USD = {"LITE": 5.5, "ESSENTIALS": 15, "PLUS": 20}  # for 1,000: https://aws.amazon.com/cognito/pricing/
 GB_SECONDS_USD = 13.3334  # the same, arm64: a millisecond of 1 GB is 0.001 GB-seconds
+
+# US dollars for a thousand, in us-east-1. AWS's own page (https://aws.amazon.com/cognito/pricing/) could not be read:
+# the users are from a transcript of AWS's Price List of October 2025, the tokens from a catalogue of April 2025.
+USERS_USD = {"LITE": 5.5, "ESSENTIALS": 15, "PLUS": 20}
+TOKENS_USD = 2.25
 
 # Each item of a transaction costs two writes of its size, here below 1 KB; one that a condition refused is paid, too.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-capacity-handling
@@ -114,10 +118,15 @@ On demand, in us-east-1, a million write units are ${WRITE_UNITS_USD}, read unit
 HTTP API ${HTTP_REQUESTS_USD:.2f}, and invocations ${INVOCATIONS_USD:.2f}. Functions are warm: they know the event.
 Units in brackets are those of transactions that a condition refused, counted as if they had happened. Run time costs
 extra: ${GB_SECONDS_USD / 1000:.4f} for a million requests of one millisecond. Promoter, `ExpireFunction` and sweep need
-no gateway.
-Not in the table: with the stack's own user pool, Cognito charges for each user who signs in within a month, above the
-first 10,000: ${USERS_USD["LITE"]:,} for 1,000 of them with `UserPoolTier` `LITE`, ${USERS_USD["ESSENTIALS"]:,} with
-`ESSENTIALS`, and ${USERS_USD["PLUS"]:,} with `PLUS`, which has no free users. With `JwtIssuer` there is no such charge.
+no gateway. A booking of several tickets costs as much as one of a single ticket, if one of the event's lanes has them.
+Otherwise a take is refused first, and each further lane is 2 write units.
+
+Not in the table: with the stack's own user pool, Cognito charges for each user who is active within a month, above the
+first 10,000: ${USERS_USD["LITE"]:.2f} for 1,000 of them with `UserPoolTier` `LITE` (less above 100,000),
+${USERS_USD["ESSENTIALS"]:,} with `ESSENTIALS`, and ${USERS_USD["PLUS"]:,} with `PLUS`, which has no free users. The app
+client of an organiser's or a shop's program costs something for each month, and ${TOKENS_USD} for 1,000 tokens; a token
+lasts an hour. These are public figures of 2025: compare them with [Cognito's
+prices](https://aws.amazon.com/cognito/pricing/). With `JwtIssuer` there is no such charge.
 
 {record.table(head, [_row(row) for row in result["office"]])}
 

@@ -1,6 +1,7 @@
 """The sections of the benchmark: each measures its own office, with its data on disk, and checks the promises."""
 
 import json
+import random
 import resource
 import statistics
 import tempfile
@@ -11,6 +12,8 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from bench import around, cpu, floor, load
 from bench.load import Measured, Requests
@@ -23,6 +26,9 @@ from shared.runtime import Deadline
 
 ONE_TICKET_EACH = 1_000_000  # more than any run sells
 STORM_USERS = 500
+RELEASE_TICKETS = 3_000  # each time
+RELEASE_WAITING = 50  # users between two releases
+GROUP_MAX = 4
 MIX_TICKETS = 2_000  # are sold out in the middle of it
 STATUS_READS = 7  # in the mix, for each booking
 PROMOTED_WITHIN_S = 60.0
@@ -102,7 +108,41 @@ def mix(run: Run) -> Iterator[Row]:
     yield row
 
 
-SECTIONS = {"book": book, "join": join, "cancel": cancel, "status": status, "mix": mix}
+def release(run: Run) -> Iterator[Row]:
+    """An event sells out, some wait, and as many tickets again are released: those who waited come first."""
+    event_id, sold = open_event(run.office.url, RELEASE_TICKETS), 0
+    rates = []
+    for name in ("first release", "second release"):
+        buyers = range(sold, sold + RELEASE_TICKETS)
+        row, measured = _loaded(
+            replace(run, seconds=STORM_S_MAX), f"{name}, 64 in flight", 64, partial(_shares, event_id, buyers, 64)
+        )
+        assert measured.statuses == {201: RELEASE_TICKETS}
+        rates.append(row["per_second"])
+        yield row | {"note": f"{rates[-1] / rates[0]:.2f} of the first"}
+        sold += RELEASE_TICKETS
+        load.run(run.office.port, 16, STORM_S_MAX, partial(_shares, event_id, range(sold, sold + RELEASE_WAITING), 16))
+        sold += RELEASE_WAITING
+        total = {"totalTickets": sold + RELEASE_TICKETS}
+        httpx.patch(f"{run.office.url}/events/{event_id}", json=total).raise_for_status()
+        found = run.office.check_drained(event_id, PROMOTED_WITHIN_S)
+        assert (len(found.waiting), found.tickets_left) == (0, RELEASE_TICKETS)
+
+
+def groups(run: Run) -> Iterator[Row]:
+    """Groups of one to four book until no request fits: then single tickets are left, and these are sold, too."""
+    event_id = open_event(run.office.url, RELEASE_TICKETS, ticketsPerBooking=GROUP_MAX)
+    for name, most in (("groups of 1 to 4", GROUP_MAX), ("single tickets after them", 1)):
+        requests = partial(_groups, event_id, most)
+        row, _ = _loaded(replace(run, seconds=STORM_S_MAX), f"{name}, 64 in flight", 64, requests)
+        yield row
+    found = run.office.check_drained(event_id, PROMOTED_WITHIN_S)
+    assert (found.tickets_left, found.tickets_owned) == (0, RELEASE_TICKETS)
+
+
+SECTIONS = {
+    "book": book, "join": join, "cancel": cancel, "status": status, "mix": mix, "release": release, "groups": groups,
+}  # fmt: skip
 
 
 def _loaded(run: Run, section: str, in_flight: int, requests: Requests) -> tuple[Row, Measured]:
@@ -216,13 +256,20 @@ def _shares(event_id: str, users: range, connections: int, connection: int) -> I
         yield _booking(event_id, f"user-{n}")
 
 
+def _groups(event_id: str, most: int, connection: int) -> Iterator[bytes]:
+    """Ask for 1 to `most` tickets at a time, for as many in all as the event has, and a few more."""
+    sizes = random.Random(connection)  # the same in each run
+    for n in range(2 * RELEASE_TICKETS // (64 * (1 + most)) + 1):
+        yield _booking(event_id, f"user-{most}-{connection}-{n}", quantity=sizes.randint(1, most))
+
+
 def _cancellations(event_id: str, users: range, connections: int, connection: int) -> Iterator[bytes]:
     for n in users[connection::connections]:
         yield _cancellation(event_id, f"user-{n}")
 
 
-def _booking(event_id: str, user: str) -> bytes:
-    return load.post("/book", json.dumps({"userId": user, "eventId": event_id}))
+def _booking(event_id: str, user: str, **more: int) -> bytes:
+    return load.post("/book", json.dumps({"userId": user, "eventId": event_id, **more}))
 
 
 def _cancellation(event_id: str, user: str) -> bytes:

@@ -20,7 +20,7 @@ from checker.checks.story import Violation
 from checker.history import History
 from checker.rounds import KINDS, Plan, Result, run
 
-EVENTS = ("busy", "small", "window", "ending", "holds", "offers", "carts")
+EVENTS = ("busy", "small", "window", "ending", "holds", "offers", "carts", "groups", "releases")
 LOAD_S = 12.0
 SHOWN_MAX = 10  # violations of a round that are printed
 TEXT_MAX = 1_600  # characters of each

@@ -138,6 +138,8 @@ def _request(  # noqa: PLR0913 - the parts of a request
         "book": ("POST", "/book"),
         "confirm": ("POST", "/confirm"),
         "cancel": ("POST", "/cancel"),
+        "transfer": ("POST", "/transfer"),
+        "check-in": ("POST", "/check-in"),
         "status": ("GET", f"/status/{event}"),
         "bookings": ("GET", "/bookings"),
         "events": ("GET", "/events"),
@@ -151,7 +153,7 @@ def _request(  # noqa: PLR0913 - the parts of a request
         asked["userId"] = user
     if op == "bookings" and event:
         asked["eventId"] = event
-    if op in ("book", "confirm", "cancel"):
+    if op in ("book", "confirm", "cancel", "transfer", "check-in"):
         body = {"userId": user, "eventId": event} | (body or {})
     return method, path + (f"?{urlencode(asked)}" if asked else ""), json.dumps(body) if body else None, key
 

@@ -19,6 +19,10 @@ TWICE, DROPPED = 0.08, 0.06  # parts of all requests that are sent twice at once
 WAITING_MIN = 40  # on the event with repeated changes: enough for each raise, and few enough to be promoted at once
 CONFIRMS = 0.5  # part of the requests to book that confirm instead, on events with holds or offers
 HOLD_S_MAX = 3
+TICKETS_PER_BOOKING = 4  # on events that sell to groups
+KEPT_BY_ID = 0.7  # part of the requests to keep some that name the booking
+FEW_TICKETS = 20  # for groups, so that many wait; an event that is opened with more has several lanes
+IMPOSSIBLE = 0.02  # part of the requests for a group that ask for more than that, or for more at least than at most
 BREATH_S = 0.02  # between two requests of a buyer
 ORGANISER_S = (0.1, 0.4)  # between two changes
 
@@ -36,6 +40,21 @@ class Sale:
     newcomers: int = 0
     waiting: int = 0  # as the last response to a change said, plus those who joined since
     terms: dict[str, Any] = field(default_factory=dict)  # holdSeconds and so on
+
+    @property
+    def sells_groups(self) -> bool:
+        """Tell whether one booking may have several tickets."""
+        return "ticketsPerBooking" in self.terms
+
+    @property
+    def has_holds(self) -> bool:
+        """Tell whether anything is to be confirmed."""
+        return bool({"holdSeconds", "offerSeconds"} & self.terms.keys())
+
+    @property
+    def early_users(self) -> list[str]:
+        """Return the users who may be checked in: few, because their tickets never come back."""
+        return self.users[: 1 + len(self.users) // (6 * self.terms.get("ticketsPerBooking", 1))]
 
 
 @dataclass
@@ -112,27 +131,34 @@ class Crowd:
 
     def _act(self, rng: random.Random, sale: Sale, user: str) -> None:
         """Do one thing that a buyer or an organiser may do."""
-        event = sale.event
         [what] = rng.choices(list(ACTIONS), list(ACTIONS.values()))
-        if what == "book" and sale.terms and user in sale.seen and rng.random() < CONFIRMS:
-            what = "confirm"
-        if what == "confirm":
+        known = {"bookingId": sale.seen[user]} if user in sale.seen else {}
+        if what == "book" and sale.has_holds and known and rng.random() < CONFIRMS:
             self._confirm(rng, sale, user)
-        elif what == "cancel-by-id":
-            if user in sale.seen:
-                self._send(rng, "cancel", sale, event=event, user=user, body={"bookingId": sale.seen[user]})
-        elif what in ("book", "cancel", "bookings"):
-            self._send(rng, what, sale, event=event, user=user)
-        elif what == "all-bookings":
-            self._send(rng, "bookings", user=user)
-        elif what == "status-of-user":
-            self._send(rng, "status", sale, event=event, user=user)
-        elif what == "events":
-            self._send(rng, what)
-        elif what == "bookings-by-status":
-            self._send(rng, "event-bookings", event=event, query={"status": rng.choice(["HELD", "CONFIRMED"])})
-        else:
-            self._send(rng, what, event=event)
+            return
+        if what == "check-in":
+            self._check_in(rng, sale)
+            return
+        if what == "transfer":
+            self._transfer(rng, sale, user)
+            return
+        if (what == "cancel-by-id" and not known) or (what == "keep" and not sale.sells_groups):
+            return
+        event: dict[str, Any] = {"event": sale.event}
+        own = event | {"user": user}
+        asked: dict[str, tuple[str, dict[str, Any]]] = {
+            "book": ("book", own | {"body": _wanted(rng) if sale.sells_groups else {}}),
+            "cancel-by-id": ("cancel", own | {"body": known}),
+            "keep": ("cancel", own | {"body": _kept(rng) | (known if rng.random() < KEPT_BY_ID else {})}),
+            "cancel": ("cancel", own),
+            "bookings": ("bookings", own),
+            "status-of-user": ("status", own),
+            "all-bookings": ("bookings", {"user": user}),
+            "events": ("events", {}),
+            "bookings-by-status": ("event-bookings", event | {"query": {"status": rng.choice(["HELD", "CONFIRMED"])}}),
+        }
+        op, parts = asked.get(what, (what, event))
+        self._send(rng, op, sale if "user" in parts and "event" in parts else None, **parts)
 
     def _confirm(self, rng: random.Random, sale: Sale, user: str) -> None:
         """Confirm the user's last known booking, whatever has become of it; rarely, name another user's."""
@@ -150,18 +176,62 @@ class Crowd:
             body = {"bookingId": booking, "reference": f"payment {rng.getrandbits(32):x}"}
             self._send(rng, "confirm", sale, event=sale.event, user=user, body=body)
 
+    def _check_in(self, rng: random.Random, sale: Sale) -> None:
+        """Check in the last known booking of a user, at one door or at two at once, or while they return tickets."""
+        user = rng.choice(sale.early_users)
+        booking = sale.seen.get(user if rng.random() < 0.9 else rng.choice(sale.users))
+        if booking is None:
+            return
+
+        def call(op: str, seed: int, **more: int) -> Callable[[], Exchange]:
+            parts: dict[str, Any] = {"event": sale.event, "user": user, "body": {"bookingId": booking} | more}
+            return lambda: self.client.ask(op, random.Random(seed), **parts)
+
+        if rng.random() < 0.4:
+            op = rng.choice(["check-in", "cancel"])
+            other = call(op, rng.getrandbits(64), **(_returned(rng, sale) if op == "cancel" else {}))
+            self.client.together(call("check-in", rng.getrandbits(64)), other)
+        else:
+            self._send(rng, "check-in", sale, event=sale.event, user=user, body={"bookingId": booking})
+
+    def _transfer(self, rng: random.Random, sale: Sale, user: str) -> None:
+        """Transfer the last known booking of a user: once or again, to two users at once, or during a return."""
+        booking, others = sale.seen.get(user), [one for one in sale.users if one != user]
+        if booking is None:
+            return
+        first, second = rng.choice(others), rng.choice(others)
+
+        def call(op: str, seed: int, **more: Any) -> Callable[[], Exchange]:
+            body = {"bookingId": booking} | more
+            return lambda: self.client.ask(op, random.Random(seed), event=sale.event, user=user, body=body)
+
+        if rng.random() < 0.3:
+            rival = (
+                call("cancel", rng.getrandbits(64), **_returned(rng, sale))
+                if rng.random() < 0.3
+                else call("transfer", rng.getrandbits(64), toUserId=second)
+            )
+            self.client.together(call("transfer", rng.getrandbits(64), toUserId=first), rival)
+        else:
+            body = {"bookingId": booking, "toUserId": first}
+            for _ in range(rng.choice([1, 2])):  # a repeated request finds what the first one did
+                self._send(rng, "transfer", sale, event=sale.event, user=user, body=body)
+
     def _rush(self, rng: random.Random, sale: Sale) -> None:
-        """Let one user book twice and cancel, all at once."""
+        """Let one user book twice and cancel, all at once; a group keeps some as well."""
         user = rng.choice(sale.users)
 
-        def after(pause_s: float, op: str) -> Callable[[], Exchange]:
+        def after(pause_s: float, op: str, body: dict[str, Any]) -> Callable[[], Exchange]:
             def call() -> Exchange:
                 time.sleep(pause_s)
-                return self.client.send(op, event=sale.event, user=user)
+                return self.client.send(op, event=sale.event, user=user, body=body)
 
             return call
 
-        self.client.together(*(after(rng.uniform(0, 0.02), op) for op in ("book", "book", "cancel")))
+        jobs: list[tuple[str, dict[str, Any]]] = [("book", {}), ("book", {}), ("cancel", {})]
+        if sale.sells_groups:
+            jobs[:2] = [("book", _wanted(rng)), ("book", _wanted(rng)), ("cancel", _kept(rng))]
+        self.client.together(*(after(rng.uniform(0, 0.02), *job) for job in jobs))
 
     def _leave_and_rejoin(self, rng: random.Random, sale: Sale) -> None:
         """Keep the waiting list of a sold-out event moving, and short: some leave it and come back, new ones join."""
@@ -179,7 +249,7 @@ class Crowd:
         self, rng: random.Random, op: str, sale: Sale | None = None, style: str = "", **parts: Any
     ) -> list[Exchange]:
         """Send once, twice at once, or break the connection and send again; remember the booking that is named."""
-        calm = time.monotonic() > self.calm_at
+        calm = time.monotonic() > self.calm_at or (sale is not None and sale.kind == "releases")
         [chosen] = rng.choices(["plain", "twice", "drop"], [1 - TWICE - DROPPED, TWICE, 0 if calm else DROPPED])
         style = style or chosen
         drop_s = rng.uniform(*DROP_S) if style == "drop" else None
@@ -203,6 +273,8 @@ class Crowd:
             "doubled": self._raise_doubled,
             "busy": self._change_numbers,
             "holds": self._change_numbers,
+            "groups": self._change_numbers,
+            "releases": self._release,
             "window": self._change_window,
         }
         if sale.kind == "ending":
@@ -227,12 +299,29 @@ class Crowd:
         body: dict[str, Any] = {}
         while not body:
             if rng.random() < 0.6:
-                body["totalTickets"] = max(1, int(sale.tickets * rng.uniform(0.4, 1.4)))
+                usual = FEW_TICKETS if sale.sells_groups else sale.tickets
+                body["totalTickets"] = max(1, int(usual * rng.uniform(0.4, 1.4)))
             if rng.random() < 0.3:
                 body["waitingListLimit"] = rng.choice([None, rng.randint(0, 30)])
             if rng.random() < 0.3:
                 body["name"] = f"renamed {rng.getrandbits(48):012x}"
         self._send(rng, "change", event=sale.event, body=body)
+
+    def _release(self, rng: random.Random, sale: Sale) -> None:
+        """Leave a few free tickets, and release more than anybody wants when they are sold: it is back on sale.
+
+        No connection of this event is broken: a request without a response might have taken a ticket at any time.
+        A list of all bookings shows that nobody waits any more: from then on, nobody may be told to wait.
+        """
+        for more, seconds in ((rng.randint(0, 4), 6), (TICKETS_PER_BOOKING * len(sale.users), 1)):
+            status = self.client.ask("status", rng, event=sale.event)
+            if status.is_done:
+                wanted = {"totalTickets": max(1, status.response["bookedTickets"] + more)}
+                self._send(rng, "change", sale, event=sale.event, body=wanted)
+            time.sleep(seconds * rng.uniform(*ORGANISER_S))
+        self.client.pages("event-bookings", rng, event=sale.event)
+        self.client.ask("status", rng, event=sale.event)
+        time.sleep(rng.uniform(*ORGANISER_S))
 
     def _change_window(self, rng: random.Random, sale: Sale) -> None:
         """Open and close the sale, now or soon."""
@@ -246,10 +335,14 @@ class Crowd:
         self._send(rng, "change", event=sale.event, body=body)
 
 
+GROUPS = {"groups", "releases"}
 ACTIONS = {  # how often each is chosen
     "book": 44,
     "cancel": 12,
     "cancel-by-id": 12,
+    "keep": 10,
+    "check-in": 3,
+    "transfer": 6,
     "status": 5,
     "status-of-user": 8,
     "bookings": 8,
@@ -272,13 +365,36 @@ def sales(kinds: list[str]) -> list[Sale]:
         "holds": (20, 50),
         "offers": (12, 30),
         "carts": (10, 16),
+        "groups": (52, 30),
+        "releases": (52, 40),
     }
     return [Sale(kind, sizes[kind][0], [f"{kind} {number}" for number in range(sizes[kind][1])]) for kind in kinds]
+
+
+def _wanted(rng: random.Random) -> dict[str, Any]:
+    """Return how many tickets a group asks for; rarely, what no event sells."""
+    if rng.random() < IMPOSSIBLE:
+        return rng.choice([{"quantity": TICKETS_PER_BOOKING + 1}, {"quantity": 2, "atLeast": 3}])
+    quantity = rng.randint(1, TICKETS_PER_BOOKING)
+    return rng.choice([{}, {"quantity": quantity}, {"quantity": quantity, "atLeast": rng.randint(1, quantity)}])
+
+
+def _kept(rng: random.Random) -> dict[str, int]:
+    """Return how many tickets a group keeps."""
+    return {"keep": rng.randint(1, TICKETS_PER_BOOKING - 1)}
+
+
+def _returned(rng: random.Random, sale: Sale) -> dict[str, int]:
+    """Return how a request to cancel ends: with no ticket kept, or some by half of the groups."""
+    return _kept(rng) if sale.sells_groups and rng.random() < 0.5 else {}
 
 
 def _terms(rng: random.Random, kind: str) -> dict[str, Any]:
     """Return the terms of holds of an event: short ones, so that many expire during a round; of "carts", none does."""
     seconds = rng.randint(1, HOLD_S_MAX)
+    if kind in GROUPS:
+        terms = rng.choice([{}, {"holdSeconds": seconds}, {"offerSeconds": seconds}]) if kind == "groups" else {}
+        return {"ticketsPerBooking": TICKETS_PER_BOOKING} | terms
     if kind == "holds":
         return {"holdSeconds": seconds} | rng.choice([{}, {"offerSeconds": 1}, {"confirmedBy": "shop"}])
     if kind == "offers":

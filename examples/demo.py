@@ -16,7 +16,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-TICKETS, SECOND_RELEASE = 240, 40
+TICKETS, SECOND_RELEASE = 240, 160  # more than are waited for: the event is back on sale
 NAMES = (
     "Ada",
     "Ben",
@@ -33,8 +33,10 @@ NAMES = (
     "Mira",
     "Noor",
 )
-PEOPLE = int(1.6 * TICKETS)
+GROUP_MAX = 4  # tickets in one booking
+PEOPLE = int(0.9 * TICKETS)
 GIVE_UP, PAY = 0.12, 0.85  # the parts of the crowd that leave again, and that pay in time what is held for them
+GIVE_SOME = 0.1  # the part of the groups that give a ticket back, or ask for one fewer while they wait
 PAY_S_MAX = 8
 HOLD_S = 12
 LOOK_S_MAX = 10
@@ -67,7 +69,7 @@ class Sale:
         self._numbers = count(1)
         self._plans: list[tuple[float, int, Callable[[], None]]] = []
         event = {"name": "Midsummer Night", "venue": "Old Harbour", "totalTickets": TICKETS}
-        terms = {"holdSeconds": HOLD_S, "confirmedBy": "buyer"}
+        terms = {"ticketsPerBooking": GROUP_MAX, "holdSeconds": HOLD_S, "confirmedBy": "buyer"}
         self.event_id = office.send("/initialize", event | terms)["eventId"]
 
     def run(self) -> None:
@@ -93,9 +95,20 @@ class Sale:
 
     def _come(self) -> None:
         user = {"userId": f"{random.choice(NAMES)} {next(self._numbers)}", "eventId": self.event_id}
-        if random.random() < GIVE_UP:  # with a ticket or in line
+        if random.random() < GIVE_UP:  # with tickets or in line
             self._soon(0.4 * self._seconds, lambda: self._office.send("/cancel", user))
-        self._go_on(user, self._office.send("/book", user))
+        self._book(user, random.choices(range(1, GROUP_MAX + 1), (3, 4, 1, 2))[0])
+
+    def _book(self, user: dict[str, str], quantity: int) -> None:
+        """Book for a group; take what is left if that is less."""
+        booking = self._office.send("/book", {**user, "quantity": quantity})
+        if booking.get("code") == "too-few-tickets":
+            self._soon(LOOK_S_MAX, lambda: self._book(user, booking["availableTickets"]))
+        else:
+            if quantity > 1 and random.random() < GIVE_SOME:
+                fewer = {**user, "keep": quantity - 1}
+                self._soon(0.4 * self._seconds, lambda: self._office.send("/cancel", fewer))
+            self._go_on(user, booking)
 
     def _go_on(self, user: dict[str, str], booking: Any) -> None:
         """Pay what is held for this user, in time or never; wait while there is nothing to pay."""

@@ -42,19 +42,27 @@ class Crowd:
     event_id: str
     faults: list[str] = field(default_factory=list)
 
-    async def book(self, user: str) -> Exchange:
-        """Book for a user."""
-        return await self._post("/book", user)
+    async def book(self, user: str, **more: int) -> Exchange:
+        """Book for a user, perhaps several tickets. The response may be a refusal."""
+        return await self._post("/book", user, **more)
 
     async def confirm(self, user: str, booking_id: str, **more: str) -> Exchange:
         """Confirm a user's hold, perhaps with a reference. The response may be a refusal."""
         return await self._post("/confirm", user, bookingId=booking_id, **more)
 
-    async def cancel(self, user: str, booking_id: str) -> Exchange:
-        """Cancel a user's booking by its id."""
-        return await self._post("/cancel", user, bookingId=booking_id)
+    async def cancel(self, user: str, booking_id: str, **more: int) -> Exchange:
+        """Cancel a user's booking by its id, or keep some of its tickets."""
+        return await self._post("/cancel", user, bookingId=booking_id, **more)
 
-    async def _post(self, path: str, user: str, **more: str) -> Exchange:
+    async def transfer(self, user: str, booking_id: str, to: str) -> Exchange:
+        """Transfer a user's booking. The response may be a refusal."""
+        return await self._post("/transfer", user, bookingId=booking_id, toUserId=to)
+
+    async def check_in(self, user: str, booking_id: str) -> Exchange:
+        """Check a user's booking in. The response may be a refusal."""
+        return await self._post("/check-in", user, bookingId=booking_id)
+
+    async def _post(self, path: str, user: str, **more: str | int) -> Exchange:
         body = {"userId": user, "eventId": self.event_id, **more}
         asked_s = time.monotonic()
         for tries in range(1, RETRIES_MAX + 1):

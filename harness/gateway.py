@@ -127,6 +127,11 @@ def shop() -> dict[str, str]:
     return {"sub": "till-1", "client_id": "till-1", "scope": "ticket-office/shop"}
 
 
+def door() -> dict[str, str]:
+    """Return the claims of the door's program."""
+    return {**shop(), "scope": "ticket-office/door"}
+
+
 @cache
 def _route(function: ModuleType, path: str | None) -> tuple[str, str]:
     """Return method and path of a function's route in template.yaml; if it has several, of the one with this path."""

@@ -11,6 +11,7 @@ import functions.bookings.app
 import functions.cancel.app
 import functions.cancel_event.app
 import functions.change.app
+import functions.check_in.app
 import functions.confirm.app
 import functions.event_bookings.app
 import functions.events.app
@@ -19,9 +20,10 @@ import functions.follow.app
 import functions.initialize.app
 import functions.promote.app
 import functions.status.app
+import functions.transfer.app
 import functions.waiting_list.app
 from harness import promises
-from harness.gateway import Context, Response, call, shop
+from harness.gateway import Context, Response, call, door, shop
 from shared import runtime
 from shared.model import later
 
@@ -33,31 +35,48 @@ class Event:
     event_id: str
     database: Any
 
-    def book(self, user: str | int) -> Response:
-        """Book for a user."""
-        return call(functions.book.app, {"userId": user, "eventId": self.event_id})
+    def book(self, user: str | int, **more: int) -> Response:
+        """Book for a user; `more` may have `quantity` and `atLeast`."""
+        return call(functions.book.app, {"userId": user, "eventId": self.event_id, **more})
 
-    def books(self, user: str | int) -> int:
+    def books(self, user: str | int, **more: int) -> int:
         """Book for a user and return the status code."""
-        return self.book(user).status
+        return self.book(user, **more).status
 
     def confirm(self, user: str, booking_id: str, *, by_shop: bool = True, **more: str) -> Response:
         """Confirm a user's hold: a shop does, or the user."""
         body = {"userId": user, "eventId": self.event_id, "bookingId": booking_id, **more}
         return call(functions.confirm.app, body, claims=shop() if by_shop else None)
 
-    def cancel(self, user: str | int, booking_id: str | None = None) -> Response:
-        """Cancel a user's booking."""
-        more = {} if booking_id is None else {"bookingId": booking_id}
-        return call(functions.cancel.app, {"userId": user, "eventId": self.event_id, **more})
+    def transfer(self, user: str, booking_id: str, to: str) -> Response:
+        """Transfer a user's booking to another user."""
+        body = {"userId": user, "eventId": self.event_id, "bookingId": booking_id, "toUserId": to}
+        return call(functions.transfer.app, body)
+
+    def check_in(self, user: str, booking_id: str) -> Response:
+        """Check a user's booking in, at the door."""
+        body = {"userId": user, "eventId": self.event_id, "bookingId": booking_id}
+        return call(functions.check_in.app, body, claims=door())
+
+    def cancel(self, user: str | int, booking_id: str | None = None, **more: int) -> Response:
+        """Cancel a user's booking; `more` may have `keep`."""
+        which = {} if booking_id is None else {"bookingId": booking_id}
+        return call(functions.cancel.app, {"userId": user, "eventId": self.event_id, **which, **more})
 
     def cancels(self, user: str | int) -> None:
         """Cancel a user's booking, and assert that it succeeds."""
         assert self.cancel(user).status == 200
 
     def status(self, user: str | None = None) -> Response:
-        """Request the status."""
-        return call(functions.status.app, event_id=self.event_id, query={"userId": user} if user else None)
+        """Request the status, of a function that has not counted anything yet."""
+        runtime.current.memory.pop("counts", None)
+        return self.status_again(user)
+
+    def status_again(self, user: str | None = None, cache_control: str = "") -> Response:
+        """Request the status, of the function that had the last request for it."""
+        headers = {"cache-control": cache_control} if cache_control else {}
+        query = {"userId": user} if user else None
+        return call(functions.status.app, event_id=self.event_id, query=query, headers=headers)
 
     def bookings(self, **query: str) -> Response:
         """Request a page of its bookings."""

@@ -1,4 +1,4 @@
-"""The promises P1 to P4, P6, O2, O3, H2 and H3 as checks over the tables, run after every test that touches them.
+"""The promises P1 to P4, P6, O2, O3, H2, H3 and D1 as checks over the tables, run after every test that touches them.
 
 Written against the tables as docs/guarantees.md describes them, with none of the office's own code, so that a
 mistake in shared/ cannot hide itself here. P5, P7 and P8 are about histories: the tests that make a history check
@@ -84,7 +84,7 @@ def violations(found: Snapshot, *, drained: bool, expired_until: str = "") -> li
     H3 needs to know up to which moment all due holds have been expired.
     """
     always = [*_p1(found), *_p2(found), *_p3(found), *_p4(found), *_o2(found), *_o3(found, drained=drained)]
-    always += _h3(found, expired_until)
+    always += [*_h3(found, expired_until), *_d1(found)]
     return [*always, *([*_p6(found), *_unfinished(found)] if drained else [])]
 
 
@@ -126,28 +126,38 @@ def _p2(found: Snapshot) -> Iterable[str]:
     for user, count in Counter(one["userId"] for one in found.bookings).items():
         if count > 1:
             yield f"P2: {user} has {count} bookings"
-    only_if_held, ends = {"expiresAt", "holdShard"}, {"cancelledAt", "expiredAt"}
+    only_if_held, ends = {"expiresAt", "holdShard"}, {"cancelledAt", "expiredAt", "transferredAt"}
+    most = found.event["ticketsPerBooking"]
     facts: dict[str, Callable[[set[str]], bool]] = {
         "HELD": lambda has: {"heldAt", *only_if_held} <= has and not {"bookedAt", *ends} & has,
         "CONFIRMED": lambda has: "bookedAt" in has and not (ends | only_if_held) & has,
         "WAITING": lambda has: (
             {"sequence", "joinedAt"} <= has and not {"bookedAt", "heldAt", *ends, *only_if_held} & has
         ),
-        "CANCELLED": lambda has: "cancelledAt" in has and not {"expiredAt", *only_if_held} & has,
-        "EXPIRED": lambda has: {"heldAt", "expiredAt"} <= has and not {"bookedAt", "cancelledAt", *only_if_held} & has,
+        "CANCELLED": lambda has: "cancelledAt" in has and not {"expiredAt", "transferredAt", *only_if_held} & has,
+        "EXPIRED": lambda has: (
+            {"heldAt", "expiredAt"} <= has and not {"bookedAt", "cancelledAt", "transferredAt", *only_if_held} & has
+        ),
+        "TRANSFERRED": lambda has: (
+            {"bookedAt", "transferredAt", "transferredTo", "transferredBy"} <= has
+            and not {"cancelledAt", "expiredAt", "checkedInAt", *only_if_held} & has
+        ),
     }
     for one in found.bookings:
+        if ("checkedInAt" in one) != ("checkedInBy" in one) or ("checkedInAt" in one and "bookedAt" not in one):
+            yield f"D1: {one['userId']} is {one['status']} with {sorted(one)}"
         home = zlib.crc32(one["userId"].encode()) % found.event["lanes"]
         if one["laneId"] != f"{found.event['eventId']}#{home}" or one["eventId"] != found.event["eventId"]:
             yield f"P2: {one['userId']} is on lane {one['laneId']}"
-        if not facts[one["status"]](set(one)) or one["generation"] < 1:
+        insists = one.get("atLeast", 1)
+        is_possible = 1 <= insists <= one["quantity"] <= most and (insists == 1 or one["status"] in _NEVER_OWNED)
+        if not facts[one["status"]](set(one)) or one["generation"] < 1 or not is_possible:
             yield f"P2: {one['userId']} is {one['status']} with {sorted(one)}"
 
 
 def _p3(found: Snapshot) -> Iterable[str]:
     """A WAITING booking has exactly one entry, and the count of those waiting is exact."""
-    booked = Counter((one["userId"], one["sequence"], one["bookingId"]) for one in _waiting(found))
-    listed = Counter((one["userId"], one["sequence"], one["bookingId"]) for one in found.entries)
+    booked, listed = Counter(map(_place, _waiting(found))), Counter(map(_place, found.entries))
     if booked != listed:
         yield f"P3: waiting without entry {booked - listed}, entries without booking {listed - booked}"
     counted = sum(lane["waiting"] for lane in found.lanes)
@@ -161,7 +171,15 @@ def _p3(found: Snapshot) -> Iterable[str]:
 
 
 def _p4(found: Snapshot) -> Iterable[str]:
-    """No queue jumping: while somebody is in the list every lane is closed, and closed lanes sell nothing."""
+    """No queue jumping: while somebody is in the list every lane is closed, and closed lanes sell nothing.
+
+    Whoever reads that the event is sold out joins the list, so then as well every lane of that sale is closed.
+    """
+    sales = {one["sale"] for one in (found.event, *found.lanes)}
+    if len(sales) > 1:
+        yield f"P4: lanes and event are in the sales {sorted(sales)}"
+    if "soldOutAt" in found.event and not all("closedAt" in lane for lane in found.lanes):
+        yield "P4: an event is sold out, and not all its lanes are closed"
     if found.entries:
         for lane in found.lanes:
             if "closedAt" not in lane:
@@ -177,9 +195,24 @@ def _h3(found: Snapshot, expired_until: str) -> Iterable[str]:
             yield f"H3: the hold of {one['userId']} expired at {expires_at}"
 
 
+def _d1(found: Snapshot) -> Iterable[str]:
+    """Checked in once and counted: the lanes count the tickets of checked-in bookings, which only their event ends."""
+    used = [one for one in found.bookings if "checkedInAt" in one]
+    counted, tickets = (
+        sum(lane.get("checkedIn", 0) for lane in found.lanes),
+        sum(one.get("quantity", 1) for one in used),
+    )
+    if counted != tickets:
+        yield f"D1: {counted} tickets counted as checked in, and {tickets} are"
+    for one in used:
+        if one["status"] != "CONFIRMED" and one.get("cancelledBy") != "event":
+            yield f"D1: {one['userId']} was checked in and is {one['status']}"
+
+
 def _p6(found: Snapshot) -> Iterable[str]:
-    """No user is stranded: no user waits while a ticket is free, unless the event was cancelled."""
-    if found.entries and found.tickets_left and "cancelledAt" not in found.event:
+    """No user is stranded: the head of the list waits for more tickets than are free. Not in a cancelled event."""
+    enough = found.entries and found.tickets_left >= found.entries[0].get("atLeast", 1)
+    if enough and "cancelledAt" not in found.event:
         yield f"P6: {len(found.entries)} wait beside {found.tickets_left} free tickets"
 
 
@@ -218,7 +251,7 @@ def _window(of: Item) -> tuple[Any, Any]:
 def _o3(found: Snapshot, *, drained: bool) -> Iterable[str]:
     """Cancelled is cancelled: an event that is emptied, or was cancelled and is `drained`, has no active booking."""
     event = found.event
-    active = [one["userId"] for one in found.bookings if one["status"] not in {"CANCELLED", "EXPIRED"}]
+    active = [one["userId"] for one in found.bookings if one["status"] not in {"CANCELLED", "EXPIRED", "TRANSFERRED"}]
     if active and ("emptiedAt" in event or (drained and "cancelledAt" in event)):
         yield f"O3: {active} have bookings of a cancelled event"
     if "emptiedAt" in event and any("cancelledAt" not in one for one in (event, *found.lanes)):
@@ -269,9 +302,16 @@ def queue_jumps(changes: Sequence[Item]) -> list[str]:
         if booking["status"] not in {"HELD", "CONFIRMED"} or booking["bookingId"] in owners:
             continue
         owners.add(booking["bookingId"])
-        if joined and "sequence" not in booking:
+        if joined and "sequence" not in booking and "transferredFrom" not in booking:
             broken.append(f"P4: {booking['userId']} got a ticket without a place, after a user had joined the list")
     return broken
+
+
+_NEVER_OWNED = {"WAITING", "CANCELLED"}  # it may have been cancelled while it waited
+
+
+def _place(of: Item) -> tuple[Any, ...]:
+    return of["userId"], of["sequence"], of["bookingId"], of["quantity"], of.get("atLeast", 1)
 
 
 def _waiting(found: Snapshot) -> list[Item]:

@@ -19,10 +19,14 @@ def template() -> dict[str, Any]:
     return intrinsics.read(ROOT / "template.yaml")
 
 
-def alarms() -> dict[str, dict[str, Any]]:
-    """Return the properties of all alarms."""
-    resources = template()["Resources"].items()
-    return {name: one["Properties"] for name, one in resources if one["Type"] == "AWS::CloudWatch::Alarm"}
+def alarms(**parameters: str) -> dict[str, dict[str, Any]]:
+    """Return the properties of all alarms. Their thresholds are those for these parameters, or else the defaults."""
+    values = intrinsics.Values(template(), parameters)
+    return {
+        name: one["Properties"] | {"Threshold": values.resolve(one["Properties"]["Threshold"], name)}
+        for name, one in template()["Resources"].items()
+        if one["Type"] == "AWS::CloudWatch::Alarm"
+    }
 
 
 def watched(alarm: str) -> list[dict[str, Any]]:

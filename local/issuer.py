@@ -30,6 +30,7 @@ ALGORITHM = "RS256"
 ORGANISER = "organiser"  # a group
 SHOP_SCOPE = "ticket-office/shop"  # of a program, as Cognito writes it
 SHOP_CLIENT = "shop"  # the program
+DOOR_SCOPE, DOOR_CLIENT = "ticket-office/door", "door"  # likewise
 GROUP_CLAIM = "cognito:groups"
 TOKEN_S = 3600
 _KEY_BITS = 2048
@@ -76,13 +77,18 @@ def shop(client_id: str = SHOP_CLIENT) -> dict[str, Any]:
     return {"sub": client_id, "client_id": client_id, "token_use": "access", "scope": SHOP_SCOPE}
 
 
+def door(client_id: str = DOOR_CLIENT) -> dict[str, Any]:
+    """Return the claims of a program that checks bookings in at the door, like those of a shop."""
+    return {**shop(client_id), "scope": DOOR_SCOPE}
+
+
 def password(file: Path) -> str:
     """Return the password with which people sign in on the page."""
     return str(json.loads(file.read_text("utf-8"))["password"])
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print a token for a user or a shop; return the exit code."""
+    """Print a token for a user, a shop or the door; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m local token", description="Print a token for the ticket office that runs with --auth."
     )
@@ -95,20 +101,33 @@ def main(arguments: Sequence[str]) -> int:
         metavar="CLIENT",
         help=f"a shop's program, which acts for any user; CLIENT is its client id ({SHOP_CLIENT})",
     )
+    holder.add_argument(
+        "--door",
+        nargs="?",
+        const=DOOR_CLIENT,
+        metavar="CLIENT",
+        help=f"the door's program, which checks bookings in; CLIENT is its client id ({DOOR_CLIENT})",
+    )
     parser.add_argument("--organiser", action="store_true", help="with --user: make the user an organiser")
     parser.add_argument(
         "--data", type=Path, metavar="DIR", default=PROJECT / ".local", help="the office's data folder (.local)"
     )
     options = parser.parse_args(arguments)
-    if options.shop and options.organiser:
-        parser.error("--organiser goes with --user: a shop is no organiser")
-    claims = shop(options.shop) if options.shop else user(options.user, is_organiser=options.organiser)
+    if options.organiser and not options.user:
+        parser.error("--organiser goes with --user: a shop is no organiser, and the door is none")
+    claims = _claims(options)
     try:
         sys.stdout.write(f"{token(options.data / FILE, claims)}\n")
     except LocalError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+def _claims(options: argparse.Namespace) -> dict[str, Any]:
+    if options.shop:
+        return shop(options.shop)
+    return door(options.door) if options.door else user(options.user, is_organiser=options.organiser)
 
 
 def _write(file: Path, text: str) -> None:

@@ -126,7 +126,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--auth",
         action="store_true",
-        help="require tokens as on AWS; `python -m local token --user U [--organiser]`, or `--shop`, prints one",
+        help="require tokens as on AWS; `python -m local token --user U [--organiser]`, --shop or --door prints one",
     )
     parser.add_argument(
         "--parameter",
@@ -197,7 +197,7 @@ def _suggest(system: template.System, data: Folder, url: str, *, needs_token: bo
         sys.stdout.write(f"Or in a browser: {url} (the API: {url}/docs)\n")
     if needs_token:
         sys.stdout.write(
-            f"Every request needs a token, as on AWS; `{token} --user U [--organiser]`, or `--shop`, prints one.\n"
+            f"Every request needs a token, as on AWS; `{token} --user U [--organiser]`, --shop or --door prints one.\n"
         )
         from local import issuer  # noqa: PLC0415 - as above
 

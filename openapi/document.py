@@ -41,9 +41,9 @@ class Schemas(GenerateJsonSchema):
         return self.generate_inner(inner)
 
     def default_schema(self, schema: WithDefaultSchema) -> Json:
-        """Leave out the default None, which says nothing."""
-        is_none = schema.get("default", ...) is None
-        return self.generate_inner(schema["schema"]) if is_none else super().default_schema(schema)
+        """Leave out None, which says nothing, and 1: openapi-typescript takes a field with a default as required."""
+        is_left_out = schema.get("default", ...) in {None, 1}
+        return self.generate_inner(schema["schema"]) if is_left_out else super().default_schema(schema)
 
 
 def description(*, is_open: bool) -> Json:

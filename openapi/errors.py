@@ -8,11 +8,13 @@ from pydantic import Field
 
 from openapi.examples import ERRORS
 from shared.edge.api import PROBLEM_TYPE, PROBLEMS, BodyTooLarge, detail_of
-from shared.edge.caller import NotSignedIn, NotYourBooking, OrganisersOnly
+from shared.edge.caller import DoorOnly, NotSignedIn, NotYourBooking, OrganisersOnly
 from shared.edge.contract import ApiModel, Optional, ResponseModel, Time
 from shared.model import RETRY_AFTER_S, ShopOnly, TryAgain
 
-CALLER_ERRORS: Final = frozenset({NotSignedIn, NotYourBooking, OrganisersOnly, ShopOnly})  # never in an open office
+CALLER_ERRORS: Final = frozenset(
+    {NotSignedIn, NotYourBooking, OrganisersOnly, ShopOnly, DoorOnly}
+)  # never in an open office
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
 _CODES: Final = list(dict.fromkeys(code for _, code, _ in PROBLEMS.values()))
@@ -38,9 +40,12 @@ class Problem(ApiModel):
     errors: Annotated[Optional[list[FieldError]], Field(description="With `invalid-request`.")] = None
     opens_at: Annotated[Optional[Time], Field(description="With `not-on-sale`, if it is set.")] = None
     closes_at: Annotated[Optional[Time], Field(description="With `not-on-sale`, if it is set.")] = None
+    available_tickets: Annotated[Optional[int], Field(description="With `too-few-tickets`: what is left.")] = None
     waiting_list_limit: Annotated[Optional[int], Field(description="With `waiting-list-full`.")] = None
     cancelled_at: Annotated[Optional[Time], Field(description="With `event-cancelled` and `booking-cancelled`.")] = None
     expired_at: Annotated[Optional[Time], Field(description="With `hold-expired`.")] = None
+    checked_in_at: Annotated[Optional[Time], Field(description="With `checked-in`.")] = None
+    transferred_at: Annotated[Optional[Time], Field(description="With `booking-transferred`.")] = None
     total_tickets: Annotated[Optional[int], Field(description="With `tickets-booked`: the current total.")] = None
     booked_tickets: Annotated[Optional[int], Field(description="With `tickets-booked`: the lowest new total.")] = None
 

@@ -9,6 +9,9 @@ from shared.model import (
     Availability,
     Booking,
     BookingCancelled,
+    BookingTransferred,
+    CheckedIn,
+    CheckIn,
     Entry,
     Event,
     EventCancelled,
@@ -21,6 +24,7 @@ from shared.model import (
     Terms,
     TicketOfficeError,
     TicketsBooked,
+    TooFewTickets,
     WaitingListFull,
 )
 
@@ -40,6 +44,7 @@ _LIMITS: Final = replace(_TERMS, opens_at=OPENS_AT, closes_at=CLOSES_AT, waiting
 EVENT: Final = Event(EVENT_ID, _TERMS, lanes=10, stripes=2, created_at=NOW, request_fingerprint="")
 LIMITED: Final = replace(EVENT, terms=_LIMITS)
 WITH_HOLDS: Final = replace(EVENT, rules=Rules(hold_seconds=1_800, offer_seconds=86_400, confirmed_by=Actor.SHOP))
+FOR_GROUPS: Final = replace(EVENT, rules=Rules(tickets_per_booking=6))
 CANCELLED_EVENT: Final = replace(EVENT, cancelled_at=CLOSES_AT)
 EMPTIED: Final = replace(CANCELLED_EVENT, emptied_at="2030-06-01T18:00:09.000Z")
 HALF_SOLD: Final = Availability(EVENT, 500, available_tickets=120, waiting_list_count=0)
@@ -59,6 +64,23 @@ OFFERED: Final = Standing(
 )
 EXPIRED: Final = Standing(replace(_HELD, status=Status.EXPIRED, expires_at=None, expired_at=EXPIRED_AT))
 PAID: Final = Standing(replace(_CONFIRMED, held_at=NOW, booked_at="2030-05-01T18:04:05.000Z", reference=REFERENCE))
+TRANSFERRED_AT: Final = "2030-05-20T09:30:00.000Z"
+TRANSFERRED: Final = Standing(
+    replace(
+        PAID.booking,
+        status=Status.TRANSFERRED,
+        transferred_at=TRANSFERRED_AT,
+        transferred_to="ben",
+        transferred_by=Actor.BUYER,
+    )
+)
+CHECKED_IN_AT: Final = "2030-06-02T17:41:09.500Z"
+_CHECKED_IN: Final = replace(PAID.booking, checked_in_at=CHECKED_IN_AT, checked_in_by=Actor.DOOR)
+CHECKED_IN: Final = CheckIn(_CHECKED_IN, again=False)
+CHECKED_IN_AGAIN: Final = CheckIn(_CHECKED_IN, again=True)
+GROUP: Final = Standing(replace(_CONFIRMED, quantity=4))
+FEWER: Final = Standing(replace(_CONFIRMED, quantity=2, reduced_at=OPENS_AT))
+WANTS_FEWER: Final = replace(WAITING, booking=replace(WAITING.booking, quantity=2, at_least=2, reduced_at=OPENS_AT))
 PROMOTED: Final = replace(
     _CONFIRMED,
     joined_at=NOW,
@@ -75,9 +97,12 @@ HEAD: Final = Entry(EVENT_ID, 12, "anna", BOOKING_ID, NOW)
 ERRORS: Final[dict[type[Exception], TicketOfficeError]] = {
     InvalidRequest: InvalidRequest([{"field": "userId", "detail": "Field required"}]),
     NotOnSale: NotOnSale(EVENT_ID, OPENS_AT, CLOSES_AT),
+    TooFewTickets: TooFewTickets(EVENT_ID, available=2),
     WaitingListFull: WaitingListFull(EVENT_ID, limit=200),
     EventCancelled: EventCancelled(EVENT_ID, NOW),
     BookingCancelled: BookingCancelled(EVENT_ID, BOOKING_ID, NOW),
+    BookingTransferred: BookingTransferred(EVENT_ID, BOOKING_ID, TRANSFERRED_AT),
+    CheckedIn: CheckedIn(EVENT_ID, BOOKING_ID, CHECKED_IN_AT),
     HoldExpired: HoldExpired(EVENT_ID, BOOKING_ID, EXPIRED_AT),
     TicketsBooked: TicketsBooked(EVENT_ID, total=500, booked=380),
 }

@@ -11,7 +11,7 @@ from openapi import examples
 from openapi.errors import JSON
 from shared.edge import contract, pages
 from shared.edge.api import IDEMPOTENCY_KEY, BodyTooLarge, InvalidRequest, MalformedJson, UnsupportedEncoding
-from shared.edge.caller import NotSignedIn, NotYourBooking, OrganisersOnly
+from shared.edge.caller import DoorOnly, NotSignedIn, NotYourBooking, OrganisersOnly
 from shared.edge.contract import EventResponse, ResponseModel, booking_response
 from shared.model import (
     IDEMPOTENCY_KEY_LENGTH_MAX,
@@ -19,23 +19,30 @@ from shared.model import (
     BookingCancelled,
     BookingChanged,
     BookingNotFound,
+    BookingTransferred,
+    CheckedIn,
+    Counts,
     EventCancelled,
     EventChanged,
     EventNotFound,
     HoldExpired,
     IdempotencyKeyReused,
+    NotConfirmed,
     NotHeld,
     NotOnSale,
     Position,
+    RecipientHasBooking,
     ShopOnly,
     TicketsBooked,
+    TooFewTickets,
     WaitingListFull,
 )
 from shared.version import VERSION
 
 TAGS: Final = {
     "organisers": "Open events, change them, and see who booked.",
-    "buyers": "Book, confirm, cancel, and see bookings.",
+    "buyers": "Book, confirm, cancel, transfer, and see bookings.",
+    "door": "Let bookings in.",
     "description": "The API itself.",
 }
 
@@ -50,11 +57,6 @@ class Health(ResponseModel):
 TicketResponse = TypeAliasType(
     "TicketResponse",
     Annotated[contract.HeldResponse | contract.ConfirmedResponse, Field(discriminator="status")],
-)
-
-EndedResponse = TypeAliasType(
-    "EndedResponse",
-    Annotated[contract.CancelledResponse | contract.ExpiredResponse, Field(discriminator="status")],
 )
 
 
@@ -102,6 +104,7 @@ _LIMITS: Final = {
     "waitingListLimit": 200,
 }
 _HOLDS: Final = {"holdSeconds": 1800, "offerSeconds": 86400, "confirmedBy": "shop"}
+_GROUPS: Final = {"ticketsPerBooking": 6}
 _ANNA: Final = {"userId": "anna", "eventId": examples.EVENT_ID}
 _THIS_BOOKING: Final = {**_ANNA, "bookingId": examples.BOOKING_ID}
 _IDEMPOTENCY_KEY: Final = {
@@ -126,11 +129,21 @@ _IF_MATCH: Final = {
     "schema": {"type": "string"},
 }
 
-_CANCELLED_EVENT: Final = EventResponse.of_new(examples.CANCELLED_EVENT)
-_BEING_EMPTIED: Final = EventResponse.of(Availability(examples.CANCELLED_EVENT, 500, 120, 0))
+_CACHE_CONTROL: Final = {
+    "name": "Cache-Control",
+    "in": "header",
+    "required": False,
+    "description": "`no-cache` asks for a new count. A function makes one at most once a second for an event.",
+    "example": "no-cache",
+    "schema": {"type": "string"},
+}
+
+_LEFT: Final = Availability(examples.CANCELLED_EVENT, 500, 120, 0)
 _CONFIRMED, _PAID, _WAITING = map(booking_response, (examples.CONFIRMED, examples.PAID, examples.WAITING))
 _HELD, _OFFERED = map(booking_response, (examples.HELD, examples.OFFERED))
 _CANCELLED = booking_response(examples.CANCELLED)
+_TRANSFERRED = booking_response(examples.TRANSFERRED)
+_GROUP, _FEWER, _WANTS_FEWER = map(booking_response, (examples.GROUP, examples.FEWER, examples.WANTS_FEWER))
 _OF_ANNA: Final = pages.BookingsRequest.model_validate({"userId": "anna"})
 _BOOKINGS: Final = pages.BookingsPage.of(
     _OF_ANNA,
@@ -142,8 +155,9 @@ _BOOKINGS: Final = pages.BookingsPage.of(
     ],
     (examples.NOW, f"{examples.EVENT_ID}#7"),
 )
+_COUNTED: Final = Counts(examples.HALF_SOLD, examples.NOW)
 _WITH_BOOKINGS: Final = {
-    f"with {name}": contract.StatusResponse.with_booking(examples.HALF_SOLD, standing)
+    f"with {name}": contract.StatusResponse.with_booking(_COUNTED, standing)
     for name, standing in (
         ("userId", examples.CONFIRMED),
         ("a hold", examples.HELD),
@@ -161,7 +175,8 @@ ROUTES: Final = (
         "Open an event",
         "For organisers. The event is on sale at once, or from `opensAt` until `closesAt`. With `holdSeconds`, buyers"
         " hold tickets for that long, and each hold is confirmed or expires; with `offerSeconds`, so do users who get a"
-        " ticket from the waiting list. With an `Idempotency-Key`, a repeated request does not open a second event.",
+        " ticket from the waiting list. A booking has up to `ticketsPerBooking` tickets, by default one. With an"
+        " `Idempotency-Key`, a repeated request does not open a second event.",
         {
             201: Success(
                 "The event is open. A repeated request with the same `Idempotency-Key` returns the same.",
@@ -170,13 +185,19 @@ ROUTES: Final = (
                     "opened": EventResponse.of_new(examples.EVENT),
                     "limited": EventResponse.of_new(examples.LIMITED),
                     "with holds": EventResponse.of_new(examples.WITH_HOLDS),
+                    "for groups": EventResponse.of_new(examples.FOR_GROUPS),
                 },
                 {"Location": "The status of the event: `/status/{eventId}`.", **_ETAG},
             )
         },
         (*_BODY, OrganisersOnly, IdempotencyKeyReused),
         body=contract.InitializeRequest,
-        bodies={"concert": _CONCERT, "limited": {**_CONCERT, **_LIMITS}, "with holds": {**_CONCERT, **_HOLDS}},
+        bodies={
+            "concert": _CONCERT,
+            "limited": {**_CONCERT, **_LIMITS},
+            "with holds": {**_CONCERT, **_HOLDS},
+            "for groups": {**_CONCERT, **_GROUPS},
+        },
         headers=(_IDEMPOTENCY_KEY,),
     ),
     Route(
@@ -246,7 +267,7 @@ ROUTES: Final = (
         "organisers",
         "Change an event",
         "For organisers. Sets the fields that the body names; `null` removes a time or the limit. New tickets go to the"
-        " waiting list first; only free tickets are taken away. Safe to repeat.",
+        " waiting list first, and on sale if nobody waits any more; only free tickets are taken away. Safe to repeat.",
         {200: Success("The event as it is now.", EventResponse, {"changed": EventResponse.of(examples.RAISED)}, _ETAG)},
         (*_BODY, OrganisersOnly, EventNotFound, EventCancelled, EventChanged, TicketsBooked),
         parameters=contract.EventPath,
@@ -274,7 +295,7 @@ ROUTES: Final = (
             202: Success(
                 "The event is cancelled, and its bookings are being cancelled.",
                 EventResponse,
-                {"cancelled": _BEING_EMPTIED},
+                {"cancelled": EventResponse.of(_LEFT)},
             ),
         },
         (InvalidRequest, OrganisersOnly, EventNotFound),
@@ -284,10 +305,12 @@ ROUTES: Final = (
         "POST /book",
         "book",
         "buyers",
-        "Book or hold a ticket, or join the waiting list",
-        "For the user and shops. If the event has `holdSeconds`, the ticket is held until `expiresAt`: `POST /confirm`"
-        " makes it final. Safe to repeat: a user with an active booking gets that booking, even if the event is no"
-        " longer on sale.",
+        "Book or hold tickets, or join the waiting list",
+        "For the user and shops. A booking has all of its `quantity`, or fewer but not fewer than `atLeast`, or is"
+        " refused; on a sold-out event it waits, strictly in order, until there are `atLeast`. If the event has"
+        " `holdSeconds`, the tickets are held until `expiresAt`: `POST /confirm` makes them final. Safe to repeat: a"
+        " user with an active booking gets that booking, with its own `quantity`, even if the event is no longer on"
+        " sale.",
         {
             200: Success(
                 "The user already has an active booking: that booking as it is now.",
@@ -296,9 +319,9 @@ ROUTES: Final = (
                 _LOCATION,
             ),
             201: Success(
-                "The user has a ticket, or holds one until `expiresAt`.",
+                "The user has the tickets, or holds them until `expiresAt`.",
                 TicketResponse,
-                {"confirmed": _CONFIRMED, "held": _HELD},
+                {"confirmed": _CONFIRMED, "held": _HELD, "several": _GROUP},
                 _LOCATION,
             ),
             202: Success(
@@ -308,18 +331,18 @@ ROUTES: Final = (
                 _LOCATION,
             ),
         },
-        (*_BODY, NotYourBooking, EventNotFound, EventCancelled, NotOnSale, WaitingListFull),
+        (*_BODY, NotYourBooking, EventNotFound, EventCancelled, NotOnSale, TooFewTickets, WaitingListFull),
         body=contract.BookRequest,
-        bodies={"anna": _ANNA},
+        bodies={"anna": _ANNA, "several": {**_ANNA, "quantity": 4, "atLeast": 2}},
     ),
     Route(
         "POST /confirm",
         "confirm",
         "buyers",
         "Confirm a hold or an offer",
-        "For shops; for the user only if the event has `confirmedBy: buyer`. The ticket is then the user's until it is"
-        " cancelled. A hold can be confirmed until it has expired, which happens up to two minutes after `expiresAt`."
-        " Safe to repeat: a booking that is confirmed already stays as it is, with its `reference`.",
+        "For shops; for the user only if the event has `confirmedBy: buyer`. The tickets are then the user's until they"
+        " are cancelled. A hold can be confirmed until it has expired, which happens up to two minutes after"
+        " `expiresAt`. Safe to repeat: a booking that is confirmed already stays as it is, with its `reference`.",
         {
             200: Success(
                 "The booking is confirmed, now or before.",
@@ -336,6 +359,7 @@ ROUTES: Final = (
             BookingChanged,
             BookingCancelled,
             HoldExpired,
+            BookingTransferred,
             NotHeld,
         ),
         body=contract.ConfirmRequest,
@@ -350,18 +374,20 @@ ROUTES: Final = (
         " `PublicStatus`, this route takes no token and refuses `userId` (403 `not-signed-in`).",
         {
             200: Success(
-                "The event as it is now; with `userId` also `booking`, null if the user never booked.",
+                "The event as of `asOf`; with `userId` also `booking` as it is now, null if the user never booked.",
                 contract.StatusResponse,
                 {
-                    "event": EventResponse.of(examples.HALF_SOLD),
+                    "event": contract.CountsResponse.of_counts(_COUNTED),
+                    "at the door": contract.CountsResponse.of_counts(_COUNTED, checked_in_tickets=42),
                     **_WITH_BOOKINGS,
-                    "cancelled": _CANCELLED_EVENT,
+                    "cancelled": contract.CountsResponse.of_counts(Counts(_LEFT, examples.CLOSES_AT)),
                 },
-                _ETAG,
+                {**_ETAG, "Cache-Control": "`public, max-age=1`; with `userId`, `private, no-store`."},
             )
         },
         (InvalidRequest, NotSignedIn, NotYourBooking, EventNotFound),
         parameters=contract.StatusRequest,
+        headers=(_CACHE_CONTROL,),
     ),
     Route(
         "GET /bookings",
@@ -384,20 +410,94 @@ ROUTES: Final = (
         "POST /cancel",
         "cancel",
         "buyers",
-        "Cancel a booking",
-        "For the user, shops and organisers. Returns the ticket, held or confirmed, which goes to the next user in"
-        " line; or leaves the waiting list. Safe to repeat: a booking that has ended stays as it is. With a"
-        " `bookingId`, only that booking is cancelled, so a late repetition does not touch a newer one.",
+        "Cancel a booking, or reduce it",
+        "For the user, shops and organisers. Returns the tickets, held or confirmed, which go to the next users in"
+        " line; or leaves the waiting list. With `keep`, the booking keeps that many tickets and returns the others; a"
+        " waiting one keeps its place and asks for that many. A booking that was checked in stays. Safe to repeat: a"
+        " booking that has ended, or has no more than `keep` tickets, stays as it is. With a `bookingId`, only that"
+        " booking is cancelled, so a late repetition leaves a newer one alone.",
         {
             200: Success(
-                "The booking is cancelled, now or before; or its hold has expired.",
-                EndedResponse,
-                {"cancelled": _CANCELLED, "expired": booking_response(examples.EXPIRED)},
+                "The booking as it is now: cancelled, now or before; ended in another way; or, with `keep`, with at"
+                " most that many tickets.",
+                contract.BookingResponse,
+                {
+                    "cancelled": _CANCELLED,
+                    "expired": booking_response(examples.EXPIRED),
+                    "transferred": _TRANSFERRED,
+                    "fewer": _FEWER,
+                    "fewer wanted": _WANTS_FEWER,
+                },
             )
         },
-        (*_BODY, NotYourBooking, EventNotFound, BookingNotFound, BookingChanged),
+        (*_BODY, NotYourBooking, EventNotFound, BookingNotFound, BookingChanged, CheckedIn),
         body=contract.CancelRequest,
-        bodies={"current": _ANNA, "by id": _THIS_BOOKING},
+        bodies={"current": _ANNA, "by id": _THIS_BOOKING, "keep some": {**_THIS_BOOKING, "keep": 2}},
+    ),
+    Route(
+        "POST /transfer",
+        "transfer",
+        "buyers",
+        "Transfer a booking to another user",
+        "For the user, shops and organisers. The confirmed tickets become those of `toUserId`, who gets a booking of"
+        " their own with the same `reference`; no user in line is passed. `toUserId` must have no active booking of the"
+        " event: a user who waits would lose the place. Safe to repeat: a booking is transferred once.",
+        {
+            200: Success(
+                "The booking is transferred to this user, now or before.",
+                contract.TransferredResponse,
+                {"transferred": _TRANSFERRED},
+            )
+        },
+        (
+            *_BODY,
+            NotYourBooking,
+            EventNotFound,
+            EventCancelled,
+            BookingNotFound,
+            BookingChanged,
+            BookingCancelled,
+            HoldExpired,
+            NotConfirmed,
+            BookingTransferred,
+            CheckedIn,
+            RecipientHasBooking,
+        ),
+        body=contract.TransferRequest,
+        bodies={"to ben": {**_THIS_BOOKING, "toUserId": "ben"}},
+    ),
+    Route(
+        "POST /check-in",
+        "checkIn",
+        "door",
+        "Check a booking in",
+        "For the door, shops and organisers. Marks a confirmed booking as used, with all its tickets, once: of all"
+        " requests, one is told `again: false`. From then on, only the cancellation of the event ends the booking. Safe"
+        " to repeat: the response has the first `checkedInAt`.",
+        {
+            200: Success(
+                "The booking is checked in: now, or `again` if it was before.",
+                contract.CheckInResponse,
+                {
+                    "first": contract.CheckInResponse.of(examples.CHECKED_IN),
+                    "again": contract.CheckInResponse.of(examples.CHECKED_IN_AGAIN),
+                },
+            )
+        },
+        (
+            *_BODY,
+            DoorOnly,
+            EventNotFound,
+            EventCancelled,
+            BookingNotFound,
+            BookingChanged,
+            BookingCancelled,
+            HoldExpired,
+            BookingTransferred,
+            NotConfirmed,
+        ),
+        body=contract.CheckInRequest,
+        bodies={"anna": _THIS_BOOKING},
     ),
     Route(
         "GET /openapi.json",

@@ -47,7 +47,7 @@ def run(event_id: str) -> int:
         seems_stranded = (
             Verdict.UNCLEAR in {one.verdict for one in findings if one.promise == "P6"} and not counted.moved
         )
-        clear = (counted.moved == 0 and counted.is_at_rest) or is_broken
+        clear = (counted.moved == 0 and counted.is_at_rest and counted.is_same_sale) or is_broken
         if turn == RECOUNTS_MAX or (clear and not seems_stranded):
             return _report(counted, findings)
         if seems_stranded:
@@ -62,12 +62,14 @@ def judge(counted: Recount, stranded_at: int | None) -> Iterator[Finding]:
     broken = {finding.promise for finding in broken_promises(counted)}
     still_open = sum(lane.is_open for lane in lanes)
     unmarked = sum(lane.cancelled_at is None for lane in lanes)
+    is_passed = tally.entries > 0 and (still_open > 0 or event.sold_out_at is None)
     broken |= {"P2"} if tally.odd else set()
-    broken |= {"P4"} if tally.entries and (still_open or event.sold_out_at is None) else set()
+    broken |= {"P4"} if counted.is_same_sale and (is_passed or _in_other_sales(counted)) else set()
     broken |= {"P5"} if tally.overtaken else set()
     broken |= {"O3"} if event.emptied_at and unmarked else set()
     unclear = {"P1", "P3", "P6"} if counted.moved else set()
     unclear |= set() if counted.is_at_rest else {"O2"}
+    unclear |= set() if counted.is_same_sale else {"P4", "P6"}
     if "P6" in broken and stranded_at != counted.changes_before:
         broken, unclear = broken - {"P6"}, unclear | {"P6"}  # the ticket may be on its way
     for promise, numbers in _numbers(counted, still_open, unmarked):
@@ -97,10 +99,13 @@ def _numbers(counted: Recount, still_open: int, unmarked: int) -> Iterator[tuple
         ),
     )
     sold_out = f"sold out at {event.sold_out_at}" if event.sold_out_at else "on sale"
-    yield "P4", f"{still_open} of {event.lanes} lanes open, {tally.entries} entries; {sold_out}"
+    elsewhere = f"; {lanes_elsewhere} lanes in another sale" if (lanes_elsewhere := _in_other_sales(counted)) else ""
+    yield "P4", f"{still_open} of {event.lanes} lanes open, {tally.entries} entries; {sold_out}{elsewhere}"
     yield "P5", f"{tally.overtaken} users wait although a user who joined well after them was promoted"
-    yield "P6", f"{tally.entries} wait beside {counted.available} free tickets"
+    insists = f", the first for at least {tally.head[1]}" if tally.head and tally.head[1] > 1 else ""
+    yield "P6", f"{tally.entries} wait beside {counted.available} free tickets{insists}"
     yield "H3", f"{tally.overdue} holds expired over {OVERDUE_S_MAX:.0f} s ago and have not ended"
+    yield "D1", f"{tally.checked_in} tickets checked in, {counted.checked_in} counted"
     change = f"a change is under way since {event.change.requested_at}" if event.change else "no change is under way"
     yield (
         "O2",
@@ -118,6 +123,11 @@ def _numbers(counted: Recount, still_open: int, unmarked: int) -> Iterator[tuple
                 f"cancelled at {event.cancelled_at}, {emptied}"
             ),
         )
+
+
+def _in_other_sales(counted: Recount) -> int:
+    """Count the lanes that were not put back on sale with the event, or without it."""
+    return sum(lane.sale != counted.event.sale for lane in counted.lanes)
 
 
 def _report(counted: Recount, findings: list[Finding]) -> int:

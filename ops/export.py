@@ -18,9 +18,10 @@ from shared.store import items
 from shared.store.items import Item
 
 COLUMNS = (
-    "row", "userId", "bookingId", "generation", "status", "quantity", "sequence", "position",
-    "joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "cancelledAt", "expiredAt",
-    "reference", "bookedBy", "confirmedBy", "cancelledBy",
+    "row", "userId", "bookingId", "generation", "status", "quantity", "atLeast", "sequence", "position",
+    "joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "cancelledAt", "expiredAt", "reducedAt",
+    "checkedInAt", "transferredAt", "transferredTo", "transferredFrom",
+    "reference", "bookedBy", "confirmedBy", "cancelledBy", "checkedInBy", "transferredBy",
 )  # fmt: skip
 REPORTED_MAX = 100  # damaged rows that are named; the rest are only counted
 
@@ -104,14 +105,16 @@ def _readable(page: Iterable[Item], read: Callable[[Item], T], damage: _Damage) 
 
 
 def _booking(one: Booking) -> Row:
-    what = one.user_id, one.booking_id, one.generation, one.status, one.quantity, one.sequence, None
+    what = one.user_id, one.booking_id, one.generation, one.status, one.quantity, one.at_least, one.sequence, None
     waited = one.joined_at, one.promoted_at
-    then = one.held_at, one.expires_at, one.booked_at, one.cancelled_at, one.expired_at
-    return "booking", *what, *waited, *then, one.reference, one.booked_by, one.confirmed_by, one.cancelled_by
+    then = one.held_at, one.expires_at, one.booked_at, one.cancelled_at, one.expired_at, one.reduced_at
+    used = one.checked_in_at, one.transferred_at, one.transferred_to, one.transferred_from
+    by = one.booked_by, one.confirmed_by, one.cancelled_by, one.checked_in_by, one.transferred_by
+    return "booking", *what, *waited, *then, *used, one.reference, *by
 
 
 def _entry(one: Entry, position: int) -> Row:
-    what = one.user_id, one.booking_id, None, None, one.quantity, one.sequence, position
+    what = one.user_id, one.booking_id, None, None, one.quantity, one.at_least, one.sequence, position
     row = "waiting-list", *what, one.joined_at
     return *row, *(None for _ in COLUMNS[len(row) :])
 

@@ -6,6 +6,7 @@ number, and the logs keep what happened.
 
 import sys
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
 from ops import rows
@@ -17,7 +18,8 @@ from shared.telemetry import Metric
 
 _OUTCOMES = (
     Metric.BOOKING_CONFIRMED, Metric.BOOKING_HELD, Metric.WAITING_JOINED, Metric.BOOKING_PROMOTED,
-    Metric.HOLD_CONFIRMED, Metric.HOLD_EXPIRED, Metric.BOOKING_CANCELLED, Metric.WAITING_LEFT,
+    Metric.HOLD_CONFIRMED, Metric.HOLD_EXPIRED, Metric.BOOKING_REDUCED, Metric.BOOKING_CANCELLED,
+    Metric.WAITING_REDUCED, Metric.WAITING_LEFT, Metric.BOOKING_CHECKED_IN, Metric.BOOKING_TRANSFERRED,
 )  # fmt: skip
 
 
@@ -40,6 +42,7 @@ def _now(event: Event, booking: Booking) -> Iterator[str]:
     yield f"generation {booking.generation}"
     yield f"booking    {booking.booking_id}"
     yield f"status     {booking.status}"
+    yield f"quantity   {booking.quantity}{f', at least {booking.at_least}' if booking.at_least else ''}"
     if position := waiting_list.standing(event, booking, rows.deadline()).position:
         yield f"position   {'at most ' if position.is_estimate else ''}{position.value}"
 
@@ -47,24 +50,46 @@ def _now(event: Event, booking: Booking) -> Iterator[str]:
 def _story(booking: Booking) -> Iterator[str]:
     """Yield the events of the current booking in order."""
     yield "This booking:"
+    for moment, what in sorted(_steps(booking), key=itemgetter(0)):
+        yield f"  {moment} {what}"
+
+
+def _steps(booking: Booking) -> Iterator[tuple[str, str]]:
+    """Yield what happened to the booking, each with its moment."""
+    is_one = booking.quantity == 1 and booking.reduced_at is None
+    some, them = ("a ticket", "the ticket") if is_one else ("tickets", "the tickets")
+    owned_at = booking.promoted_at or booking.held_at or booking.booked_at
     if booking.joined_at:
-        yield f"  {booking.joined_at} joined the waiting list as number {booking.sequence}{_by(booking.booked_by)}"
+        yield booking.joined_at, f"joined the waiting list as number {booking.sequence}{_by(booking.booked_by)}"
+    if booking.reduced_at and (owned_at is None or booking.reduced_at < owned_at):
+        yield booking.reduced_at, "asked for fewer tickets"
     if booking.promoted_at:
-        got = "got a ticket" if booking.held_at is None else "was offered a ticket"
-        yield f"  {booking.promoted_at} promoted: {got} from the waiting list"
-    elif first := booking.held_at or booking.booked_at:
-        got = "got a ticket" if booking.held_at is None else "held a ticket"
-        yield f"  {first} {got} directly{'' if booking.joined_at else _by(booking.booked_by)}"
-    if booking.expires_at:
-        yield f"  {booking.expires_at} expires, if it is not confirmed"
+        got = f"got {some}" if booking.held_at is None else f"was offered {some}"
+        yield booking.promoted_at, f"promoted: {got} from the waiting list"
+    elif owned_at:
+        got = f"got {some}" if booking.held_at is None else f"held {some}"
+        how = f"from {booking.transferred_from}" if booking.transferred_from else "directly"
+        yield owned_at, f"{got} {how}{'' if booking.joined_at else _by(booking.booked_by)}"
     if booking.held_at and booking.booked_at:
         reference = f", reference {booking.reference}" if booking.reference else ""
-        yield f"  {booking.booked_at} confirmed{_by(booking.confirmed_by)}{reference}"
+        yield booking.booked_at, f"confirmed{_by(booking.confirmed_by)}{reference}"
+    if booking.reduced_at and owned_at and booking.reduced_at >= owned_at:
+        yield booking.reduced_at, "returned some of the tickets"
+    if booking.expires_at:
+        yield booking.expires_at, "expires, if it is not confirmed"
+    yield from _uses_and_ends(booking, them)
+
+
+def _uses_and_ends(booking: Booking, them: str) -> Iterator[tuple[str, str]]:
+    if booking.checked_in_at:
+        yield booking.checked_in_at, f"checked in{_by(booking.checked_in_by)}"
+    if booking.transferred_at:
+        yield booking.transferred_at, f"transferred to {booking.transferred_to}{_by(booking.transferred_by)}"
     if booking.cancelled_at:
-        left = "left the waiting list" if booking.was is Status.WAITING else "returned the ticket"
-        yield f"  {booking.cancelled_at} {left}{_by(booking.cancelled_by)}"
+        left = "left the waiting list" if booking.was is Status.WAITING else f"returned {them}"
+        yield booking.cancelled_at, f"{left}{_by(booking.cancelled_by)}"
     if booking.expired_at:
-        yield f"  {booking.expired_at} expired: it was not confirmed in time"
+        yield booking.expired_at, "expired: it was not confirmed in time"
 
 
 def _by(actor: Actor | None) -> str:

@@ -128,7 +128,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     def command(name: str, does: str, where: _Parser = anywhere) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=does, description=does, parents=[where])
 
-    audit = command("audit", "Recount an event and check promises P1 to P6, H3, O2 and O3. Changes nothing.")
+    audit = command("audit", "Recount an event and check promises P1 to P6, H3, D1, O2 and O3. Changes nothing.")
     settle = command("settle", "Give the free tickets of an event to the head of its waiting list.")
     redrive = command(
         "redrive", "Process failed records: settle their events or announce them, then remove their files."

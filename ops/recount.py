@@ -18,14 +18,18 @@ DRAWN_APART = timedelta(seconds=15)
 
 # By status: the facts that such a booking has, and those that it cannot have.
 _FACTS: Final[Mapping[Status, tuple[tuple[str, ...], tuple[str, ...]]]] = {
-    Status.HELD: (("held_at", "expires_at"), ("booked_at", "cancelled_at", "expired_at")),
-    Status.CONFIRMED: (("booked_at",), ("expires_at", "cancelled_at", "expired_at")),
+    Status.HELD: (("held_at", "expires_at"), ("booked_at", "cancelled_at", "expired_at", "transferred_at")),
+    Status.CONFIRMED: (("booked_at",), ("expires_at", "cancelled_at", "expired_at", "transferred_at")),
     Status.WAITING: (
         ("sequence", "joined_at"),
-        ("held_at", "expires_at", "booked_at", "cancelled_at", "expired_at"),
+        ("held_at", "expires_at", "booked_at", "cancelled_at", "expired_at", "transferred_at"),
     ),
-    Status.CANCELLED: (("cancelled_at",), ("expires_at", "expired_at")),
-    Status.EXPIRED: (("held_at", "expired_at"), ("expires_at", "booked_at", "cancelled_at")),
+    Status.CANCELLED: (("cancelled_at",), ("expires_at", "expired_at", "transferred_at")),
+    Status.EXPIRED: (("held_at", "expired_at"), ("expires_at", "booked_at", "cancelled_at", "transferred_at")),
+    Status.TRANSFERRED: (
+        ("booked_at", "transferred_at", "transferred_to"),
+        ("expires_at", "cancelled_at", "expired_at", "checked_in_at"),
+    ),
 }
 
 
@@ -41,7 +45,7 @@ class Details(Tally):
         """Count a booking. Raises DamagedItem."""
         booking = items.to_booking(item)
         Tally.add_booking(self, event, item)
-        self.odd += not _is_sound(booking)
+        self.odd += not _is_sound(booking, event.rules.tickets_per_booking)
         last = self.last_promoted
         if booking.promoted_at and (last is None or (booking.sequence or 0) > (last.sequence or 0)):
             self.last_promoted = booking
@@ -63,6 +67,7 @@ class Recount(Count):
     tally: Details
     changes_before: int
     changes_after: int
+    is_same_sale: bool  # the event was not put back on sale during the count
 
 
 def count(event_id: str) -> Recount:
@@ -84,15 +89,20 @@ def count(event_id: str) -> Recount:
     # The event again: a user who joined after our first read has made sure before that it is marked as sold out.
     event_after = rows.event(event_id)
     moved, is_at_rest = changes(after) - changes(before), event.steps == event_after.steps
-    return Recount(event_after, tally, after, moved, is_at_rest, changes(before), changes(after))
+    is_same_sale = event.sale == event_after.sale
+    return Recount(event_after, tally, after, moved, is_at_rest, changes(before), changes(after), is_same_sale)
 
 
-def _is_sound(booking: Booking) -> bool:
-    """Tell whether a booking has the facts that its status needs, and none that it cannot have."""
+def _is_sound(booking: Booking, tickets_max: int) -> bool:
+    """Tell whether a booking has the facts that its status needs, none that it cannot have, and a possible quantity."""
     needed, impossible = _FACTS[booking.status]
     has_needed = all(getattr(booking, name) is not None for name in needed)
     has_impossible = any(getattr(booking, name) is not None for name in impossible)
-    return booking.generation >= 1 and booking.quantity >= 1 and has_needed and not has_impossible
+    was_used = booking.checked_in_at is None or booking.booked_at is not None
+    insists = booking.at_least is not None
+    may_insist = booking.status in {Status.WAITING, Status.CANCELLED}  # it may have been cancelled while it waited
+    is_possible = 1 <= (booking.at_least or 1) <= booking.quantity <= tickets_max and (may_insist or not insists)
+    return booking.generation >= 1 and is_possible and has_needed and not has_impossible and was_used
 
 
 def _joined_at(who: Booking | Entry) -> datetime:

@@ -10,6 +10,7 @@ from shared.booking import event_cancellation
 from shared.booking.settle import settle
 from shared.model import Event
 from shared.runtime import Deadline
+from shared.store import items
 
 PROMOTIONS_MAX = 1_000  # in one round, which has its own deadline
 _GO_S_MAX = 120.0
@@ -35,8 +36,8 @@ def empty_all(event: Event) -> int:
 
 
 def bookings(event: Event) -> int:
-    """Count the bookings that hold a ticket or a place. Raises TryAgain."""
-    return sum(lane.tickets - lane.available + lane.waiting for lane in rows.lanes(event))
+    """Count the bookings that own tickets or a place. Raises TryAgain; DamagedItem."""
+    return sum(items.to_booking(item).is_active for page in rows.bookings(event) for item in page)
 
 
 def settle_all(event: Event) -> int:
@@ -50,9 +51,15 @@ def settle_all(event: Event) -> int:
 
 
 def promotable(event: Event) -> int:
-    """Return how many users settling would promote now. Raises TryAgain."""
-    available, waiting = _free_and_waiting(event)
-    return max(0, min(available, waiting))
+    """Return how many users settling would promote now, in order. Raises TryAgain; DamagedItem."""
+    left, _ = _free_and_waiting(event)
+    promoted = 0
+    for entry in (items.to_entry(item) for page in rows.entries(event) for item in page):
+        if left < (entry.at_least or 1):
+            break
+        left -= min(entry.quantity, left)
+        promoted += 1
+    return promoted
 
 
 def _left(event: Event) -> str:

@@ -1,8 +1,13 @@
 """warm: make the tables ready for an on-sale, by raising their warm throughput.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput.html
+
+AWS charges once for the units that are added, by the price of provisioned capacity in the region
+(https://aws.amazon.com/dynamodb/pricing/on-demand/). The dollars here are an estimate: the price of a provisioned unit
+for an hour in us-east-1, as public sources gave it in November 2026. AWS's own page could not be read then.
 """
 
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +27,9 @@ WRITES_MAX: Final = {
     "WaitingListTable": ITEM_WRITES * (STRIPES_MAX + 1),
     "holdsByExpiry": ITEM_WRITES * HOLD_SHARDS,
 }
+PRICED_REGION: Final = "us-east-1"
+WRITE_UNIT_USD: Final = 0.00065
+READ_UNIT_USD: Final = 0.00013
 TABLES: Final = ("LanesTable", "BookingsTable", "WaitingListTable")  # by output; an event's own item is written seldom
 
 _DONE, _TOO_LITTLE = 0, 1
@@ -39,6 +47,11 @@ class Units:
         """Read them from DynamoDB's description of a table or an index."""
         warm = described.get("WarmThroughput", {})
         return cls(warm.get("WriteUnitsPerSecond", 0), warm.get("ReadUnitsPerSecond", 0))
+
+    @property
+    def usd(self) -> int:
+        """Return what adding these units costs once, in whole dollars, rounded up."""
+        return math.ceil(self.writes * WRITE_UNIT_USD + self.reads * READ_UNIT_USD)
 
     def at_least(self, other: "Units") -> "Units":
         """Return the larger of each: warm throughput cannot be lowered."""
@@ -87,7 +100,7 @@ def run(stack: str, bookings_per_s: int, *, dry_run: bool) -> int:
         sum(plan.planned.writes - plan.now.writes for plan in raised),
         sum(plan.planned.reads - plan.now.reads for plan in raised),
     )
-    _tell(f"Charged once, for what is added: {_units(more)} (https://aws.amazon.com/dynamodb/pricing/on-demand/)")
+    _tell(f"Charged once, for what is added: {_units(more)}, about ${more.usd:,} in {PRICED_REGION}")
     for table in dict.fromkeys(plan.name for plan in raised):
         if not dry_run:
             database.update_table(TableName=table, **_update([plan for plan in raised if plan.name == table]))

@@ -32,7 +32,7 @@ from proof.controls import (
     searches,
 )
 from proof.explore import Found, Scenario, walk
-from proof.hold_scenarios import ALL_PLANS
+from proof.plans import ALL_PLANS
 from proof.scenarios import Plan
 
 Task = TypeVar("Task")

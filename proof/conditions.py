@@ -4,7 +4,7 @@ None is listed by hand: they are read off the requests that shared/ sends, so a 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,30 +14,36 @@ from proof.lambdas import Request
 from proof.stand_in import TRANSACT, UPDATE
 from proof.steps import Ground
 
-# Transactions by their different items' verbs and tables, without "Table", in the order of their first.
-_TRANSACTIONS: Mapping[tuple[str, ...], tuple[str, str]] = {
-    ("Put Events", "Put WaitingList", "Put Lanes"): ("open", "shared/booking/catalog.py"),
-    ("Update Lanes", "Put Bookings"): ("take", "shared/booking/sale.py"),
-    ("Put Bookings", "Put WaitingList", "Update Lanes"): ("join", "shared/booking/waiting_list.py"),
-    ("Update Events", "Update Lanes"): ("step", "shared/booking/event_change.py"),
-    ("Update Lanes",): ("window", "shared/booking/event_change.py"),
-    ("Update Events",): ("change event", "shared/booking/event_change.py"),
-    ("Update Events", "Update WaitingList"): ("change event", "shared/booking/event_change.py"),
-}
-_TAKE_IN_LINE = ("take in line", "shared/booking/sale.py")
-_PROMOTE = ("promote", "shared/booking/settle.py")
-_RELEASE = ("release", "shared/booking/cancellation.py")
-_EXPIRE = ("expire", "shared/booking/cancellation.py")
-_LEAVE = ("leave", "shared/booking/cancellation.py")
+# Transactions by their different items' verbs and tables, without "Table", in the order of their first; and by what
+# stands in the expressions of the first item. The first that fits is the one.
+_TRANSACTIONS: Sequence[tuple[tuple[str, ...], str, str, str]] = (
+    (("Put Events", "Put WaitingList", "Put Lanes"), "", "open", "shared/booking/catalog.py"),
+    (("Update Lanes", "Put Bookings"), "attribute_not_exists(closedAt)", "take", "shared/booking/sale.py"),
+    (("Update Lanes", "Put Bookings"), "", "take in line", "shared/booking/sale.py"),
+    (("Put Bookings", "Put WaitingList", "Update Lanes"), "", "join", "shared/booking/waiting_list.py"),
+    (("Update Bookings", "Delete WaitingList", "Update Lanes"), "promotedAt", "promote", "shared/booking/settle.py"),
+    (("Update Bookings", "Delete WaitingList", "Update Lanes"), "", "leave", "shared/booking/cancellation.py"),
+    (("Update Bookings", "Update WaitingList", "Update Lanes"), "", "want fewer", "shared/booking/cancellation.py"),
+    (("Update Bookings", "Update Lanes"), "reducedAt", "return some", "shared/booking/cancellation.py"),
+    (("Update Bookings", "Update Lanes"), "checkedInAt = ", "check in", "shared/booking/check_ins.py"),
+    (("Update Bookings", "Update Lanes"), "expiredAt", "expire", "shared/booking/cancellation.py"),
+    (("Update Bookings", "Update Lanes"), "", "release", "shared/booking/cancellation.py"),
+    (("Update Bookings", "Put Bookings", "Update Lanes"), "", "transfer", "shared/booking/transfers.py"),
+    (("Update Events", "Update Lanes"), "soldOutAt", "back on sale", "shared/booking/sale.py"),
+    (("Update Events", "Update Lanes"), "", "step", "shared/booking/event_change.py"),
+    (("Update Lanes",), "", "window", "shared/booking/event_change.py"),
+    (("Update Events",), "", "change event", "shared/booking/event_change.py"),
+    (("Update Events", "Update WaitingList"), "", "change event", "shared/booking/event_change.py"),
+)
 _UPDATES: Mapping[tuple[str, str], tuple[str, str]] = {
     ("Update Lanes", "SET"): ("close", "shared/booking/sale.py"),
     ("Update Events", "SET"): ("close", "shared/booking/sale.py"),
     ("Update Bookings", "SET"): ("confirm", "shared/booking/confirmation.py"),
     ("Update WaitingList", "ADD"): ("join", "shared/booking/waiting_list.py"),
-    ("Update WaitingList", "SET"): ("cancel_event", "shared/booking/event_cancellation.py"),
 }
 # Facts for the reader of an answer: no promise is about them.
-_FACTS = re.compile(r"#?(?!expiresAt)\w+(At|By) = |#reference = ")
+_FACTS = re.compile(r"#?(?!expiresAt|checkedInAt)\w+(At|By) = |#reference = ")
+_BETWEEN_ACTIONS = re.compile(r", (?![^(]*\))")  # not between the arguments of a function
 _NAMES = re.compile(r"[#:]\w+")
 
 Write = Mapping[str, Any]
@@ -92,16 +98,9 @@ def name_of(request: Request) -> tuple[str, str] | None:
     """Return the name of a transaction, and the file that it stands in; None for a read."""
     if request.operation == TRANSACT:
         kinds = tuple(dict.fromkeys(request.written))
-        if kinds == ("Update Bookings", "Delete WaitingList", "Update Lanes"):
-            booking = request.parameters["TransactItems"][0]["Update"]
-            return _PROMOTE if "promotedAt" in booking["UpdateExpression"] else _LEAVE
-        if kinds == ("Update Bookings", "Update Lanes"):
-            booking = request.parameters["TransactItems"][0]["Update"]
-            return _EXPIRE if "expiredAt" in booking["UpdateExpression"] else _RELEASE
-        if kinds == ("Update Lanes", "Put Bookings"):
-            lane = request.parameters["TransactItems"][0]["Update"]
-            return _TRANSACTIONS[kinds] if "closedAt" in lane["ConditionExpression"] else _TAKE_IN_LINE
-        return _TRANSACTIONS[kinds]
+        [first] = request.parameters["TransactItems"][0].values()
+        said = f"{first.get('UpdateExpression')} {first.get('ConditionExpression')}"
+        return next((name, file) for some, part, name, file in _TRANSACTIONS if some == kinds and part in said)
     if request.operation == UPDATE:
         return _UPDATES[request.written[0], request.parameters["UpdateExpression"].partition(" ")[0]]
     return None
@@ -155,7 +154,7 @@ def _omissions(transaction: str, file: str, request: Request) -> Iterator[Omissi
 def _actions(update: str) -> list[tuple[str, list[str]]]:
     """Return what an update does: each verb with its actions."""
     parts = [part.partition(" ") for part in VERB.split(update) if part]
-    return [(verb, actions.split(", ")) for verb, _, actions in parts]
+    return [(verb, _BETWEEN_ACTIONS.split(actions)) for verb, _, actions in parts]
 
 
 def _without_unused_names(write: Write) -> Write:

@@ -7,8 +7,28 @@ from functools import cache
 
 from proof.conditions import Omission, ground_without, omissions
 from proof.explore import Found, Scenario, explore
+from proof.group_scenarios import (
+    BACK_ON_SALE,
+    CANCEL_EVENT_AND_RETURN,
+    FROM_TWO_LANES,
+    GROUP_AGAIN,
+    GROUP_COMES_BACK_IN_LINE,
+    GROUP_LEAVES,
+    GROUP_TAKES_ONE,
+    GROUP_WAITS,
+    GROUP_WANTS_FEWER,
+    GROUP_WANTS_FEWER_TWICE,
+    HOLD_REDUCED,
+    RELEASED_WHILE_CLOSED,
+    REOPENED_AND_CANCELLED,
+    RETURNS_SOME,
+    RETURNS_SOME_AND_COMES_BACK,
+    SECOND_RELEASE_ON_LANES,
+    SOLD_OUT_AGAIN,
+    SOLD_OUT_LATE,
+    SWEEP_AND_RETURNS,
+)
 from proof.hold_scenarios import (
-    ALL_PLANS,
     CONFIRMED_CANCELLED_OR_EXPIRED,
     CONFIRMED_OR_EXPIRED,
     CONFIRMED_TWICE,
@@ -21,6 +41,7 @@ from proof.hold_scenarios import (
     OFFERED,
     SWEEP_AND_EXPIRIES,
 )
+from proof.plans import ALL_PLANS
 from proof.rules import RULES, Rule
 from proof.scenarios import (
     ADVANCED,
@@ -79,6 +100,23 @@ from proof.scenarios import (
     WINDOW_TWICE,
 )
 from proof.steps import Ground
+from proof.transfer_scenarios import (
+    CANCEL_EVENT_AND_CHECK_IN,
+    CANCEL_EVENT_AND_TRANSFER,
+    CHECKED_IN_OR_CANCELLED,
+    CHECKED_IN_OR_CONFIRMED,
+    CHECKED_IN_OR_REDUCED,
+    CHECKED_IN_TWICE,
+    SWEEP_AND_CHECK_INS,
+    SWEEP_AND_TRANSFERS,
+    TRANSFERRED_CANCELLED_OR_CHECKED_IN,
+    TRANSFERRED_OR_CANCELLED,
+    TRANSFERRED_OR_CHECKED_IN,
+    TRANSFERRED_OR_REDUCED,
+    TRANSFERRED_TO_BUYER,
+    TRANSFERRED_TO_RETURNER,
+    TRANSFERRED_TO_TWO,
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +133,8 @@ class Caught:
 _ALL_REQUESTS = (
     LAST_TICKET, BOOKS_TWICE, HEIR_LEAVES, HEIR_COMES_BACK,
     LOWERED_AND_BOOKED, LOWERED_AND_PUT_BACK, RAISED_ON_LANES, ADVANCED, PROLONGED, UNLIMITED, CANCEL_EVENT_SOLD_OUT,
-    COMES_BACK_IN_LINE, CONFIRMED_CANCELLED_OR_EXPIRED, OFFERED,
+    COMES_BACK_IN_LINE, CONFIRMED_CANCELLED_OR_EXPIRED, OFFERED, GROUP_WANTS_FEWER, RETURNS_SOME, BACK_ON_SALE,
+    CHECKED_IN_TWICE, TRANSFERRED_TO_RETURNER,
 )  # fmt: skip
 
 # Where to look for what a transaction's conditions are for, in this order.
@@ -109,6 +148,7 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         POSTPONED,
         CLOSED_AND_BOOKED,
         CANCEL_EVENT_AND_BOOK,
+        FROM_TWO_LANES,
     ),
     "take in line": (
         NOBODY_WAITS,
@@ -121,12 +161,46 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         replace(NOBODY_WAITS, crashes=CRASH[0]),
         SWEEP_AND_TAKES_IN_LINE,
     ),
+    "close": (
+        SOLD_OUT_LATE,
+        BACK_ON_SALE,
+        GROUP_AGAIN,
+        SOLD_OUT_AGAIN,
+        replace(GROUP_AGAIN, crashes=CRASH[0]),
+        RELEASED_WHILE_CLOSED,
+    ),
+    "back on sale": (
+        BACK_ON_SALE,
+        GROUP_AGAIN,
+        SECOND_RELEASE_ON_LANES,
+        REOPENED_AND_CANCELLED,
+        RELEASED_WHILE_CLOSED,
+        replace(GROUP_AGAIN, crashes=CRASH[0]),
+    ),
+    "return some": (
+        RETURNS_SOME,
+        RETURNS_SOME_AND_COMES_BACK,
+        GROUP_WAITS,
+        HOLD_REDUCED,
+        replace(RETURNS_SOME, crashes=CRASH[0]),
+        CHECKED_IN_OR_REDUCED,
+        SWEEP_AND_RETURNS,
+    ),
+    "want fewer": (
+        GROUP_WANTS_FEWER,
+        GROUP_TAKES_ONE,
+        GROUP_WANTS_FEWER_TWICE,
+        GROUP_COMES_BACK_IN_LINE,
+        replace(GROUP_WANTS_FEWER, crashes=CRASH[0]),
+        SWEEP_AND_RETURNS,
+    ),
     "confirm": (CONFIRMED_OR_EXPIRED, CONFIRMED_TWICE, CONFIRMED_CANCELLED_OR_EXPIRED, EXPIRED_AND_COMES_BACK),
     "expire": (
         CONFIRMED_OR_EXPIRED,
         EXPIRED_AND_HELD_AGAIN,
         EXPIRED_TO_NEXT,
         EXPIRED_TWICE,
+        HOLD_REDUCED,
         replace(EXPIRED_AND_COMES_BACK, crashes=CRASH[0]),
         SWEEP_AND_EXPIRIES,
     ),
@@ -137,6 +211,7 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         LEFT_AND_BOOKS_TWICE,
         POSTPONED_FOR_WAITING,
         CLOSED_AND_JOINED,
+        COMES_BACK,
         SWEEP_AND_JOINS,
     ),
     "promote": (
@@ -147,6 +222,8 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         CANCEL_EVENT_AND_PROMOTE,
         LANES_COME_BACK,
         HEIR_COMES_BACK_LATER,
+        GROUP_WANTS_FEWER,
+        GROUP_TAKES_ONE,
         SWEEP_AND_RELEASES,
     ),
     "release": (
@@ -155,9 +232,37 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         replace(CANCELS_TWICE, faults=FAULT[1]),
         HOLD_CANCELLED,
         CONFIRMED_CANCELLED_OR_EXPIRED,
+        RETURNS_SOME,
+        CHECKED_IN_OR_CANCELLED,
         SWEEP_AND_RELEASES,
     ),
-    "leave": (HEIR_LEAVES, CANCEL_EVENT_SOLD_OUT, HEIR_LEAVES_TWICE, SWEEP_AND_LEAVES),
+    "check in": (
+        CHECKED_IN_TWICE,
+        CHECKED_IN_OR_CANCELLED,
+        CHECKED_IN_OR_CONFIRMED,
+        CHECKED_IN_OR_REDUCED,
+        CANCEL_EVENT_AND_CHECK_IN,
+        SWEEP_AND_CHECK_INS,
+    ),
+    "transfer": (
+        SWEEP_AND_TRANSFERS,
+        CANCEL_EVENT_AND_TRANSFER,
+        TRANSFERRED_TO_TWO,
+        TRANSFERRED_TO_BUYER,
+        TRANSFERRED_TO_RETURNER,
+        TRANSFERRED_OR_CANCELLED,
+        TRANSFERRED_OR_CHECKED_IN,
+        TRANSFERRED_OR_REDUCED,
+    ),
+    "leave": (
+        HEIR_LEAVES,
+        CANCEL_EVENT_SOLD_OUT,
+        HEIR_LEAVES_TWICE,
+        GROUP_WANTS_FEWER,
+        GROUP_LEAVES,
+        CANCEL_EVENT_AND_RETURN,
+        SWEEP_AND_LEAVES,
+    ),
     "step": (LOWERED_AND_BOOKED, RAISED_TWICE_HALF, RAISED_ON_LANES, CANCEL_EVENT_AND_RAISE),
     "window": (ADVANCED, PROLONGED, WINDOW_TWICE),
     "change event": (
@@ -179,7 +284,8 @@ NEEDLESS: Mapping[str, str] = {
     "step: Update Lanes without `changes :one`": (
         "no search is large enough for changes during two counts of an audit; tests/protocol/test_audit.py has them"
     ),
-    "take: Update Lanes without `changes :quantity`": "the audit counts sold-out events only, which sell nothing",
+    "return some: Update Lanes without `changes :changes`": "as for a step",
+    "take: Update Lanes without `changes :share`": "the audit counts sold-out events only, which sell nothing",
     "promote: Update Lanes without `changes :count`": "with each promotion an audit counts what the promotion followed",
 }
 
@@ -200,6 +306,8 @@ THREE_KINDS: Mapping[str, tuple[Scenario, str]] = {
     "H1": (EXPIRED_EARLY, "not: a hold expires only when it is due"),
     "H2": (CONFIRMED_CANCELLED_OR_EXPIRED, "confirm: Update Bookings without `#status = :held`"),
     "H3": (CONFIRMED_CANCELLED_OR_EXPIRED, "not: holds that are due expire"),
+    "T1": (TRANSFERRED_CANCELLED_OR_CHECKED_IN, "transfer: Update Bookings without `bookingId = :booking`"),
+    "D1": (CANCEL_EVENT_AND_CHECK_IN, "release: Update Bookings without `attribute_not_exists(checkedInAt)`"),
 }
 
 
@@ -254,7 +362,7 @@ def rules(*, whole: bool) -> list[Rule]:
 
 def promise_of(violation: str) -> str:
     """Return the first promise that a violation names, or what it is instead."""
-    found = re.search(r"\b(P[1-8]|O[1-9]|H[1-9])\b", violation)
+    found = re.search(r"\b(P[1-8]|O[1-9]|H[1-9]|D[1-9]|T[1-9])\b", violation)
     return found[0] if found else "the code fails"
 
 

@@ -27,11 +27,12 @@ _DEPTH_MAX = 100_000  # of Python's stack: a schedule is as deep as it is long
 
 @dataclass(frozen=True)
 class Scenario:
-    """Who does what: `before` one after the other, then `begun` up to a write, then all at once."""
+    """Who does what: `before` and `then` one after the other, `begun` up to a write, then all at once."""
 
     name: str
     meanwhile: tuple[Operation, ...]
     before: tuple[Operation, ...] = ()
+    then: tuple[Operation, ...] = ()  # when the background has done what follows from `before`
     # Up to such as "Put WaitingList"; "Update Lanes, Update Lanes" is up to the second of these; "" to the end.
     begun: tuple[tuple[Operation, str], ...] = ()
     tickets: int = 1
@@ -39,9 +40,11 @@ class Scenario:
     stripes: int = 1  # of the waiting list
     rules: Rules = NO_HOLDS  # of the event
     drained: bool = True  # before the race, the promoter has had all records
-    warm: bool = True  # functions remember the event as it was opened; else they know nothing
+    warm: bool = True  # functions remember the event as it was opened, or before `then`; else they know nothing
     promoters: int = 1  # at work at once, each on its part of the stream
-    prompt: bool = True  # the background comes at any time; else when no request for a change is at work
+    # When the background comes: at any time; else when no request for a change is at work. By default at any time where
+    # an organiser is at work, and else when all requests are done.
+    prompt: bool | None = None
     crashes: int = 0
     faults: int = 0
 
@@ -102,6 +105,11 @@ def start(scenario: Scenario, ground: Ground) -> World:
     event = event_of(world.tables)
     for operation in scenario.before:
         world = _alone(world, operation, ground)
+    if scenario.then:
+        world = drained(world, ground)
+        event = event_of(world.tables)
+    for operation in scenario.then:
+        world = _alone(world, operation, ground)
     if scenario.drained:
         world = drained(world, ground)
     world = world._replace(made=NOTHING_MADE)
@@ -117,8 +125,15 @@ def start(scenario: Scenario, ground: Ground) -> World:
         crashes=scenario.crashes,
         faults=scenario.faults,
         is_faulty=faulty,
-        is_prompt=scenario.prompt,
+        is_prompt=_is_prompt(scenario),
     )
+
+
+def _is_prompt(scenario: Scenario) -> bool | None:
+    if scenario.prompt is not None:
+        return scenario.prompt
+    operations = (*scenario.meanwhile, *(operation for operation, _ in scenario.begun))
+    return True if any(one.kind == Open.kind for one in operations) else None
 
 
 def drained(world: World, ground: Ground) -> World:

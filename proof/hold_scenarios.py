@@ -1,4 +1,4 @@
-"""The scenarios with holds and offers, and with them all that are searched.
+"""The scenarios with holds and offers.
 
 Holds and offers last a minute. Everyone's clock stands at MOMENT; that of an expiry that finds them due is at LATER.
 """
@@ -14,7 +14,6 @@ from proof.scenarios import (
     CRASH,
     FAULT,
     LATER,
-    PLANS,
     Plan,
     books,
     cancels,
@@ -170,8 +169,7 @@ CROWD_WITH_HOLDS = Scenario(
     rules=HOLDS,
 )
 
-ALL_PLANS = (
-    *PLANS,
+HOLD_PLANS = (
     Plan(HELD_LAST_TICKET, whole=(CRASH, FAULT)),
     Plan(CONFIRMED_OR_EXPIRED, short=ALL_BOUNDS, whole=(BOTH,)),
     Plan(CONFIRMED_TWICE, whole=(CRASH, FAULT)),

@@ -6,13 +6,13 @@ true when they were given (P7).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness import promises
 from proof.expressions import Item
 from proof.lambdas import Node, Result
-from proof.operations import EVENT, Book, Cancel, CancelEvent, Confirm, Operation, Patch
+from proof.operations import EVENT, AtDoor, Book, Cancel, CancelEvent, Confirm, GiveAway, Operation, Patch
 from proof.stand_in import Change, Tables
 from shared.model import (
     Availability,
@@ -20,27 +20,37 @@ from shared.model import (
     BookingCancelled,
     BookingChanged,
     BookingNotFound,
+    BookingTransferred,
+    CheckedIn,
+    CheckIn,
     Event,
     EventCancelled,
     EventChanged,
     HoldExpired,
     ImpossibleWindow,
+    NotConfirmed,
     NotHeld,
     NotOnSale,
+    RecipientHasBooking,
     Standing,
     Status,
     TicketsBooked,
+    TooFewTickets,
     TryAgain,
     WaitingListFull,
 )
 from shared.store import items
 
-# How far a booking has come. It only ever goes up, and CANCELLED or EXPIRED is its end.
-_STAGES = {Status.WAITING: 0, Status.HELD: 1, Status.CONFIRMED: 2, Status.CANCELLED: 3, Status.EXPIRED: 3}
+# How far a booking has come. It only ever goes up, and CANCELLED, EXPIRED or TRANSFERRED is its end; one that was
+# checked in, a step further than CONFIRMED.
+_END = 4
+_STAGES = {Status.WAITING: 0, Status.HELD: 1, Status.CONFIRMED: 2} | dict.fromkeys(
+    (Status.CANCELLED, Status.EXPIRED, Status.TRANSFERRED), _END
+)
 
 BY_ITSELF = ("background", "sweep", "expire")  # how operations begin that do what no user asked for
 
-Progress = tuple[int, int] | None  # a user's booking number and its stage
+Progress = tuple[int, int, int] | None  # a user's booking number, its stage, and less and less tickets
 
 
 class Violation(Exception):
@@ -84,10 +94,27 @@ class Made:
             raise Violation(f"P7: {operation} was told that there is nothing to be had, and had made a booking")
         return Made(self.effects | {(operation, "made", "")})
 
+    def check_reduced(self, operation: str, told: Booking) -> None:
+        """Check that a request reduced the booking that it was told of, and no other. Raises Violation."""
+        for name, what, booking_id in self.effects:
+            if (name, what) == (operation, "reduced") and booking_id != told.booking_id:
+                raise Violation(f"P7: {operation} reduced {booking_id}, and was told {told}")
+
     def check_created(self, operation: str, told: Standing) -> None:
         """Check that only the request that made a booking is told so. Raises Violation."""
         if told.is_new and (operation, "made", told.booking.booking_id) not in self.effects:
             raise Violation(f"P7: {operation} was told that it made {told.booking.booking_id}, which another made")
+
+    def check_given(self, operation: str, booking: str | None) -> None:
+        """Check that a transfer gave no other booking than this one; none if it was refused. Raises Violation."""
+        given = {one[2] for one in self.effects if one[:2] == (operation, "transferred")}
+        if given - {booking}:
+            raise Violation(f"T1: {operation} gave {given}, and was answered about {booking}")
+
+    def check_first(self, operation: str, told: CheckIn) -> None:
+        """Check that only the request that checked a booking in is told so. Raises Violation."""
+        if not told.again and (operation, "checked in", told.booking.booking_id) not in self.effects:
+            raise Violation(f"D1: {operation} was told that it was the first, and it was not")
 
 
 NOTHING_MADE = Made()
@@ -115,14 +142,37 @@ def check_window(before: Tables, after: Tables, changes: Iterable[Change]) -> No
         assert new is not None, "bookings are never deleted"
         moment = new.get("joinedAt") or new.get("heldAt") or new.get("bookedAt")
         is_new = not old or old["generation"] != new["generation"]
-        if is_new and moment and not all(_is_on_sale(lane, moment["S"]) for lane in touched):
+        if (
+            is_new
+            and moment
+            and "transferredFrom" not in new
+            and not all(_is_on_sale(lane, moment["S"]) for lane in touched)
+        ):
             raise Violation(f"O1: {new['bookingId']['S']} was made at {moment['S']}, on {touched}")
 
 
-def check_event_change(change: Change, *, cancelled: bool) -> None:
-    """Check what happens to the event: O3, nothing after its cancellation, which the organiser was told, and O2.
+def check_transfer(changes: Iterable[Change]) -> None:
+    """Check T1: each booking that is transferred becomes one of the recipient's in the same transaction, and no other.
 
-    O2: terms and revision change together, so every change that is done is announced once, and no other.
+    Raises Violation.
+    """
+    given, got = set(), set()
+    for old, new in changes:
+        assert new is not None, "bookings are never deleted"
+        before, after = (items.to_booking(old) if old else None), items.to_booking(new)
+        if after.status is Status.TRANSFERRED and before and before.status is not Status.TRANSFERRED:
+            given.add((after.user_id, after.transferred_to, before.quantity, before.reference))
+        if after.transferred_from and (before is None or before.generation != after.generation):
+            got.add((after.transferred_from, after.user_id, after.quantity, after.reference))
+    if given != got:
+        raise Violation(f"T1: {given} were given away, and {got} were got")
+
+
+def check_event_change(change: Change, *, cancelled: bool) -> None:
+    """Check what happens to the event: O3, nothing after its cancellation, which the organiser was told, O2 and P7.
+
+    O2: terms and revision change together, so every change that is done is announced once, and no other. P7: so is
+    each sale, whoever puts the event back on sale at once.
 
     Raises Violation.
     """
@@ -130,8 +180,11 @@ def check_event_change(change: Change, *, cancelled: bool) -> None:
     if old is None or new is None:
         return
     before, after = items.to_event(old), items.to_event(new)
-    if cancelled and after.steps != before.steps:
+    if cancelled and (after.steps, after.sale) != (before.steps, before.sale):
         raise Violation("O3: the event was changed after it was cancelled")
+    is_back = before.sold_out_at is not None and after.sold_out_at is None
+    if after.sale != before.sale + is_back:
+        raise Violation(f"P7: sale {before.sale} ended at {before.sold_out_at}, then {after.sale}: it is not announced")
     if after.revision != before.revision + (after.terms != before.terms):
         raise Violation(f"O2: revision {before.revision} of {before.terms}, then {after.revision} of {after.terms}")
 
@@ -142,14 +195,21 @@ def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
     free = sum(int(lane["available"]["N"]) for lane in lanes)
     found = set()
     if isinstance(operation, Book):
-        booking, limit = current(tables, operation.user), event_of(tables).terms.waiting_list_limit
+        booking, event = current(tables, operation.user), event_of(tables)
+        limit, is_single = event.terms.waiting_list_limit, event.rules.tickets_per_booking == 1
         if booking is None or not booking.is_active:
-            if event_of(tables).cancelled_at:
+            if event.cancelled_at:
                 found.add(EventCancelled.__name__)
             if not all(_is_on_sale(lane, operation.at) for lane in lanes):
                 found.add(NotOnSale.__name__)
-            if limit is not None and len(in_list(tables)) - free >= limit:
+            if limit is not None and len(in_list(tables)) - free * is_single >= limit:
                 found.add(WaitingListFull.__name__)
+            if event.sold_out_at is None and 0 < free < (operation.at_least or operation.quantity):
+                found.add(TooFewTickets.__name__)
+    if isinstance(operation, (AtDoor, GiveAway)) and event_of(tables).cancelled_at:
+        found.add(EventCancelled.__name__)
+    if isinstance(operation, GiveAway) and (recipients := current(tables, operation.to)) and recipients.is_active:
+        found.add(RecipientHasBooking.__name__)
     if isinstance(operation, Patch):
         found |= _true_refusals_of_change(operation, tables)
     return frozenset(found)
@@ -157,7 +217,8 @@ def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
 
 def _true_refusals_of_change(operation: Patch, tables: Tables) -> set[str]:
     event, wanted = event_of(tables), dict(operation.wanted)
-    booked = sum(items.to_booking(item).owns_tickets for item in tables.of(items.BOOKINGS))
+    bookings = map(items.to_booking, tables.of(items.BOOKINGS))
+    booked = sum(booking.quantity for booking in bookings if booking.owns_tickets)
     opens_at, closes_at = wanted.get("opens_at", event.terms.opens_at), wanted.get("closes_at", event.terms.closes_at)
     refusals = {
         TicketsBooked: booked > wanted.get("total_tickets", booked),
@@ -203,11 +264,14 @@ def check_change(
     assert new is not None, "bookings are never deleted"
     got, had = items.to_booking(new), items.to_booking(old) if old else None
     owned = had is not None and had.owns_tickets and had.booking_id == got.booking_id  # a hold may be confirmed
-    if cancelled and got.is_active and not owned:
+    waited = had is not None and had.status is got.status and had.booking_id == got.booking_id  # and asks for fewer
+    if cancelled and got.is_active and not owned and not waited:
         raise Violation(f"O3: {got.booking_id} is {got.status} after the event was cancelled")
+    if cancelled and got.checked_in_at and (had is None or had.checked_in_at is None):
+        raise Violation(f"O3: {got.booking_id} was checked in after the event was cancelled")
     if had and got.status is Status.EXPIRED and not str(had.expires_at) <= str(got.expired_at):
         raise Violation(f"H1: {got.booking_id} expired at {got.expired_at}, and was held until {had.expires_at}")
-    if not got.owns_tickets or owned:
+    if not got.owns_tickets or owned or got.transferred_from:
         return
     waiting = in_list(before)
     if waiting and got.sequence is None:
@@ -219,7 +283,12 @@ def check_change(
 def standing(tables: Tables, user: str | None) -> Progress:
     """Return how far a user's bookings have come."""
     booking = current(tables, user)
-    return (booking.generation, _STAGES[booking.status]) if booking else None
+    return _progress(booking) if booking else None
+
+
+def _progress(booking: Booking) -> tuple[int, int, int]:
+    was_used = booking.status is Status.CONFIRMED and booking.checked_in_at is not None
+    return booking.generation, _STAGES[booking.status] + was_used, -booking.quantity
 
 
 def current(tables: Tables, user: str | None) -> Booking | None:
@@ -251,16 +320,37 @@ def _check_booking(operation: Operation, result: Result, since: Progress, tables
     if result.error:
         _check_refusal(operation, result.error, since, now)
         return
-    told: Booking = result.value.booking if isinstance(result.value, Standing) else result.value
-    stage = (told.generation, _STAGES[told.status])
-    if now is None or stage > (now.generation, _STAGES[now.status]) or (since and stage < since):
+    told = _told(result.value)
+    stage = _progress(told)
+    if now is None or stage > _progress(now) or (since and stage < since):
         raise Violation(f"P7: {operation.name} was told {told}, which was never true while it asked")
-    if stage == (now.generation, _STAGES[now.status]) and told != now:
+    if stage == _progress(now) and told != now:
         raise Violation(f"P7: {operation.name} was told {told}, and it is {now}")
-    if isinstance(operation, Cancel) and told.is_active:
+    if isinstance(operation, Cancel) and told.is_active and told.quantity > (operation.keep or 0):
         raise Violation(f"P7: {operation.name} was told {told}")
     if isinstance(operation, Confirm) and (told.status, told.booking_id) != (Status.CONFIRMED, operation.booking):
         raise Violation(f"H2: {operation.name} was told {told}")
+    if isinstance(operation, Book) and result.value.is_new:
+        _check_quantity(operation, told)
+    is_given = told.status is Status.TRANSFERRED and told.booking_id == getattr(operation, "booking", "")
+    if isinstance(operation, GiveAway) and not (is_given and told.transferred_to == operation.to):
+        raise Violation(f"T1: {operation.name} was told {told}")
+    if isinstance(operation, AtDoor) and (told.checked_in_at is None or told.booking_id != operation.booking):
+        raise Violation(f"D1: {operation.name} was told {told}")
+
+
+def _check_quantity(operation: Book, told: Booking) -> None:
+    """Check that a booking has as many tickets as were wanted, or takes, unless some were returned since."""
+    least = told.at_least or 1 if told.status is Status.WAITING else told.quantity
+    wanted = operation.at_least or operation.quantity
+    if told.quantity > operation.quantity or (told.reduced_at is None and least < wanted):
+        raise Violation(f"P7: {operation.name} wants {wanted} to {operation.quantity}, and was told {told}")
+
+
+def _told(value: Any) -> Booking:
+    """Return the booking that an answer shows."""
+    booking: Booking = value.booking if isinstance(value, (Standing, CheckIn)) else value
+    return booking
 
 
 def check_repetition(operation: Operation, result: Result, again: Result, tables: Tables) -> None:
@@ -268,15 +358,15 @@ def check_repetition(operation: Operation, result: Result, again: Result, tables
     if isinstance(operation, CancelEvent) and not result.error:
         _check_cancelled(operation, again, tables, result.value.event.cancelled_at)
     now = current(tables, operation.user)
-    if now is None or result.error or not isinstance(operation, (Book, Cancel, Confirm)):
+    if now is None or result.error or not isinstance(operation, (Book, Cancel, Confirm, AtDoor, GiveAway)):
         return
-    told: Booking = result.value.booking if isinstance(result.value, Standing) else result.value
-    if told.booking_id != now.booking_id or (isinstance(operation, (Book, Confirm)) and not now.is_active):
+    told = _told(result.value)
+    if told.booking_id != now.booking_id or (isinstance(operation, (Book, Confirm, AtDoor)) and not now.is_active):
         return  # the world has moved on
     if again.error:
         raise Violation(f"P7: {operation.name} repeated was answered {again.error!r}")
-    repeated: Booking = again.value.booking if isinstance(again.value, Standing) else again.value
-    if repeated != now or (isinstance(again.value, Standing) and again.value.is_new):
+    is_first = again.value.is_new if isinstance(again.value, Standing) else not getattr(again.value, "again", True)
+    if _told(again.value) != now or is_first:
         raise Violation(f"P7: {operation.name} repeated was told {again.value}, and it is {now}")
 
 
@@ -318,6 +408,7 @@ _STEPS = {
     (Status.WAITING, Status.CONFIRMED): "promoted",
     (Status.HELD, Status.CONFIRMED): "confirmed",
     (Status.HELD, Status.EXPIRED): "expired",
+    (Status.CONFIRMED, Status.TRANSFERRED): "transferred",
     **{(status, Status.CANCELLED): "cancelled" for status in (Status.WAITING, Status.HELD, Status.CONFIRMED)},
 }
 
@@ -329,18 +420,34 @@ def _step(before: Booking | None, after: Booking) -> str:
             before is None or not before.is_active
         )
         if fresh and after.is_active and (before is None or before.booking_id != after.booking_id):
-            return "made"
+            return "received" if after.transferred_from else "made"
     elif (
         before.booking_id == after.booking_id
         and before.sequence == after.sequence
-        and (step := _STEPS.get((before.status, after.status)))
+        and before.checked_in_at == after.checked_in_at
+        and (step := _step_of_booking(before, after))
     ):
         return step
+    elif replace(before, checked_in_at=after.checked_in_at, checked_in_by=after.checked_in_by) == after:
+        if before.status is Status.CONFIRMED and before.checked_in_at is None:
+            return "checked in"
+        raise Violation(f"D1: a booking became {after} from {before}")
     was_held = before is not None and before.held_at is not None and before.booking_id == after.booking_id
     if was_held and after.status in {Status.CONFIRMED, Status.EXPIRED}:
         raise Violation(f"H2: a booking became {after} from {before}")
     promise = "P2" if before and before.is_active and before.booking_id != after.booking_id else "P7"
     raise Violation(f"{promise}: a booking became {after} from {before}")
+
+
+def _step_of_booking(before: Booking, after: Booking) -> str | None:
+    """Name a step of one booking; None if it is none, or changes how many tickets it has as it must not (P1, P7)."""
+    if before.status is after.status:
+        is_reduced = after.is_active and before.quantity > after.quantity >= (after.at_least or 1)
+        return "reduced" if is_reduced else None
+    step = _STEPS.get((before.status, after.status))
+    if step == "promoted":
+        return step if (before.at_least or 1) <= after.quantity <= before.quantity else None
+    return step if before.quantity == after.quantity else None
 
 
 def _check_change(asked: Asked, result: Result) -> None:
@@ -370,23 +477,33 @@ def _check_refusal(operation: Operation, error: Exception, since: Progress, now:
         came_back = since is not None and now.generation > since[0]
         if came_back or operation.booking not in {None, now.booking_id}:
             return
-    if isinstance(operation, Confirm) and _is_true_refusal_of_confirmation(operation, error, since, now):
+    if isinstance(operation, Cancel) and isinstance(error, CheckedIn):
+        is_meant = now is not None and operation.booking in {None, now.booking_id}
+        if is_meant and now is not None and now.checked_in_at == error.checked_in_at:
+            return
+    if isinstance(operation, (Confirm, AtDoor, GiveAway)) and _is_true_refusal(operation, error, since, now):
         return
     raise Violation(f"P7: {operation.name} was answered {error!r}")
 
 
-def _is_true_refusal_of_confirmation(
-    operation: Confirm, error: Exception, since: Progress, now: Booking | None
+def _is_true_refusal(  # noqa: PLR0911  # one for each error
+    operation: Confirm | AtDoor | GiveAway, error: Exception, since: Progress, now: Booking | None
 ) -> bool:
-    """Tell whether the booking was at some moment since then as the refusal says (H2)."""
+    """Tell whether the booking was at some moment since then as the refusal says (H2, D1, T1)."""
     if now is None:
         return isinstance(error, BookingNotFound)
     came_back = since is not None and now.generation > since[0]
     is_current = now.booking_id == operation.booking
     if isinstance(error, BookingChanged):
         return came_back or not is_current
-    if isinstance(error, NotHeld):  # it was waiting when the request was sent, or a booking of theirs was
-        return came_back or (is_current and (since is None or since[1] == _STAGES[Status.WAITING]))
+    if isinstance(error, NotHeld | NotConfirmed):  # it was when the request was sent, or a booking of theirs was
+        last = Status.WAITING if isinstance(error, NotHeld) else Status.HELD
+        return came_back or (is_current and (since is None or since[1] <= _STAGES[last]))
+    if isinstance(error, BookingTransferred):
+        is_same = isinstance(operation, GiveAway) and now.transferred_to == operation.to
+        return not is_current or (now.status is Status.TRANSFERRED and not is_same)
+    if isinstance(error, CheckedIn):
+        return is_current and now.checked_in_at is not None
     if isinstance(error, HoldExpired):
         return not is_current or now.status is Status.EXPIRED
     if isinstance(error, BookingCancelled):

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from unittest.mock import patch
 
 from shared.booking import background, catalog, event_cancellation, event_change, expiry, office
-from shared.model import NO_HOLDS, Actor, Confirmation, Event, Rules, Terms
+from shared.model import NO_HOLDS, Actor, Confirmation, Event, Rules, Terms, Transfer
 from shared.runtime import Deadline
 
 EVENT = "E"
@@ -93,6 +93,8 @@ class Book(Operation):
 
     kind = "buyer"
     who: str = ""
+    quantity: int = 1
+    at_least: int | None = None
 
     @property
     def user(self) -> str:
@@ -106,16 +108,17 @@ class Book(Operation):
 
     def call(self, deadline: Deadline) -> Any:
         """Ask the office."""
-        return office.book(EVENT, self.who, deadline)
+        return office.book(EVENT, self.who, deadline, quantity=self.quantity, at_least=self.at_least)
 
 
 @dataclass(frozen=True)
 class Cancel(Operation):
-    """POST /cancel, with or without a bookingId."""
+    """POST /cancel, with or without a bookingId, of all tickets or of all but those to `keep`."""
 
     kind = "buyer"
     who: str = ""
     booking: str | None = None
+    keep: int | None = None
 
     @property
     def user(self) -> str:
@@ -124,12 +127,12 @@ class Cancel(Operation):
 
     @property
     def name(self) -> str:
-        """Return e.g. "cancel ann"."""
-        return f"cancel {self.who}{self.tag}"
+        """Return e.g. "cancel ann" or "cancel ann but 1"."""
+        return f"cancel {self.who}{'' if self.keep is None else f' but {self.keep}'}{self.tag}"
 
     def call(self, deadline: Deadline) -> Any:
         """Ask the office."""
-        return office.cancel(EVENT, self.who, self.booking, deadline)
+        return office.cancel(EVENT, self.who, self.booking, deadline, keep=self.keep)
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,53 @@ class Confirm(Operation):
     def call(self, deadline: Deadline) -> Any:
         """Ask the office."""
         return office.confirm(EVENT, self.who, Confirmation(self.booking, Actor.SHOP), deadline)
+
+
+@dataclass(frozen=True)
+class GiveAway(Operation):
+    """POST /transfer, by the holder: of the booking with this id."""
+
+    kind = "buyer"
+    who: str = ""
+    booking: str = ""
+    to: str = ""
+
+    @property
+    def user(self) -> str:
+        """Return who transfers."""
+        return self.who
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "transfer ann to bob"."""
+        return f"transfer {self.booking} to {self.to}{self.tag}"
+
+    def call(self, deadline: Deadline) -> Any:
+        """Ask the office."""
+        return office.transfer(EVENT, self.who, Transfer(self.booking, self.to, Actor.BUYER), deadline)
+
+
+@dataclass(frozen=True)
+class AtDoor(Operation):
+    """POST /check-in: of the booking with this id."""
+
+    kind = "door"
+    who: str = ""
+    booking: str = ""
+
+    @property
+    def user(self) -> str:
+        """Return whose booking it is."""
+        return self.who
+
+    @property
+    def name(self) -> str:
+        """Return e.g. "check in ann"."""
+        return f"check in {self.booking}{self.tag}"
+
+    def call(self, deadline: Deadline) -> Any:
+        """Ask the office."""
+        return office.check_in(EVENT, self.who, self.booking, Actor.DOOR, deadline)
 
 
 @dataclass(frozen=True)

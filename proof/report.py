@@ -27,6 +27,8 @@ _CHECKED_BY = {
     "H1": "every hold as it expires",
     "H2": "every change, every answer",
     "H3": "every end, after the holds that are left were expired",
+    "D1": "every state, every change, every answer",
+    "T1": "every change, every answer",
 }
 
 

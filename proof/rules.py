@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from proof.explore import Scenario
+from proof.group_scenarios import GROUP_LEAVES_ALONE, GROUP_RELEASED_WHILE_CLOSED, GROUP_WAITS
 from proof.hold_scenarios import EXPIRED_EARLY, EXPIRED_TO_NEXT, HOLD_CANCELLED
 from proof.scenarios import (
     BOOKS_TWICE_AT_HEAD,
@@ -21,7 +22,6 @@ from proof.scenarios import (
     CANCELS_TWICE,
     CHANGED_TWICE,
     COMES_AND_GOES,
-    COMES_BACK,
     CRASH,
     CROWDED_LANES,
     CUT_SHORT,
@@ -37,11 +37,13 @@ from proof.scenarios import (
     RAISED_ON_LANES,
     RELEASE,
     RELEASE_AND_JOIN,
+    RELEASE_BESIDE_JOIN,
     RELEASE_TO_FIRST,
     RELEASE_TO_FIRST_OF_STRIPES,
     SAME_REVISION,
     SWEEP_AND_RELEASE,
 )
+from proof.transfer_scenarios import SWEEP_AND_TRANSFERS
 from proof.world import FILTERS, Filters
 from shared.booking import (
     audit,
@@ -55,6 +57,7 @@ from shared.booking import (
     sale,
     sale_window,
     settle,
+    transfers,
     waiting_list,
 )
 from shared.booking.attempt import BookingAttempt, read_booking
@@ -143,9 +146,8 @@ _promote_in_order = settle._promote_in_order  # noqa: SLF001  # mutants are made
 _head = waiting_list.head
 
 
-def _promote_after_refusals(event: Event, entries: list[Entry], tickets: list[int], deadline: Deadline) -> int:
-    pairs = zip(entries, tickets, strict=False)
-    return sum(_promote_in_order(event, [entry], [ticket], deadline) for entry, ticket in pairs)
+def _promote_after_refusals(event: Event, promotions: list[Any], deadline: Deadline) -> int:
+    return sum(_promote_in_order(event, [one], deadline) for one in promotions)
 
 
 def _tail(event: Event, length: int, last: int, deadline: Deadline) -> list[Entry]:
@@ -167,7 +169,7 @@ _NO_NUMBER = 10**6  # that anybody draws
 
 def _last_drawn_after_the_page(event: Event, length: int, _last: int, deadline: Deadline) -> list[Entry]:
     page = _head(event, length, _NO_NUMBER, deadline)
-    last = waiting_list.last_drawn(event, deadline)
+    _, last = waiting_list.read_with_end(event, deadline)
     return [entry for entry in page if entry.sequence <= last]
 
 
@@ -264,17 +266,16 @@ def _not_on_sale_is_empty(*_: Any) -> None:
     return None
 
 
-def _filters_without_changes() -> Filters:
-    return FILTERS._replace(events=tuple(one for one in FILTERS.events if not _is_of_changes(one)))
+def _filters_of_events_without(attribute: str) -> Filters:
+    """Return the filters without that of the events that get this attribute."""
+    patterns = (one for one in FILTERS.events if attribute not in one["dynamodb"]["NewImage"])
+    return FILTERS._replace(events=tuple(patterns))
 
 
-def _filters_without_cancellations() -> Filters:
-    return FILTERS._replace(events=tuple(one for one in FILTERS.events if _is_of_changes(one)))
-
-
-def _is_of_changes(pattern: Mapping[str, Any]) -> bool:
-    """Tell the filter of changes from that of cancellations."""
-    return "requestedAt" in pattern["dynamodb"]["NewImage"]
+def _filters_of_bookings_without(attribute: str) -> Filters:
+    """Return the filters without those that look at this attribute of a booking."""
+    patterns = (one for one in FILTERS.bookings if not any(attribute in image for image in one["dynamodb"].values()))
+    return FILTERS._replace(bookings=tuple(patterns))
 
 
 def _mark_nothing(_event: Event, _lanes: list[Lane], _deadline: Deadline) -> None:
@@ -346,7 +347,7 @@ def _filters_without(status: str) -> Filters:
     """Return the filters without this status, before and after; a filter that wants no other status matches nothing."""
 
     def less(image: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"status": {"S": [one for one in image["status"]["S"] if one != status]}}
+        return {**image, "status": {"S": [one for one in image["status"]["S"] if one != status]}}
 
     patterns = (
         {"dynamodb": {name: less(image) for name, image in one["dynamodb"].items()}} for one in FILTERS.bookings
@@ -367,6 +368,13 @@ def _always_first(_event: Event, _sequence: int, _deadline: Deadline) -> Positio
 
 
 _due_holds = expiry._due_holds  # noqa: SLF001  # as above
+
+
+def _count_no_ticket(event: Event, got: Booking) -> TransactItem:
+    return _count_transfer(event, replace(got, quantity=0))
+
+
+_count_transfer = transfers._count  # noqa: SLF001  # as above
 
 
 def _bounded(scenario: Scenario, bounds: tuple[int, int] = CALM) -> Scenario:
@@ -447,7 +455,19 @@ RULES = (
     ),
     Rule(
         "a join reaches the promoter", "template.yaml",
-        _bounded(COMES_BACK, CRASH), filters=_filters_without("WAITING"),
+        RELEASE_BESIDE_JOIN, filters=_filters_without("WAITING"),
+    ),
+    Rule(
+        "a return of some tickets reaches the promoter", "template.yaml",
+        GROUP_WAITS, filters=_filters_of_bookings_without("reducedAt"),
+    ),
+    Rule(
+        "a group that leaves reaches the promoter", "template.yaml",
+        GROUP_LEAVES_ALONE, filters=_filters_of_bookings_without("atLeast"),
+    ),
+    Rule(
+        "an event that has sold out reaches the background", "template.yaml",
+        GROUP_RELEASED_WHILE_CLOSED, filters=_filters_of_events_without("soldOutAt"),
     ),
     Rule(
         "a batch that could not be settled comes again", "shared/booking/background.py",
@@ -455,7 +475,7 @@ RULES = (
     ),
     Rule(
         "a request for a change reaches the background", "template.yaml",
-        RAISED_ON_LANES, filters=_filters_without_changes(),
+        RAISED_ON_LANES, filters=_filters_of_events_without("requestedAt"),
     ),
     Rule(
         "the background finishes a change", "shared/booking/background.py",
@@ -532,7 +552,7 @@ RULES = (
     ),
     Rule(
         "the cancellation of an event reaches the background", "template.yaml",
-        CANCEL_EVENT_SOLD_OUT, filters=_filters_without_cancellations(),
+        CANCEL_EVENT_SOLD_OUT, filters=_filters_of_events_without("cancelledAt"),
     ),
     Rule(
         "an event that could not be emptied comes again", "shared/booking/background.py",
@@ -546,6 +566,10 @@ RULES = (
         "the audit reads anew whether the event was cancelled", "shared/booking/audit.py",
         CANCEL_EVENT_AND_SWEEP, audit, "audit", _audit_without_the_event,
         is_slow=True,
+    ),
+    Rule(
+        "a transfer counts as a change of a lane", "shared/booking/transfers.py",
+        SWEEP_AND_TRANSFERS, transfers, "_count", _count_no_ticket,
     ),
     Rule(
         "nobody is refused whose booking may be on its way", "shared/booking/attempt.py",

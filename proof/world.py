@@ -15,6 +15,7 @@ from proof.judge import (
     check_change,
     check_event_change,
     check_tables,
+    check_transfer,
     check_window,
     in_list,
     standing,
@@ -22,9 +23,9 @@ from proof.judge import (
     true_refusals,
 )
 from proof.lambdas import Node, Request, Response, Result
-from proof.operations import Book, CancelEvent, Follow, Patch, Promote
+from proof.operations import Book, Cancel, CancelEvent, Follow, GiveAway, Patch, Promote
 from proof.stand_in import Change, Effect, Tables
-from shared.model import EventCancelled, Standing, Status
+from shared.model import BookingChanged, CheckIn, EventCancelled, Standing, Status, TryAgain
 
 Patterns = tuple[Mapping[str, Any], ...]
 
@@ -69,7 +70,8 @@ class World(NamedTuple):
     crashes: int = 0  # still to come, at the most
     faults: int = 0
     is_faulty: bool = False  # whether there may be faults at all
-    is_prompt: bool = True  # whether the background comes at any time; else when no request for a change is at work
+    # Whether the background comes at any time; else when no request for a change is at work. None: when no request is.
+    is_prompt: bool | None = True
     lost: bool = False  # a stream record was lost: only the sweep finds what it meant
     told: frozenset[str] = frozenset()  # bookingIds that were told to wait, and do
     # By bookingId: those told to wait before it was asked for.
@@ -94,7 +96,10 @@ class World(NamedTuple):
         if place < 0 or not self.queues[place]:
             return False
         is_background = place == len(self.queues) - 1
-        return self.is_prompt or not is_background or not any(map(_changes_event, self.clients))
+        if self.is_prompt or not is_background:
+            return True
+        requests = self.clients[: self.first_promoter]
+        return not any(map(_is_at_work if self.is_prompt is None else _changes_event, requests))
 
     def with_client(self, number: int, client: Client | None) -> "World":
         """Return the world with another client in this place."""
@@ -106,11 +111,13 @@ class World(NamedTuple):
         return self._replace(queues=(*self.queues[:place], tuple(parts), *self.queues[place + 1 :]))
 
 
+def _is_at_work(client: Client | None) -> bool:
+    return client is not None and isinstance(client.node.following, Request)
+
+
 def _changes_event(client: Client | None) -> bool:
     """Tell whether this is an organiser's request for a change that is at work."""
-    return (
-        client is not None and isinstance(client.node.operation, Patch) and isinstance(client.node.following, Request)
-    )
+    return client is not None and isinstance(client.node.operation, Patch) and _is_at_work(client)
 
 
 def begun(world: World, number: int) -> World:
@@ -149,6 +156,7 @@ def changed(world: World, name: str, effect: Effect, filters: Filters) -> World:
         made = made.plus(name, change)
     check_tables(effect.tables)
     check_window(world.tables, effect.tables, effect.changes)
+    check_transfer(effect.changes)
     after = _noted(world._replace(tables=effect.tables, made=made))
     for event in effect.events:
         check_event_change(event, cancelled=world.cancelled)
@@ -174,8 +182,15 @@ def answered(world: World, number: int, answer: Response) -> World:
         world = world._replace(cancelled=True)
     if isinstance(node.following.error, EventCancelled):
         world = world._replace(made=world.made.nothing_by(node.operation.name))
+    if isinstance(node.operation, Cancel) and node.following.value:
+        world.made.check_reduced(node.operation.name, node.following.value)
     if isinstance(node.following.value, Standing):
         world.made.check_created(node.operation.name, node.following.value)
+    # Whoever is told that the booking changed does not learn how: by this transfer, and a booking after it, perhaps.
+    if isinstance(node.operation, GiveAway) and not isinstance(node.following.error, TryAgain | BookingChanged):
+        world.made.check_given(node.operation.name, None if node.following.error else node.operation.booking)
+    if isinstance(node.following.value, CheckIn):
+        world.made.check_first(node.operation.name, node.following.value)
     wanted = {one.node.operation.wanted for one in world.clients if one and isinstance(one.node.operation, Patch)}
     asked = Asked(node.operation, client.since, client.refusals, has_rivals=len(wanted) > 1)
     check_answer(asked, node.following, world.tables, faults=world.is_faulty)

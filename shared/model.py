@@ -1,7 +1,7 @@
 """The nouns of the ticket office: what is stored, what can happen to a booking, and what can go wrong.
 
-Imports nothing of ours. The promises that comments refer to, P1 to P8, O1 to O3 and H1 to H3, are listed in
-docs/guarantees.md.
+Imports nothing of ours. The promises that comments refer to, P1 to P8, O1 to O3, H1 to H3, D1 and
+T1, are listed in docs/guarantees.md.
 
 Errors of booking (those of HTTP are in shared/edge):
 
@@ -13,9 +13,15 @@ Errors of booking (those of HTTP are in shared/edge):
     ├── BookingCancelled        the booking to confirm was cancelled
     ├── HoldExpired             the hold to confirm has expired
     ├── NotHeld                 the booking to confirm is still in the waiting list
+    ├── NotConfirmed            the booking to check in or to transfer is held or waits
+    ├── CheckedIn               the booking to cancel or to transfer was checked in
+    ├── BookingTransferred      the booking belongs to another user now
+    ├── RecipientHasBooking     the user who is to get a booking has one, or waits for one
     ├── ShopOnly                only a shop may confirm the holds of this event
     ├── NotOnSale               the event is not on sale yet, or no longer
+    ├── TooFewTickets           fewer tickets are free than the user takes at least
     ├── WaitingListFull         as many users wait as the organiser allows
+    ├── TooManyTickets          more tickets in one booking than the event allows
     ├── EventChanged            the event is no longer at the revision that the request names
     ├── TicketsBooked           more tickets are booked than the new total
     ├── ImpossibleWindow        the sale would end before it begins
@@ -28,7 +34,7 @@ DamagedItem is no user's error: it becomes a 500.
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -43,6 +49,8 @@ HOLD_S_MAX = 86_400  # a day
 OFFER_S_MAX = 604_800  # a week
 HOLD_SHARDS = 64  # parts of the index of holds by expiry: new holds write at most one of them a thousand times a second
 
+TICKETS_PER_BOOKING_MAX = 20  # so that a booking from several lanes fits in one transaction
+
 TICKETS_PER_LANE = 50
 LANES_MAX = 96  # an event and its lanes are opened in one transaction, which takes at most 100 items
 LANES_PER_STRIPE = 5  # a lane takes about 100 joins a second, a stripe 500
@@ -55,25 +63,28 @@ REFUSALS_KEPT = 8  # refused changes that an event remembers, for requesters tha
 # For retries in one HTTP request. A call that began in time may still take CALL_TIMEOUT_S (store/aws_client.py), so a
 # response takes at most 7 s; the functions' own timeout is 10 s.
 REQUEST_BUDGET_S = 5.0
+STATUS_BUDGET_S = 1.0  # for retries of a status, which is asked for again anyway: a queue of retries would not end
 RETRY_AFTER_S = 1  # what a client is told to wait after 503
 
 
 class Status(StrEnum):
-    """Where a booking stands. HELD and CONFIRMED bookings own tickets; CANCELLED and EXPIRED ones have ended."""
+    """Where a booking stands. HELD and CONFIRMED bookings own tickets, WAITING ones a place; the others have ended."""
 
     HELD = "HELD"
     CONFIRMED = "CONFIRMED"
     WAITING = "WAITING"
     CANCELLED = "CANCELLED"
     EXPIRED = "EXPIRED"
+    TRANSFERRED = "TRANSFERRED"  # to another user, whose booking it became
 
 
 class Actor(StrEnum):
-    """Who books, confirms or cancels: the buyer, a shop or an organiser for the buyer, or the event's cancellation."""
+    """Who acts on a booking: the buyer, a shop or an organiser for the buyer, the door, or the event's cancellation."""
 
     BUYER = "buyer"
     SHOP = "shop"
     ORGANISER = "organiser"
+    DOOR = "door"
     EVENT = "event"
 
 
@@ -95,17 +106,20 @@ class Rules:
 
     With `hold_seconds`, a buyer first holds tickets for that long, and the hold is confirmed or expires. With
     `offer_seconds`, so does a user whom the waiting list promotes. Without them, bookings are confirmed at once.
-    `confirmed_by` is SHOP or BUYER if there are holds, else None.
+    `confirmed_by` is SHOP or BUYER if there are holds, else None. `tickets_per_booking` is the most that one booking
+    may have, 1 to TICKETS_PER_BOOKING_MAX.
     """
 
     hold_seconds: int | None = None  # 1 to HOLD_S_MAX
     offer_seconds: int | None = None  # 1 to OFFER_S_MAX
     confirmed_by: Actor | None = None
+    tickets_per_booking: int = 1
 
     def with_defaults(self) -> "Rules":
         """Return them with what an organiser leaves out: offers last as long as holds, and shops confirm both."""
         offer_seconds = self.offer_seconds or self.hold_seconds
-        return Rules(self.hold_seconds, offer_seconds, (self.confirmed_by or Actor.SHOP) if offer_seconds else None)
+        confirmed_by = (self.confirmed_by or Actor.SHOP) if offer_seconds else None
+        return replace(self, offer_seconds=offer_seconds, confirmed_by=confirmed_by)
 
 
 NO_HOLDS = Rules()  # bookings are confirmed at once
@@ -132,10 +146,13 @@ class Refusal:
 class Event:
     """What people attend.
 
-    Fixed when it is opened: its id, rules, lanes, stripes, created_at and request_fingerprint. Set once: `sold_out_at`;
+    Fixed when it is opened: its id, rules, lanes, stripes, created_at and request_fingerprint. Set once:
     `cancelled_at`; `emptied_at`, when every booking of the cancelled event was cancelled. `terms` are those in
     force: each change that is done adds 1 to `revision`. Lanes decide by their own copy of the tickets and of the sale
     window.
+
+    An event is on sale until it sells out, and once it is back on sale it may sell out again. `sale` counts these sales
+    from 1; `sold_out_at` is when the present one ended.
 
     `tickets_in_lanes` is the exact sum of the lanes' tickets. It differs from the total only while a change is under
     way. `steps` counts every write that a change makes to the event, and each is conditional on it. `refusals`
@@ -157,6 +174,7 @@ class Event:
     change: Change | None = None
     refusals: tuple[Refusal, ...] = ()
     rules: Rules = NO_HOLDS
+    sale: int = 1
 
     @property
     def is_stepping_back(self) -> bool:
@@ -186,7 +204,8 @@ class Lane:
     lane that had the ticket, so a share may be negative and only the sum means anything. `changes` grows with every
     booking or ticket change on the lane, so the audit can tell whether anything moved. `tickets` is its share of the
     event's total. Again only the sum means anything, because tickets come back to their users' home lanes, and are
-    taken away where they are free. `opens_at` and `closes_at` are the moments between which it sells, None for no
+    taken away where they are free. `checked_in` counts the tickets of the bookings of this lane that were checked in.
+    `opens_at` and `closes_at` are the moments between which it sells, None for no
     bound. `revision` is the event's revision that set this sale window; 0 if no change has.
     """
 
@@ -196,12 +215,14 @@ class Lane:
     available: int
     waiting: int
     changes: int
-    # When the event sold out: from then on it gives tickets only to the waiting list (not `closes_at`).
+    # When this sale sold out: from then on the lane gives tickets only to the waiting list (not `closes_at`).
     closed_at: str | None = None
     cancelled_at: str | None = None  # of the event: from then on this lane gives no ticket and no place
     opens_at: str | None = None
     closes_at: str | None = None
     revision: int = 0
+    sale: int = 1  # the event's
+    checked_in: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -214,8 +235,13 @@ class Booking:
     """One user's booking of one event: the current one, which replaces an earlier one that has ended.
 
     `generation` is 1 for the user's first booking of the event and one more each time they come back. `sequence` is the
-    place in the waiting list; None for a booking sold before the event sold out. `expires_at` is set only while the
-    booking is HELD. `reference` is the shop's, such as the id of a payment. Times are ISO 8601 in UTC.
+    place in the waiting list; None for a booking sold while the event was on sale. `quantity` is the number of its
+    tickets; while it is WAITING, of those that the user wants. `at_least` is the fewest that a waiting user takes, if
+    that is more than one; a promotion removes it. `reduced_at` is when the user last gave back some of the tickets, or
+    asked for fewer. `expires_at` is set only while the booking is HELD. A booking with `checked_in_at` was used: only
+    the cancellation of the event ends it. `reference` is the shop's, such as the id of a payment. `transferred_to` is
+    the user who got the tickets of a TRANSFERRED booking; theirs has the user before them as `transferred_from`. Times
+    are ISO 8601 in UTC.
     """
 
     event_id: str
@@ -223,7 +249,8 @@ class Booking:
     booking_id: str
     generation: int
     status: Status
-    quantity: int = 1  # of tickets
+    quantity: int = 1
+    at_least: int | None = None
     sequence: int | None = None
     joined_at: str | None = None
     promoted_at: str | None = None
@@ -232,10 +259,17 @@ class Booking:
     booked_at: str | None = None
     cancelled_at: str | None = None
     expired_at: str | None = None
+    reduced_at: str | None = None
+    checked_in_at: str | None = None
+    transferred_at: str | None = None
+    transferred_to: str | None = None
+    transferred_from: str | None = None
     reference: str | None = None
     booked_by: Actor | None = None
     confirmed_by: Actor | None = None
     cancelled_by: Actor | None = None
+    checked_in_by: Actor | None = None
+    transferred_by: Actor | None = None
 
     @property
     def is_active(self) -> bool:
@@ -270,6 +304,23 @@ class Confirmation:
 
 
 @dataclass(frozen=True, slots=True)
+class Transfer:
+    """How a booking is transferred: which one, to whom, and by whom."""
+
+    booking_id: str
+    to_user_id: str
+    by: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class CheckIn:
+    """A booking that was checked in: by this request, or `again` if it had been before."""
+
+    booking: Booking
+    again: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A place in the waiting list."""
 
@@ -279,18 +330,15 @@ class Entry:
     booking_id: str
     joined_at: str
     quantity: int = 1
+    at_least: int | None = None  # as in Booking
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The end of a waiting list: the last place that was handed out, 0 before the first, and how many users may wait.
-
-    `cancelled_at` is the event's: no user is promoted any more, and a settler need not look further.
-    """
+    """The end of a waiting list: the last place that was handed out (0: none was), and how many users may wait."""
 
     last_sequence: int
     waiting_list_limit: int | None = None
-    cancelled_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,11 +369,20 @@ class Availability:
     total_tickets: int
     available_tickets: int
     waiting_list_count: int
+    checked_in_tickets: int = 0
 
     @property
     def booked_tickets(self) -> int:
         """Return the number of tickets that are held or confirmed, which by P1 is the rest."""
         return self.total_tickets - self.available_tickets
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was left of an event at a moment: every change that was acknowledged before `as_of` is counted."""
+
+    availability: Availability
+    as_of: str
 
 
 class TicketOfficeError(Exception):
@@ -414,6 +471,54 @@ class NotHeld(TicketOfficeError):
 
 
 @dataclass(eq=False)
+class NotConfirmed(TicketOfficeError):
+    """The booking that was to be checked in or transferred is held or waits."""
+
+    event_id: str
+    booking_id: str
+    detail = "This booking is not confirmed."
+
+
+@dataclass(eq=False)
+class CheckedIn(TicketOfficeError):
+    """The booking that was to be cancelled or transferred was checked in: its tickets were used."""
+
+    event_id: str
+    booking_id: str
+    checked_in_at: str
+    detail = "This booking was checked in. Its tickets were used."
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Return when it was checked in."""
+        return {"checkedInAt": self.checked_in_at}
+
+
+@dataclass(eq=False)
+class BookingTransferred(TicketOfficeError):
+    """The booking was transferred: its tickets are those of another booking of another user."""
+
+    event_id: str
+    booking_id: str
+    transferred_at: str
+    detail = "This booking was transferred to another user."
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Return when it was transferred."""
+        return {"transferredAt": self.transferred_at}
+
+
+@dataclass(eq=False)
+class RecipientHasBooking(TicketOfficeError):
+    """The user who was to get the booking has an active one: tickets, or a place in the waiting list."""
+
+    event_id: str
+    to_user_id: str
+    detail = "The recipient has a booking of this event, or waits for one. It would be lost: let them cancel it first."
+
+
+@dataclass(eq=False)
 class ShopOnly(TicketOfficeError):
     """A buyer tries to confirm a hold of an event whose holds only a shop confirms."""
 
@@ -435,6 +540,34 @@ class NotOnSale(TicketOfficeError):
         """Return when the sale opens and closes, as far as that is set."""
         moments = {"opensAt": self.opens_at, "closesAt": self.closes_at}
         return {name: moment for name, moment in moments.items() if moment}
+
+
+@dataclass(eq=False)
+class TooFewTickets(TicketOfficeError):
+    """The event is on sale, and has fewer free tickets than the user takes at least. They may ask for fewer."""
+
+    event_id: str
+    available: int  # free tickets, at least 1
+    detail = "Fewer tickets are left than wanted. Nothing was booked."
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Return how many tickets are left."""
+        return {"availableTickets": self.available}
+
+
+@dataclass(eq=False)
+class TooManyTickets(TicketOfficeError):
+    """The booking would have more tickets than the event allows in one."""
+
+    event_id: str
+    most: int
+    detail = "Some fields are invalid: see errors."
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Return the invalid field, as for other invalid requests."""
+        return {"errors": [{"field": "quantity", "detail": f"must be at most {self.most} for this event"}]}
 
 
 @dataclass(eq=False)

@@ -8,6 +8,7 @@ const PAUSE_MS_MAX = 30_000;
 const RESUMED_MS_MAX = 120_000; // older actions are dropped: what became of them is read instead
 const NOT_NOW = new Set([429, 500, 502, 503, 504]);
 const KEPT = "office:action:";
+const WHEN_READ = new Set(["asOf", "etag"]); // of an event: they change with each count
 
 /** The office refused a request: `code` says why, the other fields are facts. */
 export class Problem extends Error {
@@ -26,13 +27,16 @@ let clockAheadMs = 0; // of the office, compared with this device
 /** Return the office's time in ms, which the time limits are counted in. */
 export const now = () => Date.now() + clockAheadMs;
 
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Send a request until there is an answer; return {status, body, etag}. Throws Problem, NoAnswer. */
-export async function send(method, path, { body, headers = {}, tries = TRIES_MAX, onRetry } = {}) {
+/**
+ * Send a request until there is an answer; return {status, body, etag}. Throws Problem, NoAnswer. The answer is the
+ * office's own, unless `cache` is "default": then it may be as old as the office allows.
+ */
+export async function send(method, path, { body, headers = {}, tries = TRIES_MAX, cache = "no-store", onRetry } = {}) {
   for (let attempt = 0; ; attempt++) {
     let pauseMs = Math.random() * 1000 * 2 ** attempt;
-    const answer = await ask(method, path, body, headers);
+    const answer = await ask(method, path, body, headers, cache);
     if (answer && !NOT_NOW.has(answer.status)) return outcome(answer);
     if (attempt + 1 >= tries) {
       if (answer?.status === 500) return outcome(answer);
@@ -44,12 +48,12 @@ export async function send(method, path, { body, headers = {}, tries = TRIES_MAX
   }
 }
 
-async function ask(method, path, body, headers) {
+async function ask(method, path, body, headers, cache) {
   const token = accessToken();
   try {
     return await fetch(new URL(path, base), {
       method,
-      cache: "no-store",
+      cache,
       headers: {
         ...(body && { "Content-Type": "application/json" }),
         ...(token && { Authorization: `Bearer ${token}` }),
@@ -73,6 +77,9 @@ async function outcome(answer) {
 }
 
 export const read = async (path, options) => (await send("GET", path, options)).body;
+
+/** Read an event's status as everybody sees it, up to a second old; return {body, etag}. */
+export const status = (eventId) => send("GET", `status/${encodeURIComponent(eventId)}`, { tries: 1, cache: "default" });
 
 const inFlight = new Map();
 
@@ -142,7 +149,7 @@ export function poll(look, { leastMs = 1000, mostMs = 10_000 } = {}) {
     if (stopped || running || document.hidden) return;
     running = true;
     try {
-      const seen = JSON.stringify(await look());
+      const seen = JSON.stringify(await look(), (key, value) => (WHEN_READ.has(key) ? undefined : value));
       waitMs = seen === last ? Math.min(waitMs * 1.5, mostMs) : leastMs;
       last = seen;
     } catch {

@@ -16,13 +16,15 @@ function Later({ load, name, ...rest }) {
 
 const events = () => import("./organiser.js");
 const live = () => import("./live.js");
+const door = () => import("./door.js");
 
-/** Return the view of a hash: #/e/ID for buyers of an event, #/o for organisers. */
+/** Return the view of a hash: #/e/ID for buyers of an event, #/o for organisers, #/d/ID at the door. */
 function viewOf(hash) {
   const [, part = "", id] = hash.replace(/^#/, "").split("/");
   const eventId = id && decodeURIComponent(id);
   if (part === "") return html`<${Home} />`;
   if (part === "e" && id) return html`<${Buyer} key=${eventId} eventId=${eventId} />`;
+  if (part === "d" && id) return html`<${Later} key=${`door ${eventId}`} load=${door} name="Door" eventId=${eventId} />`;
   if (part === "o" && id === "new") return html`<${Later} key="new" load=${events} name="NewEvent" />`;
   if (part === "o" && id) return html`<${Later} key=${eventId} load=${live} name="Live" eventId=${eventId} />`;
   if (part === "o") return html`<${Later} key="all" load=${events} name="Organiser" />`;

@@ -64,6 +64,7 @@ function Terms() {
   return html`<fieldset>
     <legend>${t.terms}</legend>
     <p class="soft">${t.fixedHint}</p>
+    <${Field} name="ticketsPerBooking" label=${t.ticketsPerBooking} ...${number} max="20" />
     <${Field} name="holdSeconds" label=${t.holdSeconds} ...${number} max="86400" />
     <${Field} name="offerSeconds" label=${t.offerSeconds} ...${number} max="604800" />
     <div class="field">

@@ -33,7 +33,7 @@ function MyTickets({ userId }) {
         (one) => html`<li key=${one.eventId}>
           <a class=${`stub-row ${one.status.toLowerCase()}`} href=${`#/e/${encodeURIComponent(one.eventId)}`}>
             <strong>${one.eventName}</strong>
-            <span class="soft">${one.eventVenue}</span>
+            <span class="soft">${[one.eventVenue, one.quantity > 1 && t.tickets(one.quantity)].filter(Boolean).join(" · ")}</span>
             <span class=${`pill ${one.status.toLowerCase()}`}>${one.status === "WAITING" ? `${t.status.WAITING}: ${number(one.position)}` : t.status[one.status]}</span>
           </a>
         </li>`,

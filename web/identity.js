@@ -7,7 +7,7 @@ const SIGNING_IN = "office:signing-in";
 const USER = "office:user";
 const GROUP_CLAIMS = ["cognito:groups", "groups"];
 const SCOPE_CLAIMS = ["scope", "scp"];
-const ORGANISER_SCOPES = ["organiser", "ticket-office/organiser"];
+const DOOR = ["door", "shop", "organiser"]; // who may check people in
 const here = () => `${location.origin}${location.pathname}`;
 
 let token = sessionStorage.getItem(TOKEN);
@@ -23,21 +23,23 @@ export function onIdentity(changed) {
 
 const changed = () => listeners.forEach((one) => one());
 
-/** Return {userId, isOrganiser}; userId is null before someone has signed in or given a name. */
+/** Return {userId, isOrganiser, isDoor}; userId is null before someone has signed in or given a name. */
 export function identity() {
-  if (office.open) return { userId: localStorage.getItem(USER), isOrganiser: true };
+  if (office.open) return { userId: localStorage.getItem(USER), isOrganiser: true, isDoor: true };
   const claims = token ? claimsOf(token) : null;
-  return { userId: claims?.[office.userClaim] ?? null, isOrganiser: claims ? organises(claims) : false };
+  const has = (role) => claims !== null && hasRole(claims, role);
+  return { userId: claims?.[office.userClaim] ?? null, isOrganiser: has("organiser"), isDoor: DOOR.some(has) };
 }
 
-function organises(claims) {
+/** Tell whether a token has a group or a scope of this name. */
+function hasRole(claims, role) {
   const list = (names, split) =>
     names.flatMap((name) => {
       const value = claims[name] ?? [];
       return Array.isArray(value) ? value : split ? value.split(" ") : [value];
     });
   const scopes = list(SCOPE_CLAIMS, true);
-  return list(GROUP_CLAIMS, false).includes("organiser") || ORGANISER_SCOPES.some((one) => scopes.includes(one));
+  return list(GROUP_CLAIMS, false).includes(role) || [role, `ticket-office/${role}`].some((one) => scopes.includes(one));
 }
 
 function claimsOf(jwt) {

@@ -1,6 +1,6 @@
 // One event for its organiser: counts, bookings a second, what happened, and what can be changed.
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
-import { act, read, resume, send } from "./api.js";
+import { act, pause, read, resume, send, status } from "./api.js";
 import { Chart, CHART_S } from "./chart.js";
 import { saveBookings } from "./csv.js";
 import { EventForm } from "./form.js";
@@ -11,6 +11,7 @@ import { Action, html, Meter, Sale, tell, Trouble, useClock, useLive } from "./u
 
 const HAPPENED_MAX = 12;
 const HELD_ROWS = 100; // a page of a list
+const COUNTS_MS_MAX = 1000; // how old the counts of a status may be
 const PACE = { leastMs: 1000, mostMs: 2500 };
 
 export function Live({ eventId }) {
@@ -27,7 +28,7 @@ export function Live({ eventId }) {
   const { event } = seen.value;
   return html`
     <div class="row"><div><${Sale} event=${event} /><h1>${event.name}</h1><p class="soft">${event.venue}</p></div>
-      <p><a class="button quiet" href=${`#/e/${encodeURIComponent(eventId)}`}>${t.buyerPage}</a></p></div>
+      <p class="row"><a class="button quiet" href=${`#/d/${encodeURIComponent(eventId)}`}>${t.door}</a> <a class="button quiet" href=${`#/e/${encodeURIComponent(eventId)}`}>${t.buyerPage}</a></p></div>
     <${Trouble} error=${seen.error} />
     <${Tiles} event=${event} held=${seen.value.held} />
     <div class="columns">
@@ -39,7 +40,7 @@ export function Live({ eventId }) {
 }
 
 async function look(eventId) {
-  const { body, etag } = await send("GET", `status/${encodeURIComponent(eventId)}`, { tries: 1 });
+  const { body, etag } = await status(eventId);
   const held = body.holdSeconds || body.offerSeconds ? await heldOf(eventId) : null;
   return { event: body, etag, held };
 }
@@ -47,25 +48,26 @@ async function look(eventId) {
 /** Count the tickets that are held, of the first hundred holds: {tickets, hasMore}. */
 async function heldOf(eventId) {
   const page = await read(`events/${encodeURIComponent(eventId)}/bookings?status=HELD&limit=${HELD_ROWS}`, { tries: 1 });
-  return { tickets: page.bookings.reduce((sum, one) => sum + (one.quantity ?? 1), 0), hasMore: page.nextCursor !== null };
+  return { tickets: page.bookings.reduce((sum, one) => sum + one.quantity, 0), hasMore: page.nextCursor !== null };
 }
 
 /** Remember what each look at the event showed, and what has changed since the one before. */
 function useHistory(event) {
   const kept = useRef({ samples: [[], []], happened: [], last: null });
   const { last } = kept.current;
-  if (event && event !== last?.event) {
+  if (event && event.asOf !== last?.event.asOf) {
     const at = Date.now() / 1000;
+    const seconds = last ? (Date.parse(event.asOf) - Date.parse(last.event.asOf)) / 1000 : 0;
     const changes = last ? differences(last.event, event) : [];
     const booked = changes.find((one) => one.what === "booked")?.n ?? 0;
     const [times, rates] = kept.current.samples;
     const from = times.findIndex((one) => one > at - CHART_S);
-    const rate = last ? Math.round((10 * booked) / Math.max(at - last.at, 0.2)) / 10 : 0;
+    const rate = last ? Math.round((10 * booked) / Math.max(seconds, 0.2)) / 10 : 0;
     const rows = changes.map((one) => ({ ...one, at: new Date().toISOString() }));
     kept.current = {
       samples: [[...times.slice(Math.max(from, 0)), at], [...rates.slice(Math.max(from, 0)), rate]],
       happened: [...rows.reverse(), ...kept.current.happened].slice(0, HAPPENED_MAX),
-      last: { event, at },
+      last: { event },
     };
   }
   return kept.current;
@@ -105,26 +107,22 @@ function Happened({ rows }) {
 function Controls({ path, event, etag, again }) {
   const [form, setForm] = useState({ event, etag, number: 0 });
   const at = useClock();
-  const renewed = async () => {
-    const { body, etag: tag } = await send("GET", `status/${encodeURIComponent(event.eventId)}`);
-    setForm((before) => ({ event: body, etag: tag, number: before.number + 1 }));
+  const show = (answer) => {
+    setForm((before) => ({ event: answer.body, etag: answer.etag, number: before.number + 1 }));
     again();
   };
   const change = async (body, options, headers = {}) => {
-    let message = [t.saved];
     try {
-      await act(`change:${event.eventId}`, "PATCH", path, { body, headers, ...options });
+      show(await act(`change:${event.eventId}`, "PATCH", path, { body, headers, ...options }));
+      tell(t.saved);
     } catch (error) {
       if (error.code !== "event-changed") throw error;
-      message = [t.changedMeanwhile, "bad"];
+      await pause(COUNTS_MS_MAX); // a status read before that may not have the other change yet
+      show(await send("GET", `status/${encodeURIComponent(event.eventId)}`));
+      tell(t.changedMeanwhile, "bad");
     }
-    await renewed();
-    tell(...message);
   };
-  const callOff = async (options) => {
-    await act(`call-off:${event.eventId}`, "POST", `${path}/cancel`, options);
-    await renewed();
-  };
+  const callOff = async (options) => show(await act(`call-off:${event.eventId}`, "POST", `${path}/cancel`, options));
   if (event.cancelledAt) {
     return html`<section><p>${event.emptiedAt ? t.emptied : t.emptying(event.bookedTickets + event.waitingListCount)}</p><${Export} path=${path} /></section>`;
   }

@@ -53,6 +53,8 @@ TURNS = (1_000, 5_000, 10_000)
 EXPIRIES = (  # write units a second, holds that expire at once, and users who wait
     (4_000, 5_000, 0), (4_000, 20_000, 0), (4_000, 5_000, 5_000), (LANES * 1_000, 5_000, 5_000),
 )  # fmt: skip
+WATCHERS_S = 20_000
+WATCHED = ((4_000, 500), (AMPLE_WRITES_S, 5_000))  # write units a second, and bookings offered
 CANCELLATIONS = ((1, 20), (10, 200), (100, 500), (500, 2_000), (1_000, 4_000))  # offered a second, and how many
 
 Cell = tuple[str, dict[str, Any], Callable[[], Any]]
@@ -151,6 +153,17 @@ def _expiry(world: World) -> Iterator[Cell]:
         yield "expiry", {}, partial(scenarios.expiry, replace(world, writes_s=writes_s), holds, waiting)
 
 
+def _watched(world: World) -> Iterator[Cell]:
+    for writes_s, offered_s in WATCHED:
+        for watchers_s in (0, WATCHERS_S):
+            about = {"writes_s": writes_s}
+            yield (
+                "watched",
+                about,
+                partial(scenarios.watched, replace(world, writes_s=writes_s), LANES, offered_s, watchers_s, SECONDS),
+            )
+
+
 def _costs(world: World) -> Iterator[Cell]:
     for lanes, events, bookings in ((1, 1, 0), (LANES, 1, 0), (LANES, 200, 0), (LANES, 1, 10_000)):
         yield "costs", {}, partial(scenarios.cost, world, lanes, events, bookings)
@@ -166,6 +179,7 @@ SECTIONS: dict[str, Callable[[World], Iterator[Cell]]] = {
     "turns": _turns,
     "promotions": _promotions,
     "expiry": _expiry,
+    "watched": _watched,
     "costs": _costs,
 }
 

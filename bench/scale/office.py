@@ -20,7 +20,7 @@ from harness import promises
 from proof.requests import KEYS
 from shared import runtime
 from shared.booking import background, catalog, expiry, office
-from shared.model import NO_HOLDS, REQUEST_BUDGET_S, Event, Rules, Terms, TryAgain
+from shared.model import NO_HOLDS, REQUEST_BUDGET_S, STATUS_BUDGET_S, Event, Rules, Terms, TryAgain
 from shared.runtime import Deadline, Runtime
 from shared.store import items
 
@@ -31,6 +31,7 @@ _PROMOTER_S = 60.0  # the promoter's time
 EXPIRE_S = 55.0  # the time of ExpireFunction
 
 TRY_AGAIN, THROTTLED = "503 of the office", "503 of Lambda"
+SEEN = "status"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Response:
     user: str
     asked_s: float
     answered_s: float
-    outcome: str  # a booking's status, or TRY_AGAIN, or THROTTLED
+    outcome: str  # a booking's status, or SEEN, TRY_AGAIN or THROTTLED
 
 
 class Office:
@@ -60,7 +61,8 @@ class Office:
         self.throughput = {table: Throughput() for table in KEYS} | dict(throughput or {})
         self.database = Database(self.clock, self.chance, self.throughput, latency or Latency())
         self.functions = {
-            name: Function(self.clock, self.chance, self.account) for name in ("book", "cancel", "promote", "expire")
+            name: Function(self.clock, self.chance, self.account)
+            for name in ("book", "cancel", "status", "promote", "expire")
         }
         self.stream = Stream(
             self.clock, self.chance, self.throughput[STREAMED], self.functions["promote"], _settle_batch
@@ -119,6 +121,15 @@ class Office:
     def cancel(self, event: Event, user: str) -> None:
         """Cancel a user's booking, within a task, and note the response."""
         self.ask("cancel", user, lambda deadline: office.cancel(event.event_id, user, None, deadline).status)
+
+    def look(self, event: Event, user: str) -> None:
+        """Read the status of an event for a watcher, within a task, and note the response."""
+
+        def status(_: Deadline) -> str:
+            office.status(event.event_id, None, Deadline.after(STATUS_BUDGET_S))
+            return SEEN
+
+        self.ask("status", user, status)
 
     def expire(self) -> None:
         """Have ExpireFunction end holds, within a task."""

@@ -122,6 +122,21 @@ SECTIONS: dict[str, tuple[str, list[Column]]] = {
             ("throttled", "throttled"),
         ],
     ),
+    "watched": (
+        "An on-sale of 96 lanes that many watch by `GET /status/{eventId}`",
+        [
+            ("write units", "writes_s"),
+            ("statuses/s", "watchers_s"),
+            ("bookings offered/s", "offered_s"),
+            ("got/s", "per_second"),
+            ("p50 ms", "p50_ms"),
+            ("p99 ms", "p99_ms"),
+            ("503/s", "failed_s"),
+            ("status p99 ms", "seen_p99_ms"),
+            ("read units/s", "read_units_s"),
+            ("% of a count for each", "share"),
+        ],
+    ),
     "costs": (
         "What one booking costs",
         [

@@ -16,7 +16,7 @@ from bench.one_counter import OneCounter
 from bench.scale.capacity import Throughput
 from bench.scale.database import Latency
 from bench.scale.limits import PARTITION_READS_S, PARTITION_WRITES_S, TABLE_QUOTA_S
-from bench.scale.office import THROTTLED, TRY_AGAIN, Office, Response
+from bench.scale.office import SEEN, THROTTLED, TRY_AGAIN, Office, Response
 from harness import promises
 from proof.requests import KEYS
 from shared.booking.expiry import MARGIN_S
@@ -250,6 +250,52 @@ def expiry(world: World, holds: int, waiting: int) -> Expiry:
             holds / (late_s[-1] - late_s[0]),
             conflicts,
             throttled,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """An on-sale that many watch: the bookings, the statuses, and what the statuses read."""
+
+    watchers_s: float
+    offered_s: float
+    per_second: float  # bookings
+    p50_ms: float
+    p99_ms: float
+    failed_s: float  # 503s of either
+    seen_p99_ms: float | None
+    read_units_s: float  # of the tables of events and lanes
+    share: float | None  # of what they would be if each status counted
+
+
+def watched(world: World, lanes: int, offered_s: float, watchers_s: float, seconds: float) -> Watched:
+    """Sell to a steady load, while watchers read the status at another."""
+    with _at_work(world) as office:
+        event = office.open_event(PLENTY, lanes)
+        end_s = RAMP_S + seconds
+        office.functions["book"].warm(_environments(world, offered_s))
+        office.functions["status"].warm(_environments(world, watchers_s))
+        office.offer(offered_s, _users(office, end_s), lambda user: office.book(event, user), RAMP_S)
+        if watchers_s:
+            office.offer(watchers_s, _users(office, end_s), lambda user: office.look(event, user), RAMP_S)
+        office.clock.run()
+        office.check(event)
+        booked = _load(office, offered_s, "CONFIRMED", RAMP_S, end_s)
+        assert booked.p50_ms is not None
+        assert booked.p99_ms is not None
+        seen = sorted(1000 * (one.answered_s - one.asked_s) for one in office.answers if one.outcome == SEEN)
+        units = office.database.units
+        reads = units[f"{items.EVENTS} reads"] + units[f"{items.LANES} reads"]
+        return Watched(
+            watchers_s,
+            offered_s,
+            booked.per_second,
+            booked.p50_ms,
+            booked.p99_ms,
+            booked.failed_s,
+            _quantile(seen, 0.99) if seen else None,
+            reads / end_s,
+            100 * reads / (len(seen) * (1 + lanes)) if seen else None,
         )
 
 

@@ -3,8 +3,10 @@
 from checker.checks.announcements import check_announced, check_stream
 from checker.checks.bookings import check_bookings, check_facts
 from checker.checks.changes import check_cancelled, check_changes, check_window
+from checker.checks.counts import check_counts
 from checker.checks.holds import check_holds
 from checker.checks.lists import check_lists, check_openings, check_responses
+from checker.checks.sales import check_sales
 from checker.checks.story import Story, Violation
 from checker.checks.tickets import check_order, check_positions, check_tickets
 from checker.history import History
@@ -18,6 +20,8 @@ CHECKS = (
     check_tickets,
     check_order,
     check_positions,
+    check_counts,
+    check_sales,
     check_changes,
     check_window,
     check_cancelled,

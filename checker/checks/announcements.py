@@ -2,25 +2,28 @@
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 
-from checker.checks.story import FIELDS, MOMENTS, Rules, Sighting, Story, Violation
+from checker.checks.story import ENDED, FIELDS, MOMENTS, OWNING, Rules, Sighting, Story, Violation
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schemas"
-ENDS = {"booking.cancelled", "booking.expired", "waiting.left"}
+ENDS = {"booking.cancelled", "booking.expired", "booking.transferred", "waiting.left"}
 SHOWS = {  # the last announcement of a booking with this status
     "HELD": {"booking.held", "booking.offered"},
     "CONFIRMED": {"booking.confirmed"},
     "WAITING": {"waiting.joined"},
     "CANCELLED": {"booking.cancelled", "waiting.left"},
     "EXPIRED": {"booking.expired"},
+    "TRANSFERRED": {"booking.transferred"},
 }
-RENAMED = {"cancelledBy": "by"}  # facts that announcements call otherwise
+REDUCED = {"booking.reduced": OWNING, "waiting.reduced": {"WAITING"}}  # and the status of the booking then
+RENAMED = {"cancelledBy": "by", "checkedInBy": "by", "transferredBy": "by"}  # facts that announcements call otherwise
 Told = dict[str, Any]
 
 
@@ -74,21 +77,50 @@ def check_announced(story: Story) -> list[Violation]:
         if story.last_status(event) is None or not story.at_rest("event-bookings", event):
             continue
         texts = [
-            text for judged in (_of_event, _of_changes, _of_bookings) for text in judged(story, event, by_event[event])
+            text
+            for judged in (_of_event, _of_sales, _of_changes, _of_bookings)
+            for text in judged(story, event, by_event[event])
         ]
         found += [Violation("announced", event, text) for text in texts]
     return found
 
 
 def _of_event(story: Story, event: str, told: list[Told]) -> list[str]:
-    """`event.opened`, `event.sold-out` and `event.cancelled` are announced exactly if they happened."""
+    """`event.opened` and `event.cancelled` are announced exactly if they happened."""
     status = story.last_status(event) or {}
-    facts = {"event.opened": True, "event.sold-out": "soldOutAt" in status, "event.cancelled": "cancelledAt" in status}
+    facts = {"event.opened": True, "event.cancelled": "cancelledAt" in status}
     kinds = {one["type"] for one in told}
     return [
         f"{kind} is {'not ' if happened else ''}announced, and the event is {status}"
         for kind, happened in facts.items()
         if (kind in kinds) != happened
+    ]
+
+
+def _of_sales(story: Story, event: str, told: list[Told]) -> list[str]:
+    """Each end of a sale is announced once, and each new sale: in turn, up to the one of the event at rest."""
+    ends = [one["data"]["soldOutAt"] for one in told if one["type"] == "event.sold-out"]
+    ended, begun = (
+        sorted(one["data"]["sale"] for one in told if one["type"] == kind)
+        for kind in ("event.sold-out", "event.back-on-sale")
+    )
+    shown = {row["soldOutAt"] for row in _events_shown(story, event) if row.get("soldOutAt")}
+    last = (story.last_status(event) or {}).get("soldOutAt")
+    found = []
+    if ended != list(range(1, len(ended) + 1)) or begun != list(range(2, len(begun) + 2)):
+        found.append(f"ends of the sales {ended} are announced, and the begins of {begun}")
+    if shown - set(ends):
+        found.append(f"sold out at {sorted(shown - set(ends))}, and announced is {sorted(ends)}")
+    if len(ended) - len(begun) != (last is not None):
+        found.append(f"ends of the sales {ended} are announced, and the begins of {begun}; at rest soldOutAt is {last}")
+    return found
+
+
+def _events_shown(story: Story, event: str) -> list[Told]:
+    """Return the event as responses showed it."""
+    rows = [one.response for one in story.of("status", event) if one.is_done]
+    return rows + [
+        row for page in story.of("events") if page.is_done for row in page.response["events"] if row["eventId"] == event
     ]
 
 
@@ -120,20 +152,46 @@ def _of_changes(story: Story, event: str, told: list[Told]) -> list[str]:
 
 def _of_bookings(story: Story, event: str, told: list[Told]) -> list[str]:
     """Each user's bookings are announced step by step; the last one matches the booking at rest."""
-    found = []
+    found = list(_lost_transfers(told))
     by_user: dict[str, dict[str, dict[str, Told]]] = defaultdict(lambda: defaultdict(dict))
+    reduced: dict[tuple[str, str], list[Told]] = defaultdict(list)
     for one in told:
         data = one["data"]
-        if "bookingId" in data:
+        if one["type"] in REDUCED:
+            reduced[data["userId"], data["bookingId"]].append(one)
+        elif "bookingId" in data:
             by_user[data["userId"]][data["bookingId"]][one["type"]] = data
     rows = {row["userId"]: row for row in story.last_rows(event)}
     for user in by_user.keys() | rows.keys():
         found += [f"{user}: {text}" for text in _of_user(story, event, user, by_user[user], rows.get(user))]
+    for (user, booking), tellings in reduced.items():
+        found += [f"{user}: {text}" for text in _invented(story, event, by_user[user][booking], tellings)]
+    for booking, seen in story.bookings_of(event):
+        user = seen[0].user
+        found += _quantities(by_user[user].get(booking, {}), reduced[user, booking], seen)
     announced = {booking for bookings in by_user.values() for booking in bookings}
     missing = [
         f"{seen[0].user}: {one} is not announced" for one, seen in story.bookings_of(event) if one not in announced
     ]
     return found + missing
+
+
+def _lost_transfers(told: list[Told]) -> Iterator[str]:
+    """Judge transfers: for each booking that was given away, another user got one with as many tickets (T1)."""
+    given = Counter(
+        (one["data"]["userId"], one["data"]["transferredTo"], one["data"]["quantity"])
+        for one in told
+        if one["type"] == "booking.transferred"
+    )
+    got = Counter(
+        (one["data"]["transferredFrom"], one["data"]["userId"], one["data"]["quantity"])
+        for one in told
+        if "transferredFrom" in one["data"]
+    )
+    for user, to, quantity in given.keys() | got.keys():
+        gave, has = given[user, to, quantity], got[user, to, quantity]
+        if gave != has:
+            yield f"{user} gave {gave} bookings with {quantity} tickets to {to}, who got {has}"
 
 
 def _of_user(story: Story, event: str, user: str, bookings: dict[str, dict[str, Told]], row: Told | None) -> list[str]:
@@ -143,12 +201,13 @@ def _of_user(story: Story, event: str, user: str, bookings: dict[str, dict[str, 
     if claims != [[number] for number in range(1, len(order) + 1)]:
         found.append(f"bookings are announced with the numbers {claims}")
     unanswered = sum(one.is_open for one in story.by_user[event, user] if one.op != "confirm")
-    unseen = [booking for booking in order if (event, booking) not in story.sightings]
+    given = {booking for booking in order if "transferredFrom" in bookings[booking].get("booking.confirmed", {})}
+    unseen = [booking for booking in order if (event, booking) not in story.sightings and booking not in given]
     if len(unseen) > unanswered:
         found.append(f"{unseen} are announced, where {unanswered} requests to book or cancel were not answered")
     for booking in order:
         kinds = set(bookings[booking])
-        if kinds not in chains(story.rules(event)):
+        if kinds not in chains(Rules(None, None, None) if booking in given else story.rules(event)):
             found.append(f"{booking} is announced as {sorted(kinds)}")
         found += _wrong_actors(story, event, user, bookings[booking])
         if booking != order[-1] and not kinds & ENDS:
@@ -157,9 +216,45 @@ def _of_user(story: Story, event: str, user: str, bookings: dict[str, dict[str, 
             found += _differences(bookings[booking], seen)
     if row is None or not order or order[-1] != row["bookingId"]:
         found.append(f"the last booking announced is {order[-1:]}, and at rest it is {row and row['bookingId']}")
-    elif not _is_last(set(bookings[order[-1]]), row["status"]):
+    elif ("booking.checked-in" in bookings[order[-1]]) != bool(row["checkedInAt"]):
+        found.append(
+            f"announced is {sorted(bookings[order[-1]])}, and at rest it was checked in at {row['checkedInAt']}"
+        )
+    elif not _is_last(set(bookings[order[-1]]) - {"booking.checked-in"}, row["status"]):
         found.append(f"announced is {sorted(bookings[order[-1]])}, and at rest the booking is {row['status']}")
     return sorted(set(found))
+
+
+def _invented(story: Story, event: str, steps: dict[str, Told], reduced: list[Told]) -> list[str]:
+    """Judge what is announced of a booking with fewer tickets: each was asked for, and once for each number."""
+    found = []
+    for kind, statuses in REDUCED.items():
+        told = [one["data"] for one in reduced if one["type"] == kind]
+        numbers = [data["quantity"] for data in told]
+        if len(set(numbers)) < len(numbers):
+            found.append(f"{kind} is announced several times with the same number: {told}")
+        if told and not steps.keys() & set().union(*(SHOWS[status] for status in statuses)):
+            found.append(f"{kind} is announced, and of the booking only {sorted(steps)}")
+        for data in told:
+            asked = [one for one in story.by_user[event, data["userId"]] if one.op == "cancel" and not one.is_refused]
+            if data["quantity"] not in {one.body.get("keep") for one in asked}:
+                found.append(f"{kind} is announced, and nobody asked for that: {data}")
+    return found
+
+
+def _quantities(steps: dict[str, Told], reduced: list[Told], seen: list[Sighting]) -> list[str]:
+    """Compare the number of tickets that responses show with those announced while the booking had that status."""
+    found = []
+    for status in ("WAITING", "HELD", "CONFIRMED", *ENDED):
+        shown = {one.quantity for one in seen if one.status == status}
+        kinds = SHOWS["HELD"] | SHOWS["CONFIRMED"] if status in OWNING else SHOWS[status]
+        told = {data["quantity"] for kind, data in steps.items() if kind in kinds}
+        told |= {one["data"]["quantity"] for one in reduced if status in REDUCED[one["type"]]}
+        if shown - told:
+            found.append(
+                f"{seen[0].booking} was {status} with {sorted(shown)} tickets, and announced is {sorted(told)}"
+            )
+    return found
 
 
 @cache
@@ -171,7 +266,8 @@ def chains(rules: Rules) -> frozenset[frozenset[str]]:
         "waiting.joined": {"booking.offered" if rules.offer_s else "booking.confirmed", "waiting.left"},
         "booking.held": held,
         "booking.offered": held,
-        "booking.confirmed": {"booking.cancelled"},
+        "booking.confirmed": {"booking.checked-in", "booking.transferred", "booking.cancelled"},
+        "booking.checked-in": {"booking.cancelled"},
     }
     found: set[frozenset[str]] = set()
     pending = [("", frozenset[str]())]
@@ -191,14 +287,19 @@ def _is_last(kinds: set[str], status: str) -> bool:
 
 
 def _wrong_actors(story: Story, event: str, user: str, told: dict[str, Told]) -> list[str]:
-    """Judge who ended a booking: without tokens every cancellation is the buyer's, or the event's."""
+    """Judge who acted: without tokens every cancellation is the buyer's, or the event's, and a check-in the door's."""
     found = []
     for kind, data in told.items():
         by = data.get("by")
         cancels = [one for one in story.by_user[event, user] if one.op == "cancel" and not one.is_refused]
         is_possible = {"buyer": bool(cancels), "event": story.cancelled_from(event) < math.inf}
+        if kind == "booking.transferred":
+            asked = [one for one in story.by_user[event, user] if one.op == "transfer"]
+            is_possible = {"buyer": any(not one.is_refused for one in asked)}
+        if kind == "booking.checked-in":
+            is_possible = {"door": any(not one.is_refused for one in story.of("check-in", event, user))}
         if by is not None and not is_possible.get(by, False):
-            found.append(f"{kind} of {data['bookingId']} names {by}, who did not cancel it")
+            found.append(f"{kind} of {data['bookingId']} names {by}, who did not ask for it")
     return found
 
 
@@ -210,7 +311,7 @@ def _differences(told: dict[str, Told], seen: Sighting) -> list[str]:
         found.append(f"{shown} in a response, and announced is {names}")
     if seen.exchange.op == "book" and seen.exchange.status == 201 and "waiting.joined" in told:
         found.append(f"{seen.booking} was answered 201, and announced as waiting")
-    for name in (*MOMENTS, "reference", "cancelledBy"):
+    for name in (*MOMENTS, "reference", "cancelledBy", "checkedInBy", "transferredBy"):
         values = {data[told_as] for data in told.values() if (told_as := RENAMED.get(name, name)) in data}
         if row.get(name) and values and row[name] not in values:
             found.append(f"{name} of {seen.booking} is {row[name]} in a response, and announced is {sorted(values)}")

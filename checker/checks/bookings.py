@@ -1,12 +1,16 @@
 """Each user's bookings of an event are linearizable: some order of the requests, in real time, explains every response.
 
-The model of one user and one event is a value: nothing yet, or the booking as it stands. The office may promote a
-waiting booking at any moment, expire a hold at any moment from its `expiresAt` on, and cancel an active booking once
-the cancellation of its event began. A request without a response may have had its effect at any moment since it began,
-or none.
+The model of one user and one event is a value: nothing yet, or the booking as it stands, with its number of tickets. A
+booking is made with as many as were asked for, or fewer, but no fewer than `atLeast`; so is a waiting one when it is
+promoted. One that another user transferred is made with as many as that user's booking had. After that only `keep`
+changes the number, and only lowers it. Tickets of a booking that was checked in are neither returned nor transferred.
+The office may promote a waiting booking at any moment, expire a hold at any moment from its `expiresAt` on, and cancel
+an active booking once the cancellation of its event began. A request without a response may have had its effect at any
+moment since it began, or none.
 """
 
 import heapq
+import math
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -14,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import Any, NamedTuple
 
-from checker.checks.story import ACTORS, ENDED, MOMENTS, OWNING, Rules, Sighting, Story, Violation, sightings
+from checker.checks.story import ACTORS, ENDED, MOMENTS, OWNING, Asked, Rules, Sighting, Story, Violation, sightings
 from checker.history import Exchange
 
 CONFIGURATIONS_MAX = 20_000  # by one response; beyond that, a user's requests overlap too much to be judged
@@ -24,10 +28,14 @@ UNSEEN = "?"  # the bookingId of a booking that no response shows
 class State(NamedTuple):
     """What the user has."""
 
-    status: str = ""  # or HELD, CONFIRMED, WAITING, CANCELLED, EXPIRED
+    status: str = ""  # or HELD, CONFIRMED, WAITING, CANCELLED, EXPIRED, TRANSFERRED
     booking: str = ""
     was: str = ""
+    quantity: int = 0
+    at_least: int = 0  # only while it is WAITING
     reference: str = ""  # with which it was confirmed
+    is_used: bool = False  # it was checked in
+    given_to: str = ""  # to whom it was transferred
     used: frozenset[str] = frozenset()  # ids of all bookings up to this one
 
     @property
@@ -37,47 +45,63 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Known:
+    """What all steps of one user and event say together."""
+
+    rules: Rules
+    orphans: frozenset[str] = frozenset()  # bookings of which no 201 or 202 says that it was made
+    quantities: Mapping[str, frozenset[int]] = field(default_factory=dict)  # with which responses show each booking
+
+    def given(self, booking: str, asked: Asked) -> Iterator[int]:
+        """Yield how many tickets a booking may get. A number that no response shows might as well be the largest."""
+        yield asked.quantity
+        for quantity in self.quantities.get(booking, ()):
+            if asked.at_least <= quantity < asked.quantity:
+                yield quantity
+
+
+@dataclass(frozen=True)
 class Step:
     """A request of the user, or a look at their booking."""
 
     begin: float
     end: float
-    kind: str  # book, confirm, cancel, look
+    kind: str  # book, confirm, cancel, check-in, transfer, look
     exchange: Exchange
     sighting: Sighting | None = None
 
-    def outcomes(self, state: State, rules: Rules, orphans: frozenset[str]) -> Iterator[State]:
-        """Yield the states in which the step may leave the user, if its response is possible in `state`.
-
-        `rules` are the event's. `orphans` are the bookings of which no 201 or 202 says that it was made.
-        """
+    def outcomes(self, state: State, known: Known) -> Iterator[State]:
+        """Yield the states in which the step may leave the user, if its response is possible in `state`."""
         one = self.exchange
         if self.kind == "look":
             if _shows(self.sighting, state):
                 yield state
         elif one.is_open:
-            yield from _done_or_not(one, state, rules, orphans)
+            yield from _done_or_not(one, state, known)
         elif one.is_refused:
             if _may_be_refused(one, state):
                 yield state
         elif self.kind == "book":
-            yield from _booked(one, state, rules, orphans)
-        elif self.kind == "confirm":
-            yield from _confirmed(one, state)
+            yield from _booked(one, state, known)
         else:
-            yield from _cancelled(one, state)
+            changed = {
+                "confirm": _confirmed,
+                "check-in": _checked_in,
+                "transfer": _transferred,
+                "cancel": _kept if "keep" in one.body else _cancelled,
+            }
+            yield from changed[self.kind](one, state)
 
     @property
     def asks(self) -> tuple[Any, ...]:
         """Return what the request asks for: two without a response that ask for the same have the same effect."""
-        body = self.exchange.body
-        return self.exchange.op, body.get("bookingId"), body.get("reference")
+        return self.exchange.op, *sorted(self.exchange.body.items())
 
     def __str__(self) -> str:
         one = self.exchange
-        named = f" {one.body['bookingId']}" if "bookingId" in one.body else ""
+        named = "".join(f" {name} {value}" for name, value in one.body.items())
         shown = self.sighting
-        saw = f"{shown.status} {shown.booking} {shown.was}".rstrip() if shown else "no booking"
+        saw = f"{shown.status} {shown.booking} x{shown.quantity} {shown.was}".rstrip() if shown else "no booking"
         code = one.response.get("code", "") if isinstance(one.response, dict) else ""
         what = f"{one.status} {code if one.is_refused else saw}" if one.status else "no response"
         return f"{self.begin:.4f} to {self.end:.4f}: {one.op}{named}: {what}"
@@ -86,32 +110,75 @@ class Step:
 def _shows(seen: Sighting | None, state: State) -> bool:
     if seen is None:
         return not state.status
-    if seen.status == "CONFIRMED" and (seen.row.get("reference") or "") != state.reference:
+    if seen.status == "CONFIRMED" and (
+        (seen.row.get("reference") or "") != state.reference or bool(seen.row.get("checkedInAt")) != state.is_used
+    ):
         return False
-    return (seen.status, seen.booking, seen.was) == (state.status, state.booking, state.was)
+    if seen.status == "TRANSFERRED" and seen.row["transferredTo"] != state.given_to:
+        return False
+    if seen.status == "WAITING" and (seen.row.get("atLeast") or state.at_least) != state.at_least:
+        return False
+    shown = (seen.status, seen.booking, seen.was, seen.quantity)
+    return shown == (state.status, state.booking, state.was, state.quantity)
 
 
-def _made(state: State, status: str, booking: str) -> State:
-    return State(status, booking, used=state.used if booking == UNSEEN else state.used | {booking})
+def _sold(one: Exchange, state: State, known: Known, booking: str) -> Iterator[State]:
+    """Yield the user with a new booking that has tickets."""
+    used = state.used if booking == UNSEEN else state.used | {booking}
+    for quantity in known.given(booking, Asked.by(one)):
+        yield State(known.rules.first, booking, quantity=quantity, used=used)
 
 
-def _done_or_not(one: Exchange, state: State, rules: Rules, orphans: frozenset[str]) -> Iterator[State]:
+def _queued(one: Exchange, state: State, booking: str) -> State:
+    """Return the user with a new booking that waits."""
+    used = state.used if booking == UNSEEN else state.used | {booking}
+    asked = Asked.by(one)
+    return State("WAITING", booking, quantity=asked.quantity, at_least=asked.at_least, used=used)
+
+
+def _with_fewer(state: State, keep: int) -> State:
+    """Return the user with as many tickets as they keep; with more than they have, nothing changes."""
+    return state._replace(quantity=min(state.quantity, keep), at_least=min(state.at_least, keep))
+
+
+def _ended(state: State) -> State:
+    return state._replace(status="CANCELLED", was=state.status, at_least=0)
+
+
+def _done_or_not(one: Exchange, state: State, known: Known) -> Iterator[State]:
     """Yield what a request without a response may have done."""
     if one.op == "book" and not state.is_active:
-        for booking in chain(sorted(orphans - state.used), [UNSEEN]):
-            yield _made(state, rules.first, booking)
-            yield _made(state, "WAITING", booking)
+        for booking in chain(sorted(known.orphans - state.used), [UNSEEN]):
+            yield from _sold(one, state, known, booking)
+            yield _queued(one, state, booking)
     is_meant = one.body.get("bookingId", state.booking) == state.booking
-    if one.op == "cancel" and state.is_active and is_meant:
-        yield state._replace(status="CANCELLED", was=state.status)
+    if one.op == "cancel" and state.is_active and is_meant and not state.is_used:
+        yield _with_fewer(state, one.body["keep"]) if "keep" in one.body else _ended(state)
     if one.op == "confirm" and state.status == "HELD" and is_meant:
         yield state._replace(status="CONFIRMED", reference=one.body.get("reference", ""))
+    if one.op == "check-in" and state.status == "CONFIRMED" and is_meant:
+        yield state._replace(is_used=True)
+    if one.op == "transfer" and state.status == "CONFIRMED" and is_meant and not state.is_used:
+        yield state._replace(status="TRANSFERRED", given_to=one.body["toUserId"])
 
 
-REFUSED_CONFIRMATIONS = {"hold-expired": "EXPIRED", "booking-cancelled": "CANCELLED", "not-held": "WAITING"}
+REFUSED_CONFIRMATIONS = {
+    "hold-expired": {"EXPIRED"},
+    "booking-cancelled": {"CANCELLED"},
+    "not-held": {"WAITING"},
+    "booking-transferred": {"TRANSFERRED"},
+}
+REFUSED_CHECK_INS = {
+    "hold-expired": {"EXPIRED"},
+    "booking-cancelled": {"CANCELLED"},
+    "not-confirmed": {"HELD", "WAITING"},
+    "event-cancelled": {"CONFIRMED"},
+    "booking-transferred": {"TRANSFERRED"},
+}
+REFUSED_TRANSFERS = REFUSED_CHECK_INS | {"recipient-has-booking": {"CONFIRMED"}}
 
 
-def _may_be_refused(one: Exchange, state: State) -> bool:
+def _may_be_refused(one: Exchange, state: State) -> bool:  # noqa: PLR0911 - one for each kind of request
     code = one.response.get("code")
     if one.op == "book":
         return not state.is_active
@@ -120,10 +187,18 @@ def _may_be_refused(one: Exchange, state: State) -> bool:
     is_meant = state.booking == one.body.get("bookingId")
     if code == "booking-changed":
         return bool(state.status) and not is_meant
-    return one.op == "confirm" and is_meant and REFUSED_CONFIRMATIONS.get(code) == state.status
+    if one.op == "cancel":
+        is_used = state.status == "CONFIRMED" and state.is_used
+        return code == "checked-in" and is_used and one.body.get("keep", 0) < state.quantity
+    if state.is_used and state.status == "CONFIRMED":
+        return is_meant and (one.op, code) == ("transfer", "checked-in")
+    if state.status == "TRANSFERRED" and state.given_to == one.body.get("toUserId"):
+        return False
+    refused = {"confirm": REFUSED_CONFIRMATIONS, "check-in": REFUSED_CHECK_INS, "transfer": REFUSED_TRANSFERS}
+    return is_meant and state.status in refused[one.op].get(code, set())
 
 
-def _booked(one: Exchange, state: State, rules: Rules, orphans: frozenset[str]) -> Iterator[State]:
+def _booked(one: Exchange, state: State, known: Known) -> Iterator[State]:
     """Yield the booking that the request found or made.
 
     A 201 made a booking with a ticket, a 202 one that waits. The response shows what the user has a moment later, which
@@ -137,11 +212,11 @@ def _booked(one: Exchange, state: State, rules: Rules, orphans: frozenset[str]) 
         return
     shown = response["bookingId"]
     if one.status != 200 and shown not in state.used:
-        yield _made(state, rules.first if one.status == 201 else "WAITING", shown)
-    for booking in orphans - state.used if one.status == 200 else ():
-        yield _made(state, "WAITING", booking)
+        yield from _sold(one, state, known, shown) if one.status == 201 else [_queued(one, state, shown)]
+    for booking in known.orphans - state.used if one.status == 200 else ():
+        yield _queued(one, state, booking)
         if booking != shown or response["status"] in ENDED:
-            yield _made(state, rules.first, booking)
+            yield from _sold(one, state, known, booking)
 
 
 def _confirmed(one: Exchange, state: State) -> Iterator[State]:
@@ -156,13 +231,46 @@ def _confirmed(one: Exchange, state: State) -> Iterator[State]:
         yield state
 
 
-def _cancelled(one: Exchange, state: State) -> Iterator[State]:
+def _checked_in(one: Exchange, state: State) -> Iterator[State]:
+    """Yield the booking that the request checked in, if it is told so; else the booking that another one did."""
     response = one.response
-    if response["bookingId"] != state.booking or one.body.get("bookingId", state.booking) != state.booking:
+    if not response["bookingId"] == one.body.get("bookingId") == state.booking or state.status != "CONFIRMED":
         return
-    if state.is_active and response.get("was") == state.status:
-        yield state._replace(status="CANCELLED", was=state.status)
-    elif state.status in ENDED and (response["status"], response.get("was", "")) == (state.status, state.was):
+    if response["again"] == state.is_used:
+        yield from _if_shown(one, state._replace(is_used=True))
+
+
+def _transferred(one: Exchange, state: State) -> Iterator[State]:
+    """Yield the booking that the request gave away, or found given to the same user."""
+    given = state._replace(status="TRANSFERRED", given_to=one.body["toUserId"])
+    if _is_meant(one, state) and (state == given or (state.status == "CONFIRMED" and not state.is_used)):
+        yield from _if_shown(one, given)
+
+
+def _cancelled(one: Exchange, state: State) -> Iterator[State]:
+    """Yield the booking that the request ended, or found ended."""
+    if not _is_meant(one, state):
+        return
+    if state.is_active and not state.is_used and one.response.get("was") == state.status:
+        yield from _if_shown(one, _ended(state))
+    elif state.status in ENDED:
+        yield from _if_shown(one, state)
+
+
+def _kept(one: Exchange, state: State) -> Iterator[State]:
+    """Yield the booking with the tickets that the request keeps; one that has ended stays as it is."""
+    kept = _with_fewer(state, one.body["keep"]) if state.is_active else state
+    if _is_meant(one, state) and (kept == state or not state.is_used):
+        yield from _if_shown(one, kept)
+
+
+def _is_meant(one: Exchange, state: State) -> bool:
+    return (state.booking, state.booking) == (one.response["bookingId"], one.body.get("bookingId", state.booking))
+
+
+def _if_shown(one: Exchange, state: State) -> Iterator[State]:
+    """Yield the state if it is the one that the response shows."""
+    if all(_shows(seen, state) for seen in sightings(one)):
         yield state
 
 
@@ -174,18 +282,25 @@ class Undecided(Exception):
 class Office:
     """What the office may do with the bookings of one user and event by itself."""
 
-    rules: Rules
+    known: Known
     cancelled_from: float
     expires_from: Mapping[str, float] = field(default_factory=dict)  # by booking; one that is not here: any time
+    gifts: tuple[State, ...] = ()  # bookings that other users may have given
+    gifts_from: float = math.inf
 
     def moves(self, state: State, moment: float) -> Iterator[State]:
         """Yield each state in which it may leave the user by that time."""
         if state.status == "WAITING":
-            yield state._replace(status=self.rules.promoted)
+            for quantity in self.known.given(state.booking, Asked(state.quantity, state.at_least)):
+                yield state._replace(status=self.known.rules.promoted, quantity=quantity, at_least=0)
         if state.status == "HELD" and self.expires_from.get(state.booking, moment) <= moment:
             yield state._replace(status="EXPIRED")
+        if not state.is_active and self.gifts_from <= moment:
+            for gift in self.gifts:
+                if gift.booking not in state.used:
+                    yield gift._replace(used=state.used | gift.used)
         if state.is_active and self.cancelled_from <= moment:
-            yield state._replace(status="CANCELLED", was=state.status)
+            yield _ended(state)
 
 
 class Configuration(NamedTuple):
@@ -211,9 +326,6 @@ class Search:
     def __init__(self, steps: list[Step], office: Office) -> None:
         self._steps = steps
         self._office = office
-        ids = frozenset(step.sighting.booking for step in steps if step.sighting)
-        made = {step.sighting.booking for step in steps if step.sighting and step.exchange.status in (201, 202)}
-        self._orphans = ids - made
         shown = sorted((step.begin, step.sighting.booking) for step in steps if step.sighting)
         self._shown_until = {booking: begin for begin, booking in shown}
         self._running: set[int] = set()  # steps that began and whose response is yet to come
@@ -280,11 +392,14 @@ class Search:
 
     def _outcomes(self, number: int, state: State, moment: float) -> Iterator[State]:
         is_over = self._shown_until.get(state.booking, moment) <= moment
-        outcomes = self._steps[number].outcomes(state, self._office.rules, self._orphans)
+        outcomes = self._steps[number].outcomes(state, self._office.known)
         return (outcome for outcome in outcomes if is_over or outcome.booking == state.booking)
 
     def _explain(self, number: int, before: list[Configuration]) -> str:
-        states = {f"{state.status or 'no booking'} {state.booking} {state.was}".rstrip() for state, *_ in before}
+        states = {
+            f"{state.status or 'no booking'} {state.booking} x{state.quantity} {state.was}".rstrip()
+            for state, *_ in before
+        }
         step = self._steps[number]
         near = [str(one) for one in self._steps if one.begin <= step.end and one.end >= step.begin - 1]
         around = list(dict.fromkeys(near))[-14:]
@@ -299,7 +414,7 @@ def steps_by_user(story: Story) -> dict[tuple[str, str], list[Step]]:
     found: dict[tuple[str, str], list[Step]] = defaultdict(list)
     for one in story.exchanges:
         shown = list(sightings(one))
-        if one.op in ("book", "confirm", "cancel"):
+        if one.op in ("book", "confirm", "cancel", "check-in", "transfer"):
             known = {"event-not-found", "invalid-request"}
             if not (one.is_refused and one.response.get("code") in known):
                 found[one.event, one.user].append(Step(one.begin, one.end, one.op, one, shown[0] if shown else None))
@@ -326,13 +441,28 @@ def _absences(story: Story, users: list[tuple[str, str]]) -> dict[tuple[str, str
     return found
 
 
+def _known(rules: Rules, steps: list[Step]) -> Known:
+    """Gather what the steps of one user show of each booking."""
+    quantities: dict[str, set[int]] = defaultdict(set)
+    made = set()
+    for step in steps:
+        if step.sighting:
+            quantities[step.sighting.booking].add(step.sighting.quantity)
+            if step.exchange.status in (201, 202):
+                made.add(step.sighting.booking)
+    orphans = frozenset(quantities) - made
+    return Known(rules, orphans, {booking: frozenset(shown) for booking, shown in quantities.items()})
+
+
 def check_bookings(story: Story) -> list[Violation]:
     """Each user's history on each event can be explained."""
     violations = []
     for (event, user), steps in steps_by_user(story).items():
-        ids = {step.sighting.booking for step in steps if step.sighting}
-        expires_from = {one: story.expires_from(story.sightings[event, one]) for one in ids}
-        office = Office(story.rules(event), story.cancelled_from(event), expires_from)
+        known = _known(story.rules(event), steps)
+        expires_from = {one: story.expires_from(story.sightings[event, one]) for one in known.quantities}
+        gifts_from = min((one.begin for one in story.gifts.get((event, user), [])), default=math.inf)
+        gifts = _gifts(story, event, user, known)
+        office = Office(known, story.cancelled_from(event), expires_from, gifts, gifts_from)
         try:
             failure = Search(steps, office).failure()
         except Undecided:  # too many requests at the same time
@@ -341,6 +471,31 @@ def check_bookings(story: Story) -> list[Violation]:
         if failure:
             violations.append(Violation("bookings", event, f"{user}: {failure}"))
     return violations
+
+
+def _gifts(story: Story, event: str, user: str, known: Known) -> tuple[State, ...]:
+    """Return the bookings that other users may have given to this one, as they were then; one may be unseen."""
+    transfers = story.gifts.get((event, user), [])
+    quantities = {quantity for one in transfers for quantity in _given(story, one)}
+    gifts = [State("CONFIRMED", UNSEEN, quantity=max(quantities, default=1))]
+    for booking in known.quantities:
+        seen = story.sightings[event, booking]
+        if story.may_be_gift(seen):
+            reference = next((one.row["reference"] for one in seen if one.row.get("reference")), "")
+            gifts += [
+                State("CONFIRMED", booking, quantity=quantity, reference=reference, used=frozenset([booking]))
+                for quantity in quantities
+            ]
+    return tuple(gifts)
+
+
+def _given(story: Story, transfer: Exchange) -> set[int]:
+    """Return how many tickets a transfer may have given. Without a response, a later look may tell."""
+    if transfer.is_done:
+        return {transfer.response.get("quantity", 1)}
+    seen = story.sightings.get((transfer.event, transfer.body["bookingId"]), [])
+    ended = {one.quantity for one in seen if one.status == "TRANSFERRED"}
+    return ended or set(range(1, story.rules(transfer.event).tickets_per_booking + 1))
 
 
 def check_facts(story: Story) -> list[Violation]:

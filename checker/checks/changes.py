@@ -18,7 +18,7 @@ def check_changes(story: Story) -> list[Violation]:
     for event in story.opened:
         for one in [*story.of("status", event), *story.of("change", event), *story.of("cancel-event", event)]:
             if one.is_done:
-                violations += _fields(story, event, one.response, one.begin, one.end)
+                violations += _fields(story, event, one.response, story.shown_from(one), one.end)
         for page in story.of("events"):
             for row in page.response["events"] if page.is_done else []:
                 if row["eventId"] == event:
@@ -87,7 +87,7 @@ def check_window(story: Story) -> list[Violation]:
         event, moment = told["data"].get("eventId"), told["data"].get(MADE_AT.get(told["type"], ""))
         seen = story.sightings.get((event, told["data"].get("bookingId")))
         is_step = told["type"] == "booking.confirmed" and LET_IN & told["data"].keys()
-        if event not in story.opened or moment is None or not seen or is_step:
+        if event not in story.opened or moment is None or not seen or is_step or "transferredFrom" in told["data"]:
             continue
         begin, end = story.created_from(seen), min(one.end for one in seen)
         opens = min(value or MIN for value in story.possible(event, "opensAt", begin, end))
@@ -118,6 +118,10 @@ def _groundless(story: Story, one: Exchange) -> list[str]:
     return found
 
 
+def _lets_in(one: Exchange) -> bool:
+    return one.op == "check-in" and one.is_done and not one.response["again"]
+
+
 def check_cancelled(story: Story) -> list[Violation]:
     """After an acknowledged cancellation of an event no user gets a ticket or a place, and all bookings end (O3)."""
     found = []
@@ -127,8 +131,8 @@ def check_cancelled(story: Story) -> list[Violation]:
             continue
         found += [
             Violation("cancelled", event, f"{one.op} was answered {one.status} after the end: {one.response}")
-            for one in [*story.of("book", event), *story.of("change", event)]
-            if one.begin > since and (one.status in (201, 202) or (one.op == "change" and one.is_done))
+            for one in [*story.of("book", event), *story.of("change", event), *story.of("check-in", event)]
+            if one.begin > since and (one.status in (201, 202) or (one.op == "change" and one.is_done) or _lets_in(one))
         ]
         for booking, seen in story.bookings_of(event):
             waited = max((one.begin for one in seen if one.status == "WAITING"), default=-math.inf)

@@ -1,5 +1,6 @@
 """Lists and counts at rest agree, and responses are those that docs/api.md names."""
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -9,13 +10,44 @@ RESPONSES: dict[
     str, set[int | tuple[int, str]]
 ] = {  # docs/api.md: the possible responses to each request; 5xx is judged separately
     "initialize": {201},
-    "book": {200, 201, 202, (409, "not-on-sale"), (409, "waiting-list-full"), (409, "event-cancelled")},
+    "book": {
+        200,
+        201,
+        202,
+        *((409, code) for code in ("not-on-sale", "waiting-list-full", "event-cancelled", "too-few-tickets")),
+        (422, "invalid-request"),
+    },
     "confirm": {
         200,
         (404, "booking-not-found"),
-        *((409, code) for code in ("hold-expired", "booking-cancelled", "not-held", "booking-changed")),
+        *(
+            (409, code)
+            for code in ("hold-expired", "booking-cancelled", "booking-transferred", "not-held", "booking-changed")
+        ),
     },
-    "cancel": {200, (409, "booking-changed"), (404, "booking-not-found")},
+    "transfer": {
+        200,
+        (404, "booking-not-found"),
+        *(
+            (409, code)
+            for code in (
+                *("hold-expired", "booking-cancelled", "not-confirmed", "booking-changed", "event-cancelled"),
+                *("booking-transferred", "recipient-has-booking", "checked-in"),
+            )
+        ),
+    },
+    "cancel": {200, (409, "booking-changed"), (409, "checked-in"), (404, "booking-not-found")},
+    "check-in": {
+        200,
+        (404, "booking-not-found"),
+        *(
+            (409, code)
+            for code in (
+                *("hold-expired", "booking-cancelled", "not-confirmed", "booking-changed", "event-cancelled"),
+                "booking-transferred",
+            )
+        ),
+    },
     "status": {200},
     "bookings": {200},
     "events": {200},
@@ -70,7 +102,7 @@ def check_openings(story: Story) -> list[Violation]:
 
 
 def check_lists(story: Story) -> list[Violation]:
-    """At rest an event's counts are those of its lists, and no user waits while a ticket is free (P1, P3, P6)."""
+    """At rest an event's counts are those of its lists, nobody leads the list beside enough tickets (P1, P3, P6)."""
     found = []
     for event in story.opened:
         status = story.last_status(event)
@@ -82,29 +114,38 @@ def check_lists(story: Story) -> list[Violation]:
 def _disagreements(story: Story, event: str, status: dict[str, Any]) -> list[str]:
     rows = story.last_rows(event)
     entries = [row for page in story.at_rest("waiting-list", event) for row in page.response["entries"]]
-    owning = {(row["userId"], row["bookingId"]) for row in rows if row["status"] in OWNING}
-    waiting = {(row["userId"], row["bookingId"]) for row in rows if row["status"] == "WAITING"}
+    owning = {_tickets_of(row) for row in rows if row["status"] in OWNING}
+    waiting = {_tickets_of(row) for row in rows if row["status"] == "WAITING"}
     only = {
-        (row["userId"], row["bookingId"])
+        _tickets_of(row)
         for page in story.at_rest("event-bookings", event) if "status" in page.query
         for row in page.response["bookings"] if row["status"] == page.query["status"]
     }  # fmt: skip
+    used = sum(row.get("quantity", 1) for row in rows if row["checkedInAt"])
     total, free = status["totalTickets"], status["availableTickets"]
+    booked = sum(quantity for *_, quantity in owning)
+    enough = min((row.get("atLeast") or 1 for row in entries[:1]), default=math.inf)
     sums = [
         (len(rows) != len({row["userId"] for row in rows}), "a user is twice on the list of bookings"),
-        (len(owning) != status["bookedTickets"], f"{len(owning)} tickets are on the list of bookings"),
+        (booked != status["bookedTickets"], f"{booked} tickets are on the list of bookings"),
         (only != owning, f"{len(only)} are on the lists of held and confirmed bookings, {len(owning)} on that of all"),
         (len(entries) != status["waitingListCount"], f"{len(entries)} stand in the waiting list"),
-        (
-            {(row["userId"], row["bookingId"]) for row in entries} != waiting,
-            "the waiting list and the waiting bookings differ",
-        ),
+        ({_tickets_of(row) for row in entries} != waiting, "the waiting list and the waiting bookings differ"),
         (free + status["bookedTickets"] != total, "tickets free and booked are not all tickets"),
+        (used != status.get("checkedInTickets", 0), f"{used} tickets are checked in on the list of bookings"),
         (free < 0, "the number of free tickets is negative"),
-        (len(owning) > total, f"{len(owning)} tickets are sold of {total}"),
-        (free > 0 and bool(entries) and "cancelledAt" not in status, "a user waits while a ticket is free"),
+        (booked > total, f"{booked} tickets are sold of {total}"),
+        (free >= enough and "cancelledAt" not in status, "the first in line waits while enough tickets are free"),
+        (
+            bool(entries) and "soldOutAt" not in status and "cancelledAt" not in status,
+            "a user waits, and it is on sale",
+        ),
     ]
     return [f"{text}; the status at rest is {status}" for is_wrong, text in sums if is_wrong] + _own_lists(story, event)
+
+
+def _tickets_of(row: dict[str, Any]) -> tuple[str, str, int]:
+    return row["userId"], row["bookingId"], row.get("quantity", 1)
 
 
 def _own_lists(story: Story, event: str) -> list[str]:

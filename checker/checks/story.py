@@ -11,16 +11,29 @@ from typing import Any
 from checker.history import Exchange, History
 
 FIELDS = ("name", "totalTickets", "opensAt", "closesAt", "waitingListLimit")  # what an organiser sets
-MOMENTS = ("joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "cancelledAt", "expiredAt")
-ACTORS = {  # docs/api.md: without tokens every caller is the buyer, and for confirmations the shop
+MOMENTS = (
+    "joinedAt",
+    "promotedAt",
+    "heldAt",
+    "expiresAt",
+    "bookedAt",
+    "cancelledAt",
+    "expiredAt",
+    "checkedInAt",
+    "transferredAt",
+)
+ACTORS = {  # docs/api.md: without tokens every caller is the buyer, for confirmations the shop, for check-ins the door
     "bookedBy": {"buyer"},
     "confirmedBy": {"shop"},
     "cancelledBy": {"buyer", "event"},
+    "checkedInBy": {"door"},
+    "transferredBy": {"buyer"},
 }
 OWNING = {"HELD", "CONFIRMED"}  # the statuses of a booking with a ticket
-ENDED = {"CANCELLED", "EXPIRED"}
+ENDED = {"CANCELLED", "EXPIRED", "TRANSFERRED"}
 CLOCK_DRIFT_MAX_S = 0.5  # of the checker's wall clock during a round; with more, no moment is judged
 CLOCK_ERROR_S = 0.1  # in comparing a moment of the office with a time of the history: moments are cut to milliseconds
+COUNTS_AGE_MAX_S = 1.0  # docs/api.md: how long before its request the counts of a status may have begun
 RUN_S = 10.0  # how long work may go on with a time that was read while the clock was wrong
 
 
@@ -50,7 +63,12 @@ class Sighting:
     @property
     def has_ticket(self) -> bool:
         """Tell whether the booking has a ticket, or had one."""
-        return self.status in OWNING or self.status == "EXPIRED" or self.was in OWNING
+        return self.status in OWNING or self.status in {"EXPIRED", "TRANSFERRED"} or self.was in OWNING
+
+    @property
+    def quantity(self) -> int:
+        """Return how many tickets it has, had, or waits for."""
+        return int(self.row.get("quantity", 1))
 
 
 @dataclass(frozen=True)
@@ -60,6 +78,7 @@ class Rules:
     hold_s: int | None
     offer_s: int | None
     confirmed_by: str | None
+    tickets_per_booking: int = 1
 
     @property
     def first(self) -> str:
@@ -73,7 +92,26 @@ class Rules:
 
     def fields(self) -> dict[str, Any]:
         """Return them as they are shown."""
-        return {"holdSeconds": self.hold_s, "offerSeconds": self.offer_s, "confirmedBy": self.confirmed_by}
+        return {
+            "holdSeconds": self.hold_s,
+            "offerSeconds": self.offer_s,
+            "confirmedBy": self.confirmed_by,
+            "ticketsPerBooking": self.tickets_per_booking,
+        }
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How many tickets a request to book asks for: `quantity`, or fewer if no more are free, down to `at_least`."""
+
+    quantity: int
+    at_least: int
+
+    @staticmethod
+    def by(one: Exchange) -> "Asked":
+        """Read the request; without `atLeast` it wants all of them."""
+        quantity = one.body.get("quantity", 1)
+        return Asked(quantity, one.body.get("atLeast", quantity))
 
 
 @dataclass(frozen=True)
@@ -108,7 +146,8 @@ class Story:
         asked = self.opened[event].body if event in self.opened else {}
         hold_s = asked.get("holdSeconds")
         offer_s = asked.get("offerSeconds", hold_s)
-        return Rules(hold_s, offer_s, asked.get("confirmedBy", "shop") if offer_s else None)
+        confirmed_by = asked.get("confirmedBy", "shop") if offer_s else None
+        return Rules(hold_s, offer_s, confirmed_by, asked.get("ticketsPerBooking", 1))
 
     @cached_property
     def _by_op(self) -> dict[str, list[Exchange]]:
@@ -127,11 +166,30 @@ class Story:
 
     @cached_property
     def by_user(self) -> dict[tuple[str, str], list[Exchange]]:
-        """Return what each user asked for on each event: bookings, confirmations, cancellations."""
+        """Return what each user asked for on each event: bookings, confirmations, transfers, cancellations."""
         found = defaultdict(list)
-        for one in self._by_op["book"] + self._by_op["confirm"] + self._by_op["cancel"]:
+        for one in self._by_op["book"] + self._by_op["confirm"] + self._by_op["transfer"] + self._by_op["cancel"]:
             found[one.event, one.user].append(one)
         return found
+
+    @cached_property
+    def gifts(self) -> dict[tuple[str, str], list[Exchange]]:
+        """Return the transfers that may have given each user tickets of each event."""
+        found = defaultdict(list)
+        for one in self._by_op["transfer"]:
+            if not one.is_refused:
+                found[one.event, one.body["toUserId"]].append(one)
+        return found
+
+    def may_be_gift(self, seen: list[Sighting]) -> bool:
+        """Tell whether a booking may be one that the user got by a transfer: no request of the user made it."""
+        event, user, booking = seen[0].event, seen[0].user, seen[0].booking
+        asked = self.by_user.get((event, user), [])
+        is_made = any(
+            one.op == "book" and one.status in (201, 202) and one.response["bookingId"] == booking for one in asked
+        )
+        has_waited = any(one.status in {"WAITING", "HELD"} for one in seen)
+        return (event, user) in self.gifts and not is_made and not has_waited
 
     @cached_property
     def sightings(self) -> dict[tuple[str, str], list[Sighting]]:
@@ -146,6 +204,16 @@ class Story:
         """Yield each bookingId of an event with its sightings."""
         return ((booking, seen) for (of, booking), seen in self.sightings.items() if of == event)
 
+    def shown_from(self, one: Exchange) -> float:
+        """Return the earliest moment at which an event was as a response shows it: a status may be cached."""
+        if one.op != "status":
+            return one.begin
+        earliest = one.begin - COUNTS_AGE_MAX_S
+        if "asOf" not in one.response or self.clock_jumped(earliest, one.end):
+            return earliest
+        as_of = self.time_of(one.response["asOf"])
+        return earliest if as_of is None else min(one.begin, max(earliest, as_of))
+
     def created_from(self, seen: list[Sighting]) -> float:
         """Return the earliest moment at which a booking can have been made: when a request for it began."""
         first_end, booking = min(one.end for one in seen), seen[0].booking
@@ -155,7 +223,8 @@ class Story:
         makers = [one for one in books if one.status in (201, 202) and one.response["bookingId"] == booking]
         # A 200 may have made a booking that was cancelled before the response: one that no 201 or 202 names.
         others = [one for one in books if one.is_open or (one.status == 200 and not makers)]
-        return min((one.begin for one in makers + others), default=-math.inf)
+        gifts = self.gifts[seen[0].event, seen[0].user] if self.may_be_gift(seen) else []
+        return min((one.begin for one in makers + others + gifts), default=-math.inf)
 
     @cached_property
     def _wall_clock(self) -> float | None:
@@ -167,6 +236,10 @@ class Story:
         """Tell whether the office's clock may have been wrong from when a booking was made until it was seen to end."""
         begin = self.created_from(seen)
         end = min((one.end for one in seen if one.status == "EXPIRED"), default=max(one.end for one in seen))
+        return self.clock_jumped(begin, end)
+
+    def clock_jumped(self, begin: float, end: float) -> bool:
+        """Tell whether the office may have worked with a wrong clock between two moments."""
         jumps = [one for one in self.of("fault") if one.body.get("kind") == "clock"]
         return any(one.begin <= end and one.end + RUN_S >= begin for one in jumps)
 
@@ -256,7 +329,7 @@ def sightings(one: Exchange) -> Iterator[Sighting]:
     if not one.is_done:
         return
     rows: list[dict[str, Any]] = []
-    if one.op in ("book", "confirm", "cancel"):
+    if one.op in ("book", "confirm", "cancel", "transfer", "check-in"):
         rows = [one.response]
     elif one.op == "status":
         rows = [one.response["booking"]] if one.response.get("booking") else []

@@ -2,8 +2,10 @@
 
 import bisect
 import math
+from collections.abc import Iterator
 
 from checker.checks.story import OWNING, Sighting, Story, Violation
+from checker.history import Exchange
 
 EXACT_TO = 100  # docs/api.md: a position is exact up to 100 ahead
 
@@ -12,18 +14,18 @@ def check_tickets(story: Story) -> list[Violation]:
     """At no moment are more tickets certainly held than the event can have had."""
     violations = []
     for event in story.opened:
-        edges: list[tuple[float, int, str]] = []
-        for _, seen in story.bookings_of(event):
-            begin, end = held(story, seen)
-            if begin <= end:
-                edges += [(begin, 0, seen[0].booking), (end, 1, seen[0].booking)]
-        holding: set[str] = set()
+        edges: list[tuple[float, int, str, int]] = []
+        for booking, seen in story.bookings_of(event):
+            for ticket, (begin, end) in enumerate(held(story, seen)):
+                if begin <= end:
+                    edges += [(begin, 0, booking, ticket), (end, 1, booking, ticket)]
+        holding: set[tuple[str, int]] = set()
         most, where = 0, 0.0
-        for moment, is_end, booking in sorted(edges):
+        for moment, is_end, booking, ticket in sorted(edges):
             if is_end:
-                holding.discard(booking)
+                holding.discard((booking, ticket))
                 continue
-            holding.add(booking)
+            holding.add((booking, ticket))
             if len(holding) > most and len(holding) > _total(story, event, moment):
                 most, where = len(holding), moment
         if most:
@@ -36,54 +38,72 @@ def _total(story: Story, event: str, moment: float) -> int:
     return int(max(story.possible(event, "totalTickets", moment, moment, refused=False)))
 
 
-def held(story: Story, seen: list[Sighting]) -> tuple[float, float]:
-    """Return from when and until when a booking surely has a ticket; the end comes first if there is no such time.
+def held(story: Story, seen: list[Sighting]) -> Iterator[tuple[float, float]]:
+    """Yield from when and until when a booking surely has its first ticket, its second one, and so on.
 
-    A booking, held or confirmed, has its ticket without interruption: between two sightings, and after the first
-    sighting until a request may have cancelled it, or it may have expired without having been confirmed.
+    A booking, held or confirmed, has its tickets without interruption: between two sightings, and after the first
+    sighting until a request may have cancelled or transferred it or returned the ticket, or it may have expired without
+    having been confirmed. Its number of tickets only falls. The end comes first if there is no such time.
     """
     owned = [one for one in seen if one.status in OWNING]
-    if not owned:
-        return math.inf, -math.inf
-    event, user, booking = seen[0].event, seen[0].user, seen[0].booking
-    cancels = [
-        one.begin
-        for one in story.by_user[event, user]
-        if one.op == "cancel"
-        and one.body.get("bookingId", booking) == booking
-        and not one.is_refused
-        and (one.is_open or one.response["bookingId"] == booking)
-    ]
+    requests = _that_may_return(story, seen[0])
     is_final = any("CONFIRMED" in (one.status, one.was) for one in seen)
     may_expire = math.inf if is_final else story.expires_from(seen)
-    untouched_until = min([*cancels, story.cancelled_from(event), may_expire])
-    return min(one.end for one in owned), max(untouched_until, *(one.begin for one in owned))
+    for number in range(1, max((one.quantity for one in owned), default=0) + 1):
+        returns = [one.begin for one in requests if one.body.get("keep", 0) < number]
+        untouched_until = min([*returns, story.cancelled_from(seen[0].event), may_expire])
+        shown_until = max(one.begin for one in owned if one.quantity >= number)
+        yield min(one.end for one in owned), max(untouched_until, shown_until)
 
 
-def check_order(story: Story) -> list[Violation]:
-    """A user who was told to wait before another asked gets a ticket before the other (P4, P5)."""
-    violations = []
-    for event in story.opened:
-        waiting = []  # (told by, surely waits until, user): a booking waits without interruption
-        holding = []  # (asked from, surely has a ticket from, user)
+def _that_may_return(story: Story, seen: Sighting) -> list[Exchange]:
+    """Return the requests that may have returned a booking's tickets, all of them or some, or given them away."""
+    return [
+        one
+        for one in story.by_user[seen.event, seen.user]
+        if one.op in {"cancel", "transfer"}
+        and one.body.get("bookingId", seen.booking) == seen.booking
+        and not one.is_refused
+        and (one.is_open or one.response["bookingId"] == seen.booking)
+    ]
+
+
+class Waits:
+    """Who surely waited for an event, and when: a booking waits without interruption."""
+
+    def __init__(self, story: Story, event: str) -> None:
+        found = []
         for _, seen in story.bookings_of(event):
             waits = [one for one in seen if one.status == "WAITING"]
             if waits:
-                waiting.append((min(one.end for one in waits), max(one.begin for one in waits), seen[0]))
-            has = [one for one in seen if one.has_ticket]
-            if has:
-                holding.append((story.created_from(seen), min(one.end for one in has), seen[0]))
-        waiting.sort(key=lambda one: one[0])
-        told = [one[0] for one in waiting]
-        longest: list[tuple[float, Sighting]] = []
-        for _, until, one in waiting:
-            longest.append(max([*longest[-1:], (until, one)], key=lambda pair: pair[0]))
-        for asked, has_from, other in holding:
-            before = bisect.bisect_left(told, asked)  # how many were told before the other asked
-            if before and longest[before - 1][0] >= has_from:
-                until, one = longest[before - 1]
+                found.append((min(one.end for one in waits), max(one.begin for one in waits), seen[0].user))
+        found.sort()
+        self._told = [told for told, *_ in found]
+        self._longest: list[tuple[float, str]] = []  # of those who were told by then: until when, and who
+        for _, until, user in found:
+            self._longest.append(max([*self._longest[-1:], (until, user)]))
+
+    def through(self, begin: float, end: float) -> tuple[float, str]:
+        """Return a user who was told to wait before `begin` and still waited at `end`, and until when; or no name."""
+        before = bisect.bisect_left(self._told, begin)
+        until, user = self._longest[before - 1] if before else (-math.inf, "")
+        return until, user if until >= end else ""
+
+
+def check_order(story: Story) -> list[Violation]:
+    """A user who was told to wait before another asked gets tickets before the other, however many (P4, P5)."""
+    violations = []
+    for event in story.opened:
+        waits = Waits(story, event)
+        for _, seen in story.bookings_of(event):
+            if story.may_be_gift(seen):  # tickets that were another user's pass nobody
+                continue
+            has_from = min((one.end for one in seen if one.has_ticket), default=math.inf)
+            asked = story.created_from(seen)
+            until, user = waits.through(asked, has_from)
+            if user and has_from < math.inf:
                 text = (
-                    f"{other.user} asked at {asked:.4f} and had a ticket by {has_from:.4f}, while {one.user}, "
+                    f"{seen[0].user} asked at {asked:.4f} and had a ticket by {has_from:.4f}, while {user}, "
                     f"who had been told to wait before that, still waited at {until:.4f}"
                 )
                 violations.append(Violation("order", event, text))

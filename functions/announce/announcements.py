@@ -8,14 +8,20 @@
                 WAITING, or HELD       CONFIRMED    booking.confirmed
                 HELD                   EXPIRED      booking.expired
                 HELD, or CONFIRMED     CANCELLED    booking.cancelled
+                no checkedInAt         checkedInAt  booking.checked-in
+                CONFIRMED              TRANSFERRED  booking.transferred (the recipient's is a booking.confirmed)
                 WAITING                CANCELLED    waiting.left
+                HELD, or CONFIRMED     fewer        booking.reduced  (the same status, and fewer tickets)
+                WAITING                fewer        waiting.reduced
     Events      none                   the event    event.opened
                 another revision                    event.changed    (a change that is done: a refused one makes none)
                 no soldOutAt           soldOutAt    event.sold-out
+                soldOutAt              none         event.back-on-sale
                 no cancelledAt         cancelledAt  event.cancelled
 
-A booking keeps its bookingId, takes each of these steps at most once, and never goes back. So type and bookingId
-together are an id that consumers can deduplicate by. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
+A booking keeps its bookingId, takes each of these steps at most once, and never goes back; it may be reduced several
+times, each time to fewer tickets. An event sells out at most once in each of its sales. So the type, the bookingId or
+eventId, and where a step can happen again its number, are an id that consumers can deduplicate by. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 """
 
 from collections.abc import Iterator, Mapping
@@ -43,12 +49,17 @@ class Type(StrEnum):
     BOOKING_OFFERED = "booking.offered"
     BOOKING_CONFIRMED = "booking.confirmed"
     BOOKING_EXPIRED = "booking.expired"
+    BOOKING_REDUCED = "booking.reduced"
     WAITING_JOINED = "waiting.joined"
+    WAITING_REDUCED = "waiting.reduced"
     BOOKING_CANCELLED = "booking.cancelled"
+    BOOKING_CHECKED_IN = "booking.checked-in"
+    BOOKING_TRANSFERRED = "booking.transferred"
     WAITING_LEFT = "waiting.left"
     EVENT_OPENED = "event.opened"
     EVENT_CHANGED = "event.changed"
     EVENT_SOLD_OUT = "event.sold-out"
+    EVENT_BACK_ON_SALE = "event.back-on-sale"
     EVENT_CANCELLED = "event.cancelled"
 
 
@@ -58,29 +69,48 @@ class _Content(NamedTuple):
     moment: str | None  # None: the moment of the record
     needed: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    number: str | None = None  # what tells it from others of the same type and subject
 
 
-_BOOKING: Final = ("eventId", "userId", "bookingId", "generation")
+_BOOKING: Final = ("eventId", "userId", "bookingId", "generation", "quantity")
 _EVENT: Final = ("eventId", "name", "totalTickets")
 _TERMS, _RULES = items.attributes(Terms), items.attributes(Rules)  # all of them, where they are set
-_RENAMED: Final = {"cancelledBy": "by"}  # attributes that announcements call otherwise
+_RENAMED: Final = {
+    "cancelledBy": "by",
+    "checkedInBy": "by",
+    "transferredBy": "by",
+}  # attributes that announcements call otherwise
 _CONTENTS: Final = {
     Type.BOOKING_HELD: _Content("heldAt", (*_BOOKING, "heldAt", "expiresAt")),
     Type.BOOKING_OFFERED: _Content("heldAt", (*_BOOKING, "joinedAt", "promotedAt", "heldAt", "expiresAt")),
     Type.BOOKING_CONFIRMED: _Content(
-        "bookedAt", (*_BOOKING, "bookedAt"), ("joinedAt", "promotedAt", "heldAt", "reference")
+        "bookedAt", (*_BOOKING, "bookedAt"), ("joinedAt", "promotedAt", "heldAt", "transferredFrom", "reference")
     ),
     Type.BOOKING_EXPIRED: _Content("expiredAt", (*_BOOKING, "heldAt", "expiredAt"), ("joinedAt", "promotedAt")),
-    Type.WAITING_JOINED: _Content("joinedAt", (*_BOOKING, "joinedAt")),
+    Type.BOOKING_REDUCED: _Content(
+        "reducedAt",
+        (*_BOOKING, "reducedAt"),
+        ("joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "reference"),
+        number="quantity",
+    ),
+    Type.WAITING_JOINED: _Content("joinedAt", (*_BOOKING, "joinedAt"), ("atLeast",)),
+    Type.WAITING_REDUCED: _Content("reducedAt", (*_BOOKING, "joinedAt", "reducedAt"), ("atLeast",), number="quantity"),
     Type.BOOKING_CANCELLED: _Content(
         "cancelledAt",
         (*_BOOKING, "cancelledAt", "cancelledBy"),
         ("joinedAt", "promotedAt", "heldAt", "bookedAt", "reference"),
     ),
+    Type.BOOKING_TRANSFERRED: _Content(
+        "transferredAt", (*_BOOKING, "bookedAt", "transferredAt", "transferredTo", "transferredBy"), ("reference",)
+    ),
+    Type.BOOKING_CHECKED_IN: _Content(
+        "checkedInAt", (*_BOOKING, "bookedAt", "checkedInAt", "checkedInBy"), ("reference",)
+    ),
     Type.WAITING_LEFT: _Content("cancelledAt", (*_BOOKING, "joinedAt", "cancelledAt", "cancelledBy")),
     Type.EVENT_OPENED: _Content("createdAt", (*_EVENT, "createdAt"), (*_TERMS, *_RULES)),
-    Type.EVENT_CHANGED: _Content(None, (*_EVENT, "revision"), _TERMS),
-    Type.EVENT_SOLD_OUT: _Content("soldOutAt", (*_EVENT, "soldOutAt")),
+    Type.EVENT_CHANGED: _Content(None, (*_EVENT, "revision"), _TERMS, number="revision"),
+    Type.EVENT_SOLD_OUT: _Content("soldOutAt", (*_EVENT, "sale", "soldOutAt"), number="sale"),
+    Type.EVENT_BACK_ON_SALE: _Content(None, (*_EVENT, "sale"), number="sale"),
     Type.EVENT_CANCELLED: _Content("cancelledAt", (*_EVENT, "cancelledAt")),
 }
 _OF_NEW_BOOKING: Final = {
@@ -95,7 +125,13 @@ _OF_SAME_BOOKING: Final = {
     (Status.HELD, Status.EXPIRED): Type.BOOKING_EXPIRED,
     (Status.HELD, Status.CANCELLED): Type.BOOKING_CANCELLED,
     (Status.CONFIRMED, Status.CANCELLED): Type.BOOKING_CANCELLED,
+    (Status.CONFIRMED, Status.TRANSFERRED): Type.BOOKING_TRANSFERRED,
     (Status.WAITING, Status.CANCELLED): Type.WAITING_LEFT,
+}
+_OF_FEWER_TICKETS: Final = {
+    Status.HELD: Type.BOOKING_REDUCED,
+    Status.CONFIRMED: Type.BOOKING_REDUCED,
+    Status.WAITING: Type.WAITING_REDUCED,
 }
 
 
@@ -141,8 +177,12 @@ def _of_booking(old: Item, new: Item) -> Iterator[Type]:
     was, booking = items.to_booking(old) if old else None, items.to_booking(new)
     if was is None or was.booking_id != booking.booking_id:
         found = _OF_NEW_BOOKING.get(booking.status)
+    elif was.status is booking.status and was.quantity > booking.quantity:
+        found = _OF_FEWER_TICKETS.get(booking.status)
     else:
         found = _OF_SAME_BOOKING.get((was.status, booking.status))
+        if booking.checked_in_at and not was.checked_in_at:
+            found = Type.BOOKING_CHECKED_IN
     if found:
         yield found
 
@@ -156,16 +196,18 @@ def _of_event(old: Item, new: Item) -> Iterator[Type]:
     for attribute, type_ in (("soldOutAt", Type.EVENT_SOLD_OUT), ("cancelledAt", Type.EVENT_CANCELLED)):
         if attribute in new and attribute not in old:
             yield type_
+    if "soldOutAt" in old and "soldOutAt" not in new:
+        yield Type.EVENT_BACK_ON_SALE
 
 
 def _announcement(type_: Type, new: Item, change: Mapping[str, Any]) -> Announcement:
-    moment, needed, optional = _CONTENTS[type_]
+    moment, needed, optional, number = _CONTENTS[type_]
     told = {name: new[name] for name in needed} | {
         name: new[name] for name in optional if name in new and name not in needed
     }
     data = {_RENAMED.get(name, name): value for name, value in items.values(told).items()}
     subject = str(data["bookingId"] if "bookingId" in data else data["eventId"])
-    which = f"{subject}:{data['revision']}" if type_ is Type.EVENT_CHANGED else subject
+    which = subject if number is None else f"{subject}:{data[number]}"
     written = str(data[moment]) if moment else _iso(change["ApproximateCreationDateTime"])
     return Announcement(type_, f"{type_}:{which}", subject, written, data)
 

@@ -1,4 +1,4 @@
-"""POST /book: book or hold a ticket, or join the waiting list."""
+"""POST /book: book or hold tickets, or join the waiting list."""
 
 from shared.booking import office
 from shared.edge import api, contract
@@ -12,7 +12,8 @@ def handler(request: Request) -> Response:
     """Book for the user. A user with an active booking gets that booking."""
     asked = request.body_as(contract.BookRequest)
     by = request.caller.booking_for(asked.user_id)
-    standing = office.book(asked.event_id, asked.user_id, Deadline.after(REQUEST_BUDGET_S), by)
+    deadline = Deadline.after(REQUEST_BUDGET_S)
+    standing = office.book(asked.event_id, asked.user_id, deadline, by, asked.quantity, asked.at_least)
     headers = {"Location": contract.location_of(standing.booking)}
     return api.respond(_status(standing), contract.booking_response(standing), headers)
 

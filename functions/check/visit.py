@@ -45,12 +45,12 @@ def _visit(group: str, office: "_Office") -> None:
 
     _expect(office.book(event_id, FIRST, 201), status="CONFIRMED")
     _expect(office.book(event_id, SECOND, 202), status="WAITING", position=1)
-    _expect(office.status(event_id, SECOND), availableTickets=0, bookedTickets=1, waitingListCount=1)
+    office.counts(event_id, availableTickets=0, bookedTickets=1, waitingListCount=1)
     _expect(office.cancel(event_id, FIRST, {200}), status="CANCELLED", was="CONFIRMED")
     while office.status(event_id, SECOND)["booking"]["status"] != "CONFIRMED":
         office.pause("the waiting user was not promoted")
     _expect(office.cancel(event_id, SECOND, {200}), status="CANCELLED", was="CONFIRMED")
-    _expect(office.status(event_id, SECOND), availableTickets=1, bookedTickets=0, waitingListCount=0)
+    office.counts(event_id, availableTickets=1, bookedTickets=0, waitingListCount=0)
 
 
 class _Office:
@@ -68,6 +68,11 @@ class _Office:
 
     def status(self, event_id: str, user_id: str) -> dict[str, Any]:
         return self.ask("GET /status/{eventId}", {200}, path={"eventId": event_id}, query={"userId": user_id})
+
+    def counts(self, event_id: str, **wanted: int) -> None:
+        """Wait until the event's counts, which may be a second old, are these."""
+        while (found := _some(self.status(event_id, SECOND), wanted)) != wanted:
+            self.pause(f"the counts were {found}, not {wanted},")
 
     def ask(self, route: str, statuses: Collection[int], **request: Any) -> dict[str, Any]:
         """Send a request, again after each 503. The response must have one of the statuses.
@@ -92,6 +97,10 @@ class _Office:
 
 
 def _expect(response: dict[str, Any], **fields: Any) -> None:
-    found = {name: response.get(name) for name in fields}
+    found = _some(response, fields)
     if found != fields:
         raise Wrong(f"the response has {found}, not {fields}")
+
+
+def _some(response: dict[str, Any], fields: Collection[str]) -> dict[str, Any]:
+    return {name: response.get(name) for name in fields}

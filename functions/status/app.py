@@ -3,21 +3,31 @@
 from shared.booking import office
 from shared.edge import api, contract
 from shared.edge.api import Request, Response
-from shared.model import REQUEST_BUDGET_S
+from shared.model import STATUS_BUDGET_S
 from shared.runtime import Deadline
+
+_PUBLIC = {"Cache-Control": "public, max-age=1"}  # seconds
+_PRIVATE = {"Cache-Control": "private, no-store"}
 
 
 @api.handler
 def handler(request: Request) -> Response:
     """Return the event and, with ?userId=, that user's booking: null if there is none.
 
-    The counts are not secret: whether they take a token, API Gateway alone decides.
+    The counts are not secret, apart from that of the door: whether they take a token, API Gateway alone decides. So any
+    cache may keep them, unless the caller sees that of the door.
     """
     asked = request.parameters_as(contract.StatusRequest)
     if asked.user_id is not None:
         request.caller.must_be_allowed_to_read(asked.user_id)
-    availability, standing = office.status(asked.event_id, asked.user_id, Deadline.after(REQUEST_BUDGET_S))
-    etag = api.etag(availability.event)
-    if asked.user_id is None:
-        return api.respond(200, contract.EventResponse.of(availability), etag)
-    return api.respond(200, contract.StatusResponse.with_booking(availability, standing), etag)
+    counts, standing = office.status(
+        asked.event_id, asked.user_id, Deadline.after(STATUS_BUDGET_S), anew=request.wants_no_cache
+    )
+    counted = counts.availability.checked_in_tickets  # left out until a ticket is checked in
+    more = {"checked_in_tickets": counted} if counted and request.caller.may_count_check_ins else {}
+    etag = api.etag(counts.availability.event)
+    if asked.user_id is not None:
+        return api.respond(200, contract.StatusResponse.with_booking(counts, standing, **more), _PRIVATE | etag)
+    if more:
+        return api.respond(200, contract.CountsResponse.of_counts(counts, **more), _PRIVATE | etag)
+    return api.respond(200, contract.CountsResponse.of_counts(counts), _PUBLIC | api.etag_of(counts))

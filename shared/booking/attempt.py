@@ -5,51 +5,64 @@ generation replaces it. The condition names the generation, so a request that ar
 nothing (P7).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from shared import runtime
 from shared.booking import sale_window
-from shared.model import Actor, Booking, Event, Status, TicketOfficeError, TryAgain, later
+from shared.model import Actor, Booking, Event, Status, TicketOfficeError, TooManyTickets, TryAgain, later
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
-from shared.store.dynamodb import Refused, TransactItem
+from shared.store.dynamodb import Name, Refused, TransactItem
 
 
 @dataclass(slots=True)
 class BookingAttempt:
     """The booking that a request tries to make, over all its transactions: take here, take there, join.
 
-    The bookingId stays the same, so a transaction that meets the effect of an earlier one recognises it.
+    The bookingId stays the same, so a transaction that meets the effect of an earlier one recognises it. It wants
+    `quantity` tickets and takes as many as are free, but not fewer than `at_least`.
     """
 
     event: Event
     user_id: str
     booking_id: str
     by: Actor = Actor.BUYER
+    quantity: int = 1
+    at_least: int = 1
     generation: int = 1
     uncertain: bool = False  # a transaction got no response: it may have happened, or may still happen
 
     @classmethod
-    def of(cls, event: Event, user_id: str, by: Actor = Actor.BUYER) -> "BookingAttempt":
-        """Start an attempt. It guesses that this is the user's first booking; a refused condition corrects it."""
-        return cls(event, user_id, runtime.current.new_id(), by)
+    def of(
+        cls, event: Event, user_id: str, by: Actor = Actor.BUYER, quantity: int = 1, at_least: int | None = None
+    ) -> "BookingAttempt":
+        """Start an attempt. It guesses that this is the user's first booking; a refused condition corrects it.
+
+        Without `at_least`, all of the `quantity` or none. Raises TooManyTickets.
+        """
+        if quantity > event.rules.tickets_per_booking:
+            raise TooManyTickets(event.event_id, event.rules.tickets_per_booking)
+        return cls(event, user_id, runtime.current.new_id(), by, quantity, at_least or quantity)
 
     @property
     def home_lane(self) -> int:
         """Return the number of the user's home lane."""
         return self.event.home_lane(self.user_id)
 
-    def with_tickets(self, sequence: int | None = None) -> Booking:
+    def with_tickets(self, quantity: int, sequence: int | None = None) -> Booking:
         """Return the booking with tickets: held for a while, if the event has holds; else confirmed at once."""
         now, seconds = runtime.current.now(), self.event.rules.hold_seconds
         if seconds is None:
-            return self._booking(Status.CONFIRMED, sequence=sequence, booked_at=now)
-        return self._booking(Status.HELD, sequence=sequence, held_at=now, expires_at=later(now, seconds))
+            return self._booking(Status.CONFIRMED, quantity, sequence=sequence, booked_at=now)
+        return self._booking(Status.HELD, quantity, sequence=sequence, held_at=now, expires_at=later(now, seconds))
 
     def waiting(self, sequence: int) -> Booking:
         """Return the booking with a place in the waiting list."""
-        return self._booking(Status.WAITING, sequence=sequence, joined_at=runtime.current.now())
+        at_least = self.at_least if self.at_least > 1 else None
+        now = runtime.current.now()
+        return self._booking(Status.WAITING, self.quantity, sequence=sequence, at_least=at_least, joined_at=now)
 
     def put(self, booking: Booking) -> TransactItem:
         """Return the transaction's item that writes the booking if the user has no active one (P2)."""
@@ -70,22 +83,23 @@ class BookingAttempt:
             }
         }
 
-    def refused(self, refused: Refused, moment: str) -> Booking | None:
-        """Interpret a refused transaction that has an item "booking" and an item "lane".
+    def refused(self, refused: Refused, lanes: Iterable[Name], moment: str) -> Booking | None:
+        """Interpret a refused transaction that has an item "booking", and these of lanes.
 
-        Returns the user's booking if it answers this request. Returns None if the lane has too few tickets, or if the
-        booking has ended: then `generation` has moved on, and the transaction is worth repeating.
+        Returns the user's booking if it answers this request. Returns None if a lane refused for a reason of its own,
+        or if the booking has ended: then `generation` has moved on, and the transaction is worth repeating.
 
-        Raises EventCancelled or NotOnSale if the lane is not on sale at that moment; TryAgain if an earlier transaction
+        Raises EventCancelled or NotOnSale if a lane is not on sale at that moment; TryAgain if an earlier transaction
         of this request may have made a booking that has been cancelled since.
         """
         self.uncertain = self.uncertain or refused.uncertain
-        stored = refused["booking"]
-        if stored.refused and (answer := self.met(items.to_booking(stored.item) if stored.item else None)):
+        booking = refused["booking"]
+        if booking.refused and (answer := self.met(items.to_booking(booking.item) if booking.item else None)):
             return answer
-        lane = refused["lane"]
-        if lane.refused and lane.item and (reason := sale_window.reason_to_refuse(items.to_lane(lane.item), moment)):
-            raise reason
+        for lane in (refused[name] for name in lanes):
+            stored = items.to_lane(lane.item) if lane.refused and lane.item else None
+            if stored and (refusal := sale_window.reason_to_refuse(stored, moment)):
+                raise refusal
         return None
 
     def met(self, current: Booking | None) -> Booking | None:
@@ -103,9 +117,11 @@ class BookingAttempt:
         """Tell whether this request made that booking."""
         return booking.booking_id == self.booking_id
 
-    def _booking(self, status: Status, **more: Any) -> Booking:
+    def _booking(self, status: Status, quantity: int, **more: Any) -> Booking:
         event_id = self.event.event_id
-        return Booking(event_id, self.user_id, self.booking_id, self.generation, status, booked_by=self.by, **more)
+        return Booking(
+            event_id, self.user_id, self.booking_id, self.generation, status, quantity, booked_by=self.by, **more
+        )
 
 
 def active_booking_or_raise(attempt: BookingAttempt, refusal: TicketOfficeError, deadline: Deadline) -> Booking:

@@ -49,14 +49,19 @@ class _Tally(Tally):
         """Count a booking, and note what it released and how long it has waited."""
         Tally.add_booking(self, event, item)
         status, quantity = item["status"]["S"], int(item.get("quantity", items.number(1))["N"])
+        most = event.rules.tickets_per_booking
+        if "reducedAt" in item:
+            self._released(item["reducedAt"]["S"], most - quantity)
         if status in {Status.CANCELLED, Status.EXPIRED} and ("bookedAt" in item or "heldAt" in item):
             self._released((item.get("cancelledAt") or item["expiredAt"])["S"], quantity)
         began_at = item.get("joinedAt") or item.get("heldAt") or item.get("bookedAt")
         if began_at is None:
             return  # damaged
         # Earlier bookings are not kept. Each may have been a release, before this one began.
-        self._released(began_at["S"], int(item["generation"]["N"]) - 1)
-        waited = status == Status.WAITING or item.get("promotedAt", items.text(""))["S"] >= self.started_at
+        self._released(began_at["S"], (int(item["generation"]["N"]) - 1) * most)
+        # Where users may want several tickets, one who still waits may have too few beside them.
+        still_waits = status == Status.WAITING and most == 1
+        waited = still_waits or item.get("promotedAt", items.text(""))["S"] >= self.started_at
         if waited and (self.oldest is None or began_at["S"] < self.oldest):
             self.oldest = began_at["S"]
 

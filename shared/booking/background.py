@@ -44,7 +44,8 @@ def follow_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[
     """Finish an organiser's request for each event that the records name, once; return as `settle_batch`.
 
     All bookings of a cancelled event are cancelled. A change of any other event is finished, if its requester has not
-    done so; then the event is settled, because it may have more tickets.
+    done so; then the event is settled, because it may have more tickets. So is one that has just sold out, because
+    tickets may have come back while its lanes were closed.
     """
     changes, unreadable = _by_event(records)
     return _each_event(changes, unreadable, time_left_s, _followed)
@@ -100,7 +101,7 @@ def sweep(time_left_s: float) -> int:
     for event_id in chain(never_sold_out, _sold_out_events(deadline)):
         census.update(_audited(event_id, deadline))
     census[Metric.EVENTS_NOT_SWEPT] += deadline.has_passed  # there may be more; how many is unknown
-    sums = (Metric.EVENTS_NOT_SWEPT, Metric.AVAILABLE_TICKETS, Metric.WAITING_LIST_COUNT)
+    sums = (Metric.EVENTS_NOT_SWEPT, Metric.AVAILABLE_TICKETS, Metric.WAITING_LIST_COUNT, Metric.IDLE_TICKETS)
     also = {metric: float(census[metric]) for metric in sums} | {Metric.EMPTYING_AGE: oldest_s}
     telemetry.outcome(Metric.EVENTS_SWEPT, census[Metric.EVENTS_SWEPT], also=also)
     return census[Metric.EVENTS_SWEPT]
@@ -109,7 +110,7 @@ def sweep(time_left_s: float) -> int:
 def _released_at(change: Mapping[str, Any]) -> list[str]:
     """Return when the record says that tickets were released; nothing if it released none."""
     booking = change.get("NewImage", {})
-    moment = booking.get("cancelledAt") or booking.get("expiredAt")
+    moment = booking.get("cancelledAt") or booking.get("expiredAt") or booking.get("reducedAt")
     return [moment["S"]] if moment else []  # else a user joined
 
 
@@ -145,6 +146,7 @@ def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
         Metric.EVENTS_SWEPT: 1,
         Metric.AVAILABLE_TICKETS: seen.available,
         Metric.WAITING_LIST_COUNT: seen.waiting,
+        Metric.IDLE_TICKETS: seen.available if seen.waiting > 0 else 0,
     }
 
 

@@ -1,22 +1,24 @@
 """Ending bookings: they return their tickets to a lane (release), or give up their place in the waiting list (leave).
 
 A booking is cancelled by its user, a shop, an organiser, or with its event. A hold that is not confirmed in time
-expires: that is a release as well.
+expires: that is a release as well. A user may also keep some of the tickets, or stay in the list and ask for fewer.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from shared import runtime, telemetry
 from shared.booking.attempt import read_booking
 from shared.booking.waiting_list import entry_removal
-from shared.model import Actor, Booking, BookingChanged, BookingNotFound, Event, Status
+from shared.model import Actor, Booking, BookingChanged, BookingNotFound, CheckedIn, Event, Status
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Name, TransactItem
 from shared.telemetry import Metric
 
+NOT_CHECKED_IN = "attribute_not_exists(checkedInAt)"
 BOOKINGS_MAX = 40  # in one transaction, which takes 100 items: at most 2 for each booking, and the lane
 
 
@@ -26,7 +28,7 @@ def cancel(event: Event, user_id: str, booking_id: str | None, deadline: Deadlin
     A booking that has ended stays as it is. The first read decides which booking is meant. If another booking replaces
     it in the meantime, that one stays.
 
-    Raises BookingNotFound; BookingChanged; TryAgain.
+    Raises BookingNotFound; BookingChanged; CheckedIn; TryAgain.
     """
     booking = read_booking(event, user_id, deadline)
     if booking is None:
@@ -37,6 +39,8 @@ def cancel(event: Event, user_id: str, booking_id: str | None, deadline: Deadlin
             raise BookingChanged(event.event_id, user_id, booking.booking_id)
         if not booking.is_active:
             return booking
+        if booking.checked_in_at:
+            raise CheckedIn(event.event_id, meant, booking.checked_in_at)
         moment = runtime.current.now()
         refused = dynamodb.commit(_end(event, [booking], Status.CANCELLED, moment, by), deadline)
         if refused is None:
@@ -44,6 +48,44 @@ def cancel(event: Event, user_id: str, booking_id: str | None, deadline: Deadlin
             telemetry.outcome(metric, event_id=event.event_id, user_id=user_id, booking_id=meant, by=by)
             return replace(booking, status=Status.CANCELLED, expires_at=None, cancelled_at=moment, cancelled_by=by)
         stored = refused["booking", user_id].item
+        assert stored is not None, "only the booking has a condition, and a booking is never deleted"
+        booking = items.to_booking(stored)
+
+
+def reduce(  # noqa: PLR0913, PLR0917  # what a request may name
+    event: Event, user_id: str, booking_id: str | None, keep: int, deadline: Deadline, by: Actor = Actor.BUYER
+) -> Booking:
+    """Reduce the user's booking to `keep` tickets, at least 1; with a booking id, only if it has that id.
+
+    A booking that waits keeps its place. One that has ended or has no more tickets stays as it is, so this is safe to
+    repeat. Which booking is meant is decided as in `cancel`.
+
+    Raises BookingNotFound; BookingChanged; CheckedIn; TryAgain.
+    """
+    booking = read_booking(event, user_id, deadline)
+    if booking is None:
+        raise BookingNotFound(event.event_id, user_id)
+    meant = booking_id or booking.booking_id
+    while True:
+        if booking.booking_id != meant:
+            raise BookingChanged(event.event_id, user_id, booking.booking_id)
+        if not booking.is_active or booking.quantity <= keep:
+            return booking
+        if booking.checked_in_at:
+            raise CheckedIn(event.event_id, meant, booking.checked_in_at)
+        at_least = min(booking.at_least or 1, keep)
+        reduced = replace(
+            booking,
+            quantity=keep,
+            at_least=at_least if at_least > 1 else None,
+            reduced_at=runtime.current.now(),
+        )
+        refused = dynamodb.commit(_reduce(event, booking, reduced), deadline)
+        if refused is None:
+            metric = Metric.BOOKING_REDUCED if booking.owns_tickets else Metric.WAITING_REDUCED
+            telemetry.outcome(metric, event_id=event.event_id, user_id=user_id, booking_id=meant, by=by)
+            return reduced
+        stored = refused["booking"].item
         assert stored is not None, "only the booking has a condition, and a booking is never deleted"
         booking = items.to_booking(stored)
 
@@ -74,11 +116,13 @@ def expire_all(event: Event, holds: Sequence[Booking], deadline: Deadline) -> in
     Leaves out holds that were confirmed or have ended: the index they come from is late. Raises TryAgain.
     """
     due = list(holds)
+    meant = {hold.booking_id for hold in holds}
     while due:
         refused = dynamodb.commit(_end(event, due, Status.EXPIRED, runtime.current.now()), deadline)
         if refused is None:
             break
-        due = [hold for hold in due if not refused["booking", hold.user_id].refused]
+        stored = [_stored(hold, refused["booking", hold.user_id].item) for hold in due]
+        due = [hold for hold in stored if hold.status is Status.HELD and hold.booking_id in meant]
     for hold in due:
         telemetry.outcome(
             Metric.HOLD_EXPIRED, event_id=event.event_id, user_id=hold.user_id, booking_id=hold.booking_id
@@ -116,6 +160,9 @@ def _end(
 def _end_booking(event: Event, booking: Booking, status: Status, moment: str, by: Actor | None) -> TransactItem:
     is_this_booking = "bookingId = :booking"  # P7: a late try must not end a newer booking
     has_same_status = "#status = :was"  # P1, H2: it may have been promoted or confirmed, or may have ended
+    has_as_many = "quantity = :quantity"  # P1: some of its tickets may have been returned
+    # D1: the tickets may have been used since; only the event's cancellation ends a booking then
+    is_unused = "" if booking.status is not Status.CONFIRMED or by is Actor.EVENT else f" AND {NOT_CHECKED_IN}"
     facts = {
         "status": items.text(status),
         "cancelledAt" if status is Status.CANCELLED else "expiredAt": items.text(moment),
@@ -127,16 +174,67 @@ def _end_booking(event: Event, booking: Booking, status: Status, moment: str, by
             "TableName": items.BOOKINGS,
             "Key": items.booking_key(event, booking.user_id),
             "UpdateExpression": f"{assign} {items.NO_HOLD}" if booking.status is Status.HELD else assign,
-            "ConditionExpression": f"{is_this_booking} AND {has_same_status}",
+            "ConditionExpression": f"{is_this_booking} AND {has_same_status} AND {has_as_many}{is_unused}",
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": {
                 **values,
                 ":booking": items.text(booking.booking_id),
                 ":was": items.text(booking.status),
+                ":quantity": items.number(booking.quantity),
             },
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
     }
+
+
+def _reduce(event: Event, booking: Booking, reduced: Booking) -> dict[Name, TransactItem]:
+    """Return the transaction that leaves a booking with fewer tickets.
+
+    Those that it owned go back to the home lane. A waiting one asks for fewer, with its entry (P3).
+    """
+    fewer = booking.quantity - reduced.quantity
+    wanted: dict[str, Any] = {"quantity": items.number(reduced.quantity)}
+    if not booking.owns_tickets:
+        wanted["atLeast"] = reduced.at_least and items.number(reduced.at_least)
+    is_this_booking = "bookingId = :booking"  # P7: as when a booking ends
+    has_same_status = "#status = :was"  # P1, P3: it may have been promoted, or may have ended
+    has_as_many = "#quantity = :many"  # P1: a repeated request must not return tickets again
+    is_unused = f" AND {NOT_CHECKED_IN}" if booking.status is Status.CONFIRMED else ""  # D1: as when a booking ends
+    assign, names, values = items.assignment({**wanted, "reducedAt": items.text(str(reduced.reduced_at))})
+    transaction: dict[Name, TransactItem] = {
+        "booking": {
+            "Update": {
+                "TableName": items.BOOKINGS,
+                "Key": items.booking_key(event, booking.user_id),
+                "UpdateExpression": assign,
+                "ConditionExpression": f"{is_this_booking} AND {has_same_status} AND {has_as_many}{is_unused}",
+                "ExpressionAttributeNames": {**names, "#status": "status"},
+                "ExpressionAttributeValues": {
+                    **values,
+                    ":booking": items.text(booking.booking_id),
+                    ":was": items.text(booking.status),
+                    ":many": items.number(booking.quantity),
+                },
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        }
+    }
+    counts = {"changes": fewer}
+    if booking.owns_tickets:
+        counts["available"] = fewer
+    else:
+        assert booking.sequence is not None, "a waiting booking has a place"
+        assign, names, values = items.assignment(wanted)
+        transaction["entry"] = {
+            "Update": {
+                "TableName": items.WAITING_LIST,
+                "Key": items.entry_key(event, booking.sequence),
+                "UpdateExpression": assign,
+                "ExpressionAttributeNames": names,
+                "ExpressionAttributeValues": values,
+            }
+        }
+    return {**transaction, "lane": _count_on_home_lane(event, booking, counts)}
 
 
 def _count_on_home_lane(event: Event, booking: Booking, counts: Mapping[str, int]) -> TransactItem:

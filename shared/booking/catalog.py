@@ -132,7 +132,9 @@ def availability(event: Event, lanes: list[Lane]) -> Availability:
     total = sum(lane.tickets for lane in lanes)
     available = sum(lane.available for lane in lanes)
     waiting = sum(lane.waiting for lane in lanes)
-    return Availability(event, total, min(available, total), max(waiting, 0))
+    return Availability(
+        event, total, min(available, total), max(waiting, 0), checked_in_tickets=sum(lane.checked_in for lane in lanes)
+    )
 
 
 def _id_of(caller: str, idempotency_key: str) -> str:

@@ -12,6 +12,7 @@ from shared.model import (
     BookingCancelled,
     BookingChanged,
     BookingNotFound,
+    BookingTransferred,
     Confirmation,
     Event,
     HoldExpired,
@@ -28,7 +29,8 @@ from shared.telemetry import Metric
 def confirm(event: Event, user_id: str, wanted: Confirmation, deadline: Deadline) -> Booking:
     """Confirm the user's hold. A booking that is already confirmed stays as it is, with its reference.
 
-    Raises ShopOnly; BookingNotFound; BookingChanged; NotHeld; HoldExpired; BookingCancelled; TryAgain.
+    Raises ShopOnly; BookingNotFound; BookingChanged; NotHeld; HoldExpired; BookingCancelled; BookingTransferred;
+    TryAgain.
     """
     if wanted.by is Actor.BUYER and event.rules.confirmed_by is Actor.SHOP:
         raise ShopOnly(event.event_id)
@@ -52,6 +54,8 @@ def _refusal(booking: Booking) -> TicketOfficeError:
         return BookingCancelled(booking.event_id, booking.booking_id, booking.cancelled_at)
     if booking.expired_at:
         return HoldExpired(booking.event_id, booking.booking_id, booking.expired_at)
+    if booking.transferred_at:
+        return BookingTransferred(booking.event_id, booking.booking_id, booking.transferred_at)
     return NotHeld(booking.event_id, booking.booking_id)
 
 

@@ -32,11 +32,13 @@ class Tally:
     bookings: int = 0
     confirmed: int = 0  # tickets
     held: int = 0  # tickets
+    checked_in: int = 0  # tickets
     overdue: int = 0  # holds that should have ended long ago
     waiting: int = 0
     misplaced: int = 0  # bookings of another event, or not on their user's home lane: the user may have a second one
     entries: int = 0
     difference: int = 0  # digests of WAITING bookings less digests of entries: 0 if they are the same
+    head: tuple[int, int] | None = None  # of the list: its number, and how many tickets it takes at least
 
     @property
     def owned(self) -> int:
@@ -49,6 +51,7 @@ class Tally:
         home = items.booking_key(event, item["userId"]["S"])["laneId"]
         self.misplaced += item["laneId"] != home or item.get("eventId") != items.text(event.event_id)
         status, quantity = item["status"]["S"], int(item.get("quantity", items.number(1))["N"])
+        self.checked_in += quantity if "checkedInAt" in item else 0
         if status == Status.CONFIRMED:
             self.confirmed += quantity
         elif status == Status.HELD:
@@ -63,6 +66,8 @@ class Tally:
         """Count an entry of the waiting list."""
         self.entries += 1
         self.difference -= _digest(item)
+        place = int(item["sequence"]["N"]), int(item.get("atLeast", items.number(1))["N"])
+        self.head = place if self.head is None else min(self.head, place)
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,16 @@ class Count:
         """Return the number of free tickets."""
         return sum(lane.available for lane in self.lanes)
 
+    @property
+    def is_stranded(self) -> bool:
+        """Tell whether there are enough tickets for the head of the list (P6); they may be on their way."""
+        return self.tally.head is not None and self.available >= self.tally.head[1] and not self.event.cancelled_at
+
+    @cached_property
+    def checked_in(self) -> int:
+        """Return the number of tickets that were checked in, by the lanes' count."""
+        return sum(lane.checked_in for lane in self.lanes)
+
     @cached_property
     def waiting(self) -> int:
         """Return how many users wait, by the lanes' count."""
@@ -97,7 +112,7 @@ def changes(lanes: list[Lane]) -> int:
 
 
 def broken_promises(count: Count) -> list[Finding]:
-    """Return what the count shows to be broken. A free ticket next to waiting users may be on its way to them (P6)."""
+    """Return what the count shows to be broken. Tickets next to waiting users may be on their way to them (P6)."""
     event, tally, moved = count.event, count.tally, count.moved
     differences = [
         ("P1", abs(count.available + tally.owned - count.tickets) - moved),
@@ -107,10 +122,11 @@ def broken_promises(count: Count) -> list[Finding]:
         ("P3", abs(tally.waiting - tally.entries) - moved),
         ("P3", abs(count.waiting - tally.entries) - moved),
         ("H3", tally.overdue),
+        ("D1", abs(count.checked_in - tally.checked_in) - moved),
     ]
     if moved == 0 and tally.waiting == tally.entries:
         differences.append(("P3", int(tally.difference != 0)))  # the right number, but not the same users
-    if moved == 0 and event.cancelled_at is None:
+    if moved == 0 and count.is_stranded:
         differences.append(("P6", min(count.available, tally.entries)))
     if event.emptied_at:
         differences.append(("O3", tally.owned + tally.waiting - moved))
@@ -128,7 +144,7 @@ def _disagreements(event: Event, count: Count) -> list[Finding]:
 
 
 def _digest(item: Item) -> int:
-    """Return a number for a user's place in the list. Sums of these numbers are equal in any order."""
-    sequence = item["sequence"]["N"] if "sequence" in item else ""  # a damaged booking has none
-    place = f"{sequence}\n{item['bookingId']['S']}\n{item['userId']['S']}"
+    """Return a number for a user's place in the list and wish. Sums of these numbers are equal in any order."""
+    numbers = [item[name]["N"] if name in item else "" for name in ("sequence", "quantity", "atLeast")]
+    place = "\n".join((*numbers, item["bookingId"]["S"], item["userId"]["S"]))
     return int.from_bytes(hashlib.blake2b(place.encode(), digest_size=16).digest())

@@ -63,12 +63,8 @@ def empty(event_id: str, deadline: Deadline) -> None:
 
 
 def _mark(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
-    """Mark the end of the list and all lanes as cancelled: no late request gets a ticket or a place from them.
-
-    The end of the list comes first: a settler reads it before the lanes, and then does not try what they refuse.
-    """
-    assert event.cancelled_at is not None, "the event is marked before its parts"
-    dynamodb.set_once(deadline, items.WAITING_LIST, items.tail_key(event), "cancelledAt", event.cancelled_at)
+    """Mark all lanes as cancelled: no late request gets a ticket or a place from them."""
+    assert event.cancelled_at is not None, "the event is marked before its lanes"
     for lane in lanes:
         if lane.cancelled_at is None:
             key = items.lane_key(event.event_id, lane.number)

@@ -25,7 +25,7 @@ from dataclasses import replace
 from typing import Any
 
 from shared import runtime, telemetry
-from shared.booking import catalog, sale_window
+from shared.booking import catalog, sale, sale_window
 from shared.model import (
     REFUSALS_KEPT,
     Availability,
@@ -57,8 +57,8 @@ def change(
     With `revisions`, only an event at one of them is changed. An event that already has the wanted terms is left as it
     is, at any revision: an earlier try of this request may have set them.
 
-    New tickets of a sold-out event go to the waiting users, after the event's stream record. Tickets are taken away
-    only where they are free; if there are too few of them, nothing is changed.
+    New tickets of a sold-out event go to the waiting users, after the event's stream record; if nobody waits, the event
+    is back on sale. Tickets are taken away only where they are free; if there are too few of them, nothing is changed.
 
     Raises EventNotFound; EventCancelled; EventChanged; ImpossibleWindow; TicketsBooked; TryAgain, after which the
     change may be done, or the background finishes or refuses it.
@@ -84,7 +84,8 @@ def change(
         requested = _outcome(requested.change, finish(event_id, deadline, requested))
     elif requested.revision != event.revision:
         telemetry.outcome(telemetry.Metric.EVENT_CHANGED, event_id=event_id)
-    return catalog.availability(*catalog.read_with_lanes(requested, deadline))
+    event, lanes = catalog.read_with_lanes(requested, deadline)
+    return catalog.availability(sale.reopen(event, lanes, deadline) or event, lanes)
 
 
 def finish(event_id: str, deadline: Deadline, known: Event | None = None) -> Event:

@@ -1,7 +1,8 @@
 """The limit of a waiting list, if the organiser has set one: a full list refuses users.
 
-The lanes count the users who wait. A free ticket lowers the count by one, because it will go to the head of the list.
-So with a limit of 0 the tickets that come back are still sold.
+The lanes count the users who wait. A free ticket lowers the count by one, because it will go to the head of the list;
+but not where the head may want several, and wait beside it. With a limit of 0 the tickets that come back are still
+sold, to whoever asks first.
 
 A warm function counts at most once a second, and adds the users who have joined through it since. So a list may exceed
 its limit by the users who join through other functions within that second (at most a thousand: all draw their numbers
@@ -24,7 +25,7 @@ COUNTS_MAX = 1_000  # lists whose count a warm function caches
 class _Count:
     """The count of a list, and the limit that the list had at that time."""
 
-    waiting: int  # less the free tickets
+    waiting: int  # less the free tickets that will go to them
     limit: int
     read_at_s: float  # on the monotonic clock
 
@@ -52,7 +53,9 @@ def refusal(event: Event, tail: Tail, deadline: Deadline) -> WaitingListFull | N
     known = _counts.get(event.event_id)
     if known is None or not known.is_fresh or known.limit != tail.waiting_list_limit:
         lanes = catalog.read_lanes(event, deadline)
-        waiting = sum(lane.waiting - lane.available for lane in lanes)
+        waiting = sum(lane.waiting for lane in lanes)
+        if event.rules.tickets_per_booking == 1:
+            waiting -= sum(lane.available for lane in lanes)
         known = _counts.keep(event.event_id, _Count(waiting, tail.waiting_list_limit, runtime.current.monotonic_s()))
     return _refusal(event, known)
 

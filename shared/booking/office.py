@@ -1,20 +1,32 @@
-"""What a user can ask for: to book, to confirm, to cancel, and the status of an event."""
+"""What can be asked for: to book, to confirm, to cancel, to transfer and to check in, and the status of an event."""
 
 from dataclasses import replace
 from typing import Final
 
 from shared import telemetry
-from shared.booking import cancellation, catalog, confirmation, sale, waiting_list
+from shared.booking import (
+    cancellation,
+    catalog,
+    check_ins,
+    confirmation,
+    counts,
+    sale,
+    transfers,
+    waiting_list,
+)
 from shared.booking.attempt import BookingAttempt, active_booking_or_raise
 from shared.model import (
     Actor,
-    Availability,
     Booking,
+    CheckIn,
     Confirmation,
+    Counts,
     EventCancelled,
     NotOnSale,
     Standing,
     Status,
+    TooFewTickets,
+    Transfer,
     WaitingListFull,
 )
 from shared.runtime import Deadline
@@ -23,20 +35,29 @@ from shared.store.dynamodb import get_all
 from shared.telemetry import Metric
 
 
-def book(event_id: str, user_id: str, deadline: Deadline, by: Actor = Actor.BUYER) -> Standing:
-    """Give the user a ticket, or else a place in the waiting list, or return the active booking that they already have.
+def book(  # noqa: PLR0913, PLR0917  # what a request may name
+    event_id: str,
+    user_id: str,
+    deadline: Deadline,
+    by: Actor = Actor.BUYER,
+    quantity: int = 1,
+    at_least: int | None = None,
+) -> Standing:
+    """Give the user tickets, or else a place in the waiting list, or return the active booking that they already have.
 
-    Raises EventNotFound; EventCancelled; NotOnSale; WaitingListFull; TryAgain, after which the booking may exist: the
-    same request again returns it.
+    They get `quantity` tickets; or fewer if no more are free, but not fewer than `at_least`, by default all of them.
+
+    Raises EventNotFound; EventCancelled; NotOnSale; TooManyTickets; TooFewTickets; WaitingListFull; TryAgain, after
+    which the booking may exist: the same request again returns it.
     """
     event = catalog.read_event(event_id, deadline)
-    attempt = BookingAttempt.of(event, user_id, by)
+    attempt = BookingAttempt.of(event, user_id, by, quantity, at_least)
     try:
         standing = _ticket_or_place(attempt, deadline)
     except EventCancelled as refusal:
         catalog.remember(replace(event, cancelled_at=refusal.cancelled_at))  # the next request costs one read
         standing = waiting_list.standing_of(attempt, active_booking_or_raise(attempt, refusal, deadline), deadline)
-    except (NotOnSale, WaitingListFull) as refusal:
+    except (NotOnSale, TooFewTickets, WaitingListFull) as refusal:
         standing = waiting_list.standing_of(attempt, active_booking_or_raise(attempt, refusal, deadline), deadline)
     if standing.is_new:
         _report(standing.booking)
@@ -46,41 +67,92 @@ def book(event_id: str, user_id: str, deadline: Deadline, by: Actor = Actor.BUYE
 def confirm(event_id: str, user_id: str, wanted: Confirmation, deadline: Deadline) -> Booking:
     """Confirm the user's hold: from then on its tickets are theirs until they return them.
 
-    Raises EventNotFound; ShopOnly; BookingNotFound; BookingChanged; NotHeld; HoldExpired; BookingCancelled; TryAgain.
+    Raises EventNotFound; ShopOnly; BookingNotFound; BookingChanged; NotHeld; HoldExpired; BookingCancelled;
+    BookingTransferred; TryAgain.
     """
     return confirmation.confirm(catalog.read_event(event_id, deadline), user_id, wanted, deadline)
 
 
-def cancel(event_id: str, user_id: str, booking_id: str | None, deadline: Deadline, by: Actor = Actor.BUYER) -> Booking:
-    """Cancel the user's booking. A released ticket goes to the head of the waiting list in the background.
+def cancel(  # noqa: PLR0913, PLR0917  # as above
+    event_id: str,
+    user_id: str,
+    booking_id: str | None,
+    deadline: Deadline,
+    by: Actor = Actor.BUYER,
+    keep: int | None = None,
+) -> Booking:
+    """Cancel the user's booking, or reduce it to the tickets that they `keep`.
 
-    Raises EventNotFound; BookingNotFound; BookingChanged; TryAgain.
+    Released tickets go to the head of the waiting list in the background.
+
+    Raises EventNotFound; BookingNotFound; BookingChanged; CheckedIn; TryAgain.
     """
-    return cancellation.cancel(catalog.read_event(event_id, deadline), user_id, booking_id, deadline, by)
-
-
-def status(event_id: str, user_id: str | None, deadline: Deadline) -> tuple[Availability, Standing | None]:
-    """Return what is left of an event; with a user, also their booking. Raises EventNotFound; TryAgain."""
     event = catalog.read_event(event_id, deadline)
-    keys = catalog.keys_with_lanes(event)
+    if keep is not None:
+        return cancellation.reduce(event, user_id, booking_id, keep, deadline, by)
+    return cancellation.cancel(event, user_id, booking_id, deadline, by)
+
+
+def transfer(event_id: str, user_id: str, wanted: Transfer, deadline: Deadline) -> Booking:
+    """Give the user's confirmed booking to another user, who has none. Return it as it ended.
+
+    Raises EventNotFound; EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled;
+    BookingTransferred; CheckedIn; RecipientHasBooking; TryAgain.
+    """
+    return transfers.transfer(catalog.read_event(event_id, deadline), user_id, wanted, deadline)
+
+
+def check_in(event_id: str, user_id: str, booking_id: str, by: Actor, deadline: Deadline) -> CheckIn:
+    """Check the user's confirmed booking in, once.
+
+    Raises EventNotFound; EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled;
+    BookingTransferred; TryAgain.
+    """
+    return check_ins.check_in(catalog.read_event(event_id, deadline), user_id, booking_id, by, deadline)
+
+
+def with_position(booking: Booking, deadline: Deadline) -> Standing:
+    """Return a booking with its position, if it waits. Raises TryAgain."""
+    return waiting_list.standing(catalog.read_event(booking.event_id, deadline), booking, deadline)
+
+
+def status(
+    event_id: str, user_id: str | None, deadline: Deadline, *, anew: bool = False
+) -> tuple[Counts, Standing | None]:
+    """Return what was left of an event at most counts.AGE_MAX_S ago; with a user, also their booking as it is now.
+
+    Counts the event `anew` if the caller wants that, but not twice within counts.AGE_MAX_S.
+
+    Raises EventNotFound; TryAgain.
+    """
+    known = counts.known(event_id, anew=anew)
+    event = known.availability.event if known else catalog.read_event(event_id, deadline)
+    keys = {} if known else catalog.keys_with_lanes(event)
     if user_id is not None:
         keys[items.BOOKINGS] = [items.booking_key(event, user_id)]
-    found = get_all(deadline, keys)
-    event, lanes = catalog.found_with_lanes(found)
-    availability = catalog.availability(event, lanes)
+    began = counts.Began.now()
+    found = get_all(deadline, keys) if keys else {}
+    if known is None:
+        availability = catalog.availability(*catalog.found_with_lanes(found))
+        known = counts.keep(Counts(availability, began.moment), began, anew=anew)
     bookings = found.get(items.BOOKINGS, [])
     standing = waiting_list.standing(event, items.to_booking(bookings[0]), deadline) if bookings else None
-    return availability, standing
+    return known, standing
 
 
 def _ticket_or_place(attempt: BookingAttempt, deadline: Deadline) -> Standing:
-    """Make the booking, or return the one that the user already has."""
-    event = attempt.event
-    if event.cancelled_at:
-        raise EventCancelled(event.event_id, event.cancelled_at)
-    if event.sold_out_at is None and (booking := sale.buy(attempt, deadline)):
-        return waiting_list.standing_of(attempt, booking, deadline)
-    return waiting_list.join(attempt, deadline)
+    """Make the booking, or return the one that the user already has.
+
+    What is known of the event may be old: the sale ends, and begins again. Each turn finds out more.
+    """
+    if attempt.event.cancelled_at:
+        raise EventCancelled(attempt.event.event_id, attempt.event.cancelled_at)
+    while True:
+        if attempt.event.sold_out_at is None and (booking := sale.buy(attempt, deadline)):
+            return waiting_list.standing_of(attempt, booking, deadline)
+        if attempt.event.sold_out_at and (standing := waiting_list.join(attempt, deadline)):
+            return standing
+        attempt.event = catalog.read_anew(attempt.event.event_id, deadline)
 
 
 _MADE: Final = {

@@ -1,29 +1,43 @@
 """Settling: free tickets go to the head of the waiting list until either runs out.
 
+The head gets as many tickets as it wants and are free, once they are as many as it takes at least. Until then it waits,
+and so does everyone behind it, whatever they want (P5): tickets may lie idle beside a user who insists on several.
+When nobody waits any more, and there are tickets, the event is put back on sale (sale.py).
+
 Everything is read afresh, so any caller may settle at any time, repeat it, or stop in the middle. Two users who race:
 
     one joins                the other releases a ticket
     1. writes the entry      1. returns the ticket
     2. settles               2. settles
 
-The user who writes later sees what the other wrote, so no user is left waiting beside a free ticket (P6).
+The user who writes later sees what the other wrote, so no user is left waiting beside enough free tickets (P6). The
+same goes for a user who leaves, or asks for fewer, and for those behind them.
 """
 
 from collections import Counter, deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from shared import runtime, telemetry
-from shared.booking import catalog, sale_window
-from shared.booking.waiting_list import entry_removal, head, last_drawn
+from shared.booking import catalog, sale, sale_window
+from shared.booking.waiting_list import entry_removal, head, read_with_end
 from shared.model import Entry, Event, Lane, Status, Stuck, later, seconds_between
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Name, Refused, TransactItem
 from shared.telemetry import Metric
 
-PROMOTIONS_MAX = 25  # in one transaction, which takes 100 items: at most 3 for each promotion
-FRUITLESS_MAX = 8  # rounds in a row that promote no user, although a ticket is free and a user waits
+PROMOTIONS_MAX = 25  # users in one transaction, which takes 100 items: 2 for each of them
+TICKETS_MAX = 50  # in one transaction: at most as many lanes
+FRUITLESS_MAX = 8  # rounds in a row that promote no user, although there are tickets for the head
 FRUITLESS_PAUSE_S = (0.05, 2.0)  # first and longest pause after such a round: other settlers work on the same head
+
+
+class _Promotion(NamedTuple):
+    """An entry, and the lanes of the tickets that its user gets: one for each ticket."""
+
+    entry: Entry
+    tickets: list[int]
 
 
 def settle(
@@ -38,8 +52,10 @@ def settle(
     The order holds although one transaction promotes several users (P5): a page of the list has every entry that should
     come before one of its entries (see `head`), and only a beginning of the page is promoted.
 
+    An event that is on sale has no list, so nothing is read but the event.
+
     `released_at` are the moments of cancellations that the caller knows of, to measure how long promotions take.
-    Tickets have no identity, so the oldest moment counts as the release of the first promotion's ticket, and so on.
+    Tickets have no identity, so the oldest moment counts as the release of the first promotion's tickets, and so on.
 
     Several settlers may work on one event at once. A settler that meets another pauses, because two at the same
     head only slow each other down.
@@ -49,17 +65,18 @@ def settle(
     promoted = fruitless = 0
     releases = deque(sorted(released_at))
     while promotions_max is None or promoted < promotions_max:
-        last = last_drawn(event, deadline)
-        if not last:
-            return promoted  # no user ever waited, or the event is cancelled: one read is enough
-        tickets = _tickets(catalog.read_lanes(event, deadline))
-        if promotions_max is not None:
-            tickets = tickets[: promotions_max - promoted]
-        entries = head(event, len(tickets), last, deadline) if tickets else []
-        if not entries:
+        event, last = read_with_end(event, deadline)
+        if event.sold_out_at is None or event.cancelled_at:
             return promoted
-        now_promoted = _promote_in_order(event, entries, tickets, deadline)
-        _report(event, entries[:now_promoted], releases)
+        lanes = catalog.read_lanes(event, deadline)
+        left = sum(lane.available for lane in lanes)
+        length = min(left, PROMOTIONS_MAX if promotions_max is None else promotions_max - promoted, PROMOTIONS_MAX)
+        entries = head(event, length, last, deadline) if length and last else []
+        promotions = _promotions(entries, lanes)
+        if not promotions and (entries or sale.reopen(event, lanes, deadline)):
+            return promoted  # the head waits for more tickets, or nobody waits
+        now_promoted = _promote_in_order(event, promotions, deadline)
+        _report(event, promotions[:now_promoted], releases)
         promoted += now_promoted
         if now_promoted:
             fruitless = 0
@@ -71,33 +88,45 @@ def settle(
     return promoted
 
 
+def _promotions(entries: list[Entry], lanes: list[Lane]) -> list[_Promotion]:
+    """Give each entry its tickets in order, as far as they go. A user who is in the list twice (damage) comes once."""
+    tickets = _tickets(lanes)
+    is_all = len(tickets) == sum(lane.available for lane in lanes)
+    promotions: list[_Promotion] = []
+    for entry in entries[: _first_repeated(entries)]:
+        if len(tickets) < (entry.at_least or 1) or (len(tickets) < entry.quantity and not is_all):
+            break
+        promotions.append(_Promotion(entry, tickets[: entry.quantity]))
+        tickets = tickets[entry.quantity :]
+    return promotions
+
+
 def _tickets(lanes: list[Lane]) -> list[int]:
-    """List the lane of each free ticket, at most PROMOTIONS_MAX, from as few lanes as possible."""
+    """List the lane of each free ticket, at most TICKETS_MAX, from as few lanes as possible."""
     tickets: list[int] = []
     for lane in sorted(lanes, key=lambda lane: lane.available, reverse=True):
-        tickets += [lane.number] * min(lane.available, PROMOTIONS_MAX - len(tickets))
+        tickets += [lane.number] * min(lane.available, TICKETS_MAX - len(tickets))
     return tickets
 
 
-def _promote_in_order(event: Event, entries: list[Entry], tickets: list[int], deadline: Deadline) -> int:
+def _promote_in_order(event: Event, promotions: list[_Promotion], deadline: Deadline) -> int:
     """Promote the entries before the first refused one, in one transaction. Return how many were promoted.
 
     Returns 0 after a conflict or if only a lane is refused: another request was faster, so everything must be read
-    again. A user who is in the list twice (damaged data) is in a transaction once, since it may not have an item
-    twice.
+    again.
     """
-    entries = entries[: _first_repeated(entries)]
-    while entries:
-        refused = dynamodb.commit(_promote(event, entries, tickets), deadline, yields=True)
+    while promotions:
+        refused = dynamodb.commit(_promote(event, promotions), deadline, yields=True)
         if refused is None:
             break
-        entries = entries[: _first_refused(refused, entries)]
-    return len(entries)
+        promotions = promotions[: _first_refused(refused, promotions)]
+    return len(promotions)
 
 
-def _first_refused(refused: Refused, entries: list[Entry]) -> int:
-    """Return how many entries come before the first refused one; 0 if no entry was refused."""
-    return next((place for place, one in enumerate(entries) if refused["booking", one.user_id].refused), 0)
+def _first_refused(refused: Refused, promotions: list[_Promotion]) -> int:
+    """Return how many promotions come before the first one whose booking refused; 0 if none did."""
+    bookings = (refused["booking", entry.user_id] for entry, _ in promotions)
+    return next((place for place, booking in enumerate(bookings) if booking.refused), 0)
 
 
 def _first_repeated(entries: list[Entry]) -> int:
@@ -110,61 +139,69 @@ def _first_repeated(entries: list[Entry]) -> int:
     return len(entries)
 
 
-def _promote(event: Event, entries: list[Entry], tickets: list[int]) -> dict[Name, TransactItem]:
+def _promote(event: Event, promotions: list[_Promotion]) -> dict[Name, TransactItem]:
     """Return the transaction: booking and entry of each promotion, in the order of the list, then the lanes."""
     moment = runtime.current.now()
     transaction: dict[Name, TransactItem] = {}
-    for entry in entries:
-        transaction["booking", entry.user_id] = _promote_booking(event, entry, moment)
+    for entry, tickets in promotions:
+        transaction["booking", entry.user_id] = _promote_booking(event, entry, len(tickets), moment)
         transaction["entry", entry.user_id] = entry_removal(event, entry.sequence)
-    for lane, count in Counter(tickets[: len(entries)]).items():
-        transaction["lane", lane] = _take(event, lane, count)
+    users = Counter(tickets[0] for _, tickets in promotions)  # each leaves the list's count on one lane
+    for lane, count in Counter(lane for _, tickets in promotions for lane in tickets).items():
+        transaction["lane", lane] = _take(event, lane, count, users[lane])
     return transaction
 
 
-def _promote_booking(event: Event, entry: Entry, moment: str) -> TransactItem:
-    """Return the item that gives the booking its ticket: offered for a while, if the event has offers."""
+def _promote_booking(event: Event, entry: Entry, quantity: int, moment: str) -> TransactItem:
+    """Return the item that gives the booking its tickets: offered for a while, if the event has offers."""
     seconds = event.rules.offer_seconds
     if seconds is None:
         facts = {"status": items.text(Status.CONFIRMED), "bookedAt": items.text(moment)}
     else:
         hold = items.hold(event, entry.user_id, later(moment, seconds))
         facts = {"status": items.text(Status.HELD), "heldAt": items.text(moment), **hold}
-    assign, names, values = items.assignment({**facts, "promotedAt": items.text(moment)})
+    facts |= {"promotedAt": items.text(moment), "quantity": items.number(quantity)}
+    assign, names, values = items.assignment({**facts, "atLeast": None})
     is_waiting = "#status = :waiting"  # P2: neither cancelled nor promoted
     has_this_place = "#sequence = :sequence"  # P5, P7: the user has not cancelled and joined again further back
+    wants_as_many = "#quantity = :wanted"  # P7: the user has not asked for fewer
     return {
         "Update": {
             "TableName": items.BOOKINGS,
             "Key": items.booking_key(event, entry.user_id),
             "UpdateExpression": assign,
-            "ConditionExpression": f"{is_waiting} AND {has_this_place}",
+            "ConditionExpression": f"{is_waiting} AND {has_this_place} AND {wants_as_many}",
             "ExpressionAttributeNames": {**names, "#sequence": "sequence"},
             "ExpressionAttributeValues": {
                 **values,
                 ":waiting": items.text(Status.WAITING),
                 ":sequence": items.number(entry.sequence),
+                ":wanted": items.number(entry.quantity),
             },
         }
     }
 
 
-def _take(event: Event, lane: int, count: int) -> TransactItem:
+def _take(event: Event, lane: int, count: int, users: int) -> TransactItem:
     has_tickets = "available >= :count"  # P1: never oversell
     return {
         "Update": {
             "TableName": items.LANES,
             "Key": items.lane_key(event.event_id, lane),
-            "UpdateExpression": "ADD available :less, waiting :less, changes :count",
+            "UpdateExpression": "ADD available :less, waiting :fewer, changes :count",
             "ConditionExpression": f"{has_tickets} AND {sale_window.NOT_CANCELLED}",
-            "ExpressionAttributeValues": {":less": items.number(-count), ":count": items.number(count)},
+            "ExpressionAttributeValues": {
+                ":less": items.number(-count),
+                ":fewer": items.number(-users),
+                ":count": items.number(count),
+            },
         }
     }
 
 
-def _report(event: Event, promoted: list[Entry], releases: deque[str]) -> None:
+def _report(event: Event, promotions: list[_Promotion], releases: deque[str]) -> None:
     offered: dict[Metric, float] = {Metric.BOOKING_OFFERED: 1} if event.rules.offer_seconds else {}
-    for entry in promoted:
+    for entry, _ in promotions:
         latency = {Metric.PROMOTION_LATENCY: _ms_since(releases.popleft())} if releases else {}
         telemetry.outcome(
             Metric.BOOKING_PROMOTED,

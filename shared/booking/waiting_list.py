@@ -36,13 +36,13 @@ class _Front(NamedTuple):
 _fronts: Cache[_Front] = Cache("fronts", FRONTS_MAX)
 
 
-def join(attempt: BookingAttempt, deadline: Deadline) -> Standing:
+def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
     """Put the booking at the end of the list, or return the booking that the user already has.
 
-    Only for an event that is known to be sold out: then all its lanes are closed (P4). The booking is read first, so
-    that users who ask again do not load the tail, of which there is only one.
+    Only for an event that is known to be sold out: then all its lanes are closed (P4). Returns None if it is back on
+    sale. The booking is read first, so that users who ask again do not load the tail, of which there is only one.
 
-    If no user is ahead and a ticket is free, the booking gets that ticket instead: as if it had joined and been
+    If no user is ahead and enough tickets are free, the booking gets them instead: as if it had joined and been
     promoted at once, in one transaction. A user who was told "waiting" before this request began has an earlier place,
     and would be ahead (P5).
 
@@ -56,7 +56,10 @@ def join(attempt: BookingAttempt, deadline: Deadline) -> Standing:
     while True:
         tail = _draw(event, deadline)
         position = _position(event, tail.last_sequence, deadline)
-        if position.value == 1 and (current := _take_free(attempt, tail.last_sequence, deadline)):
+        lanes = catalog.read_lanes(event, deadline) if position.value == 1 else []
+        if any(lane.sale != event.sale for lane in lanes):
+            return None
+        if current := sale.take_from(lanes, attempt, deadline, tail.last_sequence):
             return standing_of(attempt, current, deadline)
         if refusal := list_limit.refusal(event, tail, deadline):
             raise refusal
@@ -65,8 +68,10 @@ def join(attempt: BookingAttempt, deadline: Deadline) -> Standing:
         if refused is None:
             list_limit.count(event)
             return Standing(booking, position, is_new=True)
-        if current := attempt.refused(refused, moment=booking.created_at):
+        if current := attempt.refused(refused, ["lane"], moment=booking.created_at):
             return standing_of(attempt, current, deadline)
+        if refused["lane"].refused:
+            return None
 
 
 def standing(event: Event, booking: Booking, deadline: Deadline) -> Standing:
@@ -78,15 +83,6 @@ def standing(event: Event, booking: Booking, deadline: Deadline) -> Standing:
 def standing_of(attempt: BookingAttempt, booking: Booking, deadline: Deadline) -> Standing:
     """Return the booking that answers an attempt: it is new if this attempt made it (P7). Raises TryAgain."""
     return replace(standing(attempt.event, booking, deadline), is_new=attempt.made(booking))
-
-
-def _take_free(attempt: BookingAttempt, sequence: int, deadline: Deadline) -> Booking | None:
-    """Take a free ticket with this place, ahead of which no user waits. Return None if no ticket is free."""
-    lanes, home = catalog.read_lanes(attempt.event, deadline), attempt.home_lane
-    for lane in lanes[home:] + lanes[:home]:
-        if lane.available > 0 and (booking := sale.buy_from(lane.number, attempt, deadline, sequence)):
-            return booking
-    return None
 
 
 def _position(event: Event, sequence: int, deadline: Deadline) -> Position:
@@ -107,14 +103,12 @@ def _position(event: Event, sequence: int, deadline: Deadline) -> Position:
     return Position(sequence - front.first + 1, is_estimate=True)
 
 
-def last_drawn(event: Event, deadline: Deadline) -> int:
-    """Read the last number that the list handed out. Raises TryAgain.
-
-    Returns 0 if it never handed one out, or if the event was cancelled: nothing is promoted any more.
-    """
-    item = dynamodb.get(deadline, items.WAITING_LIST, items.tail_key(event))
-    tail = items.to_tail(item) if item else Tail(0)
-    return 0 if tail.cancelled_at else tail.last_sequence
+def read_with_end(event: Event, deadline: Deadline) -> tuple[Event, int]:
+    """Read an event again, and the last number that its list handed out: 0 before the first. Raises TryAgain."""
+    keys = {items.EVENTS: [items.event_key(event.event_id)], items.WAITING_LIST: [items.tail_key(event)]}
+    found = dynamodb.get_all(deadline, keys)
+    tails = [items.to_tail(item) for item in found[items.WAITING_LIST]]
+    return catalog.remember(items.to_event(found[items.EVENTS][0])), tails[0].last_sequence if tails else 0
 
 
 def head(event: Event, length: int, last: int, deadline: Deadline) -> list[Entry]:
@@ -176,10 +170,20 @@ def _draw(event: Event, deadline: Deadline) -> Tail:
 
 
 def _join(attempt: BookingAttempt, booking: Booking) -> dict[Name, TransactItem]:
-    """Write booking, entry and count together (P3), if the user has no active booking and the home lane is on sale."""
+    """Write booking, entry and count together (P3).
+
+    Only if the user has no active booking, and the sale that is known to be over is still the lane's last.
+    """
     entry = Entry(
-        booking.event_id, _sequence(booking), booking.user_id, booking.booking_id, booking.created_at, booking.quantity
+        booking.event_id,
+        _sequence(booking),
+        booking.user_id,
+        booking.booking_id,
+        booking.created_at,
+        booking.quantity,
+        booking.at_least,
     )
+    same_sale = "sale = :sale"  # P4: the event has not been put back on sale since
     return {
         "booking": attempt.put(booking),
         "entry": {"Put": {"TableName": items.WAITING_LIST, "Item": items.entry_item(attempt.event, entry)}},
@@ -188,8 +192,12 @@ def _join(attempt: BookingAttempt, booking: Booking) -> dict[Name, TransactItem]
                 "TableName": items.LANES,
                 "Key": items.lane_key(booking.event_id, attempt.home_lane),
                 "UpdateExpression": "ADD waiting :one, changes :one",
-                "ConditionExpression": sale_window.ON_SALE,
-                "ExpressionAttributeValues": {":one": items.number(1), ":now": items.text(entry.joined_at)},
+                "ConditionExpression": f"{same_sale} AND {sale_window.ON_SALE}",
+                "ExpressionAttributeValues": {
+                    ":one": items.number(1),
+                    ":now": items.text(entry.joined_at),
+                    ":sale": items.number(attempt.event.sale),
+                },
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         },

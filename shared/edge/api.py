@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote
 from pydantic_core import ValidationError, from_json
 
 from shared import telemetry
-from shared.edge.caller import Caller, NotSignedIn, NotYourBooking, OrganisersOnly
+from shared.edge.caller import Caller, DoorOnly, NotSignedIn, NotYourBooking, OrganisersOnly
 from shared.model import (
     BODY_BYTES_MAX,
     IDEMPOTENCY_KEY_LENGTH_MAX,
@@ -25,6 +25,9 @@ from shared.model import (
     BookingCancelled,
     BookingChanged,
     BookingNotFound,
+    BookingTransferred,
+    CheckedIn,
+    Counts,
     Event,
     EventCancelled,
     EventChanged,
@@ -32,11 +35,15 @@ from shared.model import (
     HoldExpired,
     IdempotencyKeyReused,
     ImpossibleWindow,
+    NotConfirmed,
     NotHeld,
     NotOnSale,
+    RecipientHasBooking,
     ShopOnly,
     TicketOfficeError,
     TicketsBooked,
+    TooFewTickets,
+    TooManyTickets,
     TryAgain,
     WaitingListFull,
 )
@@ -48,6 +55,8 @@ Model = TypeVar("Model", bound="BaseModel")
 
 PROBLEM_TYPE = "urn:ticket-office:problem:"
 QUERY_FIELDS_MAX = 100  # no route has ten parameters
+ERRORS_MAX = 20  # that a response names
+ERROR_FIELD_LENGTH_MAX = 40  # characters of a field's name in it; ours are shorter
 
 # API Gateway joins repeated headers with commas. So a comma in a key may come from two keys.
 IDEMPOTENCY_KEY: Final = r"^[!-+\--~]([ -+\--~]*[!-+\--~])?$"  # printable ASCII without commas
@@ -84,8 +93,8 @@ class InvalidRequest(TicketOfficeError):
 
     @property
     def facts(self) -> dict[str, object]:
-        """Return the fields and what is wrong with each."""
-        return {"errors": self.errors}
+        """Return the first ERRORS_MAX fields and what is wrong with each: callers choose their number and names."""
+        return {"errors": [{**one, "field": _cut(one["field"])} for one in self.errors[:ERRORS_MAX]]}
 
 
 # Error -> HTTP status, code, title. Only this table connects them.
@@ -95,14 +104,20 @@ PROBLEMS: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     NotYourBooking: (403, "not-your-booking", "Not your booking"),
     OrganisersOnly: (403, "organisers-only", "Organisers only"),
     ShopOnly: (403, "shop-only", "Shop only"),
+    DoorOnly: (403, "door-only", "Door only"),
     EventNotFound: (404, "event-not-found", "Event not found"),
     BookingNotFound: (404, "booking-not-found", "Booking not found"),
     BookingChanged: (409, "booking-changed", "Booking changed"),
     BookingCancelled: (409, "booking-cancelled", "Booking cancelled"),
     HoldExpired: (409, "hold-expired", "Hold expired"),
     NotHeld: (409, "not-held", "Not held"),
+    NotConfirmed: (409, "not-confirmed", "Not confirmed"),
+    CheckedIn: (409, "checked-in", "Checked in"),
+    BookingTransferred: (409, "booking-transferred", "Booking transferred"),
+    RecipientHasBooking: (409, "recipient-has-booking", "Recipient has a booking"),
     EventCancelled: (409, "event-cancelled", "Event cancelled"),
     NotOnSale: (409, "not-on-sale", "Not on sale"),
+    TooFewTickets: (409, "too-few-tickets", "Too few tickets"),
     WaitingListFull: (409, "waiting-list-full", "Waiting list full"),
     TicketsBooked: (409, "tickets-booked", "Tickets booked"),
     EventChanged: (412, "event-changed", "Event changed"),
@@ -111,6 +126,7 @@ PROBLEMS: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     InvalidRequest: (422, "invalid-request", "Invalid request"),
     ImpossibleWindow: (422, "invalid-request", "Invalid request"),
     AlreadyClosed: (422, "invalid-request", "Invalid request"),
+    TooManyTickets: (422, "invalid-request", "Invalid request"),
     IdempotencyKeyReused: (422, "idempotency-key-reused", "Idempotency-Key reused"),
     TryAgain: (503, "try-again", "Try again"),
     Exception: (500, "internal-error", "Internal error"),
@@ -163,12 +179,18 @@ class Request:
 
     @property
     def revisions(self) -> frozenset[int] | None:
-        """Read the revisions in If-Match: None if any revision will do; an empty set if no tag is a revision."""
+        """Read the revisions in If-Match: None if any revision will do; an empty set if no tag is of a revision."""
         tags = self.header("if-match")
         if tags is None or tags.strip() == "*":
             return None
-        found = (re.fullmatch(r'"([0-9]{1,18})"', tag.strip()) for tag in tags.split(","))
+        found = (re.fullmatch(r'"([0-9]{1,18})(?:\.[0-9]{17})?"', tag.strip()) for tag in tags.split(","))
         return frozenset(int(tag[1]) for tag in found if tag)
+
+    @property
+    def wants_no_cache(self) -> bool:
+        """Tell whether the Cache-Control header has `no-cache`."""
+        directives = (self.header("cache-control") or "").lower().split(",")
+        return "no-cache" in (one.strip() for one in directives)
 
     def header(self, name: str) -> str | None:
         """Return a header; `name` is in lower case, as from API Gateway. `sam local` keeps the case of the client."""
@@ -253,7 +275,7 @@ def handler(function: Callable[[Request], Response]) -> Callable[[dict[str, Any]
 
 
 def respond(status: int, model: "BaseModel", headers: Mapping[str, str] | None = None) -> Response:
-    """Return a JSON response. Counts change all the time, so it must not be cached."""
+    """Return a JSON response, which must not be cached unless its headers say otherwise."""
     return {
         "statusCode": status,
         "headers": {"Cache-Control": "no-store", **(headers or {}), "Content-Type": "application/json"},
@@ -267,9 +289,22 @@ def etag(event: Event) -> dict[str, str]:
     return {"ETag": f'"{event.revision}"'}
 
 
+def etag_of(counts: Counts) -> dict[str, str]:
+    """Return the header that names a revision and the moment of its counts, for If-Match and for caches.
+
+    A cache takes two responses with the same tag for the same: with the revision alone, one that is asked whether old
+    counts are still right would say so.
+    """
+    return {"ETag": f'"{counts.availability.event.revision}.{re.sub(r"[^0-9]", "", counts.as_of)}"'}
+
+
 def detail_of(kind: type[Exception]) -> str:
     """Return the sentence that explains an error to the user."""
     return kind.detail if issubclass(kind, TicketOfficeError) else "Something went wrong in the ticket office."
+
+
+def _cut(field: str) -> str:
+    return field if len(field) <= ERROR_FIELD_LENGTH_MAX else f"{field[: ERROR_FIELD_LENGTH_MAX - 1]}…"
 
 
 def _each(fields: Iterable[str], detail: str) -> list[dict[str, str]]:

@@ -20,6 +20,7 @@ from shared.telemetry import logger
 
 ORGANISER: Final = "organiser"  # the name of a group, and of a scope
 SHOP: Final = "shop"  # likewise
+DOOR: Final = "door"  # likewise
 RESOURCE_SERVER: Final = "ticket-office/"  # stands before the names of scopes, as Cognito writes them
 GROUP_CLAIMS: Final = ("cognito:groups", "groups")
 SCOPE_CLAIMS: Final = ("scope", "scp")
@@ -44,6 +45,12 @@ class OrganisersOnly(TicketOfficeError):
     detail = "Only organisers may do this."
 
 
+class DoorOnly(TicketOfficeError):
+    """The caller may not check in."""
+
+    detail = "Only the door, shops and organisers may check in."
+
+
 def is_open() -> bool:
     """Tell whether the office verifies no tokens, so that every caller may do everything."""
     return runtime.current.environment.get("OPEN_TO_ALL") == "true"
@@ -61,6 +68,7 @@ class Caller:
     user_id: str | None = None
     is_organiser: bool = False
     is_shop: bool = False
+    is_door: bool = False
 
     @classmethod
     def of(cls, request_context: Mapping[str, Any], authorization: str | None = None) -> Self:
@@ -75,6 +83,7 @@ class Caller:
             user_id=claims.get(runtime.current.environment.get("USER_CLAIM", "sub")),
             is_organiser=ORGANISER in roles,
             is_shop=SHOP in roles,
+            is_door=DOOR in roles,
         )
 
     @property
@@ -99,6 +108,24 @@ class Caller:
         """Allow this user, shops and organisers. Raises NotSignedIn; NotYourBooking."""
         return self._acting_for(user_id, Actor.SHOP, Actor.ORGANISER)
 
+    def transferring_for(self, user_id: str) -> Actor:
+        """Allow this user, shops and organisers. Raises NotSignedIn; NotYourBooking."""
+        return self._acting_for(user_id, Actor.SHOP, Actor.ORGANISER)
+
+    def checking_in(self) -> Actor:
+        """Allow the door, shops and organisers; return as which of them the caller acts. Raises NotSignedIn; DoorOnly.
+
+        In an open office, every caller is the door.
+        """
+        role = self._role_at_the_door
+        self._require(role is not None, DoorOnly)
+        return self._acting_as(role or Actor.DOOR)
+
+    @property
+    def may_count_check_ins(self) -> bool:
+        """Tell whether the caller may see how many tickets were checked in: those who may check in."""
+        return is_open() or self._role_at_the_door is not None
+
     def must_be_allowed_to_read(self, user_id: str) -> None:
         """Allow this user, shops and organisers to read this user's bookings. Raises NotSignedIn; NotYourBooking."""
         self._acting_for(user_id, Actor.SHOP, Actor.ORGANISER)
@@ -106,6 +133,11 @@ class Caller:
     def must_organise(self) -> None:
         """Allow organisers only. Raises NotSignedIn; OrganisersOnly."""
         self._require(self.is_organiser, OrganisersOnly)
+
+    @property
+    def _role_at_the_door(self) -> Actor | None:
+        roles = {Actor.DOOR: self.is_door, Actor.SHOP: self.is_shop, Actor.ORGANISER: self.is_organiser}
+        return next((role for role, has_it in roles.items() if has_it), None)
 
     def _acting_for(self, user_id: str, *others: Actor) -> Actor:
         """Return as which actor the caller acts for the user: in an open office, every caller is that user."""

@@ -30,10 +30,13 @@ from shared.model import (
     NAME_LENGTH_MAX,
     OFFER_S_MAX,
     TICKETS_MAX,
+    TICKETS_PER_BOOKING_MAX,
     WAITING_LIST_LIMIT_MAX,
     Actor,
     Availability,
     Booking,
+    CheckIn,
+    Counts,
     Entry,
     Event,
     Position,
@@ -118,6 +121,8 @@ Moment = Annotated[
 ListLimit = Annotated[int, Field(strict=True, ge=0, le=WAITING_LIST_LIMIT_MAX)]
 HoldSeconds = Annotated[int, Field(strict=True, ge=1, le=HOLD_S_MAX)]
 OfferSeconds = Annotated[int, Field(strict=True, ge=1, le=OFFER_S_MAX)]
+Quantity = Annotated[int, Field(strict=True, ge=1, le=TICKETS_PER_BOOKING_MAX)]
+Kept = Annotated[int, Field(strict=True, ge=1, lt=TICKETS_PER_BOOKING_MAX)]
 Confirmer = Literal[Actor.SHOP, Actor.BUYER]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]  # in a response
 
@@ -163,6 +168,7 @@ class InitializeRequest(_EventSettings):
         OfferSeconds | None,
         Field(description="How long a ticket from the waiting list is offered; as long as holds by default."),
     ] = None
+    tickets_per_booking: Annotated[Quantity, Field(description="Maximum `quantity` of a booking, 1 by default.")] = 1
     confirmed_by: Annotated[
         Confirmer | None, Field(description='Who may confirm holds and offers: "shop" by default.')
     ] = None
@@ -221,6 +227,20 @@ class BookRequest(ApiModel):
 
     user_id: Id
     event_id: Id
+    quantity: Annotated[
+        Quantity, Field(description="Number of tickets, 1 by default, at most the event's `ticketsPerBooking`.")
+    ] = 1
+    at_least: Annotated[
+        Quantity | None,
+        Field(description="The fewest tickets that the user takes, if there are not enough; by default `quantity`."),
+    ] = None
+
+    @field_validator("at_least")
+    @classmethod
+    def _is_at_most_the_quantity(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value and value > info.data.get("quantity", value):  # without a valid quantity, that is the error
+            raise PydanticCustomError("at_least", "must be at most quantity")
+        return value
 
 
 class ConfirmRequest(ApiModel):
@@ -233,11 +253,38 @@ class ConfirmRequest(ApiModel):
 
 
 class CancelRequest(ApiModel):
-    """A booking to cancel. With a `bookingId`, only that booking is cancelled."""
+    """A booking to cancel, or to reduce to the tickets that its user keeps. With a `bookingId`, only that booking."""
 
     user_id: Id
     event_id: Id
     booking_id: Id | None = None
+    keep: Annotated[
+        Kept | None, Field(description="How many tickets stay; the others are returned. Without it, none stays.")
+    ] = None
+
+
+class TransferRequest(ApiModel):
+    """A booking to give to another user."""
+
+    user_id: Id
+    event_id: Id
+    booking_id: Id
+    to_user_id: Id
+
+    @field_validator("to_user_id")
+    @classmethod
+    def _is_another(cls, value: str, info: ValidationInfo) -> str:
+        if value == info.data.get("user_id"):
+            raise PydanticCustomError("same_user", "must be another user than userId")
+        return value
+
+
+class CheckInRequest(ApiModel):
+    """A booking to check in."""
+
+    user_id: Id
+    event_id: Id
+    booking_id: Id
 
 
 class EventPath(ApiModel):
@@ -274,6 +321,7 @@ class EventFields(_EventHeading):
     """An event without counts. Fields that are not set are left out."""
 
     created_at: Time
+    tickets_per_booking: Annotated[int, Field(description="Maximum `quantity` of a booking.")]
     opens_at: Optional[Time] = None
     closes_at: Optional[Time] = None
     waiting_list_limit: Optional[int] = None
@@ -295,6 +343,10 @@ class EventFields(_EventHeading):
 class EventResponse(EventFields, _EventCounts):
     """An event with its counts: tickets and waiting users."""
 
+    checked_in_tickets: Annotated[
+        Optional[int], Field(description="In the status, for the door, shops and organisers; left out if it is 0.")
+    ] = None
+
     @classmethod
     def of(cls, availability: Availability, **more: Any) -> Self:
         """Show an event as it is now."""
@@ -312,10 +364,11 @@ class _BookingFields(ResponseModel):
     booking_id: str
     event_id: str
     user_id: str
+    quantity: Annotated[int, Field(description="Number of tickets; of a waiting booking, as many as the user wants.")]
 
 
 class HeldResponse(_BookingFields):
-    """A booking whose ticket is reserved until `expiresAt`: a hold, or an offer of the waiting list."""
+    """A booking whose tickets are reserved until `expiresAt`: a hold, or an offer of the waiting list."""
 
     status: Literal[Status.HELD]
     held_at: Time
@@ -323,21 +376,38 @@ class HeldResponse(_BookingFields):
         Time,
         Field(description="Until then, only its user, a shop, an organiser or the event's cancellation can end it."),
     ]
-    promoted_at: Annotated[Optional[Time], Field(description="Present if the waiting list offers the ticket.")] = None
+    promoted_at: Annotated[Optional[Time], Field(description="Present if the waiting list offers the tickets.")] = None
 
 
 class ConfirmedResponse(_BookingFields):
-    """A booking that has a ticket."""
+    """A booking that has its tickets."""
 
     status: Literal[Status.CONFIRMED]
     booked_at: Time
     reference: Annotated[Optional[str], Field(description="As it was confirmed with.")] = None
+    transferred_from: Annotated[
+        Optional[str], Field(description="The user who transferred the tickets to this one.")
+    ] = None
+    checked_in_at: Annotated[Optional[Time], Field(description="When its tickets were used.")] = None
+
+
+class CheckInResponse(ConfirmedResponse):
+    """A booking that was checked in, by this request or before."""
+
+    checked_in_at: Time
+    again: Annotated[bool, Field(description="Whether it had been checked in before.")]
+
+    @classmethod
+    def of(cls, check_in: CheckIn) -> Self:
+        """Show the booking."""
+        return cls(**dict(ConfirmedResponse.model_validate(check_in.booking)), again=check_in.again)
 
 
 class WaitingResponse(_BookingFields):
     """A booking in the waiting list."""
 
     status: Literal[Status.WAITING]
+    at_least: Annotated[int, Field(description="The fewest tickets that the user takes.")]
     position: Annotated[int, Field(description="1 is the head of the list.")]
     position_is_estimate: Annotated[
         Optional[Literal[True]], Field(description="Present if fewer users may be ahead.")
@@ -352,6 +422,8 @@ class WaitingResponse(_BookingFields):
             booking_id=place.booking_id,
             event_id=place.event_id,
             user_id=place.user_id,
+            quantity=place.quantity,
+            at_least=place.at_least or 1,
             position=position.value,
             position_is_estimate=position.is_estimate or None,
             joined_at=place.joined_at or "",
@@ -374,24 +446,44 @@ class ExpiredResponse(_BookingFields):
     expired_at: Time
 
 
+class TransferredResponse(_BookingFields):
+    """A booking whose tickets are another user's now: theirs is a booking of its own."""
+
+    status: Literal[Status.TRANSFERRED]
+    transferred_at: Time
+    transferred_to: Annotated[str, Field(description="The user who has the tickets now.")]
+    transferred_by: Actor
+
+
 BookingResponse = TypeAliasType(
     "BookingResponse",
     Annotated[
-        HeldResponse | ConfirmedResponse | WaitingResponse | CancelledResponse | ExpiredResponse,
+        HeldResponse | ConfirmedResponse | WaitingResponse | CancelledResponse | ExpiredResponse | TransferredResponse,
         Field(discriminator="status"),
     ],
 )
 
 
-class StatusResponse(EventResponse):
-    """An event with its counts and, if a user was named, their booking: null if they never booked."""
+class CountsResponse(EventResponse):
+    """An event with its counts as they were at `asOf`."""
+
+    as_of: Annotated[Time, Field(description="When the count began: at most a second before the request came.")]
+
+    @classmethod
+    def of_counts(cls, counts: Counts, **more: Any) -> Self:
+        """Show an event as it was counted."""
+        return cls.of(counts.availability, as_of=counts.as_of, **more)
+
+
+class StatusResponse(CountsResponse):
+    """An event with its counts and, if a user was named, their booking now: null if they never booked."""
 
     booking: BookingResponse | None = None
 
     @classmethod
-    def with_booking(cls, availability: Availability, standing: Standing | None) -> Self:
-        """Show an event as it is now, and the booking."""
-        return cls.of(availability, booking=booking_response(standing) if standing else None)
+    def with_booking(cls, counts: Counts, standing: Standing | None, **more: Any) -> Self:
+        """Show an event as it was counted, and the booking as it is now."""
+        return cls.of_counts(counts, booking=booking_response(standing) if standing else None, **more)
 
 
 def booking_response(standing: Standing) -> BookingResponse:
@@ -403,6 +495,8 @@ def booking_response(standing: Standing) -> BookingResponse:
             return ExpiredResponse.model_validate(standing.booking)
         case Status.CONFIRMED:
             return ConfirmedResponse.model_validate(standing.booking)
+        case Status.TRANSFERRED:
+            return TransferredResponse.model_validate(standing.booking)
         case Status.CANCELLED:
             return CancelledResponse.model_validate(standing.booking)
         case Status.WAITING:

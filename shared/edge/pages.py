@@ -6,6 +6,7 @@ Apart from shared/edge/contract.py, because the functions that book and cancel s
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo
@@ -25,6 +26,7 @@ from shared.edge.contract import (
     Optional,
     ResponseModel,
     Time,
+    TransferredResponse,
     WaitingResponse,
     booking_response,
 )
@@ -114,11 +116,11 @@ class _OfEvent(ResponseModel):
 
 
 class HeldBooking(HeldResponse, _OfEvent):
-    """A booking whose ticket is reserved for a while, with its event."""
+    """A booking whose tickets are reserved for a while, with its event."""
 
 
 class ConfirmedBooking(ConfirmedResponse, _OfEvent):
-    """A booking that has a ticket, with its event."""
+    """A booking that has its tickets, with its event."""
 
 
 class WaitingBooking(WaitingResponse, _OfEvent):
@@ -133,10 +135,14 @@ class ExpiredBooking(ExpiredResponse, _OfEvent):
     """A booking whose hold or offer was not confirmed in time, with its event."""
 
 
+class TransferredBooking(TransferredResponse, _OfEvent):
+    """A booking whose tickets are another user's now, with its event."""
+
+
 UserBooking = TypeAliasType(
     "UserBooking",
     Annotated[
-        HeldBooking | ConfirmedBooking | WaitingBooking | CancelledBooking | ExpiredBooking,
+        HeldBooking | ConfirmedBooking | WaitingBooking | CancelledBooking | ExpiredBooking | TransferredBooking,
         Field(discriminator="status"),
     ],
 )
@@ -147,6 +153,7 @@ _BOOKINGS: Final[Mapping[Status, Any]] = {
     Status.CONFIRMED: ConfirmedBooking,
     Status.WAITING: WaitingBooking,
     Status.CANCELLED: CancelledBooking,
+    Status.TRANSFERRED: TransferredBooking,
 }
 
 
@@ -197,6 +204,8 @@ class EventBooking(ResponseModel):
     status: Status
     booking_id: str
     user_id: str
+    quantity: int
+    at_least: Annotated[int | None, Field(description="While it is waiting: the fewest tickets that the user takes.")]
     joined_at: Time | None
     promoted_at: Time | None
     held_at: Time | None
@@ -204,10 +213,25 @@ class EventBooking(ResponseModel):
     booked_at: Time | None
     cancelled_at: Time | None
     expired_at: Time | None
+    reduced_at: Annotated[
+        Time | None, Field(description="When the user last returned some tickets or asked for fewer.")
+    ]
+    checked_in_at: Time | None
+    transferred_at: Time | None
+    transferred_to: str | None
+    transferred_from: str | None
     reference: str | None
     booked_by: Actor | None
     confirmed_by: Actor | None
     cancelled_by: Actor | None
+    checked_in_by: Actor | None
+    transferred_by: Actor | None
+
+    @classmethod
+    def of(cls, booking: Booking) -> Self:
+        """Show a booking."""
+        at_least = (booking.at_least or 1) if booking.status is Status.WAITING else None
+        return cls.model_validate(replace(booking, at_least=at_least))
 
 
 class EventBookingsPage(ResponseModel):
@@ -219,7 +243,7 @@ class EventBookingsPage(ResponseModel):
     @classmethod
     def of(cls, request: EventBookingsRequest, bookings: list[Booking], place: cursor.Place | None) -> Self:
         """Show bookings."""
-        rows = list(map(EventBooking.model_validate, bookings))
+        rows = list(map(EventBooking.of, bookings))
         return cls(bookings=rows, next_cursor=_next_cursor(request, place))
 
 

@@ -21,23 +21,33 @@ LATER = {
     "expiresAt": "2026-05-01T18:10:02.000Z",
     "cancelledAt": "2026-05-01T18:00:03.000Z",
     "expiredAt": "2026-05-01T18:11:00.000Z",
+    "transferredAt": "2026-05-01T18:12:00.000Z",
+    "reducedAt": "2026-05-01T18:00:02.500Z",
 }
-MORE = {"cancelledBy": "shop", "reference": "payment-1"}
+MORE = {
+    "cancelledBy": "shop",
+    "reference": "payment-1",
+    "transferredBy": "shop",
+    "transferredTo": "b",
+    "transferredFrom": "c",
+}
+CHECKED_IN = {"checkedInAt": "2026-05-01T20:00:00.000Z", "checkedInBy": "door"}
 HOLD_S = 600
 
 Image = dict[str, Any]
 
 
-def booking(status: str, generation: int = 1) -> Image:
+def booking(status: str, generation: int = 1, quantity: int = 3, *, used: bool = False) -> Image:
     """Return the image of a user's booking with this generation, with everything that may have happened to it."""
     item = {"laneId": "e#0", "userId": "anna", "eventId": "e", "bookingId": f"b-{generation}", "status": status}
-    texts = {name: {"S": value} for name, value in (item | TIMES | LATER | MORE).items()}
-    return texts | {"generation": {"N": str(generation)}, "sequence": {"N": "7"}}
+    texts = {name: {"S": value} for name, value in (item | TIMES | LATER | MORE | (CHECKED_IN if used else {})).items()}
+    numbers = {"generation": generation, "sequence": 7, "quantity": quantity, "atLeast": 2}
+    return texts | {name: {"N": str(value)} for name, value in numbers.items()}
 
 
 def event(**more: str) -> Image:
     """Return the image of an event."""
-    numbers = {"totalTickets": 5, "ticketsInLanes": 5, "lanes": 1, "stripes": 1, "revision": 0, "steps": 0}
+    numbers = {"totalTickets": 5, "ticketsInLanes": 5, "lanes": 1, "stripes": 1, "revision": 0, "steps": 0, "sale": 1}
     texts = {"eventId": "e", "name": "Concert", "createdAt": "2026-05-01T17:00:00.000Z", "requestFingerprint": "f"}
     item = {name: {"S": value} for name, value in (texts | more).items()}
     return item | {name: {"N": str(value)} for name, value in numbers.items()}
@@ -48,6 +58,9 @@ REQUESTED = {
     "change": {"M": {"number": {"N": "0"}, "name": {"S": "Concert"}, "totalTickets": {"N": "4"}}},
     "steps": {"N": "1"},
 }
+
+
+SECOND_SALE = {"sale": {"N": "2"}}
 
 
 def record(old: Image | None, new: Image | None, table: str = "Bookings") -> dict[str, Any]:
@@ -70,10 +83,19 @@ def record(old: Image | None, new: Image | None, table: str = "Bookings") -> dic
         (booking("HELD"), booking("CANCELLED"), "booking.cancelled:b-1"),
         (booking("CONFIRMED"), booking("CANCELLED"), "booking.cancelled:b-1"),
         (booking("WAITING"), booking("CANCELLED"), "waiting.left:b-1"),
+        (booking("CONFIRMED"), booking("CONFIRMED", used=True), "booking.checked-in:b-1"),
+        (booking("CONFIRMED"), booking("TRANSFERRED"), "booking.transferred:b-1"),
+        (booking("TRANSFERRED"), booking("HELD", generation=2), "booking.held:b-2"),
+        (booking("CONFIRMED", used=True), booking("CANCELLED", used=True), "booking.cancelled:b-1"),
+        (booking("HELD"), booking("HELD", quantity=2), "booking.reduced:b-1:2"),
+        (booking("CONFIRMED"), booking("CONFIRMED", quantity=1), "booking.reduced:b-1:1"),
+        (booking("WAITING"), booking("WAITING", quantity=2), "waiting.reduced:b-1:2"),
+        (booking("WAITING"), booking("CONFIRMED", quantity=2), "booking.confirmed:b-1"),
         # A user who books again replaces the booking.
         (booking("CANCELLED"), booking("CONFIRMED", generation=2), "booking.confirmed:b-2"),
         (booking("CANCELLED"), booking("WAITING", generation=2), "waiting.joined:b-2"),
         (booking("EXPIRED"), booking("HELD", generation=2), "booking.held:b-2"),
+        (booking("CANCELLED"), booking("HELD", generation=2, quantity=1), "booking.held:b-2"),
         # Nothing happens to a user.
         (booking("CONFIRMED"), booking("CONFIRMED"), None),
         (booking("HELD"), booking("HELD"), None),
@@ -95,7 +117,9 @@ def test_a_changed_booking_announces_one_step_or_none(
     ("old", "new", "announced"),
     [
         (None, event(), ["event.opened:e"]),
-        (event(), event(soldOutAt="t"), ["event.sold-out:e"]),
+        (event(), event(soldOutAt="t"), ["event.sold-out:e:1"]),
+        (event(soldOutAt="t"), event() | SECOND_SALE, ["event.back-on-sale:e:2"]),
+        (event() | SECOND_SALE, event(soldOutAt="t") | SECOND_SALE, ["event.sold-out:e:2"]),
         (event(soldOutAt="t"), event(soldOutAt="t", cancelledAt="t"), ["event.cancelled:e"]),
         (event(), event() | {"revision": {"N": "1"}}, ["event.changed:e:1"]),
         (event(), event() | REQUESTED, []),
@@ -106,7 +130,7 @@ def test_a_changed_booking_announces_one_step_or_none(
     ],
 )
 def test_a_changed_event_announces_each_step_once(old: Image | None, new: Image | None, announced: list[str]) -> None:
-    """Each change by an organiser has its own id; every other step happens once."""
+    """Each change by an organiser has its own id, and so has each sale; every other step happens once."""
     assert [one.id for one in announcements(record(old, new, "Events"))] == announced
 
 
@@ -149,7 +173,7 @@ def test_an_event_with_a_damaged_attribute_cannot_be_read() -> None:
 
 def test_the_data_of_every_type_match_its_schema() -> None:
     """Every schema belongs to a type. Data that change need a changed schema."""
-    rules = {"holdSeconds": {"N": "600"}, "offerSeconds": {"N": "3600"}}
+    rules = {"holdSeconds": {"N": "600"}, "offerSeconds": {"N": "3600"}, "ticketsPerBooking": {"N": "6"}}
     changes = [
         record(None, booking("CONFIRMED")),
         record(None, booking("WAITING")),
@@ -158,9 +182,14 @@ def test_the_data_of_every_type_match_its_schema() -> None:
         record(booking("HELD"), booking("EXPIRED")),
         record(booking("CONFIRMED"), booking("CANCELLED")),
         record(booking("WAITING"), booking("CANCELLED")),
+        record(booking("CONFIRMED"), booking("CONFIRMED", used=True)),
+        record(booking("CONFIRMED"), booking("TRANSFERRED")),
+        record(booking("HELD"), booking("HELD", quantity=2)),
+        record(booking("WAITING"), booking("WAITING", quantity=2)),
         record(None, event(confirmedBy="buyer") | rules, "Events"),
         record(event(), event(**TIMES, opensAt=TIMES["bookedAt"]) | {"revision": {"N": "1"}}, "Events"),
         record(event(), event(soldOutAt=TIMES["bookedAt"]), "Events"),
+        record(event(soldOutAt=TIMES["bookedAt"]), event() | SECOND_SALE, "Events"),
         record(event(), event(cancelledAt=TIMES["bookedAt"]), "Events"),
     ]
     found = [one.cloud_event() for each in changes for one in announcements(each)]
@@ -211,7 +240,7 @@ def test_each_step_of_a_booking_is_announced_once(office: Office) -> None:
     announced += [one for each in records_of(office, items.EVENTS, opened) for one in announcements(each)]
     assert [one.id for one in announced[-2:]] == [
         f"event.opened:{opened.event_id}",
-        f"event.sold-out:{opened.event_id}",
+        f"event.sold-out:{opened.event_id}:1",
     ]
     for one in announced:
         schemas.check(one.cloud_event())
@@ -265,6 +294,43 @@ def test_a_user_who_gets_a_ticket_at_once_is_never_announced_as_waiting(
     assert opened.books("cleo") == 201
     assert [(type_, user) for type_, user, _ in told(office, opened) if user == "cleo"] == [(type_, "cleo")]
     assert opened.check(drained=True).tickets_left == 0
+
+
+def test_each_reduction_is_announced_with_what_is_kept(office: Office) -> None:
+    """Once for each, whatever is repeated; and a promotion to fewer tickets is none."""
+    opened = office.opens(tickets=6, ticketsPerBooking=6)
+    opened.book("anna", quantity=6)
+    opened.book("ben", quantity=5, atLeast=2)
+    for keep in (4, 4, 3):
+        opened.cancel("ben", keep=keep)
+        opened.cancel("anna", keep=keep)
+    opened.promotes()
+    quantities = [(type_, user, data["quantity"]) for type_, user, data in told(office, opened)]
+    assert quantities == [
+        ("booking.confirmed", "anna", 6),
+        ("waiting.joined", "ben", 5),
+        ("waiting.reduced", "ben", 4),
+        ("booking.reduced", "anna", 4),
+        ("waiting.reduced", "ben", 3),
+        ("booking.reduced", "anna", 3),
+        ("booking.confirmed", "ben", 3),
+    ]
+
+
+def test_each_sale_of_an_event_is_announced(office: Office) -> None:
+    """It sells out, is back on sale with more tickets, and sells out again."""
+    opened = office.opens(tickets=1)
+    opened.books("anna")
+    opened.books("ben")
+    opened.cancels("ben")
+    opened.changes(totalTickets=2)
+    opened.books("cleo")
+    opened.books("dora")
+    announced = [one for each in records_of(office, items.EVENTS, opened) for one in announcements(each)]
+    for one in announced:
+        schemas.check(one.cloud_event())
+    steps = [(one.type.value, one.data["sale"]) for one in announced if "sale" in one.data]
+    assert steps == [("event.sold-out", 1), ("event.back-on-sale", 2), ("event.sold-out", 2)]
 
 
 def test_a_cancelled_event_announces_its_bookings_as_cancelled_by_the_event(office: Office) -> None:

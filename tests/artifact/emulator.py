@@ -18,6 +18,7 @@ import boto3
 import httpx
 
 from harness.running import free_port
+from local import intrinsics
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S_MAX = 30
@@ -127,7 +128,8 @@ class Deployed:
         declared_authorizer = body["components"]["securitySchemes"]["Jwt"]["x-amazon-apigateway-authorizer"]
         outputs = self.outputs()
         pool = f"cognito-idp.{OWNER['AWS_DEFAULT_REGION']}.amazonaws.com/{outputs['UserPoolId']}"
-        clients = [outputs["UserPoolClientId"], outputs["OrganiserClientId"]]
+        programs = ("UserPoolClientId", "OrganiserClientId", "ShopClientId")
+        clients = [outputs[name] for name in programs if name in outputs]
         authorizer = client.create_authorizer(
             ApiId=api,
             Name="Jwt",
@@ -237,6 +239,23 @@ def running(folder: Path) -> Iterator[Emulator]:
         with suppress(ProcessLookupError):  # all have ended
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def without_what_it_lacks(path: Path, codedeploy: str) -> dict[str, Any]:
+    """Read a built template, and leave out what the emulator does not take."""
+    template = intrinsics.read(path)
+    resources = template["Resources"]
+    del template["Globals"]["Function"]["DeploymentPreference"]
+    del resources["FailedRecordsBucketPolicy"]  # it demands TLS, which the emulator does not offer
+    del resources["EventBusPolicy"]  # a type that the emulator does not know
+    for name, resource in list(resources.items()):
+        properties = resource["Properties"]
+        properties.pop("DeploymentPreference", None)
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in properties:
+            del resources[name]
+    variables = resources["CheckFunction"]["Properties"]["Environment"]["Variables"]
+    variables["AWS_ENDPOINT_URL_CODEDEPLOY"] = codedeploy
+    return template
 
 
 def _wait_for(emulator: Emulator) -> None:

@@ -17,7 +17,7 @@ from harness.deployment import StandIn, stand_in
 from harness.gateway import Context
 from local.template import load
 
-BUDGET_S = 0.5
+BUDGET_S = 2.5  # the check waits until a status is as it should be, which takes a second
 EXECUTION = "execution-1"
 PAYLOAD = {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": EXECUTION}
 DISTURBED = "DISTURBED"
@@ -81,7 +81,7 @@ def aws(amazon: tuple[StandIn, list[Office]], deployed_office: Office) -> StandI
     return aws
 
 
-def _check(time_left_s: float = 15) -> str | None:
+def _check(time_left_s: float = 25) -> str | None:
     wrong: str | None = app.handler(PAYLOAD, Context(time_left_s))["wrong"]
     return wrong
 

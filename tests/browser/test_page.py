@@ -129,6 +129,72 @@ def test_a_hold_that_is_not_paid_ends_and_the_buyer_may_try_again(browser: Brows
 
 
 @SIZES
+def test_a_group_takes_what_is_left_gives_some_back_and_another_waits_for_it(
+    browser: Browser, office: RunningOffice, size: tuple[int, int], scheme: str
+) -> None:
+    """Anna is told how many are left, Ben waits for several and then for fewer; each sees their own number."""
+    event_id = _opened(office, totalTickets=5, ticketsPerBooking=4)
+    with visiting(browser, office.url, size, scheme) as anna, visiting(browser, office.url, size, scheme) as ben:
+        _booked(office, event_id, "carla", "dora")
+        anna.go(f"#/e/{event_id}")
+        anna.is_named("anna")
+        for _ in range(3):
+            anna.page.get_by_role("button", name="more").click()
+        anna.sees("Fewer are fine, too")
+        anna.is_accessible()
+        anna.press("Get 4 tickets")
+        anna.sees("Only 3 tickets are left.")
+        anna.is_accessible()
+        anna.press("Take 3")
+        anna.sees("You have 3 tickets")
+
+        ben.go(f"#/e/{event_id}")
+        ben.is_named("ben")
+        ben.page.get_by_label("Tickets", exact=True).fill("3")
+        ben.page.get_by_label("Fewer are fine, too").check()
+        ben.press("Join the waiting list")
+        ben.sees("You wait for 3 tickets, or fewer, but not fewer than 1.")
+        ben.page.get_by_text("Ask for fewer").click()
+        ben.page.get_by_label("Tickets", exact=True).fill("2")
+        ben.is_accessible()
+        ben.press("Ask for 2")
+        ben.sees("You wait for 2 tickets, or fewer, but not fewer than 1.")
+        ben.is_accessible()
+
+        anna.page.get_by_text("Give some back").click()
+        anna.page.get_by_label("Tickets to keep").fill("1")
+        anna.is_accessible()
+        anna.press("Give 2 tickets back")
+        anna.sees("You have a ticket")
+        ben.sees("You have 2 tickets")
+        ben.go()
+        ben.sees("2 tickets")
+        ben.is_accessible()
+        assert [one for one in anna.complaints if "409" not in one] == ben.complaints == []
+        assert anna.page.evaluate("() => document.documentElement.scrollWidth") == size[0], "nothing sticks out"
+    assert _status(office, event_id)["bookedTickets"] == 5
+
+
+def test_a_second_release_is_on_sale_again_before_the_eyes_of_a_buyer(browser: Browser, office: RunningOffice) -> None:
+    """The buyer who found it sold out sees the button change, and has a ticket without having waited."""
+    event_id = _opened(office)
+    _booked(office, event_id, "carla")
+    httpx.post(f"{office.url}/book", json={"userId": "dora", "eventId": event_id}).raise_for_status()  # finds none
+    with visiting(browser, office.url) as anna, visiting(browser, office.url) as olga:
+        anna.go(f"#/e/{event_id}")
+        anna.is_named("anna")
+        anna.sees("Sold out")
+        expect(anna.page.get_by_role("button", name="Join the waiting list")).to_be_visible()
+        olga.go(f"#/o/{event_id}")
+        olga.page.get_by_label("Tickets", exact=True).fill("5")
+        olga.press("Save")
+        olga.sees("on sale again")
+        anna.sees("On sale")
+        anna.press("Get a ticket")
+        anna.sees("You have a ticket")
+
+
+@SIZES
 def test_an_organiser_opens_watches_changes_exports_and_cancels_an_event(
     browser: Browser, office: RunningOffice, size: tuple[int, int], scheme: str, tmp_path: Path
 ) -> None:
@@ -139,6 +205,7 @@ def test_an_organiser_opens_watches_changes_exports_and_cancels_an_event(
         olga.page.get_by_role("link", name="Open an event").click()
         olga.page.get_by_label("Name").fill(name)
         olga.page.get_by_label("Tickets", exact=True).fill("3")
+        olga.page.get_by_label("Tickets per booking, at most").fill("2")
         olga.is_accessible()
         olga.press("Open the event")
         olga.sees("Nothing yet.")
@@ -163,7 +230,8 @@ def test_an_organiser_opens_watches_changes_exports_and_cancels_an_event(
         olga.press("Close the sale", sure=True)
         olga.sees("Sale closed")
         olga.press("Open the sale again")
-        olga.sees("Sold out")
+        olga.sees("On sale")  # the raise gave more tickets than were waited for
+        assert _status(office, event_id)["ticketsPerBooking"] == 2
 
         with olga.page.expect_download() as download:
             olga.press("Export bookings (CSV)")
@@ -184,6 +252,61 @@ def test_an_organiser_opens_watches_changes_exports_and_cancels_an_event(
         olga.is_accessible()
         assert olga.page.evaluate("() => document.documentElement.scrollWidth") == size[0]
         assert [one for one in olga.complaints if "409" not in one] == [], "Chromium reports the refused change"
+
+
+@SIZES
+def test_people_are_let_in_once(browser: Browser, office: RunningOffice, size: tuple[int, int], scheme: str) -> None:
+    """By name or booking; who was let in is seen, who has no ticket is not found, and the count follows."""
+    event_id = _opened(office, totalTickets=3)
+    _booked(office, event_id, "anna", "annabel", "ben")
+    with visiting(browser, office.url, size, scheme) as dana:
+        dana.go(f"#/o/{event_id}")
+        dana.page.get_by_role("link", name="Door").click()
+        dana.sees("0 of 3 tickets let in")
+        guest = dana.page.get_by_label("Name or booking")
+        guest.fill("ANN")
+        expect(dana.page.locator(".guests button")).to_have_count(2)
+        dana.is_accessible()
+        dana.page.get_by_role("button", name="annabel").click()
+        dana.sees("Let in")
+        dana.sees("1 of 3 tickets let in")
+        dana.is_accessible()
+        guest.fill("annab")
+        dana.sees("Already in since")
+        guest.press("Enter")
+        expect(dana.page.locator(".result.again")).to_contain_text("Already in since")
+        dana.is_accessible()
+        booking = httpx.get(f"{office.url}/bookings", params={"userId": "ben", "eventId": event_id}).json()
+        guest.fill(booking["bookings"][0]["bookingId"][:13].upper())
+        httpx.post(f"{office.url}/cancel", json={"userId": "ben", "eventId": event_id}).raise_for_status()
+        dana.page.get_by_role("button", name="ben").click()
+        expect(dana.page.locator(".result.no")).to_contain_text("No ticket: it was given back.")
+        guest.fill("nobody")
+        dana.sees("Nobody of that name has a ticket.")
+        assert dana.page.evaluate("() => document.documentElement.scrollWidth") == size[0]
+        assert [one for one in dana.complaints if "409" not in one] == []
+
+
+def test_a_lost_response_at_the_door_is_no_second_visit(browser: Browser, office: RunningOffice) -> None:
+    """The first try let the guest in, and only the second one is answered: `again`, by the page's own request."""
+    event_id = _opened(office)
+    _booked(office, event_id, "anna")
+    lost = [True]
+
+    def lose(route: Route) -> None:
+        if lost.pop() if lost else False:
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    with visiting(browser, office.url) as dana:
+        dana.page.route("**/check-in", lose)
+        dana.go(f"#/d/{event_id}")
+        dana.page.get_by_label("Name or booking").fill("anna")
+        dana.page.keyboard.press("Enter")
+        expect(dana.page.locator(".result.in")).to_contain_text("Let in")
+        assert len(dana.requests("/check-in")) == 2
 
 
 def test_a_change_does_not_overwrite_another_organisers(browser: Browser, office: RunningOffice) -> None:

@@ -1,8 +1,10 @@
 """Signing in on the page with --auth, by authorization code with PKCE through the issuer of this machine."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -72,6 +74,39 @@ def test_an_organiser_and_a_buyer_sign_in_and_may_do_what_the_api_lets_them(
         anna.press("Sign out")
         anna.sees("Sign in to see this.")
         assert [one for one in anna.complaints + olga.complaints if "401" not in one] == []
+
+
+def test_the_door_lets_in_who_shows_a_ticket_and_sees_no_list(
+    browser: Browser, office: RunningOffice, data: Path
+) -> None:
+    """With the scope `door` alone: name and booking are typed or come from a scanner. A buyer is told to stay out."""
+
+    def headers(claims: dict[str, Any]) -> dict[str, str]:
+        return {"Authorization": f"Bearer {issuer.token(data / issuer.FILE, claims)}"}
+
+    opened = httpx.post(
+        f"{office.url}/initialize", json={"name": "By ticket", "totalTickets": 1},
+        headers=headers(issuer.user("olga", is_organiser=True)),
+    )  # fmt: skip
+    own = {"userId": "anna", "eventId": opened.json()["eventId"]}
+    booking = httpx.post(f"{office.url}/book", json=own, headers=headers(issuer.user("anna"))).json()
+    with visiting(browser, office.url) as dana, visiting(browser, office.url) as anna:
+        token = issuer.token(data / issuer.FILE, issuer.door())
+        dana.page.add_init_script(f"sessionStorage.setItem('office:token', {json.dumps(token)})")
+        dana.go(f"#/d/{own['eventId']}")
+        dana.page.get_by_label("Name on the ticket").fill("anna")
+        dana.page.get_by_label("Booking").fill(booking["bookingId"])
+        dana.is_accessible()
+        dana.press("Let in")
+        dana.sees("1 of 1 ticket let in")
+        expect(dana.page.locator(".result.in")).to_contain_text("anna")
+        assert not [one for one in dana.asked if "/bookings" in one.url]
+        assert dana.complaints == []
+        anna.go()
+        _sign_in(anna, data, "anna")
+        anna.go(f"#/d/{own['eventId']}")
+        anna.sees("This part is for the people at the door.")
+        anna.is_accessible()
 
 
 def _authorize(office: RunningOffice, **changed: str) -> httpx.Response:

@@ -13,7 +13,7 @@ from checker.history import Exchange, History
 from checker.program import Program
 
 E = "e1"
-OPENED = {"eventId": E, "name": "n", "totalTickets": 1}
+OPENED = {"eventId": E, "name": "n", "totalTickets": 1, "ticketsPerBooking": 1}
 HELD_S = 10  # of the events with holds; each hold in a history begins with its request
 
 
@@ -68,14 +68,20 @@ def _change(begin: float, end: float, status: int, total: int, **response: Any) 
     return Exchange("change", begin, end, status, shown, event=E, body={"totalTickets": total})
 
 
+TAKEN = ("taker", 0.51, 0.52, 201, "taken")
+LEFT = Exchange("cancel", 0.53, event=E, user="taker")  # has no response: from now on the ticket is free, or is not
+
+
 def _found(*exchanges: Exchange) -> set[str]:
-    return {one.check for one in judge(History([_opened(), *exchanges]))}
+    """Judge a history of an event whose ticket another user may have: one may be told to wait, or not."""
+    return {one.check for one in judge(History([_opened(), _book(*TAKEN), LEFT, *exchanges]))}
 
 
 def _found_with_holds(*exchanges: Exchange) -> set[str]:
     """Judge a history of an event with holds, whose wall clock shows the history's times."""
     opened = _opened(holdSeconds=HELD_S, offerSeconds=HELD_S, confirmedBy="shop")
-    return {one.check for one in judge(History([Exchange("clock", 0, response=0), opened, *exchanges]))}
+    history = [Exchange("clock", 0, response=0), opened, _hold(*TAKEN[:3], TAKEN[-1]), LEFT, *exchanges]
+    return {one.check for one in judge(History(history))}
 
 
 RIGHT = {
@@ -289,6 +295,184 @@ def test_a_correct_history_with_holds_is_no_violation(name: str) -> None:
 def test_a_wrong_history_with_holds_is_a_violation(name: str) -> None:
     """The check before the colon reports it."""
     assert name.partition(":")[0] in _found_with_holds(*WRONG_WITH_HOLDS[name])
+
+
+def _group(  # noqa: PLR0917 - as short as a line of a history
+    user: str, begin: float, end: float, status: int, booking: str, wanted: tuple[int, int], given: int = 0
+) -> Exchange:
+    """Book for a group that wants a quantity, and at least so many; `given` is what it got, if it got tickets."""
+    body = {"quantity": wanted[0], "atLeast": wanted[1]}
+    shown = {"quantity": given or wanted[0]} | ({} if given else {"atLeast": wanted[1]})
+    response = {"status": "CONFIRMED" if given else "WAITING", "bookingId": booking, "eventId": E, "userId": user}
+    return Exchange("book", begin, end, status, response | shown, event=E, user=user, body=body)
+
+
+def _too_few(user: str, begin: float, end: float, wanted: tuple[int, int], left: int) -> Exchange:
+    body = {"quantity": wanted[0], "atLeast": wanted[1]}
+    response = {"code": "too-few-tickets", "availableTickets": left}
+    return Exchange("book", begin, end, 409, response, event=E, user=user, body=body)
+
+
+def _keep(  # noqa: PLR0917 - as short as a line of a history
+    user: str, begin: float, end: float, booking: str, keep: int, left: int, **row: Any
+) -> Exchange:
+    """Keep some tickets; the response shows `left`. It has no response if `end` is 0."""
+    if not end:
+        return Exchange("cancel", begin, event=E, user=user, body={"keep": keep})
+    response = {"status": "CONFIRMED", "bookingId": booking, "eventId": E, "userId": user, "quantity": left} | row
+    return Exchange("cancel", begin, end, 200, response, event=E, user=user, body={"keep": keep})
+
+
+def _refused_to_keep(user: str, begin: float, end: float, keep: int) -> Exchange:
+    return Exchange("cancel", begin, end, 409, {"code": "checked-in"}, event=E, user=user, body={"keep": keep})
+
+
+def _transfer(  # noqa: PLR0917 - as short as a line of a history
+    user: str, begin: float, end: float, booking: str, to: str, quantity: int
+) -> Exchange:
+    """Transfer a booking. It has no response if `end` is 0."""
+    body = {"bookingId": booking, "toUserId": to}
+    if not end:
+        return Exchange("transfer", begin, event=E, user=user, body=body)
+    whose = {"bookingId": booking, "eventId": E, "userId": user}
+    response = {"status": "TRANSFERRED", "quantity": quantity, "transferredTo": to} | whose
+    return Exchange("transfer", begin, end, 200, response, event=E, user=user, body=body)
+
+
+def _check_in(user: str, begin: float, end: float, booking: str, quantity: int) -> Exchange:
+    whose = {"bookingId": booking, "eventId": E, "userId": user, "quantity": quantity}
+    response = {"status": "CONFIRMED", "checkedInAt": _moment(begin), "again": False} | whose
+    return Exchange("check-in", begin, end, 200, response, event=E, user=user, body={"bookingId": booking})
+
+
+def _found_with_groups(*exchanges: Exchange) -> set[str]:
+    """Judge a history of an event with 10 tickets, at most 4 in one booking."""
+    return {one.check for one in judge(History([_opened(totalTickets=10, ticketsPerBooking=4), *exchanges]))}
+
+
+def _sold(*users: str) -> list[Exchange]:
+    """Sell four tickets to each user."""
+    return [_group(user, 1, 2, 201, f"of {user}", (4, 4), 4) for user in users]
+
+
+RIGHT_WITH_GROUPS = {
+    "the last tickets go to a group that takes fewer": [*_sold("a", "b"), _group("c", 3, 4, 201, "b1", (4, 1), 2)],
+    "too few are left for a group": [*_sold("a", "b"), _too_few("c", 3, 4, (4, 3), 2)],
+    "too few are left while another may be buying": [
+        *_sold("a"), _too_few("c", 3, 6, (4, 4), 2), _group("b", 5, 7, 201, "b2", (4, 4), 4),
+    ],
+    "a group keeps some, by two requests that overlap": [
+        *_sold("a"), _keep("a", 3, 6, "of a", 2, 2), _keep("a", 4, 5, "of a", 3, 3),
+    ],
+    "a request to keep more than there are changes nothing": [*_sold("a"), _keep("a", 3, 4, "of a", 9, 4)],
+    "a request to keep some without a response comes late": [
+        *_sold("a"), _keep("a", 3, 0, "of a", 1, 0), _look("a", 5, 6, "CONFIRMED", "of a", quantity=4),
+        _look("a", 8, 9, "CONFIRMED", "of a", quantity=1),
+    ],
+    "a group that asked for fewer while it waited gets them": [
+        *_sold("a", "b"), _group("c", 1, 2, 201, "b1", (2, 2), 2), _group("d", 3, 4, 202, "b2", (4, 3)),
+        _keep("d", 5, 6, "b2", 2, 2, status="WAITING", atLeast=2),
+        _keep("a", 6, 7, "of a", 2, 2),
+        _look("d", 8, 9, "CONFIRMED", "b2", quantity=2),
+    ],
+    "a single buys what a group returned, which nobody waited for": [
+        *_sold("a", "b"), _group("c", 1, 2, 201, "b1", (2, 2), 2), _keep("c", 3, 4, "b1", 1, 1),
+        _group("d", 5, 6, 201, "b2", (1, 1), 1),
+    ],
+    "a group gives its tickets to a user who keeps some": [
+        *_sold("a"), _transfer("a", 3, 4, "of a", "b", 4), _keep("b", 5, 6, "b1", 2, 2),
+        _look("b", 7, 8, "CONFIRMED", "b1", quantity=2),
+    ],
+    "a status from before a group was told to wait shows it on sale": [
+        *_sold("a", "b"), _group("c", 1, 2, 201, "b1", (2, 2), 2), _group("d", 3, 4, 202, "b2", (4, 4)),
+        Exchange("status", 4.5, 5, 200, OPENED | {"totalTickets": 10, "ticketsPerBooking": 4}, event=E),
+        _look("d", 9, 10, "WAITING", "b2", quantity=4, atLeast=4),
+    ],
+    "a group gives its tickets without a response": [
+        *_sold("a"), _transfer("a", 3, 0, "of a", "b", 0), _look("b", 5, 6, "CONFIRMED", "b1", quantity=4),
+    ],
+    "too few are left beside those that a group gave away": [
+        *_sold("a", "b"), _transfer("a", 3, 4, "of a", "d", 4), _too_few("c", 5, 6, (4, 4), 2),
+        _look("d", 7, 8, "CONFIRMED", "b1", quantity=4),
+    ],
+    "too few are left beside those that a group gave to a user who may have returned them": [
+        *_sold("a", "b"), _transfer("a", 3, 4, "of a", "d", 4), _too_few("c", 5, 6, (4, 4), 2),
+        Exchange("cancel", 7, event=E, user="d"),
+    ],
+    "a user who waits is not passed by one who is given tickets": [
+        *_sold("a", "b"), _group("c", 1, 2, 201, "b1", (2, 2), 2), _group("d", 3, 4, 202, "b2", (4, 4)),
+        _transfer("a", 5, 6, "of a", "e", 4), _look("e", 7, 8, "CONFIRMED", "b3", quantity=4),
+        _look("d", 9, 10, "WAITING", "b2", quantity=4, atLeast=4),
+    ],
+    "a group that was checked in keeps as many tickets as it has": [
+        *_sold("a"), _check_in("a", 3, 4, "of a", 4), _keep("a", 5, 6, "of a", 4, 4, checkedInAt=_moment(3)),
+    ],
+    "a group that was checked in may return nothing": [
+        *_sold("a"), _check_in("a", 3, 4, "of a", 4), _refused_to_keep("a", 5, 6, 2),
+    ],
+}  # fmt: skip
+WRONG_WITH_GROUPS = {
+    "tickets: groups have more tickets than there are": _sold("a", "b", "c"),
+    "bookings: a group has more tickets than it wants": [_group("a", 1, 2, 201, "b1", (2, 2), 3)],
+    "bookings: a group has fewer tickets than it takes": [
+        *_sold("a", "b"), _group("c", 3, 4, 201, "b1", (4, 3), 2),
+    ],
+    "bookings: the number of tickets grows": [
+        *_sold("a"), _keep("a", 3, 4, "of a", 2, 2), _look("a", 5, 6, "CONFIRMED", "of a", quantity=3),
+    ],
+    "bookings: the number of tickets falls by itself": [
+        *_sold("a"), _look("a", 5, 6, "CONFIRMED", "of a", quantity=3),
+    ],
+    "bookings: a group that asked for fewer gets more": [
+        *_sold("a", "b"), _group("c", 1, 2, 201, "b1", (2, 2), 2), _group("d", 3, 4, 202, "b2", (4, 3)),
+        _keep("d", 5, 6, "b2", 2, 2, status="WAITING", atLeast=2),
+        _look("d", 8, 9, "CONFIRMED", "b2", quantity=3),
+    ],
+    "bookings: a promoted group gets fewer than it takes": [
+        *_sold("a", "b"), _group("c", 1, 2, 201, "b1", (2, 2), 2), _group("d", 3, 4, 202, "b2", (4, 3)),
+        _look("d", 8, 9, "CONFIRMED", "b2", quantity=2),
+    ],
+    "bookings: a user is given fewer tickets than the group had": [
+        *_sold("a"), _transfer("a", 3, 4, "of a", "b", 4), _look("b", 5, 6, "CONFIRMED", "b1", quantity=3),
+    ],
+    "bookings: a user is given tickets that the group had returned": [
+        *_sold("a"), _keep("a", 3, 4, "of a", 2, 2), _transfer("a", 5, 6, "of a", "b", 2),
+        _look("b", 7, 8, "CONFIRMED", "b1", quantity=4),
+    ],
+    "bookings: a group gives more tickets than it has": [*_sold("a"), _transfer("a", 3, 4, "of a", "b", 5)],
+    "bookings: a group returns tickets after it was checked in": [
+        *_sold("a"), _check_in("a", 3, 4, "of a", 4), _keep("a", 5, 6, "of a", 2, 2, checkedInAt=_moment(3)),
+    ],
+    "bookings: a group that was checked in may not keep what it has": [
+        *_sold("a"), _check_in("a", 3, 4, "of a", 4), _refused_to_keep("a", 5, 6, 4),
+    ],
+    "order: a single passes a group": [
+        *_sold("a", "b"), _group("c", 1, 2, 201, "b1", (2, 2), 2), _group("d", 3, 4, 202, "b2", (4, 4)),
+        _keep("c", 5, 6, "b1", 1, 1), _group("e", 7, 8, 201, "b3", (1, 1), 1),
+        _look("d", 9, 10, "WAITING", "b2", quantity=4, atLeast=4),
+    ],
+    "sales: too few are left, and there are enough": [*_sold("a"), _too_few("c", 3, 4, (4, 4), 3)],
+    "sales: too few are left, and as many as it takes": [*_sold("a", "b"), _too_few("c", 3, 4, (4, 2), 2)],
+    "sales: a group is told to wait where some are left": [*_sold("a", "b"), _group("c", 3, 4, 202, "b1", (4, 4))],
+    "sales: a group gets fewer than there are": [*_sold("a"), _group("c", 3, 4, 201, "b1", (4, 1), 2)],
+    "sales: a group gets more than a booking may have": [_group("a", 1, 2, 201, "b1", (5, 5), 5)],
+    "sales: it is on sale while a group waits": [
+        *_sold("a", "b"), _group("c", 1, 2, 201, "b1", (2, 2), 2), _group("d", 3, 4, 202, "b2", (4, 4)),
+        Exchange("status", 6, 7, 200, OPENED, event=E), _look("d", 9, 10, "WAITING", "b2", quantity=4, atLeast=4),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RIGHT_WITH_GROUPS)
+def test_a_correct_history_with_groups_is_no_violation(name: str) -> None:
+    """No false alarms: a booking's tickets only become fewer, and only as the user asked."""
+    assert _found_with_groups(*RIGHT_WITH_GROUPS[name]) == set()
+
+
+@pytest.mark.parametrize("name", WRONG_WITH_GROUPS)
+def test_a_wrong_history_with_groups_is_a_violation(name: str) -> None:
+    """The check before the colon reports it."""
+    assert name.partition(":")[0] in _found_with_groups(*WRONG_WITH_GROUPS[name])
 
 
 def test_a_position_may_grow_by_users_who_asked_at_the_same_time() -> None:

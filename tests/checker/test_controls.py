@@ -36,6 +36,7 @@ FAULTS = {
     "refuses a raise": "changes",
     "refuses and changes": "changes",
     "loses changes": "changes",
+    "keeps counts": "counts",
     "books outside the window": "window",
     "books after the end": "cancelled",
     "changes after the end": "cancelled",
@@ -45,6 +46,14 @@ FAULTS = {
     "strands a waiting user": "lists",
     "key forgotten": "openings",
     "fails": "responses",
+    "lets two in": "bookings",
+    "forgets who came": "bookings",
+    "cancels what was used": "bookings",
+    "miscounts the door": "lists",
+    "gives it twice": "bookings",
+    "loses what is given": "announced",
+    "keeps what is given": "bookings",
+    "replaces what the recipient has": "bookings",
     "announces refusals": "announced",
     "forgets to announce": "announced",
     "announces what did not happen": "announced",
@@ -69,6 +78,28 @@ FAULTS_OF_HOLDS = {
     "announces that it waits": "announced",
     "announces expiry as a cancellation": "announced",
     "names the wrong actor": "announced",
+    "lets in who only holds": "bookings",
+}
+LOADS_OF_GROUPS_S = (1.0, 3.0, 6.0)
+FAULTS_OF_GROUPS = {
+    "returns tickets twice": "lists",
+    "returns all instead of some": "bookings",
+    "keeps more than there are": "bookings",
+    "reduces what was used": "bookings",
+    "gives some of the tickets": "bookings",
+    "gives too many": "bookings",
+    "gives groups too few": "bookings",
+    "gives fewer than are free": "sales",
+    "sells too many at once": "sales",
+    "counts too few": "sales",
+    "tells to wait beside free tickets": "sales",
+    "goes back on sale too early": "sales",
+    "lets singles pass": "order",
+    "puts who wants fewer last": "positions",
+    "strands groups": "lists",
+    "forgets to announce that it is back on sale": "announced",
+    "announces an end of the sale twice": "announced",
+    "forgets to announce fewer tickets": "announced",
 }
 
 
@@ -113,6 +144,11 @@ def test_a_correct_office_with_holds_has_no_violations(monkeypatch: pytest.Monke
     assert _judge(monkeypatch, "", ["holds", "offers", "carts", "ending"], LOADS_OF_HOLDS_S[0]) == []
 
 
+def test_a_correct_office_with_groups_has_no_violations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No false alarms."""
+    assert _judge(monkeypatch, "", ["groups", "releases"], LOADS_OF_HOLDS_S[0]) == []
+
+
 @pytest.mark.parametrize(("fault", "check"), FAULTS.items())
 def test_each_planted_fault_is_noticed(monkeypatch: pytest.MonkeyPatch, fault: str, check: str) -> None:
     """The check that is meant for the fault reports it."""
@@ -123,6 +159,12 @@ def test_each_planted_fault_is_noticed(monkeypatch: pytest.MonkeyPatch, fault: s
 def test_each_planted_fault_of_holds_is_noticed(monkeypatch: pytest.MonkeyPatch, fault: str, check: str) -> None:
     """The check that is meant for the fault reports it."""
     _is_noticed(monkeypatch, fault, check, ["holds", "offers", "carts"], LOADS_OF_HOLDS_S)
+
+
+@pytest.mark.parametrize(("fault", "check"), FAULTS_OF_GROUPS.items())
+def test_each_planted_fault_of_groups_is_noticed(monkeypatch: pytest.MonkeyPatch, fault: str, check: str) -> None:
+    """The check that is meant for the fault reports it."""
+    _is_noticed(monkeypatch, fault, check, ["groups", "releases"], LOADS_OF_GROUPS_S)
 
 
 def _is_noticed(

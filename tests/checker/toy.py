@@ -15,9 +15,27 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 Response = tuple[int, dict[str, Any]]
-MOMENTS = ("joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "cancelledAt", "expiredAt")
-SHOWN = (*MOMENTS, "reference", "bookedBy", "confirmedBy", "cancelledBy")
-OWNING, ENDED = {"HELD", "CONFIRMED"}, {"CANCELLED", "EXPIRED"}
+MOMENTS = (
+    "joinedAt",
+    "promotedAt",
+    "heldAt",
+    "expiresAt",
+    "bookedAt",
+    "cancelledAt",
+    "expiredAt",
+    "checkedInAt",
+    "transferredAt",
+)
+ACTORS = ("bookedBy", "confirmedBy", "cancelledBy", "checkedInBy", "transferredBy")
+SHOWN = (*MOMENTS, *ACTORS, "reference", "transferredTo", "transferredFrom")
+NOT_CONFIRMED = {
+    "EXPIRED": "hold-expired",
+    "CANCELLED": "booking-cancelled",
+    "TRANSFERRED": "booking-transferred",
+    "WAITING": "not-held",
+}
+OF_BOOKINGS = ("/book", "/confirm", "/cancel", "/transfer", "/check-in")
+OWNING, ENDED = {"HELD", "CONFIRMED"}, {"CANCELLED", "EXPIRED", "TRANSFERRED"}
 
 
 def now(later_s: float = 0) -> str:
@@ -36,17 +54,26 @@ class Booking:
     status: str
     id: str = field(default_factory=lambda: str(uuid4()))
     was: str | None = None
-    joinedAt: str | None = None  # noqa: N815 - as in the API
+    quantity: int = 1
+    atLeast: int | None = None  # noqa: N815 - as in the API
+    joinedAt: str | None = None  # noqa: N815
     promotedAt: str | None = None  # noqa: N815
     heldAt: str | None = None  # noqa: N815
     expiresAt: str | None = None  # noqa: N815
     bookedAt: str | None = None  # noqa: N815
     cancelledAt: str | None = None  # noqa: N815
     expiredAt: str | None = None  # noqa: N815
+    checkedInAt: str | None = None  # noqa: N815
+    reducedAt: str | None = None  # noqa: N815
     reference: str | None = None
     bookedBy: str = "buyer"  # noqa: N815
     confirmedBy: str | None = None  # noqa: N815
     cancelledBy: str | None = None  # noqa: N815
+    checkedInBy: str | None = None  # noqa: N815
+    transferredAt: str | None = None  # noqa: N815
+    transferredTo: str | None = None  # noqa: N815
+    transferredFrom: str | None = None  # noqa: N815
+    transferredBy: str | None = None  # noqa: N815
 
 
 @dataclass
@@ -57,6 +84,7 @@ class Event:
     bookings: dict[str, Booking] = field(default_factory=dict)
     queue: list[Booking] = field(default_factory=list)
     revision: int = 0
+    sale: int = 1
     lost: int = 0  # tickets that a fault lost
 
     @property
@@ -66,11 +94,11 @@ class Event:
 
     def booked(self) -> int:
         """Count its tickets that are held or confirmed."""
-        return self.lost + sum(one.status in OWNING for one in self.bookings.values())
+        return self.lost + sum(one.quantity for one in self.bookings.values() if one.status in OWNING)
 
     def confirmed(self) -> int:
         """Count its tickets that are confirmed."""
-        return sum(one.status == "CONFIRMED" for one in self.bookings.values())
+        return sum(one.quantity for one in self.bookings.values() if one.status == "CONFIRMED")
 
 
 class Toy:
@@ -110,16 +138,18 @@ class Toy:
                 ]
                 chosen = [one for one in found if query.get("eventId", one.event) == one.event]
                 return self._page("bookings", [self._show(one) | {"eventName": ""} for one in chosen], query)
-            event = self._events.get(body["eventId"] if path in ("/book", "/confirm", "/cancel") else parts[1])
+            event = self._events.get(body["eventId"] if path in OF_BOOKINGS else parts[1])
             if event is None:
                 return 404, {"code": "event-not-found"}
             if method == "PATCH":
                 return self._change(event, body)
             rooms: dict[str, Callable[[], Response]] = {
-                "/book": lambda: self._book(event, body["userId"]),
+                "/book": lambda: self._book(event, body["userId"], body.get("quantity", 1), body.get("atLeast")),
                 "/confirm": lambda: self._confirm(event, body["userId"], body["bookingId"], body.get("reference")),
-                "/cancel": lambda: self._cancel(event, body["userId"], body.get("bookingId")),
-                f"/status/{event.id}": lambda: (200, self._status(event, query.get("userId"))),
+                "/cancel": lambda: self._cancel(event, body["userId"], body.get("bookingId"), body.get("keep")),
+                "/transfer": lambda: self._transfer(event, body["userId"], body["bookingId"], body["toUserId"]),
+                "/check-in": lambda: self._check_in(event, body["userId"], body["bookingId"]),
+                f"/status/{event.id}": lambda: (200, self._counts(event, query.get("userId"))),
                 f"/events/{event.id}/cancel": lambda: self._end(event),
                 f"/events/{event.id}/bookings": lambda: self._bookings(event, query),
                 f"/events/{event.id}/waiting-list": lambda: self._list(event, query),
@@ -139,7 +169,7 @@ class Toy:
             return 201, self._keys[key]
         rules = {"offerSeconds": body["holdSeconds"]} if "holdSeconds" in body else {}
         rules |= {"confirmedBy": "shop"} if rules or "offerSeconds" in body else {}
-        event = Event({"eventId": str(uuid4()), "createdAt": now()} | rules | body)
+        event = Event({"eventId": str(uuid4()), "createdAt": now(), "ticketsPerBooking": 1} | rules | body)
         self._events[event.id] = event
         self._tell(f"event.opened:{event.id}", dict(event.facts))
         response = self._status(event)
@@ -155,9 +185,14 @@ class Toy:
         facts = {name: value for name, value in event.facts.items() if value is not None}
         counts = {"availableTickets": total - booked, "bookedTickets": booked, "waitingListCount": len(event.queue)}
         response = facts | counts
+        if used := sum(one.quantity for one in event.bookings.values() if one.checkedInAt):
+            response["checkedInTickets"] = used + self._slips("miscounts the door")
         if user is not None:
             response["booking"] = self._show(event.bookings[user]) if user in event.bookings else None
         return response
+
+    def _counts(self, event: Event, user: str | None) -> dict[str, Any]:
+        return self._status(event, user) | {"asOf": now(-5 if self._slips("keeps counts") else 0)}
 
     def _row_of_event(self, event: Event) -> dict[str, Any]:
         names = ("opensAt", "closesAt", "waitingListLimit", "soldOutAt", "cancelledAt", "emptiedAt")
@@ -182,7 +217,7 @@ class Toy:
         before, event.facts = event.facts, wanted
         if event.facts != before:
             self._tell_change(event)
-            self._promote(event)
+            self._settle(event)
         response = self._status(event)
         if lost:
             event.facts = before
@@ -196,6 +231,11 @@ class Toy:
             f"event.changed:{event.id}:{event.revision}", {"eventId": event.id, "revision": event.revision} | facts
         )
 
+    def _tell_sale(self, kind: str, event: Event) -> None:
+        names = ("eventId", "name", "totalTickets", "soldOutAt")
+        facts = {name: event.facts[name] for name in names if name in event.facts}
+        self._tell(f"{kind}:{event.id}:{event.sale}", facts | {"sale": event.sale})
+
     def _end(self, event: Event) -> Response:
         if "cancelledAt" not in event.facts:
             event.facts["cancelledAt"] = event.facts["emptiedAt"] = now()
@@ -208,8 +248,11 @@ class Toy:
 
     # ---------------------------------------------------------------- bookings
 
-    def _book(self, event: Event, user: str) -> Response:
+    def _book(self, event: Event, user: str, quantity: int, at_least: int | None) -> Response:
         there = event.bookings.get(user)
+        at_least = at_least or quantity
+        if not at_least <= quantity <= event.facts["ticketsPerBooking"] and not self._slips("sells too many at once"):
+            return 422, {"code": "invalid-request"}
         if there and there.status not in ENDED and not self._slips("books twice", 20):
             if there.status == "HELD" and self._slips("extends holds", 3):
                 there.expiresAt = now(event.facts.get("holdSeconds", 1))
@@ -222,34 +265,57 @@ class Toy:
             return 409, {"code": "not-on-sale"} | {
                 name: facts[name] for name in ("opensAt", "closesAt") if facts.get(name)
             }
-        return self._make(event, user, there.generation + 1 if there else 1)
+        return self._make(
+            event, Booking(user, event.id, there.generation + 1 if there else 1, "", quantity=quantity), at_least
+        )
 
-    def _make(self, event: Event, user: str, generation: int) -> Response:
-        facts = event.facts
-        free = facts["totalTickets"] - event.booked()
+    def _make(self, event: Event, booking: Booking, at_least: int) -> Response:
+        free = self._free(event, booking.quantity)
+        if free <= 0:
+            return self._queue(event, booking, at_least)
+        if free < at_least or (at_least > 1 and self._slips("counts too few", 10)):
+            return 409, {"code": "too-few-tickets", "availableTickets": min(free, at_least - 1)}
+        booking.quantity = min(booking.quantity, free) + self._slips("gives too many", 10)
+        if booking.quantity > at_least and self._slips("gives fewer than are free"):
+            booking.quantity = at_least
+        if self._slips("announces that it waits", 5):
+            booking.joinedAt = now()
+            self._tell_booking("waiting.joined", booking, "joinedAt")
+        self._give(booking, event.facts.get("holdSeconds"), "booking.held")
+        return self._keep_booking(event, booking)
+
+    def _free(self, event: Event, quantity: int) -> int:
+        """Return how many tickets a buyer may have who comes now: none while others wait."""
+        free = int(event.facts["totalTickets"]) - event.booked()
         if self._fault == "sells held tickets":
-            free = facts["totalTickets"] - event.confirmed()
+            free = event.facts["totalTickets"] - event.confirmed()
         if event.booked() and self._slips("oversells", 10):
             free = 1
-        if free > 0 and (not event.queue or self._slips("lets newcomers pass")):
-            booking = Booking(user, event.id, generation, "")
-            if self._slips("announces that it waits", 5):
-                booking.joinedAt = now()
-                self._tell_booking("waiting.joined", booking, "joinedAt")
-            self._give(booking, facts.get("holdSeconds"), "booking.held")
-        else:
-            limit = facts.get("waitingListLimit")
-            if limit is not None and len(event.queue) >= limit:
-                return 409, {"code": "waiting-list-full", "waitingListLimit": limit}
-            if "soldOutAt" not in facts:
-                facts["soldOutAt"] = now()
-                named = {name: facts[name] for name in ("eventId", "name", "totalTickets", "soldOutAt")}
-                self._tell(f"event.sold-out:{event.id}", named)
-            booking = Booking(user, event.id, generation, "WAITING", joinedAt=now())
-            self._tell_booking("waiting.joined", booking, "joinedAt")
-            event.queue.append(booking)
+        passes = self._slips("lets newcomers pass") or (quantity == 1 and self._slips("lets singles pass"))
+        passes |= self._fault == "goes back on sale too early" and "soldOutAt" not in event.facts
+        if (event.queue and not passes) or (free > 0 and self._slips("tells to wait beside free tickets", 20)):
+            return 0
+        return free
+
+    def _queue(self, event: Event, booking: Booking, at_least: int) -> Response:
+        facts = event.facts
+        limit = facts.get("waitingListLimit")
+        if limit is not None and len(event.queue) >= limit:
+            return 409, {"code": "waiting-list-full", "waitingListLimit": limit}
+        if "soldOutAt" not in facts:
+            facts["soldOutAt"] = now()
+            self._tell_sale("event.sold-out", event)
+            if self._slips("announces an end of the sale twice"):
+                event.sale += 1
+                self._tell_sale("event.sold-out", event)
+        booking.status, booking.joinedAt, booking.atLeast = "WAITING", now(), at_least
+        self._tell_booking("waiting.joined", booking, "joinedAt")
+        event.queue.append(booking)
+        return self._keep_booking(event, booking)
+
+    def _keep_booking(self, event: Event, booking: Booking) -> Response:
         if not self._slips("loses bookings", 20):
-            event.bookings[user] = booking
+            event.bookings[booking.user] = booking
         return (201 if booking.status in OWNING else 202), self._show(booking)
 
     def _give(self, booking: Booking, hold_s: int | None, held: str) -> None:
@@ -259,7 +325,8 @@ class Toy:
             self._tell_booking("booking.confirmed", booking, "bookedAt")
             return
         booking.status, booking.heldAt = "HELD", now()
-        booking.expiresAt = now(hold_s)
+        ends = datetime.fromisoformat(booking.heldAt) + timedelta(seconds=hold_s)
+        booking.expiresAt = ends.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._tell_booking(held, booking, "heldAt", "expiresAt")
 
     def _confirm(self, event: Event, user: str, booking_id: str, reference: str | None) -> Response:
@@ -273,8 +340,7 @@ class Toy:
                 booking.reference = reference
             return 200, self._show(booking)
         if booking.status != "HELD" and not (booking.status == "EXPIRED" and self._slips("confirms too late", 2)):
-            code = {"EXPIRED": "hold-expired", "CANCELLED": "booking-cancelled", "WAITING": "not-held"}[booking.status]
-            return 409, {"code": code}
+            return 409, {"code": NOT_CONFIRMED[booking.status]}
         booking.status, booking.bookedAt, booking.reference = "CONFIRMED", now(), reference
         booking.confirmedBy = "shop"
         if self._fault != "expires what is confirmed":
@@ -287,7 +353,7 @@ class Toy:
         early_s = 0.8 if self._fault == "expires early" else 0
         due = [one for one in event.bookings.values() if one.expiresAt and one.expiresAt <= now(early_s)]
         for booking in due:
-            if self._slips("forgets holds", 2):
+            if self._fault == "forgets holds" and booking.id < "8":  # half of them, for good
                 continue
             booking.status, booking.expiredAt, booking.expiresAt = "EXPIRED", now(), None
             kind = "booking.cancelled" if self._fault == "announces expiry as a cancellation" else "booking.expired"
@@ -295,14 +361,68 @@ class Toy:
             self._tell_booking(kind, booking, "heldAt", "expiredAt", "cancelledAt")
             event.lost += self._slips("loses expired tickets", 3)
         if due and "cancelledAt" not in event.facts:
-            self._promote(event, last=self._fault == "offers expired tickets to the last")
+            self._settle(event, last=self._fault == "offers expired tickets to the last")
 
-    def _cancel(self, event: Event, user: str, booking_id: str | None) -> Response:
+    def _transfer(self, event: Event, user: str, booking_id: str, to: str) -> Response:  # noqa: PLR0911 - a response each
+        booking = event.bookings.get(user)
+        if booking is None:
+            return 404, {"code": "booking-not-found"}
+        if booking_id != booking.id:
+            return 409, {"code": "booking-changed"}
+        if booking.status == "TRANSFERRED" and not (booking.transferredTo == to and self._slips("gives it twice")):
+            return (200, self._show(booking)) if booking.transferredTo == to else (409, {"code": "booking-transferred"})
+        if booking.status not in {"CONFIRMED", "TRANSFERRED"}:
+            code = {"EXPIRED": "hold-expired", "CANCELLED": "booking-cancelled"}.get(booking.status, "not-confirmed")
+            return 409, {"code": code}
+        if booking.checkedInAt:
+            return 409, {"code": "checked-in", "checkedInAt": booking.checkedInAt}
+        there = event.bookings.get(to)
+        if there and there.status not in ENDED and not self._slips("replaces what the recipient has", 3):
+            return 409, {"code": "recipient-has-booking"}
+        got = Booking(to, event.id, there.generation + 1 if there else 1, "CONFIRMED", transferredFrom=user)
+        got.bookedAt, got.reference, got.quantity = now(), booking.reference, booking.quantity
+        if booking.quantity > 1 and self._slips("gives some of the tickets"):
+            got.quantity -= 1
+        booking.status, booking.transferredAt, booking.transferredTo = "TRANSFERRED", got.bookedAt, to
+        booking.transferredBy = "buyer"
+        self._tell_booking("booking.transferred", booking, "bookedAt", "transferredAt", "transferredTo", by="buyer")
+        if not self._slips("loses what is given", 3):
+            event.bookings[to] = got
+            self._tell_booking("booking.confirmed", got, "bookedAt", "transferredFrom")
+        shown = self._show(booking)
+        if self._slips("keeps what is given", 3):
+            booking.status, booking.transferredAt, booking.transferredTo = "CONFIRMED", None, None
+        return 200, shown
+
+    def _check_in(self, event: Event, user: str, booking_id: str) -> Response:
+        booking = event.bookings.get(user)
+        if booking is None:
+            return 404, {"code": "booking-not-found"}
+        if booking_id != booking.id:
+            return 409, {"code": "booking-changed"}
+        if booking.status != "CONFIRMED" and not (booking.status == "HELD" and self._slips("lets in who only holds")):
+            code = NOT_CONFIRMED[booking.status] if booking.status in ENDED else "not-confirmed"
+            return 409, {"code": code}
+        if booking.checkedInAt:
+            return 200, self._show(booking) | {"again": not self._slips("lets two in")}
+        booking.checkedInAt, booking.checkedInBy = now(), "door"
+        self._tell_booking("booking.checked-in", booking, "bookedAt", "checkedInAt", by="door")
+        shown = self._show(booking) | {"again": False}
+        if self._slips("forgets who came", 2):
+            booking.checkedInAt = booking.checkedInBy = None
+        return 200, shown
+
+    def _cancel(self, event: Event, user: str, booking_id: str | None, keep: int | None) -> Response:
         booking = event.bookings.get(user)
         if booking is None:
             return 404, {"code": "booking-not-found"}
         if booking_id not in (None, booking.id) and not self._slips("cancels the wrong one"):
             return 409, {"code": "booking-changed"}
+        is_used = booking.status == "CONFIRMED" and booking.checkedInAt and (keep is None or keep < booking.quantity)
+        if is_used and not self._slips("cancels what was used" if keep is None else "reduces what was used"):
+            return 409, {"code": "checked-in", "checkedInAt": booking.checkedInAt}
+        if keep is not None and not self._slips("returns all instead of some", 5):
+            return self._keep(event, booking, keep)
         if booking.status not in ENDED:
             before = event.facts.get("cancelledAt")
             self._end_booking(event, booking, "shop" if self._slips("names the wrong actor", 5) else "buyer")
@@ -310,9 +430,25 @@ class Toy:
                 booking.status, booking.cancelledAt, booking.cancelledBy = str(booking.was), None, None
                 return 200, self._show(booking) | {"status": "CANCELLED", "was": booking.was, "cancelledAt": now()}
             if before is None and self._fault not in ("strands a waiting user", "lets newcomers pass"):
-                self._promote(event)
+                self._settle(event)
         elif booking.cancelledAt and self._slips("changes a moment", 5):
             booking.cancelledAt = f"{str(booking.cancelledAt)[:-4]}777Z"
+        return 200, self._show(booking)
+
+    def _keep(self, event: Event, booking: Booking, keep: int) -> Response:
+        if booking.status not in ENDED and (booking.quantity > keep or self._slips("keeps more than there are", 3)):
+            booking.quantity, booking.reducedAt = keep, now()
+            booking.atLeast = booking.atLeast and min(booking.atLeast, keep)
+            kind = "waiting.reduced" if booking in event.queue else "booking.reduced"
+            if not self._slips("forgets to announce fewer tickets"):
+                self._tell_booking(kind, booking, "heldAt", "expiresAt", "bookedAt", "reducedAt")
+            if booking in event.queue and self._slips("puts who wants fewer last"):
+                event.queue.remove(booking)
+                event.queue.append(booking)
+            if "cancelledAt" not in event.facts:
+                self._settle(event)
+        elif booking.status in OWNING and self._slips("returns tickets twice"):
+            event.lost -= 1
         return 200, self._show(booking)
 
     def _end_booking(self, event: Event, booking: Booking, by: str) -> None:
@@ -324,11 +460,28 @@ class Toy:
         else:
             self._tell_booking("booking.cancelled", booking, "heldAt", "bookedAt", "cancelledAt", by=by)
 
-    def _promote(self, event: Event, *, last: bool = False) -> None:
-        while event.queue and event.booked() < event.facts["totalTickets"]:
-            booking = event.queue.pop(-1 if last or self._slips("promotes the last") else 0)
-            booking.promotedAt = now()
+    def _settle(self, event: Event, *, last: bool = False) -> None:
+        """Give free tickets to those who wait, in order; if nobody waits any more, put the event back on sale."""
+        too_early = self._slips("goes back on sale too early")
+        while event.queue and not too_early and (free := event.facts["totalTickets"] - event.booked()) > 0:
+            place = -1 if last or self._slips("promotes the last") else 0
+            if (event.queue[0].atLeast or 1) > free and self._fault == "lets singles pass":
+                place = next((number for number, one in enumerate(event.queue) if one.quantity == 1), 0)
+            booking = event.queue[place]
+            if (booking.atLeast or 1) > free and not self._slips("gives groups too few"):
+                break
+            if booking.quantity > 1 and self._slips("strands groups"):
+                break
+            event.queue.remove(booking)
+            booking.promotedAt, booking.atLeast = now(), None
+            booking.quantity = min(booking.quantity, free)
             self._give(booking, event.facts.get("offerSeconds"), "booking.offered")
+        is_free = event.facts["totalTickets"] > event.booked()
+        if is_free and "soldOutAt" in event.facts and (not event.queue or too_early):
+            del event.facts["soldOutAt"]
+            event.sale += 1
+            if not self._slips("forgets to announce that it is back on sale"):
+                self._tell_sale("event.back-on-sale", event)
 
     def _show(self, booking: Booking) -> dict[str, Any]:
         place: dict[str, Any] = {}
@@ -340,15 +493,22 @@ class Toy:
             }
             if self._slips("places wrongly", 10):
                 place["position"] += 3
+            place["atLeast"] = booking.atLeast
         else:
             names = {
                 "HELD": ("heldAt", "expiresAt", "promotedAt"),
-                "CONFIRMED": ("bookedAt", "reference"),
+                "CONFIRMED": ("bookedAt", "reference", "checkedInAt", "transferredFrom"),
                 "CANCELLED": ("cancelledAt", "cancelledBy", "was"),
                 "EXPIRED": ("expiredAt",),
+                "TRANSFERRED": ("transferredAt", "transferredTo", "transferredBy"),
             }[booking.status]
             place = {name: getattr(booking, name) for name in names if getattr(booking, name) is not None}
-        whose = {"bookingId": booking.id, "eventId": booking.event, "userId": booking.user}
+        whose = {
+            "bookingId": booking.id,
+            "eventId": booking.event,
+            "userId": booking.user,
+            "quantity": booking.quantity,
+        }
         return {"status": booking.status} | whose | place
 
     # ------------------------------------------------------------------- lists
@@ -356,7 +516,7 @@ class Toy:
     def _bookings(self, event: Event, query: dict[str, str]) -> Response:
         chosen = [one for one in event.bookings.values() if query.get("status", one.status) == one.status]
         rows = [
-            {"status": one.status, "bookingId": one.id, "userId": one.user}
+            {"status": one.status, "bookingId": one.id, "userId": one.user, "quantity": one.quantity}
             | {name: getattr(one, name) for name in SHOWN}
             for one in chosen
         ]
@@ -381,10 +541,13 @@ class Toy:
 
     def _tell_booking(self, kind: str, booking: Booking, *moments: str, by: str | None = None) -> None:
         whose: dict[str, Any] = {"eventId": booking.event, "userId": booking.user, "bookingId": booking.id}
-        whose["generation"] = booking.generation
+        whose |= {"generation": booking.generation, "quantity": booking.quantity}
         facts = {name: getattr(booking, name) for name in ("joinedAt", "promotedAt", "reference", *moments)}
         facts |= {"by": by}
-        self._tell(f"{kind}:{booking.id}", whose | {name: value for name, value in facts.items() if value is not None})
+        number = f":{booking.quantity}" if kind.endswith("reduced") else ""
+        self._tell(
+            f"{kind}:{booking.id}{number}", whose | {name: value for name, value in facts.items() if value is not None}
+        )
         if self._slips("announces what did not happen", 20):
             self._tell(f"booking.cancelled:{booking.id}", whose | {"cancelledAt": now(), "by": "buyer"})
 

@@ -16,7 +16,7 @@ def filter_body(context: Any, body: Any) -> bool:
 
     Refused: a whole number with a fraction, because 2.0 is an integer in JSON Schema and not in the office; a sale that
     ends before it begins, or before the event is opened; a change of one of its times, because the other is unknown;
-    and `confirmedBy` without holds and offers. Accepted: an integer id.
+    `confirmedBy` without holds and offers; and an `atLeast` that is more than `quantity`. Accepted: an integer id.
     """
     if isinstance(body, dict) and any(type(body.get(name)) is int for name in IDS):
         return False
@@ -26,14 +26,16 @@ def filter_body(context: Any, body: Any) -> bool:
         return False
     if context.operation.path == "/initialize" and (_may_have_closed(body) or _has_nothing_to_confirm(body)):
         return False
-    return not (_has_fraction_of_nothing(body) or _ends_before_it_begins(body))
+    return not (_has_fraction_of_nothing(body) or _ends_before_it_begins(body) or _insists_on_more(body))
 
 
 @schemathesis.hook
 def filter_case(context: Any, case: Any) -> bool:
-    """Leave out `confirmedBy` without holds and offers in the coverage phase, too, which knows no `filter_body`."""
-    is_opening = isinstance(case.body, dict) and context.operation.path == "/initialize"
-    return not (is_opening and _has_nothing_to_confirm(case.body))
+    """Leave out what depends on two fields in the coverage phase, too, which knows no `filter_body`."""
+    if not isinstance(case.body, dict):
+        return True
+    is_opening = context.operation.path == "/initialize"
+    return not ((is_opening and _has_nothing_to_confirm(case.body)) or _insists_on_more(case.body))
 
 
 def _has_fraction_of_nothing(value: Any) -> bool:
@@ -54,6 +56,11 @@ def _ends_before_it_begins(body: dict[str, Any]) -> bool:
 
 def _has_nothing_to_confirm(body: dict[str, Any]) -> bool:
     return bool(body.get("confirmedBy")) and not (body.get("holdSeconds") or body.get("offerSeconds"))
+
+
+def _insists_on_more(body: dict[str, Any]) -> bool:
+    wanted, at_least = body.get("quantity", 1), body.get("atLeast")
+    return type(wanted) is int and type(at_least) is int and at_least > wanted
 
 
 def _may_have_closed(body: dict[str, Any]) -> bool:

@@ -42,6 +42,24 @@ def shown(page: str) -> list[tuple[str, str]]:
     return found
 
 
+def steps(page: str) -> list[tuple[str, str]]:
+    """Return each block of shell commands, with the plain block below it: its output, shortened by `...`."""
+    found: list[tuple[str, str]] = []
+    for _, name, body in _CODE.findall(text(page)):
+        if name == "sh":
+            found.append((body, ""))
+        elif not name:
+            found[-1] = (found[-1][0], body)
+    return found
+
+
+def shows(expected: str, output: str) -> bool:
+    """Return whether an output has the lines of a shortened one, in order; `...` stands for anything."""
+    lines = iter(" ".join(line.split()) for line in output.splitlines())
+    wanted = [" ".join(line.split()) for line in expected.splitlines() if line.strip() not in ("", "...")]
+    return all(any(re.fullmatch(".*".join(map(re.escape, one.split("..."))), line) for line in lines) for one in wanted)
+
+
 def masked(output: str, masks: Sequence[tuple[re.Pattern[str], str]] = MASKS) -> str:
     """Replace ids and times in an output, which differ from run to run."""
     for pattern, name in masks:

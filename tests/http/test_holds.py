@@ -34,7 +34,7 @@ def test_a_hold_is_confirmed_with_a_reference(office: Office) -> None:
     shown = event.status().json
     assert (shown["holdSeconds"], shown["offerSeconds"], shown["confirmedBy"]) == (HOLD_S, HOLD_S, "shop")
     held = event.book("anna").json
-    assert held.keys() == {"status", "bookingId", "eventId", "userId", "heldAt", "expiresAt"}
+    assert held.keys() == {"status", "bookingId", "eventId", "userId", "quantity", "heldAt", "expiresAt"}
     assert event.book("anna").status == 200
     assert event.status().json["bookedTickets"] == 1
 

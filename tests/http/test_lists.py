@@ -268,6 +268,7 @@ def test_the_newest_events_are_listed_first(office: Office) -> None:
             "name": name,
             "totalTickets": tickets,
             "createdAt": status["createdAt"],
+            "ticketsPerBooking": 1,
             **({"soldOutAt": row["soldOutAt"]} if "soldOutAt" in row else {}),
             "links": {
                 "status": f"/status/{event.event_id}",
@@ -357,12 +358,20 @@ def _sold(office: Office) -> Event:
 
 
 TIMES = ("joinedAt", "bookedAt", "promotedAt", "cancelledAt")
-OTHERS = ("heldAt", "expiresAt", "expiredAt", "reference", "bookedBy", "confirmedBy", "cancelledBy")
+OTHERS = (
+    "quantity", "heldAt", "expiresAt", "expiredAt", "reducedAt", "reference", "bookedBy", "confirmedBy", "cancelledBy",
+)  # fmt: skip
 
 
 def _as_stored(found: promises.Snapshot) -> list[Row]:
     names = ("status", "bookingId", "userId", *TIMES, *OTHERS)
-    return [{name: booking.get(name) for name in names} for booking in found.bookings]
+    return [
+        {
+            **{name: booking.get(name) for name in names},
+            "atLeast": booking.get("atLeast", 1) if booking["status"] == "WAITING" else None,
+        }
+        for booking in found.bookings
+    ]
 
 
 def test_an_events_bookings_are_listed_with_their_times(office: Office) -> None:

@@ -113,7 +113,7 @@ def _has_ended(office: RunningOffice, event_id: str) -> promises.Snapshot:
     while True:
         found = promises.read(office.database(), event_id)
         if not found.held and not found.waiting:
-            return found
+            return promises.read(office.database(), event_id)  # the last hold may have ended during the first read
         assert time.monotonic() < until_s, f"{found.held} hold and {found.waiting} wait"
         time.sleep(0.2)
 

@@ -138,19 +138,26 @@ def test_the_office_accepts_the_tokens_that_the_program_prints(tmp_path: Path) -
         assert httpx.post(f"{program.url}/book", json=booked, headers=ada).status_code == 401
 
 
-def test_the_token_of_a_shop_has_a_scope_and_is_no_organisers(tmp_path: Path) -> None:
+def test_the_token_of_a_shop_or_the_door_has_a_scope_and_is_no_organisers(tmp_path: Path) -> None:
     """As with the client credentials grant: it names a program."""
     with issuer.running(tmp_path / issuer.FILE) as keys:
         authorizer = Authorizer(keys)
-        for arguments, client in ((["--shop"], "shop"), (["--shop", "till-1"], "till-1")):
+        for arguments, role, client in (
+            (["--shop"], "shop", "shop"),
+            (["--shop", "till-1"], "shop", "till-1"),
+            (["--door"], "door", "door"),
+            (["--door", "gate-2"], "door", "gate-2"),
+        ):
             claims = authorizer.claims(_bearer(_token(tmp_path, *arguments).stdout.strip().encode()))
             assert claims
-            assert (claims["scope"], claims["client_id"]) == ("ticket-office/shop", client)
+            assert (claims["scope"], claims["client_id"]) == (f"ticket-office/{role}", client)
             assert "cognito:groups" not in claims
 
 
-@pytest.mark.parametrize("arguments", [[], ["--organiser"], ["--shop", "--organiser"], ["--shop", "--user", "ada"]])
-def test_a_token_is_a_users_or_a_shops(tmp_path: Path, arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [[], ["--organiser"], ["--shop", "--organiser"], ["--shop", "--user", "ada"], ["--door", "--shop"]]
+)
+def test_a_token_is_a_users_a_shops_or_the_doors(tmp_path: Path, arguments: list[str]) -> None:
     """Anything else shows the usage."""
     done = _token(tmp_path, *arguments)
     assert (done.returncode, done.stdout) == (2, "")

@@ -90,6 +90,8 @@ def test_the_whole_template_of_the_project_is_read() -> None:
         "POST /book",
         "POST /cancel",
         "POST /confirm",
+        "POST /transfer",
+        "POST /check-in",
         "GET /status/{eventId}",
         "PATCH /events/{eventId}",
         "POST /events/{eventId}/cancel",

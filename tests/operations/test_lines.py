@@ -54,9 +54,14 @@ FACTS: dict[str, set[str]] = {
     Metric.BOOKING_PROMOTED: A_BOOKING | {Metric.PROMOTION_LATENCY, Metric.BOOKING_OFFERED},
     Metric.EVENT_CANCELLED: {"event_id"},
     Metric.EVENT_EMPTIED: {"event_id"},
+    Metric.BOOKING_REDUCED: A_BOOKING | {"by"},
+    Metric.WAITING_REDUCED: A_BOOKING | {"by"},
     Metric.BOOKING_CANCELLED: A_BOOKING | {Metric.WAITING_LEFT, "by"},
     Metric.WAITING_LEFT: A_BOOKING | {"by"},
+    Metric.BOOKING_TRANSFERRED: A_BOOKING | {"by", "tickets"},
+    Metric.BOOKING_CHECKED_IN: A_BOOKING | {"by", "caller", "tickets"},
     Metric.SOLD_OUT: {"event_id"},
+    Metric.BACK_ON_SALE: {"event_id"},
     Metric.TRY_AGAIN: {"event_id", "cause"},
     Metric.CONTENTION: {"event_id", "operation", "cause"},
     Metric.INTERNAL_ERROR: {"event_id", *AN_EXCEPTION},
@@ -66,6 +71,7 @@ FACTS: dict[str, set[str]] = {
         Metric.EVENTS_NOT_SWEPT,
         Metric.AVAILABLE_TICKETS,
         Metric.WAITING_LIST_COUNT,
+        Metric.IDLE_TICKETS,
         Metric.EMPTYING_AGE,
     },
     Metric.STRANDED_AGE: {"event_id"},
@@ -128,7 +134,7 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
     _promotes(event, Context())
     with monkeypatch.context() as hurried, throttled():
         hurried.setattr(functions.book.app, "REQUEST_BUDGET_S", 0.05)
-        hurried.setattr(functions.status.app, "REQUEST_BUDGET_S", 0.05)
+        hurried.setattr(functions.status.app, "STATUS_BUDGET_S", 0.05)
         assert _asks(event) == [503, 503]
         _promotes(event, Context(RESERVE_S + 0.05))
     with network() as between:
@@ -158,8 +164,21 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
     sweeps()
     _announces(monkeypatch)
     _holds(office, monkeypatch)
+    _groups(office)
     # Reading the index is about no single event, and whether it times out depends on the machine.
     return [line for line in log_lines() if line.get("operation") != "Scan"]
+
+
+def _groups(office: Office) -> None:
+    """Give back some tickets, ask for fewer, and put an event back on sale."""
+    event = office.opens(tickets=2, ticketsPerBooking=2)
+    for user in ("anna", "ben"):
+        event.books(user, quantity=2)
+    event.cancel("ben", keep=1)
+    event.cancel("anna", keep=1)
+    _promotes(event, Context())
+    event.cancels("ben")
+    _promotes(event, Context())
 
 
 def _raises_try_again(*_: object, **__: object) -> None:
@@ -261,6 +280,7 @@ def _holds(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     event.confirm("anna", held, reference=PRIVATE)
     event.books("ben")
     event.cancels("anna")
+    _checks_in(office)
     event.promotes()
     with clock_ahead(HOLD_S + 5):
         for place, name in ((dynamodb, "query"), (expiry, "expire_all")):
@@ -271,6 +291,12 @@ def _holds(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
         expires()
         set_lanes(office, event, "1")
         expires()
+
+
+def _checks_in(office: Office) -> None:
+    event = office.opens(tickets=1)
+    event.transfer("anna", event.book("anna").json["bookingId"], "ben")
+    event.check_in("ben", event.status("ben").json["booking"]["bookingId"])
 
 
 def _announces(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import textwrap
 import pytest
 
 from harness.watching import ROOT, RUNBOOK, alarms, own_alarms, sections, template, watched, widgets
+from local.template import TEMPLATE, load
 from shared import telemetry
 from shared.telemetry import NAMESPACE, UNITS, Metric
 
@@ -161,10 +162,12 @@ def test_every_function_is_watched() -> None:
     durations = _watch("Duration", "FunctionName")
     alone = {f"{name.removesuffix('Function')}DurationAlarm": {name} for name in BACKGROUND}
     assert durations == {"BuyersDurationAlarm": BUYERS, "OrganisersDurationAlarm": ORGANISERS, **alone}
-    for alarm, functions in durations.items():
-        for function in functions:
-            time_out_s = RESOURCES[function]["Properties"].get("Timeout", template()["Globals"]["Function"]["Timeout"])
-            assert 0.6 * time_out_s <= alarms()[alarm]["Threshold"] / 1000 < time_out_s
+    for parameters in ({}, {"SweepTimeout": "270"}):
+        thresholds, system = alarms(**parameters), load(TEMPLATE, parameters)
+        for alarm, functions in durations.items():
+            for function in functions:
+                time_out_s = system.functions[function].timeout_s
+                assert 0.6 * time_out_s <= thresholds[alarm]["Threshold"] / 1000 < time_out_s
 
 
 def test_an_alarm_on_dynamodbs_metrics_ends() -> None:

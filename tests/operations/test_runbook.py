@@ -12,6 +12,7 @@ from botocore import xform_name
 
 from local import intrinsics
 from local.template import TEMPLATE
+from tests.artifact.aws_cli import RENAMED
 from tests.docs import pages
 from tests.template.stack import ROOT, deployed
 
@@ -23,7 +24,7 @@ PAGES = (
     "docs/events.md",
     "docs/organisers.md",
 )
-OF_THE_CLI = {"output", "query", "cli-binary-format", "max-items", "template-body", "payload"}
+OF_THE_CLI = {"output", "query", "cli-binary-format", "max-items", "template-body", "payload", "cli-input-json"}
 # A command of the CLI itself.
 NOT_AN_OPERATION = {"wait"}
 COMMAND = re.compile(r"\baws ((?:[^\"'|;()\n]|\"[^\"]*\"|'[^']*'|\$\([^()]*\)|\\\n)+)")
@@ -45,7 +46,7 @@ def test_every_block_is_valid_shell(page: str) -> None:
 def test_everything_that_a_command_names_is_in_the_stack() -> None:
     """Resources after the SAM transform, outputs, and parameters."""
     source, text = intrinsics.read(TEMPLATE), "\n".join(block for _, block in _blocks())
-    physical = re.findall(r"(?:physical|stop|start|stream|roll_back) ([A-Z]\w+)", text)
+    physical = re.findall(r"(?:physical|stop|start|stream|roll_back|enable_schedule) ([A-Z]\w+)", text)
     assert physical
     assert set(physical) <= deployed().resources.keys()
     assert set(re.findall(r"\boutput ([A-Z]\w+)", text)) <= source["Outputs"].keys()
@@ -97,7 +98,7 @@ def test_the_template_of_an_import_holds_the_kept_resources(tmp_path: Path) -> N
     [block] = [block for block in pages.blocks("docs/deployments.md", "sh") if "resources.json" in block]
     script = block.replace("kept.json", f"{tmp_path}/kept.json").replace("resources.json", f"{tmp_path}/resources.json")
     names = "TABLES=$'events\\nlanes\\nbookings\\nwaiting' BUCKET=records STACK=tickets"
-    none = "aws() { :; }; sam() { :; }"
+    none = "aws() { :; }; deploy() { :; }"
     subprocess.run(["bash", "-ec", f"{names}\n{none}\n{script}"], cwd=ROOT, check=True, capture_output=True)
     kept = json.loads((tmp_path / "kept.json").read_text())["Resources"]
     listed = json.loads((tmp_path / "resources.json").read_text())
@@ -125,6 +126,7 @@ def test_every_command_of_the_aws_cli_exists_with_its_options() -> None:
             shape = model.operation_model(operations[name]).input_shape
             options = {xform_name(member, "-") for member in shape.members} if shape else set()
             given = {one.removeprefix("no-") for one in re.findall(r" --([\w-]+)", command)} - OF_THE_CLI
+            given = {RENAMED.get(one, one) for one in given}
             assert given <= options, f"{page}: aws {service} {name} {sorted(given - options)}"
             found += 1
     assert found > 20

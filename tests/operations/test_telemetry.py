@@ -115,13 +115,28 @@ def test_a_sweep_adds_up_what_is_left_and_who_waits(office: Office, log_lines: L
     on_sale.books("anna")
     sweeps()
     [sweep] = [line for line in log_lines() if "EventsSwept" in line]
-    told = {"EventsSwept", "EventsNotSwept", "AvailableTickets", "WaitingListCount", "EmptyingAge"}
+    told = {"EventsSwept", "EventsNotSwept", "AvailableTickets", "WaitingListCount", "IdleTickets", "EmptyingAge"}
     assert _told(sweep).keys() == told
     assert (sweep["EventsSwept"], sweep["EventsNotSwept"], sweep["EmptyingAge"]) == (2, 0, 0)
-    assert (sweep["AvailableTickets"], sweep["WaitingListCount"]) == (2, 2)
+    assert (sweep["AvailableTickets"], sweep["WaitingListCount"], sweep["IdleTickets"]) == (2, 2, 0)
     sound = [line for line in log_lines() if line.get("PromiseViolations") == 0]
     numbers = {line["event_id"]: (line["available"], line["waiting"]) for line in sound}
     assert numbers == {event.event_id: (0, 2), given_back.event_id: (2, 0)}
+
+
+def test_a_sweep_counts_the_tickets_that_a_head_leaves_idle(office: Office, log_lines: LogLines) -> None:
+    """Too few for a user who insists, and so for everyone behind: that breaks no promise."""
+    hide_others(office)
+    event = office.opens(tickets=3, ticketsPerBooking=3)
+    event.books("anna", quantity=3)
+    event.books("ben", quantity=3)
+    event.books("cleo")
+    event.cancel("anna", keep=1)
+    sweeps()
+    [sweep] = [line for line in log_lines() if "EventsSwept" in line]
+    assert (sweep["AvailableTickets"], sweep["IdleTickets"], sweep["WaitingListCount"]) == (2, 2, 2)
+    assert [line["PromiseViolations"] for line in log_lines() if "PromiseViolations" in line] == [0]
+    assert not [line for line in log_lines() if "StrandedAge" in line]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def verdicts(done: Done) -> dict[str, str]:
     """Return the verdict on each promise."""
-    return {line.split()[0]: line.split()[1] for line in done.lines[1:9]}
+    return {line.split()[0]: line.split()[1] for line in done.lines[1:10]}
 
 
 def broken(done: Done) -> list[str]:
@@ -68,6 +68,7 @@ def test_a_sound_event_is_shown_with_its_numbers(sold_out: Event, local: Command
         "P5 holds   0 users wait although a user who joined well after them was promoted",
         "P6 holds   5 wait beside 0 free tickets",
         "H3 holds   0 holds expired over 120 s ago and have not ended",
+        "D1 holds   0 tickets checked in, 0 counted",
         (
             "O2 holds   60 tickets on the lanes, 60 by the event's count, 60 in its terms; "
             "0 lanes with another sale window; no change is under way"
@@ -136,8 +137,8 @@ def test_a_change_under_way_is_shown_and_breaks_nothing(
         assert event.change(totalTickets=65).status == 500
     done = local("audit", event.event_id)
     assert done.code == 0
-    assert "65 tickets on the lanes, 65 by the event's count, 60 in its terms" in done.lines[8]
-    assert "a change is under way since" in done.lines[8]
+    assert "65 tickets on the lanes, 65 by the event's count, 60 in its terms" in done.lines[9]
+    assert "a change is under way since" in done.lines[9]
 
 
 def test_a_change_during_the_count_makes_o2_unclear(sold_out: Event, local: Commands, during_each_count: Any) -> None:

@@ -33,6 +33,7 @@ def test_a_ticket_that_was_bought_directly(event: Event, local: Commands) -> Non
         "generation 1",
         f"booking    {booking['bookingId']}",
         "status     CONFIRMED",
+        "quantity   1",
         "This booking:",
         f"  {booking['bookedAt']} got a ticket directly",
         "Earlier bookings: none.",
@@ -47,11 +48,24 @@ def test_a_place_in_the_waiting_list(event: Event, local: Commands) -> None:
     event.cancels("bob")
     joined = next(one for one in event.check().bookings if one["userId"] == "dan")
     lines = local("history", event.event_id, "dan").lines
-    assert lines[4:8] == [
+    assert lines[4:9] == [
         "status     WAITING",
+        "quantity   1",
         "position   2",
         "This booking:",
         f"  {joined['joinedAt']} joined the waiting list as number 3",
+    ]
+
+
+def test_a_transfer_and_a_check_in_are_shown_to_both_users(event: Event, local: Commands) -> None:
+    """Who gave the tickets to whom, and when they were used."""
+    given = event.transfer("ada", event.status("ada").json["booking"]["bookingId"], "bob").json
+    used = event.check_in("bob", event.status("bob").json["booking"]["bookingId"]).json
+    assert f"  {given['transferredAt']} transferred to bob" in local("history", event.event_id, "ada").lines
+    assert local("history", event.event_id, "bob").lines[5:8] == [
+        "This booking:",
+        f"  {given['transferredAt']} got a ticket from ada",
+        f"  {used['checkedInAt']} checked in, by the door",
     ]
 
 
@@ -72,7 +86,7 @@ def test_a_promotion_and_a_cancellation_are_shown_in_order(event: Event, local: 
     bob = next(one for one in event.check().bookings if one["userId"] == "bob")
     lines = local("history", event.event_id, "bob").lines
     assert "status     CANCELLED" in lines
-    assert lines[6:9] == [
+    assert lines[7:10] == [
         f"  {bob['joinedAt']} joined the waiting list as number 1",
         f"  {bob['promotedAt']} promoted: got a ticket from the waiting list",
         f"  {bob['cancelledAt']} returned the ticket",
@@ -84,7 +98,7 @@ def test_leaving_the_list_returns_no_ticket(event: Event, local: Commands) -> No
     event.books("bob")
     event.cancels("bob")
     lines = local("history", event.event_id, "bob").lines
-    assert [line.split(" ", 3)[3] for line in lines[6:8]] == [
+    assert [line.split(" ", 3)[3] for line in lines[7:9]] == [
         "joined the waiting list as number 1",
         "left the waiting list",
     ]
@@ -105,16 +119,16 @@ def test_a_hold_and_an_offer_are_shown_until_they_end(office: Office, local: Com
         f"  {held['heldAt']} held a ticket directly",
         f"  {held['expiresAt']} expires, if it is not confirmed",
     ]
-    assert local("history", event.event_id, "anna").lines[6:8] == story
+    assert local("history", event.event_id, "anna").lines[7:9] == story
     event.confirm("anna", held["bookingId"], reference="payment-1")
     story[1] = f"  {facts('anna')['bookedAt']} confirmed, by the shop, reference payment-1"
-    assert local("history", event.event_id, "anna").lines[6:8] == story
+    assert local("history", event.event_id, "anna").lines[7:9] == story
     event.cancels("ben")
     event.promotes()
     with clock_ahead(65):
         event.expires()
     cleo = facts("cleo")
-    assert local("history", event.event_id, "cleo").lines[6:9] == [
+    assert local("history", event.event_id, "cleo").lines[7:10] == [
         f"  {cleo['joinedAt']} joined the waiting list as number 1",
         f"  {cleo['promotedAt']} promoted: was offered a ticket from the waiting list",
         f"  {cleo['expiredAt']} expired: it was not confirmed in time",

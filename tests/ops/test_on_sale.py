@@ -13,6 +13,7 @@ from local import intrinsics
 from local.template import TEMPLATE, load
 from ops import preflight, quotas, warm
 from ops.quotas import Quota
+from tests.docs import pages
 from tests.ops.aws import DEFAULT_QUOTA, STACK, account
 from tests.ops.commands import Commands, Done
 from tests.ops.test_rights import BEFORE_A_SALE, listed
@@ -77,7 +78,8 @@ def test_warming_raises_the_tables_whose_work_is_spread_and_their_indexes(on_aws
     expected = {"LanesTable": spread, "BookingsTable": spread, "BookingsTable/byUser": spread}
     expected["BookingsTable/holdsByExpiry"] = (64_000, 192_000)
     assert _warmth() == expected | {"WaitingListTable": (5_000, 15_000)}
-    assert "Charged once, for what is added: 529,000 write and 1,587,000 read units" in done.out
+    cost = "529,000 write and 1,587,000 read units, about $551 in us-east-1"  # 529,000 x 0.00065 + 1,587,000 x 0.00013
+    assert f"Charged once, for what is added: {cost}\n" in done.out
 
 
 def test_a_repetition_and_a_smaller_number_change_nothing(on_aws: Run) -> None:
@@ -91,12 +93,12 @@ def test_a_repetition_and_a_smaller_number_change_nothing(on_aws: Run) -> None:
 
 
 def test_a_dry_run_shows_the_plan_and_changes_nothing(on_aws: Run) -> None:
-    """With quotas and units."""
+    """With quotas, units and dollars, as on the page."""
     done = on_aws("warm", "--bookings-per-second", "2000", "--dry-run")
     assert (done.code, _warmth()) == (0, {})
-    assert done.lines[0].split("  ")[0] == "LanesTable"
-    assert "4,000 write and 12,000 read units now, 40,000 write and 120,000 read units planned" in done.lines[0]
-    assert "200,000 write and 600,000 read units" in done.out
+    [shown] = [block for block in pages.blocks("docs/operations-tools.md", "") if "Charged once" in block]
+    assert done.lines[:-1] == shown.splitlines()[:-1]
+    assert done.lines[-1] == "Nothing is changed."
 
 
 def test_a_few_bookings_a_second_need_no_warm_table(on_aws: Run) -> None:

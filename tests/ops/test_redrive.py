@@ -116,7 +116,7 @@ def told(*users: str) -> str:
         texts = {"laneId": "e#0", "userId": user, "eventId": "e", "bookingId": f"b-{user}", "status": "CONFIRMED"}
         image = {name: {"S": text} for name, text in (texts | {"bookedAt": "2026-05-01T18:00:00.000Z"}).items()}
         records.append(record("e", number))
-        records[-1]["dynamodb"]["NewImage"] = image | {"generation": {"N": "1"}}
+        records[-1]["dynamodb"]["NewImage"] = image | {name: {"N": "1"} for name in ("generation", "quantity")}
     arn = "arn:aws:lambda:us-east-1:000000000000:function:tickets-AnnounceFunction-1A2B3C"
     return json.dumps({"requestContext": {"functionArn": arn}, "payload": json.dumps({"Records": records})})
 

@@ -154,6 +154,15 @@ def test_held_tickets_are_counted(office: Office) -> None:
         assert _audited(event) == []
 
 
+def test_tickets_that_were_checked_in_are_counted(sold_out: Event, office: Office) -> None:
+    """D1: the lanes' count and the bookings agree, or the audit finds it."""
+    booking_id = sold_out.status("user-0").json["booking"]["bookingId"]
+    assert sold_out.check_in("user-0", booking_id).status == 200
+    assert _audited(sold_out) == []
+    office.database.update_item(**_lane(sold_out, "ADD checkedIn :n", 1))
+    assert _promises(sold_out) == ["D1"]
+
+
 @pytest.mark.parametrize(("late_s", "found"), [(100, []), (140, ["H3"])])
 def test_a_hold_that_does_not_end_is_found(office: Office, late_s: int, found: list[str]) -> None:
     """H3: two minutes after its expiry; settling does not end it."""

@@ -53,6 +53,7 @@ VALUES: Final[Mapping[str, str]] = {
     "AnnounceConcurrency": "5",
     "SweepConcurrency": "5",
     "ExpireConcurrency": "5",
+    "SweepTimeout": "270",
     "DeploymentAlarms": "false",
     "RunbookUrl": "https://wiki.example/runbook",
     "WebhookUrl": "https://shop.example/announcements",

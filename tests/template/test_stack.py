@@ -21,6 +21,8 @@ ROUTES = {
     "POST /initialize": "InitializeFunction",
     "POST /book": "BookFunction",
     "POST /confirm": "ConfirmFunction",
+    "POST /transfer": "TransferFunction",
+    "POST /check-in": "CheckInFunction",
     "POST /cancel": "CancelFunction",
     "GET /status/{eventId}": "StatusFunction",
     "GET /bookings": "BookingsFunction",
@@ -230,7 +232,8 @@ def test_cors_is_a_list_of_origins_that_is_empty_by_default() -> None:
     assert (condition, otherwise) == ("HasCorsOrigins", NO_VALUE)
     assert cors["allowOrigins"] == {"Fn::Split": [",", two]}
     assert "allowCredentials" not in cors
-    assert {"authorization", "content-type", "idempotency-key", "if-match"} == set(cors["allowHeaders"])
+    headers = {"authorization", "cache-control", "content-type", "idempotency-key", "if-match"}
+    assert set(cors["allowHeaders"]) == headers
     assert {route.split()[0] for route in ROUTES} - {"HEAD"} == set(cors["allowMethods"])  # browsers always allow HEAD
     parameter = _source()["Parameters"]["CorsOrigins"]
     assert parameter["Default"] == ""
@@ -301,6 +304,9 @@ def test_every_log_group_expires() -> None:
 def test_time_outs_are_in_order(name: str) -> None:
     """503 try-again is our response: retries end before the function does, and the function before API Gateway."""
     timeout_s = deployed().functions[name]["Timeout"]
+    if name == "SweepFunction":
+        assert timeout_s == {"Ref": "SweepTimeout"}
+        timeout_s = min(_source()["Parameters"]["SweepTimeout"]["AllowedValues"])
     if name in REQUESTS:
         assert 1.5 * REQUEST_BUDGET_S <= timeout_s < API_TIMEOUT_S
     else:
@@ -451,21 +457,25 @@ def test_a_stream_is_read_completely_and_a_failing_record_is_isolated_and_kept(n
     assert needed <= stack.privileges(function)
 
 
-def test_the_promoter_runs_only_for_a_release_and_for_a_join() -> None:
+def test_the_promoter_runs_only_for_a_release_a_join_and_a_wish_for_fewer() -> None:
     """P6; a held or confirmed booking, the most frequent record, costs no invocation."""
     owned, ended = ({"status": {"S": names}} for names in (["HELD", "CONFIRMED"], ["CANCELLED", "EXPIRED"]))
+    waited = {"status": {"S": ["WAITING"]}}
+    insisted = {**waited, "atLeast": {"N": [{"exists": True}]}}
     assert _filters("PromoteFunctionBookings") == [
         {"dynamodb": {"OldImage": owned, "NewImage": ended}},
-        {"dynamodb": {"NewImage": {"status": {"S": ["WAITING"]}}}},
+        {"dynamodb": {"OldImage": owned, "NewImage": {**owned, "reducedAt": {"S": [{"exists": True}]}}}},
+        {"dynamodb": {"NewImage": waited}},
+        {"dynamodb": {"OldImage": insisted, "NewImage": {"status": {"S": ["CANCELLED"]}}}},
     ]
 
 
-def test_the_follower_runs_only_for_cancelled_events_and_for_requested_changes() -> None:
-    """The steps of a change cost no invocation, nor does an event that sells out."""
+def test_the_follower_runs_only_for_cancelled_and_sold_out_events_and_for_requested_changes() -> None:
+    """The steps of a change cost no invocation."""
     exists, absent = {"S": [{"exists": True}]}, {"S": [{"exists": False}]}
     assert _filters("FollowFunctionEvents") == [
         {"dynamodb": {"OldImage": {name: absent}, "NewImage": {name: exists}}}
-        for name in ("cancelledAt", "requestedAt")
+        for name in ("cancelledAt", "soldOutAt", "requestedAt")
     ]
 
 
@@ -489,6 +499,7 @@ def test_the_sweep_and_expiry_are_scheduled_without_retries() -> None:
     for schedule in deployed().of_type("AWS::Scheduler::Schedule").values():
         assert schedule["Target"]["RetryPolicy"] == {"MaximumRetryAttempts": 0}
     assert deployed().functions["ExpireFunction"]["Timeout"] < 60
+    assert max(_source()["Parameters"]["SweepTimeout"]["AllowedValues"]) < 300
 
 
 # ---------------------------------------------------------------- deployments
@@ -546,6 +557,7 @@ def test_each_condition_tests_what_its_name_says() -> None:
         "HasPublicStatus": {"Fn::Equals": [{"Ref": "PublicStatus"}, "true"]},
         "HasCorsOrigins": given("CorsOrigins"),
         "ReservesForRequests": given("RequestConcurrency", 0),
+        "SweepsLonger": {"Fn::Equals": [{"Ref": "SweepTimeout"}, 270]},
         "SignUpIsClosed": {"Fn::Equals": [{"Ref": "SignUp"}, "closed"]},
         "HasMfa": given("Mfa", "OFF"),
         "HasSes": given("SesIdentityArn"),

@@ -3,23 +3,26 @@
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from shared.edge.caller import Caller, NotSignedIn, NotYourBooking, OrganisersOnly
+from shared.edge.caller import Caller, DoorOnly, NotSignedIn, NotYourBooking, OrganisersOnly
 from shared.model import Actor
 
 ACTIONS: dict[str, Callable[[Caller, str], Actor | None]] = {
     "book": Caller.booking_for,
     "confirm": Caller.confirming_for,
     "cancel": Caller.cancelling_for,
+    "transfer": Caller.transferring_for,
     "read": Caller.must_be_allowed_to_read,
 }
-BUYER, SHOP, ORGANISER = Actor.BUYER, Actor.SHOP, Actor.ORGANISER
+BUYER, SHOP, ORGANISER, DOOR = Actor.BUYER, Actor.SHOP, Actor.ORGANISER, Actor.DOOR
 ANNA = Caller(is_signed_in=True, name="anna", user_id="anna")
 TILL = Caller(is_signed_in=True, name="till-1", user_id="till-1", is_shop=True)
 OLGA = Caller(is_signed_in=True, name="olga", user_id="olga", is_organiser=True)
+DORA = Caller(is_signed_in=True, name="dora", user_id="dora", is_door=True)
 ANNA_AT_THE_TILL = Caller(is_signed_in=True, name="anna", user_id="anna", is_shop=True)
 BOTH = Caller(is_signed_in=True, name="both", user_id="both", is_organiser=True, is_shop=True)
 
@@ -31,6 +34,7 @@ BOTH = Caller(is_signed_in=True, name="both", user_id="both", is_organiser=True,
         (Caller(is_signed_in=True, name="ben", user_id="ben"), (None, None, None), False),
         (Caller(is_signed_in=True), (None, None, None), False),
         (TILL, (SHOP, SHOP, SHOP), True),
+        (DORA, (None, None, None), False),
         (OLGA, (None, None, ORGANISER), True),
         (ANNA_AT_THE_TILL, (BUYER, SHOP, BUYER), True),
         (BOTH, (SHOP, SHOP, SHOP), True),
@@ -41,10 +45,10 @@ def test_who_may_act_for_anna_and_as_whom(
 ) -> None:
     """A shop acts for any user, an organiser cancels and reads, and a buyer acts for themself.
 
-    `actors` are those of a booking, a confirmation and a cancellation.
+    `actors` are those of a booking, a confirmation, and a cancellation or a transfer.
     """
     monkeypatch.delenv("OPEN_TO_ALL", raising=False)
-    for action, actor in zip(("book", "confirm", "cancel"), actors, strict=True):
+    for action, actor in zip(("book", "confirm", "cancel", "transfer"), (*actors, actors[-1]), strict=True):
         if actor is None:
             with pytest.raises(NotYourBooking):
                 ACTIONS[action](caller, "anna")
@@ -55,6 +59,31 @@ def test_who_may_act_for_anna_and_as_whom(
     else:
         with pytest.raises(NotYourBooking):
             caller.must_be_allowed_to_read("anna")
+
+
+@pytest.mark.parametrize(
+    ("caller", "actor"),
+    [
+        (DORA, DOOR),
+        (TILL, SHOP),
+        (OLGA, ORGANISER),
+        (BOTH, SHOP),
+        (replace(OLGA, is_door=True), DOOR),
+        (ANNA, None),
+        (Caller(is_signed_in=True), None),
+    ],
+)
+def test_who_may_check_in_and_count_those_who_did(
+    monkeypatch: pytest.MonkeyPatch, caller: Caller, actor: Actor | None
+) -> None:
+    """The door, shops and organisers; buyers may not, not even for themselves."""
+    monkeypatch.delenv("OPEN_TO_ALL", raising=False)
+    assert caller.may_count_check_ins is (actor is not None)
+    if actor is None:
+        with pytest.raises(DoorOnly):
+            caller.checking_in()
+    else:
+        assert caller.checking_in() is actor
 
 
 def test_a_shop_is_no_organiser(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +99,8 @@ def test_in_an_open_office_every_caller_may_do_everything(monkeypatch: pytest.Mo
     monkeypatch.setenv("OPEN_TO_ALL", "true")
     for caller in (Caller(), ANNA):
         actors = {action: act(caller, "ben") for action, act in ACTIONS.items()}
-        assert actors == {"book": BUYER, "confirm": SHOP, "cancel": BUYER, "read": None}
+        assert actors == {"book": BUYER, "confirm": SHOP, "cancel": BUYER, "transfer": BUYER, "read": None}
+        assert (caller.checking_in(), caller.may_count_check_ins) == (DOOR, True)
 
 
 @pytest.mark.parametrize("value", [None, "", "false", "1", "TRUE", "yes"])
@@ -155,26 +185,27 @@ OTHERS: list[dict[str, Any]] = [
 ]
 
 
-def _of_shop(claims: dict[str, Any]) -> dict[str, Any]:
-    """Return the same claims with "shop" in place of "organiser"."""
-    found: dict[str, Any] = json.loads(json.dumps(claims).replace("organiser", "shop"))
+def _of_shop(claims: dict[str, Any], role: str = "shop") -> dict[str, Any]:
+    """Return the same claims with "shop", or another role, in place of "organiser"."""
+    found: dict[str, Any] = json.loads(json.dumps(claims).replace("organiser", role))
     return found
 
 
 @pytest.mark.parametrize("claims", ORGANISERS, ids=str)
-def test_a_group_or_a_scope_makes_an_organiser_or_a_shop(claims: dict[str, Any]) -> None:
+def test_a_group_or_a_scope_makes_an_organiser_a_shop_or_the_door(claims: dict[str, Any]) -> None:
     """Alone or among others, of people and of programs; one role is not the other."""
-    organiser, shop = _caller(claims), _caller(_of_shop(claims))
-    assert (organiser.is_organiser, organiser.is_shop) == (True, False)
-    assert (shop.is_organiser, shop.is_shop) == (False, True)
+    callers = [_caller(claims), _caller(_of_shop(claims)), _caller(_of_shop(claims, "door"))]
+    roles = [(caller.is_organiser, caller.is_shop, caller.is_door) for caller in callers]
+    assert roles == [(True, False, False), (False, True, False), (False, False, True)]
 
 
 @pytest.mark.parametrize("claims", OTHERS, ids=str)
 def test_a_name_that_contains_the_name_of_a_role_gives_none(claims: dict[str, Any]) -> None:
     """A group is one item of the token's list, whatever it contains."""
-    for caller in (_caller(claims), _caller(_of_shop(claims))):
+    for caller in (_caller(claims), _caller(_of_shop(claims)), _caller(_of_shop(claims, "door"))):
         assert not caller.is_organiser
         assert not caller.is_shop
+        assert not caller.is_door
 
 
 def test_scopes_of_another_resource_server_count_for_nothing() -> None:

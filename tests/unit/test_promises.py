@@ -20,10 +20,19 @@ EXPIRED_UNTIL = "t"  # a hold that expires at "s" is overdue, one that expires a
 
 def _sound() -> Snapshot:
     """Return an event with one ticket and two lanes: Anna has the ticket, Ben waits."""
-    closed = {"closedAt": "t", "changes": 1}
-    booking = {"eventId": "e", "bookingId": "b", "generation": 1}
+    closed = {"closedAt": "t", "changes": 1, "sale": 1}
+    booking = {"eventId": "e", "bookingId": "b", "generation": 1, "quantity": 1}
     return Snapshot(
-        event={"eventId": "e", "totalTickets": 1, "ticketsInLanes": 1, "lanes": 2, "stripes": 2, "soldOutAt": "t"},
+        event={
+            "eventId": "e",
+            "totalTickets": 1,
+            "ticketsInLanes": 1,
+            "lanes": 2,
+            "stripes": 2,
+            "soldOutAt": "t",
+            "sale": 1,
+            "ticketsPerBooking": 3,
+        },
         lanes=[
             {"laneId": "e#0", "tickets": 1, "available": 0, "waiting": 0, **closed},
             {"laneId": "e#1", "tickets": 0, "available": 0, "waiting": 1, **closed},
@@ -32,7 +41,7 @@ def _sound() -> Snapshot:
             {"laneId": "e#0", "userId": ANNA, "status": "CONFIRMED", "bookedAt": "t", **booking},
             {"laneId": "e#1", "userId": BEN, "status": "WAITING", "sequence": 1, "joinedAt": "t", **booking},
         ],
-        entries=[{"stripeId": "e#1", "sequence": 1, "userId": BEN, "bookingId": "b", "joinedAt": "t"}],
+        entries=[{"stripeId": "e#1", "sequence": 1, "userId": BEN, "bookingId": "b", "joinedAt": "t", "quantity": 1}],
         tail={"stripeId": "e#tail", "sequence": 0, "lastSequence": 1},
     )
 
@@ -41,6 +50,15 @@ def _raised(found: Snapshot, to: int, **more: str) -> Snapshot:
     """Let a change be under way."""
     found.event.update(requestedAt="t", change={"number": 1, "name": "x", "totalTickets": to, **more})
     return found
+
+
+TRANSFERRED = {"status": "TRANSFERRED", "transferredAt": "t", "transferredTo": "zoe", "transferredBy": "buyer"}
+
+
+def _check_in(found: Snapshot, counted: int = 1) -> dict[str, Any]:
+    found.lanes[0].update(checkedIn=counted)
+    found.bookings[0].update(checkedInAt="t", checkedInBy="door")
+    return found.bookings[0]
 
 
 def _hold(found: Snapshot) -> dict[str, Any]:
@@ -58,6 +76,13 @@ def _expire(found: Snapshot) -> dict[str, Any]:
     anna.update(status="EXPIRED", expiredAt="t")
     _free(found, 1)
     return anna
+
+
+def _wants(found: Snapshot, quantity: int, at_least: int | None = None) -> Snapshot:
+    """Let Ben wait for several tickets, and take no fewer than some."""
+    for one in (found.bookings[1], found.entries[0]):
+        one.update(quantity=quantity, **({} if at_least is None else {"atLeast": at_least}))
+    return found
 
 
 def _free(found: Snapshot, tickets: int) -> Snapshot:
@@ -86,6 +111,18 @@ FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
     "an expired hold that keeps its ticket": ("P1", lambda found: (_expire(found), _free(found, 0))),
     "a hold whose ticket is free": ("P1", lambda found: (_hold(found), _free(found, 1))),
     "two tickets for one": ("P1", lambda found: found.bookings[0].update(quantity=2)),
+    "tickets checked in and not counted": ("D1", lambda found: _check_in(found, counted=0)),
+    "more tickets counted than checked in": ("D1", lambda found: _check_in(found, counted=2)),
+    "a transferred booking that was checked in": (
+        "P2",
+        lambda found: (_check_in(found), found.bookings[0].update(TRANSFERRED)),
+    ),
+    "a transferred booking that nobody got": ("P1", lambda found: found.bookings[0].update(TRANSFERRED)),
+    "a booking that was used and cancelled": (
+        "D1",
+        lambda found: (_check_in(found), found.bookings[0].update(status="CANCELLED", cancelledAt="t")),
+    ),
+    "a booking that nobody checked in": ("D1", lambda found: (_check_in(found), found.bookings[0].pop("checkedInBy"))),
     "a hold that nobody ends": ("H3", lambda found: _hold(found).update(expiresAt="s")),
     "a stranded user beside an expired hold": ("P6", _expire),
     "a hold of an emptied event": (
@@ -100,6 +137,17 @@ FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
     "a wrong count": ("P3", lambda found: found.lanes[0].update(waiting=1)),
     "a number that was not drawn": ("P3", lambda found: found.tail.update(lastSequence=0)),
     "another limit in the tail": ("O2", lambda found: found.tail.update(waitingListLimit=1)),
+    "an entry that wants more": ("P3", lambda found: found.entries[0].update(quantity=2)),
+    "an entry that insists": ("P3", lambda found: found.entries[0].update(atLeast=2)),
+    "more tickets than a booking may have": ("P2", lambda found: _wants(found, 4)),
+    "more at least than at most": ("P2", lambda found: _wants(found, 2, at_least=3)),
+    "a booking with tickets that still insists": ("P2", lambda found: found.bookings[0].update(quantity=2, atLeast=2)),
+    "a stranded group": ("P6", lambda found: (_wants(found, 3, at_least=1), _expire(found))),
+    "a lane of another sale": ("P4", lambda found: found.lanes[0].update(sale=2)),
+    "an open lane of a sold-out event": (
+        "P4",
+        lambda found: (found.entries.pop(), found.bookings.pop(), found.lanes[0].pop("closedAt")),
+    ),
     "an open lane while users wait": ("P4", lambda found: found.lanes[0].pop("closedAt")),
     "a list that no sweep finds": ("P4", lambda found: found.event.pop("soldOutAt")),
     "a change that is half done": ("O2", lambda found: found.event.update(totalTickets=2)),
@@ -169,6 +217,14 @@ def test_a_booking_of_several_tickets_counts_as_many() -> None:
     found.bookings[0].update(quantity=3)
     assert violations(found, drained=True) == []
     assert (found.tickets_owned, found.tickets_left) == (3, 0)
+
+
+def test_a_group_at_the_head_may_wait_beside_free_tickets() -> None:
+    """P6: nobody behind it gets them, and it takes no fewer than two."""
+    found = _sound()
+    _wants(found, 2, at_least=2)
+    _expire(found)
+    assert violations(found, drained=True) == []
 
 
 @pytest.mark.parametrize("tickets", [1, 2, 3])
