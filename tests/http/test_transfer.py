@@ -36,19 +36,19 @@ def _booking(event: Event, user: str) -> dict[str, Any]:
 def test_the_recipient_gets_a_booking_of_their_own(office: Office) -> None:
     """T1: the same tickets and reference; the holder's booking has ended and says who has them."""
     event = office.opens(1, holdSeconds=60)
-    booking_id = event.book("anna").json["bookingId"]
-    event.confirm("anna", booking_id, reference="payment-1")
-    given = event.transfer("anna", booking_id, "ben")
+    booking_id = event.book("amelie").json["bookingId"]
+    event.confirm("amelie", booking_id, reference="payment-1")
+    given = event.transfer("amelie", booking_id, "ben")
     assert (given.status, given.json["status"]) == (200, "TRANSFERRED")
     assert (given.json["bookingId"], given.json["transferredTo"]) == (booking_id, "ben")
     got = _booking(event, "ben")
-    assert (got["status"], got["reference"], got["transferredFrom"]) == ("CONFIRMED", "payment-1", "anna")
+    assert (got["status"], got["reference"], got["transferredFrom"]) == ("CONFIRMED", "payment-1", "amelie")
     assert (got["bookedAt"], got["bookingId"] == booking_id) == (given.json["transferredAt"], False)
-    assert _booking(event, "anna") == given.json
+    assert _booking(event, "amelie") == given.json
     rows = {row["userId"]: row for row in event.bookings().json["bookings"]}
-    assert (rows["anna"]["transferredTo"], rows["ben"]["transferredFrom"]) == ("ben", "anna")
-    assert [row["userId"] for row in event.bookings(status="TRANSFERRED").json["bookings"]] == ["anna"]
-    [listed] = office.bookings_of("anna").json["bookings"]
+    assert (rows["amelie"]["transferredTo"], rows["ben"]["transferredFrom"]) == ("ben", "amelie")
+    assert [row["userId"] for row in event.bookings(status="TRANSFERRED").json["bookings"]] == ["amelie"]
+    [listed] = office.bookings_of("amelie").json["bookings"]
     assert listed["status"] == "TRANSFERRED"
 
 

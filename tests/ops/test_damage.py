@@ -222,7 +222,7 @@ def test_an_export_leaves_out_damaged_rows_and_says_so(
     assert done.err.splitlines()[-1] == f"{damaged_rows} damaged rows were left out"
     assert done.err.count("left out:") == 1
     written = [line.split(",") for line in (tmp_path / "rows.csv").read_text("utf-8").splitlines()[1:]]
-    entries = [(row[1], row[7]) for row in written if row[0] == "waiting-list"]
+    entries = [(row[1], row[8]) for row in written if row[0] == "waiting-list"]
     assert entries == [("ben", "1"), ("cleo", f"{1 + damaged_rows}"), ("dora", f"{2 + damaged_rows}")]
     assert [row[1] for row in written if row[0] == "booking"] == ["ben", "cleo", "dora"]
 
