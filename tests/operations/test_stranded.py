@@ -63,7 +63,7 @@ def test_a_user_who_just_joined_is_not_stranded_for_long(sold_out: Event, monkey
     with at(monkeypatch, seconds_ago=300):
         for user in ("cleo", "dora", "anna"):
             sold_out.cancels(user)
-    monkeypatch.setattr("shared.booking.waiting_list._take_free", lambda *_: None)  # eve looked before it was free
+    monkeypatch.setattr("shared.booking.sale.take_from", lambda *_: None)  # eve looked before it was free
     sold_out.books("eve")
     assert 0 < _stranded_s(sold_out) < A_MOMENT_S
 
