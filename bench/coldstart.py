@@ -44,7 +44,7 @@ BASELINES = {
 }
 # Limits as a share of boto3's client, for the median of processor times and for the shortest init: other work on the
 # machine can only lengthen it.
-GOALS = {"BookFunction": 1.0, "PromoteFunction": 0.7, "SweepFunction": 0.7}
+GOALS = {"BookFunction": 1.4, "PromoteFunction": 0.7, "SweepFunction": 0.7}
 
 JUDGED: dict[str, Callable[[list[float]], float]] = {"initMs": min, "cpuMs": statistics.median}
 
