@@ -5,20 +5,19 @@ expires: that is a release as well. A user may also keep some of the tickets, or
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from shared import runtime, telemetry
-from shared.booking.attempt import read_booking
+from shared.booking.current import NOT_CHECKED_IN, must_be_meant, read_meant
 from shared.booking.waiting_list import entry_removal
-from shared.model import Actor, Booking, BookingChanged, BookingNotFound, CheckedIn, Event, Status
+from shared.model import Actor, Booking, CheckedIn, Event, Status
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Name, TransactItem
 from shared.telemetry import Metric
 
-NOT_CHECKED_IN = "attribute_not_exists(checkedInAt)"
 BOOKINGS_MAX = 40  # in one transaction, which takes 100 items: at most 2 for each booking, and the lane
 
 
@@ -30,26 +29,12 @@ def cancel(event: Event, user_id: str, booking_id: str | None, deadline: Deadlin
 
     Raises BookingNotFound; BookingChanged; CheckedIn; TryAgain.
     """
-    booking = read_booking(event, user_id, deadline)
-    if booking is None:
-        raise BookingNotFound(event.event_id, user_id)
-    meant = booking_id or booking.booking_id
-    while True:
-        if booking.booking_id != meant:
-            raise BookingChanged(event.event_id, user_id, booking.booking_id)
-        if not booking.is_active:
-            return booking
-        if booking.checked_in_at:
-            raise CheckedIn(event.event_id, meant, booking.checked_in_at)
+
+    def cancelled(booking: Booking) -> Booking:
         moment = runtime.current.now()
-        refused = dynamodb.commit(_end(event, [booking], Status.CANCELLED, moment, by), deadline)
-        if refused is None:
-            metric = Metric.BOOKING_CANCELLED if booking.owns_tickets else Metric.WAITING_LEFT
-            telemetry.outcome(metric, event_id=event.event_id, user_id=user_id, booking_id=meant, by=by)
-            return replace(booking, status=Status.CANCELLED, expires_at=None, cancelled_at=moment, cancelled_by=by)
-        stored = refused["booking", user_id].item
-        assert stored is not None, "only the booking has a condition, and a booking is never deleted"
-        booking = items.to_booking(stored)
+        return replace(booking, status=Status.CANCELLED, expires_at=None, cancelled_at=moment, cancelled_by=by)
+
+    return _apply(cancelled, event, read_meant(event, user_id, booking_id, deadline), by, deadline)
 
 
 def reduce(  # noqa: PLR0913, PLR0917  # what a request may name
@@ -62,30 +47,42 @@ def reduce(  # noqa: PLR0913, PLR0917  # what a request may name
 
     Raises BookingNotFound; BookingChanged; CheckedIn; TryAgain.
     """
-    booking = read_booking(event, user_id, deadline)
-    if booking is None:
-        raise BookingNotFound(event.event_id, user_id)
-    meant = booking_id or booking.booking_id
+
+    def reduced(booking: Booking) -> Booking:
+        if booking.quantity <= keep:
+            return booking
+        at_least = min(booking.at_least or 1, keep)
+        insists = at_least if at_least > 1 else None
+        return replace(booking, quantity=keep, at_least=insists, reduced_at=runtime.current.now())
+
+    return _apply(reduced, event, read_meant(event, user_id, booking_id, deadline), by, deadline)
+
+
+def _apply(
+    change: Callable[[Booking], Booking], event: Event, booking: Booking, by: Actor, deadline: Deadline
+) -> Booking:
+    """Change the booking, which was just read; return it as it is then. A change that changes nothing is done.
+
+    Raises BookingChanged if another booking replaces it; CheckedIn; TryAgain.
+    """
+    meant = booking.booking_id
     while True:
-        if booking.booking_id != meant:
-            raise BookingChanged(event.event_id, user_id, booking.booking_id)
-        if not booking.is_active or booking.quantity <= keep:
+        must_be_meant(booking, meant)
+        if not booking.is_active or (changed := change(booking)) is booking:
             return booking
         if booking.checked_in_at:
             raise CheckedIn(event.event_id, meant, booking.checked_in_at)
-        at_least = min(booking.at_least or 1, keep)
-        reduced = replace(
-            booking,
-            quantity=keep,
-            at_least=at_least if at_least > 1 else None,
-            reduced_at=runtime.current.now(),
-        )
-        refused = dynamodb.commit(_reduce(event, booking, reduced), deadline)
-        if refused is None:
+        if changed.is_active:
+            transaction = _reduce(event, booking, changed)
             metric = Metric.BOOKING_REDUCED if booking.owns_tickets else Metric.WAITING_REDUCED
-            telemetry.outcome(metric, event_id=event.event_id, user_id=user_id, booking_id=meant, by=by)
-            return reduced
-        stored = refused["booking"].item
+        else:
+            transaction = _end(event, [booking], changed.status, str(changed.cancelled_at), by)
+            metric = Metric.BOOKING_CANCELLED if booking.owns_tickets else Metric.WAITING_LEFT
+        refused = dynamodb.commit(transaction, deadline)
+        if refused is None:
+            telemetry.outcome(metric, event_id=event.event_id, user_id=booking.user_id, booking_id=meant, by=by)
+            return changed
+        stored = refused["booking", booking.user_id].item
         assert stored is not None, "only the booking has a condition, and a booking is never deleted"
         booking = items.to_booking(stored)
 
@@ -202,7 +199,7 @@ def _reduce(event: Event, booking: Booking, reduced: Booking) -> dict[Name, Tran
     is_unused = f" AND {NOT_CHECKED_IN}" if booking.status is Status.CONFIRMED else ""  # D1: as when a booking ends
     assign, names, values = items.assignment({**wanted, "reducedAt": items.text(str(reduced.reduced_at))})
     transaction: dict[Name, TransactItem] = {
-        "booking": {
+        ("booking", booking.user_id): {
             "Update": {
                 "TableName": items.BOOKINGS,
                 "Key": items.booking_key(event, booking.user_id),

@@ -12,22 +12,15 @@ from dataclasses import replace
 
 from shared import runtime, telemetry
 from shared.booking import sale_window
-from shared.booking.attempt import read_booking
-from shared.booking.cancellation import NOT_CHECKED_IN
+from shared.booking.current import must_be_meant, read_meant, reason_it_ended, update_of_confirmed
 from shared.model import (
     Actor,
     Booking,
-    BookingCancelled,
-    BookingChanged,
-    BookingNotFound,
-    BookingTransferred,
     CheckIn,
     Event,
     EventCancelled,
-    HoldExpired,
     NotConfirmed,
     Status,
-    TicketOfficeError,
 )
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
@@ -41,14 +34,11 @@ def check_in(event: Event, user_id: str, booking_id: str, by: Actor, deadline: D
     Raises EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled;
     BookingTransferred; TryAgain.
     """
-    booking = read_booking(event, user_id, deadline)
+    booking = read_meant(event, user_id, booking_id, deadline)
     while True:
-        if booking is None:
-            raise BookingNotFound(event.event_id, user_id)
-        if booking.booking_id != booking_id:
-            raise BookingChanged(event.event_id, user_id, booking.booking_id)
+        must_be_meant(booking, booking_id)
         if booking.status is not Status.CONFIRMED:
-            raise reason_to_refuse(booking)
+            raise reason_it_ended(booking) or NotConfirmed(event.event_id, booking_id)
         if booking.checked_in_at:
             return CheckIn(booking, again=True)
         used = replace(booking, checked_in_at=runtime.current.now(), checked_in_by=by)
@@ -63,39 +53,9 @@ def check_in(event: Event, user_id: str, booking_id: str, by: Actor, deadline: D
         raise EventCancelled(event.event_id, str(items.to_lane(refused["lane"].item).cancelled_at))
 
 
-def reason_to_refuse(booking: Booking) -> TicketOfficeError:
-    """Return why there are no confirmed tickets."""
-    if booking.cancelled_at:
-        return BookingCancelled(booking.event_id, booking.booking_id, booking.cancelled_at)
-    if booking.expired_at:
-        return HoldExpired(booking.event_id, booking.booking_id, booking.expired_at)
-    if booking.transferred_at:
-        return BookingTransferred(booking.event_id, booking.booking_id, booking.transferred_at)
-    return NotConfirmed(booking.event_id, booking.booking_id)
-
-
 def _mark(event: Event, used: Booking) -> TransactItem:
-    is_this_booking = "bookingId = :booking"  # P7: a late try must not check in a newer booking
-    is_confirmed = "#status = :confirmed"  # P1: it may have been cancelled
-    has_same_quantity = "quantity = :quantity"  # D1: as many tickets are counted as the booking has
     facts = {"checkedInAt": items.text(str(used.checked_in_at)), "checkedInBy": items.text(str(used.checked_in_by))}
-    assign, names, values = items.assignment(facts)
-    return {
-        "Update": {
-            "TableName": items.BOOKINGS,
-            "Key": items.booking_key(event, used.user_id),
-            "UpdateExpression": assign,
-            "ConditionExpression": f"{is_this_booking} AND {is_confirmed} AND {has_same_quantity} AND {NOT_CHECKED_IN}",
-            "ExpressionAttributeNames": {**names, "#status": "status"},
-            "ExpressionAttributeValues": {
-                **values,
-                ":booking": items.text(used.booking_id),
-                ":confirmed": items.text(Status.CONFIRMED),
-                ":quantity": items.number(used.quantity),
-            },
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-    }
+    return {"Update": update_of_confirmed(event, used, facts) | {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}}
 
 
 def _count(event: Event, used: Booking) -> TransactItem:

@@ -5,21 +5,15 @@ cancelled, even if that is overdue. The condition on its status decides between 
 """
 
 from shared import runtime, telemetry
-from shared.booking.attempt import read_booking
+from shared.booking.current import read_meant, reason_it_ended
 from shared.model import (
     Actor,
     Booking,
-    BookingCancelled,
-    BookingChanged,
-    BookingNotFound,
-    BookingTransferred,
     Confirmation,
     Event,
-    HoldExpired,
     NotHeld,
     ShopOnly,
     Status,
-    TicketOfficeError,
 )
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
@@ -37,26 +31,11 @@ def confirm(event: Event, user_id: str, wanted: Confirmation, deadline: Deadline
     while True:
         if confirmed := _confirm(event, user_id, wanted, deadline):
             return confirmed
-        booking = read_booking(event, user_id, deadline)
-        if booking is None:
-            raise BookingNotFound(event.event_id, user_id)
-        if booking.booking_id != wanted.booking_id:
-            raise BookingChanged(event.event_id, user_id, booking.booking_id)
+        booking = read_meant(event, user_id, wanted.booking_id, deadline)
         if booking.status is Status.CONFIRMED:
             return booking
         if booking.status is not Status.HELD:  # else it was promoted between the two requests
-            raise _refusal(booking)
-
-
-def _refusal(booking: Booking) -> TicketOfficeError:
-    """Return why there is nothing to confirm."""
-    if booking.cancelled_at:
-        return BookingCancelled(booking.event_id, booking.booking_id, booking.cancelled_at)
-    if booking.expired_at:
-        return HoldExpired(booking.event_id, booking.booking_id, booking.expired_at)
-    if booking.transferred_at:
-        return BookingTransferred(booking.event_id, booking.booking_id, booking.transferred_at)
-    return NotHeld(booking.event_id, booking.booking_id)
+            raise reason_it_ended(booking) or NotHeld(event.event_id, booking.booking_id)
 
 
 def _confirm(event: Event, user_id: str, wanted: Confirmation, deadline: Deadline) -> Booking | None:

@@ -15,16 +15,14 @@ from dataclasses import replace
 
 from shared import runtime, telemetry
 from shared.booking import sale_window
-from shared.booking.attempt import BookingAttempt, read_booking
-from shared.booking.cancellation import NOT_CHECKED_IN
-from shared.booking.check_ins import reason_to_refuse
+from shared.booking.attempt import BookingAttempt
+from shared.booking.current import read_meant, reason_it_ended, update_of_confirmed
 from shared.model import (
     Booking,
-    BookingChanged,
-    BookingNotFound,
     CheckedIn,
     Event,
     EventCancelled,
+    NotConfirmed,
     RecipientHasBooking,
     Status,
     TicketOfficeError,
@@ -45,15 +43,11 @@ def transfer(event: Event, user_id: str, wanted: Transfer, deadline: Deadline) -
     recipient = BookingAttempt.of(event, wanted.to_user_id, wanted.by)
     refusal: TicketOfficeError | None = None
     while True:
-        booking = read_booking(event, user_id, deadline)
-        if booking is None:
-            raise BookingNotFound(event.event_id, user_id)
-        if booking.booking_id != wanted.booking_id:
-            raise BookingChanged(event.event_id, user_id, booking.booking_id)
+        booking = read_meant(event, user_id, wanted.booking_id, deadline)
         if booking.transferred_to == wanted.to_user_id:
             return booking
         if booking.status is not Status.CONFIRMED:
-            raise reason_to_refuse(booking)
+            raise reason_it_ended(booking) or NotConfirmed(event.event_id, booking.booking_id)
         if booking.checked_in_at:
             raise CheckedIn(event.event_id, booking.booking_id, booking.checked_in_at)
         if refusal:  # of an earlier try; the booking was read after it, so no try before that one has succeeded
@@ -109,32 +103,13 @@ def _transfer(event: Event, ended: Booking, recipient: BookingAttempt) -> dict[N
 
 
 def _end(event: Event, ended: Booking) -> TransactItem:
-    is_this_booking = "bookingId = :booking"  # P7: a late try must not transfer a newer booking
-    is_confirmed = "#status = :confirmed"  # T1, P1: neither cancelled nor transferred, so the tickets are still its own
-    has_same_quantity = "quantity = :quantity"  # P1: as many tickets as the recipient gets
     facts = {
         "status": items.text(ended.status),
         "transferredAt": items.text(str(ended.transferred_at)),
         "transferredTo": items.text(str(ended.transferred_to)),
         "transferredBy": items.text(str(ended.transferred_by)),
     }
-    assign, names, values = items.assignment(facts)
-    return {
-        "Update": {
-            "TableName": items.BOOKINGS,
-            "Key": items.booking_key(event, ended.user_id),
-            "UpdateExpression": assign,
-            # D1: tickets that were used stay with their user
-            "ConditionExpression": f"{is_this_booking} AND {is_confirmed} AND {has_same_quantity} AND {NOT_CHECKED_IN}",
-            "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": {
-                **values,
-                ":booking": items.text(ended.booking_id),
-                ":confirmed": items.text(Status.CONFIRMED),
-                ":quantity": items.number(ended.quantity),
-            },
-        }
-    }
+    return {"Update": update_of_confirmed(event, ended, facts)}
 
 
 def _count(event: Event, got: Booking) -> TransactItem:
