@@ -88,18 +88,24 @@ class Open(Operation):
 
 
 @dataclass(frozen=True)
-class Book(Operation):
-    """POST /book."""
+class OfUser(Operation):
+    """A request about a user's booking."""
 
-    kind = "buyer"
     who: str = ""
-    quantity: int = 1
-    at_least: int | None = None
 
     @property
     def user(self) -> str:
-        """Return who books."""
+        """Return whose booking it is."""
         return self.who
+
+
+@dataclass(frozen=True)
+class Book(OfUser):
+    """POST /book."""
+
+    kind = "buyer"
+    quantity: int = 1
+    at_least: int | None = None
 
     @property
     def name(self) -> str:
@@ -112,18 +118,12 @@ class Book(Operation):
 
 
 @dataclass(frozen=True)
-class Cancel(Operation):
+class Cancel(OfUser):
     """POST /cancel, with or without a bookingId, of all tickets or of all but those to `keep`."""
 
     kind = "buyer"
-    who: str = ""
     booking: str | None = None
     keep: int | None = None
-
-    @property
-    def user(self) -> str:
-        """Return who cancels."""
-        return self.who
 
     @property
     def name(self) -> str:
@@ -136,17 +136,11 @@ class Cancel(Operation):
 
 
 @dataclass(frozen=True)
-class Confirm(Operation):
+class Confirm(OfUser):
     """POST /confirm, by a shop: of the booking with this id."""
 
     kind = "shop"
-    who: str = ""
     booking: str = ""
-
-    @property
-    def user(self) -> str:
-        """Return whose hold it is."""
-        return self.who
 
     @property
     def name(self) -> str:
@@ -159,18 +153,12 @@ class Confirm(Operation):
 
 
 @dataclass(frozen=True)
-class GiveAway(Operation):
+class GiveAway(OfUser):
     """POST /transfer, by the holder: of the booking with this id."""
 
     kind = "buyer"
-    who: str = ""
     booking: str = ""
     to: str = ""
-
-    @property
-    def user(self) -> str:
-        """Return who transfers."""
-        return self.who
 
     @property
     def name(self) -> str:
@@ -183,17 +171,11 @@ class GiveAway(Operation):
 
 
 @dataclass(frozen=True)
-class AtDoor(Operation):
+class AtDoor(OfUser):
     """POST /check-in: of the booking with this id."""
 
     kind = "door"
-    who: str = ""
     booking: str = ""
-
-    @property
-    def user(self) -> str:
-        """Return whose booking it is."""
-        return self.who
 
     @property
     def name(self) -> str:

@@ -1,13 +1,10 @@
 """Back on sale: a sold-out event with free tickets and nobody waiting sells directly again (P4, P5, P6)."""
 
-from collections.abc import Iterator
-
 import httpx
-import pytest
 
 from harness.crowd import Crowd, by_status, in_flight, open_event
 from harness.office import Event, Office
-from harness.running import RunningOffice, running
+from harness.running import RunningOffice
 from tests.conftest import LogLines
 
 PROMOTED_WITHIN_S = 5.0
@@ -133,13 +130,6 @@ def test_every_sale_is_counted(office: Office, log_lines: LogLines) -> None:
     event.books("cleo")
     found = [line["message"] for line in log_lines() if line["message"] in {"SoldOut", "BackOnSale"}]
     assert found == ["SoldOut", "BackOnSale", "SoldOut"]
-
-
-@pytest.fixture(scope="module")
-def running_office() -> Iterator[RunningOffice]:
-    """Yield an office for the crowds of this module."""
-    with running() as office:
-        yield office
 
 
 def test_a_crowd_buys_a_second_release_like_the_first(running_office: RunningOffice) -> None:

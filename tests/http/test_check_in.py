@@ -1,6 +1,5 @@
 """Check-in: a confirmed booking is used once, and counted (D1)."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,17 +9,10 @@ import functions.status.app
 from harness.crowd import Crowd, Exchange, in_flight, open_event
 from harness.gateway import call, door, organiser, shop
 from harness.office import Office, clock_ahead
-from harness.running import RunningOffice, running
+from harness.running import RunningOffice
 
 DOORS = 8
 DRAINED_S_MAX = 20.0
-
-
-@pytest.fixture(scope="module")
-def running_office() -> Iterator[RunningOffice]:
-    """Yield an office for the tests of this module that need one."""
-    with running() as office:
-        yield office
 
 
 def _code(response: Any) -> tuple[int, str]:

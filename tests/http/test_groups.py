@@ -2,7 +2,6 @@
 
 import random
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -15,7 +14,7 @@ from harness.crowd import Crowd, Exchange, in_flight, open_event
 from harness.gateway import Response, call
 from harness.meter import metered
 from harness.office import Event, Office, clock_ahead
-from harness.running import RunningOffice, running
+from harness.running import RunningOffice
 
 TAKE = ["TransactWriteItems"]
 HOLD_S = 600
@@ -332,13 +331,6 @@ def test_a_group_ends_with_its_event(office: Office) -> None:
 
 
 # ---------------------------------------------------------------- crowds
-
-
-@pytest.fixture(scope="module")
-def running_office() -> Iterator[RunningOffice]:
-    """Yield an office for the crowds of this module."""
-    with running() as office:
-        yield office
 
 
 def test_a_crowd_of_groups_buys_until_no_request_fits(running_office: RunningOffice) -> None:

@@ -1,7 +1,6 @@
 """Transfer: tickets go from one user to another in one step (T1), and no user in line is passed (P4)."""
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,18 +9,11 @@ import functions.transfer.app
 from harness.crowd import Crowd, Exchange, in_flight, open_event
 from harness.gateway import call, door, organiser, shop
 from harness.office import Event, Office, clock_ahead
-from harness.running import RunningOffice, running
+from harness.running import RunningOffice
 
 USERS = 40
 REQUESTS = 300
 DRAINED_S_MAX = 20.0
-
-
-@pytest.fixture(scope="module")
-def running_office() -> Iterator[RunningOffice]:
-    """Yield an office for the tests of this module that need one."""
-    with running() as office:
-        yield office
 
 
 def _code(response: Any) -> tuple[int, str]:
