@@ -102,7 +102,7 @@ def check_openings(story: Story) -> list[Violation]:
 
 
 def check_lists(story: Story) -> list[Violation]:
-    """At rest an event's counts are those of its lists, nobody leads the list beside enough tickets (P1, P3, P6)."""
+    """At rest, counts match lists, and too few tickets are free for the first in line (P1, P3, P6)."""
     found = []
     for event in story.opened:
         status = story.last_status(event)

@@ -116,7 +116,7 @@ def _fewer(story: Story, sale: Sale, one: Exchange) -> str:
 
 
 def _waits(sale: Sale, one: Exchange) -> str:
-    """Judge 202: an event that was seen on sale is still, while a ticket is free; then nobody is told to wait."""
+    """Judge 202: an event that was seen on sale stays on sale while a ticket is free, so nobody is told to wait."""
     if one.status != 202:
         return ""
     since = sale.seen_on_sale(one.begin)
@@ -125,7 +125,7 @@ def _waits(sale: Sale, one: Exchange) -> str:
 
 
 def _on_sale(story: Story, waits: Waits, event: str) -> list[str]:
-    """Judge `soldOutAt`: it is there while anybody waits."""
+    """Judge `soldOutAt`: it is set as long as anyone waits."""
     shown = [(one, one.response) for one in story.of("status", event) if one.is_done]
     shown += [
         (page, row)

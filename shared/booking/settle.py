@@ -1,8 +1,8 @@
 """Settling: free tickets go to the head of the waiting list until either runs out.
 
-The head gets as many tickets as it wants and are free, once they are as many as it takes at least. Until then it waits,
-and so does everyone behind it, whatever they want (P5): tickets may lie idle beside a user who insists on several.
-When nobody waits any more, and there are tickets, the event is put back on sale (sale.py).
+The head is served as soon as `at_least` of the tickets that it wants are free, and gets as many of them as are free.
+Until then it waits, and so does everyone behind it, whatever they want (P5): tickets may lie idle beside a user who
+insists on several. When nobody waits any more, and there are tickets, the event is put back on sale (sale.py).
 
 Everything is read afresh, so any caller may settle at any time, repeat it, or stop in the middle. Two users who race:
 
