@@ -20,7 +20,7 @@ from tests.checker.toy import Server, Toy
 
 HOLDS_END_S = 8.0
 OVERDUE_MAX_S = 0.5
-LOADS_S = (0.3, 1.0, 3.0)  # of each try: on a busy machine a crowd may be too slow to trigger a fault
+LOADS_S = (0.3, 1.0, 3.0, 5.0)  # of each try: on a busy machine a crowd may be too slow to trigger a fault
 FAULTS = {
     "books twice": "bookings",
     "says created twice": "bookings",

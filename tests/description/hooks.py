@@ -7,7 +7,7 @@ import schemathesis
 
 MOMENTS = ("opensAt", "closesAt")
 SOON = timedelta(hours=1)  # a run is shorter
-IDS = ("userId", "eventId", "bookingId", "reference")
+IDS = ("userId", "toUserId", "eventId", "bookingId", "reference")
 
 
 @schemathesis.hook
@@ -16,7 +16,8 @@ def filter_body(context: Any, body: Any) -> bool:
 
     Refused: a whole number with a fraction, because 2.0 is an integer in JSON Schema and not in the office; a sale that
     ends before it begins, or before the event is opened; a change of one of its times, because the other is unknown;
-    `confirmedBy` without holds and offers; and an `atLeast` that is more than `quantity`. Accepted: an integer id.
+    `confirmedBy` without holds and offers; an `atLeast` that is more than `quantity`;
+    and a transfer to oneself. Accepted: an integer id.
     """
     if isinstance(body, dict) and any(type(body.get(name)) is int for name in IDS):
         return False
@@ -26,7 +27,9 @@ def filter_body(context: Any, body: Any) -> bool:
         return False
     if context.operation.path == "/initialize" and (_may_have_closed(body) or _has_nothing_to_confirm(body)):
         return False
-    return not (_has_fraction_of_nothing(body) or _ends_before_it_begins(body) or _insists_on_more(body))
+    if _insists_on_more(body) or _goes_nowhere(body):
+        return False
+    return not (_has_fraction_of_nothing(body) or _ends_before_it_begins(body))
 
 
 @schemathesis.hook
@@ -35,7 +38,9 @@ def filter_case(context: Any, case: Any) -> bool:
     if not isinstance(case.body, dict):
         return True
     is_opening = context.operation.path == "/initialize"
-    return not ((is_opening and _has_nothing_to_confirm(case.body)) or _insists_on_more(case.body))
+    if is_opening and _has_nothing_to_confirm(case.body):
+        return False
+    return not (_insists_on_more(case.body) or _goes_nowhere(case.body))
 
 
 def _has_fraction_of_nothing(value: Any) -> bool:
@@ -61,6 +66,10 @@ def _has_nothing_to_confirm(body: dict[str, Any]) -> bool:
 def _insists_on_more(body: dict[str, Any]) -> bool:
     wanted, at_least = body.get("quantity", 1), body.get("atLeast")
     return type(wanted) is int and type(at_least) is int and at_least > wanted
+
+
+def _goes_nowhere(body: dict[str, Any]) -> bool:
+    return "toUserId" in body and body["toUserId"] == body.get("userId")
 
 
 def _may_have_closed(body: dict[str, Any]) -> bool:

@@ -40,6 +40,8 @@ export function told(booking: Booking): string {
       return booking.promotedAt ?? booking.expiresAt;
     case "EXPIRED":
       return booking.expiredAt;
+    case "TRANSFERRED":
+      return `${booking.transferredTo} ${booking.transferredAt}`;
   }
 }
 

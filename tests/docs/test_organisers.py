@@ -30,7 +30,7 @@ def test_every_answer_of_the_page_is_the_real_one(tmp_path: Path) -> None:
                 event_id = json.loads(output)["eventId"]
             answered.append((command, pages.masked(output).strip()))
             assert answered[-1] == (command, pages.masked(expected).strip())
-    assert len(answered) == 7
+    assert len(answered) == 8
 
 
 def test_an_event_has_the_lanes_of_the_table() -> None:

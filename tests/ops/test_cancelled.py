@@ -38,13 +38,15 @@ def test_a_free_ticket_of_a_cancelled_event_strands_no_user(cancelled: Event, lo
     """P6 holds beside a free ticket, and O3 is shown with its numbers before and after emptying."""
     audited = local("audit", cancelled.event_id)
     assert (audited.code, audited.lines[6].split()[:2]) == (0, ["P6", "holds"])
-    assert audited.lines[9].startswith(
+    [before] = [line for line in audited.lines if line.startswith("O3")]
+    assert before.startswith(
         "O3 holds   64 tickets or places, 0 lanes that are not marked as cancelled; cancelled at 20"
     )
-    assert audited.lines[9].endswith(", not emptied")
+    assert before.endswith(", not emptied")
     cancelled.follows()
     audited = local("audit", cancelled.event_id)
-    assert (audited.code, audited.lines[9].split()[:4]) == (0, ["O3", "holds", "0", "tickets"])
+    [after] = [line for line in audited.lines if line.startswith("O3")]
+    assert (audited.code, after.split()[:4]) == (0, ["O3", "holds", "0", "tickets"])
 
 
 @pytest.mark.parametrize("what", ["a booking", "a lane"])

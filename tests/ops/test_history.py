@@ -62,7 +62,7 @@ def test_a_transfer_and_a_check_in_are_shown_to_both_users(event: Event, local: 
     given = event.transfer("ada", event.status("ada").json["booking"]["bookingId"], "bob").json
     used = event.check_in("bob", event.status("bob").json["booking"]["bookingId"]).json
     assert f"  {given['transferredAt']} transferred to bob" in local("history", event.event_id, "ada").lines
-    assert local("history", event.event_id, "bob").lines[5:8] == [
+    assert local("history", event.event_id, "bob").lines[6:9] == [
         "This booking:",
         f"  {given['transferredAt']} got a ticket from ada",
         f"  {used['checkedInAt']} checked in, by the door",

@@ -79,7 +79,7 @@ def test_a_promise_can_be_broken_among_three_kinds_of_actors(promise: str) -> No
 def test_every_promise_is_searched_where_three_kinds_of_actors_meet() -> None:
     """The promises are those of docs/guarantees.md, and `make test` searches each one's scenario."""
     of_three = (f"{kind}{number}" for kind in "OH" for number in range(1, 4))
-    assert list(THREE_KINDS) == [*(f"P{number}" for number in range(1, 9)), *of_three]
+    assert list(THREE_KINDS) == [*(f"P{number}" for number in range(1, 9)), *of_three, "T1", "D1"]
     assert {*MEETINGS} <= {*SCENARIOS}
 
 
