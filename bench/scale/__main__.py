@@ -50,6 +50,7 @@ JOINS = {
     LANES: (250, 500, 750, 1_000, 1_250, 1_500, 3_000),
 }
 TURNS = (1_000, 5_000, 10_000)
+RELEASES = ((10_000, 2_000), (50_000, GOAL_S))  # tickets of each of two, and bookings offered a second
 EXPIRIES = (  # write units a second, holds that expire at once, and users who wait
     (4_000, 5_000, 0), (4_000, 20_000, 0), (4_000, 5_000, 5_000), (LANES * 1_000, 5_000, 5_000),
 )  # fmt: skip
@@ -141,6 +142,11 @@ def _turns(world: World) -> Iterator[Cell]:
         yield "turns", {}, partial(scenarios.sold_out_turn, world, LANES, 2 * offered_s, offered_s, SECONDS)
 
 
+def _releases(world: World) -> Iterator[Cell]:
+    for tickets, offered_s in RELEASES:
+        yield "releases", {}, partial(scenarios.releases, world, LANES, tickets, offered_s)
+
+
 def _promotions(world: World) -> Iterator[Cell]:
     for writes_s in (4_000, LANES * 1_000):
         for offered_s, number in CANCELLATIONS:
@@ -177,6 +183,7 @@ SECTIONS: dict[str, Callable[[World], Iterator[Cell]]] = {
     "cold": _cold,
     "joins": _joins,
     "turns": _turns,
+    "releases": _releases,
     "promotions": _promotions,
     "expiry": _expiry,
     "watched": _watched,

@@ -19,7 +19,7 @@ from bench.scale.stream import Stream
 from harness import promises
 from proof.requests import KEYS
 from shared import runtime
-from shared.booking import background, catalog, expiry, office
+from shared.booking import background, catalog, event_change, expiry, office
 from shared.model import NO_HOLDS, REQUEST_BUDGET_S, STATUS_BUDGET_S, Event, Rules, Terms, TryAgain
 from shared.runtime import Deadline, Runtime
 from shared.store import items
@@ -62,7 +62,7 @@ class Office:
         self.database = Database(self.clock, self.chance, self.throughput, latency or Latency())
         self.functions = {
             name: Function(self.clock, self.chance, self.account)
-            for name in ("book", "cancel", "status", "promote", "expire")
+            for name in ("book", "cancel", "change", "status", "promote", "follow", "expire")
         }
         self.stream = Stream(
             self.clock, self.chance, self.throughput[STREAMED], self.functions["promote"], _settle_batch
@@ -121,6 +121,15 @@ class Office:
     def cancel(self, event: Event, user: str) -> None:
         """Cancel a user's booking, within a task, and note the response."""
         self.ask("cancel", user, lambda deadline: office.cancel(event.event_id, user, None, deadline).status)
+
+    def release(self, event: Event, total: int) -> None:
+        """Raise the total, within a task, and have FollowFunction settle the event as after its stream record."""
+        wanted = {"total_tickets": total}
+        self.functions["change"].invoke(
+            lambda: event_change.change(event.event_id, wanted, Deadline.after(REQUEST_BUDGET_S))
+        )
+        record = {"dynamodb": {"Keys": items.event_key(event.event_id), "SequenceNumber": "1"}}
+        self.functions["follow"].invoke(lambda: background.follow_batch([record], _PROMOTER_S))
 
     def look(self, event: Event, user: str) -> None:
         """Read the status of an event for a watcher, within a task, and note the response."""

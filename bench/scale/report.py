@@ -96,6 +96,19 @@ SECTIONS: dict[str, tuple[str, list[Column]]] = {
             ("slowest of the last tickets, s", "late_ticket_s"),
         ],
     ),
+    "releases": (
+        "A second release of as many tickets, to a load that begins with it",
+        [
+            ("offered/s", "offered_s"),
+            ("lanes", "lanes"),
+            ("tickets of each", "tickets"),
+            ("first release/s", "first_s"),
+            ("second/s", "second_s"),
+            ("users waiting before it", "waited"),
+            ("sold directly after, s", "back_s"),
+            ("503/s", "failed_s"),
+        ],
+    ),
     "promotions": (
         "From the n-th cancellation to the n-th promotion",
         [

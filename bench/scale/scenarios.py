@@ -116,6 +116,71 @@ def joins(world: World, lanes: int, offered_s: float, seconds: float, waiting: i
 
 
 @dataclass(frozen=True, slots=True)
+class Releases:
+    """Two releases of as many tickets, one after the other."""
+
+    offered_s: float
+    lanes: int
+    tickets: int  # of each release
+    first_s: float  # bookings a second, of the first release
+    second_s: float
+    waited: int  # users who waited when the second release came
+    back_s: float  # from the request for it to the first booking that did not have to wait
+    failed_s: float  # 503s during the second release
+
+
+def releases(world: World, lanes: int, tickets: int, offered_s: float) -> Releases:
+    """Sell all tickets to a steady load. Then release as many again, while such a load begins once more.
+
+    The rates leave out the first and the last tenth of a release: the load rises, and the last tickets are searched for.
+    """
+    with _at_work(world) as office:
+        office.functions["book"].warm(_environments(world, offered_s))
+        event = office.open_event(tickets, lanes)
+        names = _names()
+        sold_s: list[float] = []
+        direct_s: list[float] = []
+        streamed = office.database.on_change
+
+        def on_change(key: Any, old: Any, new: Any) -> None:
+            if new["status"]["S"] == "CONFIRMED":
+                sold_s.append(office.clock.now_s)
+                if "sequence" not in new:
+                    direct_s.append(office.clock.now_s)
+            streamed(key, old, new)
+
+        def sell(until: int) -> None:
+            some = takewhile(lambda _: len(sold_s) < until, names)
+            office.offer(offered_s, some, lambda user: office.book(event, user), RAMP_S)
+            office.clock.run()
+
+        office.database.on_change = on_change
+        sell(tickets)
+        waited = len(office.check(event).waiting)
+        released_s, before = office.clock.now_s, len(direct_s)
+        office.clock.start(lambda: office.release(event, 2 * tickets))
+        sell(2 * tickets)
+        assert len(office.check(event).confirmed) == 2 * tickets
+        after = [answer for answer in office.answers if answer.answered_s >= released_s]
+        failed = sum(answer.outcome in (TRY_AGAIN, THROTTLED) for answer in after)
+        return Releases(
+            offered_s,
+            lanes,
+            tickets,
+            _rate_of_middle(sold_s[:tickets]),
+            _rate_of_middle(sold_s[tickets:]),
+            waited,
+            direct_s[before] - released_s,
+            failed / (after[-1].answered_s - released_s),
+        )
+
+
+def _rate_of_middle(moments_s: Sequence[float]) -> float:
+    first, last = len(moments_s) // 10, len(moments_s) * 9 // 10
+    return (last - first) / (moments_s[last] - moments_s[first])
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """The sold-out turn: seconds from the last ticket to answers that say "waiting"."""
 

@@ -2,7 +2,8 @@
 
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from proof.expressions import Item
 from proof.requests import Key
@@ -49,8 +50,18 @@ class Store:
 def size_of(item: Item) -> int:
     """Return an item's size in bytes: its names and values, two digits of a number to a byte and one more.
 
+    A list or a map has three bytes of its own, and one for each of its members.
+
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     """
-    return sum(
-        len(name) + (len(value["S"]) if "S" in value else len(value["N"]) // 2 + 1) for name, value in item.items()
-    )
+    return sum(len(name) + _size_of_value(value) for name, value in item.items())
+
+
+def _size_of_value(value: Mapping[str, Any]) -> int:
+    [(kind, content)] = value.items()
+    if kind == "S":
+        return len(content)
+    if kind == "N":
+        return len(content) // 2 + 1
+    members = content.items() if kind == "M" else (("", member) for member in content)
+    return 3 + sum(1 + len(name) + _size_of_value(member) for name, member in members)

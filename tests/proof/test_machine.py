@@ -36,8 +36,12 @@ HOLDS: tuple[dict[str, Any], ...] = (
     {"offerSeconds": OFFER_S, "confirmedBy": "shop"},
     {"holdSeconds": HOLD_S},
 )
+GROUPS: tuple[dict[str, Any], ...] = tuple(
+    {"ticketsPerBooking": 3} | rules for rules in ({}, {"holdSeconds": HOLD_S}, {"offerSeconds": OFFER_S})
+)
 CLAIMS = {"buyer": None, "shop": shop(), "organiser": organiser("olga")}
-OWNING, ENDED = {"HELD", "CONFIRMED"}, {"CANCELLED", "EXPIRED"}
+OWNING, ENDED = {"HELD", "CONFIRMED"}, {"CANCELLED", "EXPIRED", "TRANSFERRED"}
+REASONS = {"EXPIRED": "hold-expired", "CANCELLED": "booking-cancelled", "TRANSFERRED": "booking-transferred"}
 ROLES = ("bookedBy", "confirmedBy", "cancelledBy")
 
 
@@ -48,8 +52,11 @@ class Booked:
     booking_id: str
     status: str
     roles: dict[str, str]  # bookedBy, confirmedBy, cancelledBy
+    quantity: int = 1
+    at_least: int = 1
     expires_s: int | None = None
     reference: str | None = None
+    was_used: bool = False  # checked in
     ended: dict[str, Any] = field(default_factory=dict)  # the response to a cancellation after its end
 
     @property
@@ -63,6 +70,7 @@ class Model:
     """What the office must know, in the simplest form."""
 
     free: int
+    lanes: int = 1
     rules: dict[str, Any] = field(default_factory=dict)
     now_s: int = 0  # since BEGIN
     opens_at: str | None = None
@@ -71,30 +79,46 @@ class Model:
     sold_out: bool = False
     bookings: dict[str, Booked] = field(default_factory=dict)  # by user, in the order in which they were made
 
-    def books(self, user: str) -> str:
+    @property
+    def taken(self) -> int:
+        """Return how many tickets have a user."""
+        return sum(self.bookings[user].quantity for user in self.of(*OWNING))
+
+    def books(self, quantity: int, at_least: int) -> str:
         """Return what a user without an active booking gets: a status, or the code of a refusal."""
         on_sale = (self.opens_at, self.closes_at) in {(None, None), (PAST, None), (None, FUTURE), (PAST, FUTURE)}
         ticket = "HELD" if "holdSeconds" in self.rules else "CONFIRMED"
         if not self.sold_out and not on_sale:
             return "not-on-sale"
+        has_enough = self.free >= at_least
         if not self.sold_out and self.free:
-            return ticket
+            return ticket if has_enough else "too-few-tickets"
         self.sold_out = True
         waiting = self.of("WAITING")
-        if self.list_limit is not None and len(waiting) - self.free >= self.list_limit:
+        if has_enough and not waiting:
+            return ticket if on_sale else "not-on-sale"
+        served = self.free if self.rules.get("ticketsPerBooking", 1) == 1 else 0
+        if self.list_limit is not None and len(waiting) - served >= self.list_limit:
             return "waiting-list-full"
-        if not on_sale:
-            return "not-on-sale"
-        return ticket if self.free and not waiting else "WAITING"
+        return "WAITING" if on_sale else "not-on-sale"
 
     def promotes(self) -> None:
-        """Give free tickets to the first of the list: offered for a while, or at once."""
+        """Give free tickets to the first of the list, as long as they are enough: offered for a while, or at once."""
         offer_s = self.rules.get("offerSeconds", self.rules.get("holdSeconds"))
-        for user in self.of("WAITING")[: self.free]:
+        for user in self.of("WAITING"):
             booked = self.bookings[user]
+            if self.free < booked.at_least:
+                return
+            booked.quantity = min(booked.quantity, self.free)
             booked.status = "HELD" if offer_s else "CONFIRMED"
             booked.expires_s = self.now_s + offer_s if offer_s else None
-            self.free -= 1
+            self.free -= booked.quantity
+        self.reopens()
+
+    def reopens(self) -> None:
+        """Put the event back on sale, if nobody waits and there is a ticket for each lane."""
+        if self.free >= self.lanes and not self.of("WAITING"):
+            self.sold_out = False
 
     def expires(self) -> set[str]:
         """End the holds that are due, and return their users."""
@@ -103,20 +127,26 @@ class Model:
         for user in due:
             booked = self.bookings[user]
             booked.status, booked.ended = "EXPIRED", {"status": "EXPIRED", "bookingId": booked.booking_id}
-            self.free += 1
+            self.free += booked.quantity
         return due
 
     def refuses_to_confirm(self, user: str, by: str, booking_id: str) -> tuple[int, str] | None:
         """Return the refusal of a confirmation, if it is refused."""
-        if self.rules.get("confirmedBy", "shop" if self.rules else "") == "shop" and by == "buyer":
+        has_holds = not self.rules.keys().isdisjoint({"holdSeconds", "offerSeconds"})
+        if self.rules.get("confirmedBy", "shop" if has_holds else "") == "shop" and by == "buyer":
             return 403, "shop-only"
         if user not in self.bookings:
             return 404, "booking-not-found"
         booked = self.bookings[user]
         if booked.booking_id != booking_id:
             return 409, "booking-changed"
-        codes = {"WAITING": "not-held", "EXPIRED": "hold-expired", "CANCELLED": "booking-cancelled"}
+        codes = {"WAITING": "not-held", **REASONS}
         return (409, codes[booked.status]) if booked.status in codes else None
+
+    def refuses_to_use(self, user: str) -> str | None:
+        """Return the code with which a transfer or check-in of a user's booking is refused; None if it is confirmed."""
+        status = self.bookings[user].status
+        return None if status == "CONFIRMED" else REASONS.get(status, "not-confirmed")
 
     def of(self, *statuses: str) -> list[str]:
         """Return the users with such bookings, in order."""
@@ -156,28 +186,34 @@ class OfficeMachine(RuleBasedStateMachine):
         fewer, more = (lambda _: min(lanes, tickets)), (lambda _: stripes)
         with patch.object(catalog, "lanes_for", fewer), patch.object(catalog, "stripes_for", more):
             self.event = Office(boto3.client("dynamodb")).opens(tickets, **rules)
-        self.model = Model(tickets, rules)
+        self.model = Model(tickets, min(lanes, tickets), rules)
 
-    @rule(user=USERS, by=st.sampled_from(["buyer", "shop"]))
-    def book(self, user: str, by: str) -> None:
+    @rule(user=USERS, by=st.sampled_from(["buyer", "shop"]), quantity=st.integers(1, 3), least=st.integers(0, 3))
+    def book(self, user: str, by: str, quantity: int, least: int) -> None:
         """Book: a new booking, or the one that is there (P2, P7)."""
+        quantity = min(quantity, self.model.rules.get("ticketsPerBooking", 1))
+        at_least = min(least, quantity) or quantity
+        wanted = {"quantity": quantity, **({"atLeast": at_least} if least else {})}
         with patch.object(list_limit, "COUNT_AGE_MAX_S", -1):  # it counts each time
-            answer = self._call(functions.book.app, by, userId=user)
+            answer = self._call(functions.book.app, by, userId=user, **wanted)
         if booked := self.model.active(user):
             assert (answer.status, answer.json["bookingId"]) == (200, booked.booking_id)
             assert answer.json["status"] == booked.status
             return
-        status = self.model.books(user)
+        status = self.model.books(quantity, at_least)
         if status.islower():
             assert (answer.status, answer.json["code"]) == (409, status)
+            assert answer.json.get("availableTickets", self.model.free) == self.model.free
             return
         assert (answer.status, answer.json["status"]) == (201 if status in OWNING else 202, status)
         self.model.bookings.pop(user, None)  # the order is that of the last bookings
-        self.model.bookings[user] = booked = Booked(answer.json["bookingId"], status, {"bookedBy": by})
+        booked = Booked(answer.json["bookingId"], status, {"bookedBy": by}, quantity, at_least)
+        self.model.bookings[user] = booked
         if status == "WAITING":
             assert answer.json["position"] == len(self.model.of("WAITING"))
             return
-        self.model.free -= 1
+        booked.quantity = min(quantity, self.model.free)
+        self.model.free -= booked.quantity
         if status == "HELD":
             booked.expires_s = self.model.now_s + HOLD_S
             assert answer.json["expiresAt"] == as_moment(BEGIN + timedelta(seconds=booked.expires_s))
@@ -215,20 +251,28 @@ class OfficeMachine(RuleBasedStateMachine):
         self.model.now_s = max(self.model.now_s, next_s + late_s)
         assert self.event.expires() == self.model.expires()
 
-    @rule(user=USERS, by_id=st.booleans(), by=st.sampled_from([*CLAIMS]))
-    def cancel(self, user: str, by_id: bool, by: str) -> None:
-        """Cancel: the ticket, the place, or the same response again (P7)."""
+    @rule(user=USERS, by_id=st.booleans(), by=st.sampled_from([*CLAIMS]), keep=st.sampled_from([None, None, 1, 2]))
+    def cancel(self, user: str, by_id: bool, by: str, keep: int | None) -> None:
+        """Cancel: the tickets, some of them, the place, or the same response again (P7)."""
         booked = self.model.bookings.get(user)
         more = {"bookingId": booked.booking_id} if booked and by_id else {}
-        answer = self._call(functions.cancel.app, by, userId=user, **more)
+        answer = self._call(functions.cancel.app, by, userId=user, **more, **({"keep": keep} if keep else {}))
         if booked is None:
             assert (answer.status, answer.json["code"]) == (404, "booking-not-found")
             return
+        if booked.was_used and not (keep and keep >= booked.quantity):
+            assert (answer.status, answer.json["code"]) == (409, "checked-in")
+            return
         assert (answer.status, answer.json["bookingId"]) == (200, booked.booking_id)
         assert booked.ended.items() <= answer.json.items()
-        if booked.is_active:
+        if booked.is_active and keep:
+            fewer = max(0, booked.quantity - keep)
+            booked.quantity, booked.at_least = booked.quantity - fewer, min(booked.at_least, keep)
+            assert (answer.json["status"], answer.json["quantity"]) == (booked.status, booked.quantity)
+            self.model.free += fewer if booked.status in OWNING else 0
+        elif booked.is_active:
             assert (answer.json["was"], answer.json["cancelledBy"]) == (booked.status, by)
-            self.model.free += booked.status in OWNING
+            self.model.free += booked.quantity if booked.status in OWNING else 0
             booked.status, booked.ended = "CANCELLED", answer.json
             booked.roles["cancelledBy"] = by
 
@@ -239,6 +283,45 @@ class OfficeMachine(RuleBasedStateMachine):
         if self.model.active(user):
             answer = self.event.cancel(user, "of-long-ago")
             assert (answer.status, answer.json["code"]) == (409, "booking-changed")
+
+    @precondition(lambda self: self.model.of("CONFIRMED"))
+    @rule(which=st.integers(0, 4), to=USERS)
+    def transfer(self, which: int, to: str) -> None:
+        """Transfer: to a user without an active booking, once (T1)."""
+        users = [*self.model.bookings]
+        user = users[which % len(users)]
+        if user == to:
+            return
+        booked = self.model.bookings[user]
+        answer = self.event.transfer(user, booked.booking_id, to)
+        if booked.ended.get("transferredTo") == to:
+            assert (answer.status, answer.json) == (200, booked.ended)
+            return
+        refusal = self.model.refuses_to_use(user) or ("checked-in" if booked.was_used else None)
+        if refusal or self.model.active(to):
+            assert (answer.status, answer.json["code"]) == (409, refusal or "recipient-has-booking")
+            return
+        assert (answer.status, answer.json["status"]) == (200, "TRANSFERRED")
+        booked.status, booked.ended = "TRANSFERRED", answer.json
+        got = self.event.status(to).json["booking"]
+        self.model.bookings.pop(to, None)
+        self.model.bookings[to] = Booked(
+            got["bookingId"], "CONFIRMED", {"bookedBy": "buyer"}, booked.quantity, reference=booked.reference
+        )
+
+    @precondition(lambda self: self.model.of("CONFIRMED"))
+    @rule(which=st.integers(0, 4))
+    def check_in(self, which: int) -> None:
+        """Check in: once, and again as often as one likes (D1)."""
+        users = [*self.model.bookings]
+        user = users[which % len(users)]
+        booked = self.model.bookings[user]
+        answer = self.event.check_in(user, booked.booking_id)
+        if refusal := self.model.refuses_to_use(user):
+            assert (answer.status, answer.json["code"]) == (409, refusal)
+            return
+        assert (answer.status, answer.json["again"], answer.json["quantity"]) == (200, booked.was_used, booked.quantity)
+        booked.was_used = True
 
     @rule()
     def promote(self) -> None:
@@ -251,13 +334,14 @@ class OfficeMachine(RuleBasedStateMachine):
     def change_total(self, total: int) -> None:
         """Add tickets or take free ones away; never one that a user has (P1)."""
         answer = self.event.change(totalTickets=total)
-        booked = len(self.model.of(*OWNING))
+        booked = self.model.taken
         if booked > total:
             assert (answer.status, answer.json["code"]) == (409, "tickets-booked")
             assert (answer.json["bookedTickets"], answer.json["totalTickets"]) == (booked, booked + self.model.free)
         else:
             assert (answer.status, answer.json["totalTickets"]) == (200, total)
             self.model.free = total - booked
+            self.model.reopens()
 
     @rule(opens_at=MOMENTS, closes_at=MOMENTS)
     def change_moments(self, opens_at: str | None, closes_at: str | None) -> None:
@@ -268,19 +352,24 @@ class OfficeMachine(RuleBasedStateMachine):
         else:
             assert answer.status == 200
             self.model.opens_at, self.model.closes_at = opens_at, closes_at
+            self.model.reopens()
 
     @rule(most=st.none() | st.integers(0, 2))
     def change_limit(self, most: int | None) -> None:
         """Change how many may wait; users who wait already stay."""
         self.event.changes(waitingListLimit=most)
         self.model.list_limit = most
+        self.model.reopens()
 
     @rule(user=USERS)
     def ask(self, user: str) -> None:
         """Request the status of the event and a booking."""
         shown, waiting = self.event.status(user).json, self.model.of("WAITING")
         counts = (shown["availableTickets"], shown["bookedTickets"], shown["waitingListCount"])
-        assert counts == (self.model.free, len(self.model.of(*OWNING)), len(waiting))
+        assert counts == (self.model.free, self.model.taken, len(waiting))
+        assert ("soldOutAt" in shown) == self.model.sold_out
+        used = sum(one.quantity for one in self.model.bookings.values() if one.was_used)
+        assert shown.get("checkedInTickets", 0) == used
         if user in waiting:
             assert shown["booking"]["position"] == waiting.index(user) + 1
         booked = self.model.bookings.get(user)
@@ -296,7 +385,9 @@ class OfficeMachine(RuleBasedStateMachine):
         assert found.held == set(self.model.of("HELD"))
         assert found.waiting == self.model.of("WAITING")
         for one in found.bookings:
-            assert {name: one[name] for name in ROLES if name in one} == self.model.bookings[one["userId"]].roles
+            booked = self.model.bookings[one["userId"]]
+            assert {name: one[name] for name in ROLES if name in one} == booked.roles
+            assert not booked.is_active or one["quantity"] == booked.quantity
 
     def _call(self, function: ModuleType, by: str, **body: str) -> Response:
         return call(function, {**body, "eventId": self.event.event_id}, claims=CLAIMS[by])
@@ -308,6 +399,12 @@ class HoldsMachine(OfficeMachine):
     rules_of_events = HOLDS
 
 
+class GroupsMachine(OfficeMachine):
+    """The same for events that sell up to three tickets in one booking."""
+
+    rules_of_events = GROUPS
+
+
 SETTINGS = settings(
     max_examples=EXAMPLES or 15,
     stateful_step_count=40,
@@ -316,5 +413,5 @@ SETTINGS = settings(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-TestOffice, TestHolds = OfficeMachine.TestCase, HoldsMachine.TestCase
-TestOffice.settings = TestHolds.settings = SETTINGS
+TestOffice, TestHolds, TestGroups = OfficeMachine.TestCase, HoldsMachine.TestCase, GroupsMachine.TestCase
+TestOffice.settings = TestHolds.settings = TestGroups.settings = SETTINGS
