@@ -21,7 +21,7 @@ COLUMNS = (
     "row", "userId", "bookingId", "generation", "status", "quantity", "atLeast", "sequence", "position",
     "joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "cancelledAt", "expiredAt", "reducedAt",
     "checkedInAt", "transferredAt", "transferredTo", "transferredFrom",
-    "reference", "bookedBy", "confirmedBy", "cancelledBy", "checkedInBy", "transferredBy",
+    "reference", "bookedBy", "confirmedBy", "cancelledBy", "reducedBy", "checkedInBy", "transferredBy",
 )  # fmt: skip
 REPORTED_MAX = 100  # damaged rows that are named; the rest are only counted
 
@@ -109,7 +109,7 @@ def _booking(one: Booking) -> Row:
     waited = one.joined_at, one.promoted_at
     then = one.held_at, one.expires_at, one.booked_at, one.cancelled_at, one.expired_at, one.reduced_at
     used = one.checked_in_at, one.transferred_at, one.transferred_to, one.transferred_from
-    by = one.booked_by, one.confirmed_by, one.cancelled_by, one.checked_in_by, one.transferred_by
+    by = one.booked_by, one.confirmed_by, one.cancelled_by, one.reduced_by, one.checked_in_by, one.transferred_by
     return "booking", *what, *waited, *then, *used, one.reference, *by
 
 

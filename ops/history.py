@@ -62,7 +62,7 @@ def _steps(booking: Booking) -> Iterator[tuple[str, str]]:
     if booking.joined_at:
         yield booking.joined_at, f"joined the waiting list as number {booking.sequence}{_by(booking.booked_by)}"
     if booking.reduced_at and (owned_at is None or booking.reduced_at < owned_at):
-        yield booking.reduced_at, "asked for fewer tickets"
+        yield booking.reduced_at, f"asked for fewer tickets{_by(booking.reduced_by)}"
     if booking.promoted_at:
         got = f"got {some}" if booking.held_at is None else f"was offered {some}"
         yield booking.promoted_at, f"promoted: {got} from the waiting list"
@@ -74,7 +74,7 @@ def _steps(booking: Booking) -> Iterator[tuple[str, str]]:
         reference = f", reference {booking.reference}" if booking.reference else ""
         yield booking.booked_at, f"confirmed{_by(booking.confirmed_by)}{reference}"
     if booking.reduced_at and owned_at and booking.reduced_at >= owned_at:
-        yield booking.reduced_at, "returned some of the tickets"
+        yield booking.reduced_at, f"returned some of the tickets{_by(booking.reduced_by)}"
     if booking.expires_at:
         yield booking.expires_at, "expires, if it is not confirmed"
     yield from _uses_and_ends(booking, them)

@@ -268,6 +268,7 @@ class Booking:
     booked_by: Actor | None = None
     confirmed_by: Actor | None = None
     cancelled_by: Actor | None = None
+    reduced_by: Actor | None = None
     checked_in_by: Actor | None = None
     transferred_by: Actor | None = None
 

@@ -97,7 +97,7 @@ SECTIONS: dict[str, tuple[str, list[Column]]] = {
         ],
     ),
     "releases": (
-        "A second release of as many tickets, to a load that begins with it",
+        "A second release of as many tickets, to a load that begins when it is on sale",
         [
             ("offered/s", "offered_s"),
             ("lanes", "lanes"),
@@ -105,8 +105,7 @@ SECTIONS: dict[str, tuple[str, list[Column]]] = {
             ("first release/s", "first_s"),
             ("second/s", "second_s"),
             ("users waiting before it", "waited"),
-            ("sold directly after, s", "back_s"),
-            ("503/s", "failed_s"),
+            ("back on sale after, s", "back_s"),
         ],
     ),
     "promotions": (

@@ -23,7 +23,12 @@ SHOWS = {  # the last announcement of a booking with this status
     "TRANSFERRED": {"booking.transferred"},
 }
 REDUCED = {"booking.reduced": OWNING, "waiting.reduced": {"WAITING"}}  # and the status of the booking then
-RENAMED = {"cancelledBy": "by", "checkedInBy": "by", "transferredBy": "by"}  # facts that announcements call otherwise
+RENAMED = {
+    "cancelledBy": "by",
+    "reducedBy": "by",
+    "checkedInBy": "by",
+    "transferredBy": "by",
+}  # facts that announcements call otherwise
 Told = dict[str, Any]
 
 
@@ -287,7 +292,7 @@ def _is_last(kinds: set[str], status: str) -> bool:
 
 
 def _wrong_actors(story: Story, event: str, user: str, told: dict[str, Told]) -> list[str]:
-    """Judge who acted: without tokens every cancellation is the buyer's, or the event's, and a check-in the door's."""
+    """Judge who acted: without tokens the buyer cancels and asks for fewer, or the event ends; the door checks in."""
     found = []
     for kind, data in told.items():
         by = data.get("by")
@@ -311,7 +316,7 @@ def _differences(told: dict[str, Told], seen: Sighting) -> list[str]:
         found.append(f"{shown} in a response, and announced is {names}")
     if seen.exchange.op == "book" and seen.exchange.status == 201 and "waiting.joined" in told:
         found.append(f"{seen.booking} was answered 201, and announced as waiting")
-    for name in (*MOMENTS, "reference", "cancelledBy", "checkedInBy", "transferredBy"):
+    for name in (*MOMENTS, "reference", "cancelledBy", "reducedBy", "checkedInBy", "transferredBy"):
         values = {data[told_as] for data in told.values() if (told_as := RENAMED.get(name, name)) in data}
         if row.get(name) and values and row[name] not in values:
             found.append(f"{name} of {seen.booking} is {row[name]} in a response, and announced is {sorted(values)}")

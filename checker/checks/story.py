@@ -26,6 +26,7 @@ ACTORS = {  # docs/api.md: without tokens every caller is the buyer, for confirm
     "bookedBy": {"buyer"},
     "confirmedBy": {"shop"},
     "cancelledBy": {"buyer", "event"},
+    "reducedBy": {"buyer"},
     "checkedInBy": {"door"},
     "transferredBy": {"buyer"},
 }

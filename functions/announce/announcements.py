@@ -77,6 +77,7 @@ _EVENT: Final = ("eventId", "name", "totalTickets")
 _TERMS, _RULES = items.attributes(Terms), items.attributes(Rules)  # all of them, where they are set
 _RENAMED: Final = {
     "cancelledBy": "by",
+    "reducedBy": "by",
     "checkedInBy": "by",
     "transferredBy": "by",
 }  # attributes that announcements call otherwise
@@ -89,12 +90,14 @@ _CONTENTS: Final = {
     Type.BOOKING_EXPIRED: _Content("expiredAt", (*_BOOKING, "heldAt", "expiredAt"), ("joinedAt", "promotedAt")),
     Type.BOOKING_REDUCED: _Content(
         "reducedAt",
-        (*_BOOKING, "reducedAt"),
+        (*_BOOKING, "reducedAt", "reducedBy"),
         ("joinedAt", "promotedAt", "heldAt", "expiresAt", "bookedAt", "reference"),
         number="quantity",
     ),
     Type.WAITING_JOINED: _Content("joinedAt", (*_BOOKING, "joinedAt"), ("atLeast",)),
-    Type.WAITING_REDUCED: _Content("reducedAt", (*_BOOKING, "joinedAt", "reducedAt"), ("atLeast",), number="quantity"),
+    Type.WAITING_REDUCED: _Content(
+        "reducedAt", (*_BOOKING, "joinedAt", "reducedAt", "reducedBy"), ("atLeast",), number="quantity"
+    ),
     Type.BOOKING_CANCELLED: _Content(
         "cancelledAt",
         (*_BOOKING, "cancelledAt", "cancelledBy"),

@@ -53,7 +53,7 @@ def reduce(  # noqa: PLR0913, PLR0917  # what a request may name
             return booking
         at_least = min(booking.at_least or 1, keep)
         insists = at_least if at_least > 1 else None
-        return replace(booking, quantity=keep, at_least=insists, reduced_at=runtime.current.now())
+        return replace(booking, quantity=keep, at_least=insists, reduced_at=runtime.current.now(), reduced_by=by)
 
     return _apply(reduced, event, read_meant(event, user_id, booking_id, deadline), by, deadline)
 
@@ -197,7 +197,8 @@ def _reduce(event: Event, booking: Booking, reduced: Booking) -> dict[Name, Tran
     has_same_status = "#status = :was"  # P1, P3: it may have been promoted, or may have ended
     has_as_many = "#quantity = :many"  # P1: a repeated request must not return tickets again
     is_unused = f" AND {NOT_CHECKED_IN}" if booking.status is Status.CONFIRMED else ""  # D1: as when a booking ends
-    assign, names, values = items.assignment({**wanted, "reducedAt": items.text(str(reduced.reduced_at))})
+    when, by = items.text(str(reduced.reduced_at)), items.text(str(reduced.reduced_by))
+    assign, names, values = items.assignment({**wanted, "reducedAt": when, "reducedBy": by})
     transaction: dict[Name, TransactItem] = {
         ("booking", booking.user_id): {
             "Update": {

@@ -224,6 +224,7 @@ class EventBooking(ResponseModel):
     booked_by: Actor | None
     confirmed_by: Actor | None
     cancelled_by: Actor | None
+    reduced_by: Actor | None
     checked_in_by: Actor | None
     transferred_by: Actor | None
 

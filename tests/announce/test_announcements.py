@@ -26,6 +26,7 @@ LATER = {
 }
 MORE = {
     "cancelledBy": "shop",
+    "reducedBy": "shop",
     "reference": "payment-1",
     "transferredBy": "shop",
     "transferredTo": "b",

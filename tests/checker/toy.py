@@ -26,7 +26,7 @@ MOMENTS = (
     "checkedInAt",
     "transferredAt",
 )
-ACTORS = ("bookedBy", "confirmedBy", "cancelledBy", "checkedInBy", "transferredBy")
+ACTORS = ("bookedBy", "confirmedBy", "cancelledBy", "reducedBy", "checkedInBy", "transferredBy")
 SHOWN = (*MOMENTS, *ACTORS, "reference", "transferredTo", "transferredFrom")
 NOT_CONFIRMED = {
     "EXPIRED": "hold-expired",
@@ -69,6 +69,7 @@ class Booking:
     bookedBy: str = "buyer"  # noqa: N815
     confirmedBy: str | None = None  # noqa: N815
     cancelledBy: str | None = None  # noqa: N815
+    reducedBy: str | None = None  # noqa: N815
     checkedInBy: str | None = None  # noqa: N815
     transferredAt: str | None = None  # noqa: N815
     transferredTo: str | None = None  # noqa: N815
@@ -437,11 +438,11 @@ class Toy:
 
     def _keep(self, event: Event, booking: Booking, keep: int) -> Response:
         if booking.status not in ENDED and (booking.quantity > keep or self._slips("keeps more than there are", 3)):
-            booking.quantity, booking.reducedAt = keep, now()
+            booking.quantity, booking.reducedAt, booking.reducedBy = keep, now(), "buyer"
             booking.atLeast = booking.atLeast and min(booking.atLeast, keep)
             kind = "waiting.reduced" if booking in event.queue else "booking.reduced"
             if not self._slips("forgets to announce fewer tickets"):
-                self._tell_booking(kind, booking, "heldAt", "expiresAt", "bookedAt", "reducedAt")
+                self._tell_booking(kind, booking, "heldAt", "expiresAt", "bookedAt", "reducedAt", by=booking.reducedBy)
             if booking in event.queue and self._slips("puts who wants fewer last"):
                 event.queue.remove(booking)
                 event.queue.append(booking)

@@ -247,6 +247,7 @@ def test_some_tickets_are_given_back(office: Office) -> None:
     [row] = event.bookings().json["bookings"]
     assert (row["quantity"], row["status"]) == (2, "CONFIRMED")
     assert row["reducedAt"] >= row["bookedAt"]
+    assert row["reducedBy"] == "buyer"
 
 
 def test_a_hold_stays_a_hold_when_some_of_it_is_given_back(office: Office) -> None:

@@ -360,7 +360,7 @@ def _sold(office: Office) -> Event:
 TIMES = ("joinedAt", "bookedAt", "promotedAt", "cancelledAt")
 OTHERS = (
     "quantity", "heldAt", "expiresAt", "expiredAt", "reducedAt", "reference", "bookedBy", "confirmedBy", "cancelledBy",
-    "checkedInAt", "checkedInBy", "transferredAt", "transferredTo", "transferredFrom", "transferredBy",
+    "reducedBy", "checkedInAt", "checkedInBy", "transferredAt", "transferredTo", "transferredFrom", "transferredBy",
 )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ BOOKING = Booking(
     ID, WIDE * ID_LENGTH_MAX, ID, 10**9, Status.HELD, 20, 20, 10**9,
     joined_at=NOW, promoted_at=NOW, held_at=NOW, expires_at=NOW, booked_at=NOW, cancelled_at=NOW, expired_at=NOW,
     transferred_at=NOW, transferred_to=WIDE * ID_LENGTH_MAX, transferred_from=WIDE * ID_LENGTH_MAX, reduced_at=NOW,
-    checked_in_at=NOW, checked_in_by=Actor.ORGANISER, transferred_by=Actor.ORGANISER,
+    reduced_by=Actor.ORGANISER,    checked_in_at=NOW, checked_in_by=Actor.ORGANISER, transferred_by=Actor.ORGANISER,
     reference=WIDE * ID_LENGTH_MAX, booked_by=Actor.ORGANISER, confirmed_by=Actor.ORGANISER, cancelled_by=Actor.EVENT,
 )  # fmt: skip
 ENTRY = Entry(ID, 10**9, WIDE * ID_LENGTH_MAX, ID, NOW)
