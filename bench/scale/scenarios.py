@@ -131,7 +131,7 @@ class Releases:
 def releases(world: World, lanes: int, tickets: int, offered_s: float) -> Releases:
     """Sell all tickets to a steady load. Then release as many again; once they are on sale, such a load comes again.
 
-    The rates leave out the first and the last tenth of a release: the load rises, and the last tickets are searched for.
+    The rates leave out the first and the last tenth of a release: the load rises, and buyers search for the last ones.
     """
     with _at_work(world) as office:
         office.functions["book"].warm(_environments(world, offered_s))
