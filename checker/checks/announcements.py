@@ -23,12 +23,8 @@ SHOWS = {  # the last announcement of a booking with this status
     "TRANSFERRED": {"booking.transferred"},
 }
 REDUCED = {"booking.reduced": OWNING, "waiting.reduced": {"WAITING"}}  # and the status of the booking then
-RENAMED = {
-    "cancelledBy": "by",
-    "reducedBy": "by",
-    "checkedInBy": "by",
-    "transferredBy": "by",
-}  # facts that announcements call otherwise
+# Facts that announcements call otherwise.
+RENAMED = dict.fromkeys(("cancelledBy", "reducedBy", "checkedInBy", "transferredBy"), "by")
 Told = dict[str, Any]
 
 

@@ -389,7 +389,7 @@ class OfficeMachine(RuleBasedStateMachine):
             assert {name: one[name] for name in ROLES if name in one} == booked.roles
             assert not booked.is_active or one["quantity"] == booked.quantity
 
-    def _call(self, function: ModuleType, by: str, **body: str) -> Response:
+    def _call(self, function: ModuleType, by: str, **body: str | int) -> Response:
         return call(function, {**body, "eventId": self.event.event_id}, claims=CLAIMS[by])
 
 
