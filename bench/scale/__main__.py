@@ -50,7 +50,10 @@ JOINS = {
     LANES: (250, 500, 750, 1_000, 1_250, 1_500, 3_000),
 }
 TURNS = (1_000, 5_000, 10_000)
-RELEASES = ((10_000, 2_000), (50_000, GOAL_S))  # tickets of each of two, and bookings offered a second
+RELEASES: Sequence[tuple[int, float, float | None]] = (
+    # tickets of each of two, bookings offered a second, and seconds of a crowd that comes with the second one
+    (10_000, 2_000, None), (50_000, GOAL_S, None), (10_000, 2_000, 4),
+)  # fmt: skip
 EXPIRIES = (  # write units a second, holds that expire at once, and users who wait
     (4_000, 5_000, 0), (4_000, 20_000, 0), (4_000, 5_000, 5_000), (LANES * 1_000, 5_000, 5_000),
 )  # fmt: skip
@@ -143,8 +146,9 @@ def _turns(world: World) -> Iterator[Cell]:
 
 
 def _releases(world: World) -> Iterator[Cell]:
-    for tickets, offered_s in RELEASES:
-        yield "releases", {}, partial(scenarios.releases, world, LANES, tickets, offered_s)
+    for tickets, offered_s, rush_s in RELEASES:
+        about = {"crowd": "with the release" if rush_s else "once it is on sale"}
+        yield "releases", about, partial(scenarios.releases, world, LANES, tickets, offered_s, rush_s)
 
 
 def _promotions(world: World) -> Iterator[Cell]:

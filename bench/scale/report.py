@@ -97,8 +97,9 @@ SECTIONS: dict[str, tuple[str, list[Column]]] = {
         ],
     ),
     "releases": (
-        "A second release of as many tickets, to a load that begins when it is on sale",
+        "A second release of as many tickets",
         [
+            ("the crowd comes", "crowd"),
             ("offered/s", "offered_s"),
             ("lanes", "lanes"),
             ("tickets of each", "tickets"),

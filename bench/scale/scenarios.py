@@ -125,13 +125,14 @@ class Releases:
     first_s: float  # bookings a second, of the first release
     second_s: float
     waited: int  # users who waited when the second release came
-    back_s: float  # from the request for it until the event is back on sale
+    back_s: float | None  # from the request for it until the event is back on sale; None if a crowd is faster
 
 
-def releases(world: World, lanes: int, tickets: int, offered_s: float) -> Releases:
+def releases(world: World, lanes: int, tickets: int, offered_s: float, rush_s: float | None = None) -> Releases:
     """Sell all tickets to a steady load. Then release as many again; once they are on sale, such a load comes again.
 
-    The rates leave out the first and the last tenth of a release: the load rises, and buyers search for the last ones.
+    With `rush_s`, the load comes with the request for the second release, whose rate is that of so many seconds. The
+    other rates leave out the first and the last tenth: the load rises, and buyers search for the last tickets.
     """
     with _at_work(world) as office:
         office.functions["book"].warm(_environments(world, offered_s))
@@ -155,6 +156,14 @@ def releases(world: World, lanes: int, tickets: int, offered_s: float) -> Releas
         waited = len(office.check(event).waiting)
         released_s = office.clock.now_s
         office.clock.start(lambda: office.release(event, 2 * tickets))
+        if rush_s:
+            begin_s, end_s = released_s + RAMP_S, released_s + RAMP_S + rush_s
+            some = takewhile(lambda _: office.clock.now_s < end_s, names)
+            office.offer(offered_s, some, lambda user: office.book(event, user), RAMP_S)
+            office.clock.run()
+            office.check(event)
+            second_s = sum(begin_s <= moment_s < end_s for moment_s in sold_s) / rush_s
+            return Releases(offered_s, lanes, tickets, _rate_of_middle(sold_s[:tickets]), second_s, waited, None)
         office.clock.run()
         back_s = office.clock.now_s - released_s
         assert office.outcomes["BackOnSale"] == 1
