@@ -4,19 +4,13 @@ Without the rest of the suite: .venv/bin/python -m proof. It says more, and with
 compares what it found with its row in docs/guarantees.md, so that the tests need not run in one process.
 """
 
-from typing import Any
-
 import pytest
 
 from proof import report
 from proof.controls import (
     NEEDLESS,
     THREE_KINDS,
-    Caught,
     all_omissions,
-    caught_among_three_kinds,
-    caught_omission,
-    caught_rule,
     name_of,
     rules,
     searches,
@@ -34,11 +28,6 @@ def _row(name: str, found: Found) -> str:
     return report.table({name: found}, [])
 
 
-def _is_on_page(caught: Caught) -> bool:
-    assert caught in MUTANTS_ON_PAGE, OLD
-    return True
-
-
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=name_of)
 def test_every_promise_holds_in_every_schedule(scenario: Scenario) -> None:
     """P1 to P8: all orders of all requests, with each crash and each fault that the scenario allows."""
@@ -50,30 +39,6 @@ def test_every_promise_holds_in_every_schedule(scenario: Scenario) -> None:
     assert scenario not in MEETINGS or len(found.kinds) >= 3
     name = name_of(scenario)
     assert _row(name, found) == _row(name, SEARCHES_ON_PAGE.get(name, Found())), OLD
-
-
-@pytest.mark.parametrize("omission", all_omissions(), ids=str)
-def test_each_condition_is_missed(omission: Any) -> None:
-    """A control: without any clause, count or item of a transaction the search finds a promise broken."""
-    caught = caught_omission(omission)
-    assert bool(caught) != (str(omission) in NEEDLESS)
-    assert not caught or _is_on_page(caught)
-
-
-@pytest.mark.parametrize("rule", rules(whole=False), ids=lambda rule: rule.text)
-def test_each_rule_is_missed(rule: Any) -> None:
-    """A control: without any rule of order or memory the search finds a promise broken."""
-    caught = caught_rule(rule)
-    assert caught
-    assert _is_on_page(caught)
-
-
-@pytest.mark.parametrize("promise", THREE_KINDS)
-def test_a_promise_can_be_broken_among_three_kinds_of_actors(promise: str) -> None:
-    """A control: without one clause or rule, the search finds it broken where buyers, organisers and settlers meet."""
-    caught = caught_among_three_kinds(promise)
-    assert caught
-    assert promise in {caught.promise, "P8"}
 
 
 def test_every_promise_is_searched_where_three_kinds_of_actors_meet() -> None:
