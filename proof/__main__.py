@@ -31,7 +31,7 @@ from proof.controls import (
     searched,
     searches,
 )
-from proof.explore import Found, Scenario, walk
+from proof.explore import STATES_MAX, Found, Scenario, walk
 from proof.plans import ALL_PLANS
 from proof.scenarios import Plan
 
@@ -85,6 +85,8 @@ def _searches(*, whole: bool) -> dict[str, Found]:
         if found.violation:
             _say("\n".join([f"VIOLATION: {found.violation}", *found.trace]))
     _say(report.total(all_found.values()))
+    if cut := sum(one.is_cut for one in all_found.values()):
+        _say(f"{cut} of them were cut short after {STATES_MAX:,} states: only walks go further.")
     return all_found
 
 

@@ -640,7 +640,7 @@ PLANS = (
     Plan(LOWERED_AND_WAITING, short=(CALM, CRASH), whole=(FAULT,)),
     Plan(LOWERED_BESIDE_TWO, whole=(CRASH,)),
     Plan(LOWERED_AND_PUT_BACK),
-    Plan(LOWERED_TWICE),  # with a crash there is no end either
+    Plan(LOWERED_TWICE),
     Plan(LOWERED_TWICE_AND_RELEASED, short=(), whole=(CALM,)),
     Plan(LOWERED_ON_LANES, short=(), whole=(CALM,)),
     Plan(LOWERED_THEN_CLOSED, short=ALL_BOUNDS),

@@ -34,6 +34,7 @@ def test_every_promise_holds_in_every_schedule(scenario: Scenario) -> None:
     found = explore(scenario)
     assert not found.violation, "\n".join([found.violation, *found.trace])
     assert found.schedules
+    assert not found.is_cut
     assert bool(found.crashes) == bool(scenario.crashes)
     assert bool(found.faults) == bool(scenario.faults)
     assert scenario not in MEETINGS or len(found.kinds) >= 3
