@@ -10,8 +10,10 @@ import argparse
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count, islice
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 from bench import around, filling, record
 from bench.one_counter import OneCounter
@@ -27,6 +29,7 @@ from harness.office import Event, Office, clock_ahead, open_office
 from shared import model
 from shared.booking import audit, catalog
 from shared.edge import pages
+from shared.model import TICKETS_PER_LANE
 from shared.runtime import Deadline
 
 # US dollars for a million, in us-east-1, on demand.
@@ -99,7 +102,10 @@ def measure(client: Any) -> dict[str, Any]:
         _opening(office, office_bill)
         _on_sale(office, office_bill)
         _holds(office, office_bill)
+        _groups(office, office_bill)
+        _after_the_sale(office, office_bill)
         _sold_out(office, office_bill)
+        _back_on_sale(office, office_bill)
         _promotions(office, office_bill)
         _status(office, office_bill)
         _lists(client, office, office_bill)
@@ -118,8 +124,7 @@ On demand, in us-east-1, a million write units are ${WRITE_UNITS_USD}, read unit
 HTTP API ${HTTP_REQUESTS_USD:.2f}, and invocations ${INVOCATIONS_USD:.2f}. Functions are warm: they know the event.
 Units in brackets are those of transactions that a condition refused, counted as if they had happened. Run time costs
 extra: ${GB_SECONDS_USD / 1000:.4f} for a million requests of one millisecond. Promoter, `ExpireFunction` and sweep need
-no gateway. A booking of several tickets costs as much as one of a single ticket, if one of the event's lanes has them.
-Otherwise a take is refused first, and each further lane is 2 write units.
+no gateway. A booking of several tickets costs as much as one of a single ticket, if the user's lane has them.
 
 Not in the table: with the stack's own user pool, Cognito charges for each user who is active within a month, above the
 first 10,000: ${USERS_USD["LITE"]:.2f} for 1,000 of them with `UserPoolTier` `LITE` (less above 100,000),
@@ -201,6 +206,54 @@ def _holds(office: Office, bill: Bill) -> None:
     with clock_ahead(HOLD_S + 5), bill.item(f"expire, {HOLDS_AT_ONCE} holds of one lane", http=False):
         expire.handler({}, Context())
     assert small.check().tickets_left == HOLDS_AT_ONCE
+
+
+def _groups(office: Office, bill: Bill) -> None:
+    event = office.opens(tickets=TICKETS_MANY, ticketsPerBooking=4)
+    event.books("first")
+    with bill.item("book 4 tickets, on sale"):
+        assert event.books("anna", quantity=4) == _CREATED
+    with bill.item("cancel 2 of 4 tickets, on sale"):
+        assert event.cancel("anna", keep=2).json["quantity"] == 2  # noqa: PLR2004  # as above
+    scarce = office.opens(tickets=2 * TICKETS_PER_LANE, ticketsPerBooking=4)
+    for lane in range(scarce.check().event["lanes"]):
+        _leave_in_lane(scarce, lane, 2)
+    with bill.item("book 4 tickets, the last 2 of each of two lanes"):
+        assert scarce.books("anna", quantity=4) == _CREATED
+
+
+def _leave_in_lane(event: Event, lane: int, left: int) -> None:
+    known = catalog.read_event(event.event_id, Deadline.after(60))
+    users = (f"{event.event_id}-{n}" for n in count())
+    at_home = (user for user in users if known.home_lane(user) == lane)
+    for user in islice(at_home, TICKETS_PER_LANE - left):
+        assert event.books(user) == _CREATED
+
+
+def _after_the_sale(office: Office, bill: Bill) -> None:
+    event = office.opens(tickets=TICKETS_MANY)
+    booking_id = event.book("anna").json["bookingId"]
+    with bill.item("transfer"):
+        assert event.transfer("anna", booking_id, "ben").status == _OK
+    booking_id = event.status("ben").json["booking"]["bookingId"]
+    with bill.item("check-in"):
+        assert event.check_in("ben", booking_id).status == _OK
+    with bill.item("check-in, again"):
+        assert event.check_in("ben", booking_id).status == _OK
+
+
+def _back_on_sale(office: Office, bill: Bill) -> None:
+    for lanes in (1, LANES_MANY):
+        with patch.object(catalog, "lanes_for", lambda _, lanes=lanes: lanes):
+            event = office.opens(tickets=lanes)
+        for n in range(lanes):
+            assert event.books(f"holder-{n}") == _CREATED
+        assert event.books("first") == _ACCEPTED  # closes the lanes
+        for user in ("first", *(f"holder-{n}" for n in range(lanes))):
+            event.cancels(user)
+        with bill.item(f"promoter, back on sale: {_lanes(lanes)}", http=False):
+            event.promotes()
+        assert event.books("anna") == _CREATED
 
 
 def _sold_out(office: Office, bill: Bill) -> None:
