@@ -3,10 +3,12 @@
 Warm functions that know the event make each request once on the real engine, which reports the units
 (ReturnConsumedCapacity); tests/bench/test_cost.py compares these with the documented rules. The engine does not report
 the units of a transaction that a condition refused: it is counted as if it had happened, which is the most it can cost.
-Prices leave out the run time of functions, storage, logs, and backups.
+Prices of single requests leave out the run time of functions, storage, logs, and backups; bench/bill.py has them all.
 """
 
 import argparse
+import io
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ from functions.waiting_list import app as waiting_list
 from harness.gateway import Context, call
 from harness.meter import metered
 from harness.office import Event, Office, clock_ahead, open_office
-from shared import model
+from shared import model, telemetry
 from shared.booking import audit, catalog
 from shared.edge import pages
 from shared.model import TICKETS_PER_LANE
@@ -53,6 +55,9 @@ RUNS_MONTHLY = 30 * 24 * 60  # of ExpireFunction, which runs every minute
 HOLD_S = 600
 HOLDS_AT_ONCE = 40  # of one lane: BOOKINGS_MAX in shared/booking/cancellation.py
 NOTHING_DUE = "expire, no hold due"
+NOTHING_TO_SWEEP = "sweep, nothing sold out"
+COUNTED = "status, counted already"
+LOG_LINE_BYTES = 26  # that CloudWatch bills for each line besides its own
 
 LANES_MANY = 96
 TICKETS_MANY = 1_000_000  # of an event with LANES_MANY lanes
@@ -68,7 +73,7 @@ class Bill:
     @contextmanager
     def item(self, name: str, *, http: bool = True) -> Iterator[None]:
         """Add a row with the database requests of the block: one HTTP request, or else one invocation."""
-        with metered() as meter:
+        with metered() as meter, _logged() as lines:
             yield
         refused = meter.refused_items * REFUSED_ITEM_WRITE_UNITS
         units_usd = (meter.write_units + refused) * WRITE_UNITS_USD + meter.read_units * READ_UNITS_USD
@@ -79,10 +84,29 @@ class Bill:
                 "writeUnits": meter.write_units,
                 "refusedWriteUnits": refused,
                 "readUnits": meter.read_units,
+                "logBytes": sum(len(line) + LOG_LINE_BYTES for line in lines),
                 "unitsUsd": round(units_usd, 4),
                 "totalUsd": round(units_usd + INVOCATIONS_USD + HTTP_REQUESTS_USD * http, 4),
             }
         )
+
+
+@contextmanager
+def _logged() -> Iterator[list[bytes]]:
+    """Collect the log lines of the block, with names as long as on AWS."""
+    written, lines = io.StringIO(), list[bytes]()
+    handler, level = telemetry.logger.registered_handler, telemetry.logger.log_level
+    with (
+        patch.object(handler, "stream", written),
+        patch.object(Context, "function_name", "ticket-office-BookFunction-1A2B3C4D5E6F"),
+        patch.dict(os.environ, STACK="ticket-office"),
+    ):
+        telemetry.logger.setLevel("INFO")
+        try:
+            yield lines
+        finally:
+            telemetry.logger.setLevel(level)
+    lines += written.getvalue().encode().splitlines(keepends=True)
 
 
 def main() -> None:
@@ -125,13 +149,7 @@ HTTP API ${HTTP_REQUESTS_USD:.2f}, and invocations ${INVOCATIONS_USD:.2f}. Funct
 Units in brackets are those of transactions that a condition refused, counted as if they had happened. Run time costs
 extra: ${GB_SECONDS_USD / 1000:.4f} for a million requests of one millisecond. Promoter, `ExpireFunction` and sweep need
 no gateway. A booking of several tickets costs as much as one of a single ticket, if the user's lane has them.
-
-Not in the table: with the stack's own user pool, Cognito charges for each user who is active within a month, above the
-first 10,000: ${USERS_USD["LITE"]:.2f} for 1,000 of them with `UserPoolTier` `LITE` (less above 100,000),
-${USERS_USD["ESSENTIALS"]:,} with `ESSENTIALS`, and ${USERS_USD["PLUS"]:,} with `PLUS`, which has no free users. The app
-client of an organiser's or a shop's program costs something for each month, and ${TOKENS_USD} for 1,000 tokens; a token
-lasts an hour. These are public figures of 2025: compare them with [Cognito's
-prices](https://aws.amazon.com/cognito/pricing/). With `JwtIssuer` there is no such charge.
+[All that a stack pays](#the-whole-bill).
 
 {record.table(head, [_row(row) for row in result["office"]])}
 
@@ -140,8 +158,9 @@ The usual design with one counter per event (`bench/one_counter.py`), in the sam
 {record.table(head, [_row(row) for row in result["oneCounter"]])}
 
 A booking costs the same on one lane and on {LANES_MANY}, and one unit more than with one counter: for the index by
-user, which `GET /bookings` reads. More lanes cost more where all are read: in the status, by the promoter, and by the
-sweep. A hold costs one write unit more than a booking, and its end one more: until then it is in the index of holds.
+user, which `GET /bookings` reads. More lanes cost more where all are read: in a count, which a function makes once a
+second for all statuses, by the promoter, and by the sweep.
+A hold costs one write unit more than a booking, and its end one more: until then it is in the index of holds.
 
 {_monthly(result["office"])}
 """
@@ -295,6 +314,9 @@ def _status(office: Office, bill: Bill) -> None:
         event.books("anna")
         with bill.item(f"status: {_lanes(lanes)}"):
             event.status()
+        if lanes == LANES_MANY:
+            with bill.item(COUNTED):
+                event.status_again()
         with bill.item(f"status of a user: {_lanes(lanes)}"):
             event.status("anna")
 
@@ -329,7 +351,7 @@ def _page_of(function: ModuleType, event: model.Event) -> dict[str, Any]:
 def _runs_of_nothing(bill: Bill) -> None:
     with bill.item(NOTHING_DUE, http=False):
         expire.handler({}, Context())
-    with bill.item("sweep, nothing sold out", http=False):
+    with bill.item(NOTHING_TO_SWEEP, http=False):
         sweep.handler({}, Context(time_left_s=120))
 
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import record
-from bench.cost import GB_SECONDS_USD
+from bench import bill, record
 from shared.model import LANES_MAX, TICKETS_MAX, TICKETS_PER_LANE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,13 +22,12 @@ def with_figures(name: str, page: str) -> str:
 
 def first_look() -> str:
     """Return what a reader of the README wants to know first."""
-    load, cost, starts = record.read("load"), record.read("cost"), record.read("coldstart")
+    load, starts = record.read("load"), record.read("coldstart")
     [book] = [row for row in load["rows"] if row["section"] == "book, 16 in flight"]
-    [booking] = [row for row in cost["office"] if row["request"] == "book, on sale"]
     start_ms = statistics.median(starts["functions"]["BookFunction"]["initMs"])
     lanes, counter = (_rate(_calm(design)) for design in (f"{LANES_MAX} lanes", "one counter"))
     on_disk = f"[a run](docs/benchmark.md#on-one-machine) on {load['machine']['cores']} cores, load generator included"
-    a_million = f"${booking['totalUsd']:.2f}, plus ${GB_SECONDS_USD / 1000:.4f} for each ms that a booking takes"
+    tickets, _ = bill.EVENTS["medium"]
     rows = [
         ["promises", _searches(), "[search](docs/guarantees.md)"],
         [
@@ -43,7 +41,11 @@ def first_look() -> str:
             f"{start_ms:.0f} ms",
             "[Lambda's runtime](docs/benchmark.md#cold-start), locally",
         ],
-        ["a million bookings", a_million, "[units of a run](docs/benchmark.md#cost), list prices"],
+        [
+            f"an event of {tickets:,} tickets, all that AWS charges",
+            f"${sum(bill.of_event('medium').values()):.2f}; the stack ${sum(bill.of_month().values()):.2f} a month",
+            "[units and log bytes of a run](docs/benchmark.md#the-whole-bill), list prices",
+        ],
     ]
     return record.table(["what", "figure", "from"], rows, figures=False)
 

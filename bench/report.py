@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import coldstart, cost, expiry, glance, record, size
+from bench import bill, coldstart, cost, expiry, glance, record, size
 from bench.floor import CEILING_PROCESSES
 from bench.goals import FASTEST, OF_THE_FLOOR, P99_MS, TIMES_THE_FASTEST
 from bench.scale import report as scale_report
@@ -46,6 +46,7 @@ def page() -> str:
         load_section(record.read("load")),
         coldstart.section(record.read("coldstart")),
         cost.section(record.read("cost")),
+        bill.section(),
         size.section(record.read("size")),
         expiry.section(record.read("expiry")),
     ]

@@ -34,8 +34,8 @@ from tests.operations.troubles import throttled
 
 Line = dict[str, Any]
 
-OF_A_LINE = {"service", "level", "timestamp", "message"}
-OF_A_FUNCTION = {"function_name", "function_arn", "function_memory_size", "function_request_id", "cold_start"}
+OF_A_LINE = {"level", "timestamp", "message"}
+OF_A_FUNCTION = {"function_name", "function_request_id", "cold_start"}
 OF_A_METRIC = {"stack", "_aws"}
 OF_A_REQUEST = {"correlation_id"}
 A_BOOKING = {"event_id", "user_id", "booking_id"}
