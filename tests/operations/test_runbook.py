@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import botocore.session
+import jmespath  # type: ignore[import-untyped]  # as in tests/artifact/aws_cli.py
 import pytest
 from botocore import xform_name
 
@@ -62,7 +63,8 @@ aws() {
     *Stage*ParameterValue*) echo "$STAGE";;
     *SweepConcurrency*ParameterValue*) echo 2;;
     *RequestConcurrency*ParameterValue*) echo 0;;
-    *list-versions-by-function*) echo '"7"';;
+    *get-alias*) echo "$LIVE";;
+    *list-versions-by-function*) printf '$LATEST\\t8\\t9\\n10\\t11\\n';;
     *--logical-resource-id*) echo "tickets-$6";;
   esac
 }
@@ -80,7 +82,6 @@ aws() {
         ),
         ("prod", "start SweepFunction RequestConcurrency", "delete-function-concurrency FUNCTION"),
         ("dev", "start SweepFunction SweepConcurrency", "delete-function-concurrency FUNCTION"),
-        ("prod", "roll_back SweepFunction", "update-alias FUNCTION --name live --function-version 7"),
     ],
 )
 def test_the_functions_of_the_page_do_what_they_say(stage: str, command: str, expected: str) -> None:
@@ -91,6 +92,33 @@ def test_the_functions_of_the_page_do_what_they_say(stage: str, command: str, ex
     )
     asked = done.stderr.splitlines()[-1]
     assert asked == f"aws lambda {expected.replace('FUNCTION', '--function-name tickets-SweepFunction')}"
+
+
+@pytest.mark.parametrize(("live", "previous"), [("11", "10"), ("10", "9"), ("8", "")])
+def test_a_rollback_goes_to_the_version_before_that_of_the_alias(live: str, previous: str) -> None:
+    """Not to the latest but one, which may be the alias's own after a failed deployment, and never to $LATEST."""
+    setup = next(block for page, block in _blocks() if "roll_back()" in block)
+    command = ["bash", "-c", f"{setup}\n{AWS}\nLIVE={live}\nroll_back SweepFunction"]
+    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    update = "aws lambda update-alias --function-name tickets-SweepFunction --name live --function-version"
+    expected = f"{update} {previous}" if previous else f"SweepFunction has no version before {live}"
+    assert (done.stderr.splitlines()[-1], done.returncode) == (expected, 0 if previous else 1)
+
+
+@pytest.mark.parametrize(("versions", "deleted"), [(0, []), (2, []), (3, ["1"]), (12, list(map(str, range(1, 11))))])
+def test_old_versions_are_deleted_except_the_latest_two(versions: int, deleted: list[str]) -> None:
+    """Each costs a snapshot with SnapStart. $LATEST and what `roll_back` needs stay; a refusal does not end the loop."""
+    [block] = [block for block in pages.blocks("docs/deployments.md", "sh") if "delete-function" in block]
+    [query] = re.findall(r"'(Versions.*?)'", block)
+    listed = {"Versions": [{"Version": "$LATEST"}, *({"Version": str(n)} for n in range(1, versions + 1))]}
+    found = json.dumps(jmespath.search(query, listed), indent=4)
+    aws = f"""aws() {{ case "$*" in
+      *list-stack-resources*) echo book;; *list-versions*) echo '{found}';; *) echo "$*" >&2; [[ "$*" != *" 1" ]];;
+    esac; }}"""
+    done = subprocess.run(["bash", "-c", f"{aws}\n{block}"], text=True, capture_output=True, check=True)
+    asked = [f"lambda delete-function --function-name book --qualifier {version}" for version in deleted]
+    assert done.stderr.splitlines() == asked
+    assert done.stdout == ("kept book:1\n" if deleted else "")
 
 
 def test_the_template_of_an_import_holds_the_kept_resources(tmp_path: Path) -> None:

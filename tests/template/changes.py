@@ -93,7 +93,7 @@ NOT_PUBLISHED: Final = {"ReservedConcurrentExecutions", "Tags"}
 
 
 def situations(parameter: str) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Yield the stack's parameters before and after changes of one: where nothing else is set, and where all else is."""
+    """Yield the stack's parameters before and after a change of one: where nothing else is set, and where all is."""
     yield _before_and_after(parameter)
     for everything in (WITH_ISSUER, WITH_POOL):
         other = OTHERS.get(parameter, _default(parameter))

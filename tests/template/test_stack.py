@@ -528,6 +528,12 @@ def test_codedeploy_moves_traffic_to_a_new_version_and_takes_it_back(name: str) 
     assert alarms == {"PromiseAlarm", "StrandedAlarm", "TryAgainAlarm", "InternalErrorAlarm"} | errors
 
 
+def test_a_replaced_version_is_kept_for_a_rollback_by_hand() -> None:
+    """roll_back in docs/operations.md goes to it."""
+    versions = [one for one in deployed().resources.values() if one["Type"] == "AWS::Lambda::Version"]
+    assert [one["DeletionPolicy"] for one in versions] == ["Retain"] * len(FUNCTIONS)
+
+
 def test_codedeploy_may_invoke_the_check() -> None:
     """SAM gives it AWSCodeDeployRoleForLambda, which allows only functions of such a name."""
     role = deployed().of_type("AWS::IAM::Role")["CodeDeployServiceRole"]
