@@ -1,8 +1,11 @@
 """The commands for operators exist: what they name is in the stack, and their options are those of AWS."""
 
 import json
+import os
 import re
 import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +14,11 @@ import jmespath  # type: ignore[import-untyped]  # as in tests/artifact/aws_cli.
 import pytest
 from botocore import xform_name
 
+from harness.office import Office
+from harness.watching import sections
 from local import intrinsics
-from local.template import TEMPLATE
+from local.template import TEMPLATE, load
+from shared.store import items
 from tests.artifact.aws_cli import RENAMED
 from tests.docs import pages
 from tests.template.stack import ROOT, deployed
@@ -28,6 +34,7 @@ PAGES = (
 OF_THE_CLI = {"output", "query", "cli-binary-format", "max-items", "template-body", "payload", "cli-input-json"}
 # A command of the CLI itself.
 NOT_AN_OPERATION = {"wait"}
+PROMOTES = ("dynamodb:BatchGetItem", "WaitingListTable")  # what only those do who read the head of the waiting list
 COMMAND = re.compile(r"\baws ((?:[^\"'|;()\n]|\"[^\"]*\"|'[^']*'|\$\([^()]*\)|\\\n)+)")
 
 
@@ -107,7 +114,7 @@ def test_a_rollback_goes_to_the_version_before_that_of_the_alias(live: str, prev
 
 @pytest.mark.parametrize(("versions", "deleted"), [(0, []), (2, []), (3, ["1"]), (12, list(map(str, range(1, 11))))])
 def test_old_versions_are_deleted_except_the_latest_two(versions: int, deleted: list[str]) -> None:
-    """Each costs a snapshot with SnapStart. $LATEST and what `roll_back` needs stay; a refusal does not end the loop."""
+    """Each costs a snapshot with SnapStart. $LATEST and what `roll_back` needs stay; a refusal ends nothing."""
     [block] = [block for block in pages.blocks("docs/deployments.md", "sh") if "delete-function" in block]
     [query] = re.findall(r"'(Versions.*?)'", block)
     listed = {"Versions": [{"Version": "$LATEST"}, *({"Version": str(n)} for n in range(1, versions + 1))]}
@@ -137,6 +144,49 @@ def test_the_template_of_an_import_holds_the_kept_resources(tmp_path: Path) -> N
     }  # fmt: skip
     assert kept.keys() == identified.keys()
     assert all(resource["DeletionPolicy"] == "RetainExceptOnCreate" for resource in kept.values())
+
+
+def test_before_a_broken_promise_is_repaired_all_that_gives_tickets_away_is_stopped() -> None:
+    """And started again afterwards: BookFunction, and what reads entries of the waiting list to promote them."""
+    gives = {name for name in deployed().functions if PROMOTES in deployed().privileges(name)} | {"BookFunction"}
+    section = sections()["a-promise-is-broken"]
+    stopped = set(re.findall(r"\bstop ([A-Z]\w+)|\bstream (\w+Function)\w+ --no-enabled", section))
+    started = set(re.findall(r"\bstart ([A-Z]\w+)|\bstream (\w+Function)\w+ --enabled", section))
+    assert {one or other for one, other in stopped} == {one or other for one, other in started} == gives
+    assert section.index("--no-enabled") < section.index("update-item") < section.index("--enabled")
+
+
+def test_a_lane_is_compared_and_repaired_as_the_page_says(office: Office) -> None:
+    """P1: the commands of the page, on the real engine, after someone added a ticket to a lane."""
+    event = office.opens(tickets=1)
+    event.books("anna")
+    before = {"TableName": "lanes-before", "BillingMode": "PAY_PER_REQUEST"}
+    [lanes] = [table for table in load().tables if table.name == items.LANES]
+    office.database.create_table(**{**lanes.arguments, **before})
+    key = items.lane_key(event.event_id, 0)
+    seen = office.database.get_item(TableName=items.LANES, Key=key)["Item"]
+    office.database.put_item(TableName="lanes-before", Item=seen)
+    office.database.put_item(TableName=items.LANES, Item=seen | {"available": items.number(1)})
+    compare, repair = (
+        textwrap.dedent(block)
+        for block in re.findall(r"^ *```sh\n(.*?)^ *```", sections()["a-promise-is-broken"], re.DOTALL | re.MULTILINE)
+        if "aws dynamodb" in block
+    )
+    cli = f"""EVENT={event.event_id}; output() {{ echo {items.LANES}; }}
+    aws() {{ case "$2" in restore*|wait|delete*) ;; *) '{sys.executable}' -m tests.artifact.aws_cli "$@";; esac; }}"""
+    environment = {**os.environ, "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL_DYNAMODB"]}
+
+    def paste(block: str) -> str:
+        command = ["bash", "-c", f"{cli}\n{block}"]
+        done = subprocess.run(command, env=environment, cwd=ROOT, text=True, capture_output=True, check=False)
+        return done.stdout + done.stderr
+
+    lane = f"{event.event_id}#0"
+    assert [line for line in paste(compare).splitlines() if line[0] in "<>"] == [f"< {lane}\t0\t1", f"> {lane}\t1\t1"]
+    assert paste(repair) == ""
+    assert paste(compare) == ""
+    assert "ConditionalCheckFailedException" in paste(repair), "it is no longer as it was seen"
+    office.database.delete_table(TableName="lanes-before")
 
 
 def test_every_command_of_the_aws_cli_exists_with_its_options() -> None:
