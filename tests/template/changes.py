@@ -38,6 +38,7 @@ VALUES: Final[Mapping[str, str]] = {
     "MailFrom": "tickets@tickets.example",
     "DomainName": "api.tickets.example",
     "CertificateArn": "arn:aws:acm:eu-central-1:000000000000:certificate/1",
+    "DomainTruststore": "s3://certificates/cas.pem",
     "PageUrl": "https://a.example/",
     "PageClientId": "page",
     "CorsOrigins": "https://a.example",
@@ -64,6 +65,7 @@ TOGETHER: Final[Mapping[str, tuple[str, ...]]] = {
     "PageClientId": ("JwtIssuer=https://id.example",),
     "MailFrom": (f"SesIdentityArn={VALUES['SesIdentityArn']}",),
     "CertificateArn": (f"DomainName={VALUES['DomainName']}",),
+    "DomainTruststore": (f"DomainName={VALUES['DomainName']}",),
     "WebhookSecret": (f"WebhookUrl={VALUES['WebhookUrl']}",),
     **dict.fromkeys(
         (

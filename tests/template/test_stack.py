@@ -179,7 +179,7 @@ def test_parameters_decide_on_sign_up_second_factor_price_and_mail() -> None:
 
 
 def test_with_a_domain_the_api_has_no_other_address() -> None:
-    """Otherwise callers could bypass what stands in front of the domain."""
+    """Otherwise callers could bypass what stands before the domain. A truststore keeps them from the domain, too."""
     stack = deployed()
     (server,) = _api()["servers"]
     off = {"disableExecuteApiEndpoint": {"Fn::If": ["HasDomain", True, False]}}
@@ -189,8 +189,11 @@ def test_with_a_domain_the_api_has_no_other_address() -> None:
     mapping = stack.resources["ApiDomainMapping"]["Properties"]
     assert mapping["DomainName"] == {"Ref": "ApiDomain"}
     assert stack.resources[mapping["Stage"]["Ref"]]["Type"] == "AWS::ApiGatewayV2::Stage"
-    (listed,) = stack.resources["ApiDomain"]["Properties"]["DomainNameConfigurations"]
+    domain = stack.resources["ApiDomain"]["Properties"]
+    (listed,) = domain["DomainNameConfigurations"]
     assert listed["SecurityPolicy"] == "TLS_1_2"
+    truststore = {"TruststoreUri": {"Ref": "DomainTruststore"}}
+    assert domain["MutualTlsAuthentication"] == {"Fn::If": ["HasTruststore", truststore, NO_VALUE]}
 
 
 def test_signing_up_makes_no_user_an_organiser_or_a_shop() -> None:
@@ -568,6 +571,7 @@ def test_each_condition_tests_what_its_name_says() -> None:
         "HasMfa": given("Mfa", "OFF"),
         "HasSes": given("SesIdentityArn"),
         "HasDomain": given("DomainName"),
+        "HasTruststore": given("DomainTruststore"),
         "HasDeploymentAlarms": {"Fn::Equals": [{"Ref": "DeploymentAlarms"}, "true"]},
         "HasWebhook": given("WebhookUrl"),
         "HasAlarmTopic": given("AlarmTopicArn"),
