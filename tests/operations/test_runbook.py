@@ -128,6 +128,41 @@ def test_old_versions_are_deleted_except_the_latest_two(versions: int, deleted: 
     assert done.stdout == ("kept book:1\n" if deleted else "")
 
 
+def _setup() -> str:
+    return next(block for page, block in _blocks() if "roll_back()" in block)
+
+
+@pytest.mark.parametrize("clients", ["OrganiserClientId ShopClientId", "ShopClientId", ""])
+def test_signing_in_gets_a_token_of_each_app_client_that_the_stack_has(clients: str) -> None:
+    """Without one of them, nothing is asked for it and nothing fails."""
+    stack = f"""
+    aws() {{ case "$*" in
+      *TokenUrl*) echo https://tokens;; *ApiUrl*) echo https://api;; *ClientSecret*) echo secret;;
+      *OutputKey*) for one in {clients}; do [[ "$*" = *"'$one'"* ]] && echo "$one"; done; true;;
+    esac; }}
+    curl() {{ echo "{{\\"access_token\\": \\"of $4\\"}}"; }}
+    sign_in; echo "$API,$ORGANISER_TOKEN,$SHOP_TOKEN"
+    """
+    done = subprocess.run(["bash", "-c", f"{_setup()}\n{stack}"], text=True, capture_output=True, check=True)
+    tokens = [f"of {one}:secret" if one in clients else "" for one in ("OrganiserClientId", "ShopClientId")]
+    assert (done.stdout, done.stderr) == (",".join(("https://api", *tokens)) + "\n", "")
+
+
+def test_logs_are_shown_when_the_query_is_complete(tmp_path: Path) -> None:
+    """A query of a busy day takes longer than a pause, and its first results are not all."""
+    cloudwatch = f"""
+    sleep() {{ echo x >> {tmp_path}/pauses; }}
+    aws() {{ case "$*" in
+      *start-query*) echo 7;;
+      *"query status"*) [ "$(wc -l < {tmp_path}/pauses)" -lt 3 ] && echo Running || echo Complete;;
+      *get-query-results*) echo "all after $(wc -l < {tmp_path}/pauses) pauses";;
+    esac; }}
+    logs 'filter level = "ERROR"'
+    """
+    done = subprocess.run(["bash", "-c", f"{_setup()}\n{cloudwatch}"], text=True, capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == ("all after 3 pauses\n", "")
+
+
 def test_the_template_of_an_import_holds_the_kept_resources(tmp_path: Path) -> None:
     """CloudFormation imports resources that have a deletion policy, by their names, without the SAM transform."""
     [block] = [block for block in pages.blocks("docs/deployments.md", "sh") if "resources.json" in block]
