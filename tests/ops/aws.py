@@ -88,6 +88,7 @@ def _quota(asked: Mapping[str, str], value: float) -> dict[str, Any]:
 
 def _answer(model: OperationModel, parsed: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return what botocore takes for the response to a call, instead of sending it."""
+    assert model.output_shape
     report = ParamValidator().validate(parsed, model.output_shape)
     assert not report.has_errors(), report.generate_report()
     return AWSResponse("", 200, HTTPHeaders(), None), parsed
