@@ -62,6 +62,35 @@ def test_everything_that_a_command_names_is_in_the_stack() -> None:
     assert {one or other for one, other in named} <= source["Parameters"].keys()
 
 
+def test_the_template_accepts_each_parameter_that_a_command_deploys() -> None:
+    """Names and values. A value that the reader must set is any."""
+    deployed_with = [
+        one
+        for _, block in _blocks()
+        for command in re.findall(r"^ *deploy (.+(?:\n {2,}.+)*)", block, re.MULTILINE)
+        for one in re.findall(r"\b([A-Z]\w+)=(\"[^\"]*\"|\S*)", command)
+    ]
+    known = {name: value for name, value in deployed_with if "$" not in value}
+    assert {"SweepTimeout", "DeploymentAlarms", "PromoteConcurrency", "RouteRate"} <= known.keys()
+    document = intrinsics.read(TEMPLATE)
+    intrinsics.Values(document, known)  # raises TemplateError
+    assert {name for name, _ in deployed_with} <= document["Parameters"].keys()
+
+
+def test_the_page_says_how_old_a_record_may_be_when_a_stream_is_read_again() -> None:
+    """Older ones go to the failed records."""
+    ages = {
+        name: mapping["MaximumRecordAgeInSeconds"]
+        for name, mapping in deployed().of_type("AWS::Lambda::EventSourceMapping").items()
+    }
+    assert ages.pop("FollowFunctionEvents") == 4 * 3600
+    assert set(ages.values()) == {3600}
+    text = " ".join(pages.text("docs/operations.md").split())
+    assert "older than an hour when it is read again (four hours for `FollowFunctionEvents`)" in text
+    rules = deployed().resources["FailedRecordsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert f"keeps them, {rules[0]['ExpirationInDays']} days" in text
+
+
 # An AWS CLI for the functions of the page: it shows what it is asked, and knows one stack.
 AWS = """
 aws() {

@@ -174,6 +174,8 @@ def test_parameters_decide_on_sign_up_second_factor_price_and_mail() -> None:
     assert pool["MfaConfiguration"] == {"Ref": "Mfa"}
     assert pool["EnabledMfas"] == {"Fn::If": ["HasMfa", ["SOFTWARE_TOKEN_MFA"], NO_VALUE]}
     assert pool["UserPoolTier"] == {"Ref": "UserPoolTier"}
+    [cost] = re.findall(r"[^\n]*active within a month.*?\n\n", (ROOT / "docs/benchmark.md").read_text(), re.DOTALL)
+    assert all(f"`{tier}`" in cost for tier in _source()["Parameters"]["UserPoolTier"]["AllowedValues"])
     ses = {"EmailSendingAccount": "DEVELOPER", "SourceArn": {"Ref": "SesIdentityArn"}, "From": {"Ref": "MailFrom"}}
     assert pool["EmailConfiguration"] == {"Fn::If": ["HasSes", ses, NO_VALUE]}
 
