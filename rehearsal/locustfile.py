@@ -1,14 +1,17 @@
 """The crowd of a rehearsal, for Locust: buyers who arrive when the sale opens.
 
-A buyer books, watches the waiting list, pays for a hold or lets it expire, and sometimes gives up. Each does that once;
-the run ends when all have. `python -m rehearsal` starts it; the variables below can also be set by hand, to let
-several machines share a crowd: https://docs.locust.io/en/stable/running-distributed.html
+A buyer books, watches the waiting list, pays for a hold, gives it back or watches how it expires, and sometimes gives
+up. Each does that once; the run ends when all have. `python -m rehearsal` starts it; the variables below can also be
+set by hand, to let several machines share a crowd: https://docs.locust.io/en/stable/running-distributed.html
 """
 
 import os
 import random
 import time
 from collections.abc import Iterator
+from datetime import datetime
+from itertools import cycle
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ SHOP_TOKEN = os.environ.get("REHEARSAL_SHOP_TOKEN", "")  # which acts for all bu
 ARRIVAL_S = 3.0  # on average after the opening; most come at once
 TRIES_MAX = 8  # of a request that is answered with 503, as docs/clients.md asks of clients
 LOOKS_MAX = 10  # at the waiting list
-LEAVES, PAYS, GIVES_BACK, RETURNS = 0.3, 0.7, 0.5, 0.1  # the share of buyers, where they have the choice
+OVERDUE_S = 120.0  # a hold ends so long after its time at the latest: H3 in docs/guarantees.md
 
 OK, CREATED, ACCEPTED, CONFLICT, TRY_AGAIN = 200, 201, 202, 409, 503
 
@@ -41,6 +44,10 @@ def _buyers() -> Iterator[tuple[str, str]]:
 
 _next = _buyers()
 _left = {"buyers": BUYERS}
+# What buyers do who have the choice, one after another, so that a small crowd does all of it, too.
+_leaves_the_list = cycle([True, False, False])
+_returns_the_ticket = cycle([False] * 9 + [True])
+_ends_the_hold = cycle(["pay", "return", "pay", "pay", "pay", "pay", "pay", "expire", "pay", "expire"])
 
 
 class Buyer(HttpUser):
@@ -73,19 +80,27 @@ class Buyer(HttpUser):
             booking = self._look() or booking
         status = booking.get("status")
         if status == "HELD":
-            self._pay(booking)
-        elif random.random() < {"WAITING": LEAVES, "CONFIRMED": RETURNS}.get(str(status), 0):
+            self._end_hold(booking)
+        elif (status == "WAITING" and next(_leaves_the_list)) or (status == "CONFIRMED" and next(_returns_the_ticket)):
             self._post("/cancel", OK, bookingId=booking["bookingId"])
 
-    def _pay(self, booking: dict[str, Any]) -> None:
-        """Pay for a hold, give it back, or do nothing, so that it expires."""
+    def _end_hold(self, booking: dict[str, Any]) -> None:
+        """Pay for a hold, give it back, or watch it until it has expired."""
+        how = next(_ends_the_hold)
+        if how == "expire":
+            until_s = datetime.fromisoformat(booking["expiresAt"]).timestamp() + OVERDUE_S
+            while booking.get("status") == "HELD" and time.time() < until_s:
+                time.sleep(random.uniform(1.0, 3.0))
+                booking = self._look(until_s) or booking
+            return
         time.sleep(random.uniform(0.5, 2.0))
-        if random.random() < PAYS:  # too late, and the hold may have expired: 409
+        if how == "pay":  # too late, and the hold may have expired: 409
             self._post("/confirm", OK, CONFLICT, bookingId=booking["bookingId"], reference=self._user_id)
-        elif random.random() < GIVES_BACK:
+        else:
             self._post("/cancel", OK, CONFLICT, bookingId=booking["bookingId"])
 
-    def _look(self) -> dict[str, Any] | None:
+    def _look(self, held_until_s: float = inf) -> dict[str, Any] | None:
+        """Return the buyer's booking. One that is held after that time is a failure in the report."""
         path = f"/status/{EVENT}"
         with self.client.get(
             path, params={"userId": self._user_id}, name="/status/{eventId}", catch_response=True
@@ -94,6 +109,8 @@ class Buyer(HttpUser):
                 response.failure(f"{response.status_code}: {response.text[:200]}")
                 return None
             found: dict[str, Any] | None = response.json().get("booking")
+            if found and found["status"] == "HELD" and time.time() > held_until_s:
+                response.failure(f"a hold has not expired {OVERDUE_S:.0f} s after its time")
             return found
 
     def _post(self, path: str, *right: int, **more: str) -> dict[str, Any]:

@@ -2,15 +2,16 @@
 
     python -m tests.artifact.aws_cli cloudformation describe-stacks --stack-name tickets --query 'Stacks[0].StackStatus'
 
-It takes what the pages use: scalar options, flags, --cli-input-json, --query, --output text or json, and `wait`. Where
-a result has the Internet address of the API or of Cognito's tokens, it prints that of the emulator (AWS_ENDPOINT_URL).
+It takes what the pages use: scalar options, maps in JSON, flags, --cli-input-json, --query, --output text or json, and
+`wait`. Where a result has the Internet address of the API or of Cognito's tokens, it prints that of the emulator
+(AWS_ENDPOINT_URL).
 """
 
 import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import botocore.session
@@ -19,6 +20,7 @@ from botocore import xform_name
 from botocore.model import Shape
 
 RENAMED = {"notification-endpoint": "endpoint"}  # by the CLI, whose --endpoint-url begins like it
+_READ: dict[str, Callable[[str], Any]] = {"integer": int, "map": json.loads}
 API = re.compile(r"https://(\w+)\.execute-api\.[\w.-]+\.amazonaws\.com")
 TOKENS = re.compile(r"https://[\w-]+\.auth\.[\w-]+\.amazoncognito\.com")
 
@@ -60,7 +62,7 @@ def _arguments(words: Sequence[str], members: dict[str, Shape]) -> tuple[dict[st
         if kind == "boolean":
             arguments[name] = not option.startswith("no-")
         elif name:
-            arguments[name] = int(left.pop(0)) if kind == "integer" else left.pop(0)
+            arguments[name] = _READ.get(kind, str)(left.pop(0))
         elif option == "cli-input-json":
             arguments |= json.loads(left.pop(0))
         else:
@@ -69,7 +71,9 @@ def _arguments(words: Sequence[str], members: dict[str, Shape]) -> tuple[dict[st
 
 
 def _text(result: Any) -> str:
-    """Write a result as `--output text` does."""
+    """Write a result as `--output text` does: values with tabs between them, and a line for each row of a table."""
+    if isinstance(result, list) and result and isinstance(result[0], list):
+        return "\n".join(map(_text, result))
     return "\t".join(map(str, result)) if isinstance(result, list) else str(result)
 
 

@@ -107,7 +107,7 @@ def test_no_block_fails(followed: Followed) -> None:
             f"{DISABLE}\nenable_schedule SweepFunctionSchedule\n{SCHEDULE} --query State",
             '"DISABLED"\n"ENABLED"',
         ),
-        ("tickets-dev", "roll_back BookFunction", '"FunctionVersion": "1"'),
+        ("tickets-dev", "! roll_back BookFunction", "BookFunction has no version before 1"),
     ],
 )
 def test_the_runbooks_functions_do_their_work(followed: Followed, stack: str, command: str, printed: str) -> None:
@@ -141,7 +141,8 @@ def test_the_numbers_of_the_page_are_those_of_the_template() -> None:
     reserved = sum(parameters[f"{name}Concurrency"]["Default"] for name in background)
     assert f"| {reserved + 100} or more |" in text
     assert f"`prod` reserves {reserved} for" in text
-    assert f"{len(deployed().functions)} 2\n" in text
+    assert f"\n{len(deployed().functions)} 2\n" in text
+    assert f"\n1 1\n{len(deployed().functions) - 1} 2\n" in text
     [rows] = re.findall(r"about (\d+) rows", text)
     without = [one for one in deployed().resources.values() if "Condition" not in one]
     assert abs(int(rows) - len(without)) < 15

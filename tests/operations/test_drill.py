@@ -3,6 +3,7 @@
 Through the real functions on the real engine. Alarms on AWS's metrics: test_drill_of_aws.py.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,26 @@ def test_a_forged_ticket_breaks_a_promise_until_it_is_removed(office: Office, so
         ExpressionAttributeValues={":less": items.number(-1), ":seen": items.number(1)},
     )
     drill.ends_when(sweeps)
+    sold_out.check(drained=True)
+
+
+@pytest.mark.parametrize(
+    "gives", [Event.promotes, Event.follows, lambda _: sweeps()], ids=["promote", "follow", "sweep"]
+)
+def test_a_forged_ticket_is_given_away_by_each_function_that_the_runbook_stops(
+    office: Office, sold_out: Event, gives: Callable[[Event], None]
+) -> None:
+    """P1: after the next cancellation, two users have the one ticket. Stopped, a function gives away nothing."""
+    lane = {"TableName": items.LANES, "Key": items.lane_key(sold_out.event_id, 0)}
+    more = {"UpdateExpression": "ADD available :more"}
+    office.database.update_item(**lane, **more, ExpressionAttributeValues={":more": items.number(1)})
+    sold_out.cancels("anna")
+    assert [sold_out.status(user).json["booking"]["status"] for user in ("ben", "cleo")] == ["WAITING"] * 2
+    gives(sold_out)
+    assert [sold_out.status(user).json["booking"]["status"] for user in ("ben", "cleo")] == ["CONFIRMED"] * 2
+    for user in ("ben", "cleo"):
+        sold_out.cancels(user)
+    office.database.update_item(**lane, **more, ExpressionAttributeValues={":more": items.number(-1)})
     sold_out.check(drained=True)
 
 

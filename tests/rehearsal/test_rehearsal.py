@@ -35,18 +35,44 @@ def _requests(folder: Path) -> dict[str, int]:
         return {row["Name"]: int(row["Request Count"]) for row in csv.DictReader(lines)}
 
 
-def test_a_crowd_buys_waits_pays_and_gives_back(tmp_path: Path) -> None:
+def test_a_crowd_buys_waits_pays_gives_back_and_lets_holds_expire(tmp_path: Path) -> None:
     """One command produces the report and the audit. The event has holds, which a shop confirms."""
-    with opened("--data", str(tmp_path / "data"), "--workers", "1") as office:
-        done = _rehearsed(office, tmp_path, "--hold-seconds", "60")
+    with opened("--data", str(tmp_path / "data"), "--workers", "1", "--expire-every", "1") as office:
+        done = _rehearsed(office, tmp_path, "--hold-seconds", "6")
         events: Any = httpx.get(f"{office.url}/events").json()["events"]
+        bookings: Any = httpx.get(f"{office.url}{events[0]['links']['bookings']}?limit=100").json()["bookings"]
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "All promises hold."), done.stdout + done.stderr
-    assert [(event["name"], event["totalTickets"], event["holdSeconds"]) for event in events] == [("Rehearsal", 20, 60)]
+    assert [(event["name"], event["totalTickets"], event["holdSeconds"]) for event in events] == [("Rehearsal", 20, 6)]
     sent = _requests(tmp_path)
     assert sent["/book"] >= 40
-    assert sent["/confirm"] >= 1
     assert sent["/status/{eventId}"] >= 1
+    assert sent["/confirm"] >= 14
+    assert {"CONFIRMED", "CANCELLED", "EXPIRED"} <= {booking["status"] for booking in bookings}
+    assert [one for one in bookings if one["status"] == "CONFIRMED" and "joinedAt" in one], "nobody waited and got one"
     assert "<html" in (tmp_path / "report" / "report.html").read_text().lower()
+
+
+def test_a_hold_that_does_not_expire_makes_the_rehearsal_fail(tmp_path: Path) -> None:
+    """H3: ExpireFunction runs once a minute, and this crowd does not wait for it."""
+    impatient = (
+        "import rehearsal.locustfile\nfrom rehearsal.locustfile import Buyer\nrehearsal.locustfile.OVERDUE_S = 0"
+    )
+    (tmp_path / "impatient.py").write_text(impatient)
+    with opened("--data", str(tmp_path / "data"), "--workers", "1") as office:
+        event = {"name": "Rehearsal", "totalTickets": 8, "holdSeconds": 5}
+        event_id = httpx.post(f"{office.url}/initialize", json=event).json()["eventId"]
+        command = [sys.executable, "-m", "locust", "-f", str(tmp_path / "impatient.py"), "--headless", "--only-summary"]
+        done = subprocess.run(
+            [*command, "--host", office.url, "--users", "8", "--spawn-rate", "8", "--run-time", "40s"],
+            cwd=PROJECT,
+            env={**os.environ, "PYTHONPATH": str(PROJECT), "REHEARSAL_EVENT": event_id, "REHEARSAL_BUYERS": "8"},
+            capture_output=True,
+            text=True,
+            timeout=RUN_S_MAX,
+            check=False,
+        )
+    assert done.returncode == 1, done.stderr
+    assert "a hold has not expired 0 s after its time" in done.stdout + done.stderr
 
 
 def test_each_buyer_may_have_a_token(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ The stack is transformed twice, with and without the change, and what CloudForma
     python -m tests.template.changes    writes the table into docs/deployments.md
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -39,6 +38,7 @@ VALUES: Final[Mapping[str, str]] = {
     "MailFrom": "tickets@tickets.example",
     "DomainName": "api.tickets.example",
     "CertificateArn": "arn:aws:acm:eu-central-1:000000000000:certificate/1",
+    "DomainTruststore": "s3://certificates/cas.pem",
     "PageUrl": "https://a.example/",
     "PageClientId": "page",
     "CorsOrigins": "https://a.example",
@@ -65,6 +65,7 @@ TOGETHER: Final[Mapping[str, tuple[str, ...]]] = {
     "PageClientId": ("JwtIssuer=https://id.example",),
     "MailFrom": (f"SesIdentityArn={VALUES['SesIdentityArn']}",),
     "CertificateArn": (f"DomainName={VALUES['DomainName']}",),
+    "DomainTruststore": (f"DomainName={VALUES['DomainName']}",),
     "WebhookSecret": (f"WebhookUrl={VALUES['WebhookUrl']}",),
     **dict.fromkeys(
         (
@@ -78,18 +79,37 @@ TOGETHER: Final[Mapping[str, tuple[str, ...]]] = {
         ("Stage=prod",),
     ),
 }
+# A second value of parameters that can have any; the others change back to their default.
+OTHERS: Final[Mapping[str, str]] = {
+    "JwtIssuer": "https://other.example",
+    "JwtAudience": "another",
+    "UserClaim": "username",
+    "PageUrl": "https://b.example/",
+    "PageClientId": "another",
+}
+# Situations in which everything is set: with an issuer, and with the user pool.
+WITH_ISSUER: Final = VALUES
+WITH_POOL: Final[Mapping[str, str]] = {**VALUES, "JwtIssuer": "", "JwtAudience": ""}
 # Properties of a function that Lambda does not put into a version. https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html
 NOT_PUBLISHED: Final = {"ReservedConcurrentExecutions", "Tags"}
 
 
-def renamed(parameter: str) -> set[str]:
+def situations(parameter: str) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Yield the stack's parameters before and after a change of one: where nothing else is set, and where all is."""
+    yield _before_and_after(parameter)
+    for everything in (WITH_ISSUER, WITH_POOL):
+        other = OTHERS.get(parameter, _default(parameter))
+        yield _arguments(everything), _arguments({**everything, parameter: other})
+
+
+def renamed(before: tuple[str, ...], after: tuple[str, ...]) -> set[str]:
     """Return the functions whose version CloudFormation replaces, which publishes one."""
-    return _different(*(_versions(*values) for values in _before_and_after(parameter)))
+    return _different(_versions(*before), _versions(*after))
 
 
-def reconfigured(parameter: str) -> set[str]:
+def reconfigured(before: tuple[str, ...], after: tuple[str, ...]) -> set[str]:
     """Return the functions of which something changes that a version contains. Lambda publishes only those."""
-    return _different(*(_published(*values) for values in _before_and_after(parameter)))
+    return _different(_published(*before), _published(*after))
 
 
 def changed(parameter: str) -> Counter[str]:
@@ -105,8 +125,8 @@ def table() -> str:
     everything = len(deployed().functions)
     rows = []
     for parameter in VALUES:
-        versions = len(renamed(parameter))
-        new = "none" if not versions else "all functions" if versions == everything else f"{versions} functions"
+        versions = len(renamed(*_before_and_after(parameter)))
+        new = {0: "none", 1: "1 function", everything: "all functions"}.get(versions, f"{versions} functions")
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(changed(parameter).items()))
         rows.append([f"`{parameter}`", new, kinds])
     return record.table(["parameter", "new versions", "resources that change"], rows, figures=False)
@@ -117,10 +137,17 @@ def page() -> str:
     return record.put_between_marks(PAGE.read_text(encoding="utf-8"), MARK, f"\n{table()}\n\n")
 
 
-def _before_and_after(parameter: str) -> Iterator[tuple[str, ...]]:
+def _before_and_after(parameter: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     with_it = TOGETHER.get(parameter, ())
-    yield with_it
-    yield (*with_it, f"{parameter}={VALUES[parameter]}")
+    return with_it, (*with_it, f"{parameter}={VALUES[parameter]}")
+
+
+def _arguments(values: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(f"{name}={value}" for name, value in values.items())
+
+
+def _default(parameter: str) -> str:
+    return str(_document()["Parameters"][parameter]["Default"])
 
 
 def _different(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
@@ -152,14 +179,18 @@ def _published(*parameters: str) -> dict[str, Any]:
 @cache
 def _resolved(*parameters: str) -> dict[str, Any]:
     """Return the stack's resources with all parameters and conditions resolved."""
-    document = intrinsics.read(ROOT / "template.yaml")
-    values = _Values(document, dict(one.split("=", 1) for one in parameters))
+    values = _Values(_document(), dict(one.split("=", 1) for one in parameters))
     resources = deployed("s3://bucket/layer", *parameters).resources
     return {
         name: values.resolve(resource, name)
         for name, resource in resources.items()
         if "Condition" not in resource or values.holds(resource["Condition"], name)
     }
+
+
+@cache
+def _document() -> dict[str, Any]:
+    return intrinsics.read(ROOT / "template.yaml")
 
 
 class _Values(intrinsics.Values):
@@ -169,7 +200,8 @@ class _Values(intrinsics.Values):
         try:
             return super()._call(name, argument, where)
         except (TemplateError, TypeError):  # TypeError: the long form of Fn::Sub
-            given = re.findall(r"\$\{(\w+)\}", json.dumps(argument)) if name == "Fn::Sub" else []
+            text = argument[0] if isinstance(argument, list) else argument
+            given = re.findall(r"\$\{(\w+)\}", text) if name == "Fn::Sub" else []
             values = [self._parameters[one] for one in given if one in self._parameters]
             return {name: [self.resolve(argument, where) if isinstance(argument, list) else argument, *values]}
 

@@ -174,12 +174,14 @@ def test_parameters_decide_on_sign_up_second_factor_price_and_mail() -> None:
     assert pool["MfaConfiguration"] == {"Ref": "Mfa"}
     assert pool["EnabledMfas"] == {"Fn::If": ["HasMfa", ["SOFTWARE_TOKEN_MFA"], NO_VALUE]}
     assert pool["UserPoolTier"] == {"Ref": "UserPoolTier"}
+    [cost] = re.findall(r"[^\n]*active within a month.*?\n\n", (ROOT / "docs/benchmark.md").read_text(), re.DOTALL)
+    assert all(f"`{tier}`" in cost for tier in _source()["Parameters"]["UserPoolTier"]["AllowedValues"])
     ses = {"EmailSendingAccount": "DEVELOPER", "SourceArn": {"Ref": "SesIdentityArn"}, "From": {"Ref": "MailFrom"}}
     assert pool["EmailConfiguration"] == {"Fn::If": ["HasSes", ses, NO_VALUE]}
 
 
 def test_with_a_domain_the_api_has_no_other_address() -> None:
-    """Otherwise callers could bypass what stands in front of the domain."""
+    """Otherwise callers could bypass what stands before the domain. A truststore keeps them from the domain, too."""
     stack = deployed()
     (server,) = _api()["servers"]
     off = {"disableExecuteApiEndpoint": {"Fn::If": ["HasDomain", True, False]}}
@@ -189,8 +191,11 @@ def test_with_a_domain_the_api_has_no_other_address() -> None:
     mapping = stack.resources["ApiDomainMapping"]["Properties"]
     assert mapping["DomainName"] == {"Ref": "ApiDomain"}
     assert stack.resources[mapping["Stage"]["Ref"]]["Type"] == "AWS::ApiGatewayV2::Stage"
-    (listed,) = stack.resources["ApiDomain"]["Properties"]["DomainNameConfigurations"]
+    domain = stack.resources["ApiDomain"]["Properties"]
+    (listed,) = domain["DomainNameConfigurations"]
     assert listed["SecurityPolicy"] == "TLS_1_2"
+    truststore = {"TruststoreUri": {"Ref": "DomainTruststore"}}
+    assert domain["MutualTlsAuthentication"] == {"Fn::If": ["HasTruststore", truststore, NO_VALUE]}
 
 
 def test_signing_up_makes_no_user_an_organiser_or_a_shop() -> None:
@@ -528,6 +533,12 @@ def test_codedeploy_moves_traffic_to_a_new_version_and_takes_it_back(name: str) 
     assert alarms == {"PromiseAlarm", "StrandedAlarm", "TryAgainAlarm", "InternalErrorAlarm"} | errors
 
 
+def test_a_replaced_version_is_kept_for_a_rollback_by_hand() -> None:
+    """roll_back in docs/operations.md goes to it."""
+    versions = [one for one in deployed().resources.values() if one["Type"] == "AWS::Lambda::Version"]
+    assert [one["DeletionPolicy"] for one in versions] == ["Retain"] * len(FUNCTIONS)
+
+
 def test_codedeploy_may_invoke_the_check() -> None:
     """SAM gives it AWSCodeDeployRoleForLambda, which allows only functions of such a name."""
     role = deployed().of_type("AWS::IAM::Role")["CodeDeployServiceRole"]
@@ -562,6 +573,7 @@ def test_each_condition_tests_what_its_name_says() -> None:
         "HasMfa": given("Mfa", "OFF"),
         "HasSes": given("SesIdentityArn"),
         "HasDomain": given("DomainName"),
+        "HasTruststore": given("DomainTruststore"),
         "HasDeploymentAlarms": {"Fn::Equals": [{"Ref": "DeploymentAlarms"}, "true"]},
         "HasWebhook": given("WebhookUrl"),
         "HasAlarmTopic": given("AlarmTopicArn"),
