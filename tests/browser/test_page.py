@@ -6,6 +6,7 @@ import re
 import statistics
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -252,6 +253,43 @@ def test_an_organiser_opens_watches_changes_exports_and_cancels_an_event(
         olga.is_accessible()
         assert olga.page.evaluate("() => document.documentElement.scrollWidth") == size[0]
         assert [one for one in olga.complaints if "409" not in one] == [], "Chromium reports the refused change"
+
+
+def test_an_organiser_who_comes_later_sees_what_happened_before(browser: Browser, office: RunningOffice) -> None:
+    """From the bookings, in the list and in the chart. If they are too many to read, the page says what it shows."""
+    event_id = _opened(office, totalTickets=2, ticketsPerBooking=2)
+    anna, ben = ({"userId": name, "eventId": event_id} for name in ("anna", "ben"))
+    for user in (anna, ben):
+        httpx.post(f"{office.url}/book", json={**user, "quantity": 2}).raise_for_status()
+    httpx.post(f"{office.url}/cancel", json=anna).raise_for_status()
+    with visiting(browser, office.url) as olga:
+        olga.page.wait_for_timeout(1500)  # Ben has Anna's tickets
+        olga.go(f"#/o/{event_id}")
+        olga.sees("sold out")
+        seen = Counter[str]()  # rows of the same second are added up
+        for text in olga.page.locator(".happened li").all_inner_texts():
+            number, what = re.fullmatch(r"[\d:]+ (?:(\d+) )?(.*)", text).groups()  # type: ignore[union-attr]
+            seen[what] += int(number or 1)
+        assert seen == {
+            "tickets booked": 4, "tickets returned": 2, "person joined the list": 1, "person no longer waits": 1,
+            "sold out": 1,
+        }  # fmt: skip
+        charted = """async ([module, path]) => {
+            const { pastOf, ratesOf } = await import(module);
+            const past = await pastOf(path, {});
+            const at = Date.parse(past.at(-1).at) / 1000;
+            return ratesOf(past, at - 60, at + 60)[1].reduce((sum, n) => sum + n, 0);
+        }"""
+        module = next(one.url for one in olga.asked if one.url.endswith("/past.js"))
+        assert olga.page.evaluate(charted, [module, f"events/{event_id}"]) == 4
+
+        def endless(route: Route) -> None:
+            route.fulfill(json={"bookings": [], "nextCursor": "more"})
+
+        olga.page.route("**/bookings?*", endless)
+        olga.page.reload()
+        olga.sees("Nothing since you opened this page.")
+        assert olga.complaints == []
 
 
 @SIZES
