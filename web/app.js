@@ -46,14 +46,15 @@ function Page() {
     return () => (removeEventListener("hashchange", moved), stop());
   }, []);
   const { userId, isOrganiser } = identity();
-  const at = (prefix) => (hash.startsWith(prefix) ? "page" : undefined);
+  const isOrganising = isOrganiser && /^#\/[od]\b/.test(hash); // the door, too: it is reached from there
+  const current = (is) => (is ? "page" : undefined);
   return html`
     <header>
       <a class="skip" href=${hash || "#/"} onClick=${(event) => (event.preventDefault(), main.current.focus())}>${t.skip}</a>
       <a class="brand" href="#/"><span aria-hidden="true" class="stub"></span>${t.title}</a>
       <nav aria-label=${t.title}>
-        <a href="#/" aria-current=${at("#/o") ? undefined : "page"}>${t.home}</a>
-        ${isOrganiser && html`<a href="#/o" aria-current=${at("#/o")}>${t.organise}</a>`}
+        <a href="#/" aria-current=${current(!isOrganising)}>${t.home}</a>
+        ${isOrganiser && html`<a href="#/o" aria-current=${current(isOrganising)}>${t.organise}</a>`}
       </nav>
       <div class="who">
         ${userId && html`<span title=${t.you(userId)}>${userId}</span>`}
