@@ -5,7 +5,7 @@ import { finishSignIn, forgetMe, identity, office, onIdentity, signIn } from "./
 import { Home } from "./home.js";
 import { Buyer } from "./buyer.js";
 import { t } from "./text.js";
-import { html, Messages, tell } from "./ui.js";
+import { html, hush, Messages, tell } from "./ui.js";
 
 /** Load a view that few visitors need when it is first shown. */
 function Later({ load, name, ...rest }) {
@@ -38,11 +38,12 @@ function Page() {
   useEffect(() => {
     const moved = () => {
       setHash(location.hash);
+      hush();
       main.current.focus();
       window.scrollTo(0, 0);
     };
     addEventListener("hashchange", moved);
-    const stop = onIdentity(() => setUser((n) => n + 1));
+    const stop = onIdentity(() => (setUser((n) => n + 1), hush()));
     return () => (removeEventListener("hashchange", moved), stop());
   }, []);
   const { userId, isOrganiser } = identity();
@@ -67,6 +68,7 @@ function Page() {
   `;
 }
 
+document.title = t.title;
 const failed = await finishSignIn();
 render(html`<${Page} />`, document.getElementById("page"));
 if (failed) tell(t.signInFailed(failed), "bad");

@@ -1,9 +1,9 @@
 // One event for one buyer: what is left, and what this person has or can do.
-import { useEffect, useState } from "./vendor/hooks.js";
+import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { act, Problem, read, resume, status } from "./api.js";
 import { office } from "./identity.js";
 import { moment, number, reason, t, time } from "./text.js";
-import { Action, bookingsOf, html, Left, me, Meter, Sale, saleOf, tell, Trouble, useClock, useLive, WhoAreYou } from "./ui.js";
+import { Action, bookingsOf, html, Left, me, Meter, Sale, saleOf, tell, Trouble, useClock, useLive, useTitle, WhoAreYou } from "./ui.js";
 
 const WAITING_PACE = { leastMs: 1500, mostMs: 10_000 };
 
@@ -24,9 +24,11 @@ export function Buyer({ eventId }) {
   const seen = (what) => (answer) => {
     if (!answer) return;
     booking.set(answer.body);
-    tell(what === "keep" && isActive(answer.body) ? t.kept(answer.body.quantity) : (t.done[answer.body.status] ?? ""));
+    tell(what === "keep" && isActive(answer.body) ? t.kept(answer.body.quantity) : (t.done[answer.body.status] ?? endOf(answer.body)));
     event.again();
   };
+  useTitle(event.value?.name);
+  useTurn(booking.value?.status);
   useEffect(() => {
     if (userId) ACTIONS.forEach((what) => resume(`${what}:${userId}:${eventId}`).then(seen(what), (error) => tell(reason(error), "bad")));
   }, [userId, eventId]);
@@ -50,6 +52,15 @@ export function Buyer({ eventId }) {
       ${userId ? html`<${Mine} event=${event.value} booking=${booking.value} change=${change} />` : html`<${WhoAreYou} />`}
     </div>
   </article>`;
+}
+
+/** Say that the wait is over, for those who look elsewhere or listen. */
+function useTurn(status) {
+  const before = useRef(null);
+  useEffect(() => {
+    if (before.current === "WAITING" && t.turn[status]) tell(t.turn[status]);
+    before.current = status;
+  }, [status]);
 }
 
 function About({ event }) {
@@ -146,10 +157,16 @@ function Waiting({ booking, change }) {
   `;
 }
 
+/** Say how a booking ended. */
+function endOf({ status, was }) {
+  if (status === "EXPIRED") return t.wasExpired;
+  if (status === "TRANSFERRED") return t.wasTransferred;
+  return was === "WAITING" ? t.wasLeft : t.wasCancelled;
+}
+
 function Ended({ event, booking }) {
   if (!booking) return null;
-  const said = event.cancelledAt ? t.wasCalledOff : booking.status === "EXPIRED" ? t.wasExpired : booking.status === "TRANSFERRED" ? t.wasTransferred : booking.was === "WAITING" ? t.wasLeft : t.wasCancelled;
-  return html`<p class="note">${said}</p>`;
+  return html`<p class="note">${event.cancelledAt ? t.wasCalledOff : endOf(booking)}</p>`;
 }
 
 function Book({ event, change }) {

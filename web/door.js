@@ -3,7 +3,7 @@ import { useRef, useState } from "./vendor/hooks.js";
 import { act, now, read } from "./api.js";
 import { identity } from "./identity.js";
 import { number, reason, t, time } from "./text.js";
-import { Field, html, tell, Trouble, useLive, WhoAreYou } from "./ui.js";
+import { Field, html, tell, Trouble, useLive, useTitle, WhoAreYou } from "./ui.js";
 
 const ROWS = 100; // of a page, the most that the office gives
 const SHOWN = 6; // on a phone, above the keyboard
@@ -26,6 +26,7 @@ export function Door({ eventId }) {
   const event = useLive(eventId, () => read(`status/${encodeURIComponent(eventId)}`, { tries: 1 }));
   const guests = useLive(`guests ${eventId}`, () => (isDoor ? guestsOf(eventId) : null), GUESTS_PACE);
   const [last, setLast] = useState(null);
+  useTitle(event.value && `${t.door}: ${event.value.name}`);
   if (!isDoor) return html`<section><h1>${t.door}</h1><p>${t.doorOnly}</p>${!identity().userId && html`<${WhoAreYou} />`}</section>`;
   if (event.error?.code === "event-not-found") return html`<section><h1>${t.problems["event-not-found"]}</h1></section>`;
   if (!event.value || guests.value === undefined) return html`<${Trouble} error=${event.error ?? guests.error} /><p class="loading">${t.loading}</p>`;

@@ -8,9 +8,9 @@ import { identity } from "./identity.js";
 import { NotForYou } from "./organiser.js";
 import { pastOf, ratesOf } from "./past.js";
 import { number, reason, t, time } from "./text.js";
-import { Action, html, Meter, Sale, tell, Trouble, useClock, useLive } from "./ui.js";
+import { Action, html, Meter, Sale, tell, Trouble, useClock, useLive, useTitle } from "./ui.js";
 
-const HAPPENED_MAX = 12;
+const HAPPENED_MAX = 10; // as high as the chart
 const HELD_ROWS = 100; // a page of a list
 const COUNTS_MS_MAX = 1000; // how old the counts of a status may be
 const PACE = { leastMs: 1000, mostMs: 2500 };
@@ -20,6 +20,7 @@ export function Live({ eventId }) {
   const isOrganiser = identity().isOrganiser;
   const seen = useLive(eventId, () => look(eventId), PACE);
   const { samples, happened, isWhole } = useHistory(path, isOrganiser ? seen.value?.event : undefined);
+  useTitle(seen.value?.event.name);
   useEffect(() => {
     for (const what of ["change", "call-off"]) resume(`${what}:${eventId}`).then((answer) => answer && seen.again(), (error) => tell(reason(error), "bad"));
   }, [eventId]);

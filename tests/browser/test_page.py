@@ -48,6 +48,32 @@ def _status(office: RunningOffice, event_id: str) -> dict[str, Any]:
     return found
 
 
+def test_a_newcomer_sells_out_an_event_and_returns_a_ticket_in_one_browser(browser: Browser) -> None:
+    """From the first screen of an empty office, by what can be seen, and without another address or program."""
+    with running(None, 2) as empty, visiting(browser, empty.url) as someone:
+        someone.go()
+        someone.sees("No event is open yet.")
+        someone.is_accessible()
+        someone.page.get_by_role("link", name="Open an event").click()
+        someone.page.get_by_label("Name").fill("Street party")
+        someone.page.get_by_label("Tickets", exact=True).fill("1")
+        someone.press("Open the event")
+        someone.page.get_by_role("link", name="Page for buyers").click()
+        for name, button, seen in (
+            ("anna", "Get a ticket", "You have a ticket"),
+            ("ben", "Join the waiting list", "You are next."),
+            ("anna", "Give back", "You have given this booking back."),
+        ):
+            someone.page.get_by_label("Your name or email address").fill(name)
+            someone.press("Continue")
+            someone.press(button, sure=button == "Give back")
+            someone.sees(seen)
+            someone.press("Change")
+        someone.is_named("ben")
+        someone.sees("You have a ticket")
+        assert someone.complaints == []
+
+
 @SIZES
 def test_the_last_ticket_goes_from_one_buyer_to_the_next(
     browser: Browser, office: RunningOffice, size: tuple[int, int], scheme: str
@@ -70,7 +96,13 @@ def test_the_last_ticket_goes_from_one_buyer_to_the_next(
         anna.press("Give back", sure=True)
         anna.sees("You have given this booking back.")
         ben.sees("You have a ticket")
+        expect(ben.page.get_by_role("status")).to_contain_text("Your turn has come. The ticket is yours.")
+        expect(ben.page).to_have_title("Midsummer Night – Ticket office")
         ben.press("Give back", sure=True)
+        ben.sees("You have given this booking back.")
+        ben.press("Change")
+        expect(ben.page.get_by_role("status")).to_be_empty()  # what Ben was told is not for the next user
+        ben.is_named("ben")
         ben.go()
         ben.sees("Given back")
         ben.is_accessible()
