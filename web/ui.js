@@ -66,7 +66,7 @@ export function useLive(key, look, pace) {
 /** Name the tab after what it shows. */
 export function useTitle(name) {
   useEffect(() => {
-    document.title = name ? `${name} – ${t.title}` : t.title;
+    document.title = name ? `${name} · ${t.title}` : t.title;
     return () => (document.title = t.title);
   }, [name]);
 }

@@ -97,7 +97,7 @@ def test_the_last_ticket_goes_from_one_buyer_to_the_next(
         anna.sees("You have given this booking back.")
         ben.sees("You have a ticket")
         expect(ben.page.get_by_role("status")).to_contain_text("Your turn has come. The ticket is yours.")
-        expect(ben.page).to_have_title("Midsummer Night – Ticket office")
+        expect(ben.page).to_have_title("Midsummer Night · Ticket office")
         ben.press("Give back", sure=True)
         ben.sees("You have given this booking back.")
         ben.press("Change")
