@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from playwright.sync_api import Browser, Response, Route, expect
 
 from bench import record
 from harness.running import PROJECT, RunningOffice, running
-from tests.browser.visitor import NARROW, WIDE, WRITES_PICTURES, runs_nothing_of_others, visiting, visitor
+from tests.browser.visitor import NARROW, WIDE, WRITES_PICTURES, Visitor, runs_nothing_of_others, visiting, visitor
 
 BYTES_MAX = 150_000  # of all files, compressed
 REQUESTS_MAX = 16  # of a buyer's first visit
@@ -208,6 +209,59 @@ def test_a_group_takes_what_is_left_gives_some_back_and_another_waits_for_it(
     assert _status(office, event_id)["bookedTickets"] == 5
 
 
+def test_those_behind_move_up_when_someone_leaves_the_list(browser: Browser, office: RunningOffice) -> None:
+    """Ben, who is first, leaves. Cleo's page shows her new place by itself, and Ben may join again, at the end."""
+    event_id = _opened(office)
+    _booked(office, event_id, "anna", "ben", "cleo")
+    with visiting(browser, office.url) as ben, visiting(browser, office.url) as cleo:
+        for visitor, name, place in ((ben, "ben", "1"), (cleo, "cleo", "2")):
+            visitor.go(f"#/e/{event_id}")
+            visitor.is_named(name)
+            expect(visitor.page.locator(".place")).to_have_text(place)
+        ben.press("Leave the list", sure=True)
+        ben.sees("You have left the waiting list.")
+        ben.is_accessible()
+        expect(cleo.page.locator(".place")).to_have_text("1")
+        cleo.sees("You are next.")
+        ben.press("Join the waiting list")
+        expect(ben.page.locator(".place")).to_have_text("2")
+
+
+def test_a_buyer_needs_no_mouse(browser: Browser, office: RunningOffice) -> None:
+    """By keyboard alone: past the header, a name, a ticket, and its return after a second thought."""
+    event_id = _opened(office)
+    with visiting(browser, office.url) as anna:
+        anna.go(f"#/e/{event_id}")
+        keys = anna.page.keyboard
+
+        def tab_to(name: str) -> None:
+            for _ in range(10):
+                keys.press("Tab")
+                if anna.page.evaluate("() => document.activeElement.innerText.trim()") == name:
+                    return
+            pytest.fail(f"the keyboard does not reach {name}")
+
+        tab_to("Skip to the content")
+        keys.press("Enter")
+        keys.press("Tab")
+        keys.type("anna")
+        keys.press("Enter")
+        tab_to("Get a ticket")
+        keys.press("Enter")
+        anna.sees("You have a ticket")
+        for key in ("Escape", "Enter"):
+            tab_to("Give back")
+            keys.press("Enter")
+            expect(anna.page.get_by_role("dialog")).to_be_visible()
+            if key == "Enter":
+                tab_to("Give back")
+            keys.press(key)
+            expect(anna.page.get_by_role("dialog")).to_be_hidden()
+            if key == "Escape":
+                anna.sees("You have a ticket")
+        anna.sees("You have given this booking back.")
+
+
 def test_a_second_release_is_on_sale_again_before_the_eyes_of_a_buyer(browser: Browser, office: RunningOffice) -> None:
     """The buyer who found it sold out sees the button change, and has a ticket without having waited."""
     event_id = _opened(office)
@@ -225,6 +279,44 @@ def test_a_second_release_is_on_sale_again_before_the_eyes_of_a_buyer(browser: B
         anna.sees("On sale")
         anna.press("Get a ticket")
         anna.sees("You have a ticket")
+
+
+def test_an_event_is_opened_with_all_its_terms(browser: Browser, office: RunningOffice) -> None:
+    """What the form asks for is what the office has; buyers see that it is not on sale yet, and for how long."""
+    opens, closes = (f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%dT20:00:00}" for days in (100, 101))
+    with visiting(browser, office.url) as olga:
+        olga.go("#/o/new")
+        for label, value in {
+            "Name": "Far ahead", "Place": "New Harbour", "Tickets": "12", "Waiting list, at most": "7",
+            "Sale opens": opens, "Sale closes": closes, "Tickets per booking, at most": "3",
+            "Hold for payment, seconds": "600", "An offer lasts, seconds": "900",
+        }.items():  # fmt: skip
+            olga.page.get_by_label(label, exact=True).fill(value)
+        olga.page.get_by_label("Who confirms").select_option("the buyer")
+        olga.press("Open the event")
+        olga.sees("Not yet on sale")
+        event_id = olga.page.url.rpartition("/")[2]
+        seconds = "(text) => new Date(text).toISOString()"
+        times = {"opensAt": olga.page.evaluate(seconds, opens), "closesAt": olga.page.evaluate(seconds, closes)}
+        assert _status(office, event_id).items() >= {
+            "name": "Far ahead", "venue": "New Harbour", "totalTickets": 12, "waitingListLimit": 7,
+            "ticketsPerBooking": 3, "holdSeconds": 600, "offerSeconds": 900, "confirmedBy": "buyer", **times,
+        }.items()  # fmt: skip
+        olga.page.get_by_role("link", name="Page for buyers").click()
+        olga.is_named("anna")
+        olga.sees("Opens in")
+        expect(olga.page.locator(".clock")).to_have_text(re.compile(r"^\d+ days$"))
+        expect(olga.page.get_by_role("button", name="Get")).to_have_count(0)
+        olga.is_accessible()
+
+
+def _exported(organiser: Visitor, path: Path) -> list[dict[str, str]]:
+    """Let the page save the bookings; return the rows."""
+    with organiser.page.expect_download() as download:
+        organiser.press("Export bookings (CSV)")
+    download.value.save_as(path)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @SIZES
@@ -248,6 +340,7 @@ def test_an_organiser_opens_watches_changes_exports_and_cancels_an_event(
         expect(olga.page.get_by_role("img", name="3 / 3")).to_be_visible()
         olga.sees("1 person joined the list")
         olga.sees("sold out")
+        expect(olga.page.get_by_role("img", name="Tickets booked a second").locator("canvas")).to_be_visible()
         olga.is_accessible()
 
         tickets = olga.page.get_by_label("Tickets", exact=True)
@@ -256,6 +349,10 @@ def test_an_organiser_opens_watches_changes_exports_and_cancels_an_event(
         expect(olga.page.get_by_role("status")).to_contain_text("Saved.")
         expect(olga.page.locator(".tile.free dd")).to_have_text("1")
         expect(olga.page.locator(".tile.waiting dd")).to_have_text("0")
+        tickets.fill("4")
+        olga.press("Save")
+        expect(olga.page.locator(".tile.free dd")).to_have_text("0")
+        olga.sees("1 ticket taken off sale")
         tickets.fill("2")
         olga.press("Save")
         expect(olga.page.get_by_role("status")).to_contain_text("4 tickets are booked; the total cannot be less.")
@@ -266,11 +363,7 @@ def test_an_organiser_opens_watches_changes_exports_and_cancels_an_event(
         olga.sees("On sale")  # the raise gave more tickets than were waited for
         assert _status(office, event_id)["ticketsPerBooking"] == 2
 
-        with olga.page.expect_download() as download:
-            olga.press("Export bookings (CSV)")
-        download.value.save_as(tmp_path / "bookings.csv")
-        with (tmp_path / "bookings.csv").open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = _exported(olga, tmp_path / "bookings.csv")
         assert sorted(row["userId"] for row in rows) == ["'=anna", "ben", "carla", "dora"]
         assert {row["status"] for row in rows} == {"CONFIRMED"}
 
