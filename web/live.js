@@ -66,7 +66,8 @@ function useHistory(path, event) {
   const { samples, changes, first, last } = kept.current;
   if (!past || !first) return { samples, happened: changes, isWhole: false };
   const before = past.filter((one) => one.at <= first.asOf);
-  const [times, rates] = ratesOf(before, secondsOf(last) - CHART_S, secondsOf(first));
+  const opened = Date.parse(first.createdAt) / 1000;
+  const [times, rates] = ratesOf(before, Math.max(opened, secondsOf(last) - CHART_S), secondsOf(first));
   return {
     samples: [[...times, ...samples[0]], [...rates, ...samples[1]]],
     happened: [...changes, ...before].slice(0, HAPPENED_MAX),
