@@ -28,7 +28,7 @@ export function Buyer({ eventId }) {
     event.again();
   };
   useTitle(event.value?.name);
-  useTurn(booking.value?.status);
+  const mine = useTurn(booking.value && booking.value.status);
   useEffect(() => {
     if (userId) ACTIONS.forEach((what) => resume(`${what}:${userId}:${eventId}`).then(seen(what), (error) => tell(reason(error), "bad")));
   }, [userId, eventId]);
@@ -48,19 +48,23 @@ export function Buyer({ eventId }) {
     <${Trouble} error=${event.error ?? booking.error} />
     <${About} event=${event.value} />
     <div class="tear" aria-hidden="true"></div>
-    <div class="mine">
+    <div class="mine" tabindex="-1" ref=${mine}>
       ${userId ? html`<${Mine} event=${event.value} booking=${booking.value} change=${change} />` : html`<${WhoAreYou} />`}
     </div>
   </article>`;
 }
 
-/** Say that the wait is over, for those who look elsewhere or listen. */
+/** Say that the wait is over, for those who look elsewhere or listen. Returns the place that takes a lost focus. */
 function useTurn(status) {
-  const before = useRef(null);
+  const before = useRef(undefined);
+  const place = useRef(null);
   useEffect(() => {
     if (before.current === "WAITING" && t.turn[status]) tell(t.turn[status]);
+    const isLost = document.activeElement === document.body; // the button that was pressed is gone
+    if (before.current !== undefined && isLost) place.current?.focus({ preventScroll: true });
     before.current = status;
   }, [status]);
+  return place;
 }
 
 function About({ event }) {

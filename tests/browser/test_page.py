@@ -249,6 +249,7 @@ def test_a_buyer_needs_no_mouse(browser: Browser, office: RunningOffice) -> None
         tab_to("Get a ticket")
         keys.press("Enter")
         anna.sees("You have a ticket")
+        expect(anna.page.locator(".mine")).to_be_focused()  # the button is gone
         for key in ("Escape", "Enter"):
             tab_to("Give back")
             keys.press("Enter")
