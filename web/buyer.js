@@ -74,11 +74,15 @@ function About({ event }) {
     <${Sale} event=${event} />
     <h1>${event.name}</h1>
     <p class="soft">${[event.venue, when].filter(Boolean).join(" · ")}</p>
-    <p class="left"><b>${number(event.availableTickets)}</b> ${t.left(event.availableTickets)} <span class="soft">${t.ofTotal(event.totalTickets)}</span></p>
-    <${Meter} event=${event} />
-    <p class="soft">${t.waiting(event.waitingListCount)}${event.availableTickets > 0 && event.waitingListCount > 0 && ` · ${t.forLine}`}</p>
+    ${saleOf(event, at).kind !== "off" && html`<${Availability} event=${event} />`}
   </div>`;
 }
+
+const Availability = ({ event }) => html`
+  <p class="left"><b>${number(event.availableTickets)}</b> ${t.left(event.availableTickets)} <span class="soft">${t.ofTotal(event.totalTickets)}</span></p>
+  <${Meter} event=${event} />
+  <p class="soft">${t.waiting(event.waitingListCount)}${event.availableTickets > 0 && event.waitingListCount > 0 && ` · ${t.forLine}`}</p>
+`;
 
 /** What the user has, by the status of the booking. */
 function Mine({ event, booking, change }) {
@@ -86,7 +90,8 @@ function Mine({ event, booking, change }) {
   if (booking?.status === "CONFIRMED") return html`<${Confirmed} booking=${booking} change=${change} />`;
   if (booking?.status === "HELD") return html`<${Held} event=${event} booking=${booking} change=${change} />`;
   if (booking?.status === "WAITING") return html`<${Waiting} booking=${booking} change=${change} />`;
-  return html`<${Ended} event=${event} booking=${booking} /><${Book} event=${event} change=${change} />`;
+  if (event.cancelledAt) return html`<p class="big">${t.problems["event-cancelled"]}</p>${booking && html`<p class="soft">${endOf(booking)}</p>`}`;
+  return html`${booking && html`<p class="note">${endOf(booking)}</p>`}<${Book} event=${event} change=${change} />`;
 }
 
 const GiveBack = ({ booking, change, word = t.giveBack, sure = t.giveBackSure }) =>
@@ -138,8 +143,8 @@ function Held({ event, booking, change }) {
   return html`
     <p class="big hold">${isOffer ? t.offered : t.held}</p>
     ${booking.quantity > 1 && html`<p>${t.tickets(booking.quantity)}</p>`}
-    <p><${Left} until=${booking.expiresAt} at=${at} /> <span class="soft">${isOver ? t.overdue : t.heldUntil(time(booking.expiresAt))}</span></p>
-    ${isOffer && html`<p>${t.offeredUntil(moment(booking.expiresAt))}</p>`}
+    <p><${Left} until=${booking.expiresAt} at=${at} /> <span class="soft">${isOver ? t.overdue : !isOffer && t.heldUntil(time(booking.expiresAt))}</span></p>
+    ${isOffer && !isOver && html`<p>${t.offeredUntil(moment(booking.expiresAt))}</p>`}
     <div class="row">
       ${mayConfirm && html`<${Action} kind="main" run=${change("confirm", "confirm", { bookingId: booking.bookingId })}>${buyerConfirms ? t.accept : t.pay}<//>`}
       <${GiveBack} booking=${booking} change=${change} />
@@ -161,16 +166,13 @@ function Waiting({ booking, change }) {
   `;
 }
 
-/** Say how a booking ended. */
-function endOf({ status, was }) {
+/** Say how a booking ended; one that has not does so with its event. */
+function endOf({ status, was, cancelledBy }) {
+  if (isActive({ status }) || cancelledBy === "event") return t.wasCalledOff;
   if (status === "EXPIRED") return t.wasExpired;
   if (status === "TRANSFERRED") return t.wasTransferred;
+  if (cancelledBy !== "buyer") return t.problems["booking-cancelled"];
   return was === "WAITING" ? t.wasLeft : t.wasCancelled;
-}
-
-function Ended({ event, booking }) {
-  if (!booking) return null;
-  return html`<p class="note">${event.cancelledAt ? t.wasCalledOff : endOf(booking)}</p>`;
 }
 
 function Book({ event, change }) {
@@ -183,6 +185,7 @@ function Book({ event, change }) {
   if (sale.kind === "off") return html`<p class="big">${sale.word}</p>`;
   if (sale.kind === "later") return html`<p class="big">${t.opensIn} <${Left} until=${event.opensAt} at=${at} /></p>`;
   const isFull = sale.kind === "out" && event.waitingListLimit !== undefined && event.waitingListCount >= event.waitingListLimit;
+  if (isFull) return html`<p class="big">${t.listFull}</p><p class="soft">${t.listFullHint}</p>`;
   const book = (body) => async (options) => {
     try {
       await change("book", "book", body)(options);
@@ -202,6 +205,6 @@ function Book({ event, change }) {
       ${left > 0 &&
       html`<div class="note row"><span>${t.onlyLeft(left)}</span><${Action} kind="quiet" run=${book({ quantity: left })}>${t.take(left)}<//></div>`}
     </div>
-    ${sale.kind === "out" && html`<p class="soft">${isFull ? t.listFull : t.joinHint}</p>`}
+    ${sale.kind === "out" && html`<p class="soft">${t.joinHint}</p>`}
   `;
 }

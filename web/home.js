@@ -34,12 +34,18 @@ function MyTickets({ userId }) {
           <a class=${`stub-row ${one.status.toLowerCase()}`} href=${`#/e/${encodeURIComponent(one.eventId)}`}>
             <strong>${one.eventName}</strong>
             <span class="soft">${[one.eventVenue, one.quantity > 1 && t.tickets(one.quantity)].filter(Boolean).join(" · ")}</span>
-            <span class=${`pill ${one.status.toLowerCase()}`}>${one.status === "WAITING" ? `${t.status.WAITING}: ${number(one.position)}` : t.status[one.status]}</span>
+            <span class=${`pill ${one.status.toLowerCase()}`}>${standing(one)}</span>
           </a>
         </li>`,
       )}
     </ul>`}
   </section>`;
+}
+
+/** Say in a word or two how a booking stands. */
+function standing(booking) {
+  if (booking.eventCancelledAt) return t.eventCancelled;
+  return booking.status === "WAITING" ? `${t.status.WAITING}: ${number(booking.position)}` : t.status[booking.status];
 }
 
 function OpenLink() {

@@ -227,6 +227,33 @@ def test_those_behind_move_up_when_someone_leaves_the_list(browser: Browser, off
         expect(ben.page.locator(".place")).to_have_text("2")
 
 
+def test_a_full_list_says_so_and_a_cancelled_event_shows_no_tickets(browser: Browser, office: RunningOffice) -> None:
+    """A buyer is not offered what the office would refuse; a place that becomes free is offered again."""
+    event_id = _opened(office, waitingListLimit=1)
+    _booked(office, event_id, "anna", "ben")
+    with visiting(browser, office.url) as cleo, visiting(browser, office.url) as ben:
+        for visitor, name in ((cleo, "cleo"), (ben, "ben")):
+            visitor.go(f"#/e/{event_id}")
+            visitor.is_named(name)
+        cleo.sees("The waiting list is full.")
+        join = cleo.page.get_by_role("button", name="Join the waiting list")
+        expect(join).to_have_count(0)
+        cleo.is_accessible()
+        ben.press("Leave the list", sure=True)
+        expect(join).to_be_visible()
+        httpx.post(f"{office.url}/events/{event_id}/cancel").raise_for_status()
+        for visitor in (cleo, ben):
+            visitor.sees("The event is cancelled.")
+            expect(visitor.page.get_by_text("of 1")).to_have_count(0)
+            visitor.is_accessible()
+        ben.sees("You have left the waiting list.")
+        cleo.press("Change")
+        cleo.is_named("anna")
+        cleo.sees("Your booking is cancelled with it.")
+        cleo.go()
+        expect(cleo.page.locator(".stub-row .pill").first).to_have_text("Cancelled")
+
+
 def test_a_buyer_needs_no_mouse(browser: Browser, office: RunningOffice) -> None:
     """By keyboard alone: past the header, a name, a ticket, and its return after a second thought."""
     event_id = _opened(office)
