@@ -79,7 +79,7 @@ dashboard: .venv/.dev node_modules/.engine ## draw docs/dashboard.png from three
 	@.venv/bin/python scripts/draw_dashboard.py
 
 pictures: .venv/.dev .venv/.chromium node_modules/.engine node_modules/.tools ## draw docs/page-*.png and measure the page, from its tests
-	@PICTURES=1 .venv/bin/python -m pytest tests/browser -k "last_ticket or small or demo"
+	@PICTURES=1 .venv/bin/python -m pytest tests/browser -k "last_ticket or held_paid or let_in or small or demo"
 
 recording: .venv/.dev node_modules/.engine ## record scripts/record-session in a terminal as docs/recording.gif
 	@.venv/bin/asciinema rec --overwrite --quiet --cols 100 --rows 26 --command scripts/record-session docs/recording.cast

@@ -151,6 +151,7 @@ def main() -> None:
         sale = Sale(office, options.seconds)
         print(f"As an organiser: {office.url}/#/o/{sale.event_id}")
         print(f"As a buyer:      {office.url}/#/e/{sale.event_id}")
+        print(f"At the door:     {office.url}/#/d/{sale.event_id}")
         print(f"The sale takes {options.seconds:.0f} seconds. Ctrl-C stops it earlier.", flush=True)
         try:
             sale.run()

@@ -5,7 +5,7 @@ import { finishSignIn, forgetMe, identity, office, onIdentity, signIn } from "./
 import { Home } from "./home.js";
 import { Buyer } from "./buyer.js";
 import { t } from "./text.js";
-import { html, Messages, tell } from "./ui.js";
+import { html, hush, Messages, tell } from "./ui.js";
 
 /** Load a view that few visitors need when it is first shown. */
 function Later({ load, name, ...rest }) {
@@ -38,22 +38,24 @@ function Page() {
   useEffect(() => {
     const moved = () => {
       setHash(location.hash);
+      hush();
       main.current.focus();
       window.scrollTo(0, 0);
     };
     addEventListener("hashchange", moved);
-    const stop = onIdentity(() => setUser((n) => n + 1));
+    const stop = onIdentity(() => (setUser((n) => n + 1), hush()));
     return () => (removeEventListener("hashchange", moved), stop());
   }, []);
   const { userId, isOrganiser } = identity();
-  const at = (prefix) => (hash.startsWith(prefix) ? "page" : undefined);
+  const isOrganising = isOrganiser && /^#\/[od]\b/.test(hash); // the door, too: it is reached from there
+  const current = (is) => (is ? "page" : undefined);
   return html`
     <header>
       <a class="skip" href=${hash || "#/"} onClick=${(event) => (event.preventDefault(), main.current.focus())}>${t.skip}</a>
       <a class="brand" href="#/"><span aria-hidden="true" class="stub"></span>${t.title}</a>
       <nav aria-label=${t.title}>
-        <a href="#/" aria-current=${at("#/o") ? undefined : "page"}>${t.home}</a>
-        ${isOrganiser && html`<a href="#/o" aria-current=${at("#/o")}>${t.organise}</a>`}
+        <a href="#/" aria-current=${current(!isOrganising)}>${t.home}</a>
+        ${isOrganiser && html`<a href="#/o" aria-current=${current(isOrganising)}>${t.organise}</a>`}
       </nav>
       <div class="who">
         ${userId && html`<span title=${t.you(userId)}>${userId}</span>`}
@@ -66,6 +68,7 @@ function Page() {
   `;
 }
 
+document.title = t.title;
 const failed = await finishSignIn();
 render(html`<${Page} />`, document.getElementById("page"));
 if (failed) tell(t.signInFailed(failed), "bad");

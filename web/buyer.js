@@ -1,9 +1,9 @@
 // One event for one buyer: what is left, and what this person has or can do.
-import { useEffect, useState } from "./vendor/hooks.js";
+import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { act, Problem, read, resume, status } from "./api.js";
 import { office } from "./identity.js";
 import { moment, number, reason, t, time } from "./text.js";
-import { Action, bookingsOf, html, Left, me, Meter, Sale, saleOf, tell, Trouble, useClock, useLive, WhoAreYou } from "./ui.js";
+import { Action, bookingsOf, html, Left, me, Meter, Sale, saleOf, tell, Trouble, useClock, useLive, useTitle, WhoAreYou } from "./ui.js";
 
 const WAITING_PACE = { leastMs: 1500, mostMs: 10_000 };
 
@@ -24,9 +24,11 @@ export function Buyer({ eventId }) {
   const seen = (what) => (answer) => {
     if (!answer) return;
     booking.set(answer.body);
-    tell(what === "keep" && isActive(answer.body) ? t.kept(answer.body.quantity) : (t.done[answer.body.status] ?? ""));
+    tell(what === "keep" && isActive(answer.body) ? t.kept(answer.body.quantity) : (t.done[answer.body.status] ?? endOf(answer.body)));
     event.again();
   };
+  useTitle(event.value?.name);
+  const mine = useTurn(booking.value && booking.value.status);
   useEffect(() => {
     if (userId) ACTIONS.forEach((what) => resume(`${what}:${userId}:${eventId}`).then(seen(what), (error) => tell(reason(error), "bad")));
   }, [userId, eventId]);
@@ -46,10 +48,23 @@ export function Buyer({ eventId }) {
     <${Trouble} error=${event.error ?? booking.error} />
     <${About} event=${event.value} />
     <div class="tear" aria-hidden="true"></div>
-    <div class="mine">
+    <div class="mine" tabindex="-1" ref=${mine}>
       ${userId ? html`<${Mine} event=${event.value} booking=${booking.value} change=${change} />` : html`<${WhoAreYou} />`}
     </div>
   </article>`;
+}
+
+/** Say that the wait is over, for those who look elsewhere or listen. Returns the place that takes a lost focus. */
+function useTurn(status) {
+  const before = useRef(undefined);
+  const place = useRef(null);
+  useEffect(() => {
+    if (before.current === "WAITING" && t.turn[status]) tell(t.turn[status]);
+    const isLost = document.activeElement === document.body; // the button that was pressed is gone
+    if (before.current !== undefined && isLost) place.current?.focus({ preventScroll: true });
+    before.current = status;
+  }, [status]);
+  return place;
 }
 
 function About({ event }) {
@@ -59,11 +74,15 @@ function About({ event }) {
     <${Sale} event=${event} />
     <h1>${event.name}</h1>
     <p class="soft">${[event.venue, when].filter(Boolean).join(" · ")}</p>
-    <p class="left"><b>${number(event.availableTickets)}</b> ${t.left(event.availableTickets)} <span class="soft">${t.ofTotal(event.totalTickets)}</span></p>
-    <${Meter} event=${event} />
-    <p class="soft">${t.waiting(event.waitingListCount)}${event.availableTickets > 0 && event.waitingListCount > 0 && ` · ${t.forLine}`}</p>
+    ${saleOf(event, at).kind !== "off" && html`<${Availability} event=${event} />`}
   </div>`;
 }
+
+const Availability = ({ event }) => html`
+  <p class="left"><b>${number(event.availableTickets)}</b> ${t.left(event.availableTickets)} <span class="soft">${t.ofTotal(event.totalTickets)}</span></p>
+  <${Meter} event=${event} />
+  <p class="soft">${t.waiting(event.waitingListCount)}${event.availableTickets > 0 && event.waitingListCount > 0 && ` · ${t.forLine}`}</p>
+`;
 
 /** What the user has, by the status of the booking. */
 function Mine({ event, booking, change }) {
@@ -71,7 +90,8 @@ function Mine({ event, booking, change }) {
   if (booking?.status === "CONFIRMED") return html`<${Confirmed} booking=${booking} change=${change} />`;
   if (booking?.status === "HELD") return html`<${Held} event=${event} booking=${booking} change=${change} />`;
   if (booking?.status === "WAITING") return html`<${Waiting} booking=${booking} change=${change} />`;
-  return html`<${Ended} event=${event} booking=${booking} /><${Book} event=${event} change=${change} />`;
+  if (event.cancelledAt) return html`<p class="big">${t.problems["event-cancelled"]}</p>${booking && html`<p class="soft">${endOf(booking)}</p>`}`;
+  return html`${booking && html`<p class="note">${endOf(booking)}</p>`}<${Book} event=${event} change=${change} />`;
 }
 
 const GiveBack = ({ booking, change, word = t.giveBack, sure = t.giveBackSure }) =>
@@ -123,8 +143,8 @@ function Held({ event, booking, change }) {
   return html`
     <p class="big hold">${isOffer ? t.offered : t.held}</p>
     ${booking.quantity > 1 && html`<p>${t.tickets(booking.quantity)}</p>`}
-    <p><${Left} until=${booking.expiresAt} at=${at} /> <span class="soft">${isOver ? t.overdue : t.heldUntil(time(booking.expiresAt))}</span></p>
-    ${isOffer && html`<p>${t.offeredUntil(moment(booking.expiresAt))}</p>`}
+    <p><${Left} until=${booking.expiresAt} at=${at} /> <span class="soft">${isOver ? t.overdue : !isOffer && t.heldUntil(time(booking.expiresAt))}</span></p>
+    ${isOffer && !isOver && html`<p>${t.offeredUntil(moment(booking.expiresAt))}</p>`}
     <div class="row">
       ${mayConfirm && html`<${Action} kind="main" run=${change("confirm", "confirm", { bookingId: booking.bookingId })}>${buyerConfirms ? t.accept : t.pay}<//>`}
       <${GiveBack} booking=${booking} change=${change} />
@@ -146,10 +166,13 @@ function Waiting({ booking, change }) {
   `;
 }
 
-function Ended({ event, booking }) {
-  if (!booking) return null;
-  const said = event.cancelledAt ? t.wasCalledOff : booking.status === "EXPIRED" ? t.wasExpired : booking.status === "TRANSFERRED" ? t.wasTransferred : booking.was === "WAITING" ? t.wasLeft : t.wasCancelled;
-  return html`<p class="note">${said}</p>`;
+/** Say how a booking ended; one that has not does so with its event. */
+function endOf({ status, was, cancelledBy }) {
+  if (isActive({ status }) || cancelledBy === "event") return t.wasCalledOff;
+  if (status === "EXPIRED") return t.wasExpired;
+  if (status === "TRANSFERRED") return t.wasTransferred;
+  if (cancelledBy !== "buyer") return t.problems["booking-cancelled"];
+  return was === "WAITING" ? t.wasLeft : t.wasCancelled;
 }
 
 function Book({ event, change }) {
@@ -162,6 +185,7 @@ function Book({ event, change }) {
   if (sale.kind === "off") return html`<p class="big">${sale.word}</p>`;
   if (sale.kind === "later") return html`<p class="big">${t.opensIn} <${Left} until=${event.opensAt} at=${at} /></p>`;
   const isFull = sale.kind === "out" && event.waitingListLimit !== undefined && event.waitingListCount >= event.waitingListLimit;
+  if (isFull) return html`<p class="big">${t.listFull}</p><p class="soft">${t.listFullHint}</p>`;
   const book = (body) => async (options) => {
     try {
       await change("book", "book", body)(options);
@@ -181,6 +205,6 @@ function Book({ event, change }) {
       ${left > 0 &&
       html`<div class="note row"><span>${t.onlyLeft(left)}</span><${Action} kind="quiet" run=${book({ quantity: left })}>${t.take(left)}<//></div>`}
     </div>
-    ${sale.kind === "out" && html`<p class="soft">${isFull ? t.listFull : t.joinHint}</p>`}
+    ${sale.kind === "out" && html`<p class="soft">${t.joinHint}</p>`}
   `;
 }

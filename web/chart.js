@@ -1,4 +1,4 @@
-// Bookings a second of the last minutes.
+// Tickets booked a second in the last minutes.
 import { useEffect, useRef } from "./vendor/hooks.js";
 import uPlot from "./vendor/uplot.js";
 import { number, t, time } from "./text.js";
@@ -17,6 +17,12 @@ function styled() {
   document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href }));
 }
 
+/** Return which seconds a chart shows. uPlot's own choice for a single one is a day. */
+function shown({ data: [seconds] }) {
+  const last = seconds.at(-1) ?? Date.now() / 1000;
+  return [Math.min(seconds[0] ?? last, last - LEAST_S), last];
+}
+
 function made(place, data) {
   const colour = (name) => {
     place.style.color = `var(${name})`; // a canvas does not know variables
@@ -29,7 +35,7 @@ function made(place, data) {
       height: HEIGHT,
       cursor: { show: false },
       legend: { show: false },
-      scales: { x: { range: (_, first, last) => [Math.min(first, last - LEAST_S), last] }, y: { range: (_, low, high) => [0, Math.max(5, high * 1.1)] } },
+      scales: { x: { range: shown }, y: { range: (_, low, high) => [0, Math.max(5, high * 1.1)] } },
       axes: [{ ...axis, size: 34, space: 90, values: (_, ticks) => ticks.map((tick) => time(tick * 1000)) }, { ...axis, size: 44, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? number(tick) : "")) }],
       series: [{}, { fill: colour("--accent"), width: 0, paths: uPlot.paths.bars(BARS), points: { show: false } }],
     },
@@ -38,7 +44,7 @@ function made(place, data) {
   );
 }
 
-/** Draw data = [seconds since 1970, bookings a second]. */
+/** Draw data = [seconds since 1970, tickets booked a second]. */
 export function Chart({ data }) {
   const place = useRef(null);
   const chart = useRef(null);

@@ -44,15 +44,14 @@ export function EventForm({ event, submit, word, isNew = false }) {
     }
     setBusy(false);
   };
-  const hint = isNew ? t.optional : undefined;
   const number = { type: "number", inputmode: "numeric" };
   return html`<form class="event" onSubmit=${send}>
     <${Field} name="name" label=${t.name} defaultValue=${event.name ?? ""} required maxlength="200" />
-    <${Field} name="venue" label=${t.venue} defaultValue=${event.venue ?? ""} maxlength="200" hint=${hint} />
+    <${Field} name="venue" label=${t.venue} defaultValue=${event.venue ?? ""} maxlength="200" hint=${isNew && t.optional} />
     <${Field} name="totalTickets" label=${t.totalTickets} ...${number} min="1" max="1000000" defaultValue=${event.totalTickets ?? 100} required />
-    <${Field} name="waitingListLimit" label=${t.waitingListLimit} ...${number} min="0" defaultValue=${event.waitingListLimit ?? ""} hint=${hint} />
-    <${Field} name="opensAt" label=${t.opensAt} type="datetime-local" step="1" defaultValue=${toField(event.opensAt)} hint=${hint} />
-    <${Field} name="closesAt" label=${t.closesAt} type="datetime-local" step="1" defaultValue=${toField(event.closesAt)} hint=${hint} />
+    <${Field} name="waitingListLimit" label=${t.waitingListLimit} ...${number} min="0" defaultValue=${event.waitingListLimit ?? ""} hint=${t.noLimit} />
+    <${Field} name="opensAt" label=${t.opensAt} type="datetime-local" step="1" defaultValue=${toField(event.opensAt)} hint=${t.opensNow} />
+    <${Field} name="closesAt" label=${t.closesAt} type="datetime-local" step="1" defaultValue=${toField(event.closesAt)} hint=${t.staysOpen} />
     ${isNew && html`<${Terms} />`}
     <div class="row end"><button class=${`main ${busy ? "busy" : ""}`} aria-disabled=${busy}>${word}</button></div>
   </form>`;
@@ -60,19 +59,20 @@ export function EventForm({ event, submit, word, isNew = false }) {
 
 /** What is fixed once the event is open. */
 function Terms() {
-  const number = { type: "number", inputmode: "numeric", min: 1, hint: t.optional };
+  const number = { type: "number", inputmode: "numeric", min: 1 };
   return html`<fieldset>
     <legend>${t.terms}</legend>
     <p class="soft">${t.fixedHint}</p>
-    <${Field} name="ticketsPerBooking" label=${t.ticketsPerBooking} ...${number} max="20" />
-    <${Field} name="holdSeconds" label=${t.holdSeconds} ...${number} max="86400" />
-    <${Field} name="offerSeconds" label=${t.offerSeconds} ...${number} max="604800" />
+    <${Field} name="ticketsPerBooking" label=${t.ticketsPerBooking} ...${number} max="20" hint=${t.oneEach} />
+    <${Field} name="holdSeconds" label=${t.holdSeconds} ...${number} max="86400" hint=${t.noHold} />
+    <${Field} name="offerSeconds" label=${t.offerSeconds} ...${number} max="604800" hint=${t.asHold} />
     <div class="field">
       <label for="field-confirmedBy">${t.confirmedBy}</label>
-      <select id="field-confirmedBy" name="confirmedBy">
+      <select id="field-confirmedBy" name="confirmedBy" aria-describedby="field-confirmedBy-hint">
         <option value="">${t.byShop}</option>
         <option value="buyer">${t.byBuyer}</option>
       </select>
+      <small id="field-confirmedBy-hint">${t.confirms}</small>
     </div>
   </fieldset>`;
 }

@@ -34,12 +34,18 @@ function MyTickets({ userId }) {
           <a class=${`stub-row ${one.status.toLowerCase()}`} href=${`#/e/${encodeURIComponent(one.eventId)}`}>
             <strong>${one.eventName}</strong>
             <span class="soft">${[one.eventVenue, one.quantity > 1 && t.tickets(one.quantity)].filter(Boolean).join(" · ")}</span>
-            <span class=${`pill ${one.status.toLowerCase()}`}>${one.status === "WAITING" ? `${t.status.WAITING}: ${number(one.position)}` : t.status[one.status]}</span>
+            <span class=${`pill ${one.status.toLowerCase()}`}>${standing(one)}</span>
           </a>
         </li>`,
       )}
     </ul>`}
   </section>`;
+}
+
+/** Say in a word or two how a booking stands. */
+function standing(booking) {
+  if (booking.eventCancelledAt) return t.eventCancelled;
+  return booking.status === "WAITING" ? `${t.status.WAITING}: ${number(booking.position)}` : t.status[booking.status];
 }
 
 function OpenLink() {
@@ -69,24 +75,30 @@ async function newest() {
   return events;
 }
 
-/** The searchable list of events; `link` gives the address of one. */
-export function Events({ link, heading }) {
+export const OpenOne = () => html`<a class="button main" href="#/o/new">${t.newEvent}</a>`;
+
+/** The searchable list of events; `link` gives the address of one. `aside` is shown next to the search. */
+export function Events({ link, heading, aside }) {
   const { value, error } = useLive("events", newest, { leastMs: 5000, mostMs: 60_000 });
   const [wanted, setWanted] = useState("");
   const [shown, setShown] = useState(SHOWN);
   const words = wanted.toLowerCase().split(/\s+/);
   const found = (value ?? []).filter((one) => words.every((word) => `${one.name} ${one.venue ?? ""}`.toLowerCase().includes(word)));
   return html`<section>
-    <div class="row">${heading}<input type="search" aria-label=${t.search} placeholder=${t.search} onInput=${(event) => setWanted(event.target.value)} /></div>
+    <div class="row heads">
+      ${heading}
+      <div class="row"><input type="search" aria-label=${t.search} placeholder=${t.search} onInput=${(event) => setWanted(event.target.value)} />${aside}</div>
+    </div>
     <${Trouble} error=${error} />
     ${value && !found.length && html`<p class="soft">${value.length ? t.noMatch : t.noEvents}</p>`}
+    ${value && !value.length && !aside && html`<${OpenOne} />`}
     <ul class="cards">
       ${found.slice(0, shown).map(
         (one) => html`<li key=${one.eventId}>
           <a class="card" href=${link(one)}>
             <${Sale} event=${one} />
             <strong>${one.name}</strong>
-            <span class="soft">${[one.venue, one.opensAt && t.opens(moment(one.opensAt))].filter(Boolean).join(" · ")}</span>
+            ${(one.venue || one.opensAt) && html`<span class="soft">${[one.venue, one.opensAt && t.opens(moment(one.opensAt))].filter(Boolean).join(" · ")}</span>`}
             <span class="soft">${t.tickets(one.totalTickets)}</span>
           </a>
         </li>`,

@@ -6,10 +6,11 @@ import { saveBookings } from "./csv.js";
 import { EventForm } from "./form.js";
 import { identity } from "./identity.js";
 import { NotForYou } from "./organiser.js";
+import { pastOf, ratesOf } from "./past.js";
 import { number, reason, t, time } from "./text.js";
-import { Action, html, Meter, Sale, tell, Trouble, useClock, useLive } from "./ui.js";
+import { Action, html, Meter, Sale, tell, Trouble, useClock, useLive, useTitle } from "./ui.js";
 
-const HAPPENED_MAX = 12;
+const HAPPENED_MAX = 10; // as high as the chart
 const HELD_ROWS = 100; // a page of a list
 const COUNTS_MS_MAX = 1000; // how old the counts of a status may be
 const PACE = { leastMs: 1000, mostMs: 2500 };
@@ -18,7 +19,8 @@ export function Live({ eventId }) {
   const path = `events/${encodeURIComponent(eventId)}`;
   const isOrganiser = identity().isOrganiser;
   const seen = useLive(eventId, () => look(eventId), PACE);
-  const { samples, happened } = useHistory(seen.value?.event);
+  const { samples, happened, isWhole } = useHistory(path, isOrganiser ? seen.value?.event : undefined);
+  useTitle(seen.value?.event.name);
   useEffect(() => {
     for (const what of ["change", "call-off"]) resume(`${what}:${eventId}`).then((answer) => answer && seen.again(), (error) => tell(reason(error), "bad"));
   }, [eventId]);
@@ -33,7 +35,7 @@ export function Live({ eventId }) {
     <${Tiles} event=${event} held=${seen.value.held} />
     <div class="columns">
       <section><h2>${t.perSecond}</h2><${Chart} data=${samples} /></section>
-      <section><h2>${t.latest}</h2><${Happened} rows=${happened} /></section>
+      <section><h2>${t.latest}</h2><${Happened} rows=${happened} isWhole=${isWhole} /></section>
     </div>
     <${Controls} key=${eventId} path=${path} ...${seen.value} again=${seen.again} />
   `;
@@ -51,26 +53,43 @@ async function heldOf(eventId) {
   return { tickets: page.bookings.reduce((sum, one) => sum + one.quantity, 0), hasMore: page.nextCursor !== null };
 }
 
-/** Remember what each look at the event showed, and what has changed since the one before. */
-function useHistory(event) {
-  const kept = useRef({ samples: [[], []], happened: [], last: null });
-  const { last } = kept.current;
-  if (event && event.asOf !== last?.event.asOf) {
-    const at = Date.now() / 1000;
-    const seconds = last ? (Date.parse(event.asOf) - Date.parse(last.event.asOf)) / 1000 : 0;
-    const changes = last ? differences(last.event, event) : [];
-    const booked = changes.find((one) => one.what === "booked")?.n ?? 0;
-    const [times, rates] = kept.current.samples;
-    const from = times.findIndex((one) => one > at - CHART_S);
-    const rate = last ? Math.round((10 * booked) / Math.max(seconds, 0.2)) / 10 : 0;
-    const rows = changes.map((one) => ({ ...one, at: new Date().toISOString() }));
-    kept.current = {
-      samples: [[...times.slice(Math.max(from, 0)), at], [...rates.slice(Math.max(from, 0)), rate]],
-      happened: [...rows.reverse(), ...kept.current.happened].slice(0, HAPPENED_MAX),
-      last: { event },
-    };
-  }
-  return kept.current;
+/**
+ * Remember what each look at the event showed, and what has changed since the one before. What happened before the first
+ * look comes from the bookings, unless they are too many: then the history is not whole.
+ */
+function useHistory(path, event) {
+  const [past, setPast] = useState(null);
+  const kept = useRef({ samples: [[], []], changes: [], first: null, last: null });
+  const isSeen = event !== undefined;
+  useEffect(() => void (isSeen && pastOf(path, event).then(setPast, () => {})), [path, isSeen]); // else from now on only
+  if (isSeen && event.asOf !== kept.current.last?.asOf) kept.current = withLook(kept.current, event);
+  const { samples, changes, first, last } = kept.current;
+  if (!past || !first) return { samples, happened: changes, isWhole: false };
+  const before = past.filter((one) => one.at <= first.asOf);
+  const opened = Date.parse(first.createdAt) / 1000;
+  const [times, rates] = ratesOf(before, Math.max(opened, secondsOf(last) - CHART_S), secondsOf(first));
+  return {
+    samples: [[...times, ...samples[0]], [...rates, ...samples[1]]],
+    happened: [...changes, ...before].slice(0, HAPPENED_MAX),
+    isWhole: true,
+  };
+}
+
+const secondsOf = (event) => Date.parse(event.asOf) / 1000;
+
+/** Add what a look at the event shows to what is kept of the looks before. */
+function withLook({ samples: [times, rates], changes, first, last }, event) {
+  const at = secondsOf(event);
+  const rows = last ? differences(last, event).map((one) => ({ ...one, at: event.asOf })) : [];
+  const booked = rows.find((one) => one.what === "booked")?.n ?? 0;
+  const rate = last ? Math.round((10 * booked) / Math.max(at - secondsOf(last), 0.2)) / 10 : 0;
+  const from = Math.max(times.findIndex((one) => one > at - CHART_S), 0);
+  return {
+    samples: [[...times.slice(from), at], [...rates.slice(from), rate]],
+    changes: [...rows.reverse(), ...changes].slice(0, HAPPENED_MAX),
+    first: first ?? event,
+    last: event,
+  };
 }
 
 function differences(before, after) {
@@ -79,6 +98,7 @@ function differences(before, after) {
     [after.totalTickets - before.totalTickets, "raised", "lowered"],
     [after.bookedTickets - before.bookedTickets, "booked", "returned"],
     [after.waitingListCount - before.waitingListCount, "joined", "left"],
+    [(after.checkedInTickets ?? 0) - (before.checkedInTickets ?? 0), "letIn"],
   ];
   for (const [n, more, fewer] of rows) if (n) found.push({ what: n > 0 ? more : fewer, n: Math.abs(n) });
   if (after.soldOutAt && !before.soldOutAt) found.push({ what: "soldOut" });
@@ -99,8 +119,8 @@ function Tiles({ event, held }) {
     <${Meter} event=${event} />`;
 }
 
-function Happened({ rows }) {
-  if (!rows.length) return html`<p class="soft">${t.nothingYet}</p>`;
+function Happened({ rows, isWhole }) {
+  if (!rows.length) return html`<p class="soft">${isWhole ? t.nothingYet : t.nothingSince}</p>`;
   return html`<ol class="happened">${rows.map((one) => html`<li key=${one.at + one.what} class=${`what-${one.what}`}><time>${time(one.at)}</time> ${t.happened[one.what](one.n)}</li>`)}</ol>`;
 }
 

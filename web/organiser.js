@@ -2,7 +2,7 @@
 import { useEffect } from "./vendor/hooks.js";
 import { act, resume, unanswered } from "./api.js";
 import { EventForm } from "./form.js";
-import { Events } from "./home.js";
+import { Events, OpenOne } from "./home.js";
 import { identity } from "./identity.js";
 import { reason, t } from "./text.js";
 import { html, tell, WhoAreYou } from "./ui.js";
@@ -11,7 +11,7 @@ const live = (event) => `#/o/${encodeURIComponent(event.eventId)}`;
 
 const shown = (answer) => {
   if (!answer) return;
-  tell(t.opened);
+  addEventListener("hashchange", () => tell(t.opened), { once: true }); // in the view of the event
   location.hash = live(answer.body);
 };
 
@@ -21,7 +21,7 @@ export const NotForYou = () => html`<section><h1>${t.organise}</h1><p>${t.organi
 export function Organiser() {
   useEffect(() => void resume("open").then(shown, (error) => tell(reason(error), "bad")), []);
   if (!identity().isOrganiser) return html`<${NotForYou} />`;
-  return html`<${Events} link=${live} heading=${html`<h1>${t.events}</h1>`} /><p><a class="button main" href="#/o/new">${t.newEvent}</a></p>`;
+  return html`<${Events} link=${live} heading=${html`<h1>${t.events}</h1>`} aside=${html`<${OpenOne} />`} />`;
 }
 
 export function NewEvent() {

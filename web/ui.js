@@ -13,6 +13,9 @@ let say = () => {};
 /** Show a message at the foot of the page, which screen readers read out. */
 export const tell = (text, kind = "good") => say({ text, kind, at: Date.now() });
 
+/** Take the message away: it was for someone else, or of another view. */
+export const hush = () => say(null);
+
 const MESSAGE_MS = 6000;
 
 /** The place of messages. */
@@ -58,6 +61,14 @@ export function useLive(key, look, pace) {
     polling.current?.now();
   };
   return { value, error, again: () => polling.current?.now(), set };
+}
+
+/** Name the tab after what it shows. */
+export function useTitle(name) {
+  useEffect(() => {
+    document.title = name ? `${name} · ${t.title}` : t.title;
+    return () => (document.title = t.title);
+  }, [name]);
 }
 
 /** Draw again each second, for countdowns. */

@@ -6,7 +6,9 @@ import re
 import statistics
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from playwright.sync_api import Browser, Response, Route, expect
 
 from bench import record
 from harness.running import PROJECT, RunningOffice, running
-from tests.browser.visitor import NARROW, WIDE, WRITES_PICTURES, runs_nothing_of_others, visiting, visitor
+from tests.browser.visitor import NARROW, WIDE, WRITES_PICTURES, Visitor, runs_nothing_of_others, visiting, visitor
 
 BYTES_MAX = 150_000  # of all files, compressed
 REQUESTS_MAX = 16  # of a buyer's first visit
@@ -47,6 +49,32 @@ def _status(office: RunningOffice, event_id: str) -> dict[str, Any]:
     return found
 
 
+def test_a_newcomer_sells_out_an_event_and_returns_a_ticket_in_one_browser(browser: Browser) -> None:
+    """From the first screen of an empty office, by what can be seen, and without another address or program."""
+    with running(None, 2) as empty, visiting(browser, empty.url) as someone:
+        someone.go()
+        someone.sees("No event is open yet.")
+        someone.is_accessible()
+        someone.page.get_by_role("link", name="Open an event").click()
+        someone.page.get_by_label("Name").fill("Street party")
+        someone.page.get_by_label("Tickets", exact=True).fill("1")
+        someone.press("Open the event")
+        someone.page.get_by_role("link", name="Page for buyers").click()
+        for name, button, seen in (
+            ("anna", "Get a ticket", "You have a ticket"),
+            ("ben", "Join the waiting list", "You are next."),
+            ("anna", "Give back", "You have given this booking back."),
+        ):
+            someone.page.get_by_label("Your name or email address").fill(name)
+            someone.press("Continue")
+            someone.press(button, sure=button == "Give back")
+            someone.sees(seen)
+            someone.press("Change")
+        someone.is_named("ben")
+        someone.sees("You have a ticket")
+        assert someone.complaints == []
+
+
 @SIZES
 def test_the_last_ticket_goes_from_one_buyer_to_the_next(
     browser: Browser, office: RunningOffice, size: tuple[int, int], scheme: str
@@ -69,7 +97,13 @@ def test_the_last_ticket_goes_from_one_buyer_to_the_next(
         anna.press("Give back", sure=True)
         anna.sees("You have given this booking back.")
         ben.sees("You have a ticket")
+        expect(ben.page.get_by_role("status")).to_contain_text("Your turn has come. The ticket is yours.")
+        expect(ben.page).to_have_title("Midsummer Night · Ticket office")
         ben.press("Give back", sure=True)
+        ben.sees("You have given this booking back.")
+        ben.press("Change")
+        expect(ben.page.get_by_role("status")).to_be_empty()  # what Ben was told is not for the next user
+        ben.is_named("ben")
         ben.go()
         ben.sees("Given back")
         ben.is_accessible()
@@ -175,6 +209,87 @@ def test_a_group_takes_what_is_left_gives_some_back_and_another_waits_for_it(
     assert _status(office, event_id)["bookedTickets"] == 5
 
 
+def test_those_behind_move_up_when_someone_leaves_the_list(browser: Browser, office: RunningOffice) -> None:
+    """Ben, who is first, leaves. Cleo's page shows her new place by itself, and Ben may join again, at the end."""
+    event_id = _opened(office)
+    _booked(office, event_id, "anna", "ben", "cleo")
+    with visiting(browser, office.url) as ben, visiting(browser, office.url) as cleo:
+        for visitor, name, place in ((ben, "ben", "1"), (cleo, "cleo", "2")):
+            visitor.go(f"#/e/{event_id}")
+            visitor.is_named(name)
+            expect(visitor.page.locator(".place")).to_have_text(place)
+        ben.press("Leave the list", sure=True)
+        ben.sees("You have left the waiting list.")
+        ben.is_accessible()
+        expect(cleo.page.locator(".place")).to_have_text("1")
+        cleo.sees("You are next.")
+        ben.press("Join the waiting list")
+        expect(ben.page.locator(".place")).to_have_text("2")
+
+
+def test_a_full_list_says_so_and_a_cancelled_event_shows_no_tickets(browser: Browser, office: RunningOffice) -> None:
+    """A buyer is not offered what the office would refuse; a place that becomes free is offered again."""
+    event_id = _opened(office, waitingListLimit=1)
+    _booked(office, event_id, "anna", "ben")
+    with visiting(browser, office.url) as cleo, visiting(browser, office.url) as ben:
+        for visitor, name in ((cleo, "cleo"), (ben, "ben")):
+            visitor.go(f"#/e/{event_id}")
+            visitor.is_named(name)
+        cleo.sees("The waiting list is full.")
+        join = cleo.page.get_by_role("button", name="Join the waiting list")
+        expect(join).to_have_count(0)
+        cleo.is_accessible()
+        ben.press("Leave the list", sure=True)
+        expect(join).to_be_visible()
+        httpx.post(f"{office.url}/events/{event_id}/cancel").raise_for_status()
+        for visitor in (cleo, ben):
+            visitor.sees("The event is cancelled.")
+            expect(visitor.page.get_by_text("of 1")).to_have_count(0)
+            visitor.is_accessible()
+        ben.sees("You have left the waiting list.")
+        cleo.press("Change")
+        cleo.is_named("anna")
+        cleo.sees("Your booking is cancelled with it.")
+        cleo.go()
+        expect(cleo.page.locator(".stub-row .pill").first).to_have_text("Cancelled")
+
+
+def test_a_buyer_needs_no_mouse(browser: Browser, office: RunningOffice) -> None:
+    """By keyboard alone: past the header, a name, a ticket, and its return after a second thought."""
+    event_id = _opened(office)
+    with visiting(browser, office.url) as anna:
+        anna.go(f"#/e/{event_id}")
+        keys = anna.page.keyboard
+
+        def tab_to(name: str) -> None:
+            for _ in range(10):
+                keys.press("Tab")
+                if anna.page.evaluate("() => document.activeElement.innerText.trim()") == name:
+                    return
+            pytest.fail(f"the keyboard does not reach {name}")
+
+        tab_to("Skip to the content")
+        keys.press("Enter")
+        keys.press("Tab")
+        keys.type("anna")
+        keys.press("Enter")
+        tab_to("Get a ticket")
+        keys.press("Enter")
+        anna.sees("You have a ticket")
+        expect(anna.page.locator(".mine")).to_be_focused()  # the button is gone
+        for key in ("Escape", "Enter"):
+            tab_to("Give back")
+            keys.press("Enter")
+            expect(anna.page.get_by_role("dialog")).to_be_visible()
+            if key == "Enter":
+                tab_to("Give back")
+            keys.press(key)
+            expect(anna.page.get_by_role("dialog")).to_be_hidden()
+            if key == "Escape":
+                anna.sees("You have a ticket")
+        anna.sees("You have given this booking back.")
+
+
 def test_a_second_release_is_on_sale_again_before_the_eyes_of_a_buyer(browser: Browser, office: RunningOffice) -> None:
     """The buyer who found it sold out sees the button change, and has a ticket without having waited."""
     event_id = _opened(office)
@@ -192,6 +307,44 @@ def test_a_second_release_is_on_sale_again_before_the_eyes_of_a_buyer(browser: B
         anna.sees("On sale")
         anna.press("Get a ticket")
         anna.sees("You have a ticket")
+
+
+def test_an_event_is_opened_with_all_its_terms(browser: Browser, office: RunningOffice) -> None:
+    """What the form asks for is what the office has; buyers see that it is not on sale yet, and for how long."""
+    opens, closes = (f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%dT20:00:00}" for days in (100, 101))
+    with visiting(browser, office.url) as olga:
+        olga.go("#/o/new")
+        for label, value in {
+            "Name": "Far ahead", "Place": "New Harbour", "Tickets": "12", "Waiting list, at most": "7",
+            "Sale opens": opens, "Sale closes": closes, "Tickets per booking, at most": "3",
+            "Hold for payment, seconds": "600", "An offer lasts, seconds": "900",
+        }.items():  # fmt: skip
+            olga.page.get_by_label(label, exact=True).fill(value)
+        olga.page.get_by_label("Who confirms").select_option("the buyer")
+        olga.press("Open the event")
+        olga.sees("Not yet on sale")
+        event_id = olga.page.url.rpartition("/")[2]
+        seconds = "(text) => new Date(text).toISOString()"
+        times = {"opensAt": olga.page.evaluate(seconds, opens), "closesAt": olga.page.evaluate(seconds, closes)}
+        assert _status(office, event_id).items() >= {
+            "name": "Far ahead", "venue": "New Harbour", "totalTickets": 12, "waitingListLimit": 7,
+            "ticketsPerBooking": 3, "holdSeconds": 600, "offerSeconds": 900, "confirmedBy": "buyer", **times,
+        }.items()  # fmt: skip
+        olga.page.get_by_role("link", name="Page for buyers").click()
+        olga.is_named("anna")
+        olga.sees("Opens in")
+        expect(olga.page.locator(".clock")).to_have_text(re.compile(r"^\d+ days$"))
+        expect(olga.page.get_by_role("button", name="Get")).to_have_count(0)
+        olga.is_accessible()
+
+
+def _exported(organiser: Visitor, path: Path) -> list[dict[str, str]]:
+    """Let the page save the bookings; return the rows."""
+    with organiser.page.expect_download() as download:
+        organiser.press("Export bookings (CSV)")
+    download.value.save_as(path)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @SIZES
@@ -215,6 +368,7 @@ def test_an_organiser_opens_watches_changes_exports_and_cancels_an_event(
         expect(olga.page.get_by_role("img", name="3 / 3")).to_be_visible()
         olga.sees("1 person joined the list")
         olga.sees("sold out")
+        expect(olga.page.get_by_role("img", name="Tickets booked a second").locator("canvas")).to_be_visible()
         olga.is_accessible()
 
         tickets = olga.page.get_by_label("Tickets", exact=True)
@@ -223,6 +377,10 @@ def test_an_organiser_opens_watches_changes_exports_and_cancels_an_event(
         expect(olga.page.get_by_role("status")).to_contain_text("Saved.")
         expect(olga.page.locator(".tile.free dd")).to_have_text("1")
         expect(olga.page.locator(".tile.waiting dd")).to_have_text("0")
+        tickets.fill("4")
+        olga.press("Save")
+        expect(olga.page.locator(".tile.free dd")).to_have_text("0")
+        olga.sees("1 ticket taken off sale")
         tickets.fill("2")
         olga.press("Save")
         expect(olga.page.get_by_role("status")).to_contain_text("4 tickets are booked; the total cannot be less.")
@@ -233,11 +391,7 @@ def test_an_organiser_opens_watches_changes_exports_and_cancels_an_event(
         olga.sees("On sale")  # the raise gave more tickets than were waited for
         assert _status(office, event_id)["ticketsPerBooking"] == 2
 
-        with olga.page.expect_download() as download:
-            olga.press("Export bookings (CSV)")
-        download.value.save_as(tmp_path / "bookings.csv")
-        with (tmp_path / "bookings.csv").open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = _exported(olga, tmp_path / "bookings.csv")
         assert sorted(row["userId"] for row in rows) == ["'=anna", "ben", "carla", "dora"]
         assert {row["status"] for row in rows} == {"CONFIRMED"}
 
@@ -254,6 +408,43 @@ def test_an_organiser_opens_watches_changes_exports_and_cancels_an_event(
         assert [one for one in olga.complaints if "409" not in one] == [], "Chromium reports the refused change"
 
 
+def test_an_organiser_who_comes_later_sees_what_happened_before(browser: Browser, office: RunningOffice) -> None:
+    """From the bookings, in the list and in the chart. If they are too many to read, the page says what it shows."""
+    event_id = _opened(office, totalTickets=2, ticketsPerBooking=2)
+    anna, ben = ({"userId": name, "eventId": event_id} for name in ("anna", "ben"))
+    for user in (anna, ben):
+        httpx.post(f"{office.url}/book", json={**user, "quantity": 2}).raise_for_status()
+    httpx.post(f"{office.url}/cancel", json=anna).raise_for_status()
+    with visiting(browser, office.url) as olga:
+        olga.page.wait_for_timeout(1500)  # Ben has Anna's tickets
+        olga.go(f"#/o/{event_id}")
+        olga.sees("sold out")
+        seen = Counter[str]()  # rows of the same second are added up
+        for text in olga.page.locator(".happened li").all_inner_texts():
+            number, what = re.fullmatch(r"[\d:]+ (?:(\d+) )?(.*)", text).groups()  # type: ignore[union-attr]
+            seen[what] += int(number or 1)
+        assert seen == {
+            "tickets booked": 4, "tickets returned": 2, "person joined the list": 1, "person no longer waits": 1,
+            "sold out": 1,
+        }  # fmt: skip
+        charted = """async ([module, path]) => {
+            const { pastOf, ratesOf } = await import(module);
+            const past = await pastOf(path, {});
+            const at = Date.parse(past.at(-1).at) / 1000;
+            return ratesOf(past, at - 60, at + 60)[1].reduce((sum, n) => sum + n, 0);
+        }"""
+        module = next(one.url for one in olga.asked if one.url.endswith("/past.js"))
+        assert olga.page.evaluate(charted, [module, f"events/{event_id}"]) == 4
+
+        def endless(route: Route) -> None:
+            route.fulfill(json={"bookings": [], "nextCursor": "more"})
+
+        olga.page.route("**/bookings?*", endless)
+        olga.page.reload()
+        olga.sees("Nothing since you opened this page.")
+        assert olga.complaints == []
+
+
 @SIZES
 def test_people_are_let_in_once(browser: Browser, office: RunningOffice, size: tuple[int, int], scheme: str) -> None:
     """By name or booking; who was let in is seen, who has no ticket is not found, and the count follows."""
@@ -263,14 +454,21 @@ def test_people_are_let_in_once(browser: Browser, office: RunningOffice, size: t
         dana.go(f"#/o/{event_id}")
         dana.page.get_by_role("link", name="Door").click()
         dana.sees("0 of 3 tickets let in")
+        expect(dana.page.get_by_role("link", name="Organise")).to_have_attribute("aria-current", "page")
         guest = dana.page.get_by_label("Name or booking")
         guest.fill("ANN")
         expect(dana.page.locator(".guests button")).to_have_count(2)
         dana.is_accessible()
         dana.page.get_by_role("button", name="annabel").click()
-        dana.sees("Let in")
+        expect(dana.page.locator(".result.in")).to_contain_text("annabel")
+        expect(guest).to_be_focused()
         dana.sees("1 of 3 tickets let in")
         dana.is_accessible()
+        if size == NARROW:
+            dana.is_pictured("page-door-390")
+        guest.fill("bel")
+        dana.sees("Nobody of that name has a ticket.")
+        expect(dana.page.locator(".result.in")).to_have_count(0)  # it would be taken for this guest's
         guest.fill("annab")
         dana.sees("Already in since")
         guest.press("Enter")
@@ -281,6 +479,7 @@ def test_people_are_let_in_once(browser: Browser, office: RunningOffice, size: t
         httpx.post(f"{office.url}/cancel", json={"userId": "ben", "eventId": event_id}).raise_for_status()
         dana.page.get_by_role("button", name="ben").click()
         expect(dana.page.locator(".result.no")).to_contain_text("No ticket: it was given back.")
+        dana.is_accessible()
         guest.fill("nobody")
         dana.sees("Nobody of that name has a ticket.")
         assert dana.page.evaluate("() => document.documentElement.scrollWidth") == size[0]
@@ -305,7 +504,7 @@ def test_a_lost_response_at_the_door_is_no_second_visit(browser: Browser, office
         dana.go(f"#/d/{event_id}")
         dana.page.get_by_label("Name or booking").fill("anna")
         dana.page.keyboard.press("Enter")
-        expect(dana.page.locator(".result.in")).to_contain_text("Let in")
+        expect(dana.page.locator(".result.in")).to_contain_text("Welcome")
         assert len(dana.requests("/check-in")) == 2
 
 
