@@ -50,9 +50,9 @@ JOINS = {
     LANES: (250, 500, 750, 1_000, 1_250, 1_500, 3_000),
 }
 TURNS = (1_000, 5_000, 10_000)
-RELEASES: Sequence[tuple[int, float, float | None]] = (
-    # tickets of each of two, bookings offered a second, and seconds of a crowd that comes with the second one
-    (10_000, 2_000, None), (50_000, GOAL_S, None), (10_000, 2_000, 4),
+RELEASES: Sequence[tuple[int, int, float, float | None]] = (
+    # lanes, tickets of each of two, bookings offered a second, and seconds of a crowd that comes with the second one
+    (16, 4_000, 1_000, None), (LANES, 50_000, GOAL_S, None), (16, 4_000, 500, SECONDS),
 )  # fmt: skip
 EXPIRIES = (  # write units a second, holds that expire at once, and users who wait
     (4_000, 5_000, 0), (4_000, 20_000, 0), (4_000, 5_000, 5_000), (LANES * 1_000, 5_000, 5_000),
@@ -146,9 +146,9 @@ def _turns(world: World) -> Iterator[Cell]:
 
 
 def _releases(world: World) -> Iterator[Cell]:
-    for tickets, offered_s, rush_s in RELEASES:
+    for lanes, tickets, offered_s, rush_s in RELEASES:
         about = {"crowd": "with the release" if rush_s else "once it is on sale"}
-        yield "releases", about, partial(scenarios.releases, world, LANES, tickets, offered_s, rush_s)
+        yield "releases", about, partial(scenarios.releases, world, lanes, tickets, offered_s, rush_s)
 
 
 def _promotions(world: World) -> Iterator[Cell]:
