@@ -4,6 +4,7 @@ What the page itself says that only AWS can do is left out. Two things differ: t
 the API, which are made as in test_deployment.py, and the artifacts are those that all tests share.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import yaml
 from harness.deployment import stand_in
 from local import intrinsics
 from local.template import TEMPLATE
+from shared.telemetry import Metric
 from tests.artifact import emulator
 from tests.artifact.emulator import ROOT, Deployed, Emulator
 from tests.artifact.shell import Shell, shell
@@ -134,7 +136,7 @@ def test_the_blocks_that_are_left_out_ask_for_what_the_emulator_lacks(followed: 
 
 
 def test_the_numbers_of_the_page_are_those_of_the_template() -> None:
-    """What prod reserves, what remains, and how many resources there are, about."""
+    """What prod reserves, what remains, what watching costs, and how many resources there are, about."""
     text = pages.text(PAGE)
     parameters = intrinsics.read(TEMPLATE)["Parameters"]
     background = ("Promote", "Follow", "Announce", "Sweep", "Expire")
@@ -143,6 +145,10 @@ def test_the_numbers_of_the_page_are_those_of_the_template() -> None:
     assert f"`prod` reserves {reserved} for" in text
     assert f"\n{len(deployed().functions)} 2\n" in text
     assert f"\n1 1\n{len(deployed().functions) - 1} 2\n" in text
+    watched = [json.dumps(alarm["Metrics"]) for alarm in deployed().of_type("AWS::CloudWatch::Alarm").values()]
+    in_alarms, own = sum(one.count('"MetricStat"') + one.count("SELECT") for one in watched), len(Metric)
+    assert f"{in_alarms} metrics in alarms at $0.10, {own} metrics of its own at $0.30" in " ".join(text.split())
+    assert f"about ${0.1 * in_alarms + 0.3 * own + 3:.0f} a month" in " ".join(text.split())
     [rows] = re.findall(r"about (\d+) rows", text)
     without = [one for one in deployed().resources.values() if "Condition" not in one]
     assert abs(int(rows) - len(without)) < 15

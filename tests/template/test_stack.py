@@ -167,6 +167,29 @@ def test_the_pool_identifies_users_by_what_they_cannot_change() -> None:
     assert rule["Assertions"][0]["Assert"] == {"Fn::Equals": [{"Ref": "UserClaim"}, "sub"]}
 
 
+@pytest.mark.parametrize(
+    ("given", "broken"),
+    [
+        ({}, set()),
+        ({"JwtIssuer": "https://id.example"}, {"IssuerHasAudiences"}),
+        ({"JwtIssuer": "https://id.example", "JwtAudience": "shop", "UserClaim": "email"}, set()),
+        ({"UserClaim": "email"}, {"PoolIdentifiesUsersBySub"}),
+        ({"SesIdentityArn": "arn:aws:ses:r:1:identity/a.example"}, {"MailHasSender"}),
+        ({"DomainName": "api.a.example"}, {"DomainHasCertificate"}),
+        ({"WebhookUrl": "https://a.example/"}, {"WebhookHasSecret"}),
+    ],
+)
+def test_parameters_that_need_each_other_are_refused_alone(given: dict[str, str], broken: set[str]) -> None:
+    """Before anything is created. The defaults are accepted."""
+    values, rules = intrinsics.Values(_source(), given), _source()["Rules"]
+    assert broken == {
+        name
+        for name, rule in rules.items()
+        if values.resolve(rule["RuleCondition"], name)
+        and not all(values.resolve(one["Assert"], name) for one in rule["Assertions"])
+    }
+
+
 def test_parameters_decide_on_sign_up_second_factor_price_and_mail() -> None:
     """Cognito's own mail sender stops at 50 messages a day."""
     pool = deployed().resources["UserPool"]["Properties"]
