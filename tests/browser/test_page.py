@@ -517,6 +517,8 @@ def test_a_change_does_not_overwrite_another_organisers(browser: Browser, office
     event_id = _opened(office)
     with visiting(browser, office.url) as olga:
         olga.go(f"#/o/{event_id}")
+        olga.press("Save")
+        expect(olga.page.get_by_role("status")).to_contain_text("Nothing has changed.")
         olga.page.get_by_label("Place").fill("New Harbour")
         olga.page.wait_for_timeout(2000)  # the page is drawn anew each second
         httpx.patch(f"{office.url}/events/{event_id}", json={"totalTickets": 7}).raise_for_status()
