@@ -35,7 +35,7 @@ export function EventForm({ event, submit, word, isNew = false }) {
     submitted.preventDefault();
     if (busy) return;
     const changed = changes(submitted.target, event);
-    if (!Object.keys(changed).length) return;
+    if (!Object.keys(changed).length) return tell(t.sameAsBefore);
     setBusy(true);
     try {
       await submit(changed, { onRetry: () => tell(t.retrying, "wait") });
