@@ -16,7 +16,8 @@ def announce(records: Sequence[Record], time_left_s: float, keep: Callable[[Reco
 
     Lambda repeats that record and all later ones, even if some of them were announced: delivery is at least once.
 
-    A record that cannot be read never will be. `keep` stores it elsewhere, and the records behind it are announced.
+    A record that cannot be read never will be, nor will the bus accept what it calls malformed. `keep` stores such a
+    record elsewhere, and the records behind it are announced.
 
     Raises what `keep` raises. Without `keep`, raises DamagedItem, KeyError, TypeError or ValueError if the first record
     cannot be read, and ends before a later one.
@@ -36,9 +37,16 @@ def announce(records: Sequence[Record], time_left_s: float, keep: Callable[[Reco
                 raise
             failed_from = place
             break
-    sent = bus.put([one for _, one in found], until_s)
-    if sent:
-        telemetry.outcome(Metric.ANNOUNCED, sent)
+    rejected: list[int] = []
+
+    def reject(which: int) -> None:
+        assert keep
+        keep(records[found[which][0]])
+        rejected.append(which)
+
+    sent = bus.put([one for _, one in found], until_s, reject if keep else None)
+    if announced := sent - sum(which < sent for which in rejected):
+        telemetry.outcome(Metric.ANNOUNCED, announced)
     if sent < len(found):
         failed_from = found[sent][0]
     if failed_from is None:

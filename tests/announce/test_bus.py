@@ -177,6 +177,38 @@ def test_an_unreadable_record_is_kept_and_the_others_are_announced(
     assert "AnnounceFunction" in document["requestContext"]["functionArn"]
 
 
+@pytest.mark.parametrize("code", sorted(bus.REJECTED))
+def test_a_record_that_the_bus_will_never_accept_is_kept_and_the_others_are_announced(
+    fake: FakeBus, log_lines: LogLines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """It would hold up its shard for an hour. A redrive keeps its file instead."""
+    monkeypatch.setenv("FAILED_RECORDS", str(tmp_path))
+    fake.refuse = lambda entry: code if '"b-3"' in entry["Detail"] else None
+    records = confirmed(14)
+    assert announce(records) == []
+    assert [len(call) for call in fake.calls] == [10, 4]
+    assert fake.accepted == [one for one in ids(14) if one != "booking.confirmed:b-3"]
+    [kept] = tmp_path.iterdir()
+    assert json.loads(json.loads(kept.read_text())["payload"])["Records"] == [records[2]]
+    assert [line["Announced"] for line in log_lines() if "Announced" in line] == [13]
+    assert announcing.announce(records, 60.0) == "3"
+
+
+def test_a_rejected_record_behind_one_that_fails_is_kept_again_when_the_batch_is_repeated(
+    fake: FakeBus, log_lines: LogLines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, since the file's name follows from the record. What was not announced is not counted."""
+    monkeypatch.setenv("FAILED_RECORDS", str(tmp_path))
+    codes = {"b-3": "ThrottlingException", "b-5": "MalformedDetail"}
+    fake.refuse = lambda entry: next((code for name, code in codes.items() if f'"{name}"' in entry["Detail"]), None)
+    records = confirmed(6)
+    assert announce(records) == ["3"]
+    del codes["b-3"]
+    assert announce(records[2:]) == []
+    assert len(list(tmp_path.iterdir())) == 1
+    assert [line["Announced"] for line in log_lines() if "Announced" in line] == [2, 3]
+
+
 @mock_aws
 def test_an_unreadable_record_is_kept_in_the_bucket(fake: FakeBus, monkeypatch: pytest.MonkeyPatch) -> None:
     """On AWS; if the bucket refuses it, the batch is repeated."""
