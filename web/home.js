@@ -34,7 +34,7 @@ function MyTickets({ userId }) {
           <a class=${`stub-row ${one.status.toLowerCase()}`} href=${`#/e/${encodeURIComponent(one.eventId)}`}>
             <strong>${one.eventName}</strong>
             <span class="soft">${[one.eventVenue, one.quantity > 1 && t.tickets(one.quantity)].filter(Boolean).join(" · ")}</span>
-            <span class=${`pill ${one.status.toLowerCase()}`}>${standing(one)}</span>
+            <span class=${`pill ${one.eventCancelledAt ? "" : one.status.toLowerCase()}`}>${standing(one)}</span>
           </a>
         </li>`,
       )}

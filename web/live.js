@@ -62,7 +62,8 @@ function useHistory(path, event) {
   const kept = useRef({ samples: [[], []], changes: [], first: null, last: null });
   const isSeen = event !== undefined;
   useEffect(() => void (isSeen && pastOf(path, event).then(setPast, () => {})), [path, isSeen]); // else from now on only
-  if (isSeen && event.asOf !== kept.current.last?.asOf) kept.current = withLook(kept.current, event);
+  const isNews = isSeen && !(event.asOf <= kept.current.last?.asOf); // each function counts for itself: some are behind
+  if (isNews) kept.current = withLook(kept.current, event);
   const { samples, changes, first, last } = kept.current;
   if (!past || !first) return { samples, happened: changes, isWhole: false };
   const before = past.filter((one) => one.at <= first.asOf);

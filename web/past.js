@@ -28,7 +28,9 @@ function summed(rows) {
 
 /** Return what happened, the newest first, as {at, what, n}; null if the event has too many bookings to read them all. */
 export async function pastOf(path, event) {
-  const rows = event.soldOutAt ? [{ at: event.soldOutAt, what: "soldOut", n: 1 }] : [];
+  const rows = [];
+  if (event.soldOutAt) rows.push({ at: event.soldOutAt, what: "soldOut", n: 1 });
+  if (event.cancelledAt) rows.push({ at: event.cancelledAt, what: "cancelled", n: 1 });
   let cursor = "";
   for (let page = 0; page < PAGES_MAX; page++) {
     const found = await read(`${path}/bookings?limit=${ROWS}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`);

@@ -423,7 +423,8 @@ def test_an_organiser_who_comes_later_sees_what_happened_before(browser: Browser
         olga.go(f"#/o/{event_id}")
         olga.sees("sold out")
         seen = Counter[str]()  # rows of the same second are added up
-        for text in olga.page.locator(".happened li").all_inner_texts():
+        rows = olga.page.locator(".happened li").all_inner_texts()
+        for text in rows:
             number, what = re.fullmatch(r"[\d:]+ (?:(\d+) )?(.*)", text).groups()  # type: ignore[union-attr]
             seen[what] += int(number or 1)
         assert seen == {
@@ -438,6 +439,15 @@ def test_an_organiser_who_comes_later_sees_what_happened_before(browser: Browser
         }"""
         module = next(one.url for one in olga.asked if one.url.endswith("/past.js"))
         assert olga.page.evaluate(charted, [module, f"events/{event_id}"]) == 4
+
+        status = _status(office, event_id)
+        behind = {**status, "bookedTickets": 0, "asOf": status["createdAt"]}
+        olga.page.route("**/status/**", lambda route: route.fulfill(json=behind))
+        with olga.page.expect_response("**/status/**"):
+            pass
+        olga.page.wait_for_timeout(200)
+        assert olga.page.locator(".happened li").all_inner_texts() == rows, "nothing was returned"
+        olga.page.unroute("**/status/**")
 
         def endless(route: Route) -> None:
             route.fulfill(json={"bookings": [], "nextCursor": "more"})
