@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from proof.conditions import Omission, ground_without, omissions
-from proof.explore import Found, Scenario, explore
+from proof.explore import Scenario, explore
 from proof.group_scenarios import (
     BACK_ON_SALE,
     CANCEL_EVENT_AND_RETURN,
@@ -309,12 +309,6 @@ THREE_KINDS: Mapping[str, tuple[Scenario, str]] = {
     "T1": (TRANSFERRED_CANCELLED_OR_CHECKED_IN, "transfer: Update Bookings without `bookingId = :booking`"),
     "D1": (CANCEL_EVENT_AND_CHECK_IN, "release: Update Bookings without `attribute_not_exists(checkedInAt)`"),
 }
-
-
-@cache
-def searched(scenario: Scenario) -> Found:
-    """Search a scenario, once for all who ask."""
-    return explore(scenario)
 
 
 @cache

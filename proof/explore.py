@@ -21,7 +21,7 @@ from proof.world import Client, World, answered, begun, changed, invoked
 from shared.model import NO_HOLDS, Event, Rules
 
 AFTER_HOLDS = "2026-05-02T18:00:00.000Z"  # a day after MOMENT, when all holds are due
-STATES_MAX = 200_000  # of one search, which is cut short then: about a minute, up to eight with organisers at work
+STATES_MAX = 1_500_000  # of one search: about 2 GB, and three minutes
 _DEPTH_MAX = 100_000  # of Python's stack: a schedule is as deep as it is long
 
 
@@ -60,7 +60,7 @@ class Found:
     faults: int = 0
     ends: int = 0
     kinds: set[str] = field(default_factory=set)  # of those at work: buyer, organiser, promoter, background, sweep
-    is_cut: bool = False  # at STATES_MAX: no violation among these, and more that were not gone through
+    is_cut: bool = False  # after so many states: no violation among these, and more that were not gone through
     violation: str = ""
     trace: list[str] = field(default_factory=list)
 
@@ -71,9 +71,9 @@ class Found:
         return f"CUT SHORT: {counts}" if self.is_cut else f"{self.schedules:.3g} schedules, {counts}"
 
 
-def explore(scenario: Scenario, ground: Ground | None = None) -> Found:
-    """Go through all schedules of a scenario, up to the first that breaks a promise, or up to STATES_MAX states."""
-    search = _Search(ground or Ground())
+def explore(scenario: Scenario, ground: Ground | None = None, states_max: int = STATES_MAX) -> Found:
+    """Go through all schedules of a scenario, up to the first that breaks a promise, or up to so many states."""
+    search = _Search(ground or Ground(), states_max)
     with simulated():
         try:
             search.found.schedules = search.visit(start(scenario, search.ground))
@@ -152,8 +152,9 @@ class _CutShort(Exception):
 
 
 class _Search:
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, states_max: int = STATES_MAX) -> None:
         self.ground = ground
+        self.states_max = states_max
         self.seen: dict[World, int] = {}  # -> number of schedules from there on
         self.path: list[Step] = []
         self.found = Found()
@@ -167,7 +168,7 @@ class _Search:
         if known:
             return known
         self.seen[world] = schedules = 0
-        if len(self.seen) > STATES_MAX:
+        if len(self.seen) > self.states_max:
             raise _CutShort
         for step in steps(world, self.ground):
             self._count(step, world)
