@@ -23,8 +23,14 @@ SHOWS = {  # the last announcement of a booking with this status
     "TRANSFERRED": {"booking.transferred"},
 }
 REDUCED = {"booking.reduced": OWNING, "waiting.reduced": {"WAITING"}}  # and the status of the booking then
-# Facts that announcements call otherwise.
-RENAMED = dict.fromkeys(("cancelledBy", "reducedBy", "checkedInBy", "transferredBy"), "by")
+ACTORS = {  # what the `by` of an announcement is called in responses
+    "booking.cancelled": "cancelledBy",
+    "waiting.left": "cancelledBy",
+    "booking.reduced": "reducedBy",
+    "waiting.reduced": "reducedBy",
+    "booking.transferred": "transferredBy",
+    "booking.checked-in": "checkedInBy",
+}
 Told = dict[str, Any]
 
 
@@ -312,8 +318,12 @@ def _differences(told: dict[str, Told], seen: Sighting) -> list[str]:
         found.append(f"{shown} in a response, and announced is {names}")
     if seen.exchange.op == "book" and seen.exchange.status == 201 and "waiting.joined" in told:
         found.append(f"{seen.booking} was answered 201, and announced as waiting")
-    for name in (*MOMENTS, "reference", "cancelledBy", "reducedBy", "checkedInBy", "transferredBy"):
-        values = {data[told_as] for data in told.values() if (told_as := RENAMED.get(name, name)) in data}
+    for name in (*MOMENTS, "reference", *dict.fromkeys(ACTORS.values())):
+        values = {
+            data[told_as]
+            for kind, data in told.items()
+            if (told_as := "by" if ACTORS.get(kind) == name else name) in data
+        }
         if row.get(name) and values and row[name] not in values:
             found.append(f"{name} of {seen.booking} is {row[name]} in a response, and announced is {sorted(values)}")
     return found
