@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Response, Route, expect
 
 from bench import record
 from harness.running import PROJECT, RunningOffice, running
+from shared.booking.counts import AGE_MAX_S
 from tests.browser.visitor import NARROW, WIDE, WRITES_PICTURES, Visitor, runs_nothing_of_others, visiting, visitor
 
 BYTES_MAX = 150_000  # of all files, compressed
@@ -45,6 +46,8 @@ def _booked(office: RunningOffice, event_id: str, *users: str) -> None:
 
 
 def _status(office: RunningOffice, event_id: str) -> dict[str, Any]:
+    """Return the event with counts that have all that has been answered: cached ones may be a second old."""
+    time.sleep(AGE_MAX_S)
     found: dict[str, Any] = httpx.get(f"{office.url}/status/{event_id}").json()
     return found
 
