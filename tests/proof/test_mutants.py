@@ -21,6 +21,8 @@ from proof.controls import (
 
 MUTANTS_ON_PAGE = report.caught_of_page()
 
+pytestmark = pytest.mark.timeout(400)  # one of them needs 245,000 states
+
 
 def _is_on_page(caught: Caught) -> bool:
     assert caught in MUTANTS_ON_PAGE, "the page is old: .venv/bin/python -m proof --write"
