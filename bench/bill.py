@@ -78,7 +78,7 @@ def section() -> str:
     stack.append(["**all**", f"**{sum(month.values()):.2f}**"])
     swept = {lanes: f"${_swept_usd(lanes):.2f}" for lanes in ("1 lane", f"{LANES_MANY} lanes")}
     counting = " or ".join(map(str, FUNCTIONS_COUNTING.values()))
-    tier = {name: f"${usd:,} with `{name}`" for name, usd in USERS_USD.items()}
+    tier = {name: f"${usd:.2f} with `{name}`" for name, usd in USERS_USD.items()}
     return f"""### The whole bill
 
 In US dollars, from the run above, `template.yaml`, and list prices without free tiers. For each ticket {JOINS:g} users
@@ -99,12 +99,12 @@ A stack costs this a month, even if nothing is sold. It has {_count("AWS::CloudW
 The sweep audits each event that ever sold out every five minutes: {swept["1 lane"]} a month for a small one, and
 {swept[f"{LANES_MANY} lanes"]} for one of {LANES_MANY} lanes.
 
-Users who sign in to the stack's own pool cost {tier["LITE"]} for 1,000 of them, above {USERS_FREE:,} a month
-(`UserPoolTier`; less above 100,000), {tier["ESSENTIALS"]}, and {tier["PLUS"]}, which has no free users. The large event
-brings {_users():,} users, for at most ${_users_usd():,.0f} with `LITE`. The app client of an organiser's or a shop's
-program costs something for each month, and ${TOKENS_USD} for 1,000 tokens; a token lasts an hour. These are public
-figures of 2025: compare them with [Cognito's prices](https://aws.amazon.com/cognito/pricing/). With `JwtIssuer` there
-is no such charge.
+With the stack's own user pool, Cognito charges for each user who is active within a month, above the first
+{USERS_FREE:,}. 1,000 of them cost {tier["LITE"]} (`UserPoolTier`; less above 100,000), {tier["ESSENTIALS"]}, and
+{tier["PLUS"]}, which has no free users. The large event brings {_users():,} users, for at most ${_users_usd():,.0f} with
+`LITE`. The app client of an organiser's or a shop's program costs something for each month, and ${TOKENS_USD} for 1,000
+tokens; a token lasts an hour. These are public figures of 2025: compare them with
+[Cognito's prices](https://aws.amazon.com/cognito/pricing/). With `JwtIssuer` there is no such charge.
 """
 
 
