@@ -101,9 +101,9 @@ The sweep audits each event that ever sold out every five minutes: {swept["1 lan
 
 With the stack's own user pool, Cognito charges for each user who is active within a month, above the first
 {USERS_FREE:,}. 1,000 of them cost {tier["LITE"]} (`UserPoolTier`; less above 100,000), {tier["ESSENTIALS"]}, and
-{tier["PLUS"]}, which has no free users. The large event brings {_users():,} users, for at most ${_users_usd():,.0f} with
-`LITE`. The app client of an organiser's or a shop's program costs something for each month, and ${TOKENS_USD} for 1,000
-tokens; a token lasts an hour. These are public figures of 2025: compare them with
+{tier["PLUS"]}, which has no free users. The large event brings {_users():,} users: ${_users_usd():,.0f} with `LITE`,
+at most. The app client of an organiser's or a shop's program costs something for each month, and ${TOKENS_USD} for
+1,000 tokens; a token lasts an hour. These are public figures of 2025: compare them with
 [Cognito's prices](https://aws.amazon.com/cognito/pricing/). With `JwtIssuer` there is no such charge.
 """
 

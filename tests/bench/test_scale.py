@@ -68,6 +68,21 @@ def test_the_sold_out_turn_is_short(lanes: int) -> None:
     assert turn.joined > 10
 
 
+def test_a_second_release_sells_as_fast_as_the_first() -> None:
+    """In a short run, after those who waited have tickets, and in the last long one, of 50,000 tickets."""
+    found = scenarios.releases(WORLD, lanes=4, tickets=400, offered_s=150)
+    assert found.waited
+    assert found.second_s > 0.8 * found.first_s
+    [large] = [row for row in figures("releases") if row["tickets"] == 50_000]
+    assert large["lanes"] == LANES_MAX
+    assert min(large["first_s"], large["second_s"]) > 8_000
+
+
+def test_a_crowd_that_comes_with_a_release_waits_in_order() -> None:
+    """It breaks no promise, and tickets are sold meanwhile."""
+    assert scenarios.releases(WORLD, lanes=4, tickets=400, offered_s=100, rush_s=SHORT_S).second_s > 0
+
+
 def test_joins_are_answered() -> None:
     """A steady load, on an event with a waiting list."""
     found = scenarios.joins(WORLD, lanes=4, offered_s=20, seconds=SHORT_S, waiting=20)
