@@ -34,7 +34,14 @@ PICTURE = ROOT / "docs" / "dashboard.png"
 TICKETS = 400
 INCHES_PER_UNIT = (0.62, 0.42)
 REQUEST_S_MAX = 30.0
-SWEEP = "from functions.sweep import app; from harness.gateway import Context; app.handler({}, Context(120))"
+SWEEP = """
+import os
+from functions.sweep import app
+from harness.gateway import Context
+from local import gate
+gate.use(os.environ["AWS_ENDPOINT_URL_DYNAMODB"])
+app.handler({}, Context(120))
+"""
 
 Line = dict[str, Any]
 
