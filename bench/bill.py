@@ -22,6 +22,7 @@ from bench.cost import (
     RUNS_MONTHLY,
     TOKENS_USD,
     USERS_USD,
+    of_lanes,
 )
 from local import intrinsics
 from local.template import TEMPLATE
@@ -32,6 +33,7 @@ LOGS_GB_USD = 0.50 + 0.03  # https://aws.amazon.com/cloudwatch/pricing/: collect
 METRIC_USD, ALARM_USD, DASHBOARD_USD = 0.30, 0.10, 3.00  # a month each, the same page; of an alarm, for each metric
 CUSTOM_EVENTS_USD = 1.00  # https://aws.amazon.com/eventbridge/pricing/: a million, each up to 64 KB
 TABLE_GB_USD = 0.25 + 0.20  # https://aws.amazon.com/dynamodb/pricing/on-demand/: stored for a month, with recovery
+SWEEPS_MONTHLY = RUNS_MONTHLY / 5
 USERS_FREE = 10_000  # monthly active users of the tiers LITE and ESSENTIALS
 
 _ID = "5f0c7a54-61f2-4f0e-8a57-b1a1f0c0de05"
@@ -76,7 +78,7 @@ def section() -> str:
     month = of_month()
     stack = [[part, f"{usd:.2f}"] for part, usd in month.items()]
     stack.append(["**all**", f"**{sum(month.values()):.2f}**"])
-    swept = {lanes: f"${_swept_usd(lanes):.2f}" for lanes in ("1 lane", f"{LANES_MANY} lanes")}
+    swept = {lanes: f"${_swept_usd(lanes):.2f}" for lanes in map(of_lanes, (1, LANES_MANY))}
     counting = " or ".join(map(str, FUNCTIONS_COUNTING.values()))
     tier = {name: f"${usd:.2f} with `{name}`" for name, usd in USERS_USD.items()}
     return f"""### The whole bill
@@ -96,8 +98,8 @@ A stack costs this a month, even if nothing is sold. It has {_count("AWS::CloudW
 
 {record.table(["", "$ a month"], stack)}
 
-The sweep audits each event that ever sold out every five minutes: {swept["1 lane"]} a month for a small one, and
-{swept[f"{LANES_MANY} lanes"]} for one of {LANES_MANY} lanes.
+The sweep audits each event that ever sold out every five minutes: {swept[of_lanes(1)]} a month for a small one, and
+{swept[of_lanes(LANES_MANY)]} for one of {LANES_MANY} lanes.
 
 With the stack's own user pool, Cognito charges for each user who is active within a month, above the first
 {USERS_FREE:,}. 1,000 of them cost {tier["LITE"]} (`UserPoolTier`; less above 100,000), {tier["ESSENTIALS"]}, and
@@ -113,7 +115,7 @@ def of_event(name: str) -> dict[str, float]:
     tickets, lanes = EVENTS[name]
     users, returned = tickets * (1 + JOINS), tickets * RETURNS
     counted = WATCHED_S * FUNCTIONS_COUNTING[name]
-    many = "1 lane" if lanes == 1 else "96 lanes"
+    many = of_lanes(lanes)
     requests = [
         Requests(f"initialize: {many}", 1, 1),
         Requests("book, on sale", tickets, 1),
@@ -131,7 +133,7 @@ def of_event(name: str) -> dict[str, float]:
         sum(one.number * rows[one.row]["unitsUsd"] for one in requests) + counted * rows[f"status: {many}"]["unitsUsd"]
     )
     ours = sum(one.number * rows[one.row]["logBytes"] for one in requests)
-    platform = sum(len(line) + LOG_LINE_BYTES for line in LINES_OF_LAMBDA) * (calls + announced)
+    platform = _lambda_log_bytes() * (calls + announced)
     ran = (calls + announced) * RUN_MS / 1000 * GB_SECONDS_USD
     stored = (tickets + tickets * JOINS) * 1_000 * TABLE_GB_USD / 1e9
     return {
@@ -149,26 +151,31 @@ def of_event(name: str) -> dict[str, float]:
 def of_month() -> dict[str, float]:
     """Return the parts of what a stack costs in a month of 30 days without a booking."""
     rows = _rows()
-    sweeps = RUNS_MONTHLY / 5
+    minutely_usd = rows[NOTHING_DUE]["totalUsd"] + _ran_usd(100)
+    sweep_usd = rows[NOTHING_TO_SWEEP]["totalUsd"] + _ran_usd(300)
     return {
         "alarms": _alarm_metrics() * ALARM_USD,
         "dashboard": _count("AWS::CloudWatch::Dashboard") * DASHBOARD_USD,
         "metrics": len(Metric) * METRIC_USD,
-        "ExpireFunction, each minute": RUNS_MONTHLY * (rows[NOTHING_DUE]["totalUsd"] + _ran_usd(100)) / 1e6,
-        "SweepFunction, every five minutes": sweeps * (rows[NOTHING_TO_SWEEP]["totalUsd"] + _ran_usd(300)) / 1e6,
+        "ExpireFunction, each minute": RUNS_MONTHLY * minutely_usd / 1e6,
+        "SweepFunction, every five minutes": SWEEPS_MONTHLY * sweep_usd / 1e6,
     }
 
 
 def _swept_usd(lanes: str) -> float:
     """Return what the sweep costs in a month for an event that has sold out, without its run time."""
     [row] = [row for name, row in _rows().items() if name.startswith(f"sweep, each sold-out event: {lanes}")]
-    return float(RUNS_MONTHLY / 5 * row["totalUsd"] / 1e6)
+    return float(SWEEPS_MONTHLY * row["totalUsd"] / 1e6)
 
 
 def booking_log_bytes() -> int:
     """Return the bytes of all log lines of a booking that is confirmed."""
-    lambdas = sum(len(line) + LOG_LINE_BYTES for line in LINES_OF_LAMBDA)
-    return own_log_bytes() + lambdas + len(access_line()) + LOG_LINE_BYTES
+    return own_log_bytes() + _lambda_log_bytes() + len(access_line()) + LOG_LINE_BYTES
+
+
+def _lambda_log_bytes() -> int:
+    """Return the bytes of Lambda's own lines of an invocation."""
+    return sum(len(line) + LOG_LINE_BYTES for line in LINES_OF_LAMBDA)
 
 
 def own_log_bytes() -> int:

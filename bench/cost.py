@@ -186,7 +186,7 @@ def _row(row: dict[str, Any]) -> list[str]:
 
 def _opening(office: Office, bill: Bill) -> None:
     for tickets, lanes in ((1, 1), (TICKETS_MANY, LANES_MANY)):
-        with bill.item(f"initialize: {_lanes(lanes)}"):
+        with bill.item(f"initialize: {of_lanes(lanes)}"):
             office.opens(tickets=tickets)
 
 
@@ -270,7 +270,7 @@ def _back_on_sale(office: Office, bill: Bill) -> None:
         assert event.books("first") == _ACCEPTED  # closes the lanes
         for user in ("first", *(f"holder-{n}" for n in range(lanes))):
             event.cancels(user)
-        with bill.item(f"promoter, back on sale: {_lanes(lanes)}", http=False):
+        with bill.item(f"promoter, back on sale: {of_lanes(lanes)}", http=False):
             event.promotes()
         assert event.books("anna") == _CREATED
 
@@ -312,12 +312,12 @@ def _status(office: Office, bill: Bill) -> None:
     for tickets, lanes in ((1, 1), (TICKETS_MANY, LANES_MANY)):
         event = office.opens(tickets=tickets)
         event.books("anna")
-        with bill.item(f"status: {_lanes(lanes)}"):
+        with bill.item(f"status: {of_lanes(lanes)}"):
             event.status()
         if lanes == LANES_MANY:
             with bill.item(COUNTED):
                 event.status_again()
-        with bill.item(f"status of a user: {_lanes(lanes)}"):
+        with bill.item(f"status of a user: {of_lanes(lanes)}"):
             event.status("anna")
 
 
@@ -366,10 +366,10 @@ def _audits(client: Any, office: Office, bill: Bill) -> None:
         filling.write(client, filling.waiting(event, waiting, first_sequence=2))
         filling.count_waiting(client, event, waiting)
         known = catalog.read_event(event.event_id, Deadline.after(60))
-        with bill.item(f"sweep, each sold-out event: {_lanes(lanes)}, {users:,} booked and waiting", http=False):
+        with bill.item(f"sweep, each sold-out event: {of_lanes(lanes)}, {users:,} booked and waiting", http=False):
             assert audit.audit(known, Deadline.after(60)).findings == []
         office.events[-1].cancels("holder-0")
-        with bill.item(f"promoter, one promotion: {_lanes(lanes)}", http=False):
+        with bill.item(f"promoter, one promotion: {of_lanes(lanes)}", http=False):
             office.events[-1].promotes()
 
 
@@ -394,7 +394,8 @@ def _one_counter(bill: Bill) -> None:
 _OK, _CREATED, _ACCEPTED = 200, 201, 202
 
 
-def _lanes(lanes: int) -> str:
+def of_lanes(lanes: int) -> str:
+    """Name a number of lanes, as in the rows."""
     return "1 lane" if lanes == 1 else f"{lanes} lanes"
 
 

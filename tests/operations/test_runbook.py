@@ -133,8 +133,7 @@ def test_the_functions_of_the_page_do_what_they_say(stage: str, command: str, ex
 @pytest.mark.parametrize(("live", "previous"), [("11", "10"), ("10", "9"), ("8", "")])
 def test_a_rollback_goes_to_the_version_before_that_of_the_alias(live: str, previous: str) -> None:
     """Not to the latest but one, which may be the alias's own after a failed deployment, and never to $LATEST."""
-    setup = next(block for page, block in _blocks() if "roll_back()" in block)
-    command = ["bash", "-c", f"{setup}\n{AWS}\nLIVE={live}\nroll_back SweepFunction"]
+    command = ["bash", "-c", f"{_setup()}\n{AWS}\nLIVE={live}\nroll_back SweepFunction"]
     done = subprocess.run(command, text=True, capture_output=True, check=False)
     update = "aws lambda update-alias --function-name tickets-SweepFunction --name live --function-version"
     expected = f"{update} {previous}" if previous else f"SweepFunction has no version before {live}"

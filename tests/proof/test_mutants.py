@@ -1,6 +1,6 @@
 """The controls of the search: without any one clause, count, item or rule, it finds a promise broken.
 
-Each test compares what was caught with its row in docs/guarantees.md, as in test_search.py.
+As in test_search.py, each test checks its row in docs/guarantees.md.
 """
 
 from typing import Any
