@@ -13,7 +13,7 @@ from proof.judge import (
     check_tables,
     event_of,
 )
-from proof.lambdas import Node, Request, Response, Result, simulated
+from proof.lambdas import Node, Request, Result, simulated
 from proof.operations import Cancel, CancelEvent, Expire, Open, Operation, Patch, Sweep
 from proof.stand_in import Tables
 from proof.steps import Ground, Step, steps
@@ -270,9 +270,9 @@ def _to_its_end(world: World, number: int, ground: Ground, until: str = "") -> W
             if not later:
                 break
             write, _, later = later.partition(", ")
-        effect = ground.apply(world.tables, request)
+        effect, response = ground.apply(world.tables, request)
         world = changed(world, client.node.operation.name, effect, ground.filters)
-        world = answered(world, number, Response(effect.answer, effect.error))
+        world = answered(world, number, response)
     return world
 
 

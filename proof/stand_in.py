@@ -29,6 +29,7 @@ _READS: Mapping[str, Callable[[Rows, Request], Mapping[str, Any]]] = {
     "Scan": requests.scan,
 }
 _interned: dict[tuple[Any, ...], Item] = {}
+_known: dict[frozenset[Any], "Tables"] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class Tables:
                 items.pop(key, None)
             else:
                 items[key] = _intern(item)
-        return Tables(items, frozenset((key, id(item)) for key, item in items.items()))
+        identity = frozenset((key, id(item)) for key, item in items.items())
+        return _known.get(identity) or _known.setdefault(identity, Tables(items, identity))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Every way in which a world goes on: the next request of anyone, a death, a fault, a late effect."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from proof.judge import Violation
@@ -35,11 +35,16 @@ class Ground:
 
     filters: Filters = FILTERS
     altered: Callable[[Request], Request] = lambda request: request
+    _effects: dict[tuple[Tables, Request], tuple[Effect, Response]] = field(default_factory=dict, compare=False)
 
-    def apply(self, tables: Tables, request: Request) -> Effect:
-        """Run a request."""
-        arriving = self.altered(request)
-        return apply(tables, arriving.operation, arriving.parameters)
+    def apply(self, tables: Tables, request: Request) -> tuple[Effect, Response]:
+        """Run a request; the same objects for the same request on the same tables."""
+        known = self._effects.get((tables, request))
+        if known is None:
+            arriving = self.altered(request)
+            effect = apply(tables, arriving.operation, arriving.parameters)
+            known = self._effects[tables, request] = effect, Response(effect.answer, effect.error)
+        return known
 
 
 def steps(world: World, ground: Ground) -> Iterator[Step]:
@@ -54,7 +59,7 @@ def steps(world: World, ground: Ground) -> Iterator[Step]:
             yield from _requests(begun(world, number) if first else world, number, ground)
     for place, flying in enumerate(world.flying):
         landed = world._replace(flying=world.flying[:place] + world.flying[place + 1 :])
-        effect = ground.apply(world.tables, flying.request)
+        effect, _ = ground.apply(world.tables, flying.request)
         yield Step(
             flying.name,
             "takes effect late",
@@ -76,10 +81,10 @@ def _requests(world: World, number: int, ground: Ground) -> Iterator[Step]:
     request = client.node.following
     assert isinstance(request, Request)
     name, kind = client.node.operation.name, client.node.operation.kind
-    effect = ground.apply(world.tables, request)
+    effect, response = ground.apply(world.tables, request)
     try:
         done = changed(world, name, effect, ground.filters)
-        answer = answered(done, number, Response(effect.answer, effect.error))
+        answer = answered(done, number, response)
     except Violation as violation:
         violation.add_note(f"{name}: {shown(request)}")
         raise

@@ -279,6 +279,7 @@ def test_a_buyer_needs_no_mouse(browser: Browser, office: RunningOffice) -> None
         keys.press("Tab")
         keys.type("anna")
         keys.press("Enter")
+        expect(anna.page.get_by_role("button", name="Get a ticket")).to_be_visible()
         tab_to("Get a ticket")
         keys.press("Enter")
         anna.sees("You have a ticket")
