@@ -11,6 +11,11 @@ from typing import Any
 
 import yaml
 
+try:
+    from yaml import CSafeLoader as SafeLoader  # ten times as fast; every process reads the template when it starts
+except ImportError:  # a PyYAML that was built without libyaml
+    from yaml import SafeLoader  # type: ignore[assignment]
+
 from local.errors import TemplateError
 
 NO_VALUE: Any = object()  # AWS::NoValue: the property that has it is left out
@@ -106,7 +111,7 @@ class Values:
         raise TemplateError(f"{where}: {name} is not in the template, or its value is known only after deployment")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(SafeLoader):
     """A SafeLoader that knows CloudFormation's short tags."""
 
 

@@ -245,7 +245,7 @@ SWEEP_AND_RELEASE = Scenario(
 )
 SWEEP_AND_RELEASES = Scenario(
     "The sweep comes while both tickets are released to one who waits",
-    (cancels("ann"), cancels("bob"), Sweep()),
+    (Sweep(), cancels("ann"), cancels("bob")),
     before=(books("ann"), books("bob"), books("cat")),
     tickets=2,
 )

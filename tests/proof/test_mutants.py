@@ -29,12 +29,15 @@ def _is_on_page(caught: Caught) -> bool:
     return True
 
 
-@pytest.mark.parametrize("omission", all_omissions(), ids=str)
+@pytest.mark.parametrize("omission", [one for one in all_omissions() if str(one) not in NEEDLESS], ids=str)
 def test_each_condition_is_missed(omission: Any) -> None:
-    """A control: without any clause, count or item of a transaction the search finds a promise broken."""
+    """A control: without any clause, count or item of a transaction the search finds a promise broken.
+
+    That nothing misses what is NEEDLESS, `make proof` checks.
+    """
     caught = caught_omission(omission)
-    assert bool(caught) != (str(omission) in NEEDLESS)
-    assert not caught or _is_on_page(caught)
+    assert caught
+    assert _is_on_page(caught)
 
 
 @pytest.mark.parametrize("rule", rules(whole=False), ids=lambda rule: rule.text)
