@@ -1,13 +1,13 @@
 """`python -m bench.report`: write all figures in the documentation from bench/results.
 
-`make benchmark` and `make scale` call it. Tests compare the pages with the figures.
+`make benchmark`, `make compare` and `make scale` call it. Tests compare the pages with the figures.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import bill, coldstart, cost, expiry, glance, record, size
+from bench import bill, coldstart, compare, cost, expiry, glance, record, size
 from bench.floor import CEILING_PROCESSES
 from bench.goals import FASTEST, OF_THE_FLOOR, P99_MS, TIMES_THE_FASTEST
 from bench.scale import report as scale_report
@@ -17,10 +17,11 @@ PAGE = DOCS / "benchmark.md"
 
 _INTRODUCTION = """# Benchmark
 
-How fast the ticket office is on one machine, how its functions start, what requests cost, whether large events cost
-more, and how soon expired holds are released. On-sales of a size that no single machine can show are simulated:
-[scale.md](scale.md).
-All figures come from runs. `make benchmark` measures speed again and writes this page and its charts.
+How fast the ticket office is on one machine, alone and beside a conventional service, how its functions start, what
+requests cost, whether large events cost more, and how soon expired holds are released. On-sales of a size that no
+single machine can show are simulated: [scale.md](scale.md).
+All figures come from runs. `make benchmark` measures speed again and writes this page and its charts; `make compare`
+measures both services.
 """
 
 
@@ -44,6 +45,7 @@ def page() -> str:
     parts = [
         _INTRODUCTION,
         load_section(record.read("load")),
+        compare.section(record.read("compare")),
         coldstart.section(record.read("coldstart")),
         cost.section(record.read("cost")),
         bill.section(),
