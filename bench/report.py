@@ -74,7 +74,7 @@ The floor is the rate that boto3's client reaches with the same requests, in as 
 HTTP server in front. The ceiling is the rate of the functions' own code on such an engine, in {CEILING_PROCESSES}
 processes, without HTTP and log lines. The mix consists of the loads above it and has neither. The goals are a p99 of
 40 ms and twice the rate of the fastest public service found for this task (Express and PostgreSQL on such a machine; it
-oversells under races).
+oversells under races). [One that does not](#beside-a-conventional-service) is measured in the same run as the office.
 
 {_verdict(rows)}
 
