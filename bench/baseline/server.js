@@ -12,7 +12,7 @@ import express from 'express';
 import { DataTypes, Op, Sequelize, UniqueConstraintError, literal } from 'sequelize';
 
 const [port, workers] = process.argv.slice(2).map(Number);
-const POOL = 2; // connections of a worker: with 4, 8 or 16, more transactions wait for the same row, and all take longer
+const POOL = 2; // connections of a worker: more would only wait for the same row
 const ACTIVE = ['CONFIRMED', 'WAITING'];
 
 const sequelize = new Sequelize(process.env.DATABASE_URL, {
