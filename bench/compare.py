@@ -224,7 +224,7 @@ change the ratios: look at the load averages.
 
 {table(result)}
 
-{_slower(result["rows"])}
+{_slower(result["rows"])}{_busy(result["machine"])}
 
 The baseline is Express {versions["express"]} and Sequelize {versions["sequelize"]} on Node {versions["node"]} and
 PostgreSQL {database["server_version"].partition(" ")[0]}. Each transaction locks the event's row
@@ -254,6 +254,15 @@ def _slower(found: Sequence[Row]) -> str:
     if not slower:
         return "The office is the faster of the two at each load."
     return f"**The office is slower than the baseline at {' and '.join(slower)}.**"
+
+
+def _busy(machine: Mapping[str, Any]) -> str:
+    """Warn of figures that other work on the machine has lowered."""
+    if machine["loadAverage"] < machine["cores"]:
+        return ""
+    return (
+        "\n\n**The machine was busy with other work: measure again on a quiet one before you rely on these figures.**"
+    )
 
 
 def table(result: Mapping[str, Any]) -> str:

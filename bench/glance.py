@@ -25,7 +25,8 @@ def first_look() -> str:
     starts, beside = record.read("coldstart"), record.read("compare")
     start_ms = statistics.median(starts["functions"]["BookFunction"]["initMs"])
     lanes, counter = (_rate(_calm(design)) for design in (f"{LANES_MAX} lanes", "one counter"))
-    both = f"[one run of both](docs/benchmark.md#beside-a-conventional-service), {beside['machine']['cores']} cores"
+    machine = f"{beside['machine']['cores']} cores, load average {beside['machine']['loadAverage']:.0f} before it"
+    both = f"[one run of both](docs/benchmark.md#beside-a-conventional-service), {machine}"
     tickets, _ = bill.EVENTS["medium"]
     rows = [
         ["promises", _searches(), "[search](docs/guarantees.md)"],

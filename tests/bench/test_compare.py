@@ -74,6 +74,15 @@ def test_the_page_says_where_the_office_is_slower() -> None:
         assert (f"{compare.LOADS['join']} (0.80)" in text) == (ratio < 1)
 
 
+def test_figures_of_a_busy_machine_come_with_a_warning() -> None:
+    """It is busy if all cores had work before the run."""
+    result = record.read("compare")
+    for load_average, is_warned in ((1.9, False), (2.0, True)):
+        machine = result["machine"] | {"cores": 2, "loadAverage": load_average}
+        text = compare.section(result | {"machine": machine})
+        assert ("The machine was busy" in text) == is_warned
+
+
 def test_the_readme_shows_no_rate_without_the_one_beside_it() -> None:
     """Each line that has a rate has that of another design, from the same run."""
     lines = [line for line in _readme().splitlines() if re.search(r"\d a second", line)]
