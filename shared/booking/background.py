@@ -8,7 +8,7 @@ from typing import Any
 from shared import runtime, telemetry
 from shared.booking import audit, catalog, event_cancellation, event_change, note
 from shared.booking.settle import settle
-from shared.model import EventCancelled, EventNotFound, TryAgain, seconds_between
+from shared.model import Event, EventCancelled, EventNotFound, TryAgain, seconds_between
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.items import Item
@@ -112,7 +112,7 @@ def _released_at(change: Mapping[str, Any]) -> list[str]:
     """Return when the record says that tickets were released; nothing if it released none."""
     item = change.get("NewImage", {})
     names = ("cancelledAt", "expiredAt", "reducedAt", "releasedAt")  # the last one is a note's
-    return [next(item[name]["S"] for name in names if name in item)] if not item.keys().isdisjoint(names) else []
+    return [item[name]["S"] for name in names if name in item][:1]  # none if a user joined
 
 
 def _settled(event_id: str, changes: Sequence[Mapping[str, Any]], deadline: Deadline) -> bool:
@@ -122,17 +122,24 @@ def _settled(event_id: str, changes: Sequence[Mapping[str, Any]], deadline: Dead
         try:
             event = catalog.read_event(event_id, deadline)
             if any(items.is_note(change["Keys"]) for change in changes):
-                note.clear(event, deadline)  # first: who finds the note from now on comes before what settling reads
-            elif event.lanes > 1:
-                note.leave(event, deadline, released_at)
-                return True
-            settle(event, deadline, released_at=released_at)
+                note.clear(event, deadline)
+                settle(event, deadline, released_at=released_at)
+            else:
+                _settle_or_ask(event, deadline, released_at)
         except EventNotFound:
             telemetry.warning("record of an unknown event")  # no user can wait for it
         except Exception:  # noqa: BLE001  # no fault of one event may keep the others waiting
             telemetry.failure("not settled")
             return False
     return True
+
+
+def _settle_or_ask(event: Event, deadline: Deadline, released_at: Sequence[str] = ()) -> None:
+    """Settle an event with one lane, whose records come one batch after the other; of any other ask its one settler."""
+    if event.lanes > 1:
+        note.leave(event, deadline, released_at)
+    else:
+        settle(event, deadline, released_at=released_at)
 
 
 def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
@@ -143,6 +150,7 @@ def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
     with telemetry.about(event_id):
         try:
             event = catalog.read_anew(event_id, deadline)
+            note.clear_if_left(event, deadline)  # its record may have been lost; the audit settles
             seen = audit.audit(event, deadline)
             audit.report(event, seen)
         except Exception:  # noqa: BLE001  # as above
@@ -180,10 +188,7 @@ def _follow(event_id: str, deadline: Deadline) -> None:
     except EventCancelled:
         event_cancellation.empty(event_id, deadline)
     else:
-        if event.lanes > 1:
-            note.leave(event, deadline)
-        else:
-            settle(event, deadline)
+        _settle_or_ask(event, deadline)
 
 
 def _finish_changes(deadline: Deadline) -> None:

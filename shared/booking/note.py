@@ -8,9 +8,9 @@ from one shard, so one promoter at a time reads them and settles:
     1. reads the note                    1. clears the note
     2. writes it, if there is none       2. settles, and reads everything afresh
 
-A promoter that finds a note, or is refused because another has just written one, does so before that note is cleared,
-and so before its settler reads (P6). A settler that dies gets the record again. Clearing a later note than one's own is
-harmless: the later one has a record, too. docs/decisions/0025 says why it is no lease.
+A promoter that finds a note does so before that note is cleared, and so before its settler reads (P6). A settler that
+dies gets the record again. Clearing a later note than the record's is harmless, because the later one has a record,
+too; so is writing a note beside another. docs/decisions/0025 says why this is no lease.
 """
 
 from collections.abc import Sequence
@@ -28,27 +28,34 @@ def leave(event: Event, deadline: Deadline, released_at: Sequence[str] = ()) -> 
 
     The note takes along the oldest moment of a release, to measure how long promotions take. Raises TryAgain.
     """
-    key = items.note_key(event.event_id)
-    found = (dynamodb.get(deadline, items.BOOKINGS, key) or {}).get("askedAt")
-    now = runtime.current.now()
-    if found and seconds_between(found["S"], now) < STALE_S:
+    asked_at, now = _asked_at(event, deadline), runtime.current.now()
+    if asked_at and seconds_between(asked_at, now) < STALE_S:
         return
-    assign, names, values = items.assignment(
-        {"askedAt": items.text(now), "releasedAt": items.text(min(released_at)) if released_at else None}
-    )
-    is_as_read = "#askedAt = :read" if found else "attribute_not_exists(#askedAt)"  # P6: each note has a record
-    dynamodb.update_if(
+    released = items.text(min(released_at)) if released_at else None
+    assign, names, values = items.assignment({"askedAt": items.text(now), "releasedAt": released})
+    dynamodb.update(
         deadline,
         TableName=items.BOOKINGS,
-        Key=key,
+        Key=items.note_key(event.event_id),
         UpdateExpression=assign,
-        ConditionExpression=is_as_read,
         ExpressionAttributeNames=names,
-        ExpressionAttributeValues=values | ({":read": found} if found else {}),
+        ExpressionAttributeValues=values,
     )
 
 
 def clear(event: Event, deadline: Deadline) -> None:
-    """Take the note away, before settling. Raises TryAgain."""
+    """Take the note away. To be done before settling. Raises TryAgain."""
     key = items.note_key(event.event_id)
     dynamodb.update(deadline, TableName=items.BOOKINGS, Key=key, UpdateExpression="REMOVE askedAt, releasedAt")
+
+
+def clear_if_left(event: Event, deadline: Deadline) -> None:
+    """Take the note away if there is one, as `clear`; without one this only reads. Raises TryAgain."""
+    if event.lanes > 1 and _asked_at(event, deadline):
+        clear(event, deadline)
+
+
+def _asked_at(event: Event, deadline: Deadline) -> str | None:
+    """Return when the note was written; None if there is none."""
+    found = dynamodb.get(deadline, items.BOOKINGS, items.note_key(event.event_id)) or {}
+    return str(found["askedAt"]["S"]) if "askedAt" in found else None
