@@ -124,7 +124,9 @@ class Event:
     def has_note(self) -> bool:
         """Tell whether a note asks for a settler."""
         key = {"laneId": {"S": f"{self.event_id}#note"}, "userId": {"S": "note"}}
-        return "askedAt" in self.database.get_item(TableName="BookingsTable", Key=key, ConsistentRead=True).get("Item", {})
+        return "askedAt" in self.database.get_item(TableName="BookingsTable", Key=key, ConsistentRead=True).get(
+            "Item", {}
+        )
 
     def _promotes(self, part: str) -> None:
         record = {"dynamodb": {"Keys": {"laneId": {"S": f"{self.event_id}#{part}"}}, "SequenceNumber": "1"}}

@@ -5,7 +5,7 @@ list and refuse each other. So a promoter leaves a note and returns. An event ha
 from one shard, so one promoter at a time reads them and settles:
 
     any promoter                         the promoter that gets the note's record
-    1. reads the note                    1. clears the note
+    1. reads the event and the note      1. clears the note
     2. writes it, if there is none       2. settles, and reads everything afresh
 
 A promoter that finds a note does so before that note is cleared, and so before its settler reads (P6). A settler that
@@ -16,19 +16,26 @@ too; so is writing a note beside another. docs/decisions/0025 says why this is n
 from collections.abc import Sequence
 
 from shared import runtime
+from shared.booking import catalog
 from shared.model import Event, seconds_between
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
+from shared.store.items import Item
 
 STALE_S = 10.0  # after which a note is written anew, because its record may have been lost; no promise depends on it
 
 
 def leave(event: Event, deadline: Deadline, released_at: Sequence[str] = ()) -> None:
-    """Have the event settled soon, unless a note already says so.
+    """Have the event settled soon, unless a note already says so. An event on sale needs no settler: nobody waits.
 
     The note takes along the oldest moment of a release, to measure how long promotions take. Raises TryAgain.
     """
-    asked_at, now = _asked_at(event, deadline), runtime.current.now()
+    keys = {items.EVENTS: [items.event_key(event.event_id)], items.BOOKINGS: [items.note_key(event.event_id)]}
+    found, now = dynamodb.get_all(deadline, keys), runtime.current.now()
+    event = catalog.remember(items.to_event(found[items.EVENTS][0]))
+    if event.sold_out_at is None or event.cancelled_at:
+        return
+    asked_at = next(map(_asked_at, found[items.BOOKINGS]), None)
     if asked_at and seconds_between(asked_at, now) < STALE_S:
         return
     released = items.text(min(released_at)) if released_at else None
@@ -51,11 +58,10 @@ def clear(event: Event, deadline: Deadline) -> None:
 
 def clear_if_left(event: Event, deadline: Deadline) -> None:
     """Take the note away if there is one, as `clear`; without one this only reads. Raises TryAgain."""
-    if event.lanes > 1 and _asked_at(event, deadline):
+    if event.lanes > 1 and _asked_at(dynamodb.get(deadline, items.BOOKINGS, items.note_key(event.event_id)) or {}):
         clear(event, deadline)
 
 
-def _asked_at(event: Event, deadline: Deadline) -> str | None:
-    """Return when the note was written; None if there is none."""
-    found = dynamodb.get(deadline, items.BOOKINGS, items.note_key(event.event_id)) or {}
-    return str(found["askedAt"]["S"]) if "askedAt" in found else None
+def _asked_at(item: Item) -> str | None:
+    """Return when the note was written; None if it was cleared."""
+    return str(item["askedAt"]["S"]) if "askedAt" in item else None

@@ -55,11 +55,21 @@ def test_a_record_of_a_booking_leaves_a_note_and_settles_nothing(released: Event
     """One read and one write; for a promoter that finds the note, one read."""
     with metered() as meter:
         assert _promote(released, "0", "1") == []
-    assert (meter.requests, meter.read_units, meter.write_units) == (["GetItem", "UpdateItem"], 1, 1)
+    assert (meter.requests, meter.read_units, meter.write_units) == (["BatchGetItem", "UpdateItem"], 2, 1)
     with metered() as meter:
         assert _promote(released, "1") == []
-    assert (meter.requests, meter.read_units, meter.write_units) == (["GetItem"], 1, 0)
+    assert (meter.requests, meter.read_units, meter.write_units) == (["BatchGetItem"], 2, 0)
     assert released.check().waiting == ["cleo", "dora"]
+
+
+def test_an_event_on_sale_needs_no_note(office: Office) -> None:
+    """A cancellation during the sale costs one read: of the event, and of the note that is not there."""
+    event = office.opens(tickets=LANES * TICKETS_PER_LANE)
+    event.books("anna")
+    event.cancels("anna")
+    with metered() as meter:
+        assert _promote(event, "0") == []
+    assert (meter.requests, meter.read_units, meter.write_units) == (["BatchGetItem"], 2, 0)
 
 
 def test_the_record_of_the_note_clears_it_and_then_settles(released: Event) -> None:

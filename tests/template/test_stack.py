@@ -499,11 +499,6 @@ def test_the_promoter_runs_only_for_a_release_a_join_a_wish_for_fewer_and_a_note
     ]
 
 
-def test_each_shard_of_the_bookings_has_one_promoter() -> None:
-    """All notes of an event are on one shard: with a second promoter there, an event could have two settlers."""
-    assert "ParallelizationFactor" not in _mapping("PromoteFunctionBookings")
-
-
 def test_notes_are_not_announced() -> None:
     """A note is no booking: its records cost the announcer no invocation."""
     booking = {"dynamodb": {"NewImage": {"bookingId": {"S": [{"exists": True}]}}}}
