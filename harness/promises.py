@@ -27,7 +27,7 @@ class Snapshot:
 
     @classmethod
     def of(cls, event: Item, lanes: list[Item], bookings: list[Item], waiting_list: list[Item]) -> "Snapshot":
-        """Tell the entries of the waiting list from its tail, which hands out the places, and bookings from the note."""
+        """Tell entries from the list's tail, which hands out the places, and bookings from the note."""
         entries = [one for one in waiting_list if "bookingId" in one]
         [tail] = [one for one in waiting_list if "bookingId" not in one]
         note = next((one for one in bookings if one["laneId"].endswith("#note")), {})

@@ -64,7 +64,7 @@ class World(NamedTuple):
 
     tables: Tables
     clients: tuple[Client | None, ...] = ()  # None: an idle promoter, or one who is gone
-    # By promoter: the lanes, or the note, of the records it has not had yet; and at last the events of the background's.
+    # By promoter: the lanes, and the note, of the records it has not had yet; at last the events of the background's.
     queues: tuple[tuple[str, ...], ...] = ()
     flying: tuple[Flying, ...] = ()
     crashes: int = 0  # still to come, at the most
