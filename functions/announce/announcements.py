@@ -164,7 +164,7 @@ class Announcement:
 
 
 def announcements(record: Record) -> list[Announcement]:
-    """Return what a record announces: usually one thing, and nothing if the item was deleted or no step was taken, or of a note.
+    """Return what a record announces: usually one thing; nothing of a deleted item, of a note, or if no step was taken.
 
     Raises DamagedItem, KeyError, TypeError or ValueError if the record cannot be read.
     """
