@@ -104,9 +104,11 @@ class Event:
         assert self.cancel_event().status in {200, 202}
 
     def follows(self) -> None:
-        """Call the follow function with a record of this event, and assert that it is done."""
+        """Call the follow function with a record of this event, then the promoter with that of its note, if any."""
         record = {"dynamodb": {"Keys": {"eventId": {"S": self.event_id}}, "SequenceNumber": "1"}}
         assert functions.follow.app.handler({"Records": [record]}, Context(900)) == {"batchItemFailures": []}
+        if self.has_note:
+            self._promotes("note")
 
     def expires(self) -> set[str]:
         """Call the expire function, for all events; return the users of this event whose holds it has expired."""
@@ -115,7 +117,7 @@ class Event:
         return before - self.check().held
 
     def promotes(self) -> None:
-        """Call the promoter with a record of this event's bookings, then with that of its note, if there is one."""
+        """Call the promoter with a record of this event's bookings, then with that of its note, if any."""
         self._promotes("0")
         if self.has_note:
             self._promotes("note")
