@@ -18,6 +18,8 @@ ARCH ?= arm64
 
 export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# An office is ten processes, and the tests start hundreds: compiling everything in each would cost minutes.
+unexport PYTHONDONTWRITEBYTECODE
 # The locks are complete and universal: pip has nothing to resolve, only to check.
 PIP_INSTALL := -m pip install --quiet --no-deps --require-hashes --requirement
 

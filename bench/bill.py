@@ -23,6 +23,7 @@ from bench.cost import (
     TOKENS_USD,
     USERS_USD,
     of_lanes,
+    promoters,
 )
 from local import intrinsics
 from local.template import TEMPLATE
@@ -67,6 +68,7 @@ class Requests:
     number: float
     announced: int = 0
     is_http: bool = True
+    invocations: int = 1
 
 
 def section() -> str:
@@ -121,12 +123,12 @@ def of_event(name: str) -> dict[str, float]:
         Requests("book, on sale", tickets, 1),
         Requests("book, sold out: join the waiting list", tickets * JOINS, 1),
         Requests("cancel, sold out", returned, 1),
-        Requests(f"promoter, one promotion: {many}", returned, 1, is_http=False),
+        Requests(f"promoter, one promotion: {many}", returned, 1, is_http=False, invocations=promoters(lanes)),
         Requests(COUNTED, users * LOOKS),
         Requests("bookings of a user: their booking on one event", users * LISTS),
     ]
     rows = _rows()
-    calls = sum(one.number for one in requests)
+    calls = sum(one.number * one.invocations for one in requests)
     https = sum(one.number for one in requests if one.is_http)
     announced = sum(one.number * one.announced for one in requests)
     units = (

@@ -104,9 +104,11 @@ class Event:
         assert self.cancel_event().status in {200, 202}
 
     def follows(self) -> None:
-        """Call the follow function with a record of this event, and assert that it is done."""
+        """Call the follow function with a record of this event, then the promoter with that of its note, if any."""
         record = {"dynamodb": {"Keys": {"eventId": {"S": self.event_id}}, "SequenceNumber": "1"}}
         assert functions.follow.app.handler({"Records": [record]}, Context(900)) == {"batchItemFailures": []}
+        if self.has_note:
+            self._promotes("note")
 
     def expires(self) -> set[str]:
         """Call the expire function, for all events; return the users of this event whose holds it has expired."""
@@ -115,8 +117,21 @@ class Event:
         return before - self.check().held
 
     def promotes(self) -> None:
-        """Call the promoter with a record of this event's bookings, and assert that it is done."""
-        record = {"dynamodb": {"Keys": {"laneId": {"S": f"{self.event_id}#0"}}, "SequenceNumber": "1"}}
+        """Call the promoter with a record of this event's bookings, then with that of its note, if any."""
+        self._promotes("0")
+        if self.has_note:
+            self._promotes("note")
+
+    @property
+    def has_note(self) -> bool:
+        """Tell whether a note asks for a settler."""
+        key = {"laneId": {"S": f"{self.event_id}#note"}, "userId": {"S": "note"}}
+        return "askedAt" in self.database.get_item(TableName="BookingsTable", Key=key, ConsistentRead=True).get(
+            "Item", {}
+        )
+
+    def _promotes(self, part: str) -> None:
+        record = {"dynamodb": {"Keys": {"laneId": {"S": f"{self.event_id}#{part}"}}, "SequenceNumber": "1"}}
         assert functions.promote.app.handler({"Records": [record]}, Context()) == {"batchItemFailures": []}
 
     def check(self, *, drained: bool = False) -> promises.Snapshot:

@@ -23,13 +23,16 @@ class Snapshot:
     bookings: list[Item]
     entries: list[Item]
     tail: Item  # of the waiting list: the last place that was handed out, and how many may wait
+    note: Item  # to the settler; empty if there never was one
 
     @classmethod
     def of(cls, event: Item, lanes: list[Item], bookings: list[Item], waiting_list: list[Item]) -> "Snapshot":
-        """Tell the entries of the waiting list from its tail, which hands out the places."""
+        """Tell entries from the list's tail, which hands out the places, and bookings from the note."""
         entries = [one for one in waiting_list if "bookingId" in one]
         [tail] = [one for one in waiting_list if "bookingId" not in one]
-        return cls(event, lanes, bookings, sorted(entries, key=lambda one: int(one["sequence"])), tail)
+        note = next((one for one in bookings if one["laneId"].endswith("#note")), {})
+        bookings = [one for one in bookings if one is not note]
+        return cls(event, lanes, bookings, sorted(entries, key=lambda one: int(one["sequence"])), tail, note)
 
     @property
     def confirmed(self) -> set[str]:
@@ -67,8 +70,8 @@ def read(client: Any, event_id: str) -> Snapshot:
     ]
     bookings = [
         booking
-        for number in range(event["lanes"])
-        for booking in _query(client, "BookingsTable", "laneId", f"{event_id}#{number}")
+        for part in (*range(event["lanes"]), "note")
+        for booking in _query(client, "BookingsTable", "laneId", f"{event_id}#{part}")
     ]
     waiting_list = [
         one
@@ -85,7 +88,7 @@ def violations(found: Snapshot, *, drained: bool, expired_until: str = "") -> li
     """
     always = [*_p1(found), *_p2(found), *_p3(found), *_p4(found), *_o2(found), *_o3(found, drained=drained)]
     always += [*_h3(found, expired_until), *_d1(found)]
-    return [*always, *([*_p6(found), *_unfinished(found)] if drained else [])]
+    return [*always, *([*_p6(found), *_unfinished(found), *_unread(found)] if drained else [])]
 
 
 def check(client: Any, event_id: str, *, drained: bool = False) -> Snapshot:
@@ -214,6 +217,12 @@ def _p6(found: Snapshot) -> Iterable[str]:
     enough = found.entries and found.tickets_left >= found.entries[0].get("atLeast", 1)
     if enough and "cancelledAt" not in found.event:
         yield f"P6: {len(found.entries)} wait beside {found.tickets_left} free tickets"
+
+
+def _unread(found: Snapshot) -> Iterable[str]:
+    """Every note was read, since while one is there nobody leaves another."""
+    if "askedAt" in found.note:
+        yield f"P6: the note of {found.note['askedAt']} is still there"
 
 
 def _o2(found: Snapshot) -> Iterable[str]:

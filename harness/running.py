@@ -73,7 +73,7 @@ class RunningOffice:
             while (page := streams.get_records(ShardIterator=position))["Records"]:
                 found += [promises.plain(record["dynamodb"]["NewImage"]) for record in page["Records"]]
                 position = page["NextShardIterator"]
-        return [booking for booking in found if booking["eventId"] == event_id]
+        return [booking for booking in found if booking.get("eventId") == event_id]  # a note has none
 
     def _endpoint(self) -> str:
         [command] = [command for command in below(self.process.pid).values() if "dynoxide" in command.partition(" ")[0]]

@@ -183,7 +183,9 @@ def wait_until_ready(
     """
     while waiting := [one for one in processes if not one.is_ready()]:
         for one in waiting:
-            if one.death() and not one.was_killed():
+            if one.death() is None:
+                continue
+            if not one.was_killed():
                 raise StartError(f"the {one.name} does not start: {one.last_line()}")
             if line := one.revive():
                 tell(line)

@@ -102,6 +102,8 @@ def name_of(request: Request) -> tuple[str, str] | None:
         said = f"{first.get('UpdateExpression')} {first.get('ConditionExpression')}"
         return next((name, file) for some, part, name, file in _TRANSACTIONS if some == kinds and part in said)
     if request.operation == UPDATE:
+        if "askedAt" in request.parameters["UpdateExpression"]:
+            return "note", "shared/booking/note.py"
         return _UPDATES[request.written[0], request.parameters["UpdateExpression"].partition(" ")[0]]
     return None
 

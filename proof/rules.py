@@ -42,6 +42,7 @@ from proof.scenarios import (
     RELEASE_TO_FIRST_OF_STRIPES,
     SAME_REVISION,
     SWEEP_AND_RELEASE,
+    TWO_RELEASES,
 )
 from proof.transfer_scenarios import SWEEP_AND_TRANSFERS
 from proof.world import FILTERS, Filters
@@ -53,6 +54,7 @@ from shared.booking import (
     event_cancellation,
     event_change,
     expiry,
+    note,
     office,
     sale,
     sale_window,
@@ -193,6 +195,26 @@ def _settle_batch_without_report(records: Sequence[dict[str, Any]], time_left_s:
 
 
 _settle_batch = background.settle_batch
+
+
+def _settle_before_clearing(event_id: str, changes: Sequence[Mapping[str, Any]], deadline: Deadline) -> bool:
+    asked: list[Event] = []
+    with patch.object(note, "clear", lambda event, _: asked.append(event)):
+        is_settled = _settled(event_id, changes, deadline)
+    for event in asked:
+        _clear(event, deadline)
+    return is_settled
+
+
+def _leave_no_note(_event: Event, _deadline: Deadline, _released_at: Sequence[str] = ()) -> None:
+    pass
+
+
+def _clear_nothing(_event: Event, _deadline: Deadline) -> None:
+    pass
+
+
+_settled, _clear = background._settled, note.clear  # noqa: SLF001  # mutants stand in for any name
 
 
 def _settle_nothing(*_: Any, **__: Any) -> int:
@@ -347,6 +369,8 @@ def _filters_without(status: str) -> Filters:
     """Return the filters without this status, before and after; a filter that wants no other status matches nothing."""
 
     def less(image: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "status" not in image:
+            return image
         return {**image, "status": {"S": [one for one in image["status"]["S"] if one != status]}}
 
     patterns = (
@@ -472,6 +496,26 @@ RULES = (
     Rule(
         "a batch that could not be settled comes again", "shared/booking/background.py",
         _bounded(RELEASE, FAULT), background, "settle_batch", _settle_batch_without_report,
+    ),
+    Rule(
+        "the note is cleared before settling, not after it", "shared/booking/background.py",
+        TWO_RELEASES, background, "_settled", _settle_before_clearing,
+    ),
+    Rule(
+        "a promoter that finds no note leaves one", "shared/booking/note.py",
+        TWO_RELEASES, note, "leave", _leave_no_note,
+    ),
+    Rule(
+        "a note that was read is cleared", "shared/booking/note.py",
+        RELEASE_BESIDE_JOIN, note, "clear", _clear_nothing,
+    ),
+    Rule(
+        "a note reaches the promoter", "template.yaml",
+        TWO_RELEASES, filters=_filters_of_bookings_without("askedAt"),
+    ),
+    Rule(
+        "the sweep clears a note whose record was lost", "shared/booking/note.py",
+        _bounded(TWO_RELEASES, FAULT), note, "clear_if_left", _clear_nothing,
     ),
     Rule(
         "a request for a change reaches the background", "template.yaml",

@@ -205,6 +205,15 @@ TWO_PROMOTERS = Scenario(
     lanes=2,
     promoters=2,
 )
+SWEEP_AND_TWO_RELEASES = Scenario(
+    "The sweep comes after tickets of two lanes were released to two who wait",
+    (Sweep(),),
+    before=TWO_RELEASES.before,
+    begun=((cancels(_ANN), ""), (cancels(_BEN), "")),
+    tickets=2,
+    lanes=2,
+    promoters=2,
+)
 LATE_JOINER = Scenario(
     "Who drew the first number joins last, before tickets on two lanes",
     (),
@@ -612,8 +621,9 @@ PLANS = (
     Plan(CANCEL_EVENT_IN_LINE, whole=(CRASH,)),
     Plan(SWEEP_AND_TAKES_IN_LINE, short=(), whole=(CALM,)),
     Plan(RELEASE_BESIDE_JOIN, short=(CALM, CRASH), whole=(FAULT,)),
-    Plan(TWO_RELEASES, whole=(CRASH, FAULT)),
-    Plan(TWO_PROMOTERS, whole=(CRASH,)),
+    Plan(TWO_RELEASES, short=ALL_BOUNDS),
+    Plan(TWO_PROMOTERS, short=ALL_BOUNDS),
+    Plan(SWEEP_AND_TWO_RELEASES, whole=(CRASH, FAULT)),
     Plan(LATE_JOINER, whole=(CRASH, FAULT)),
     Plan(LATE_JOINER_OF_STRIPES, whole=(CRASH,)),
     Plan(GROWING_PAGE, short=(), whole=(CALM,)),

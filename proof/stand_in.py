@@ -14,7 +14,7 @@ from proof.expressions import Item
 from proof.requests import Key, Request, Rows, Write
 from shared.store.aws_client import RequestFailed
 
-Change = tuple[Item | None, Item | None]  # of a booking or an event: before, after
+Change = tuple[Item | None, Item | None]  # of a booking, an event or a note: before, after
 
 TRANSACT = "TransactWriteItems"
 UPDATE = "UpdateItem"
@@ -72,6 +72,7 @@ class Effect:
     error: RequestFailed | None = None
     changes: tuple[Change, ...] = ()  # of bookings
     events: tuple[Change, ...] = ()
+    notes: tuple[Change, ...] = ()
 
 
 def apply(tables: Tables, operation: str, request: Mapping[str, Any]) -> Effect:
@@ -96,12 +97,24 @@ def refusal(operation: str, code: str, status: int, reasons: list[dict[str, Any]
 
 
 def _changed(tables: Tables, answer: Mapping[str, Any], writes: list[Write]) -> Effect:
-    of_bookings, of_events = (
+    in_bookings, of_events = (
         tuple((one.old, one.new) for one in writes if one.key[0] == streamed and one.old != one.new)
         for streamed in _STREAMED
     )
+    notes = tuple(change for change in in_bookings if _is_note(change))
+    bookings = tuple(change for change in in_bookings if not _is_note(change))
     after = tables.with_changes([(write.key, write.new) for write in writes])
-    return Effect(after, answer, changes=of_bookings, events=of_events)
+    return Effect(after, answer, changes=bookings, events=of_events, notes=notes)
+
+
+def is_note(item: Item) -> bool:
+    """Tell whether an item in Bookings is a note."""
+    return bool(item["laneId"]["S"].endswith("#note"))
+
+
+def _is_note(change: Change) -> bool:
+    _, new = change
+    return new is not None and is_note(new)
 
 
 def _intern(item: Item) -> Item:

@@ -24,7 +24,7 @@ from proof.judge import (
 )
 from proof.lambdas import Node, Request, Response, Result
 from proof.operations import Book, Cancel, CancelEvent, Follow, GiveAway, Patch, Promote
-from proof.stand_in import Change, Effect, Tables
+from proof.stand_in import Change, Effect, Tables, is_note
 from shared.model import BookingChanged, CheckIn, EventCancelled, Standing, Status, TryAgain
 
 Patterns = tuple[Mapping[str, Any], ...]
@@ -64,7 +64,7 @@ class World(NamedTuple):
 
     tables: Tables
     clients: tuple[Client | None, ...] = ()  # None: an idle promoter, or one who is gone
-    # By promoter: the lanes of the records it has not had yet; and at last the events of the background's.
+    # By promoter: the lanes, and the note, of the records it has not had yet; at last the events of the background's.
     queues: tuple[tuple[str, ...], ...] = ()
     flying: tuple[Flying, ...] = ()
     crashes: int = 0  # still to come, at the most
@@ -164,7 +164,7 @@ def changed(world: World, name: str, effect: Effect, filters: Filters) -> World:
         waiting = in_list(effect.tables)
         still_owed = frozenset((one, still) for one, owes in world.owed if (still := owes & waiting))
         after = after._replace(told=world.told & waiting, owed=still_owed)
-    for change in (*effect.changes, *effect.events):
+    for change in (*effect.changes, *effect.events, *effect.notes):
         after = _streamed(after, change, filters)
     return after
 
@@ -221,16 +221,17 @@ def _done(world: World, number: int, operation: Promote | Follow, result: Result
 
 
 def _streamed(world: World, change: Change, filters: Filters) -> World:
-    """Put the record of a change into the queue of its lane or event, if it passes its stream's filter."""
+    """Put the record of a change into the queue of its lane, note or event, if it passes its stream's filter."""
     old, new = change
-    assert new is not None, "neither bookings nor events are ever deleted"
+    assert new is not None, "no booking, event or note is ever deleted"
     record = {"dynamodb": {"NewImage": new, **({"OldImage": old} if old else {})}}
-    is_booking = "laneId" in new
+    is_booking = "laneId" in new  # or a note, which is in the same table
     if not world.queues or not patterns.matches(filters.bookings if is_booking else filters.events, record):
         return world
     part = new["laneId"]["S"] if is_booking else new["eventId"]["S"]
     background = len(world.queues) - 1
-    place = int(part.rpartition("#")[2]) % background if is_booking else background
+    lane = part.rpartition("#")[2]
+    place = background if not is_booking else 0 if is_note(new) else int(lane) % background
     return world.with_records(world.first_promoter + place, (*world.queues[place], part))
 
 

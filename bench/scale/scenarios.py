@@ -142,7 +142,7 @@ def releases(world: World, lanes: int, tickets: int, offered_s: float, rush_s: f
         streamed = office.database.on_change
 
         def on_change(key: Any, old: Any, new: Any) -> None:
-            if new["status"]["S"] == "CONFIRMED":
+            if new.get("status") == items.text("CONFIRMED"):
                 sold_s.append(office.clock.now_s)
             streamed(key, old, new)
 
@@ -200,7 +200,7 @@ def sold_out_turn(world: World, lanes: int, tickets: int, offered_s: float, seco
         streamed = office.database.on_change
 
         def on_change(key: Any, old: Any, new: Any) -> None:
-            if old is None and new["status"]["S"] == "CONFIRMED":
+            if old is None and new.get("status") == items.text("CONFIRMED"):
                 sold_at_s.append(office.clock.now_s)
             streamed(key, old, new)
 

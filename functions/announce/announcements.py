@@ -164,12 +164,12 @@ class Announcement:
 
 
 def announcements(record: Record) -> list[Announcement]:
-    """Return what a record announces: usually one thing, and nothing if the item was deleted or no step was taken.
+    """Return what a record announces: usually one thing; nothing of a deleted item, of a note, or if no step was taken.
 
     Raises DamagedItem, KeyError, TypeError or ValueError if the record cannot be read.
     """
     change = record["dynamodb"]
-    if "NewImage" not in change:
+    if "NewImage" not in change or items.is_note(change["Keys"]):
         return []
     old, new = change.get("OldImage", {}), change["NewImage"]
     types = _of_booking(old, new) if "laneId" in change["Keys"] else _of_event(old, new)

@@ -6,9 +6,9 @@ from itertools import chain, islice
 from typing import Any
 
 from shared import runtime, telemetry
-from shared.booking import audit, catalog, event_cancellation, event_change
+from shared.booking import audit, catalog, event_cancellation, event_change, note
 from shared.booking.settle import settle
-from shared.model import EventCancelled, EventNotFound, TryAgain, seconds_between
+from shared.model import Event, EventCancelled, EventNotFound, TryAgain, seconds_between
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.items import Item
@@ -29,13 +29,14 @@ Work = Callable[[str, Deadline], bool]  # does the work for an event, and tells 
 def settle_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[str]:
     """Settle each event that the stream records name, once; return the sequence numbers of records that failed.
 
+    An event with several lanes is settled only after a record of its note, which other records leave (note.py).
+
     A failed record comes again: one whose event could not be settled in time, or one that cannot be read.
     """
     changes, unreadable = _by_event(records)
-    released_at = {event_id: list(chain.from_iterable(map(_released_at, some))) for event_id, some in changes.items()}
 
     def settled(event_id: str, deadline: Deadline) -> bool:
-        return _settled(event_id, released_at[event_id], deadline)
+        return _settled(event_id, changes[event_id], deadline)
 
     return _each_event(changes, unreadable, time_left_s, settled)
 
@@ -109,22 +110,36 @@ def sweep(time_left_s: float) -> int:
 
 def _released_at(change: Mapping[str, Any]) -> list[str]:
     """Return when the record says that tickets were released; nothing if it released none."""
-    booking = change.get("NewImage", {})
-    moment = booking.get("cancelledAt") or booking.get("expiredAt") or booking.get("reducedAt")
-    return [moment["S"]] if moment else []  # else a user joined
+    item = change.get("NewImage", {})
+    names = ("cancelledAt", "expiredAt", "reducedAt", "releasedAt")  # the last one is a note's
+    return [item[name]["S"] for name in names if name in item][:1]  # none if a user joined
 
 
-def _settled(event_id: str, released_at: Sequence[str], deadline: Deadline) -> bool:
-    """Settle an event. A failure is logged and does not stop the others."""
+def _settled(event_id: str, changes: Sequence[Mapping[str, Any]], deadline: Deadline) -> bool:
+    """Settle an event, or leave a note. A failure is logged and does not stop the others."""
+    released_at = list(chain.from_iterable(map(_released_at, changes)))
     with telemetry.about(event_id):
         try:
-            settle(catalog.read_event(event_id, deadline), deadline, released_at=released_at)
+            event = catalog.read_event(event_id, deadline)
+            if any(items.is_note(change["Keys"]) for change in changes):
+                note.clear(event, deadline)
+                settle(event, deadline, released_at=released_at)
+            else:
+                _settle_or_ask(event, deadline, released_at)
         except EventNotFound:
             telemetry.warning("record of an unknown event")  # no user can wait for it
         except Exception:  # noqa: BLE001  # no fault of one event may keep the others waiting
             telemetry.failure("not settled")
             return False
     return True
+
+
+def _settle_or_ask(event: Event, deadline: Deadline, released_at: Sequence[str] = ()) -> None:
+    """Settle an event with one lane, whose records come one batch after the other; of any other ask its one settler."""
+    if event.lanes > 1:
+        note.leave(event, deadline, released_at)
+    else:
+        settle(event, deadline, released_at=released_at)
 
 
 def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
@@ -135,6 +150,7 @@ def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
     with telemetry.about(event_id):
         try:
             event = catalog.read_anew(event_id, deadline)
+            note.clear_if_left(event, deadline)  # its record may have been lost; the audit settles
             seen = audit.audit(event, deadline)
             audit.report(event, seen)
         except Exception:  # noqa: BLE001  # as above
@@ -172,7 +188,7 @@ def _follow(event_id: str, deadline: Deadline) -> None:
     except EventCancelled:
         event_cancellation.empty(event_id, deadline)
     else:
-        settle(event, deadline)
+        _settle_or_ask(event, deadline)
 
 
 def _finish_changes(deadline: Deadline) -> None:

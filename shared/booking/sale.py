@@ -30,7 +30,7 @@ from typing import Any
 from shared import runtime, telemetry
 from shared.booking import catalog, sale_window
 from shared.booking.attempt import BookingAttempt
-from shared.model import Booking, Event, EventCancelled, Lane, TooFewTickets
+from shared.model import Booking, Event, EventCancelled, Lane, TooFewTickets, TryAgain
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Name, TransactItem
@@ -46,15 +46,14 @@ def buy(attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
     Returns None when there is no ticket, or when others are closing the lanes. Then all lanes are closed, and
     `attempt.event` is marked and remembered as sold out.
 
-    Raises EventCancelled; NotOnSale; TooFewTickets, if two reads in a row found too few, or LOOKS_MAX of lanes that
-    never stand still; TryAgain.
+    Raises EventCancelled; NotOnSale; TooFewTickets, if two reads in a row found the same lanes with too few; TryAgain,
+    also after LOOKS_MAX reads of lanes that changed each time.
     """
     home = attempt.home_lane
     found = _take(attempt, {home: attempt.quantity}, deadline)
     if isinstance(found, Booking):
         return found
     looked: list[int] = []
-    left = 0
     for _ in range(LOOKS_MAX):
         attempt.event, lanes = catalog.read_with_lanes(attempt.event, deadline)
         if attempt.event.cancelled_at:  # empty lanes of a cancelled event are not sold out
@@ -69,8 +68,8 @@ def buy(attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
             attempt.event = close(attempt.event, lanes, deadline)
             return None
         if looked == earlier:  # both reads show one moment
-            break
-    raise TooFewTickets(attempt.event.event_id, left)
+            raise TooFewTickets(attempt.event.event_id, left)
+    raise TryAgain("lanes")
 
 
 def take_from(

@@ -57,8 +57,8 @@ def settle(
     `released_at` are the moments of cancellations that the caller knows of, to measure how long promotions take.
     Tickets have no identity, so the oldest moment counts as the release of the first promotion's tickets, and so on.
 
-    Several settlers may work on one event at once. A settler that meets another pauses, because two at the same
-    head only slow each other down.
+    An event has one settler at a time (note.py), and seldom the sweep or an operator beside it. A settler that meets
+    another pauses, because two at the same head only slow each other down.
 
     Raises TryAgain if the deadline passes before the work is done; Stuck after `fruitless_max` rounds in a row.
     """

@@ -46,6 +46,8 @@ HOLDS_BY_EXPIRY_INDEX: Final = "holdsByExpiry"
 
 KIND: Final = "event"  # of every event: the one partition of the index by creation
 
+_NOTE: Final = "note"  # in place of a lane's number
+
 # The key attributes of each kind of item; the first kind whose key an item has is its kind.
 _KEYS: Final = {
     "booking": ("laneId", "userId"),
@@ -116,6 +118,16 @@ def entry_key(event: Event, sequence: int) -> dict[str, Any]:
 def tail_key(event: Event) -> dict[str, Any]:
     """Return the key of the tail of an event's waiting list, which hands out its places: a partition of its own."""
     return {"stripeId": text(f"{event.event_id}#tail"), "sequence": number(0)}
+
+
+def note_key(event_id: str) -> dict[str, Any]:
+    """Return the key of an event's note to its settler: in Bookings, whose stream takes it there, but no booking."""
+    return {"laneId": text(f"{event_id}#{_NOTE}"), "userId": text(_NOTE)}
+
+
+def is_note(key: Item) -> bool:
+    """Tell whether a key in Bookings is that of a note, not of a booking."""
+    return bool(key.get("laneId", text(""))["S"].endswith(f"#{_NOTE}"))
 
 
 def by_user_key(user_id: str, created_at: str, lane: str) -> dict[str, Any]:

@@ -14,10 +14,11 @@ EVENTS = ("busy", "small", "window", "ending")
 HOLDS = ("holds", "offers", "carts", "ending")
 GROUPS = ("groups", "releases")
 ROUNDS = {
-    "changes are doubled": Plan("1", ("doubled",), (), 2 * LOAD_S),
+    "changes are doubled": Plan("1", ("doubled",), (), LOAD_S),
     "parts die and the clock jumps": Plan("2", (*EVENTS, "holds"), ("kill-part", "clock"), LOAD_S),
-    "parts die while holds expire": Plan("5", HOLDS, ("kill-part",), LOAD_S),
-    "parts die while groups book, and more is released": Plan("6", GROUPS, ("kill-part",), LOAD_S),
+    "parts die while holds expire, groups book, and more is released": Plan(
+        "5", (*HOLDS, *GROUPS), ("kill-part",), LOAD_S
+    ),
     "the disk is full and parts stop": Plan("3", EVENTS, ("disk", "stop-part"), LOAD_S),
     "the program dies and stops": Plan("4", (*EVENTS, *HOLDS[:2], "doubled"), ("kill-program", "stop-program"), LOAD_S),
 }

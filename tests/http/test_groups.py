@@ -2,6 +2,8 @@
 
 import random
 import zlib
+from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import httpx
@@ -15,6 +17,10 @@ from harness.gateway import Response, call
 from harness.meter import metered
 from harness.office import Event, Office, clock_ahead
 from harness.running import RunningOffice
+from shared.booking import catalog
+from shared.model import Event as Facts
+from shared.model import Lane
+from shared.runtime import Deadline
 
 TAKE = ["TransactWriteItems"]
 HOLD_S = 600
@@ -74,6 +80,23 @@ def test_too_few_tickets_are_refused_and_nothing_is_booked(office: Office) -> No
     assert "soldOutAt" not in event.status("ben").json
     assert event.status("ben").json["booking"] is None
     assert _quantity(event.book("ben", quantity=2)) == (201, "CONFIRMED", 2)
+
+
+def test_a_group_is_not_told_too_few_while_the_lanes_change(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P7: reads of different moments may miss a ticket that was there all the time. So it is told to try again."""
+    event = _groups(office, 2)
+    read, changes = catalog.read_with_lanes, count()
+
+    def while_others_book(known: Facts, deadline: Deadline) -> tuple[Facts, list[Lane]]:
+        found, lanes = read(known, deadline)
+        return found, [replace(lane, changes=next(changes)) for lane in lanes]
+
+    with monkeypatch.context() as busy:
+        busy.setattr(catalog, "read_with_lanes", while_others_book)
+        answer = event.book("anna", quantity=3)
+    assert (answer.status, answer.json["code"]) == (503, "try-again")
+    assert event.book("anna", quantity=3).json["code"] == "too-few-tickets"
+    assert event.check(drained=True).tickets_left == 2
 
 
 def test_a_user_who_takes_fewer_gets_what_is_left(office: Office) -> None:

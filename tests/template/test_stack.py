@@ -485,7 +485,7 @@ def test_a_stream_is_read_completely_and_a_failing_record_is_isolated_and_kept(n
     assert needed <= stack.privileges(function)
 
 
-def test_the_promoter_runs_only_for_a_release_a_join_and_a_wish_for_fewer() -> None:
+def test_the_promoter_runs_only_for_a_release_a_join_a_wish_for_fewer_and_a_note() -> None:
     """P6; a held or confirmed booking, the most frequent record, costs no invocation."""
     owned, ended = ({"status": {"S": names}} for names in (["HELD", "CONFIRMED"], ["CANCELLED", "EXPIRED"]))
     waited = {"status": {"S": ["WAITING"]}}
@@ -495,7 +495,14 @@ def test_the_promoter_runs_only_for_a_release_a_join_and_a_wish_for_fewer() -> N
         {"dynamodb": {"OldImage": owned, "NewImage": {**owned, "reducedAt": {"S": [{"exists": True}]}}}},
         {"dynamodb": {"NewImage": waited}},
         {"dynamodb": {"OldImage": insisted, "NewImage": {"status": {"S": ["CANCELLED"]}}}},
+        {"dynamodb": {"NewImage": {"askedAt": {"S": [{"exists": True}]}}}},
     ]
+
+
+def test_notes_are_not_announced() -> None:
+    """A note is no booking: its records cost the announcer no invocation."""
+    booking = {"dynamodb": {"NewImage": {"bookingId": {"S": [{"exists": True}]}}}}
+    assert _filters("AnnounceFunctionBookings") == [{"eventName": ["INSERT", "MODIFY"], **booking}]
 
 
 def test_the_follower_runs_only_for_cancelled_and_sold_out_events_and_for_requested_changes() -> None:

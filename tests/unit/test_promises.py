@@ -43,6 +43,7 @@ def _sound() -> Snapshot:
         ],
         entries=[{"stripeId": "e#1", "sequence": 1, "userId": BEN, "bookingId": "b", "joinedAt": "t", "quantity": 1}],
         tail={"stripeId": "e#tail", "sequence": 0, "lastSequence": 1},
+        note={"laneId": "e#note", "userId": "note"},
     )
 
 
@@ -175,6 +176,7 @@ FORGERIES: dict[str, tuple[str, Callable[[Snapshot], object]]] = {
         "O3",
         lambda found: found.event.update(emptiedAt="t"),
     ),
+    "a note that nobody read": ("P6", lambda found: found.note.update(askedAt="t")),
     "a stranded user": ("P6", lambda found: (found.lanes[0].update(available=1), found.bookings.pop(0))),
 }
 
