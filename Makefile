@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PIP_INSTALL := -m pip install --quiet --no-deps --require-hashes --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format build proof bench benchmark scale rehearsal describe dashboard pictures recording vendor lock clean
+.PHONY: help run demo test lint format build proof bench benchmark compare scale rehearsal describe dashboard pictures recording vendor lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -66,6 +66,11 @@ benchmark: .venv/.dev node_modules/.engine ## measure speed in five minutes, and
 	.venv/bin/python -m bench.report
 	.venv/bin/python -m bench.charts
 
+compare: .venv/.dev node_modules/.engine bench/baseline/node_modules/.baseline ## measure it beside Express on PostgreSQL in four minutes, and write docs/benchmark.md
+	@scripts/postgres
+	.venv/bin/python -m bench.compare --write $(ARGS)
+	.venv/bin/python -m bench.report
+
 scale: .venv/.dev ## simulate on-sales at AWS's limits, for 15 minutes, and write docs/scale.md; ARGS="joins turns" chooses
 	@.venv/bin/python -m bench.scale --write $(ARGS)
 	.venv/bin/python -m bench.report
@@ -96,7 +101,7 @@ lock: .venv/.dev ## resolve requirements/*.in and package.json anew
 
 clean: ## remove what the other targets made, but not the data in .local
 	@rm -rf .venv .venv-sam .venv-checkov .venv-lambda .venv-emulator node_modules .aws-sam .pytest_cache \
-	  .mypy_cache .ruff_cache .hypothesis
+	  .mypy_cache .ruff_cache .hypothesis bench/baseline/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ------------------------------------------------------------------ environments
@@ -167,3 +172,9 @@ node_modules/.engine: package.json package-lock.json
 node_modules/.tools: node_modules/.engine
 	@npm install --no-save --no-audit --no-fund
 	touch $@
+
+# The service of `make compare`. It takes npm; the database comes from the system: scripts/postgres.
+bench/baseline/node_modules/.baseline: bench/baseline/package.json bench/baseline/package-lock.json
+	@cd bench/baseline
+	npm ci --no-audit --no-fund
+	touch node_modules/.baseline

@@ -1,13 +1,13 @@
 """`python -m bench.report`: write all figures in the documentation from bench/results.
 
-`make benchmark` and `make scale` call it. Tests compare the pages with the figures.
+`make benchmark`, `make compare` and `make scale` call it. Tests compare the pages with the figures.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import bill, coldstart, cost, expiry, glance, record, size
+from bench import bill, coldstart, compare, cost, expiry, glance, record, size
 from bench.floor import CEILING_PROCESSES
 from bench.goals import FASTEST, OF_THE_FLOOR, P99_MS, TIMES_THE_FASTEST
 from bench.scale import report as scale_report
@@ -17,10 +17,11 @@ PAGE = DOCS / "benchmark.md"
 
 _INTRODUCTION = """# Benchmark
 
-How fast the ticket office is on one machine, how its functions start, what requests cost, whether large events cost
-more, and how soon expired holds are released. On-sales of a size that no single machine can show are simulated:
-[scale.md](scale.md).
-All figures come from runs. `make benchmark` measures speed again and writes this page and its charts.
+How fast the ticket office is on one machine, alone and beside a conventional service, how its functions start, what
+requests cost, whether large events cost more, and how soon expired holds are released. On-sales of a size that no
+single machine can show are simulated: [scale.md](scale.md).
+All figures come from runs. `make benchmark` measures speed again and writes this page and its charts; `make compare`
+measures both services.
 """
 
 
@@ -44,6 +45,7 @@ def page() -> str:
     parts = [
         _INTRODUCTION,
         load_section(record.read("load")),
+        compare.section(record.read("compare")),
         coldstart.section(record.read("coldstart")),
         cost.section(record.read("cost")),
         bill.section(),
@@ -72,7 +74,7 @@ The floor is the rate that boto3's client reaches with the same requests, in as 
 HTTP server in front. The ceiling is the rate of the functions' own code on such an engine, in {CEILING_PROCESSES}
 processes, without HTTP and log lines. The mix consists of the loads above it and has neither. The goals are a p99 of
 40 ms and twice the rate of the fastest public service found for this task (Express and PostgreSQL on such a machine; it
-oversells under races).
+oversells under races). [One that does not](#beside-a-conventional-service) is measured in the same run as the office.
 
 {_verdict(rows)}
 
