@@ -17,6 +17,7 @@ from local import engine
 from local.database import Database
 from local.errors import StartError
 from local.lifeline import READY
+from local.parts import Process, wait_until_ready
 from local.runtime import Runtime
 from local.scheduler import Scheduler
 from local.template import Function, Schedule
@@ -119,3 +120,33 @@ def test_a_database_is_used_without_the_users_aws_configuration(monkeypatch: pyt
     assert os.environ["AWS_ENDPOINT_URL_DYNAMODB"] == "http://127.0.0.1:8000"
     assert "AWS_PROFILE" not in os.environ
     assert "the user's" not in {os.environ[name] for name in Database.embedded("").environment}
+
+
+class Dying(Process):
+    """A process that ends by itself after the first look at it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__("part", folder / "part.log")
+        self.log.write_text("it cannot work")
+        self.looks = self.starts = 0
+
+    def start(self) -> None:
+        """Count the starts."""
+        self.starts += 1
+
+    def is_ready(self) -> bool:
+        """Never."""
+        return False
+
+    def death(self) -> str | None:
+        """Live until it was looked at once."""
+        self.looks += 1
+        return "exit code 1" if self.looks > 1 else None
+
+
+def test_a_part_that_ends_between_two_looks_does_not_start(tmp_path: Path) -> None:
+    """It is reported with its reason, and not started again as one that was killed."""
+    part, told = Dying(tmp_path), list[str]()
+    with pytest.raises(StartError, match="the part does not start: it cannot work"):
+        wait_until_ready([part], time.monotonic() + 5, told.append)
+    assert (part.starts, told) == (0, [])
