@@ -107,15 +107,17 @@ def cancel_all(event: Event, bookings: Sequence[Booking], deadline: Deadline) ->
     return len(cancelled)
 
 
-def expire_all(event: Event, holds: Sequence[Booking], deadline: Deadline) -> int:
-    """Expire 1 to BOOKINGS_MAX holds of one home lane that are due. Return how many it expired.
+def expire_all(event: Event, holds: Sequence[Booking], deadline: Deadline, due_at: str) -> int:
+    """Expire 1 to BOOKINGS_MAX holds of one home lane that were due at a moment. Return how many it expired.
 
-    Leaves out holds that were confirmed or have ended: the index they come from is late. Raises TryAgain.
+    They expire at that moment at the earliest: the clock may have been set back since (H1). Leaves out holds that were
+    confirmed or have ended: the index they come from is late. Raises TryAgain.
     """
     due = list(holds)
     meant = {hold.booking_id for hold in holds}
     while due:
-        refused = dynamodb.commit(_end(event, due, Status.EXPIRED, runtime.current.now()), deadline)
+        moment = max(runtime.current.now(), due_at)
+        refused = dynamodb.commit(_end(event, due, Status.EXPIRED, moment), deadline)
         if refused is None:
             break
         stored = [_stored(hold, refused["booking", hold.user_id].item) for hold in due]

@@ -76,7 +76,7 @@ class _Run:
                 event = catalog.read_event(event_id, deadline)
                 bookings = list(_readable(holds))
                 for first in range(0, len(bookings), BOOKINGS_MAX):
-                    self.expired += expire_all(event, bookings[first : first + BOOKINGS_MAX], deadline)
+                    self.expired += expire_all(event, bookings[first : first + BOOKINGS_MAX], deadline, self.due)
                     self._keep_pace()
             except TryAgain:
                 if self.deadline.has_passed:

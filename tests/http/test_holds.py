@@ -10,7 +10,7 @@ from harness.gateway import call
 from harness.office import Event, Office, clock_ahead
 from shared.booking import expiry
 from shared.booking.cancellation import expire_all
-from shared.model import TryAgain
+from shared.model import TryAgain, later
 from shared.runtime import Deadline
 
 HOLD_S = 600
@@ -112,6 +112,24 @@ def test_a_clock_that_is_a_minute_off_ends_a_hold_a_minute_early_or_late(office:
     assert event.check(drained=True).held == {"ben"}
 
 
+def test_a_clock_that_is_set_back_during_a_run_ends_no_hold_before_its_time(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H1: as far as anyone can see. The run takes what was due by the clock with which it began."""
+    event = _held(office)
+    _holds(event, "anna")
+
+    def set_back(*arguments: Any) -> int:
+        with clock_ahead(-HOLD_S - 5):
+            return expire_all(*arguments)
+
+    monkeypatch.setattr(expiry, "expire_all", set_back)
+    with clock_ahead(HOLD_S + 5):
+        assert event.expires() == {"anna"}
+    [booking] = event.check(drained=True).bookings
+    assert booking["expiredAt"] >= later(booking["heldAt"], HOLD_S)
+
+
 def test_a_hold_can_be_confirmed_until_it_is_expired(office: Office) -> None:
     """No clock decides about a confirmation, so a buyer who has paid is not refused because of one."""
     event = _held(office)
@@ -172,11 +190,11 @@ def test_a_busy_lane_does_not_take_the_time_of_other_events(office: Office, monk
     _holds(other, "ben")
     left_s = []
 
-    def refused(event: Any, holds: Any, deadline: Deadline) -> int:
+    def refused(event: Any, holds: Any, deadline: Deadline, due_at: str) -> int:
         if event.event_id == busy.event_id:
             left_s.append(deadline.left_s)
             raise TryAgain("TransactionConflict")
-        return expire_all(event, holds, deadline)
+        return expire_all(event, holds, deadline, due_at)
 
     with clock_ahead(HOLD_S + 5):
         with monkeypatch.context() as patched:
