@@ -7,7 +7,6 @@ turns only.
 """
 
 import argparse
-import json
 import os
 import random
 import statistics
@@ -16,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from bench.load import Measured, Requests
 from harness.crowd import open_event
 from harness.running import RunningOffice, running
 from local.supervisor import default_workers
+from shared.model import seconds_between
 
 IN_FLIGHT = 64
 ROUNDS = 5
@@ -123,9 +122,9 @@ def _office(workers: int) -> Iterator[Side]:
 
 def _drained(office: RunningOffice, event_id: str) -> Found:
     found = office.check_drained(event_id, DRAINED_WITHIN_S)
-    ended = [_moment_s(one["cancelledAt"]) for one in found.bookings if "cancelledAt" in one]
-    promoted = [_moment_s(one["promotedAt"]) for one in found.bookings if "promotedAt" in one]
-    moved_s = max(promoted) - min(ended) if promoted else 0.0
+    ended = [one["cancelledAt"] for one in found.bookings if "cancelledAt" in one]
+    promoted = [one["promotedAt"] for one in found.bookings if "promotedAt" in one]
+    moved_s = seconds_between(min(ended), max(promoted)) if promoted else 0.0
     return Found(len(found.confirmed), len(found.waiting), moved_s)
 
 
@@ -164,18 +163,21 @@ def _turn(side: Side, seconds: float) -> dict[str, Row]:
     book = side.loaded(seconds, partial(_bookings, event_id))
     assert side.check(event_id).confirmed == book.statuses[201]
     event_id = side.opened(1)
-    load.run(side.port, 1, STORM_S_MAX, lambda _: iter([_ask("/book", event_id, user) for user in ("first", "second")]))
+    load.run(
+        side.port, 1, STORM_S_MAX, lambda _: iter([load.ask("/book", event_id, user) for user in ("first", "second")])
+    )
     join = side.loaded(seconds, partial(_bookings, event_id))
     assert side.check(event_id).waiting == 1 + join.statuses[202]
     event_id = side.opened(STATUS_TICKETS)
-    status = side.loaded(seconds / 2, partial(_forever, load.get(f"/status/{event_id}")))
+    status = side.loaded(seconds / 2, partial(load.forever, load.get(f"/status/{event_id}")))
     event_id = side.opened(HOLDERS)
     for users in (range(HOLDERS), range(HOLDERS, 2 * HOLDERS)):  # the first have tickets, the others wait
         side.loaded(STORM_S_MAX, partial(_of_each, "/book", event_id, users))
     cancel = side.loaded(STORM_S_MAX, partial(_of_each, "/cancel", event_id, range(HOLDERS)))
     found = side.check(event_id)
     assert (found.confirmed, found.waiting, cancel.statuses) == (HOLDERS, 0, {200: HOLDERS})
-    rows = {"book": _row(book), "join": _row(join), "status": _row(status), "cancel": _row(cancel)}
+    measured = {"book": book, "join": join, "status": status, "cancel": cancel}
+    rows: dict[str, Row] = {name: one.figures for name, one in measured.items()}
     rows["cancel"]["per_second"] = HOLDERS / max(cancel.seconds, found.moved_s)
     return rows
 
@@ -185,14 +187,6 @@ def _rush(side: Side) -> None:
     event_id = side.opened(RUSH_TICKETS)
     side.loaded(RUSH_S, partial(_races, event_id))
     side.check(event_id)
-
-
-def _row(measured: Measured) -> Row:
-    return {
-        "per_second": measured.per_second,
-        "p50_ms": measured.quantile_ms(0.50),
-        "p99_ms": measured.quantile_ms(0.99),
-    }
 
 
 def rows(rounds: Sequence[Mapping[str, Mapping[str, Row]]]) -> list[Row]:
@@ -286,32 +280,19 @@ def _figures(row: Row) -> list[str]:
 
 def _bookings(event_id: str, connection: int) -> Iterator[bytes]:
     for n in range(MANY):
-        yield _ask("/book", event_id, f"user-{connection}-{n}")
+        yield load.ask("/book", event_id, f"user-{connection}-{n}")
 
 
 def _of_each(path: str, event_id: str, users: range, connection: int) -> Iterator[bytes]:
     for n in users[connection::IN_FLIGHT]:
-        yield _ask(path, event_id, f"user-{n}")
+        yield load.ask(path, event_id, f"user-{n}")
 
 
 def _races(event_id: str, connection: int) -> Iterator[bytes]:
     chance = random.Random(connection)  # the same in each run
     while True:
         path = "/book" if chance.random() < 0.6 else "/cancel"  # noqa: PLR2004  # so that tickets come back
-        yield _ask(path, event_id, f"user-{chance.randrange(RUSH_USERS)}")
-
-
-def _forever(request: bytes, _connection: int) -> Iterator[bytes]:
-    while True:
-        yield request
-
-
-def _ask(path: str, event_id: str, user: str) -> bytes:
-    return load.post(path, json.dumps({"userId": user, "eventId": event_id}))
-
-
-def _moment_s(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()
+        yield load.ask(path, event_id, f"user-{chance.randrange(RUSH_USERS)}")
 
 
 if __name__ == "__main__":

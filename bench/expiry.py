@@ -5,7 +5,6 @@ two minutes from the expiry of a hold.
 """
 
 import argparse
-import json
 import os
 import statistics
 import tempfile
@@ -84,7 +83,7 @@ releases at most {HOLDS_PER_S_MAX} holds a second. It released all of them withi
 
 def _bookings(event_id: str, holds: int, connection: int) -> Iterator[bytes]:
     for n in range(connection, holds, IN_FLIGHT):
-        yield load.post("/book", json.dumps({"userId": f"user-{n}", "eventId": event_id}))
+        yield load.ask("/book", event_id, f"user-{n}")
 
 
 def _wait_until_free(url: str, event_id: str, tickets: int) -> None:

@@ -4,6 +4,7 @@ The clients run in a process of their own, on uvloop. They read only the status 
 """
 
 import asyncio
+import json
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,15 @@ class Measured:
         """Return the rate of responses."""
         return len(self.latencies_s) / self.seconds
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """Return rate and latencies, as rows of results have them."""
+        return {
+            "per_second": self.per_second,
+            "p50_ms": self.quantile_ms(0.50),
+            "p99_ms": self.quantile_ms(0.99),
+        }
+
     def quantile_ms(self, share: float) -> float:
         """Return the latency that this share of the requests did not exceed."""
         ordered = sorted(self.latencies_s)
@@ -46,6 +56,17 @@ def post(path: str, body: str) -> bytes:
 def get(path: str) -> bytes:
     """Return the bytes of a GET."""
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+def ask(path: str, event_id: str, user: str, **more: int) -> bytes:
+    """Return the bytes of a user's request to book or cancel."""
+    return post(path, json.dumps({"userId": user, "eventId": event_id, **more}))
+
+
+def forever(request: bytes, _connection: int) -> Iterator[bytes]:
+    """Yield the same request again and again."""
+    while True:
+        yield request
 
 
 def run(port: int, in_flight: int, seconds: float, requests: Requests) -> Measured:

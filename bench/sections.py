@@ -1,6 +1,5 @@
 """The sections of the benchmark: each measures its own office, with its data on disk, and checks the promises."""
 
-import json
 import random
 import resource
 import statistics
@@ -94,7 +93,7 @@ def status(run: Run) -> Iterator[Row]:
     for tickets in (50, ONE_TICKET_EACH):
         event_id = open_event(run.office.url, tickets)
         lanes = len(promises.check(run.office.database(), event_id).lanes)
-        reads = partial(_forever, load.get(f"/status/{event_id}"))
+        reads = partial(load.forever, load.get(f"/status/{event_id}"))
         row, _ = _loaded(run, f"status of {lanes} lane{'s' * (lanes > 1)}, 64 in flight", 64, reads)
         promises.check(run.office.database(), event_id)
         yield from _with_floor(run, [row], floor.status, partial(_floors_event, tickets))
@@ -157,9 +156,7 @@ def _loaded(run: Run, section: str, in_flight: int, requests: Requests) -> tuple
     requests_made = len(measured.latencies_s)
     row = {
         "section": section,
-        "per_second": measured.per_second,
-        "p50_ms": measured.quantile_ms(0.50),
-        "p99_ms": measured.quantile_ms(0.99),
+        **measured.figures,
         "cpu_ms": {part: 1000 * used / requests_made for part, used in sorted(used_s.items())},
         "note": " ".join(f"{count}x{status}" for status, count in sorted(measured.statuses.items())),
     }
@@ -269,16 +266,11 @@ def _cancellations(event_id: str, users: range, connections: int, connection: in
 
 
 def _booking(event_id: str, user: str, **more: int) -> bytes:
-    return load.post("/book", json.dumps({"userId": user, "eventId": event_id, **more}))
+    return load.ask("/book", event_id, user, **more)
 
 
 def _cancellation(event_id: str, user: str) -> bytes:
-    return load.post("/cancel", json.dumps({"userId": user, "eventId": event_id}))
-
-
-def _forever(request: bytes, _connection: int) -> Iterator[bytes]:
-    while True:
-        yield request
+    return load.ask("/cancel", event_id, user)
 
 
 def _between_s(earlier: str, later: str) -> float:

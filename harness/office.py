@@ -26,6 +26,7 @@ from harness import promises
 from harness.gateway import Context, Response, call, door, shop
 from shared import runtime
 from shared.model import later
+from shared.store import items
 
 
 @dataclass
@@ -107,8 +108,7 @@ class Event:
         """Call the follow function with a record of this event, then the promoter with that of its note, if any."""
         record = {"dynamodb": {"Keys": {"eventId": {"S": self.event_id}}, "SequenceNumber": "1"}}
         assert functions.follow.app.handler({"Records": [record]}, Context(900)) == {"batchItemFailures": []}
-        if self.has_note:
-            self._promotes("note")
+        self._settles_if_asked()
 
     def expires(self) -> set[str]:
         """Call the expire function, for all events; return the users of this event whose holds it has expired."""
@@ -119,16 +119,18 @@ class Event:
     def promotes(self) -> None:
         """Call the promoter with a record of this event's bookings, then with that of its note, if any."""
         self._promotes("0")
-        if self.has_note:
-            self._promotes("note")
+        self._settles_if_asked()
 
     @property
     def has_note(self) -> bool:
         """Tell whether a note asks for a settler."""
-        key = {"laneId": {"S": f"{self.event_id}#note"}, "userId": {"S": "note"}}
-        return "askedAt" in self.database.get_item(TableName="BookingsTable", Key=key, ConsistentRead=True).get(
-            "Item", {}
-        )
+        key = items.note_key(self.event_id)
+        found = self.database.get_item(TableName=items.BOOKINGS, Key=key, ConsistentRead=True)
+        return "askedAt" in found.get("Item", {})
+
+    def _settles_if_asked(self) -> None:
+        if self.has_note:
+            self._promotes("note")
 
     def _promotes(self, part: str) -> None:
         record = {"dynamodb": {"Keys": {"laneId": {"S": f"{self.event_id}#{part}"}}, "SequenceNumber": "1"}}

@@ -220,7 +220,7 @@ def _p6(found: Snapshot) -> Iterable[str]:
 
 
 def _unread(found: Snapshot) -> Iterable[str]:
-    """Every note was read, since while one is there nobody leaves another."""
+    """No note is left unread: while there is one, no promoter leaves another."""
     if "askedAt" in found.note:
         yield f"P6: the note of {found.note['askedAt']} is still there"
 

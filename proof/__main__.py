@@ -37,7 +37,7 @@ from proof.scenarios import Plan
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
 
-SEARCHED_MAX = 200_000  # states of a search, which is cut short then: a minute, or eight if organisers are at work
+SEARCHED_MAX = 200_000  # states of a search, which is cut short then
 WALKS = 250  # through each scenario
 HISTORIES = 200  # of the office against its model
 CHANGES = 1_000  # each sent twice at once

@@ -14,7 +14,7 @@ from harness import promises
 from proof.expressions import Item
 from proof.lambdas import Node, Result
 from proof.operations import EVENT, AtDoor, Book, Cancel, CancelEvent, Confirm, GiveAway, Operation, Patch
-from proof.stand_in import Change, Tables, is_note
+from proof.stand_in import Change, Tables
 from shared.model import (
     Availability,
     Booking,
@@ -218,7 +218,7 @@ def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
 
 def _true_refusals_of_change(operation: Patch, tables: Tables) -> set[str]:
     event, wanted = event_of(tables), dict(operation.wanted)
-    bookings = map(items.to_booking, filterfalse(is_note, tables.of(items.BOOKINGS)))
+    bookings = map(items.to_booking, filterfalse(items.is_note, tables.of(items.BOOKINGS)))
     booked = sum(booking.quantity for booking in bookings if booking.owns_tickets)
     opens_at, closes_at = wanted.get("opens_at", event.terms.opens_at), wanted.get("closes_at", event.terms.closes_at)
     refusals = {

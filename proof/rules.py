@@ -206,11 +206,7 @@ def _settle_before_clearing(event_id: str, changes: Sequence[Mapping[str, Any]],
     return is_settled
 
 
-def _leave_no_note(_event: Event, _deadline: Deadline, _released_at: Sequence[str] = ()) -> None:
-    pass
-
-
-def _clear_nothing(_event: Event, _deadline: Deadline) -> None:
+def _do_nothing(*_: Any, **__: Any) -> None:
     pass
 
 
@@ -272,10 +268,6 @@ def _settle_only(event_id: str, deadline: Deadline) -> None:
     settle.settle(catalog.read_anew(event_id, deadline), deadline)
 
 
-def _finish_nothing(_deadline: Deadline) -> None:
-    pass
-
-
 _change, _advanced = event_change.change, event_change._advanced  # noqa: SLF001  # as above
 _refused, _write = event_change._refused, event_change._write  # noqa: SLF001
 
@@ -300,16 +292,12 @@ def _filters_of_bookings_without(attribute: str) -> Filters:
     return FILTERS._replace(bookings=tuple(patterns))
 
 
-def _mark_nothing(_event: Event, _lanes: list[Lane], _deadline: Deadline) -> None:
-    pass
-
-
 def _mark_home_only(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
     _mark(event, lanes[:1], deadline)
 
 
 def _cancel_event_before_its_lanes(event_id: str, deadline: Deadline) -> Availability:
-    with patch.object(event_cancellation, "_mark", _mark_nothing):
+    with patch.object(event_cancellation, "_mark", _do_nothing):
         return _cancel_event(event_id, deadline)
 
 
@@ -328,7 +316,7 @@ def _empty_before_marking(event_id: str, deadline: Deadline) -> None:
 
 
 def _empty_without_marking(event_id: str, deadline: Deadline) -> None:
-    with patch.object(event_cancellation, "_mark", _mark_nothing):
+    with patch.object(event_cancellation, "_mark", _do_nothing):
         _empty(event_id, deadline)
 
 
@@ -503,11 +491,11 @@ RULES = (
     ),
     Rule(
         "a promoter that finds no note leaves one", "shared/booking/note.py",
-        TWO_RELEASES, note, "leave", _leave_no_note,
+        TWO_RELEASES, note, "leave", _do_nothing,
     ),
     Rule(
         "a note that was read is cleared", "shared/booking/note.py",
-        RELEASE_BESIDE_JOIN, note, "clear", _clear_nothing,
+        RELEASE_BESIDE_JOIN, note, "clear", _do_nothing,
     ),
     Rule(
         "a note reaches the promoter", "template.yaml",
@@ -515,7 +503,7 @@ RULES = (
     ),
     Rule(
         "the sweep clears a note whose record was lost", "shared/booking/note.py",
-        _bounded(TWO_RELEASES, FAULT), note, "clear_if_left", _clear_nothing,
+        _bounded(TWO_RELEASES, FAULT), note, "clear_if_left", _do_nothing,
     ),
     Rule(
         "a request for a change reaches the background", "template.yaml",
@@ -527,7 +515,7 @@ RULES = (
     ),
     Rule(
         "the sweep finishes changes", "shared/booking/background.py",
-        _bounded(CUT_SHORT, BOTH), background, "_finish_changes", _finish_nothing,
+        _bounded(CUT_SHORT, BOTH), background, "_finish_changes", _do_nothing,
     ),
     Rule(
         "one change at a time", "shared/booking/event_change.py",

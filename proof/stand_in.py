@@ -13,6 +13,7 @@ from proof import requests
 from proof.expressions import Item
 from proof.requests import Key, Request, Rows, Write
 from shared.store.aws_client import RequestFailed
+from shared.store.items import is_note
 
 Change = tuple[Item | None, Item | None]  # of a booking, an event or a note: before, after
 
@@ -101,20 +102,10 @@ def _changed(tables: Tables, answer: Mapping[str, Any], writes: list[Write]) -> 
         tuple((one.old, one.new) for one in writes if one.key[0] == streamed and one.old != one.new)
         for streamed in _STREAMED
     )
-    notes = tuple(change for change in in_bookings if _is_note(change))
-    bookings = tuple(change for change in in_bookings if not _is_note(change))
+    notes = tuple(change for change in in_bookings if is_note(change[1] or {}))
+    bookings = tuple(change for change in in_bookings if change not in notes)
     after = tables.with_changes([(write.key, write.new) for write in writes])
     return Effect(after, answer, changes=bookings, events=of_events, notes=notes)
-
-
-def is_note(item: Item) -> bool:
-    """Tell whether an item in Bookings is a note."""
-    return bool(item["laneId"]["S"].endswith("#note"))
-
-
-def _is_note(change: Change) -> bool:
-    _, new = change
-    return new is not None and is_note(new)
 
 
 def _intern(item: Item) -> Item:

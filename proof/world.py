@@ -24,8 +24,9 @@ from proof.judge import (
 )
 from proof.lambdas import Node, Request, Response, Result
 from proof.operations import Book, Cancel, CancelEvent, Follow, GiveAway, Patch, Promote
-from proof.stand_in import Change, Effect, Tables, is_note
+from proof.stand_in import Change, Effect, Tables
 from shared.model import BookingChanged, CheckIn, EventCancelled, Standing, Status, TryAgain
+from shared.store import items
 
 Patterns = tuple[Mapping[str, Any], ...]
 
@@ -225,13 +226,17 @@ def _streamed(world: World, change: Change, filters: Filters) -> World:
     old, new = change
     assert new is not None, "no booking, event or note is ever deleted"
     record = {"dynamodb": {"NewImage": new, **({"OldImage": old} if old else {})}}
-    is_booking = "laneId" in new  # or a note, which is in the same table
-    if not world.queues or not patterns.matches(filters.bookings if is_booking else filters.events, record):
+    is_in_bookings = "laneId" in new  # a booking or a note
+    if not world.queues or not patterns.matches(filters.bookings if is_in_bookings else filters.events, record):
         return world
-    part = new["laneId"]["S"] if is_booking else new["eventId"]["S"]
+    part = new["laneId"]["S"] if is_in_bookings else new["eventId"]["S"]
     background = len(world.queues) - 1
-    lane = part.rpartition("#")[2]
-    place = background if not is_booking else 0 if is_note(new) else int(lane) % background
+    if not is_in_bookings:
+        place = background
+    elif items.is_note(new):
+        place = 0
+    else:
+        place = int(part.rpartition("#")[2]) % background
     return world.with_records(world.first_promoter + place, (*world.queues[place], part))
 
 

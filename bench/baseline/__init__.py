@@ -79,7 +79,7 @@ def _database() -> Iterator[str]:
         listening = ["listen_addresses=127.0.0.1", f"port={port}", "unix_socket_directories="]
         server = [_program("postgres"), "-D", data, *(part for one in listening for part in ("-c", one))]
         url = f"postgres://compare:{password}@127.0.0.1:{port}/postgres"
-        log = (folder / "log").open("ab")  # each booking of a user who has one is an error there
+        log = (folder / "log").open("ab")  # PostgreSQL logs an error each time a user books again
         with log, _process(["/bin/sh", "-c", _UNTIL_INPUT_ENDS, "sh", *server], folder, url, stderr=log, **as_user):
             _wait_until_ready(port)
             yield url

@@ -26,7 +26,7 @@ STALE_S = 10.0  # after which a note is written anew, because its record may hav
 
 
 def leave(event: Event, deadline: Deadline, released_at: Sequence[str] = ()) -> None:
-    """Have the event settled soon, unless a note already says so. An event on sale needs no settler: nobody waits.
+    """Ask for a settler, unless a note already does. An event on sale needs none, because nobody waits.
 
     The note takes along the oldest moment of a release, to measure how long promotions take. Raises TryAgain.
     """

@@ -65,7 +65,7 @@ def test_a_ratio_is_the_median_of_ratios_within_rounds() -> None:
 
 
 def test_the_page_says_where_the_office_is_slower() -> None:
-    """Nobody has to read a table to find it."""
+    """Readers need not work it out from the table."""
     result = record.read("compare")
     for ratio, said in ((0.8, "**The office is slower than the baseline at "), (1.2, "The office is the faster of")):
         rows = [row | {"ratio": ratio if row["load"] == "join" else 1.5} for row in result["rows"]]

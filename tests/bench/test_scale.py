@@ -91,7 +91,7 @@ def test_a_second_release_sells_as_fast_as_the_first() -> None:
 
 
 def test_a_crowd_that_comes_with_a_release_waits_in_order() -> None:
-    """It breaks no promise, and tickets are sold meanwhile; in the last long run, as fast as the crowd came."""
+    """No promise is broken, and tickets keep selling: in the last long run, as fast as the crowd came."""
     assert scenarios.releases(WORLD, lanes=4, tickets=400, offered_s=100, rush_s=SHORT_S).second_s > 0
     [long] = [row for row in figures("releases") if row["back_s"] is None]
     assert long["second_s"] > 0.9 * long["offered_s"]

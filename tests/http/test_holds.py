@@ -115,7 +115,7 @@ def test_a_clock_that_is_a_minute_off_ends_a_hold_a_minute_early_or_late(office:
 def test_a_clock_that_is_set_back_during_a_run_ends_no_hold_before_its_time(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """H1: as far as anyone can see. The run takes what was due by the clock with which it began."""
+    """H1: `expiredAt` is never before the end of the hold, because a run goes by the clock it began with."""
     event = _held(office)
     _holds(event, "anna")
 

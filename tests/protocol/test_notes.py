@@ -152,7 +152,7 @@ def test_an_event_with_one_lane_has_no_note(office: Office) -> None:
 
 
 def test_a_note_is_no_booking(released: Event) -> None:
-    """It is announced to nobody, and in no index and no list."""
+    """It is not announced, and no index or list shows it."""
     assert _promote(released, "0") == []
     [item] = released.database.query(
         TableName=items.BOOKINGS,
