@@ -318,19 +318,19 @@ def all_omissions() -> tuple[Omission, ...]:
     return tuple(omissions(_ALL_REQUESTS))
 
 
-@cache
-def caught_omission(omission: Omission) -> Caught | None:
-    """Search without it where it should be missed; None if it is not."""
+def caught_omission(omission: Omission, known: str = "") -> Caught | None:
+    """Search without it where it should be missed, first where it is known to be; None if it is not."""
     scenarios = _SHOWN_BY[omission.transaction]
     if omission.part.startswith("changes "):  # only an audit misses it
         scenarios = sorted(scenarios, key=lambda one: not any(isinstance(other, Sweep) for other in one.meanwhile))
+    if known:
+        scenarios = sorted(scenarios, key=lambda one: name_of(one) != known)
     for scenario in scenarios:
         if violation := explore(scenario, ground_without(omission)).violation:
             return Caught(str(omission), omission.file, promise_of(violation), name_of(scenario))
     return None
 
 
-@cache
 def caught_rule(rule: Rule) -> Caught | None:
     """Search without the rule where it should be missed; None if it is not."""
     with rule.broken():

@@ -1,4 +1,7 @@
-"""How long the built functions take to start, compared with creating boto3's client."""
+"""What bench/coldstart measures is the artifact: how long it takes to start and how large it is.
+
+tests/bench/test_coldstart.py compares the figures of its last run with the goals.
+"""
 
 import subprocess
 from dataclasses import replace
@@ -9,31 +12,15 @@ import pytest
 from bench import coldstart
 from harness.artifact import Artifact
 
-STARTS = 3  # the least of so many: what else the machine does only adds to it
-
 pytestmark = pytest.mark.timeout(300)  # the first test waits for the build
-
-
-def test_functions_start_within_their_share_of_what_boto3_takes(build: Path, tmp_path: Path) -> None:
-    """An on-sale pays this a thousand times in its first seconds. bench/coldstart measures all functions."""
-    log = tmp_path / "log"
-    with coldstart.baselines(tmp_path, build) as baselines:
-        (boto3,) = (starts.artifact for starts in baselines if starts.artifact.name == coldstart.BOTO3_CLIENT)
-        least = {boto3.name: 1e9, **dict.fromkeys(coldstart.GOALS, 1e9)}
-        for _ in range(STARTS):
-            for artifact in (boto3, *(Artifact.of(name, build) for name in coldstart.GOALS)):
-                init_ms, cpu_ms = coldstart.start(artifact, log)
-                assert init_ms > 0
-                least[artifact.name] = min(least[artifact.name], cpu_ms)
-    too_slow = {name: least for name, goal in coldstart.GOALS.items() if least[name] > goal * least[boto3.name]}
-    assert not too_slow
 
 
 def test_a_function_that_does_not_start_is_no_figure(build: Path, tmp_path: Path) -> None:
     """A failed import must not pass for a fast start."""
-    broken = Artifact.of("BookFunction", build)
+    book = Artifact.of("BookFunction", build)
+    assert min(coldstart.start(book, tmp_path / "log")) > 0
     with pytest.raises(RuntimeError, match="did not start"):
-        coldstart.start(replace(broken, layer=tmp_path), tmp_path / "log")
+        coldstart.start(replace(book, layer=tmp_path), tmp_path / "log")
 
 
 def test_the_artifacts_modules_are_imported(build: Path, tmp_path: Path) -> None:

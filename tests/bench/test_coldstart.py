@@ -1,4 +1,4 @@
-"""The figures of the last run of bench/coldstart; tests/artifact/test_starts.py starts functions itself."""
+"""The figures of the last run of bench/coldstart; tests/artifact/test_starts.py shows that it measures the artifact."""
 
 import pytest
 
