@@ -1,13 +1,16 @@
 """GET /status/{eventId}: an event's counts and, if asked for, a user's booking."""
 
 from shared.booking import office
+from shared.booking.cache import Cache
+from shared.booking.counts import COUNTS_MAX
 from shared.edge import api, contract
 from shared.edge.api import Request, Response
-from shared.model import STATUS_BUDGET_S
+from shared.model import STATUS_BUDGET_S, Counts
 from shared.runtime import Deadline
 
 _PUBLIC = {"Cache-Control": "public, max-age=1"}  # seconds
 _PRIVATE = {"Cache-Control": "private, no-store"}
+_responses: Cache[tuple[Counts, Response]] = Cache("responses", COUNTS_MAX)
 
 
 @api.handler
@@ -30,4 +33,14 @@ def handler(request: Request) -> Response:
         return api.respond(200, contract.StatusResponse.with_booking(counts, standing, **more), _PRIVATE | etag)
     if more:
         return api.respond(200, contract.CountsResponse.of_counts(counts, **more), _PRIVATE | etag)
-    return api.respond(200, contract.CountsResponse.of_counts(counts), _PUBLIC | api.etag_of(counts))
+    return _response_to_all(counts)
+
+
+def _response_to_all(counts: Counts) -> Response:
+    """Return the response to everyone who asks for no user. It is written once, and lasts as long as its counts."""
+    event_id = counts.availability.event.event_id
+    kept = _responses.get(event_id)
+    if kept is None or kept[0] is not counts:
+        response = api.respond(200, contract.CountsResponse.of_counts(counts), _PUBLIC | api.etag_of(counts))
+        kept = _responses.keep(event_id, (counts, response))
+    return kept[1]
