@@ -7,6 +7,7 @@ these requests costs is counted.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from bench import record
@@ -219,5 +220,6 @@ def _alarm_metrics() -> int:
     return sum(sum("MetricStat" in one for one in alarm.get("Metrics", ())) or 1 for alarm in alarms)
 
 
-def _resources() -> list[dict[str, Any]]:
-    return list(intrinsics.read(TEMPLATE)["Resources"].values())
+@cache
+def _resources() -> tuple[dict[str, Any], ...]:
+    return tuple(intrinsics.read(TEMPLATE)["Resources"].values())

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +131,18 @@ class System:
 
 
 def load(path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> System:
-    """Read the template with its parameters' defaults, overridden by `parameters`.
+    """Read the template with its parameters' defaults, overridden by `parameters`. A file is parsed once.
 
     Raises: TemplateError, one line, for anything missing, wrong or not supported.
     """
+    written = path.stat() if path.exists() else None
+    return _load(path, written and (written.st_mtime_ns, written.st_size), tuple((parameters or {}).items()))
+
+
+@lru_cache(maxsize=16)
+def _load(path: Path, _written: tuple[int, int] | None, parameters: tuple[tuple[str, str], ...]) -> System:
     document = intrinsics.read(path)
-    values = intrinsics.Values(document, parameters or {})
+    values = intrinsics.Values(document, dict(parameters))
     defaults = (document.get("Globals") or {}).get("Function") or {}
     functions: dict[str, Function] = {}
     tables: list[Table] = []
@@ -166,7 +173,7 @@ def load(path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> 
         cors=api.cors,
         has_bus=bool(buses),
         path=path.absolute(),
-        parameters=parameters or {},
+        parameters=dict(parameters),
     )
 
 
