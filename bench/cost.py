@@ -53,7 +53,7 @@ REFUSED_ITEM_WRITE_UNITS = 2
 
 RUNS_MONTHLY = 30 * 24 * 60  # of ExpireFunction, which runs every minute
 HOLD_S = 600
-HOLDS_AT_ONCE = 40  # of one lane: BOOKINGS_MAX in shared/booking/cancellation.py
+HOLDS_AT_ONCE = 40  # of one lane
 NOTHING_DUE = "expire, no hold due"
 NOTHING_TO_SWEEP = "sweep, nothing sold out"
 COUNTED = "status, counted already"

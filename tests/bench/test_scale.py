@@ -162,4 +162,7 @@ def test_the_last_run_reached_the_goals() -> None:
     assert (at_goal["failed_s"], joins["failed_s"]) == (0, 0)
     assert {row["first_s"] < 1 for row in figures("turns")} == {True}
     assert {row["released_s"] < OVERDUE_S_MAX for row in figures("expiry") if row["holds"] == 5_000} == {True}
+    offered = [row for row in figures("expiry") if row["waiting"]]
+    assert {row["shards"]: row["per_second"] > 450 for row in offered} == {4: True, 96: True}
+    assert {row["offered_s"] - row["released_s"] < 3 for row in offered} == {True}
     assert len({json.dumps([row["requests"], row["write_units"], row["read_units"]]) for row in figures("costs")}) == 1
