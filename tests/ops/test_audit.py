@@ -378,9 +378,3 @@ def test_one_quiet_count_is_enough(sold_out: Event, local: Commands, during_each
 
     during_each_count(cancel_once)
     assert local("audit", sold_out.event_id).code == 0
-
-
-def test_an_unknown_event_is_reported_in_one_line(local: Commands) -> None:
-    """Exit code 2: the command could not be run."""
-    done = local("audit", "nowhere")
-    assert (done.code, done.out, done.err) == (2, "", "there is no event nowhere here\n")

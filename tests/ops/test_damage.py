@@ -117,6 +117,13 @@ def test_no_value_of_any_attribute_causes_a_traceback(small: Event, local: Comma
     assert run("audit", small, local).code == 0
 
 
+def test_an_unknown_event_is_reported_in_one_line(local: Commands) -> None:
+    """Exit code 2: the command could not be run."""
+    for command, words in COMMANDS.items():
+        done = local(*("nowhere" if word == "EVENT" else word for word in words))
+        assert (done.code, done.out, done.err) == (CANNOT, "", "there is no event nowhere here\n"), command
+
+
 @pytest.mark.parametrize(
     ("attribute", "value"),
     [("lanes", value) for value in (None, {"S": "many"}, {"N": "1.5"}, {"NULL": True}, {"N": "0"}, {"N": "-1"})]
