@@ -53,7 +53,8 @@ class Bucket:
 
     def pages(self) -> Iterator[list[str]]:
         """As in FailedRecords."""
-        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._name):
+        listing = self._s3.get_paginator("list_objects_v2")
+        for page in listing.paginate(Bucket=self._name, PaginationConfig={"PageSize": PAGE_MAX}):
             yield [found["Key"] for found in page.get("Contents", ())]
 
     def read(self, name: str) -> bytes | None:

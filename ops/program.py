@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -116,6 +117,18 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    options = _parser().parse_args(arguments)
+    if options.command in _OF_STACKS:
+        return options
+    if options.data and not options.local:
+        _parser().error("--data goes with --local")
+    if options.local:
+        options.data = options.data or PROJECT / ".local"
+    return options
+
+
+@cache  # it takes longer than a command does
+def _parser() -> _Parser:
     parser = _Parser(
         prog="python -m ops",
         description="Tools for operators of the ticket office.",
@@ -157,14 +170,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     export.add_argument(
         "--for-excel", action="store_true", help="UTF-8 with a byte order mark, and an apostrophe before formulas"
     )
-    options = parser.parse_args(arguments)
-    if options.command in _OF_STACKS:
-        return options
-    if options.data and not options.local:
-        parser.error("--data goes with --local")
-    if options.local:
-        options.data = options.data or PROJECT / ".local"
-    return options
+    return parser
 
 
 def _where() -> _Parser:

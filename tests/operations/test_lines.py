@@ -185,8 +185,20 @@ def _raises_try_again(*_: object, **__: object) -> None:
     raise TryAgain("busy")
 
 
-def test_a_line_has_its_fields_and_no_others(lines: list[Line]) -> None:
-    """Nothing from the request, the token or the address."""
+def test_lines_have_their_fields_and_no_others(office: Office, lines: list[Line]) -> None:
+    """One test, because everything must happen first."""
+    _have_nothing_from_the_request(lines)
+    _have_every_metric(lines)
+    _have_the_id_of_their_event(office, lines)
+    _have_the_id_of_the_request_that_met_contention(lines)
+    queries = re.findall(r"filter [^`#\n]+", RUNBOOK.read_text("utf-8"))
+    assert queries
+    for query in queries:
+        _assert_finds_its_fields(query, lines)
+
+
+def _have_nothing_from_the_request(lines: list[Line]) -> None:
+    """Or from the token or the address."""
     found: dict[str, set[str]] = defaultdict(set)
     for line in lines:
         found[line["message"]] |= line.keys() - {line["message"]}
@@ -195,15 +207,14 @@ def test_a_line_has_its_fields_and_no_others(lines: list[Line]) -> None:
     assert PRIVATE not in json.dumps(lines)
 
 
-def test_every_metric_is_among_these_lines(lines: list[Line]) -> None:
-    """The list above is complete."""
+def _have_every_metric(lines: list[Line]) -> None:
     metrics = {
         one["Name"] for line in lines if "_aws" in line for one in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
     }
     assert metrics == set(Metric)
 
 
-def test_a_line_about_an_event_has_its_id(office: Office, event: Event, lines: list[Line]) -> None:
+def _have_the_id_of_their_event(office: Office, lines: list[Line]) -> None:
     """Also lines about failures, and those of the promoter, the sweep and ExpireFunction."""
     about_one = [line for line in lines if line["message"] not in {*ABOUT_NO_ONE_EVENT, Metric.EVENT_OPENED}]
     assert {line.get("event_id") for line in about_one} == {one.event_id for one in office.events}
@@ -211,7 +222,7 @@ def test_a_line_about_an_event_has_its_id(office: Office, event: Event, lines: l
         assert ("event_id" in line) is (line["message"] not in ABOUT_NO_ONE_EVENT), line
 
 
-def test_contention_of_a_request_has_the_requests_id(lines: list[Line]) -> None:
+def _have_the_id_of_the_request_that_met_contention(lines: list[Line]) -> None:
     """The id that the user was shown; contention of the promoter and the sweep has none."""
     found = {"correlation_id" in line for line in lines if line["message"] == Metric.CONTENTION}
     assert found == {True, False}
@@ -233,15 +244,8 @@ def test_an_invocation_does_not_inherit_the_event_of_the_last_one(
     assert not any("event_id" in line for line in found)
 
 
-def test_each_query_of_the_runbook_finds_its_fields(lines: list[Line]) -> None:
-    """Every line that a query selects has all fields that it names."""
-    queries = re.findall(r"filter [^`#\n]+", RUNBOOK.read_text("utf-8"))
-    assert queries
-    for query in queries:
-        _assert_finds_its_fields(query, lines)
-
-
 def _assert_finds_its_fields(query: str, lines: list[Line]) -> None:
+    """Every line that a query of the runbook selects has all fields that it names."""
     fields = set(re.findall(r"(?<![@\w])[A-Za-z_]\w*", re.sub(r'"[^"]*"|/[^/]*/', "", query))) - _WORDS_OF_A_QUERY
     wanted = dict(re.findall(r'(message|level) = "([\w ]+)"', query))
     present = set(re.findall(r"ispresent\((\w+)\)", query)) or (fields if not wanted else set())

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import textwrap
 
 import pytest
 
@@ -241,18 +239,3 @@ def test_no_log_level_silences_the_metrics() -> None:
     assert set(template()["Parameters"]["LogLevel"]["AllowedValues"]) <= {"DEBUG", "INFO"}
     assert template()["Globals"]["Function"]["Environment"]["Variables"]["STACK"] == {"Ref": "AWS::StackName"}
     assert telemetry.logger.log_level <= 20  # INFO
-
-
-def test_the_commands_of_the_runbook_can_be_pasted() -> None:
-    """Bash can parse them, and the resources and outputs that they name exist."""
-    commands = [
-        textwrap.dedent(block)
-        for block in re.findall(r"^ *```sh\n(.*?)^ *```", RUNBOOK.read_text(), re.DOTALL | re.MULTILINE)
-    ]
-    assert commands
-    for block in commands:
-        subprocess.run(["bash", "-n"], input=block, text=True, check=True)
-    text = "\n".join(commands)
-    generated = {f"{name}{event}" for name in FUNCTIONS for event in RESOURCES[name]["Properties"]["Events"]}
-    assert set(re.findall(r"\$\(physical (\w+)\)", text)) <= RESOURCES.keys() | generated
-    assert set(re.findall(r"\$\(output (\w+)\)", text)) <= template()["Outputs"].keys()

@@ -122,9 +122,8 @@ aws() {
 )
 def test_the_functions_of_the_page_do_what_they_say(stage: str, command: str, expected: str) -> None:
     """A function that is started again has what its parameter reserves."""
-    setup = next(block for page, block in _blocks() if "roll_back()" in block)
     done = subprocess.run(
-        ["bash", "-c", f"{setup}\n{AWS}\nSTAGE={stage}\n{command}"], text=True, capture_output=True, check=True
+        ["bash", "-c", f"{_setup()}\n{AWS}\nSTAGE={stage}\n{command}"], text=True, capture_output=True, check=True
     )
     asked = done.stderr.splitlines()[-1]
     assert asked == f"aws lambda {expected.replace('FUNCTION', '--function-name tickets-SweepFunction')}"

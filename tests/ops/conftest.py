@@ -6,22 +6,28 @@ This file is imported before the environment is set, so the office's code is imp
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from functions.announce import bus
+from local import template
+from tests.ops.aws import stack
 from tests.ops.commands import Commands, announced
 
 if TYPE_CHECKING:
     from harness.office import Event, Office
 
+read_template = cache(template.load)
+
 
 @pytest.fixture(autouse=True)
-def environment() -> Iterator[None]:
-    """Restore the environment, which commands change."""
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Restore the environment, which commands change. Read the template once: that takes longer than a command."""
+    monkeypatch.setattr(template, "load", read_template)
     before = dict(os.environ)
     yield
     os.environ.clear()
@@ -49,6 +55,27 @@ def sold_out(office: Office) -> Event:
         event.books(f"user-{n}")
     event.check(drained=True)
     return event
+
+
+@pytest.fixture
+def strands(office: Office) -> Callable[[], Event]:
+    """Return a function that opens an event with a free ticket beside bob, who waits, because the promoter gave up."""
+
+    def strand() -> Event:
+        event = office.opens(tickets=1)
+        for user in ("ada", "bob"):
+            event.books(user)
+        event.cancels("ada")
+        return event
+
+    return strand
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Any]:
+    """Yield an S3 client of a stack that the tests of a file share."""
+    with stack() as s3:
+        yield s3
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import ops.audit
 import ops.export
 import ops.settling
 from harness.office import Event, Office
-from local import template
 from ops.program import UNEXPECTED
 from shared import runtime
 from shared.booking import catalog
@@ -95,12 +94,8 @@ def run(command: str, event: Event, commands: Callable[..., Any]) -> Any:
 
 
 @pytest.mark.parametrize("kind", OPTIONAL)
-def test_no_value_of_any_attribute_causes_a_traceback(
-    small: Event, local: Commands, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_no_value_of_any_attribute_causes_a_traceback(small: Event, local: Commands, kind: str) -> None:
     """Each attribute with each value: the command does its work, or says in one line why it cannot."""
-    system = template.load()  # once, since it takes longer than a command
-    monkeypatch.setattr(template, "load", lambda: system)
     table, key = keys(small)[kind]
     item = small.database.get_item(TableName=table, Key=key)["Item"]
     for attribute in sorted((item.keys() - key.keys()) | OPTIONAL[kind]):
@@ -122,21 +117,26 @@ def test_no_value_of_any_attribute_causes_a_traceback(
     assert run("audit", small, local).code == 0
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+def test_an_unknown_event_is_reported_in_one_line(local: Commands) -> None:
+    """Exit code 2: the command could not be run."""
+    for command, words in COMMANDS.items():
+        done = local(*("nowhere" if word == "EVENT" else word for word in words))
+        assert (done.code, done.out, done.err) == (CANNOT, "", "there is no event nowhere here\n"), command
+
+
 @pytest.mark.parametrize(
     ("attribute", "value"),
     [("lanes", value) for value in (None, {"S": "many"}, {"N": "1.5"}, {"NULL": True}, {"N": "0"}, {"N": "-1"})]
     + [("lanes", {"N": str(LANES_MAX + 1)}), ("stripes", {"N": "0"}), ("stripes", {"N": str(STRIPES_MAX + 1)})],
     ids=str,
 )
-def test_a_damaged_event_is_named_in_one_line(
-    small: Event, local: Commands, command: str, attribute: str, value: Any
-) -> None:
+def test_a_damaged_event_is_named_in_one_line(small: Event, local: Commands, attribute: str, value: Any) -> None:
     """Exit code 2, because 1 means a broken promise."""
     damage(small, "event", attribute, value)
-    done = run(command, small, local)
     expected = f"the event {small.event_id} is damaged: its {attribute} cannot be read\n"
-    assert (done.code, done.out, done.err) == (CANNOT, "", expected)
+    for command in COMMANDS:
+        done = run(command, small, local)
+        assert (done.code, done.out, done.err) == (CANNOT, "", expected), command
 
 
 def test_an_operator_sees_the_same(small: Event, local: Commands) -> None:
@@ -243,12 +243,12 @@ def test_an_unforeseen_error_is_one_line_with_its_place(
 
 
 def test_a_damaged_event_does_not_keep_others_from_being_redriven(
-    office: Office, sold_out: Event, data: Path, local: Commands
+    office: Office, strands: Callable[[], Event], data: Path, local: Commands
 ) -> None:
     """Its file is kept; the file of the sound event, which is read later, is processed."""
-    damaged, sound = sorted((stranded(sold_out), stranded(sold_out)), key=lambda event: event.event_id)
+    damaged, sound = sorted((strands(), strands()), key=lambda event: event.event_id)
     key = items.event_key(damaged.event_id)
-    sold_out.database.update_item(TableName=items.EVENTS, Key=key, UpdateExpression="REMOVE lanes")
+    damaged.database.update_item(TableName=items.EVENTS, Key=key, UpdateExpression="REMOVE lanes")
     for name, event in (("a", damaged), ("b", sound)):
         (data / "failed-records" / f"{name}.json").write_text(document(record(event.event_id)))
     done = local("redrive")
@@ -272,49 +272,46 @@ def test_a_damaged_event_does_not_keep_others_from_being_redriven(
     ],
 )
 def test_any_error_of_an_event_keeps_only_its_own_file(
-    sold_out: Event, data: Path, local: Commands, monkeypatch: pytest.MonkeyPatch, *, error: Exception, said: str
+    strands: Callable[[], Event],
+    data: Path,
+    local: Commands,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    error: Exception,
+    said: str,
 ) -> None:
     """One line for each file."""
-    sound = stranded(sold_out)
+    bad, sound = strands(), strands()
     settle: Callable[[Any], int] = ops.settling.settle_all
 
     def fails(event: Any) -> int:
-        if event.event_id == sold_out.event_id:
+        if event.event_id == bad.event_id:
             raise error
         return settle(event)
 
     monkeypatch.setattr(ops.settling, "settle_all", fails)
-    for name, event in (("a", sold_out), ("b", sound)):
+    for name, event in (("a", bad), ("b", sound)):
         (data / "failed-records" / f"{name}.json").write_text(document(record(event.event_id)))
     done = local("redrive")
     assert (done.code, done.err, len(done.lines)) == (WRONG, "", 4)
-    assert f"kept a.json: the event {sold_out.event_id} could not be settled ({said}" in done.out
+    assert f"kept a.json: the event {bad.event_id} could not be settled ({said}" in done.out
     assert done.lines[-2:] == ["removed b.json", "1 removed, 1 kept"]
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
+def test_unreadable_files_are_reported_and_kept(data: Path, local: Commands) -> None:
+    """An operator must look at them."""
+    contents = [
         "", "{", "[]", "{}", '"x"', "7", "null", '{"payload": "{"}', '{"payload": 1}', '{"payload": null}',
         '{"payload": "{\\"Records\\": 1}"}', '{"payload": {"Records": null}}', "[" * 5_000,
         json.dumps({"requestContext": None, "payload": "{}"}),
         json.dumps({"requestContext": [], "payload": {"Records": []}}),
         json.dumps({"requestContext": {"functionArn": 7}, "payload": {"Records": []}}),
-    ],
-)  # fmt: skip
-def test_an_unreadable_file_is_reported_and_kept(data: Path, local: Commands, content: str) -> None:
-    """An operator must look at it."""
-    (data / "failed-records" / "x.json").write_text(content)
+    ]  # fmt: skip
+    files = [data / "failed-records" / f"{number:02}.json" for number in range(len(contents))]
+    for file, content in zip(files, contents, strict=True):
+        file.write_text(content)
     done = local("redrive")
     assert done.code == WRONG
-    assert done.lines == ["kept x.json: it is not a file of failed records as Lambda writes it", "0 removed, 1 kept"]
-    assert (data / "failed-records" / "x.json").read_text() == content
-
-
-def stranded(event: Event) -> Event:
-    """Return another event, with a free ticket beside bob, who waits."""
-    other = Office(event.database).opens(tickets=1)
-    for user in ("ada", "bob"):
-        other.books(user)
-    other.cancels("ada")
-    return other
+    kept = [f"kept {file.name}: it is not a file of failed records as Lambda writes it" for file in files]
+    assert done.lines == [*kept, f"0 removed, {len(files)} kept"]
+    assert [file.read_text() for file in files] == contents

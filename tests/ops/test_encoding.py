@@ -23,7 +23,10 @@ def test_names_are_shown_as_far_as_the_terminal_can(office: Office, local: Comma
     event = office.opens(name=" ".join(NAMES), tickets=1)
     user = "Zoë 🎟"
     event.books(user)
-    for arguments in (("audit", event.event_id), ("history", event.event_id, user), ("export", event.event_id)):
+    shown: list[tuple[str, ...]] = [("history", event.event_id, user)]
+    if encoding is ENCODINGS[0]:
+        shown += [("audit", event.event_id), ("export", event.event_id)]
+    for arguments in shown:
         done = program(*arguments, *local.where, **encoding)
         assert (done.code, done.err) == (0, ""), arguments
     done = program("history", event.event_id, "Jürgen", *local.where, **encoding)

@@ -11,7 +11,7 @@ from moto import mock_aws
 from harness.privileges import Privilege, noted
 from local import intrinsics
 from local.template import TEMPLATE, load
-from ops import preflight, quotas, warm
+from ops import preflight, quotas
 from ops.quotas import Quota
 from tests.docs import pages
 from tests.ops.aws import DEFAULT_QUOTA, STACK, account
@@ -29,17 +29,13 @@ Run = Callable[..., Done]
 used: list[set[Privilege]] = [set()]  # by the last command
 
 
-@pytest.fixture
-def on_aws(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Yield a function that runs a command on a new stack in an account with these quotas."""
-    monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")  # the engine has no warm throughput, moto has
-    with mock_aws():
+@pytest.fixture(scope="module")
+def database() -> Iterator[Any]:
+    """Yield a client of the tables of a stack. They are moto's: the engine has no warm throughput."""
+    with pytest.MonkeyPatch.context() as environment, mock_aws():
+        environment.delenv("AWS_ENDPOINT_URL_DYNAMODB")
         make: Any = boto3.client
-        database = make("dynamodb")
-        names = {}
-        for table in load().tables:
-            database.create_table(**table.arguments)
-            names[table.name] = {"Value": table.name}
+        names = {table.name: {"Value": table.name} for table in load().tables}
         document: dict[str, Any] = {
             "Parameters": {name: {"Type": "String"} for name in PROD},
             "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
@@ -47,13 +43,23 @@ def on_aws(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
         }
         parameters = [{"ParameterKey": name, "ParameterValue": value} for name, value in PROD.items()]
         make("cloudformation").create_stack(StackName=STACK, TemplateBody=json.dumps(document), Parameters=parameters)
+        yield make("dynamodb")
 
-        def run(*arguments: str, has: Mapping[str, float] = LARGE, concurrency: Mapping[str, int] = MANY) -> Done:
-            with account(has, concurrency), noted() as privileges:
-                used[0] = privileges
-                return Commands(("--stack", STACK), capsys)(*arguments)
 
-        yield run
+@pytest.fixture
+def on_aws(database: Any, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Yield a function that runs a command on that stack, with new tables, in an account with these quotas."""
+    for table in load().tables:
+        database.create_table(**table.arguments)
+
+    def run(*arguments: str, has: Mapping[str, float] = LARGE, concurrency: Mapping[str, int] = MANY) -> Done:
+        with account(has, concurrency), noted() as privileges:
+            used[0] = privileges
+            return Commands(("--stack", STACK), capsys)(*arguments)
+
+    yield run
+    for name in database.list_tables()["TableNames"]:
+        database.delete_table(TableName=name)
 
 
 def _warmth() -> dict[str, tuple[int, int]]:
@@ -70,8 +76,10 @@ def _warmth() -> dict[str, tuple[int, int]]:
     return found
 
 
-def test_warming_raises_the_tables_whose_work_is_spread_and_their_indexes(on_aws: Run) -> None:
+def test_warming_raises_the_tables_whose_work_is_spread_and_their_indexes_once(on_aws: Run) -> None:
     """By the rule of docs/scale.md; the waiting list of an event has few keys, and an event is a single item."""
+    assert on_aws("warm", "--bookings-per-second", "1000").code == 0
+    assert _warmth() == {}, "a new table is warm enough for a few bookings"
     done = on_aws("warm", "--bookings-per-second", "8000")
     assert done.code == 0
     spread = (160_000, 480_000)
@@ -80,16 +88,11 @@ def test_warming_raises_the_tables_whose_work_is_spread_and_their_indexes(on_aws
     assert _warmth() == expected | {"WaitingListTable": (5_000, 15_000)}
     cost = "529,000 write and 1,587,000 read units, about $551 in us-east-1"  # 529,000 x 0.00065 + 1,587,000 x 0.00013
     assert f"Charged once, for what is added: {cost}\n" in done.out
-
-
-def test_a_repetition_and_a_smaller_number_change_nothing(on_aws: Run) -> None:
-    """Warm throughput can only rise."""
-    on_aws("warm", "--bookings-per-second", "8000")
     before = _warmth()
     for number in ("8000", "2000"):
         done = on_aws("warm", "--bookings-per-second", number)
         assert (done.code, done.lines[-1]) == (0, "Nothing is changed.")
-    assert _warmth() == before
+    assert _warmth() == before, "warm throughput can only rise"
 
 
 def test_a_dry_run_shows_the_plan_and_changes_nothing(on_aws: Run) -> None:
@@ -99,12 +102,6 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(on_aws: Run) -> None:
     [shown] = [block for block in pages.blocks("docs/operations-tools.md", "") if "Charged once" in block]
     assert done.lines[:-1] == shown.splitlines()[:-1]
     assert done.lines[-1] == "Nothing is changed."
-
-
-def test_a_few_bookings_a_second_need_no_warm_table(on_aws: Run) -> None:
-    """A new table is warm enough."""
-    assert on_aws("warm", "--bookings-per-second", "1000").code == 0
-    assert _warmth() == {}
 
 
 def test_tables_are_not_warmed_beyond_their_quota(on_aws: Run) -> None:
@@ -179,11 +176,6 @@ def test_a_quota_that_was_never_changed_has_the_default_of_aws() -> None:
     with account({"L-8A5B8E43": 7.0}, {}):
         assert quotas.of_account(Quota.API_RATE) == 7
         assert quotas.of_account(Quota.API_BURST) == int(DEFAULT_QUOTA)
-
-
-def test_the_rule_is_that_of_the_page() -> None:
-    """docs/scale.md says why."""
-    assert warm.needed("LanesTable", 8_000) == warm.Units(160_000, 480_000)
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "many", "100001"])

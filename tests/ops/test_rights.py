@@ -3,18 +3,18 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 import ops.audit
-from harness.office import Event, Office
+from harness.office import Office
 from harness.privileges import Privilege, noted
 from local import bus
 from local.template import TEMPLATE
 from shared import runtime
 from tests.docs import pages
-from tests.ops.aws import BUCKET, BUS, STACK, stack
+from tests.ops.aws import BUCKET, BUS, STACK
 from tests.ops.commands import Commands
 from tests.ops.test_redrive import document, record, told
 
@@ -24,7 +24,7 @@ NAMES = {STACK: "the stack", BUS: "EventBus", BUCKET: "FailedRecordsBucket", f"{
 # By row of the page: the commands to run, and what they print if they did all they can. On the event STRANDED a ticket
 # is free while users wait; OFF is cancelled and not emptied.
 ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
-    "audit": {"audit STRANDED": ("5 wait beside 1 free",), "audit OFF": ("O3 holds   2 tickets or places",)},
+    "audit": {"audit STRANDED": ("1 wait beside 1 free",), "audit OFF": ("O3 holds   2 tickets or places",)},
     "settle": {"settle STRANDED": ("promoted 1;",), "settle OFF": ("cancelled 2 bookings;",)},
     "settle --dry-run": {
         "settle STRANDED --dry-run": ("would promote 1;",),
@@ -36,12 +36,12 @@ ROWS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     },
     "events": {"events": ("sold out   The concert",)},
     "history": {
-        "history STRANDED user-1": ("got a ticket directly",),
-        "history STRANDED user-60": ("position   1",),
+        "history STRANDED anna": ("got a ticket directly",),
+        "history STRANDED ben": ("position   1",),
         "history OFF ada": ("cancelled at",),
     },
     "export": {
-        "export STRANDED": ("\nbooking,user-1,", "\nwaiting-list,user-60,"),
+        "export STRANDED": ("\nbooking,anna,", "\nwaiting-list,ben,"),
         "export OFF": ("\nbooking,ada,", "\nwaiting-list,bob,"),
     },
 }
@@ -50,29 +50,33 @@ BEFORE_A_SALE: Final = ("preflight", "warm", "warm --dry-run")  # their test is 
 
 
 @pytest.fixture
-def events(office: Office, sold_out: Event) -> dict[str, str]:
+def events(office: Office) -> dict[str, str]:
     """Return the ids of the two events by their names in ROWS."""
-    sold_out.cancels("user-0")
-    off = office.opens(tickets=1)
+    stranded, off = office.opens(tickets=2), office.opens(tickets=1)
+    for user in ("zoe", "anna", "ben"):
+        stranded.books(user)
+    stranded.cancels("zoe")
     for user in ("ada", "bob"):
         off.books(user)
     off.cancels_event()
-    return {"STRANDED": sold_out.event_id, "OFF": off.event_id}
+    return {"STRANDED": stranded.event_id, "OFF": off.event_id}
 
 
 @pytest.fixture
 def on_aws(
     events: dict[str, str],
-    new_client: None,
+    s3: Any,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
+    *,
+    new_client: None,
 ) -> Iterator[Commands]:
     """Yield commands on a stack with failed records of each function; its bus is on this machine."""
     monkeypatch.setattr(ops.audit, "PATIENCE_S", 0.0)
     change = {"dynamodb": {"Keys": {"eventId": {"S": events["OFF"]}}, "SequenceNumber": "1"}}
     failed = {"promote": document(record(events["STRANDED"])), "follow": document(change), "announce": told("anna")}
-    with stack() as s3, bus.running(tmp_path) as url:
+    with bus.running(tmp_path) as url:
         monkeypatch.setenv(bus.BUS_VARIABLE, url)
         for name, content in failed.items():
             s3.put_object(Bucket=BUCKET, Key=name, Body=content.encode())

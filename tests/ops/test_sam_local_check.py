@@ -1,12 +1,14 @@
 """Without a container engine, scripts/sam-local-check ends with one line that says what is missing."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from scripts import sam_local_check
 from tests.ops.commands import PROJECT
 
 FAILS = "#!/bin/sh\necho 'must be root' >&2\nexit 1\n"
@@ -29,19 +31,35 @@ FAILS = "#!/bin/sh\necho 'must be root' >&2\nexit 1\n"
     ids=["nothing", "no dockerd", "dockerd fails", "dockerd fails silently", "no docker", "engine does not answer"],
 )
 def test_a_missing_engine_is_reported_in_one_line(
-    tmp_path: Path, programs: dict[str, str], docker_host: str | None, said: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    programs: dict[str, str],
+    docker_host: str | None,
+    said: str,
 ) -> None:
     """No traceback, and nothing is built first."""
     for name, text in programs.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
-    environment = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
-    environment |= {"PATH": str(tmp_path)} | ({"DOCKER_HOST": docker_host} if docker_host else {})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    if docker_host:
+        monkeypatch.setenv("DOCKER_HOST", docker_host)
+    with pytest.raises(SystemExit, match=re.escape(said)) as stopped:
+        sam_local_check.main()
+    assert "\n" not in str(stopped.value)
+    assert capsys.readouterr().out == ""
+
+
+def test_the_program_prints_that_line(tmp_path: Path) -> None:
+    """And fails."""
     command = [sys.executable, "-m", "scripts.sam_local_check"]
+    environment = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"} | {"PATH": str(tmp_path)}
     done = subprocess.run(
         command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.startswith(said)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("docker is not installed")
     assert done.stderr.count("\n") == 1

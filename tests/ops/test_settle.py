@@ -65,13 +65,6 @@ def test_a_failure_to_settle_is_reported_in_one_line(
     assert done.out == ""
 
 
-def test_an_unknown_event_is_reported_in_one_line(local: Commands) -> None:
-    """A dry run reports it too."""
-    for more in ((), ("--dry-run",)):
-        done = local("settle", "nowhere", *more)
-        assert (done.code, done.out, done.err) == (2, "", "there is no event nowhere here\n")
-
-
 def test_log_lines_for_cloudwatch_are_not_shown(sold_out: Event, local: Commands) -> None:
     """The operator sees only the result, although a user was promoted."""
     sold_out.cancels("user-0")

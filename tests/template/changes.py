@@ -95,11 +95,27 @@ NOT_PUBLISHED: Final = {"ReservedConcurrentExecutions", "Tags"}
 
 
 def situations(parameter: str) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Yield the stack's parameters before and after a change of one: where nothing else is set, and where all is."""
+    """Yield the stack's parameters before and after a change of one: where nothing else is set, and where all is.
+
+    The second is left out for a quiet parameter: of those see `quietly`.
+    """
     yield _before_and_after(parameter)
-    for everything in (WITH_ISSUER, WITH_POOL):
+    if not _is_quiet(parameter):
         other = OTHERS.get(parameter, _default(parameter))
-        yield _arguments(everything), _arguments({**everything, parameter: other})
+        for everything in (WITH_ISSUER, WITH_POOL):
+            yield _arguments(everything), _arguments({**everything, parameter: other})
+
+
+def quietly() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Yield the stack's parameters before and after all quiet ones change at once, where all are set."""
+    others = {parameter: _default(parameter) for parameter in VALUES if _is_quiet(parameter)}
+    for everything in (WITH_ISSUER, WITH_POOL):
+        yield _arguments(everything), _arguments({**everything, **others})
+
+
+def _is_quiet(parameter: str) -> bool:
+    """Return whether a parameter publishes no function where nothing else is set, and has no second value."""
+    return parameter not in OTHERS and not reconfigured(*_before_and_after(parameter))
 
 
 def renamed(before: tuple[str, ...], after: tuple[str, ...]) -> set[str]:

@@ -27,6 +27,12 @@ def test_a_parameter_publishes_exactly_the_functions_that_it_changes(parameter: 
     assert changes.changed(parameter), "a parameter without an effect"
 
 
+def test_parameters_that_change_no_function_publish_none_where_all_are_set() -> None:
+    """All at once: what one of them published alone, they publish together."""
+    for before, after in changes.quietly():
+        assert changes.renamed(before, after) == changes.reconfigured(before, after) == set(), before
+
+
 def test_a_change_of_the_layer_publishes_every_function() -> None:
     """The layer holds the protocol; an alias on an old version would run the old protocol."""
     before, after = (deployed(f"s3://bucket/{layer}").of_type("AWS::Lambda::Version") for layer in ("layer", "another"))

@@ -5,6 +5,7 @@ The tests look at the template after the SAM transform. For alarms see tests/ope
 
 import json
 import re
+from functools import cache
 from typing import Any
 
 import pytest
@@ -65,6 +66,7 @@ NO_VALUE = {"Ref": "AWS::NoValue"}
 JWT: list[dict[str, list[str]]] = [{"Jwt": []}]
 
 
+@cache
 def _source() -> dict[str, Any]:
     return intrinsics.read(ROOT / "template.yaml")
 

@@ -5,6 +5,7 @@ NAME=VALUE. Each line of output has the resources, as JSON.
 """
 
 import copy
+import gc
 import json
 import os
 import sys
@@ -23,6 +24,7 @@ class NoManagedPolicies:
 
 
 os.environ["AWS_DEFAULT_REGION"] = "us-east-1"  # the ARNs of managed policies contain the region's partition
+gc.set_threshold(1_000_000)  # a transform makes little garbage, and many objects to look through
 source = yaml_parse(Path("template.yaml").read_text())
 for line in sys.stdin:
     layer, *arguments = json.loads(line)
