@@ -1,4 +1,4 @@
-"""A real Chromium for all tests of pages."""
+"""A real Chromium for all tests of pages, and an office."""
 
 import os
 import shutil
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Error, sync_playwright
+
+from harness.running import RunningOffice, running
 
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")  # else playwright's own
 
@@ -25,3 +27,10 @@ def browser() -> Iterator[Browser]:
             pytest.fail(f"there is no Chromium: `make test` installs it, or says how ({error})")
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="package")
+def office() -> Iterator[RunningOffice]:
+    """Yield an open office, in which each test has events of its own."""
+    with running(None, 2, "--expire-every", "1") as office:
+        yield office

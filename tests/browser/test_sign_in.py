@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, expect
 
 from harness.running import RunningOffice, running
 from local import issuer
-from tests.browser.visitor import Visitor, visiting
+from tests.browser.test_docs import answered, opened
+from tests.browser.visitor import WAIT_MS_MAX, Visitor, visiting
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def office(data: Path) -> Iterator[RunningOffice]:
     """Yield an office that requires tokens."""
-    with running(data, 2, "--auth") as office:
+    with running(data, 1, "--auth") as office:
         yield office
 
 
@@ -158,7 +159,12 @@ def test_codes_are_sent_only_to_the_office_itself_and_only_with_a_challenge(
     assert (answer.status_code, answer.json()) == (400, {"error": "invalid_request"})
 
 
-def test_an_open_office_has_no_issuer(browser: Browser) -> None:
-    """It signs nobody in."""
-    with running(None, 1) as open_office:
-        assert httpx.get(f"{open_office.url}/local/issuer/authorize").status_code == 404
+def test_a_token_that_the_page_of_the_description_is_given_goes_along(
+    browser: Browser, office: RunningOffice, data: Path
+) -> None:
+    """Authorize: without it 401, with it 201."""
+    docs = opened(browser, office.url)
+    operation = docs.operation("POST /initialize")
+    expect(answered(operation).locator(".response-col_status")).to_contain_text("401", timeout=WAIT_MS_MAX)
+    docs.authorize(issuer.token(data / issuer.FILE, issuer.user("olga", is_organiser=True)))
+    expect(answered(operation).locator(".response-col_status")).to_contain_text("201", timeout=WAIT_MS_MAX)

@@ -11,7 +11,9 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request,
 from harness.running import PROJECT
 
 WAIT_MS_MAX = 20_000
-WIDE, NARROW = (1280, 900), (390, 844)
+Look = tuple[tuple[int, int], str]  # width and height of the screen in pixels, and its color scheme
+WIDE: Look = ((1280, 900), "light")
+NARROW: Look = ((390, 844), "dark")
 AXE = PROJECT / "node_modules" / "axe-core" / "axe.min.js"
 WRITES_PICTURES = "PICTURES" in os.environ  # `make pictures` sets it
 _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -23,6 +25,8 @@ class Visitor:
 
     page: Page
     office: str
+    look: Look = WIDE
+    both_looks: bool = False
     asked: list[Request] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
@@ -54,12 +58,24 @@ class Visitor:
         return [request for request in self.asked if urlsplit(request.url).path == path]
 
     def is_accessible(self) -> None:
-        """Assert that axe finds nothing wrong with what is shown."""
-        self.page.evaluate(AXE.read_text("utf-8"))
-        found = self.page.evaluate(f"() => axe.run({_RULES})")
-        wrong = [f"{one['id']}: {node['html']}" for one in found["violations"] for node in one["nodes"]]
-        assert wrong == [], wrong
-        assert found["passes"], "axe has looked at something"
+        """Assert that axe finds nothing wrong with what is shown, and that nothing sticks out; in both looks if set."""
+        if not self.page.evaluate("() => 'axe' in window"):
+            self.page.evaluate(AXE.read_text("utf-8"))
+        for look in sorted({WIDE, NARROW}, key=lambda one: one == self.look):  # the visitor's own is the last
+            if look == self.look or self.both_looks:
+                self._looks(look)
+                found = self.page.evaluate(f"() => axe.run({_RULES})")
+                wrong = [f"{one['id']}: {node['html']}" for one in found["violations"] for node in one["nodes"]]
+                assert wrong == [], (look, wrong)
+                assert found["passes"], "axe has looked at something"
+                assert self.page.evaluate("() => document.documentElement.scrollWidth") == look[0][0]
+
+    def _looks(self, look: Look) -> None:
+        """Turn the screen into another."""
+        if self.both_looks:
+            (width, height), scheme = look
+            self.page.set_viewport_size({"width": width, "height": height})
+            self.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
 
     def is_pictured(self, name: str) -> None:
         """Write what is shown to docs/, if pictures are wanted."""
@@ -81,16 +97,19 @@ def visitor(context: BrowserContext, office: str) -> Visitor:
 
 @contextmanager
 def visiting(
-    browser: Browser, office: str, size: tuple[int, int] = WIDE, scheme: str = "light", language: str = "en-GB"
+    browser: Browser, office: str, look: Look = WIDE, *, both_looks: bool = False, language: str = "en-GB"
 ) -> Iterator[Visitor]:
-    """Yield a visitor with a browser of their own."""
+    """Yield a visitor with a browser of their own, who uses it in one look; `is_accessible` may check both."""
+    (width, height), scheme = look
     context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]},
+        viewport={"width": width, "height": height},
         color_scheme="dark" if scheme == "dark" else "light",
         locale=language,
     )
     expect.set_options(timeout=WAIT_MS_MAX)
-    yield visitor(context, office)
+    found = visitor(context, office)
+    found.look, found.both_looks = look, both_looks
+    yield found
     context.close()
 
 

@@ -8,7 +8,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import httpx
@@ -21,71 +21,25 @@ from joserfc.jwk import RSAKey
 import functions.book.app
 import functions.bookings.app
 import functions.cancel.app
+import functions.change.app
 import functions.event_bookings.app
 import functions.events.app
 import functions.initialize.app
 import functions.status.app
 import functions.waiting_list.app
-from harness.gateway import Response, call
-from harness.running import RunningOffice, running
+from harness.gateway import call
+from harness.running import running
 from local import issuer
 from local.template import load
 from shared.booking.counts import AGE_MAX_S as COUNTS_AGE_MAX_S
+from tests.http.secured import CONCERT, ORGANISER, Secured, problem
 from tests.http.test_contract import assert_problem
 
-CONCERT = {"name": "The concert", "totalTickets": 1}
-ORGANISER = {"sub": "olga", "cognito:groups": ["organiser", "staff"]}
 OURS, THEIRS = "https://tickets.example", "https://elsewhere.example"
 PUBLIC = {"/openapi.json", "/docs", "/docs/", "/health", "/", "/web/{version}/{file}", "/web/{version}/vendor/{file}"}
 ROUTES = sorted({(route.method, route.path) for route in load().routes if route.path not in PUBLIC})
 
-Make = Callable[["Secured", dict[str, Any]], str]
-
-
-class Secured:
-    """An office that requires tokens, and the file of its issuer."""
-
-    def __init__(self, office: RunningOffice, file: Path) -> None:
-        self.office = office
-        self.file = file
-        kept = json.loads(file.read_text())
-        self.issuer, self.key = kept["issuer"], RSAKey.import_key(kept["key"])
-
-    def ask(
-        self, method: str, path: str, token: str | None = None, body: Any = None, origin: str | None = None
-    ) -> httpx.Response:
-        """Send a request."""
-        headers = {} if token is None else {"authorization": f"Bearer {token}"}
-        if origin is not None:
-            headers["origin"] = origin
-        return httpx.request(method, f"{self.office.url}{path}", json=body, headers=headers)
-
-    def token(self, **claims: Any) -> str:
-        """Return a token that the issuer signed."""
-        return issuer.token(self.file, claims)
-
-    def opens(self, **more: Any) -> str:
-        """Open an event with one ticket; return its id."""
-        answer = self.ask("POST", "/initialize", self.token(**ORGANISER), {**CONCERT, **more})
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["eventId"])
-
-    def claims(self, **claims: Any) -> dict[str, Any]:
-        """Return the claims of a valid token."""
-        now = int(time.time())
-        return {"iss": self.issuer, "aud": issuer.AUDIENCE, "iat": now, "exp": now + 60, "sub": "anna", **claims}
-
-    def header(self, **header: Any) -> dict[str, Any]:
-        """Return the header of a valid token."""
-        return {"alg": "RS256", "kid": self.key.kid, **header}
-
-
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    """Yield an office with the defaults of the template."""
-    data = tmp_path_factory.mktemp("secured")
-    with running(data, 1, "--auth") as office:
-        yield Secured(office, data / issuer.FILE)
+Make = Callable[[Secured, dict[str, Any]], str]
 
 
 @pytest.fixture(scope="module")
@@ -94,20 +48,14 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     data = tmp_path_factory.mktemp("shown")
     chosen = {"PublicStatus": "true", "UserClaim": "email", "CorsOrigins": f"http://localhost:5173,{OURS}"}
     parameters = [word for name, value in chosen.items() for word in ("--parameter", f"{name}={value}")]
-    with running(data, 1, "--auth", *parameters) as office:
-        yield Secured(office, data / issuer.FILE)
+    with running(data, 1, "--auth", *parameters) as office, Secured.of(office, data / issuer.FILE) as shown:
+        yield shown
 
 
 def assert_unauthorized(answer: httpx.Response) -> None:
     """Assert API Gateway's own 401."""
     assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"})
     assert answer.headers["www-authenticate"] == "Bearer"
-
-
-def problem(answer: httpx.Response) -> tuple[int, str]:
-    """Return status and code of an error of the office."""
-    as_called = Response(answer.status_code, dict(answer.headers), answer.text)
-    return answer.status_code, str(assert_problem(as_called, answer.status_code, answer.json()["code"])["code"])
 
 
 # ---------------------------------------------------------------- the token
@@ -199,33 +147,20 @@ def _sign(key: RSAKey, header: dict[str, Any], claims: dict[str, Any]) -> str:
 
 
 REFUSED: dict[str, Make] = {
-    "expired": _signed(exp=int(time.time()) - 1),
-    "expires as text": _signed(exp="2099-01-01"),
-    "never expires": _without("exp"),
-    "not yet valid": _signed(nbf=int(time.time()) + 86_400),
+    "expired": _signed(exp=int(time.time()) - 1), "expires as text": _signed(exp="2099-01-01"),
+    "never expires": _without("exp"), "not yet valid": _signed(nbf=int(time.time()) + 86_400),
     "issued in the future": _signed(iat=int(time.time()) + 86_400),
     "for another audience": _signed(aud="another-office"),
-    "for other audiences": _signed(aud=["another-office", "a-third"]),
-    "for nobody": _without("aud"),
+    "for other audiences": _signed(aud=["another-office", "a-third"]), "for nobody": _without("aud"),
     "for another client": _by_client("another-office"),
     "for another audience by our client": _signed(aud="another-office", client_id=issuer.AUDIENCE),
-    "of another issuer": _signed(iss="https://issuer.example"),
-    "of no issuer": _without("iss"),
-    "alg none": _unsigned,
-    "HS256 by the public key": _by_public_key,
-    "by another key": _by_another_key,
-    "by an unknown key": _by_an_unknown_key,
-    "with its own key": _with_its_own_key,
-    "without kid": _without_kid,
-    "altered": _altered,
-    "cut": _cut,
-    "a subject that is no text": _signed(sub=["anna"]),
-    "no token": _text("anna"),
-    "three parts of nothing": _text(".."),
-    "three parts of something": _text("e30.e30.e30"),
-    "long": _text("a" * 9_000 + ".b.c"),
-    "not ASCII": _text("\xfc.\xfc.\xfc"),
-}
+    "of another issuer": _signed(iss="https://issuer.example"), "of no issuer": _without("iss"),
+    "alg none": _unsigned, "HS256 by the public key": _by_public_key, "by another key": _by_another_key,
+    "by an unknown key": _by_an_unknown_key, "with its own key": _with_its_own_key, "without kid": _without_kid,
+    "altered": _altered, "cut": _cut, "a subject that is no text": _signed(sub=["anna"]), "no token": _text("anna"),
+    "three parts of nothing": _text(".."), "three parts of something": _text("e30.e30.e30"),
+    "long": _text("a" * 9_000 + ".b.c"), "not ASCII": _text("\xfc.\xfc.\xfc"),
+}  # fmt: skip
 GOOD: dict[str, Make] = {
     "as it is": _signed(),
     "for several audiences": _signed(aud=["another-office", issuer.AUDIENCE]),
@@ -240,7 +175,7 @@ def test_an_invalid_token_is_refused(secured: Secured, name: str) -> None:
     """The gateway refuses it, and no function sees the request."""
     token = REFUSED[name](secured, secured.claims())
     headers = [(b"authorization", b"Bearer " + token.encode("latin-1"))]
-    assert_unauthorized(httpx.get(f"{secured.office.url}/status/any?userId=anna", headers=headers))
+    assert_unauthorized(secured.client.get("/status/any?userId=anna", headers=headers))
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -252,13 +187,13 @@ def test_a_valid_token_is_accepted(secured: Secured, name: str) -> None:
 
 def test_a_token_may_follow_bearer(secured: Secured) -> None:
     """There must be exactly one."""
-    token, url = secured.token(sub="anna"), f"{secured.office.url}/status/any"
+    token, get = secured.token(sub="anna"), partial(secured.client.get, "/status/any")
     for header in (token, f"Bearer {token}", f"bearer {token}"):
-        assert httpx.get(url, headers={"authorization": header}).status_code == 404
+        assert get(headers={"authorization": header}).status_code == 404
     for header in ("", "Bearer", f"Basic {token}", f"Bearer  {token}x", f"{token},{token}"):
-        assert_unauthorized(httpx.get(url, headers={"authorization": header}))
+        assert_unauthorized(get(headers={"authorization": header}))
     twice = [("authorization", f"Bearer {token}"), ("authorization", f"Bearer {token}")]
-    assert_unauthorized(httpx.get(url, headers=twice))
+    assert_unauthorized(get(headers=twice))
 
 
 # ---------------------------------------------------------------- buyers
@@ -313,41 +248,20 @@ def test_a_claim_that_is_null_names_no_user(shown: Secured) -> None:
 # ---------------------------------------------------------------- organisers
 
 
-@pytest.mark.parametrize(
-    "claims",
-    [
-        {"cognito:groups": ["organiser"]},
-        {"cognito:groups": ["staff", "organiser"]},
-        {"groups": ["organiser"]},
-        {"scope": "openid organiser"},
-        {"scope": "ticket-office/organiser"},
-        {"scp": ["organiser"]},
-    ],
-)
-def test_the_group_or_the_scope_makes_an_organiser(secured: Secured, claims: dict[str, Any]) -> None:
-    """People have a group, programs a scope; each issuer has its own claim for them."""
-    assert secured.ask("POST", "/initialize", secured.token(sub="olga", **claims), CONCERT).status_code == 201
+def test_the_group_or_the_scope_makes_an_organiser(secured: Secured) -> None:
+    """People have a group, programs a scope; tests/unit/test_caller.py has the claims of other issuers."""
+    for claims in ({"cognito:groups": ["staff", "organiser"]}, {"scope": "ticket-office/organiser"}):
+        assert secured.ask("POST", "/initialize", secured.token(sub="olga", **claims), CONCERT).status_code == 201
 
 
 @pytest.mark.parametrize(
     "claims",
     [
         {},
-        {"cognito:groups": []},
-        {"cognito:groups": ["organisers", "Organiser", "no-organiser"]},
         {"cognito:groups": {"organiser": True}},
-        {"cognito:groups": [["organiser"]]},
-        {"cognito:groups": True},
         {"cognito:groups": ["fan organiser"]},
-        {"groups": ["fan organiser", "staff"]},
-        {"groups": "fan organiser"},
-        {"groups": None},
-        {"scp": ["read organiser"]},
-        {"group": ["organiser"]},
         {"scope": "organiser:read other/organiser"},
-        {"scope": "ticket-office"},
-        {"role": "organiser"},
-        {"sub": "organiser", "name": "organiser"},
+        {"sub": "organiser", "name": "organiser", "role": "organiser", "group": ["organiser"]},
     ],
 )
 def test_nothing_else_makes_an_organiser(secured: Secured, claims: dict[str, Any]) -> None:
@@ -358,31 +272,15 @@ def test_nothing_else_makes_an_organiser(secured: Secured, claims: dict[str, Any
         assert problem(secured.ask("PATCH", "/events/any", token, body)) == (403, "organisers-only")
 
 
-def test_an_organiser_changes_an_event(secured: Secured) -> None:
-    """With a token."""
-    event_id, change = secured.opens(), {"name": "The encore"}
-    assert secured.ask("PATCH", f"/events/{event_id}", None, change).status_code == 401
-    answer = secured.ask("PATCH", f"/events/{event_id}", secured.token(**ORGANISER), change)
-    assert (answer.status_code, answer.json()["name"]) == (200, "The encore")
-
-
-def test_only_an_organiser_cancels_an_event(secured: Secured) -> None:
+def test_only_an_organiser_changes_and_cancels_an_event(secured: Secured) -> None:
     """A buyer may cancel their booking, but not the concert."""
-    organiser = secured.token(**ORGANISER)
-    event_id = secured.ask("POST", "/initialize", organiser, CONCERT).json()["eventId"]
+    organiser, event_id = secured.token(**ORGANISER), secured.opens()
+    changed = secured.ask("PATCH", f"/events/{event_id}", organiser, {"name": "The encore"})
+    assert (changed.status_code, changed.json()["name"]) == (200, "The encore")
     refused = secured.ask("POST", f"/events/{event_id}/cancel", secured.token(sub="anna"))
     assert problem(refused) == (403, "organisers-only")
     assert "cancelledAt" not in secured.ask("GET", f"/status/{event_id}", organiser).json()
     assert secured.ask("POST", f"/events/{event_id}/cancel", organiser).status_code == 202
-
-
-def test_an_organiser_reads_any_booking_and_does_not_book_for_others(secured: Secured) -> None:
-    """Only a shop books for others."""
-    event_id, olga = secured.opens(), secured.token(**ORGANISER)
-    annas = {"userId": "anna", "eventId": event_id}
-    assert problem(secured.ask("POST", "/book", olga, annas)) == (403, "not-your-booking")
-    secured.ask("POST", "/book", secured.token(sub="anna"), annas)
-    assert secured.ask("GET", f"/status/{event_id}?userId=anna", olga).json()["booking"]["status"] == "CONFIRMED"
 
 
 ORGANISERS_LISTS = ["/events", "/events/any/bookings", "/events/any/waiting-list"]
@@ -464,11 +362,11 @@ def test_a_function_without_an_authorizer_refuses_every_caller() -> None:
     """A route without an authorizer by mistake, or a made-up payload, has no claims: secure by default."""
     request = {"userId": "anna", "eventId": "any"}
     for function, body in (
-        (functions.initialize.app, CONCERT),
-        (functions.book.app, request),
-        (functions.cancel.app, request),
-    ):
+        (functions.initialize.app, CONCERT), (functions.book.app, request), (functions.cancel.app, request),
+    ):  # fmt: skip
         assert_problem(call(function, body, verified=False), 403, "not-signed-in")
+    answer = call(functions.change.app, CONCERT, event_id="any", verified=False)
+    assert_problem(answer, 403, "not-signed-in")
     for function in (functions.status.app, functions.event_bookings.app, functions.waiting_list.app):
         answer = call(function, event_id="any", query={"userId": "anna"}, verified=False)
         assert_problem(answer, 403, "not-signed-in")
@@ -485,7 +383,7 @@ def _preflight(secured: Secured, origin: str) -> httpx.Response:
         "access-control-request-method": "POST",
         "access-control-request-headers": "authorization,content-type",
     }
-    return httpx.options(f"{secured.office.url}/book", headers=headers)
+    return secured.client.options("/book", headers=headers)
 
 
 def test_a_page_of_an_allowed_origin_may_call(shown: Secured) -> None:

@@ -3,14 +3,13 @@
 import json
 import random
 import socket
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 from harness.crowd import Crowd, Exchange, in_flight, open_event
-from harness.running import RunningOffice, running
+from harness.running import RunningOffice
 
 HOLD_S = 600
 AT_ONCE = 8
@@ -18,11 +17,10 @@ HOLDS = 60
 DRAINED_S_MAX = 20.0
 
 
-@pytest.fixture(scope="module")
-def office() -> Iterator[RunningOffice]:
-    """Yield an office for all tests of this module, each with an event of its own; no test leaves a hold."""
-    with running() as office:
-        yield office
+@pytest.fixture
+def office(running_office: RunningOffice) -> RunningOffice:
+    """Return the office of the package; no test leaves a hold."""
+    return running_office
 
 
 def _holds(office: RunningOffice, event_id: str, *users: str) -> dict[str, str]:

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,22 +16,21 @@ from harness.crowd import Crowd, Exchange, by_status, in_flight, open_event, ord
 from harness.running import RunningOffice, running
 
 PROMOTED_WITHIN_S = 5.0
-RANDOM_RUN_S = 10.0
+RANDOM_RUN_S = 5.0
 
 
-@pytest.fixture(scope="module")
-def office() -> Iterator[RunningOffice]:
-    """Yield an office for all crowds of this module, each with an event of its own."""
-    with running() as office:
-        yield office
+@pytest.fixture
+def office(running_office: RunningOffice) -> RunningOffice:
+    """Return the office of the package."""
+    return running_office
 
 
-def test_a_sold_out_concert_and_a_hundred_cancellations(office: RunningOffice) -> None:
-    """P1, P5, P6: 400 users, 100 tickets, 64 in flight; the holders cancel, the next 100 follow."""
-    event_id = open_event(office.url, tickets=100)
-    booked, crowd = in_flight(office.url, event_id, Crowd.book, [f"user-{n}" for n in range(400)])
+def test_a_sold_out_concert_and_sixty_cancellations(office: RunningOffice) -> None:
+    """P1, P5, P6: 180 users, 60 tickets, 64 in flight; the holders cancel, the next 60 follow."""
+    event_id = open_event(office.url, tickets=60)
+    booked, crowd = in_flight(office.url, event_id, Crowd.book, [f"user-{n}" for n in range(180)])
     confirmed, waiting = by_status(booked, "CONFIRMED"), by_status(booked, "WAITING")
-    assert (len(confirmed), len(waiting), crowd.faults) == (100, 300, [])
+    assert (len(confirmed), len(waiting), crowd.faults) == (60, 120, [])
     assert {one.status for one in confirmed} == {201}
     assert {one.status for one in waiting} == {202}
     before = office.check_drained(event_id, within_s=1)
@@ -45,30 +43,21 @@ def test_a_sold_out_concert_and_a_hundred_cancellations(office: RunningOffice) -
     )
     assert ({one.status for one in cancelled}, crowd.faults) == ({200}, [])
     after = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
-    assert after.confirmed == set(before.waiting[:100])
-    assert after.waiting == before.waiting[100:]
+    assert after.confirmed == set(before.waiting[:60])
+    assert after.waiting == before.waiting[60:]
     promoted = {one["userId"]: one["promotedAt"] for one in after.bookings if "promotedAt" in one}
-    assert [promoted[user] for user in before.waiting[:100]] == sorted(promoted.values())
+    assert [promoted[user] for user in before.waiting[:60]] == sorted(promoted.values())
 
 
-@pytest.mark.parametrize("tickets", [1, 100])
-def test_one_user_who_books_twenty_times_at_once_has_one_ticket(office: RunningOffice, tickets: int) -> None:
-    """P2, P7: one request makes the booking, and the others return it."""
-    event_id = open_event(office.url, tickets)
-    booked, crowd = in_flight(office.url, event_id, Crowd.book, ["anna"] * 20)
-    assert (len({one.answer["bookingId"] for one in booked}), crowd.faults) == (1, [])
-    assert sorted(one.status for one in booked) == [200] * 19 + [201]
-    assert office.check_drained(event_id, within_s=1).tickets_left == tickets - 1
-
-
-def test_one_user_who_joins_twenty_times_at_once_waits_once(office: RunningOffice) -> None:
-    """P2, P3, P7: the same in the waiting list."""
+def test_one_user_who_asks_twenty_times_at_once_has_one_booking(office: RunningOffice) -> None:
+    """P2, P3, P7: one request makes it, a ticket or a place in line, and the others return it."""
     event_id = open_event(office.url, tickets=1)
-    in_flight(office.url, event_id, Crowd.book, ["anna", "ben"])
-    booked, crowd = in_flight(office.url, event_id, Crowd.book, ["cleo"] * 20)
-    assert (len({one.answer["bookingId"] for one in booked}), crowd.faults) == (1, [])
-    assert sorted(one.status for one in booked) == [200] * 19 + [202]
-    assert len(office.check_drained(event_id, within_s=1).waiting) == 2
+    for user, made in (("anna", 201), ("ben", 202)):
+        booked, crowd = in_flight(office.url, event_id, Crowd.book, [user] * 20)
+        assert (len({one.answer["bookingId"] for one in booked}), crowd.faults) == (1, [])
+        assert sorted(one.status for one in booked) == [200] * 19 + [made]
+    found = office.check_drained(event_id, within_s=1)
+    assert (found.confirmed, found.waiting) == ({"anna"}, ["ben"])
 
 
 def test_new_tickets_reach_waiting_users_through_the_stream_of_events(office: RunningOffice) -> None:
@@ -85,7 +74,7 @@ def test_new_tickets_reach_waiting_users_through_the_stream_of_events(office: Ru
 def test_an_organiser_changes_the_tickets_while_a_crowd_comes_and_goes(office: RunningOffice) -> None:
     """P1 to P6, O2: more, fewer and too few tickets. In the end the last acknowledged total holds."""
     event_id = open_event(office.url, tickets=60)
-    totals = [80, 50, 30, 120, 40, 90, 10, 450]
+    totals = [80, 50, 30, 120, 40, 90, 10, 250]
     acknowledged: list[int] = []
 
     async def act(crowd: Crowd, user: str) -> int:
@@ -101,14 +90,14 @@ def test_an_organiser_changes_the_tickets_while_a_crowd_comes_and_goes(office: R
             await crowd.cancel(user, booked.answer["bookingId"])
         return booked.status
 
-    answers, crowd = in_flight(office.url, event_id, act, ["organiser", *(f"user-{n}" for n in range(400))], at_once=32)
+    answers, crowd = in_flight(office.url, event_id, act, ["organiser", *(f"user-{n}" for n in range(200))], at_once=32)
     assert ({*answers}, crowd.faults) == ({0, 201, 202}, [])
     found = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
     assert found.event["totalTickets"] == acknowledged[-1] == totals[-1]
     assert 0 < len(acknowledged) < len(totals)
 
 
-@pytest.mark.parametrize("tickets", [1, 60, 120])
+@pytest.mark.parametrize("tickets", [1, 120])
 def test_the_last_tickets_of_all_lanes_are_sold_at_once(office: RunningOffice, tickets: int) -> None:
     """P1, P4: the sold-out turn under a crowd, with one lane and with several."""
     event_id = open_event(office.url, tickets)
@@ -136,15 +125,15 @@ async def _stay(crowd: Crowd, user: str) -> list[Exchange]:
     return [await crowd.book(user)]
 
 
-def test_two_hundred_users_come_and_go(office: RunningOffice) -> None:
-    """P1 to P6: after ten seconds everything adds up, and the users who stayed were served in order."""
-    event_id = open_event(office.url, tickets=60)
+def test_a_hundred_users_come_and_go(office: RunningOffice) -> None:
+    """P1 to P6: after five seconds everything adds up, and the users who stayed were served in order."""
+    event_id = open_event(office.url, tickets=30)
 
     def act(crowd: Crowd, user: str) -> "asyncio.Future[list[Exchange]]":
         return asyncio.ensure_future(_stay(crowd, user) if user.startswith("loyal") else _come_and_go(crowd, user))
 
-    users = [f"user-{n}" for n in range(140)] + [f"loyal-{n}" for n in range(60)]
-    histories, crowd = in_flight(office.url, event_id, act, users, at_once=200)
+    users = [f"user-{n}" for n in range(70)] + [f"loyal-{n}" for n in range(30)]
+    histories, crowd = in_flight(office.url, event_id, act, users, at_once=len(users))
     assert crowd.faults == []
     found = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
     assert max(one["generation"] for one in found.bookings) > 1, "no user came back, so the index was not tested"
@@ -158,17 +147,17 @@ def test_two_hundred_users_come_and_go(office: RunningOffice) -> None:
         assert holds == (last.path == "/book"), last
 
 
-@pytest.mark.parametrize("part", ["worker", "feeder", "dynoxide"])
-def test_a_part_killed_in_the_middle_loses_nothing(tmp_path: Path, part: str) -> None:
+def test_parts_killed_in_the_middle_lose_nothing(tmp_path: Path) -> None:
     """P1 to P8: every acknowledged booking is there after kill -9 and a restart, and no user is stranded."""
-    with running(tmp_path) as office:
+    killing = {"user-40": "worker", "user-70": "feeder", "user-100": "dynoxide"}
+    with running(tmp_path, 2) as office:
         event_id = open_event(office.url, tickets=60)
-        parts = office.pids(part)
+        parts = {part: office.pids(part) for part in killing.values()}
         killed = []
 
         async def book_cancel_and_kill(crowd: Crowd, user: str) -> Exchange:
-            if user == "user-75":
-                killed.append(office.kill(part))
+            if user in killing:
+                killed.append(office.kill(killing[user]))
             booked = await crowd.book(user)
             if int(user.removeprefix("user-")) % 3 == 0:
                 return await crowd.cancel(user, booked.answer["bookingId"])
@@ -176,10 +165,11 @@ def test_a_part_killed_in_the_middle_loses_nothing(tmp_path: Path, part: str) ->
 
         users = [f"user-{n}" for n in range(150)]
         last, _ = in_flight(office.url, event_id, book_cancel_and_kill, users, at_once=32)
-        office.wait_for(part, len(parts))
-        assert not set(killed) & set(office.pids(part))
+        for part, before in parts.items():
+            office.wait_for(part, len(before))
+            assert not set(killed) & set(office.pids(part))
         office.process.kill()  # while the promoter may have work left
-    with running(tmp_path) as office:
+    with running(tmp_path, 2) as office:
         found = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
         stored = {one["userId"]: one["bookingId"] for one in found.bookings}
         for one in last:
@@ -188,26 +178,25 @@ def test_a_part_killed_in_the_middle_loses_nothing(tmp_path: Path, part: str) ->
             assert is_there == (one.answer["status"] != "CANCELLED"), one
 
 
-def test_a_hanging_database_is_503_and_then_the_office_goes_on(tmp_path: Path) -> None:
+def test_a_hanging_database_is_503_and_then_the_office_goes_on(office: RunningOffice) -> None:
     """P7: no false response while it hangs. A late write and the repeated request have one effect."""
-    with running(tmp_path) as office:
-        event_id = open_event(office.url, tickets=3)
-        in_flight(office.url, event_id, Crowd.book, ["anna"])
-        [engine] = office.pids("dynoxide")
-        users = ["ben", "cleo", "dora", "eve"]
-        os.kill(engine, signal.SIGSTOP)
-        try:
-            with ThreadPoolExecutor(len(users)) as threads:
-                answers = list(threads.map(lambda user: _book_once(office, event_id, user), users))
-        finally:
-            os.kill(engine, signal.SIGCONT)
-        for answer in answers:
-            assert (answer.status_code, answer.json()["code"]) == (503, "try-again")
-            assert int(answer.headers["retry-after"]) >= 1
-        booked, _ = in_flight(office.url, event_id, Crowd.book, users)
-        found = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
-        assert len(by_status(booked, "CONFIRMED")) == 2
-        assert (len(found.confirmed), len(found.waiting)) == (3, 2)
+    event_id = open_event(office.url, tickets=3)
+    in_flight(office.url, event_id, Crowd.book, ["anna"])
+    [engine] = office.pids("dynoxide")
+    users = ["ben", "cleo", "dora", "eve"]
+    os.kill(engine, signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(len(users)) as threads:
+            answers = list(threads.map(lambda user: _book_once(office, event_id, user), users))
+    finally:
+        os.kill(engine, signal.SIGCONT)
+    for answer in answers:
+        assert (answer.status_code, answer.json()["code"]) == (503, "try-again")
+        assert int(answer.headers["retry-after"]) >= 1
+    booked, _ = in_flight(office.url, event_id, Crowd.book, users)
+    found = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
+    assert len(by_status(booked, "CONFIRMED")) == 2
+    assert (len(found.confirmed), len(found.waiting)) == (3, 2)
 
 
 def _book_once(office: RunningOffice, event_id: str, user: str) -> httpx.Response:

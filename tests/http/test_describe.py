@@ -12,7 +12,7 @@ import pytest
 import functions.describe.app
 from functions.describe import web_page
 from harness.gateway import Response, call
-from harness.running import PROJECT, running
+from harness.running import PROJECT, RunningOffice
 from shared import runtime
 from shared.store import dynamodb
 from shared.version import VERSION
@@ -73,13 +73,9 @@ def test_the_page_runs_only_its_own_scripts() -> None:
         digests = {f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in found}
         assert digests == set(policy.pop(directive).split())
     assert policy == {
-        "default-src": "'none'",
-        "img-src": "data:",
-        "connect-src": "'self'",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-        "frame-ancestors": "'none'",
-    }
+        "default-src": "'none'", "img-src": "data:", "connect-src": "'self'", "base-uri": "'none'",
+        "form-action": "'none'", "frame-ancestors": "'none'",
+    }  # fmt: skip
     rest = re.sub(r"(?s)<(script|style)>.*?</\1>", "", answer.text)
     assert not re.search(r"<[^>]*\b(src|href|style|on\w+)\s*=", rest), "what is fetched, or runs, from an attribute"
     assert "<script" not in rest, "a script with an attribute"
@@ -90,16 +86,10 @@ def test_the_page_at_the_root_allows_its_own_files_and_nothing_else() -> None:
     answer = _ask("/")
     policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
     assert policy == {
-        "default-src": "'none'",
-        "script-src": "'self'",
-        "style-src": "'self'",
-        "font-src": "'self'",
-        "connect-src": "'self'",
-        "img-src": "data:",
-        "base-uri": "'none'",
-        "form-action": "'none'",
+        "default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "font-src": "'self'",
+        "connect-src": "'self'", "img-src": "data:", "base-uri": "'none'", "form-action": "'none'",
         "frame-ancestors": "'none'",
-    }
+    }  # fmt: skip
     scripts = re.findall(r"<script([^>]*)>(.*?)</script>", answer.text, re.DOTALL)
     assert [text for attributes, text in scripts if "application/json" not in attributes and text] == []
     assert re.findall(r"(?:src|href)=\"(?!web/|data:|docs\")", answer.text) == []
@@ -120,9 +110,9 @@ def test_an_issuer_elsewhere_is_named_to_the_page_and_allowed(monkeypatch: pytes
     assert json.loads(facts[1])["signIn"] == {"issuer": "https://issuer.example/pool", "client": "</script>"}
 
 
-def test_files_of_the_page_are_kept_for_a_year_under_the_name_of_their_version() -> None:
+def test_files_of_the_page_are_kept_for_a_year_under_the_name_of_their_version(running_office: RunningOffice) -> None:
     """Under any other version they are not kept, so a browser never mixes two deployments for long."""
-    with running(None, 1) as office, httpx.Client(base_url=office.url) as client:
+    with httpx.Client(base_url=running_office.url) as client:
         names = re.findall(r'"(web/[^"]+)"', client.get("/").text)
         for name in names:
             file = client.get(f"/{name}")
@@ -175,9 +165,9 @@ def test_a_trailing_slash_redirects_to_the_page() -> None:
     assert (answer.status, answer.headers["location"], answer.text) == (308, "../docs", "")
 
 
-def test_public_paths_answer_to_head_over_http() -> None:
+def test_public_paths_answer_to_head_over_http(running_office: RunningOffice) -> None:
     """With the headers of GET and without its body; the redirect leads to the page."""
-    with running(None, 1) as office, httpx.Client(base_url=office.url) as client:
+    with httpx.Client(base_url=running_office.url) as client:
         for path in (*PATHS, "/health"):
             got, head = client.get(path), client.head(path)
             assert (head.status_code, head.content) == (200, b"")

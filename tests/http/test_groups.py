@@ -241,20 +241,6 @@ def test_a_user_who_takes_fewer_is_promoted_with_what_is_free(office: Office) ->
     assert event.check(drained=True).tickets_left == 0
 
 
-def test_a_head_that_insists_and_leaves_lets_the_next_one_pass(office: Office) -> None:
-    """P6: also without a release of tickets."""
-    event = _groups(office, 2)
-    event.books("anna", quantity=2)
-    event.books("ben", quantity=3)
-    event.books("cleo", quantity=2)
-    event.cancels("anna")
-    event.promotes()
-    assert event.check(drained=True).waiting == ["ben", "cleo"]
-    event.cancels("ben")
-    event.promotes()
-    assert event.check(drained=True).confirmed == {"cleo"}
-
-
 # ---------------------------------------------------------------- keeping some
 
 
@@ -280,18 +266,6 @@ def test_a_hold_stays_a_hold_when_some_of_it_is_given_back(office: Office) -> No
     assert event.cancel("anna", keep=3).json == {**held, "quantity": 3}
     assert _quantity(event.confirm("anna", held["bookingId"])) == (200, "CONFIRMED", 3)
     assert event.check(drained=True).tickets_left == 3
-
-
-def test_returned_tickets_go_to_the_head_of_the_list(office: Office) -> None:
-    """P6: as after a cancellation."""
-    event = _groups(office, 4)
-    event.books("anna", quantity=4)
-    event.books("ben", quantity=2)
-    event.books("cleo")
-    event.cancel("anna", keep=2)
-    event.promotes()
-    found = event.check(drained=True)
-    assert (found.confirmed, found.waiting) == ({"anna", "ben"}, ["cleo"])
 
 
 def test_a_waiting_user_asks_for_fewer_and_keeps_the_place(office: Office) -> None:
@@ -358,10 +332,10 @@ def test_a_group_ends_with_its_event(office: Office) -> None:
 
 
 def test_a_crowd_of_groups_buys_until_no_request_fits(running_office: RunningOffice) -> None:
-    """P1: 300 tickets, groups of 1 to 4, 64 in flight; who was refused asks for fewer until it is sold out."""
-    event_id = open_event(running_office.url, 300, ticketsPerBooking=4)
+    """P1: 150 tickets, groups of 1 to 4, 64 in flight; who was refused asks for fewer until it is sold out."""
+    event_id = open_event(running_office.url, 150, ticketsPerBooking=4)
     chance = random.Random(16)
-    wanted = {f"user-{n}": chance.randint(1, 4) for n in range(250)}
+    wanted = {f"user-{n}": chance.randint(1, 4) for n in range(125)}
 
     async def buy(crowd: Crowd, user: str) -> Exchange:
         answer = await crowd.book(user, quantity=wanted[user])
@@ -376,7 +350,7 @@ def test_a_crowd_of_groups_buys_until_no_request_fits(running_office: RunningOff
     booked, crowd = in_flight(running_office.url, event_id, buy, wanted)
     assert crowd.faults == []
     got = {one.user: one.answer["quantity"] for one in booked if one.status == httpx.codes.CREATED}
-    assert sum(got.values()) == 300
+    assert sum(got.values()) == 150
     assert all(quantity <= wanted[user] for user, quantity in got.items())
     assert {one.status for one in booked} == {201, 202}
     found = running_office.check_drained(event_id, within_s=5)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 
 from harness.crowd import open_event
-from harness.running import PROJECT, STOP_S_MAX, free_port, running
+from harness.running import PROJECT, STOP_S_MAX, RunningOffice, free_port
 from local import intrinsics
 from tests.docs import pages
 
@@ -14,12 +14,11 @@ PAGE = "README.md"
 LINES_MAX = 150
 
 
-def test_the_first_sale_prints_the_shown_responses() -> None:
+def test_the_first_sale_prints_the_shown_responses(running_office: RunningOffice) -> None:
     """A reader pastes the block as a whole; ids and times differ."""
     [block] = [block for block in pages.blocks(PAGE, "sh") if "/initialize" in block]
     [shown] = pages.blocks(PAGE, "text")
-    with running() as office:
-        printed = pages.run(block.replace("localhost:3000", f"127.0.0.1:{office.port}"))
+    printed = pages.run(block.replace("localhost:3000", f"127.0.0.1:{running_office.port}"))
     assert pages.masked(printed) == pages.masked(shown)
 
 

@@ -22,13 +22,9 @@ from tests.http.test_contract import assert_problem
 
 CONCERT = {"name": "The concert", "totalTickets": 5}
 WITHOUT_BODY = [
-    functions.cancel_event.app,
-    functions.status.app,
-    functions.event_bookings.app,
-    functions.waiting_list.app,
-    functions.events.app,
-    functions.bookings.app,
-]
+    functions.cancel_event.app, functions.status.app, functions.event_bookings.app, functions.waiting_list.app,
+    functions.events.app, functions.bookings.app,
+]  # fmt: skip
 WITH_BODY: dict[ModuleType, dict[str, Any]] = {
     functions.initialize.app: CONCERT,
     functions.book.app: {"userId": "anna", "eventId": "e"},
@@ -98,17 +94,12 @@ def test_a_route_with_a_body_refuses_a_query(function: ModuleType, query: str) -
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        ("userId=anna&userId=ben", "userId"),
-        ("userId=anna&userId=anna", "userId"),
-        ("userId=anna&userId=", "userId"),
-        ("userId=anna&limit=5&userId=ben", "userId"),
-        ("userId=anna&%75serId=ben", "userId"),
-        ("userId=anna&userId", "userId"),
-        ("limit=1&limit=2", "limit"),
-        ("userId=anna&cursor=a&cursor=b", "cursor"),
-        ("x=1&x=2", "x"),
+        ("userId=anna&userId=ben", "userId"), ("userId=anna&userId=anna", "userId"),
+        ("userId=anna&userId=", "userId"), ("userId=anna&limit=5&userId=ben", "userId"),
+        ("userId=anna&%75serId=ben", "userId"), ("userId=anna&userId", "userId"), ("limit=1&limit=2", "limit"),
+        ("userId=anna&cursor=a&cursor=b", "cursor"), ("x=1&x=2", "x"),
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize("function", WITH_QUERY)
 def test_a_repeated_parameter_is_refused(function: ModuleType, query: str, field: str) -> None:
     """API Gateway joins its values with a comma, which would be another user."""
@@ -158,6 +149,7 @@ def test_an_id_must_not_contain_the_replacement_character() -> None:
         ("userId=", ["userId"]), ("userId", ["userId"]), ("user=anna", ["user"]), ("USERID=anna", ["USERID"]),
         ("=anna", [""]), ("limit", ["limit"]), ("userId=%20anna", ["userId"]), ("userId=anna+", ["userId"]),
         ("userId=an%E2%80%8Bna", ["userId"]), ("userId[]=anna", ["userId[]"]), ("userId=anna;limit=5", []),
+        ("userId=a%00b", ["userId"]), (f"userId={'x' * 129}", ["userId"]),
     ],
 )  # fmt: skip
 def test_empty_and_unknown_parameters_are_refused(query: str, fields: list[str]) -> None:

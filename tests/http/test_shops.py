@@ -1,22 +1,13 @@
 """What a shop may do for its buyers, over HTTP, with `python -m local --auth`: a program with a scope and no user."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from harness.running import running
 from local import issuer
-from tests.http.test_authorization import CONCERT, ORGANISER, ORGANISERS_LISTS, Secured, problem
-
-
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    """Yield an office with the defaults of the template."""
-    data = tmp_path_factory.mktemp("shops")
-    with running(data, 1, "--auth") as office:
-        yield Secured(office, data / issuer.FILE)
+from tests.http.secured import CONCERT, ORGANISER, Secured, problem
+from tests.http.test_authorization import ORGANISERS_LISTS
 
 
 @pytest.fixture
@@ -56,40 +47,24 @@ def test_a_shop_sells_to_a_guest(secured: Secured, shop: str) -> None:
     assert (cancelled["was"], cancelled["cancelledBy"]) == ("CONFIRMED", "shop")
 
 
-@pytest.mark.parametrize(
-    "claims",
-    [
-        {"client_id": "till-1", "scope": "ticket-office/shop"},
-        {"scope": "openid shop"},
-        {"scp": ["shop"]},
-        {"sub": "clerk", "cognito:groups": ["shop"]},
-        {"sub": "clerk", "groups": ["staff", "shop"]},
-    ],
-)
-def test_the_group_or_the_scope_makes_a_shop(secured: Secured, claims: dict[str, Any]) -> None:
+def test_the_group_or_the_scope_makes_a_shop(secured: Secured) -> None:
     """Clerks of a box office have a group, programs a scope, and possibly no user."""
     request = {"userId": "guest", "eventId": "any"}
-    assert problem(secured.ask("POST", "/book", secured.token(**claims), request)) == (404, "event-not-found")
+    for claims in (
+        {"client_id": "till-1", "scope": "ticket-office/shop"},
+        {"sub": "clerk", "cognito:groups": ["shop"]},
+    ):
+        assert problem(secured.ask("POST", "/book", secured.token(**claims), request)) == (404, "event-not-found")
 
 
-@pytest.mark.parametrize(
-    "claims",
-    [
-        {"cognito:groups": ["shops", "Shop", "fan shop"]},
-        {"scope": "shop:read other/shop"},
-        {"scope": "ticket-office"},
-        {"role": "shop"},
-        {"client_id": "shop"},
-        {"scope": "ticket-office/organiser"},
-    ],
-)
-def test_nothing_else_makes_a_shop(secured: Secured, claims: dict[str, Any]) -> None:
+def test_nothing_else_makes_a_shop(secured: Secured) -> None:
     """An organiser is no shop either: organisers do not book or confirm for others."""
-    token = secured.token(**{"sub": "clerk", **claims})
     guest = {"userId": "guest", "eventId": "any"}
-    assert problem(secured.ask("POST", "/book", token, guest)) == (403, "not-your-booking")
-    confirmation = {**guest, "bookingId": "any"}
-    assert problem(secured.ask("POST", "/confirm", token, confirmation)) == (403, "not-your-booking")
+    for claims in ({"role": "shop", "client_id": "shop"}, {"scope": "ticket-office/organiser other/shop"}):
+        token = secured.token(sub="clerk", **claims)
+        assert problem(secured.ask("POST", "/book", token, guest)) == (403, "not-your-booking")
+        confirmation = {**guest, "bookingId": "any"}
+        assert problem(secured.ask("POST", "/confirm", token, confirmation)) == (403, "not-your-booking")
 
 
 def test_a_shop_is_no_organiser(secured: Secured, shop: str) -> None:
@@ -120,17 +95,6 @@ def test_a_buyer_confirms_only_where_the_event_says_so(secured: Secured, shop: s
         assert problem(answer) == (403, "shop-only")
     assert secured.ask("POST", "/confirm", shop, wanted).json()["status"] == "CONFIRMED"
     assert _rows(secured, event_id)["anna"]["confirmedBy"] == confirmed_by
-
-
-def test_an_organiser_cancels_and_reads_for_a_buyer_but_does_not_confirm(secured: Secured) -> None:
-    """The booking says that it was not the buyer who cancelled."""
-    event_id, olga = secured.opens(holdSeconds=600), secured.token(**ORGANISER)
-    annas = {"userId": "anna", "eventId": event_id}
-    held = secured.ask("POST", "/book", secured.token(sub="anna"), annas).json()
-    wanted = {**annas, "bookingId": held["bookingId"]}
-    assert problem(secured.ask("POST", "/confirm", olga, wanted)) == (403, "not-your-booking")
-    cancelled = secured.ask("POST", "/cancel", olga, wanted).json()
-    assert (cancelled["was"], cancelled["cancelledBy"]) == ("HELD", "organiser")
 
 
 def test_the_booking_and_the_log_record_who_acted(secured: Secured, shop: str) -> None:

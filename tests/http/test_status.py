@@ -10,8 +10,11 @@ from harness.meter import metered
 from harness.office import Event, Office, clock_ahead
 from shared import runtime
 from shared.booking.counts import AGE_MAX_S
+from shared.model import TICKETS_PER_LANE
 
-COUNTING = 1 + 96  # read units: the event and its lanes
+LANES = 2
+TICKETS = LANES * TICKETS_PER_LANE
+COUNTING = 1 + LANES  # read units: the event and its lanes
 PUBLIC, PRIVATE = "public, max-age=1", "private, no-store"
 
 
@@ -37,8 +40,8 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
 
 @pytest.fixture
 def event(office: Office) -> Event:
-    """Return an event of as many lanes as an event may have, whose status was just read."""
-    opened = office.opens(tickets=5_000)
+    """Return an event of several lanes, whose status was just read."""
+    opened = office.opens(tickets=TICKETS)
     opened.status()
     return opened
 
@@ -147,7 +150,7 @@ def test_counts_of_two_events_are_not_mixed_up(office: Office, event: Event, clo
     other = office.opens(tickets=7)
     event.status()
     assert other.status_again().json["totalTickets"] == 7
-    assert event.status_again().json["totalTickets"] == 5_000
+    assert event.status_again().json["totalTickets"] == TICKETS
 
 
 def test_caches_may_keep_the_counts_for_a_second_and_no_booking(event: Event) -> None:

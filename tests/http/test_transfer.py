@@ -12,7 +12,7 @@ from harness.office import Event, Office, clock_ahead
 from harness.running import RunningOffice
 
 USERS = 40
-REQUESTS = 300
+REQUESTS = 200
 DRAINED_S_MAX = 20.0
 
 
@@ -106,19 +106,6 @@ def test_a_recipient_who_waits_keeps_the_place(office: Office) -> None:
     event.promotes()
     assert _booking(event, "ben")["status"] == "CONFIRMED"
     event.check(drained=True)
-
-
-def test_a_recipient_whose_booking_has_ended_gets_another(office: Office) -> None:
-    """P2: with the next generation; the tickets go back to the sale when they cancel."""
-    event = office.opens(2)
-    booking_id = event.book("anna").json["bookingId"]
-    event.books("ben")
-    event.cancels("ben")
-    assert event.transfer("anna", booking_id, "ben").status == 200
-    stored = {one["userId"]: one for one in event.check().bookings}
-    assert (stored["ben"]["generation"], stored["ben"]["transferredFrom"]) == (2, "anna")
-    event.cancels("ben")
-    assert event.status().json["availableTickets"] == 2
 
 
 def test_no_tickets_of_a_cancelled_event_are_transferred(office: Office) -> None:

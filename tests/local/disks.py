@@ -98,12 +98,6 @@ def small_disk(path: Path) -> Iterator[Disk]:
 
 
 @contextmanager
-def limited_disk(path: Path) -> Iterator[Disk]:
-    """Yield a limit on files."""
-    yield _LimitedDisk(path)
-
-
-@contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
     """Cut off every write of this process beyond so many bytes of a file, as a full disk does."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -110,16 +110,10 @@ def test_an_event_is_kept_as_the_target_of_a_rule_gets_it(client: Any, tmp_path:
     answer = client.put_events(Entries=[entry()])
     [line] = everything(tmp_path / "kept")
     assert json.loads(line) == {
-        "version": "0",
-        "id": answer["Entries"][0]["EventId"],
-        "detail-type": "t",
-        "source": "s",
-        "account": "000000000000",
-        "time": "2026-05-01T18:00:02Z",
-        "region": os.environ["AWS_REGION"],
-        "resources": [],
-        "detail": {"id": "1", "name": "Zoë\n"},
-    }
+        "version": "0", "id": answer["Entries"][0]["EventId"], "detail-type": "t", "source": "s",
+        "account": "000000000000", "time": "2026-05-01T18:00:02Z", "region": os.environ["AWS_REGION"],
+        "resources": [], "detail": {"id": "1", "name": "Zoë\n"},
+    }  # fmt: skip
 
 
 def test_bad_entries_are_refused_one_by_one(client: Any, tmp_path: Path) -> None:
@@ -189,18 +183,12 @@ def signed(url: str, body: bytes, secret: str = "", **own: str) -> dict[str, str
     [
         {"authorization": None},
         {"authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/b/c/aws4_request, SignedHeaders=host, Signature=ab"},
-        {"authorization": "Bearer token"},
-        {"x-amz-date": None},
-        {"x-amz-date": "yesterday"},
-        {"x-amz-date": "20260101T000000Z"},
-        {"x-amz-target": "AWSEvents.ListRules"},
-        {"host": "rebind.evil"},
-        {"origin": "https://evil.example"},
-        {"origin": "null"},
-        {"origin": ""},
+        {"authorization": "Bearer token"}, {"x-amz-date": None}, {"x-amz-date": "yesterday"},
+        {"x-amz-date": "20260101T000000Z"}, {"x-amz-target": "AWSEvents.ListRules"}, {"host": "rebind.evil"},
+        {"origin": "https://evil.example"}, {"origin": "null"}, {"origin": ""},
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_only_requests_with_the_secret_of_the_run_are_accepted(tmp_path: Path, change: dict[str, str | None]) -> None:
     """A web page sends an Origin, and another user does not know the secret."""
     body = json.dumps({"Entries": [entry()]}).encode()
@@ -235,15 +223,12 @@ HEAD = b"POST / HTTP/1.1\r\nx-amz-target: AWSEvents.PutEvents\r\ncontent-length:
 @pytest.mark.parametrize(
     ("sent", "s_max"),
     [
-        (b"", 0.2),
-        (HEAD, 0.2),
-        (HEAD + b" " * 600_000, 60.0),
-        (b"POST / HTTP/1.1\r\n" + b"a: b\r\n" * 200_000, 60.0),
-        (b"POST / HTTP/1.1\r\na: " + b"b" * 1_000_000, 60.0),
+        (b"", 0.2), (HEAD, 0.2), (HEAD + b" " * 600_000, 60.0),
+        (b"POST / HTTP/1.1\r\n" + b"a: b\r\n" * 200_000, 60.0), (b"POST / HTTP/1.1\r\na: " + b"b" * 1_000_000, 60.0),
         (b"garbage\r\n\r\n", 60.0),
     ],
     ids=["nothing", "half", "too much", "too many headers", "too long a header", "garbage"],
-)
+)  # fmt: skip
 def test_a_bad_or_incomplete_request_ends_its_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], sent: bytes, s_max: float
 ) -> None:

@@ -273,12 +273,8 @@ def test_failed_records_are_written_as_lambda_writes_them(tmp_path: Path) -> Non
         "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
         "version": "1.0",
         "DDBStreamBatchInfo": {
-            "shardId": "shard-1",
-            "startSequenceNumber": "7",
-            "endSequenceNumber": "8",
+            "shardId": "shard-1", "startSequenceNumber": "7", "endSequenceNumber": "8",
             "approximateArrivalOfFirstRecord": "1970-01-12T13:46:40Z",
-            "approximateArrivalOfLastRecord": "1970-01-12T13:46:40Z",
-            "batchSize": 2,
-            "streamArn": "arn:stream",
+            "approximateArrivalOfLastRecord": "1970-01-12T13:46:40Z", "batchSize": 2, "streamArn": "arn:stream",
         },
-    }
+    }  # fmt: skip

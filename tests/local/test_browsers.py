@@ -36,59 +36,57 @@ def program(data: Path) -> Iterator[Program]:
         yield program
 
 
+@pytest.fixture(scope="module")
+def client(program: Program) -> Iterator[httpx.Client]:
+    """Yield a client of the office, of which each test says what a browser would send."""
+    with httpx.Client(base_url=program.url) as client:
+        yield client
+
+
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Host": "rebind.evil"},
-        {"Host": "rebind.evil:3000"},
-        {"Host": "localhost.rebind.evil"},
-        {"Host": "127.0.0.1.rebind.evil"},
-        {"Host": "192.168.0.1"},
-        {"Host": ""},
-        {"Host": "rebind.evil", "Origin": "http://rebind.evil"},
-        {"Origin": "https://evil.example"},
-        {"Origin": "null"},
-        {"Origin": "http://localhost:5173"},
-        {"Origin": "file://"},
-        {"Origin": f"{PAGE}.evil.example"},
-        {"Origin": PAGE.upper()},
-        {"Origin": ""},
+        {"Host": "rebind.evil"}, {"Host": "rebind.evil:3000"}, {"Host": "localhost.rebind.evil"},
+        {"Host": "127.0.0.1.rebind.evil"}, {"Host": "192.168.0.1"}, {"Host": ""},
+        {"Host": "rebind.evil", "Origin": "http://rebind.evil"}, {"Origin": "https://evil.example"},
+        {"Origin": "null"}, {"Origin": "http://localhost:5173"}, {"Origin": "file://"},
+        {"Origin": f"{PAGE}.evil.example"}, {"Origin": PAGE.upper()}, {"Origin": ""},
     ],
     ids=str,
-)
+)  # fmt: skip
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/json"])
-def test_another_page_cannot_ask(program: Program, headers: dict[str, str], kind: str) -> None:
+def test_another_page_cannot_ask(client: httpx.Client, headers: dict[str, str], kind: str) -> None:
     """Neither in a simple request nor after DNS rebinding."""
-    answer = httpx.post(f"{program.url}/initialize", content=OPENS, headers={"Content-Type": kind} | headers)
+    answer = client.post("/initialize", content=OPENS, headers={"Content-Type": kind} | headers)
     assert (answer.status_code, answer.json()) == (403, {"message": "Forbidden"})
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_another_page_can_neither_listen_nor_ask_beforehand(program: Program) -> None:
+def test_another_page_can_neither_listen_nor_ask_beforehand(client: httpx.Client) -> None:
     """The announcements and preflight requests are behind the same check."""
     evil = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
-    assert httpx.get(f"{program.url}{listeners.PATH}", headers=evil).status_code == 403
-    assert httpx.options(f"{program.url}/book", headers=evil).status_code == 403
-    assert httpx.get(f"{program.url}/nowhere", headers=evil).status_code == 403
+    assert client.get(listeners.PATH, headers=evil).status_code == 403
+    assert client.options("/book", headers=evil).status_code == 403
+    assert client.get("/nowhere", headers=evil).status_code == 403
 
 
-def test_the_offices_own_page_and_allowed_pages_can_ask(program: Program) -> None:
+def test_the_offices_own_page_and_allowed_pages_can_ask(program: Program, client: httpx.Client) -> None:
     """By each name of this machine."""
     for host in ("127.0.0.1", "127.9.9.9", "localhost", "LocalHost", "[::1]"):
         name = f"{host}:{program.port}"
         for origin in ({}, {"Origin": f"http://{name}"}, {"Origin": PAGE}):
-            answer = httpx.post(f"{program.url}/initialize", content=OPENS, headers={"Host": name} | origin)
+            answer = client.post("/initialize", content=OPENS, headers={"Host": name} | origin)
             assert answer.status_code == 201, (host, origin)
     asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
-    assert httpx.options(f"{program.url}/book", headers=asked).headers["access-control-allow-origin"] == PAGE
+    assert client.options("/book", headers=asked).headers["access-control-allow-origin"] == PAGE
 
 
-def test_the_printed_address_leads_to_the_page(program: Program) -> None:
+def test_the_printed_address_leads_to_the_page(program: Program, client: httpx.Client) -> None:
     """On IPv6 too."""
     for host in ("127.0.0.1", "[::1]", "localhost"):
         answer = httpx.get(f"http://{host}:{program.port}/")
         assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert httpx.post(f"{program.url}/").status_code == 404
+    assert client.post("/").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -102,9 +100,9 @@ def test_a_body_that_a_route_does_not_take_is_not_waited_for(program: Program, l
         assert client.recv(1000).startswith(f"HTTP/1.1 {status} ".encode())
 
 
-def test_only_the_owner_can_read_what_the_office_keeps(program: Program, data: Path) -> None:
+def test_only_the_owner_can_read_what_the_office_keeps(client: httpx.Client, data: Path) -> None:
     """Data and logs name users. The folder itself belongs to the user."""
-    assert httpx.post(f"{program.url}/initialize", content=OPENS).status_code == 201
+    assert client.post("/initialize", content=OPENS).status_code == 201
     kept = [path for path in data.rglob("*") if not path.is_socket()]
     assert {"lock", "tickets.db", "engine.log"} <= {path.name for path in kept}
     assert {str(path): stat.filemode(path.stat().st_mode) for path in kept if path.stat().st_mode & 0o077} == {}

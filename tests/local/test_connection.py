@@ -130,16 +130,13 @@ def test_a_head_is_bounded_even_without_values_and_without_an_end(port: int, hea
 @pytest.mark.parametrize(
     "parts",
     [
-        [b"GET"],
-        [b"GET /echo HTTP/1.1\r\nhost: loc"],
-        [POST + b"content-length: 5\r\n\r\nhal"],
+        [b"GET"], [b"GET /echo HTTP/1.1\r\nhost: loc"], [POST + b"content-length: 5\r\n\r\nhal"],
         [POST + b"transfer-encoding: chunked\r\n\r\n5\r\nhal"],
         [POST + b"transfer-encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\nx-trailer: "],
-        [POST + H2C + b"content-length: 5\r\n\r\nhal"],
-        [b"\r\n"],
+        [POST + H2C + b"content-length: 5\r\n\r\nhal"], [b"\r\n"],
     ],
     ids=["method", "header", "body", "chunk", "trailer", "upgrade", "nothing but a line end"],
-)
+)  # fmt: skip
 def test_an_incomplete_request_is_ended(port: int, monkeypatch: pytest.MonkeyPatch, parts: list[bytes]) -> None:
     """The client learns why."""
     monkeypatch.setattr(connection, "REQUEST_S_MAX", DEADLINE_S)

@@ -135,40 +135,6 @@ def test_records_reach_the_function_in_order_in_lambdas_form(bench: Bench) -> No
     assert image == {"id": {"S": "a"}, "bytes": {"B": "/w=="}, "set": {"BS": ["AA=="]}, "number": {"N": "1.5"}}
 
 
-def test_only_records_that_a_filter_passes_reach_the_function(bench: Bench) -> None:
-    """The other records are not read again."""
-    promoter = Promoter()
-    stream = replace(STREAM, patterns=({"dynamodb": {"NewImage": {"kind": {"S": ["good"]}}}},), batch_size=2)
-    bench.put("a", "b", kind={"S": "bad"})
-    bench.put("c", "d", "e", kind={"S": "good"})
-    bench.put("f", kind={"S": "bad"})
-    run(bench.feeder(promoter, stream), lambda: len(promoter.payloads) == 2)
-    assert promoter.seen() == [["c", "d"], ["e"]]
-
-    bench.put("g", kind={"S": "good"})
-    again = Promoter()
-    run(bench.feeder(again, stream), lambda: len(again.payloads) == 1)
-    assert again.seen() == [["g"]]
-
-
-def test_a_mapping_with_a_window_gets_fewer_and_fuller_batches(bench: Bench) -> None:
-    """Several reads fill one batch. A full batch goes at once, the rest at the end of the window."""
-    promoter = Promoter()
-    stream = replace(STREAM, batch_size=3, window_s=1)
-    feeder = bench.feeder(promoter, stream)
-    for one in "abc":
-        assert promoter.seen() == []
-        bench.put(one)
-        until_s = time.monotonic() + IDLE_WINDOW_S
-        run(feeder, lambda until_s=until_s: time.monotonic() > until_s)  # type: ignore[misc]
-    run(feeder, lambda: promoter.seen() == [["a", "b", "c"]])
-    bench.put("d")
-    begun_s = time.monotonic()
-    run(feeder, lambda: len(promoter.seen()) == 2)
-    assert promoter.seen()[1] == ["d"]
-    assert time.monotonic() - begun_s > stream.window_s
-
-
 def test_a_feeder_goes_on_after_the_last_record_that_is_done(bench: Bench) -> None:
     """Only failed records come again after a stop."""
 
@@ -187,24 +153,6 @@ def test_a_feeder_goes_on_after_the_last_record_that_is_done(bench: Bench) -> No
     again = Promoter()
     run(bench.feeder(again), lambda: len(again.payloads) == 1)
     assert again.seen() == [["b", "c"]]
-
-
-def test_a_bad_record_is_isolated_and_given_up(bench: Bench) -> None:
-    """The function raises: its batch is halved until the bad record is alone, and the others are done."""
-
-    def explode(ids: list[str]) -> None:
-        assert "c" not in ids, "poison"
-
-    promoter = Promoter(explode)
-    bench.put("a", "b", "c", "d")
-    run(bench.feeder(promoter), lambda: ["d"] in promoter.seen())
-
-    assert promoter.seen() == [["a", "b", "c", "d"], ["a", "b"], ["c", "d"], ["c"], ["c"], ["d"]]
-    [failed] = bench.failed()
-    assert failed["requestContext"]["condition"] == "RetryAttemptsExhausted"
-    assert failed["requestContext"]["approximateInvokeCount"] == 2
-    assert failed["DDBStreamBatchInfo"]["streamArn"].startswith("arn:aws:dynamodb:")
-    assert Promoter.ids(json.loads(failed["payload"])) == ["c"]
 
 
 def test_two_mappings_read_one_stream_independently(bench: Bench) -> None:

@@ -32,15 +32,10 @@ def payload(
     found = ROUTER.find(method, path)
     assert found
     scope = {
-        "method": method,
-        "path": path,
-        "query_string": query.encode(),
+        "method": method, "path": path, "query_string": query.encode(),
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers or []],
-        "client": ("127.0.0.9", 4711),
-        "server": ("127.0.0.1", 3000),
-        "http_version": "1.1",
-        "scheme": "http",
-    }
+        "client": ("127.0.0.9", 4711), "server": ("127.0.0.1", 3000), "http_version": "1.1", "scheme": "http",
+    }  # fmt: skip
     return gateway.payload(scope, *found, body, "request-1")
 
 
@@ -58,16 +53,12 @@ def test_a_request_becomes_a_payload_of_format_2() -> None:
         "rawPath": "/book",
         "rawQueryString": "",
         "headers": {
-            "host": "office.example:3000",
-            "user-agent": "curl/8",
-            "content-type": "application/json",
-            "x-forwarded-for": "127.0.0.9",
-            "x-forwarded-port": "3000",
-            "x-forwarded-proto": "http",
+            "host": "office.example:3000", "user-agent": "curl/8", "content-type": "application/json",
+            "x-forwarded-for": "127.0.0.9", "x-forwarded-port": "3000", "x-forwarded-proto": "http",
         },
         "body": '{"a": 1}',
         "isBase64Encoded": False,
-    }
+    }  # fmt: skip
     assert re.fullmatch(r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000", context.pop("time"))
     assert isinstance(context.pop("timeEpoch"), int)
     assert context == {
@@ -200,17 +191,11 @@ def test_an_answer_without_content_has_no_length() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        {"statusCode": 99},
-        {"statusCode": 600},
-        {"statusCode": "x"},
-        {"statusCode": 200, "body": {"a": 1}},
+        {"statusCode": 99}, {"statusCode": 600}, {"statusCode": "x"}, {"statusCode": 200, "body": {"a": 1}},
         {"statusCode": 200, "body": "%", "isBase64Encoded": True},
-        {"statusCode": 200, "headers": {"x": "a\r\nset-cookie: b"}},
-        {"a": 1},
-        "text",
-        None,
+        {"statusCode": 200, "headers": {"x": "a\r\nset-cookie: b"}}, {"a": 1}, "text", None,
     ],
-)
+)  # fmt: skip
 def test_a_malformed_answer_is_an_error(answer: Any) -> None:
     """The worker answers 500, as API Gateway does."""
     with pytest.raises((KeyError, TypeError, ValueError)):

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.local.programs import Program, echo_template, happens, opened
+from tests.local.programs import CONTEXT, Program, echo_template, happens, opened
 
 WORKERS = 2
 CLIENTS = 64
@@ -135,7 +135,7 @@ def test_a_worker_answers_many_clients_one_at_a_time(program: Program) -> None:
     together = threading.Barrier(CLIENTS)
 
     def client(number: int) -> None:
-        with httpx.Client(base_url=program.url, timeout=20) as connection:
+        with httpx.Client(base_url=program.url, timeout=20, verify=CONTEXT) as connection:
             together.wait()
             for turn in range(5):
                 answer = connection.get("/do/sleep-0.002", headers={"x-who": f"{number}-{turn}"})

@@ -47,74 +47,56 @@ def told(event: dict[str, Any]) -> tuple[str, str]:
     return event["detail-type"], event["detail"]["data"].get("userId", "-")
 
 
-def test_every_step_of_a_booking_is_heard_and_can_be_heard_again(tmp_path: Path) -> None:
-    """Each event matches its schema, and a client can go on after any of them."""
-    with opened("--data", str(tmp_path), "--workers", "2") as program:
-        with listening(program) as events:
-            event_id = sold_out(program)
-            post(program, "/cancel", userId="ada", eventId=event_id)
-            heard = [next(events) for _ in range(6)]
-        assert Counter(told(event) for _, event in heard) == Counter(
-            [
-                ("event.opened", "-"),
-                ("booking.confirmed", "ada"),
-                ("event.sold-out", "-"),
-                ("waiting.joined", "bob"),
-                ("booking.cancelled", "ada"),
-                ("booking.confirmed", "bob"),
-            ]
-        )
-        of_bookings = [told(event) for _, event in heard if "userId" in event["detail"]["data"]]
-        assert of_bookings[0] == ("booking.confirmed", "ada")
-        assert of_bookings[-1] == ("booking.confirmed", "bob")
-        for _, event in heard:
-            schemas.check(event["detail"])
-            assert event["detail-type"] == event["detail"]["type"]
-        with listening(program, heard[2][0]) as events:
-            assert [next(events) for _ in range(3)] == heard[3:]
-        with listening(program, place=None) as events:
-            post(program, "/book", userId="cleo", eventId=event_id)
-            assert told(next(events)[1]) == ("waiting.joined", "cleo")
-        seconds, printed = program.interrupt()
-        assert seconds < 5
-        assert "Traceback" not in printed
-    assert len(everything(tmp_path / "announcements")) == 7
-    assert "Traceback" not in "".join(path.read_text() for path in (tmp_path / "logs").iterdir())
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the data folder of the office."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def office(data: Path) -> Iterator[Program]:
+    """Yield an office with two workers, in which each test has events of its own."""
+    with opened("--data", str(data), "--workers", "2") as program:
+        yield program
+
+
+def test_every_step_of_a_booking_is_heard_and_can_be_heard_again(office: Program) -> None:
+    """Each event matches its schema, and a client can go on after any of them, at any worker."""
+    with listening(office, place=None) as events:
+        event_id = sold_out(office)
+        post(office, "/cancel", userId="ada", eventId=event_id)
+        heard = [next(events) for _ in range(6)]
+    assert Counter(told(event) for _, event in heard) == Counter(
+        [
+            ("event.opened", "-"), ("booking.confirmed", "ada"), ("event.sold-out", "-"), ("waiting.joined", "bob"),
+            ("booking.cancelled", "ada"), ("booking.confirmed", "bob"),
+        ]
+    )  # fmt: skip
+    of_bookings = [told(event) for _, event in heard if "userId" in event["detail"]["data"]]
+    assert of_bookings[0] == ("booking.confirmed", "ada")
+    assert of_bookings[-1] == ("booking.confirmed", "bob")
+    for _, event in heard:
+        schemas.check(event["detail"])
+        assert event["detail-type"] == event["detail"]["type"]
+    with listening(office, heard[2][0]) as events:
+        assert [next(events) for _ in range(3)] == heard[3:]
 
 
 def test_a_listener_blocks_neither_other_requests_nor_the_stop(tmp_path: Path) -> None:
-    """Even with a single worker."""
-    with opened("--memory", "--workers", "1") as program, listening(program) as events:
+    """Even with a single worker. From the first place on it hears everything, and nothing is logged as an error."""
+    with opened("--data", str(tmp_path), "--workers", "1") as program, listening(program) as events:
         event_id = sold_out(program)
         assert status_of_bob(program, event_id) == "WAITING"
         assert [next(events)[1]["detail"]["type"] for _ in range(4)].count("event.sold-out") == 1
-        seconds, _ = program.interrupt()
+        seconds, printed = program.interrupt()
         assert seconds < 2
+        assert "Traceback" not in printed
         assert list(events) == []
+    assert len(everything(tmp_path / "announcements")) == 4
+    assert "Traceback" not in "".join(path.read_text() for path in (tmp_path / "logs").iterdir())
 
 
-def test_the_number_of_listeners_is_limited(tmp_path: Path) -> None:
-    """Another one gets 503 until one leaves."""
-    with opened("--memory", "--workers", "1") as program:
-        url = f"{program.url}{listeners.PATH}"
-        with httpx.Client(limits=httpx.Limits(max_connections=100)) as client:
-            listening = [
-                client.send(client.build_request("GET", url), stream=True) for _ in range(listeners.LISTENERS_MAX)
-            ]
-            assert {one.status_code for one in listening} == {200}
-            assert client.get(url).status_code == 503
-            listening.pop().close()
-
-            def comes_in() -> bool:
-                with client.stream("GET", url) as answer:
-                    return answer.status_code == 200
-
-            happens(comes_in)
-            for one in listening:
-                one.close()
-
-
-def test_with_tokens_only_organisers_listen(tmp_path: Path) -> None:
+def test_with_tokens_only_organisers_listen_and_as_long_as_theirs_is_valid(tmp_path: Path) -> None:
     """Events name users. A web page uses fetch, which can send the token; EventSource cannot."""
     origin = "https://tickets.example"
     cors = ("--parameter", f"CorsOrigins={origin}")
@@ -130,26 +112,51 @@ def test_with_tokens_only_organisers_listen(tmp_path: Path) -> None:
         with httpx.stream("GET", url, headers=organiser) as answer:
             assert answer.status_code == 200
             assert answer.headers["access-control-allow-origin"] == origin
+        soon = issuer.token(tmp_path / issuer.FILE, {**bookings, "exp": int(time.time()) + 3})
+        bearer = {"Authorization": f"Bearer {soon}"}
+        with listening(program, **bearer) as events:
+            assert list(events) == [], "it ends with its token; the client signs in again, and goes on where it was"
+        assert httpx.get(url, headers=bearer).status_code == 401
 
 
-@pytest.mark.parametrize("part", ["AnnounceFunction", "local.bus"])
-def test_no_announcement_is_lost_when_a_part_is_killed(tmp_path: Path, part: str) -> None:
+def test_no_announcement_is_lost_when_parts_are_killed(office: Program, data: Path) -> None:
     """Everything is announced at least once; repetitions have the same id."""
-    with opened("--data", str(tmp_path), "--workers", "1") as program:
-        event_id = post(program, "/initialize", name="Concert", totalTickets=30).json()["eventId"]
-        bookings = {}
-        for number in range(60):
-            if number in (15, 35, 50):
-                program.kill(part)
-            booked = post(program, "/book", userId=f"user-{number}", eventId=event_id).json()
-            kind = "booking.confirmed" if booked["status"] == "CONFIRMED" else "waiting.joined"
-            bookings[f"{kind}:{booked['bookingId']}"] = number
-        expected = bookings.keys() | {f"event.opened:{event_id}", f"event.sold-out:{event_id}:1"}
+    event_id = post(office, "/initialize", name="Concert", totalTickets=30).json()["eventId"]
+    killed = {15: "AnnounceFunction", 25: "local.bus", 35: "AnnounceFunction", 45: "local.bus", 55: "AnnounceFunction"}
+    bookings = {}
+    for number in range(60):
+        if number in killed:
+            happens(lambda: office.pids(killed[number]))  # noqa: B023 - called at once
+            office.kill(killed[number])
+        booked = post(office, "/book", userId=f"user-{number}", eventId=event_id).json()
+        kind = "booking.confirmed" if booked["status"] == "CONFIRMED" else "waiting.joined"
+        bookings[f"{kind}:{booked['bookingId']}"] = number
+    expected = bookings.keys() | {f"event.opened:{event_id}", f"event.sold-out:{event_id}:1"}
 
-        def found() -> set[str]:
-            return {json.loads(line)["detail"]["id"] for line in everything(tmp_path / "announcements")}
+    def found() -> set[str]:
+        details = [json.loads(line)["detail"] for line in everything(data / "announcements")]
+        return {detail["id"] for detail in details if detail["data"]["eventId"] == event_id}
 
-        happens(lambda: found() == expected)
+    happens(lambda: found() == expected)
+
+
+def test_the_number_of_listeners_is_limited(office: Program) -> None:
+    """By worker. Another one gets 503 until one leaves."""
+    each_its_own = {"connection": "close"}  # connections go to the workers in turn
+    with httpx.Client(base_url=office.url, limits=httpx.Limits(max_connections=100), headers=each_its_own) as client:
+        most = 2 * listeners.LISTENERS_MAX
+        listening = [client.send(client.build_request("GET", listeners.PATH), stream=True) for _ in range(most)]
+        assert {one.status_code for one in listening} == {200}
+        assert client.get(listeners.PATH).status_code == 503
+        listening.pop().close()
+
+        def comes_in() -> bool:
+            with client.stream("GET", listeners.PATH) as answer:
+                return answer.status_code == 200
+
+        happens(comes_in)
+        for one in listening:
+            one.close()
 
 
 def test_a_comment_keeps_an_idle_stream_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,14 +198,3 @@ def test_a_listener_goes_on_after_the_last_event_it_saw(tmp_path: Path) -> None:
         identity[:4] + b"-6",
     ):  # fmt: skip
         assert here.place([(b"last-event-id", strange)]) == 0
-
-
-def test_a_stream_ends_with_the_token_that_opened_it(tmp_path: Path) -> None:
-    """The client signs in again, and goes on where it was."""
-    with opened("--data", str(tmp_path), "--workers", "1", "--auth") as program:
-        claims = {"sub": "olga", "cognito:groups": [issuer.ORGANISER], "exp": int(time.time()) + 3}
-        bearer = {"Authorization": f"Bearer {issuer.token(tmp_path / issuer.FILE, claims)}"}
-        with listening(program, **bearer) as events:
-            assert list(events) == []
-        answer = httpx.get(f"{program.url}{listeners.PATH}", headers=bearer)
-        assert answer.status_code == 401

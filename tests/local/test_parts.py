@@ -72,18 +72,10 @@ def test_a_part_ends_when_its_lifeline_is_cut(tmp_path: Path, module: str) -> No
     ours, theirs = socket.socketpair()
     listening = socket.create_server(("127.0.0.1", 0))
     arguments: dict[str, Any] = {
-        "template": echo_template(tmp_path),
-        "parameters": {},
-        "keys": None,
-        "announcements": str(tmp_path),
-        "issuer": str(tmp_path),
-        "parent": os.getpid(),
-        "lifeline": theirs.fileno(),
-        "socket": listening.fileno(),
-        "function": "EchoFunction",
-        "every_s": [60],
-        "failed_records": str(tmp_path),
-    }
+        "template": echo_template(tmp_path), "parameters": {}, "keys": None, "announcements": str(tmp_path),
+        "issuer": str(tmp_path), "parent": os.getpid(), "lifeline": theirs.fileno(), "socket": listening.fileno(),
+        "function": "EchoFunction", "every_s": [60], "failed_records": str(tmp_path),
+    }  # fmt: skip
     with ours, theirs, listening:
         part = subprocess.Popen(
             [sys.executable, "-m", module, json.dumps(arguments)],

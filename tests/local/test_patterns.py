@@ -59,23 +59,15 @@ def test_changes_under_way_and_cancellations_are_followed(
 @pytest.mark.parametrize(
     ("pattern", "value", "passes"),
     [
-        ({"a": ["x", "y"]}, {"a": "y"}, True),
-        ({"a": ["x"]}, {"a": "y"}, False),
-        ({"a": ["x"]}, {}, False),
-        ({"a": ["x"], "b": [1]}, {"a": "x", "b": 2}, False),
-        ({"a": [1]}, {"a": True}, False),
-        ({"a": [None]}, {"a": None}, True),
-        ({"a": [None]}, {}, False),
-        ({"a": ["x"]}, {"a": ["w", "x"]}, True),
-        ({"a": {"b": ["x"]}}, {"a": "x"}, False),
-        ({"a": [{"exists": True}]}, {"a": ""}, True),
-        ({"a": [{"exists": True}]}, {}, False),
-        ({"a": [{"exists": False}]}, {}, True),
-        ({"a": [{"exists": False}]}, {"a": None}, False),
-        ({"a": {"b": [{"exists": False}]}}, {}, True),
+        ({"a": ["x", "y"]}, {"a": "y"}, True), ({"a": ["x"]}, {"a": "y"}, False), ({"a": ["x"]}, {}, False),
+        ({"a": ["x"], "b": [1]}, {"a": "x", "b": 2}, False), ({"a": [1]}, {"a": True}, False),
+        ({"a": [None]}, {"a": None}, True), ({"a": [None]}, {}, False), ({"a": ["x"]}, {"a": ["w", "x"]}, True),
+        ({"a": {"b": ["x"]}}, {"a": "x"}, False), ({"a": [{"exists": True}]}, {"a": ""}, True),
+        ({"a": [{"exists": True}]}, {}, False), ({"a": [{"exists": False}]}, {}, True),
+        ({"a": [{"exists": False}]}, {"a": None}, False), ({"a": {"b": [{"exists": False}]}}, {}, True),
         ({"a": ["x", {"exists": False}]}, {}, True),
     ],
-)
+)  # fmt: skip
 def test_a_pattern_matches_as_lambda_documents_it(pattern: dict[str, Any], value: dict[str, Any], passes: bool) -> None:
     """Every key must match, with at least one of its values."""
     patterns.check(pattern, "here")
@@ -92,18 +84,10 @@ def test_several_patterns_are_alternatives_and_none_passes_everything() -> None:
 @pytest.mark.parametrize(
     "pattern",
     [
-        {},
-        [],
-        "x",
-        {"a": "x"},
-        {"a": {}},
-        {"a": [["x"]]},
-        {"a": [{"numeric": [">", 1]}]},
-        {"a": [{"exists": "yes"}]},
-        {"a": [{"prefix": "x"}]},
-        {"$or": [{"a": [1]}]},
+        {}, [], "x", {"a": "x"}, {"a": {}}, {"a": [["x"]]}, {"a": [{"numeric": [">", 1]}]},
+        {"a": [{"exists": "yes"}]}, {"a": [{"prefix": "x"}]}, {"$or": [{"a": [1]}]},
     ],
-)
+)  # fmt: skip
 def test_an_unsupported_pattern_is_refused(pattern: Any) -> None:
     """It would pass the wrong records."""
     with pytest.raises(TemplateError):

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from harness.running import below
-from local import STOP_SIGNALS, engine, folder, parts
+from local import STOP_SIGNALS, engine, folder, issuer, parts
 from local.child import LOW_PRIORITY
 from local.database import Database
 from local.listening import Handout, listen
@@ -41,14 +41,19 @@ from tests.local.programs import (
     started,
     status_of_bob,
 )
+from tests.local.test_authorizer import token
 
 STOP_S_MAX = 5.0
 
 
 def test_it_prints_its_addresses_and_what_to_try_and_stops_with_ctrl_c(tmp_path: Path) -> None:
-    """It stops within 5 s, without a traceback, and leaves no process."""
+    """It stops within 5 s, without a traceback, and leaves no process. Without --auth nobody needs or gets a token."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / issuer.FILE).touch()  # left by a killed program
     with opened("--data", str(tmp_path / "data"), "--workers", "1") as program:
-        assert sum("curl" in program.process.stdout.readline() for _ in range(3)) == 2  # type: ignore[union-attr]
+        printed_lines = [program.process.stdout.readline() for _ in range(5)]  # type: ignore[union-attr]
+        assert sum("curl" in line for line in printed_lines[:3]) == 2
+        assert printed_lines[4].startswith("No token is needed: anyone may do anything")
         database = re.search(r"its database listens at (http://127\.0\.0\.1:\d+)\.", program.greeting)
         assert database
         assert "BookingsTable" in Database.embedded(database[1]).client().list_tables()["TableNames"]
@@ -66,6 +71,9 @@ def test_it_prints_its_addresses_and_what_to_try_and_stops_with_ctrl_c(tmp_path:
     logs = "".join(path.read_text() for path in (tmp_path / "data" / "logs").iterdir())
     assert "Traceback" not in logs
     assert event_id in logs
+    refused = token(tmp_path / "data", "--user", "ada")
+    assert refused.returncode == 1
+    assert refused.stderr == f"no ticket office with --auth uses the data folder {tmp_path / 'data'}\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -168,11 +176,11 @@ def kill_each(program: Program, part: str, times: int) -> None:
         killed.add(pid)
 
 
-@pytest.mark.parametrize("part", ["dynoxide", "local.worker"])
-def test_a_part_that_is_killed_during_the_first_start_is_started_again(tmp_path: Path, part: str) -> None:
+def test_parts_that_are_killed_during_the_first_start_are_started_again(tmp_path: Path) -> None:
     """Only a part that exits by itself ends the program."""
     with started("--port", "0", "--data", str(tmp_path), "--workers", "1") as program:
-        kill_each(program, part, times=3)
+        for part in ("dynoxide", "local.worker"):
+            kill_each(program, part, times=3)
         program.wait_until_open()
         assert sold_out(program)
 
@@ -230,31 +238,45 @@ def test_a_process_that_cannot_be_started_now_is_started_later(tmp_path: Path) -
     happens(lambda: refused.revive() is None and refused.tries > 1)
 
 
-def test_whatever_is_killed_even_while_it_starts_again_is_started_again(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the data folder of the office of the next four tests."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def office(data: Path) -> Iterator[Program]:
+    """Yield an office with one worker, in which each test has events of its own."""
+    with opened("--data", str(data), "--workers", "1") as program:
+        yield program
+
+
+def test_whatever_is_killed_even_while_it_starts_again_is_started_again(office: Program) -> None:
     """A death during a restart is a death like any other; nothing that was acknowledged is lost (P8)."""
-    with opened("--data", str(tmp_path), "--workers", "1") as program:
-        event_id = sold_out(program)
-        before = set(program.pids())
-        for part in ("dynoxide", "local.worker", *FEEDERS, *SCHEDULERS, "local.bus"):
-            kill_each(program, part, times=5)
-        assert post(program, "/cancel", userId="ada", eventId=event_id).json()["was"] == "CONFIRMED"
-        happens(lambda: status_of_bob(program, event_id) == "CONFIRMED")
-        happens(lambda: len(after := program.pids()) == PARTS and not before & set(after))
+    event_id = sold_out(office)
+    before = set(office.pids())
+    for part in ("dynoxide", "local.worker", *FEEDERS, *SCHEDULERS, "local.bus"):
+        kill_each(office, part, times=3)
+    assert post(office, "/cancel", userId="ada", eventId=event_id).json()["was"] == "CONFIRMED"
+    happens(lambda: status_of_bob(office, event_id) == "CONFIRMED")
+    happens(lambda: len(after := office.pids()) == PARTS and not before & set(after))
 
 
-def test_announcements_run_at_lower_priority(tmp_path: Path) -> None:
+def test_announcements_run_at_lower_priority(office: Program) -> None:
     """Answers and promotions come first. The engine has one thread, since it serves one request at a time."""
-    with opened("--data", str(tmp_path), "--workers", "1") as program:
-        own = os.getpriority(os.PRIO_PROCESS, 0)
-        pids = [program.pids(part)[0] for part in ("local.worker", *FEEDERS, "local.bus")]
-        niceness = [os.getpriority(os.PRIO_PROCESS, pid) for pid in pids]
-        assert niceness == [own, own, own, own + LOW_PRIORITY, own + LOW_PRIORITY]
-        [engine] = program.pids("dynoxide")
-        assert len(list(Path(f"/proc/{engine}/task").iterdir())) == 2  # the first only waits for the other
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    pids = [office.pids(part)[0] for part in ("local.worker", *FEEDERS, "local.bus")]
+    niceness = [os.getpriority(os.PRIO_PROCESS, pid) for pid in pids]
+    assert niceness == [own, own, own, own + LOW_PRIORITY, own + LOW_PRIORITY]
+    [engine] = office.pids("dynoxide")
+    assert len(list(Path(f"/proc/{engine}/task").iterdir())) == 2  # the first only waits for the other
 
 
 def test_kill_9_leaves_no_orphan_and_the_next_start_has_the_data(tmp_path: Path) -> None:
-    """The next start uses the same port and data at once."""
+    """The next start uses the same port and data at once, and the one after a stop promotes what it left to do.
+
+    The feeder is suspended, so that it does not see the record of a cancellation before the stop (P6).
+    """
     port = str(free_port())
     with opened("--data", str(tmp_path), "--workers", "1", "--port", port) as program:
         event_id = sold_out(program)
@@ -265,12 +287,6 @@ def test_kill_9_leaves_no_orphan_and_the_next_start_has_the_data(tmp_path: Path)
         happens(lambda: alive(children) == [], within_s=2.0)
     with opened("--data", str(tmp_path), "--workers", "1", "--port", port) as program:
         assert status_of_bob(program, event_id) == "WAITING"
-
-
-def test_a_cancellation_just_before_a_stop_leads_to_a_promotion_after_the_next_start(tmp_path: Path) -> None:
-    """The feeder is suspended, so that it does not see the record before the stop (P6)."""
-    with opened("--data", str(tmp_path), "--workers", "1") as program:
-        event_id = sold_out(program)
         [feeder] = program.pids('"function": "PromoteFunction"')
         os.kill(feeder, signal.SIGSTOP)
         assert post(program, "/cancel", userId="ada", eventId=event_id).json()["was"] == "CONFIRMED"
@@ -281,42 +297,35 @@ def test_a_cancellation_just_before_a_stop_leads_to_a_promotion_after_the_next_s
         happens(lambda: status_of_bob(program, event_id) == "CONFIRMED")
 
 
-def test_a_change_of_a_sold_out_event_hands_out_its_tickets(tmp_path: Path) -> None:
+def test_a_change_of_a_sold_out_event_hands_out_its_tickets(office: Program, data: Path) -> None:
     """Another event, which was not changed, stays as it is."""
-
-    def ticket_for(event_id: str) -> None:
-        database.update_item(
-            TableName="LanesTable",
-            Key={"laneId": {"S": f"{event_id}#0"}},
-            UpdateExpression="ADD available :one",
-            ExpressionAttributeValues={":one": {"N": "1"}},
-        )
-
-    with opened("--data", str(tmp_path), "--workers", "1") as program:
-        other, event_id, last = (sold_out(program) for _ in range(3))
-        post(program, "/cancel", userId="ada", eventId=last)
-        happens(lambda: status_of_bob(program, last) == "CONFIRMED")  # so all earlier records are done
-        database = Database.announced((tmp_path / "lock").read_text().splitlines()[1]).client()
-        ticket_for(other)
-        changed = httpx.patch(f"{program.url}/events/{event_id}", json={"totalTickets": 2}, timeout=15)
-        assert changed.status_code == 200
-        happens(lambda: status_of_bob(program, event_id) == "CONFIRMED")
-        assert status_of_bob(program, other) == "WAITING"
+    other, event_id, last = (sold_out(office) for _ in range(3))
+    post(office, "/cancel", userId="ada", eventId=last)
+    happens(lambda: status_of_bob(office, last) == "CONFIRMED")  # so all earlier records are done
+    Database.announced((data / "lock").read_text().splitlines()[1]).client().update_item(
+        TableName="LanesTable",
+        Key={"laneId": {"S": f"{other}#0"}},
+        UpdateExpression="ADD available :one",
+        ExpressionAttributeValues={":one": {"N": "1"}},
+    )
+    changed = httpx.patch(f"{office.url}/events/{event_id}", json={"totalTickets": 2}, timeout=15)
+    assert changed.status_code == 200
+    happens(lambda: status_of_bob(office, event_id) == "CONFIRMED")
+    assert status_of_bob(office, other) == "WAITING"
 
 
-def test_a_cancelled_event_is_emptied_even_if_its_feeder_is_killed(tmp_path: Path) -> None:
+def test_a_cancelled_event_is_emptied_even_if_its_feeder_is_killed(office: Program) -> None:
     """Another process goes on with the stream of the Events table (O3)."""
-    with opened("--data", str(tmp_path), "--workers", "1") as program:
-        event_id = sold_out(program)
-        [feeder] = program.pids('"function": "FollowFunction"')
-        os.kill(feeder, signal.SIGSTOP)
-        answer = post(program, f"/events/{event_id}/cancel")
-        assert (answer.status_code, answer.json()["bookedTickets"]) == (202, 1)
-        assert post(program, "/book", userId="eve", eventId=event_id).json()["code"] == "event-cancelled"
-        assert status_of_bob(program, event_id) == "WAITING"
-        os.kill(feeder, signal.SIGKILL)
-        happens(lambda: status_of_bob(program, event_id) == "CANCELLED")
-        happens(lambda: post(program, f"/events/{event_id}/cancel").status_code == 200)
+    event_id = sold_out(office)
+    [feeder] = office.pids('"function": "FollowFunction"')
+    os.kill(feeder, signal.SIGSTOP)
+    answer = post(office, f"/events/{event_id}/cancel")
+    assert (answer.status_code, answer.json()["bookedTickets"]) == (202, 1)
+    assert post(office, "/book", userId="eve", eventId=event_id).json()["code"] == "event-cancelled"
+    assert status_of_bob(office, event_id) == "WAITING"
+    os.kill(feeder, signal.SIGKILL)
+    happens(lambda: status_of_bob(office, event_id) == "CANCELLED")
+    happens(lambda: post(office, f"/events/{event_id}/cancel").status_code == 200)
 
 
 SLOW_PROMOTER_TEMPLATE = """

@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.local.programs import PROJECT, echo_template, free_port, opened, refused, sold_out
+from local import engine
+from tests.local.programs import PROJECT, echo_template, free_port, opened, refused
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +118,8 @@ def test_a_corrupt_data_folder_is_refused(tmp_path: Path, echo: str) -> None:
 
 def test_a_damaged_page_of_the_database_is_noticed_before_the_start(tmp_path: Path) -> None:
     """The header of the file is intact."""
-    with opened("--data", str(tmp_path), "--workers", "1") as program:
-        sold_out(program)
-        program.interrupt()
+    with engine.running(tmp_path):
+        pass
     database = bytearray((tmp_path / "tickets.db").read_bytes())
     if not database[4096 * 3 :]:
         pytest.fail("the database is too small for this test")
@@ -178,15 +178,10 @@ def test_a_dynamodb_that_does_not_answer_is_reported() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--port", "99999"],
-        ["--workers", "0"],
-        ["--port", "x"],
-        ["--data", "a", "--memory"],
-        ["--expire-every", "0"],
-        ["--expire-every", "61"],
-        ["--expire-every", "0.5"],
+        ["--port", "99999"], ["--workers", "0"], ["--port", "x"], ["--data", "a", "--memory"],
+        ["--expire-every", "0"], ["--expire-every", "61"], ["--expire-every", "0.5"],
     ],
-)
+)  # fmt: skip
 def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
     """The usage is printed."""
     result: Any = subprocess.run(

@@ -86,31 +86,12 @@ def test_the_whole_template_of_the_project_is_read() -> None:
     system = template.load()
 
     assert {f"{route.method} {route.path}" for route in system.routes} == {
-        "POST /initialize",
-        "POST /book",
-        "POST /cancel",
-        "POST /confirm",
-        "POST /transfer",
-        "POST /check-in",
-        "GET /status/{eventId}",
-        "PATCH /events/{eventId}",
-        "POST /events/{eventId}/cancel",
-        "GET /bookings",
-        "GET /events",
-        "GET /events/{eventId}/bookings",
-        "GET /events/{eventId}/waiting-list",
-        "GET /openapi.json",
-        "HEAD /openapi.json",
-        "GET /docs",
-        "HEAD /docs",
-        "GET /docs/",
-        "GET /health",
-        "HEAD /health",
-        "GET /",
-        "HEAD /",
-        "GET /web/{version}/{file}",
-        "GET /web/{version}/vendor/{file}",
-    }
+        "POST /initialize", "POST /book", "POST /cancel", "POST /confirm", "POST /transfer", "POST /check-in",
+        "GET /status/{eventId}", "PATCH /events/{eventId}", "POST /events/{eventId}/cancel", "GET /bookings",
+        "GET /events", "GET /events/{eventId}/bookings", "GET /events/{eventId}/waiting-list", "GET /openapi.json",
+        "HEAD /openapi.json", "GET /docs", "HEAD /docs", "GET /docs/", "GET /health", "HEAD /health", "GET /",
+        "HEAD /", "GET /web/{version}/{file}", "GET /web/{version}/vendor/{file}",
+    }  # fmt: skip
     page = {"/", "/web/{version}/{file}", "/web/{version}/vendor/{file}"}
     public = {"/openapi.json", "/docs", "/docs/", "/health"} | page
     assert {route.path for route in system.routes if not route.takes_token} == public

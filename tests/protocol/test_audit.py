@@ -19,6 +19,7 @@ from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from tests.conftest import LogLines
 from tests.operations.clock import at
+from tests.protocol import filled
 
 HOLD_S = 600
 
@@ -33,18 +34,15 @@ def _promises(event: Event) -> list[str]:
 
 
 @pytest.fixture
-def sold_out(office: Office, monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
+def sold_out(office: Office) -> Iterator[Event]:
     """Yield an event with 60 tickets on two lanes and 5 waiting users. Its promises are not checked after the test.
 
     Its list has two stripes, like that of a larger event.
     """
-    monkeypatch.setattr(catalog, "stripes_for", lambda _: 2)
-    event = office.opens(tickets=60)
-    for n in range(65):
-        event.books(f"user-{n}")
+    users = [f"user-{n}" for n in range(65)]
+    event = Event(filled.sold_out(office.database, 2, users[:60], users[60:], stripes=2).event_id, office.database)
     event.check(drained=True)
     yield event
-    office.events.clear()
 
 
 def _lane(event: Event, change: str, value: int) -> dict[str, Any]:

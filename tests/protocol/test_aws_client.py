@@ -183,12 +183,7 @@ def test_the_endpoint_is_the_one_that_the_sdks_would_use(
     ("service", "name", "variable", "prefix"),
     [
         (DYNAMODB, "dynamodb", "AWS_ENDPOINT_URL_DYNAMODB", "dynamodb"),
-        (
-            STREAMS,
-            "dynamodbstreams",
-            "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
-            "streams.dynamodb",
-        ),
+        (STREAMS, "dynamodbstreams", "AWS_ENDPOINT_URL_DYNAMODB_STREAMS", "streams.dynamodb"),
         (EVENTBRIDGE, "events", "AWS_ENDPOINT_URL_EVENTBRIDGE", "events"),
     ],
     ids=lambda one: one if isinstance(one, str) else "",
@@ -234,15 +229,11 @@ def test_a_request_names_its_service(service: Service) -> None:
 @pytest.mark.parametrize(
     ("endpoint", "accepted"),
     [
-        ("http://127.0.0.1:8000", True),
-        ("http://[::1]:8000", True),
-        ("http://localhost:8000", True),
-        ("https://vpce.example", True),
-        ("http://vpce.example", False),
-        ("http://10.0.0.1:8000", False),
+        ("http://127.0.0.1:8000", True), ("http://[::1]:8000", True), ("http://localhost:8000", True),
+        ("https://vpce.example", True), ("http://vpce.example", False), ("http://10.0.0.1:8000", False),
         ("http://127.0.0.1.example", False),
     ],
-)
+)  # fmt: skip
 def test_an_endpoint_on_another_machine_needs_tls(
     monkeypatch: pytest.MonkeyPatch, endpoint: str, accepted: bool
 ) -> None:
@@ -290,13 +281,9 @@ def test_an_invalid_endpoint_is_an_error(endpoint: str) -> None:
 
 
 METHODS = {
-    "BatchGetItem": "batch_get_item",
-    "GetItem": "get_item",
-    "Query": "query",
-    "Scan": "scan",
-    "TransactWriteItems": "transact_write_items",
-    "UpdateItem": "update_item",
-}
+    "BatchGetItem": "batch_get_item", "GetItem": "get_item", "Query": "query", "Scan": "scan",
+    "TransactWriteItems": "transact_write_items", "UpdateItem": "update_item",
+}  # fmt: skip
 NAMED = {
     "TableName": items.EVENTS,
     "Key": items.event_key("of the client"),

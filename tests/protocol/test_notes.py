@@ -15,18 +15,19 @@ from shared.booking import note
 from shared.model import TICKETS_PER_LANE
 from shared.store import items
 from tests.conftest import LogLines
+from tests.protocol import filled
 
 LANES = 2
+TICKETS = TICKETS_PER_LANE + 2  # the fewest that are on two lanes, and even
 NO_TIME_S = 5.0  # shared.booking.background's reserve: no time is left for work
 
 
 @pytest.fixture
 def released(office: Office) -> Event:
     """Return an event of two lanes: anna and ben have returned tickets, for which cleo and dora wait."""
-    event = office.opens(tickets=LANES * TICKETS_PER_LANE)
-    assert len(event.check().lanes) == LANES
-    for user in ("anna", "ben", *range(LANES * TICKETS_PER_LANE - 2), "cleo", "dora"):
-        event.books(user)
+    booked = ["anna", "ben", *(f"user-{n}" for n in range(TICKETS - 2))]
+    event = Event(filled.sold_out(office.database, LANES, booked, ["cleo", "dora"]).event_id, office.database)
+    office.events.append(event)
     for user in ("anna", "ben"):
         event.cancels(user)
     return event
@@ -64,7 +65,7 @@ def test_a_record_of_a_booking_leaves_a_note_and_settles_nothing(released: Event
 
 def test_an_event_on_sale_needs_no_note(office: Office) -> None:
     """A cancellation during the sale costs one read: of the event, and of the note that is not there."""
-    event = office.opens(tickets=LANES * TICKETS_PER_LANE)
+    event = office.opens(tickets=TICKETS)
     event.books("anna")
     event.cancels("anna")
     with metered() as meter:
@@ -129,13 +130,6 @@ def test_what_follows_a_change_asks_for_the_settler(released: Event) -> None:
     assert functions.follow.app.handler({"Records": [change]}, Context(900)) == {"batchItemFailures": []}
     assert released.has_note
     assert released.check().waiting == ["cleo", "dora"]
-
-
-def test_the_sweep_clears_a_note_and_settles(released: Event) -> None:
-    """P6: the record of the note may have been lost."""
-    assert _promote(released, "0") == []
-    functions.sweep.app.handler({}, Context(120))
-    assert {"cleo", "dora"} <= released.check(drained=True).confirmed
 
 
 def test_an_event_with_one_lane_has_no_note(office: Office) -> None:

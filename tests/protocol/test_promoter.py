@@ -8,11 +8,20 @@ import functions.promote.app
 import functions.sweep.app
 from harness.gateway import Context
 from harness.meter import metered
-from harness.office import Office
+from harness.office import Event, Office
 from shared.booking import catalog
 from shared.store import items
 
 NO_TIME_S = 5.0  # shared.booking.background's reserve: no time is left for work
+
+
+def _released(office: Office) -> Event:
+    """Return an event whose only ticket is free again, and for which ben waits."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben"):
+        event.books(user)
+    event.cancels("anna")
+    return event
 
 
 def _record(lane_id: str | None, sequence_number: str) -> dict[str, Any]:
@@ -27,11 +36,7 @@ def _promote(*records: dict[str, Any], time_left_s: float = 30) -> list[str]:
 
 def test_each_event_is_settled_once_per_batch(office: Office) -> None:
     """A hundred records of two events settle twice."""
-    first, second = office.opens(tickets=1), office.opens(tickets=1)
-    for event in (first, second):
-        for user in ("anna", "ben"):
-            event.books(user)
-        event.cancels("anna")
+    first, second = _released(office), _released(office)
     records = [_record(f"{event.event_id}#0", str(n)) for n, event in enumerate([first, second] * 50)]
     with metered() as meter:
         assert _promote(*records) == []
@@ -43,10 +48,7 @@ def test_each_event_is_settled_once_per_batch(office: Office) -> None:
 
 def test_a_record_of_the_event_settles_it_like_a_record_of_a_booking(office: Office) -> None:
     """A record of either stream is read for the event's id only."""
-    event = office.opens(tickets=1)
-    for user in ("anna", "ben"):
-        event.books(user)
-    event.cancels("anna")
+    event = _released(office)
     changed = {"dynamodb": {"Keys": {"eventId": {"S": event.event_id}}, "SequenceNumber": "1"}}
     assert _promote(changed) == []
     assert event.check(drained=True).confirmed == {"ben"}
@@ -54,10 +56,7 @@ def test_a_record_of_the_event_settles_it_like_a_record_of_a_booking(office: Off
 
 def test_an_event_that_runs_out_of_time_fails_its_records(office: Office) -> None:
     """P6: Lambda repeats the failed records, so no work is lost."""
-    event = office.opens(tickets=1)
-    for user in ("anna", "ben"):
-        event.books(user)
-    event.cancels("anna")
+    event = _released(office)
     records = [_record(f"{event.event_id}#0", "7"), _record(f"{event.event_id}#0", "8")]
     assert _promote(*records, time_left_s=NO_TIME_S) == ["7", "8"]
     assert event.check().waiting == ["ben"]
@@ -67,10 +66,7 @@ def test_an_event_that_runs_out_of_time_fails_its_records(office: Office) -> Non
 
 def test_a_record_that_cannot_be_read_fails_alone(office: Office) -> None:
     """Lambda sends it to the failure destination; the other records are done."""
-    event = office.opens(tickets=1)
-    for user in ("anna", "ben"):
-        event.books(user)
-    event.cancels("anna")
+    event = _released(office)
     assert _promote(_record(None, "1"), _record(f"{event.event_id}#0", "2")) == ["1"]
     assert event.check(drained=True).confirmed == {"ben"}
 
@@ -114,11 +110,7 @@ def test_an_event_that_cannot_be_settled_does_not_stop_the_sweep(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sweep settles the other events, and this one once its item is readable again."""
-    broken, sound = office.opens(tickets=1), office.opens(tickets=1)
-    for event in (broken, sound):
-        for user in ("anna", "ben"):
-            event.books(user)
-        event.cancels("anna")
+    broken, sound = _released(office), _released(office)
     read_anew = catalog.read_anew
 
     def refuse(event_id: str, deadline: Any) -> Any:

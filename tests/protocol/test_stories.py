@@ -2,8 +2,6 @@
 
 import pytest
 
-import functions.sweep.app
-from harness.gateway import Context
 from harness.office import Office
 from shared.booking import catalog, event_cancellation, sale
 from shared.runtime import Deadline
@@ -20,49 +18,6 @@ def test_the_last_ticket_goes_to_the_first_of_two_users(office: Office) -> None:
     assert event.check().waiting == ["ben"]
 
 
-def test_tickets_of_other_lanes_are_found(office: Office) -> None:
-    """P1: an event with several lanes sells every ticket, whatever the home lanes of its buyers."""
-    event = office.opens(tickets=120)
-    assert [event.books(f"user-{n}") for n in range(130)] == [201] * 120 + [202] * 10
-    found = event.check(drained=True)
-    assert len(found.lanes) == 3
-    assert found.waiting == [f"user-{n}" for n in range(120, 130)]
-
-
-def test_a_ticket_released_on_sale_is_sold_again(office: Office) -> None:
-    """P1: before the event is sold out, a cancellation puts the ticket back on sale."""
-    event = office.opens(tickets=2)
-    event.books("anna")
-    event.cancels("anna")
-    assert [event.books("ben"), event.books("cleo"), event.books("dora")] == [201, 201, 202]
-    event.check(drained=True)
-
-
-def test_a_new_buyer_joins_behind_waiting_users(office: Office) -> None:
-    """P4: even if a ticket is free, as long as a user waits for it."""
-    event = office.opens(tickets=1)
-    for user in ("anna", "ben"):
-        event.books(user)
-    event.cancels("anna")
-    assert event.books("cleo") == 202
-    assert event.check().waiting == ["ben", "cleo"]
-    event.promotes()
-    assert event.check(drained=True).confirmed == {"ben"}
-
-
-def test_waiting_users_are_promoted_in_their_order(office: Office) -> None:
-    """P5, P6: all released tickets go to the head of the list."""
-    event = office.opens(tickets=3)
-    for user in ("anna", "ben", "cleo", "dora", "eve", "finn", "gus"):
-        event.books(user)
-    event.cancels("anna")
-    event.cancels("ben")
-    event.promotes()
-    found = event.check(drained=True)
-    assert found.confirmed == {"cleo", "dora", "eve"}
-    assert found.waiting == ["finn", "gus"]
-
-
 def test_settling_promotes_more_users_than_one_page_of_the_list(office: Office) -> None:
     """P6: it goes on until tickets or list run out."""
     event = office.opens(tickets=60)
@@ -75,18 +30,6 @@ def test_settling_promotes_more_users_than_one_page_of_the_list(office: Office) 
     found = event.check(drained=True)
     assert found.confirmed == set(users[60:])
     assert found.waiting == []
-
-
-def test_a_ticket_that_no_user_waits_for_is_booked_in_one_request(office: Office) -> None:
-    """P6: a sold-out event with a free ticket and an empty list confirms the next buyer."""
-    event = office.opens(tickets=1)
-    for user in ("anna", "ben"):
-        event.books(user)
-    event.cancels("ben")
-    event.cancels("anna")
-    response = event.book("cleo")
-    assert (response.status, response.json["status"]) == (201, "CONFIRMED")
-    assert event.check(drained=True).confirmed == {"cleo"}
 
 
 def test_booking_twice_has_one_effect(office: Office) -> None:
@@ -126,52 +69,6 @@ def test_booking_after_leaving_the_list_joins_at_its_end(office: Office) -> None
     found = event.check()
     assert found.waiting == ["cleo", "ben"]
     assert {one["userId"]: one["generation"] for one in found.bookings} == {"anna": 1, "ben": 3, "cleo": 1}
-
-
-def test_booking_after_a_cancellation_on_sale_makes_a_new_booking(office: Office) -> None:
-    """P2: it replaces the cancelled one, with the next generation."""
-    event = office.opens(tickets=2)
-    for generation in (1, 2, 3):
-        assert event.books("anna") == 201
-        [booking] = event.check().bookings
-        assert booking["generation"] == generation
-        event.cancels("anna")
-    event.check(drained=True)
-
-
-def test_a_late_cancellation_does_not_cancel_a_newer_booking(office: Office) -> None:
-    """P7: a request with a bookingId cancels only that booking."""
-    event = office.opens(tickets=1)
-    old = event.book("anna").json["bookingId"]
-    event.cancels("anna")
-    event.books("anna")
-    response = event.cancel("anna", booking_id=old)
-    assert (response.status, response.json["code"]) == (409, "booking-changed")
-    assert event.check().confirmed == {"anna"}
-
-
-def test_a_promoted_booking_keeps_its_id_and_its_cancellation_gives_up_a_ticket(office: Office) -> None:
-    """P2: promotion changes the status of the booking."""
-    event = office.opens(tickets=1)
-    event.books("anna")
-    waiting = event.book("ben").json
-    event.cancels("anna")
-    event.promotes()
-    confirmed = event.status("ben").json["booking"]
-    assert confirmed["status"] == "CONFIRMED"
-    assert confirmed["bookingId"] == waiting["bookingId"]
-    assert event.cancel("ben").json["was"] == "CONFIRMED"
-    event.check(drained=True)
-
-
-def test_the_sweep_promotes_after_a_lost_record(office: Office) -> None:
-    """P6: without a stream record, the sweep gives the ticket to the head of the list."""
-    event = office.opens(tickets=1)
-    event.books("anna")
-    event.books("ben")
-    event.cancels("anna")
-    functions.sweep.app.handler({}, Context())
-    assert event.check(drained=True).confirmed == {"ben"}
 
 
 def test_the_status_counts_tickets_and_waiting_users(office: Office) -> None:

@@ -161,9 +161,7 @@ class Slow:
 
 
 @pytest.mark.parametrize(
-    "trouble",
-    list(product(["silent", "throttling", "slow"], [0.25, CALL_TIMEOUT_S - 0.1, CALL_TIMEOUT_S])),
-    ids=str,
+    "trouble", list(product(["silent", "throttling", "slow"], [0.25, CALL_TIMEOUT_S - 0.1, CALL_TIMEOUT_S])), ids=str
 )
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_response_comes_in_time(
