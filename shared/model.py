@@ -223,6 +223,7 @@ class Lane:
     revision: int = 0
     sale: int = 1  # the event's
     checked_in: int = 0
+    sweep_id: str | None = None  # the event's id if the lane has changed since the last clean audit (rest.py)
 
     @property
     def is_open(self) -> bool:

@@ -268,11 +268,14 @@ def test_a_damaged_event_causes_internal_errors_until_it_is_repaired(
 
 def hide_others(office: Office) -> None:
     """Hide the events of other tests from the sweep."""
-    for index in (items.SOLD_OUT_INDEX, items.CANCELLED_INDEX, items.CHANGING_INDEX):
-        for item in office.database.scan(TableName=items.EVENTS, IndexName=index)["Items"]:
-            key = {"eventId": item["eventId"]}
+    for table, index, key in (
+        (items.LANES, items.TO_SWEEP_INDEX, "laneId"),
+        (items.EVENTS, items.CANCELLED_INDEX, "eventId"),
+        (items.EVENTS, items.CHANGING_INDEX, "eventId"),
+    ):
+        for item in office.database.scan(TableName=table, IndexName=index)["Items"]:
             office.database.update_item(
-                TableName=items.EVENTS, Key=key, UpdateExpression="REMOVE soldOutAt, cancelledAt, requestedAt"
+                TableName=table, Key={key: item[key]}, UpdateExpression="REMOVE sweepId, requestedAt"
             )
 
 
