@@ -142,9 +142,10 @@ def _omissions(transaction: str, file: str, request: Request) -> Iterator[Omissi
         items = [("Update", request.parameters)]
     else:
         items = [(verb, write) for one in request.parameters["TransactItems"] for verb, write in one.items()]
+    kinds = {_item_name(verb, write) for verb, write in items}
     for verb, write in items:
         name = _item_name(verb, write)
-        if len(items) > 1:
+        if len(kinds) > 1:
             yield Omission(transaction, file, name, "")
         for clause in write.get("ConditionExpression", "").split(" AND "):
             if clause:
