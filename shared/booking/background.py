@@ -107,7 +107,7 @@ def sweep(time_left_s: float) -> int:
         if event_id in swept:
             continue  # each of its lanes is in the index
         swept.add(event_id)
-        census.update(_audited(event_id, deadline))
+        census.update(audited(event_id, deadline))
     census[Metric.EVENTS_NOT_SWEPT] += deadline.has_passed  # there may be more; how many is unknown
     sums = (Metric.EVENTS_NOT_SWEPT, Metric.AVAILABLE_TICKETS, Metric.WAITING_LIST_COUNT, Metric.IDLE_TICKETS)
     also = {metric: float(census[metric]) for metric in sums} | {Metric.EMPTYING_AGE: oldest_s}
@@ -149,8 +149,8 @@ def _settle_or_ask(event: Event, deadline: Deadline, released_at: Sequence[str] 
         settle(event, deadline, released_at=released_at)
 
 
-def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
-    """Settle and audit an event; return its part of the sweep's census.
+def audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
+    """Settle and audit an event, and let it rest if it can; return its part of the sweep's census.
 
     A failure is logged and does not stop the others.
     """
