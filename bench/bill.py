@@ -20,7 +20,10 @@ from bench.cost import (
     LOG_LINE_BYTES,
     NOTHING_DUE,
     NOTHING_TO_SWEEP,
+    PAST_EVENTS,
+    PAST_TO_SWEEP,
     RUNS_MONTHLY,
+    SWEPT,
     TOKENS_USD,
     USERS_USD,
     of_lanes,
@@ -36,6 +39,7 @@ METRIC_USD, ALARM_USD, DASHBOARD_USD = 0.30, 0.10, 3.00  # a month each, the sam
 CUSTOM_EVENTS_USD = 1.00  # https://aws.amazon.com/eventbridge/pricing/: a million, each up to 64 KB
 TABLE_GB_USD = 0.25 + 0.20  # https://aws.amazon.com/dynamodb/pricing/on-demand/: stored for a month, with recovery
 SWEEPS_MONTHLY = RUNS_MONTHLY / 5
+PAST_MANY = 1_000_000  # events
 USERS_FREE = 10_000  # monthly active users of the tiers LITE and ESSENTIALS
 
 _ID = "5f0c7a54-61f2-4f0e-8a57-b1a1f0c0de05"
@@ -101,8 +105,12 @@ A stack costs this a month, even if nothing is sold. It has {_count("AWS::CloudW
 
 {record.table(["", "$ a month"], stack)}
 
-The sweep audits each event that ever sold out every five minutes: {swept[of_lanes(1)]} a month for a small one, and
-{swept[of_lanes(LANES_MANY)]} for one of {LANES_MANY} lanes.
+The sweep audits a sold-out event when it has changed since the last clean audit. If an event changes within every five
+minutes of a month, that costs {swept[of_lanes(1)]} for a small one, and {swept[of_lanes(LANES_MANY)]} for one of
+{LANES_MANY} lanes. Otherwise it is in no index that the sweep reads: {PAST_EVENTS} past events add
+{past_units():g} read units to each of its {SWEEPS_MONTHLY:,.0f} runs. So with {PAST_MANY:,} past events the sweep costs
+${sweep_usd(PAST_MANY):.2f} a month: ${sweep_usd():.2f} for its runs, and ${sweep_usd(PAST_MANY) - sweep_usd():.2f} for
+these events.
 
 With the stack's own user pool, Cognito charges for each user who is active within a month, above the first
 {USERS_FREE:,}. 1,000 of them cost {tier["LITE"]} (`UserPoolTier`; less above 100,000), {tier["ESSENTIALS"]}, and
@@ -155,19 +163,30 @@ def of_month() -> dict[str, float]:
     """Return the parts of what a stack costs in a month of 30 days without a booking."""
     rows = _rows()
     minutely_usd = rows[NOTHING_DUE]["totalUsd"] + _ran_usd(100)
-    sweep_usd = rows[NOTHING_TO_SWEEP]["totalUsd"] + _ran_usd(300)
     return {
         "alarms": _alarm_metrics() * ALARM_USD,
         "dashboard": _count("AWS::CloudWatch::Dashboard") * DASHBOARD_USD,
         "metrics": len(Metric) * METRIC_USD,
         "ExpireFunction, each minute": RUNS_MONTHLY * minutely_usd / 1e6,
-        "SweepFunction, every five minutes": SWEEPS_MONTHLY * sweep_usd / 1e6,
+        "SweepFunction, every five minutes": sweep_usd(),
     }
+
+
+def sweep_usd(past_events: int = 0) -> float:
+    """Return what the sweep costs in a month of 30 days with so many past events, if nothing changes."""
+    each_usd = (_rows()[PAST_TO_SWEEP]["unitsUsd"] - _rows()[NOTHING_TO_SWEEP]["unitsUsd"]) / PAST_EVENTS
+    run_usd = _rows()[NOTHING_TO_SWEEP]["totalUsd"] + _ran_usd(300) + past_events * each_usd
+    return float(SWEEPS_MONTHLY * run_usd / 1e6)
+
+
+def past_units() -> float:
+    """Return how many read units more a sweep costs after PAST_EVENTS past events."""
+    return float(_rows()[PAST_TO_SWEEP]["readUnits"] - _rows()[NOTHING_TO_SWEEP]["readUnits"])
 
 
 def _swept_usd(lanes: str) -> float:
     """Return what the sweep costs in a month for an event that has sold out, without its run time."""
-    [row] = [row for name, row in _rows().items() if name.startswith(f"sweep, each sold-out event: {lanes}")]
+    [row] = [row for name, row in _rows().items() if name.startswith(f"{SWEPT}: {lanes}")]
     return float(SWEEPS_MONTHLY * row["totalUsd"] / 1e6)
 
 

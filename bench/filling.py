@@ -51,10 +51,9 @@ def on_sale(event: Event, left_in_each_lane: int) -> Iterator[Put]:
     share, rest = divmod(event.terms.total_tickets, event.lanes)
     for number in range(event.lanes):
         tickets = share + (number < rest)
-        yield (
-            items.LANES,
-            items.lane_item(Lane(event.event_id, number, tickets, left_in_each_lane, waiting=0, changes=0)),
-        )
+        changed = event.event_id if tickets > left_in_each_lane else None
+        lane = Lane(event.event_id, number, tickets, left_in_each_lane, waiting=0, changes=0, sweep_id=changed)
+        yield items.LANES, items.lane_item(lane)
 
 
 def confirmed(event: Event, users: Iterable[str]) -> Iterator[Put]:

@@ -1,6 +1,6 @@
 """The privileges that this process uses, in the terms of an IAM policy.
 
-A privilege is an action and its resource, as the request names it: ("dynamodb:Query", "Table/index/soldOut").
+A privilege is an action and its resource, as the request names it: ("dynamodb:Query", "Table/index/changing").
 """
 
 from collections.abc import Iterator, Mapping

@@ -31,6 +31,7 @@ _TRANSACTIONS: Sequence[tuple[tuple[str, ...], str, str, str]] = (
     (("Update Bookings", "Put Bookings", "Update Lanes"), "", "transfer", "shared/booking/transfers.py"),
     (("Update Events", "Update Lanes"), "soldOutAt", "back on sale", "shared/booking/sale.py"),
     (("Update Events", "Update Lanes"), "", "step", "shared/booking/event_change.py"),
+    (("Update Lanes",), "REMOVE sweepId", "rest", "shared/booking/rest.py"),
     (("Update Lanes",), "", "window", "shared/booking/event_change.py"),
     (("Update Events",), "", "change event", "shared/booking/event_change.py"),
     (("Update Events", "Update WaitingList"), "", "change event", "shared/booking/event_change.py"),
@@ -141,9 +142,10 @@ def _omissions(transaction: str, file: str, request: Request) -> Iterator[Omissi
         items = [("Update", request.parameters)]
     else:
         items = [(verb, write) for one in request.parameters["TransactItems"] for verb, write in one.items()]
+    kinds = {_item_name(verb, write) for verb, write in items}
     for verb, write in items:
         name = _item_name(verb, write)
-        if len(items) > 1:
+        if len(kinds) > 1:
             yield Omission(transaction, file, name, "")
         for clause in write.get("ConditionExpression", "").split(" AND "):
             if clause:

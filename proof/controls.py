@@ -21,6 +21,7 @@ from proof.group_scenarios import (
     HOLD_REDUCED,
     RELEASED_WHILE_CLOSED,
     REOPENED_AND_CANCELLED,
+    RETURN_AT_REST,
     RETURNS_SOME,
     RETURNS_SOME_AND_COMES_BACK,
     SECOND_RELEASE_ON_LANES,
@@ -68,6 +69,7 @@ from proof.scenarios import (
     HEIR_COMES_BACK_LATER,
     HEIR_LEAVES,
     HEIR_LEAVES_TWICE,
+    JOIN_AT_REST,
     LANES_COME_BACK,
     LAST_TICKET,
     LATE_JOINER,
@@ -83,15 +85,18 @@ from proof.scenarios import (
     POSTPONED_FOR_WAITING,
     POSTPONED_IN_LINE,
     PROLONGED,
+    RAISE_AT_REST,
     RAISED_AND_LEAVES,
     RAISED_AND_RELEASED,
     RAISED_FOR_WAITING,
     RAISED_ON_LANES,
     RAISED_TWICE_HALF,
     RELEASE_AND_JOIN,
+    RELEASE_AT_REST,
     RENAMED,
     RENAMED_AND_RAISED,
     RENAMED_TWICE,
+    REST_AND_RELEASE,
     SWEEP_AND_JOINS,
     SWEEP_AND_LEAVES,
     SWEEP_AND_RELEASES,
@@ -135,7 +140,7 @@ _ALL_REQUESTS = (
     LAST_TICKET, BOOKS_TWICE, HEIR_LEAVES, HEIR_COMES_BACK,
     LOWERED_AND_BOOKED, LOWERED_AND_PUT_BACK, RAISED_ON_LANES, ADVANCED, PROLONGED, UNLIMITED, CANCEL_EVENT_SOLD_OUT,
     COMES_BACK_IN_LINE, CONFIRMED_CANCELLED_OR_EXPIRED, OFFERED, GROUP_WANTS_FEWER, RETURNS_SOME, BACK_ON_SALE,
-    CHECKED_IN_TWICE, TRANSFERRED_TO_RETURNER,
+    CHECKED_IN_TWICE, TRANSFERRED_TO_RETURNER, REST_AND_RELEASE,
 )  # fmt: skip
 
 # Where to look for what a transaction's conditions are for, in this order.
@@ -186,6 +191,7 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         replace(RETURNS_SOME, crashes=CRASH[0]),
         CHECKED_IN_OR_REDUCED,
         SWEEP_AND_RETURNS,
+        replace(RETURN_AT_REST, faults=FAULT[1]),
     ),
     "want fewer": (
         GROUP_WANTS_FEWER,
@@ -214,6 +220,7 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         CLOSED_AND_JOINED,
         COMES_BACK,
         SWEEP_AND_JOINS,
+        replace(JOIN_AT_REST, faults=FAULT[1]),
     ),
     "promote": (
         LATE_JOINER,
@@ -236,6 +243,7 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         RETURNS_SOME,
         CHECKED_IN_OR_CANCELLED,
         SWEEP_AND_RELEASES,
+        replace(RELEASE_AT_REST, faults=FAULT[1]),
     ),
     "check in": (
         CHECKED_IN_TWICE,
@@ -264,8 +272,15 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
         CANCEL_EVENT_AND_RETURN,
         SWEEP_AND_LEAVES,
     ),
-    "step": (LOWERED_AND_BOOKED, RAISED_TWICE_HALF, RAISED_ON_LANES, CANCEL_EVENT_AND_RAISE),
+    "step": (
+        LOWERED_AND_BOOKED,
+        RAISED_TWICE_HALF,
+        RAISED_ON_LANES,
+        CANCEL_EVENT_AND_RAISE,
+        replace(RAISE_AT_REST, faults=FAULT[1]),
+    ),
     "window": (ADVANCED, PROLONGED, WINDOW_TWICE),
+    "rest": (replace(REST_AND_RELEASE, faults=FAULT[1]),),
     "change event": (
         RENAMED,
         ADVANCED,
@@ -288,6 +303,21 @@ NEEDLESS: Mapping[str, str] = {
     "return some: Update Lanes without `changes :changes`": "as for a step",
     "take: Update Lanes without `changes :share`": "the audit counts sold-out events only, which sell nothing",
     "promote: Update Lanes without `changes :count`": "with each promotion an audit counts what the promotion followed",
+    "window: Update Lanes without `changes :one`": "as for a step",
+    **{
+        f"{name}: Update Lanes without `{part}`": why
+        for names, part, why in (
+            (("take",), "sweepId = :event", "whoever waits has joined, which says so too; tests/protocol/test_rest.py"),
+            (
+                ("take in line", "promote", "leave", "want fewer", "check in", "transfer"),
+                "sweepId = :event",
+                "it frees no ticket for one who waits, but the audit is to count it; tests/protocol/test_rest.py",
+            ),
+            (("expire",), "sweepId = :event", "an event with holds does not rest; tests/protocol/test_rest.py"),
+            (("window",), "#sweepId = :sweepId", "nobody waits for it, but the audit is to see it, as above"),
+        )
+        for name in names
+    },
 }
 
 # For each promise a scenario in which at least three kinds of actors meet, and a mutant that breaks the promise there.
@@ -323,6 +353,8 @@ def caught_omission(omission: Omission, known: str = "") -> Caught | None:
     scenarios = _SHOWN_BY[omission.transaction]
     if omission.part.startswith("changes "):  # only an audit misses it
         scenarios = sorted(scenarios, key=lambda one: not any(isinstance(other, Sweep) for other in one.meanwhile))
+    if "sweepId" in omission.part:  # only a resting event misses it
+        scenarios = [*reversed(scenarios)]
     if known:
         scenarios = sorted(scenarios, key=lambda one: name_of(one) != known)
     for scenario in scenarios:

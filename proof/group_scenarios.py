@@ -189,6 +189,14 @@ SWEEP_AND_RETURNS = Scenario(
     tickets=2,
     rules=GROUPS,
 )
+RETURN_AT_REST = Scenario(
+    "A user returns one of two tickets of a resting event, and one waits",
+    (),
+    before=(books("ann", quantity=2), books("bob"), Sweep(" before")),
+    begun=((cancels("ann", keep=1), ""),),
+    tickets=2,
+    rules=GROUPS,
+)
 
 # ---------------------------------------------------------------- back on sale
 
@@ -327,6 +335,7 @@ GROUP_PLANS = (
     Plan(LOWERED_AND_RETURNED),
     Plan(HOLD_REDUCED),
     Plan(CANCEL_EVENT_AND_RETURN, short=(), whole=(CALM,)),
+    Plan(RETURN_AT_REST, short=(FAULT,), whole=(BOTH,)),
     Plan(SWEEP_AND_RETURNS, short=(), whole=(CALM,)),
     Plan(BACK_ON_SALE),
     Plan(SOLD_OUT_AGAIN),

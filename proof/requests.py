@@ -23,9 +23,9 @@ KEYS = {name: tuple(part["AttributeName"] for part in table["KeySchema"]) for na
 _INDEXES = {
     index["IndexName"]: (
         tuple(part["AttributeName"] for part in index["KeySchema"]),
-        tuple(index["Projection"].get("NonKeyAttributes", ())),
+        (*KEYS[name], *index["Projection"].get("NonKeyAttributes", ())),
     )
-    for table in _TABLES.values()
+    for name, table in _TABLES.items()
     for index in table.get("GlobalSecondaryIndexes", ())
 }
 _WHOLE = {  # the indexes whose rows are whole items

@@ -503,7 +503,7 @@ RULES = (
     ),
     Rule(
         "the sweep clears a note whose record was lost", "shared/booking/note.py",
-        _bounded(TWO_RELEASES, FAULT), note, "clear_if_left", _do_nothing,
+        _bounded(TWO_RELEASES, FAULT), note, "cleared", catalog.read_anew,
     ),
     Rule(
         "a request for a change reaches the background", "template.yaml",

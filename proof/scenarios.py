@@ -269,6 +269,29 @@ SWEEP_AND_LEAVES = Scenario(
     (cancels("bob"), cancels("cat"), Sweep()),
     before=(*_SOLD_OUT, books("cat")),
 )
+_BEFORE_REST = Sweep(" before")  # finds all in order, so the event rests
+RELEASE_AT_REST = Scenario(
+    "A ticket of a resting event is released to one who waits", (), before=(*_SOLD_OUT, _BEFORE_REST), begun=_RELEASED
+)
+REST_AND_RELEASE = Scenario(
+    "A ticket is released when the sweep has found all in order, before it lets the event rest",
+    (),
+    before=_SOLD_OUT,
+    begun=((Sweep(), "Update Lanes"), *_RELEASED),
+)
+RAISE_AT_REST = Scenario(
+    "More tickets for a resting event, and one waits",
+    (changes(total_tickets=2),),
+    before=(*_SOLD_OUT, _BEFORE_REST),
+)
+JOIN_AT_REST = Scenario(
+    "A ticket is released and the event rests while another joins",
+    (),
+    before=(books(_ANN), books(_BEN), books(_CAT), cancels(_CAT, tag=" before")),
+    begun=((books(_DAN), "Put WaitingList"), (cancels(_ANN), ""), (_BEFORE_REST, "")),
+    tickets=2,
+    lanes=2,
+)
 SWEEP_AND_LANES = Scenario(
     "The sweep comes while tickets of two lanes move",
     (cancels(_ANN), cancels(_CAT), Sweep()),
@@ -634,6 +657,10 @@ PLANS = (
     Plan(SWEEP_AND_LEAVES, whole=(CRASH, FAULT)),
     Plan(SWEEP_AND_RELEASES, short=(), whole=(CALM,)),
     Plan(SWEEP_AND_JOINS, short=(), whole=(CALM,)),
+    Plan(REST_AND_RELEASE, short=(CALM, FAULT), whole=(BOTH,)),
+    Plan(RELEASE_AT_REST, short=(CALM, FAULT), whole=(BOTH,)),
+    Plan(RAISE_AT_REST, short=(CALM,), whole=(FAULT, BOTH)),
+    Plan(JOIN_AT_REST, short=(CALM, FAULT), whole=(BOTH,)),
     Plan(SWEEP_AND_LANES, short=(), whole=(CALM,)),
     Plan(RAISED_FOR_WAITING),
     Plan(RAISED_AND_RELEASED, whole=(CRASH, FAULT)),

@@ -205,8 +205,9 @@ class Lane:
     booking or ticket change on the lane, so the audit can tell whether anything moved. `tickets` is its share of the
     event's total. Again only the sum means anything, because tickets come back to their users' home lanes, and are
     taken away where they are free. `checked_in` counts the tickets of the bookings of this lane that were checked in.
-    `opens_at` and `closes_at` are the moments between which it sells, None for no
-    bound. `revision` is the event's revision that set this sale window; 0 if no change has.
+    `opens_at` and `closes_at` are the moments between which it sells, None for no bound. `revision` is the event's
+    revision that set this sale window; 0 if no change has. `sweep_id` is the event's id if anything has changed on the
+    lane since the last clean audit (shared/booking/rest.py).
     """
 
     event_id: str
@@ -223,6 +224,7 @@ class Lane:
     revision: int = 0
     sale: int = 1  # the event's
     checked_in: int = 0
+    sweep_id: str | None = None
 
     @property
     def is_open(self) -> bool:

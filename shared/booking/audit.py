@@ -8,6 +8,7 @@ joined, if that was later.
 """
 
 import heapq
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ from shared import runtime, telemetry
 from shared.booking import catalog
 from shared.booking.count import Count, Finding, Tally, broken_promises, changes
 from shared.booking.settle import settle
-from shared.model import Event, Lane, Status, Stuck, seconds_between
+from shared.model import Event, Lane, Status, Stuck, later, seconds_between
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.items import Item
@@ -23,7 +24,10 @@ from shared.telemetry import Metric
 
 RECOUNTS_MAX = 4
 AUDIT_FRUITLESS_MAX = 3  # rounds in a row that promote no user, when an audit settles; after that it counts
+IDLE_S = 7 * 86_400.0  # for which sweeps still show tickets that lie idle beside waiting users
 RELEASES_MAX = 1_000  # latest moments of releases kept while counting; fewer make the lower bound smaller
+
+_MOMENTS = ("joinedAt", "heldAt", "bookedAt", "promotedAt", "reducedAt", "cancelledAt", "expiredAt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class Inspection:
     waiting: int  # users waiting then
     stranded_s: float  # how long a user had waited beside a free ticket before the audit settled: a lower bound
     is_cancelled: bool  # whether the event was cancelled at the end: then no user waits for its tickets
+    lanes: Sequence[Lane]  # as they were at the end
+    is_quiet: bool  # whether nothing changed during the last count, nothing was broken, and time changes nothing
 
 
 @dataclass(slots=True)
@@ -44,11 +50,13 @@ class _Tally(Tally):
     free: int = 0  # free tickets when the audit began
     releases: list[str] = field(default_factory=list)  # a heap of the latest ones, as many as there were free tickets
     oldest: str | None = None  # when the first of the users joined who were waiting when the audit began
+    latest: str = ""  # when the last step of a booking was made
 
     def add_booking(self, event: Event, item: Item) -> None:
         """Count a booking, and note what it released and how long it has waited."""
         Tally.add_booking(self, event, item)
         status, quantity = item["status"]["S"], int(item.get("quantity", items.number(1))["N"])
+        self.latest = max([self.latest, *(item[name]["S"] for name in _MOMENTS if name in item)])
         most = event.rules.tickets_per_booking
         if "reducedAt" in item:
             self._released(item["reducedAt"]["S"], most - quantity)
@@ -90,7 +98,7 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
     findings: list[Finding] | None = None
     suspected: set[str] = set()  # promises that the previous count found broken
     after: list[Lane] = []
-    stranded_s = 0.0
+    stranded_s, is_quiet = 0.0, False
     for recount in range(RECOUNTS_MAX):
         started_at, steps = runtime.current.now(), event.steps
         # Before settling: if nothing moves from here on, settling could not give away what is still free (P6).
@@ -103,7 +111,9 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
         after = catalog.read_lanes(event, deadline)
         event = catalog.read_anew(event.event_id, deadline)  # it may have been cancelled since
         moved = changes(after) - changes(before)
-        found = broken_promises(Count(event, tally, after, moved, is_at_rest=event.steps == steps))
+        is_unchanged = event.steps == steps
+        found = broken_promises(Count(event, tally, after, moved, is_at_rest=is_unchanged))
+        is_quiet = not found and moved == 0 and is_unchanged and event.change is None and _is_settled(tally, after)
         findings = [finding for finding in found if finding.promise in suspected]
         if findings or (not found and moved == 0):
             break
@@ -114,7 +124,16 @@ def audit(event: Event, deadline: Deadline) -> Inspection:
         waiting=sum(lane.waiting for lane in after),
         stranded_s=0.0 if event.cancelled_at else stranded_s,
         is_cancelled=event.cancelled_at is not None,
+        lanes=after,
+        is_quiet=is_quiet,
     )
+
+
+def _is_settled(tally: _Tally, lanes: Sequence[Lane]) -> bool:
+    """Tell whether no hold is to expire, and no ticket lies idle beside a user who waits, or has done so for long."""
+    is_idle = any(lane.available > 0 for lane in lanes) and tally.waiting > 0
+    is_recent = tally.latest > later(tally.started_at, -IDLE_S)
+    return not tally.held and not (is_idle and is_recent)
 
 
 def report(event: Event, seen: Inspection) -> None:

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, islice
 from typing import Any
 
 from shared import runtime, telemetry
-from shared.booking import audit, catalog, event_cancellation, event_change, note
+from shared.booking import audit, catalog, event_cancellation, event_change, note, rest
 from shared.booking.settle import settle
 from shared.model import Event, EventCancelled, EventNotFound, TryAgain, seconds_between
 from shared.runtime import Deadline
@@ -20,7 +21,7 @@ EMPTIED_AUDIT_S = 3_600.0  # how long after emptying an event is still audited
 CANCELLED_MAX = 1_000  # cancelled events that one sweep looks at
 CHANGING_MAX = 1_000  # events with a change under way that one sweep looks at
 CHANGE_S_MAX = 60.0  # a change takes seconds, and the background retries an unfinished one within a minute
-SWEEP_SEGMENTS = 64  # parts of the index of sold-out events, swept in random order; an empty one costs half a read
+SWEEP_SEGMENTS = 64  # parts of the index of lanes, swept in random order; an empty one costs half a read
 
 Changes = dict[str, list[dict[str, Any]]]  # by event: what its stream records say under "dynamodb"
 Work = Callable[[str, Deadline], bool]  # does the work for an event, and tells whether it is done
@@ -81,7 +82,9 @@ def _each_event(changes: Changes, unreadable: list[str], time_left_s: float, wor
 
 
 def sweep(time_left_s: float) -> int:
-    """Settle and audit every sold-out or recently cancelled event that the time allows; return how many were done.
+    """Settle and audit every sold-out event that has changed, and every recently cancelled one, as the time allows.
+
+    Returns how many were done. An event has changed if it has since its last clean audit (rest.py).
 
     Before that it spends up to UNFINISHED_S_MAX on cancelled events that are not emptied and on changes that were cut
     short.
@@ -98,9 +101,13 @@ def sweep(time_left_s: float) -> int:
         if "emptiedAt" not in item and not _followed(item["eventId"]["S"], until):
             oldest_s = max(oldest_s, seconds_between(item["cancelledAt"]["S"], runtime.current.now()))
     _finish_changes(until)
-    never_sold_out = (item["eventId"]["S"] for item in cancelled if "soldOutAt" not in item)
-    for event_id in chain(never_sold_out, _sold_out_events(deadline)):
-        census.update(_audited(event_id, deadline))
+    found = chain((item["eventId"]["S"] for item in cancelled), _changed_events(deadline))
+    swept: set[str] = set()
+    for event_id in found:
+        if event_id in swept:
+            continue  # each of its lanes is in the index
+        swept.add(event_id)
+        census.update(audited(event_id, deadline))
     census[Metric.EVENTS_NOT_SWEPT] += deadline.has_passed  # there may be more; how many is unknown
     sums = (Metric.EVENTS_NOT_SWEPT, Metric.AVAILABLE_TICKETS, Metric.WAITING_LIST_COUNT, Metric.IDLE_TICKETS)
     also = {metric: float(census[metric]) for metric in sums} | {Metric.EMPTYING_AGE: oldest_s}
@@ -142,17 +149,18 @@ def _settle_or_ask(event: Event, deadline: Deadline, released_at: Sequence[str] 
         settle(event, deadline, released_at=released_at)
 
 
-def _audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
-    """Settle and audit an event; return its part of the sweep's census.
+def audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
+    """Settle and audit an event, and let it rest if it can; return its part of the sweep's census.
 
     A failure is logged and does not stop the others.
     """
     with telemetry.about(event_id):
         try:
-            event = catalog.read_anew(event_id, deadline)
-            note.clear_if_left(event, deadline)  # its record may have been lost; the audit settles
+            event = note.cleared(event_id, deadline)  # the note's record may have been lost; the audit settles
             seen = audit.audit(event, deadline)
             audit.report(event, seen)
+            if seen.is_quiet:
+                rest.begin(seen.lanes, deadline)
         except Exception:  # noqa: BLE001  # as above
             telemetry.failure("not audited")
             return {Metric.EVENTS_NOT_SWEPT: 1}
@@ -202,10 +210,16 @@ def _finish_changes(deadline: Deadline) -> None:
 
 
 def _cancelled_events(deadline: Deadline) -> Iterator[Item]:
-    """Yield the indexed cancelled events that are not emptied, or were emptied recently; until the deadline."""
+    """Yield the indexed cancelled events that are not emptied, or were emptied recently; until the deadline.
+
+    The others leave the index.
+    """
     for item in _indexed(items.CANCELLED_INDEX, deadline):
         if "emptiedAt" not in item or seconds_between(item["emptiedAt"]["S"], runtime.current.now()) < EMPTIED_AUDIT_S:
             yield item
+        else:
+            with suppress(TryAgain):  # the next sweep does it
+                rest.end_for_good(item["eventId"]["S"], deadline)
 
 
 def _indexed(index: str, deadline: Deadline) -> Iterator[Item]:
@@ -216,16 +230,16 @@ def _indexed(index: str, deadline: Deadline) -> Iterator[Item]:
         telemetry.warning("sweep ends early")
 
 
-def _sold_out_events(deadline: Deadline) -> Iterator[str]:
-    """Yield the ids in the sparse index, until the deadline."""
+def _changed_events(deadline: Deadline) -> Iterator[str]:
+    """Yield the ids of the events whose lanes are in the index, one for each lane, until the deadline."""
     for segment in runtime.current.shuffled(range(SWEEP_SEGMENTS)):
-        request = {"TableName": items.EVENTS, "IndexName": items.SOLD_OUT_INDEX}
+        request = {"TableName": items.LANES, "IndexName": items.TO_SWEEP_INDEX}
         part = {"Segment": segment, "TotalSegments": SWEEP_SEGMENTS}
         try:
             for item in dynamodb.all_items("Scan", deadline, **request, **part):
                 if deadline.has_passed:
                     return
-                yield item["eventId"]["S"]
+                yield item["sweepId"]["S"]
         except TryAgain:
             telemetry.warning("sweep ends early", segment=segment)
             return

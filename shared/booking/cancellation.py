@@ -242,7 +242,10 @@ def _count_on_home_lane(event: Event, booking: Booking, counts: Mapping[str, int
         "Update": {
             "TableName": items.LANES,
             "Key": items.lane_key(event.event_id, event.home_lane(booking.user_id)),
-            "UpdateExpression": "ADD " + ", ".join(f"{name} :{name}" for name in sorted(counts)),
-            "ExpressionAttributeValues": {f":{name}": items.number(count) for name, count in counts.items()},
+            "UpdateExpression": f"{items.TO_SWEEP} ADD {', '.join(f'{name} :{name}' for name in sorted(counts))}",
+            "ExpressionAttributeValues": {
+                **items.to_sweep(event.event_id),
+                **{f":{name}": items.number(count) for name, count in counts.items()},
+            },
         }
     }

@@ -64,9 +64,9 @@ def _count(event: Event, used: Booking) -> TransactItem:
         "Update": {
             "TableName": items.LANES,
             "Key": items.lane_key(event.event_id, event.home_lane(used.user_id)),
-            "UpdateExpression": "ADD checkedIn :quantity, changes :quantity",
+            "UpdateExpression": f"{items.TO_SWEEP} ADD checkedIn :quantity, changes :quantity",
             "ConditionExpression": sale_window.NOT_CANCELLED,  # O3: nothing takes place any more
-            "ExpressionAttributeValues": {":quantity": items.number(used.quantity)},
+            "ExpressionAttributeValues": {**items.to_sweep(event.event_id), ":quantity": items.number(used.quantity)},
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
     }

@@ -203,13 +203,15 @@ def _set_window(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
     if items.window(event.terms) == items.window(event.change.terms):
         return
     revision = event.revision + 1
-    assign, names, values = items.assignment({**items.window(event.change.terms), "revision": items.number(revision)})
+    window = items.window(event.change.terms) | {"revision": items.number(revision)}
+    assign, names, values = items.assignment({"sweepId": items.text(event.event_id), **window})
+    values |= {":one": items.number(1)}
     is_older = "revision < :revision"  # O2, P7: a late write never replaces a newer window
     for lane in lanes:
         update = {
             "TableName": items.LANES,
             "Key": items.lane_key(event.event_id, lane.number),
-            "UpdateExpression": assign,
+            "UpdateExpression": f"{assign} ADD changes :one",  # so an audit that came before does not let it rest
             "ConditionExpression": is_older,
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,
@@ -263,9 +265,10 @@ def _add(lane: Lane, more: int) -> TransactItem:
         "Update": {
             "TableName": items.LANES,
             "Key": items.lane_key(lane.event_id, lane.number),
-            "UpdateExpression": "ADD tickets :more, available :more, changes :one",
+            "UpdateExpression": f"{items.TO_SWEEP} ADD tickets :more, available :more, changes :one",
             **are_free,
             "ExpressionAttributeValues": {
+                **items.to_sweep(lane.event_id),
                 ":more": items.number(more),
                 ":one": items.number(1),
                 **({":taken": items.number(-more)} if more < 0 else {}),

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from shared import runtime
 from shared.booking import catalog
-from shared.model import Event, seconds_between
+from shared.model import Event, EventNotFound, seconds_between
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.items import Item
@@ -30,12 +30,10 @@ def leave(event: Event, deadline: Deadline, released_at: Sequence[str] = ()) -> 
 
     The note takes along the oldest moment of a release, to measure how long promotions take. Raises TryAgain.
     """
-    keys = {items.EVENTS: [items.event_key(event.event_id)], items.BOOKINGS: [items.note_key(event.event_id)]}
-    found, now = dynamodb.get_all(deadline, keys), runtime.current.now()
-    event = catalog.remember(items.to_event(found[items.EVENTS][0]))
+    event, asked_at = _read(event.event_id, deadline)
+    now = runtime.current.now()
     if event.sold_out_at is None or event.cancelled_at:
         return
-    asked_at = next(map(_asked_at, found[items.BOOKINGS]), None)
     if asked_at and seconds_between(asked_at, now) < STALE_S:
         return
     released = items.text(min(released_at)) if released_at else None
@@ -56,10 +54,24 @@ def clear(event: Event, deadline: Deadline) -> None:
     dynamodb.update(deadline, TableName=items.BOOKINGS, Key=key, UpdateExpression="REMOVE askedAt, releasedAt")
 
 
-def clear_if_left(event: Event, deadline: Deadline) -> None:
-    """Take the note away if there is one, as `clear`; without one this only reads. Raises TryAgain."""
-    if event.lanes > 1 and _asked_at(dynamodb.get(deadline, items.BOOKINGS, items.note_key(event.event_id)) or {}):
+def cleared(event_id: str, deadline: Deadline) -> Event:
+    """Return the event as it is now, without a note: `clear` takes away what is left of a lost record.
+
+    Raises EventNotFound; TryAgain.
+    """
+    event, asked_at = _read(event_id, deadline)
+    if asked_at:
         clear(event, deadline)
+    return event
+
+
+def _read(event_id: str, deadline: Deadline) -> tuple[Event, str | None]:
+    """Read the event and when its note was written, None without one. Raises EventNotFound; TryAgain."""
+    keys = {items.EVENTS: [items.event_key(event_id)], items.BOOKINGS: [items.note_key(event_id)]}
+    found = dynamodb.get_all(deadline, keys)
+    if not found[items.EVENTS]:
+        raise EventNotFound(event_id)
+    return catalog.remember(items.to_event(found[items.EVENTS][0])), next(map(_asked_at, found[items.BOOKINGS]), None)
 
 
 def _asked_at(item: Item) -> str | None:

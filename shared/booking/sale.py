@@ -182,9 +182,10 @@ def _take_from(lane: int, share: int, booking: Booking) -> TransactItem:
         "Update": {
             "TableName": items.LANES,
             "Key": items.lane_key(booking.event_id, lane),
-            "UpdateExpression": "ADD available :taken, changes :share",
+            "UpdateExpression": f"{items.TO_SWEEP} ADD available :taken, changes :share",
             "ConditionExpression": f"{has_tickets} AND {is_open}{sale_window.ON_SALE}",
             "ExpressionAttributeValues": {
+                **items.to_sweep(booking.event_id),
                 ":share": items.number(share),
                 ":taken": items.number(-share),
                 ":now": items.text(booking.created_at),

@@ -188,9 +188,10 @@ def _take(event: Event, lane: int, count: int, users: int) -> TransactItem:
         "Update": {
             "TableName": items.LANES,
             "Key": items.lane_key(event.event_id, lane),
-            "UpdateExpression": "ADD available :less, waiting :fewer, changes :count",
+            "UpdateExpression": f"{items.TO_SWEEP} ADD available :less, waiting :fewer, changes :count",
             "ConditionExpression": f"{has_tickets} AND {sale_window.NOT_CANCELLED}",
             "ExpressionAttributeValues": {
+                **items.to_sweep(event.event_id),
                 ":less": items.number(-count),
                 ":fewer": items.number(-users),
                 ":count": items.number(count),

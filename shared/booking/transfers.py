@@ -122,9 +122,9 @@ def _count(event: Event, got: Booking) -> TransactItem:
         "Update": {
             "TableName": items.LANES,
             "Key": items.lane_key(event.event_id, event.home_lane(got.user_id)),
-            "UpdateExpression": "ADD changes :quantity",
+            "UpdateExpression": f"{items.TO_SWEEP} ADD changes :quantity",
             "ConditionExpression": sale_window.NOT_CANCELLED,
-            "ExpressionAttributeValues": {":quantity": items.number(got.quantity)},
+            "ExpressionAttributeValues": {**items.to_sweep(event.event_id), ":quantity": items.number(got.quantity)},
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
     }

@@ -191,9 +191,10 @@ def _join(attempt: BookingAttempt, booking: Booking) -> dict[Name, TransactItem]
             "Update": {
                 "TableName": items.LANES,
                 "Key": items.lane_key(booking.event_id, attempt.home_lane),
-                "UpdateExpression": "ADD waiting :one, changes :one",
+                "UpdateExpression": f"{items.TO_SWEEP} ADD waiting :one, changes :one",
                 "ConditionExpression": f"{same_sale} AND {sale_window.ON_SALE}",
                 "ExpressionAttributeValues": {
+                    **items.to_sweep(booking.event_id),
                     ":one": items.number(1),
                     ":now": items.text(entry.joined_at),
                     ":sale": items.number(attempt.event.sale),

@@ -37,7 +37,7 @@ LANES: Final = "LanesTable"
 BOOKINGS: Final = "BookingsTable"
 WAITING_LIST: Final = "WaitingListTable"
 
-SOLD_OUT_INDEX: Final = "soldOut"
+TO_SWEEP_INDEX: Final = "toSweep"
 BY_CREATION_INDEX: Final = "byCreation"
 BY_USER_INDEX: Final = "byUser"
 CANCELLED_INDEX: Final = "cancelled"
@@ -163,8 +163,9 @@ def partition(table: str, key: str, value: str) -> dict[str, Any]:
 
 
 def event_item(event: Event) -> Item:
-    """Return the item of a new event."""
-    return {"kind": text(KIND), **_written(event.terms), **_written(event.rules), **_written(event)}
+    """Return the item of a new event. Its `sweepId` keeps it in the index of cancelled events, once it is cancelled."""
+    in_indexes = {"kind": text(KIND), "sweepId": text(event.event_id)}
+    return {**in_indexes, **_written(event.terms), **_written(event.rules), **_written(event)}
 
 
 def to_event(item: Item) -> Event:
@@ -226,6 +227,13 @@ def to_tail(item: Item) -> Tail:
 
 
 # ---------------------------------------------------------------- updates
+
+TO_SWEEP: Final = "SET sweepId = :event"  # of a lane: the next sweep audits its event if it is sold out (rest.py)
+
+
+def to_sweep(event_id: str) -> dict[str, Any]:
+    """Return the value of TO_SWEEP, which every update that adds to a lane's `changes` begins with."""
+    return {":event": text(event_id)}
 
 
 def attributes(of: type[Rules | Terms]) -> tuple[str, ...]:

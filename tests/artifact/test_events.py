@@ -148,7 +148,7 @@ NOTE = of_another({"Records": [{"dynamodb": {"Keys": _NOTE, "SequenceNumber": "1
 # Of a change that was cut short, of the waiting list's limit or of several lanes: no payload leaves one.
 FINISHES_CHANGES = {
     "FollowFunction": {("dynamodb:UpdateItem", "WaitingListTable")},
-    "SweepFunction": {("dynamodb:UpdateItem", "WaitingListTable"), ("dynamodb:BatchGetItem", "BookingsTable")},
+    "SweepFunction": {("dynamodb:UpdateItem", "WaitingListTable")},
 }
 
 # Function, payload, and what the answer must hold. There is one ticket.

@@ -24,3 +24,8 @@ def test_each_part_of_a_larger_event_costs_more() -> None:
     small, medium, large = (bill.of_event(name) for name in bill.EVENTS)
     assert all(0 < small[part] < medium[part] < large[part] for part in small)
     assert all(usd > 0 for usd in bill.of_month().values())
+
+
+def test_a_million_past_events_cost_under_a_dollar_a_month() -> None:
+    """From the read units of a sweep after past events: an index that keeps them would cost more."""
+    assert bill.sweep_usd() <= bill.sweep_usd(1_000_000) < 1

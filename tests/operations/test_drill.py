@@ -43,8 +43,10 @@ def test_a_forged_ticket_breaks_a_promise_until_it_is_removed(office: Office, so
     """P1: someone adds a ticket to a lane, and the sweep gives it away: one too many is sold."""
     drill.is_silent_when(sweeps)
     lane = {"TableName": items.LANES, "Key": items.lane_key(sold_out.event_id, 0)}
-    one_more = {"UpdateExpression": "ADD available :one", "ExpressionAttributeValues": {":one": items.number(1)}}
-    office.database.update_item(**lane, **one_more)
+    forged = items.to_sweep(sold_out.event_id) | {":one": items.number(1)}  # as a write of ours that goes wrong
+    office.database.update_item(
+        **lane, UpdateExpression=f"{items.TO_SWEEP} ADD available :one", ExpressionAttributeValues=forged
+    )
     drill.rings_when(sweeps)
     sold_out.cancels("ben")  # who agrees to return the ticket
     sold_out.cancels("cleo")
@@ -268,11 +270,14 @@ def test_a_damaged_event_causes_internal_errors_until_it_is_repaired(
 
 def hide_others(office: Office) -> None:
     """Hide the events of other tests from the sweep."""
-    for index in (items.SOLD_OUT_INDEX, items.CANCELLED_INDEX, items.CHANGING_INDEX):
-        for item in office.database.scan(TableName=items.EVENTS, IndexName=index)["Items"]:
-            key = {"eventId": item["eventId"]}
+    for table, index, key in (
+        (items.LANES, items.TO_SWEEP_INDEX, "laneId"),
+        (items.EVENTS, items.CANCELLED_INDEX, "eventId"),
+        (items.EVENTS, items.CHANGING_INDEX, "eventId"),
+    ):
+        for item in office.database.scan(TableName=table, IndexName=index)["Items"]:
             office.database.update_item(
-                TableName=items.EVENTS, Key=key, UpdateExpression="REMOVE soldOutAt, cancelledAt, requestedAt"
+                TableName=table, Key={key: item[key]}, UpdateExpression="REMOVE sweepId, requestedAt"
             )
 
 

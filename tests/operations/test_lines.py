@@ -147,7 +147,8 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
     _forges(office, event, 1)
     sweeps()  # finds one ticket too many
     _forges(office, event, -1)
-    monkeypatch.setattr(audit, "audit", lambda *_: audit.Inspection(None, 0, 0, stranded_s=0.0, is_cancelled=False))
+    inconclusive = audit.Inspection(None, 0, 0, stranded_s=0.0, is_cancelled=False, lanes=(), is_quiet=False)
+    monkeypatch.setattr(audit, "audit", lambda *_: inconclusive)
     sweeps()
     with monkeypatch.context() as busy:
         busy.setattr(event_change, "_advanced", _raises_try_again)

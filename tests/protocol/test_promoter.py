@@ -9,7 +9,7 @@ import functions.sweep.app
 from harness.gateway import Context
 from harness.meter import metered
 from harness.office import Event, Office
-from shared.booking import catalog
+from shared.booking import note
 from shared.store import items
 
 NO_TIME_S = 5.0  # shared.booking.background's reserve: no time is left for work
@@ -111,14 +111,14 @@ def test_an_event_that_cannot_be_settled_does_not_stop_the_sweep(
 ) -> None:
     """The sweep settles the other events, and this one once its item is readable again."""
     broken, sound = _released(office), _released(office)
-    read_anew = catalog.read_anew
+    cleared = note.cleared
 
     def refuse(event_id: str, deadline: Any) -> Any:
         if event_id == broken.event_id:
             raise KeyError("lanes")
-        return read_anew(event_id, deadline)
+        return cleared(event_id, deadline)
 
-    monkeypatch.setattr(catalog, "read_anew", refuse)
+    monkeypatch.setattr(note, "cleared", refuse)
     functions.sweep.app.handler({}, Context())
     assert sound.check(drained=True).confirmed == {"ben"}
     assert broken.check().waiting == ["ben"]
@@ -128,5 +128,5 @@ def test_an_event_that_cannot_be_settled_does_not_stop_the_sweep(
 
 
 def _swept(office: Office) -> set[str]:
-    page = office.database.scan(TableName=items.EVENTS, IndexName=items.SOLD_OUT_INDEX)
-    return {item["eventId"]["S"] for item in page["Items"]}
+    page = office.database.scan(TableName=items.LANES, IndexName=items.TO_SWEEP_INDEX)
+    return {item["sweepId"]["S"] for item in page["Items"]}

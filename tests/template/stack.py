@@ -51,7 +51,7 @@ class Stack:
         return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
 
     def privileges(self, function: str) -> set[tuple[str, str]]:
-        """Return a function's privileges, such as ("dynamodb:Scan", "EventsTable/index/soldOut")."""
+        """Return a function's privileges, such as ("dynamodb:Scan", "EventsTable/index/changing")."""
         return {
             (action, _name(resource))
             for statement in self.statements(function)
