@@ -301,6 +301,9 @@ NEEDLESS: Mapping[str, str] = {
         "no search is large enough for changes during two counts of an audit; tests/protocol/test_audit.py has them"
     ),
     "return some: Update Lanes without `changes :changes`": "as for a step",
+    "want fewer: Update Lanes without `changes :changes`": (
+        "an event with a free ticket beside one who waits does not rest; tests/protocol/test_rest.py"
+    ),
     "take: Update Lanes without `changes :share`": "the audit counts sold-out events only, which sell nothing",
     "promote: Update Lanes without `changes :count`": "with each promotion an audit counts what the promotion followed",
     "window: Update Lanes without `changes :one`": "as for a step",
