@@ -34,15 +34,15 @@ def _promises(event: Event) -> list[str]:
 
 
 @pytest.fixture
-def sold_out(office: Office) -> Iterator[Event]:
-    """Yield an event with 60 tickets on two lanes and 5 waiting users. Its promises are not checked after the test.
+def sold_out(office: Office) -> Event:
+    """Return an event with 60 tickets on two lanes and 5 waiting users. Its promises are not checked after the test.
 
     Its list has two stripes, like that of a larger event.
     """
     users = [f"user-{n}" for n in range(65)]
     event = Event(filled.sold_out(office.database, 2, users[:60], users[60:], stripes=2).event_id, office.database)
     event.check(drained=True)
-    yield event
+    return event
 
 
 def _lane(event: Event, change: str, value: int) -> dict[str, Any]:
