@@ -86,7 +86,7 @@ def test_each_buyer_may_have_a_token(tmp_path: Path) -> None:
 
         organiser, shop = token("--user", "olga", "--organiser"), token("--shop")
         few = ("--buyers", "3", "--opens-in", "1", "--seconds", "20")
-        right = _rehearsed(office, tmp_path, *few, ORGANISER_TOKEN=organiser, SHOP_TOKEN=shop)
+        right = _rehearsed(office, tmp_path, "--seconds", "25", ORGANISER_TOKEN=organiser, SHOP_TOKEN=shop)
         assert right.returncode == 0, right.stdout + right.stderr
         (tmp_path / "tokens").write_text("".join(f"buyer-{number} {shop[:-5]}\n" for number in range(40)))
         wrong = _rehearsed(office, tmp_path, *few, "--tokens", str(tmp_path / "tokens"), ORGANISER_TOKEN=organiser)
