@@ -10,9 +10,9 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 PYTHON ?= $(shell scripts/python)
 ARGS ?=
-# Two files of tests at once: most tests wait more than they compute. In the order of tests/conftest.py, which begins
-# with the slowest files, so that both processes are busy to the end.
-TESTS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Three files of tests at once, because most tests wait more than they compute. In the order of tests/conftest.py, which begins
+# with the slowest files, so that all are busy to the end.
+TESTS := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 # Processor to build for: the template's default, whatever this machine has. Deploy with the same value.
 ARCH ?= arm64
 

@@ -22,10 +22,12 @@ WRITES_PER_BOOKING: Final = 20  # docs/scale.md, "Warm throughput": keys do not 
 READS_PER_WRITE: Final = 3
 COLD_PER_S: Final = 1_000  # so many bookings a second need no warm table
 ITEM_WRITES: Final = 1_000  # the most that a partition, and so a key, takes in a second
-# What has few keys cannot use more: a waiting list has one for each stripe and one for its counter.
+# What has few keys cannot use more: a waiting list has one for each stripe and one for its counter, and the lanes that
+# the sweep looks for have one for each event.
 WRITES_MAX: Final = {
     "WaitingListTable": ITEM_WRITES * (STRIPES_MAX + 1),
     "holdsByExpiry": ITEM_WRITES * HOLD_SHARDS,
+    "toSweep": ITEM_WRITES,
 }
 PRICED_REGION: Final = "us-east-1"
 WRITE_UNIT_USD: Final = 0.00065
