@@ -22,7 +22,7 @@ from harness.running import below
 PROJECT = Path(__file__).resolve().parents[2]
 MODULE = ("-m", "local")
 OPEN_S_MAX = 30.0
-HAPPEN_S_MAX = 15.0
+HAPPEN_S_MAX = 30.0
 CONTEXT = ssl.create_default_context()  # for clients, which else read all certificates anew, each for 40 ms
 FEEDERS = [f'"function": "{name}Function"' for name in ("Promote", "Follow", "Announce")]
 SCHEDULERS = [f'"function": "{name}Function", "every_s"' for name in ("Expire", "Sweep")]

@@ -176,11 +176,11 @@ def kill_each(program: Program, part: str, times: int) -> None:
         killed.add(pid)
 
 
-def test_parts_that_are_killed_during_the_first_start_are_started_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["dynoxide", "local.worker"])
+def test_a_part_that_is_killed_during_the_first_start_is_started_again(tmp_path: Path, part: str) -> None:
     """Only a part that exits by itself ends the program."""
     with started("--port", "0", "--data", str(tmp_path), "--workers", "1") as program:
-        for part in ("dynoxide", "local.worker"):
-            kill_each(program, part, times=3)
+        kill_each(program, part, times=3)
         program.wait_until_open()
         assert sold_out(program)
 
