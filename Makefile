@@ -10,9 +10,9 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 PYTHON ?= $(shell scripts/python)
 ARGS ?=
-# Three files of tests at once, because most tests wait more than they compute. In the order of tests/conftest.py, which begins
+# Two files of tests at once: with three, waits of some tests are too short. In the order of tests/conftest.py, which begins
 # with the slowest files, so that all are busy to the end.
-TESTS := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+TESTS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # Processor to build for: the template's default, whatever this machine has. Deploy with the same value.
 ARCH ?= arm64
 
