@@ -111,9 +111,10 @@ def _has_ended(office: RunningOffice, event_id: str) -> promises.Snapshot:
     """Wait until no user holds or waits; return what the tables then contain."""
     until_s = time.monotonic() + END_S_MAX
     while True:
-        found = promises.read(office.database(), event_id)
-        if not found.held and not found.waiting:
-            return promises.read(office.database(), event_id)  # the last hold may have ended during the first read
+        # Twice: during the first read the last hold may have ended, or the last in line may have got an offer.
+        before, found = (promises.read(office.database(), event_id) for _ in range(2))
+        if not any((before.held, before.waiting, found.held, found.waiting)):
+            return found
         assert time.monotonic() < until_s, f"{found.held} hold and {found.waiting} wait"
         time.sleep(0.5)
 
