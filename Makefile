@@ -10,8 +10,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 PYTHON ?= $(shell scripts/python)
 ARGS ?=
-# Two files of tests at once: with three, waits of some tests are too short. In the order of tests/conftest.py, which begins
-# with the slowest files, so that all are busy to the end.
+# Two files of tests at once: with three, some tests time out. They come in the order of tests/conftest.py, which begins
+# with the slowest files, so that both processes are busy to the end.
 TESTS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # Processor to build for: the template's default, whatever this machine has. Deploy with the same value.
 ARCH ?= arm64

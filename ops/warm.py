@@ -22,8 +22,8 @@ WRITES_PER_BOOKING: Final = 20  # docs/scale.md, "Warm throughput": keys do not 
 READS_PER_WRITE: Final = 3
 COLD_PER_S: Final = 1_000  # so many bookings a second need no warm table
 ITEM_WRITES: Final = 1_000  # the most that a partition, and so a key, takes in a second
-# What has few keys cannot use more: a waiting list has one for each stripe and one for its counter, and the lanes that
-# the sweep looks for have one for each event.
+# A table or index with few keys cannot use more: a waiting list has a key for each stripe and one for its counter, and
+# the sweep's index has one for each event.
 WRITES_MAX: Final = {
     "WaitingListTable": ITEM_WRITES * (STRIPES_MAX + 1),
     "holdsByExpiry": ITEM_WRITES * HOLD_SHARDS,

@@ -295,6 +295,10 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
     ),
 }
 
+_FOR_THE_AUDIT = (
+    "it frees no ticket that a waiting user could get, so only the audit needs it; tests/protocol/test_rest.py"
+)
+
 # What no search can miss, and why it is there nevertheless.
 NEEDLESS: Mapping[str, str] = {
     "step: Update Lanes without `changes :one`": (
@@ -302,25 +306,24 @@ NEEDLESS: Mapping[str, str] = {
     ),
     "return some: Update Lanes without `changes :changes`": "as for a step",
     "want fewer: Update Lanes without `changes :changes`": (
-        "an event with a free ticket beside one who waits does not rest; tests/protocol/test_rest.py"
+        "an event does not rest while a ticket is free and a user waits; tests/protocol/test_rest.py"
     ),
     "take: Update Lanes without `changes :share`": "the audit counts sold-out events only, which sell nothing",
     "promote: Update Lanes without `changes :count`": "with each promotion an audit counts what the promotion followed",
     "window: Update Lanes without `changes :one`": "as for a step",
-    **{
-        f"{name}: Update Lanes without `{part}`": why
-        for names, part, why in (
-            (("take",), "sweepId = :event", "whoever waits has joined, which says so too; tests/protocol/test_rest.py"),
-            (
-                ("take in line", "promote", "leave", "want fewer", "check in", "transfer"),
-                "sweepId = :event",
-                "it frees no ticket for one who waits, but the audit is to count it; tests/protocol/test_rest.py",
-            ),
-            (("expire",), "sweepId = :event", "an event with holds does not rest; tests/protocol/test_rest.py"),
-            (("window",), "#sweepId = :sweepId", "nobody waits for it, but the audit is to see it, as above"),
-        )
-        for name in names
-    },
+    "take: Update Lanes without `sweepId = :event`": (
+        "a user who waits has joined, and the join sets it too; tests/protocol/test_rest.py"
+    ),
+    "take in line: Update Lanes without `sweepId = :event`": _FOR_THE_AUDIT,
+    "promote: Update Lanes without `sweepId = :event`": _FOR_THE_AUDIT,
+    "leave: Update Lanes without `sweepId = :event`": _FOR_THE_AUDIT,
+    "want fewer: Update Lanes without `sweepId = :event`": _FOR_THE_AUDIT,
+    "check in: Update Lanes without `sweepId = :event`": _FOR_THE_AUDIT,
+    "transfer: Update Lanes without `sweepId = :event`": _FOR_THE_AUDIT,
+    "expire: Update Lanes without `sweepId = :event`": (
+        "an event with holds does not rest; tests/protocol/test_rest.py"
+    ),
+    "window: Update Lanes without `#sweepId = :sweepId`": _FOR_THE_AUDIT,
 }
 
 # For each promise a scenario in which at least three kinds of actors meet, and a mutant that breaks the promise there.

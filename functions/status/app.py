@@ -37,7 +37,7 @@ def handler(request: Request) -> Response:
 
 
 def _response_to_all(counts: Counts) -> Response:
-    """Return the response to everyone who asks for no user. It is written once, and lasts as long as its counts."""
+    """Return the response to requests without a userId. It is the same for all of them while the counts are."""
     event_id = counts.availability.event.event_id
     kept = _responses.get(event_id)
     if kept is None or kept[0] is not counts:
