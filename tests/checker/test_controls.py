@@ -60,7 +60,7 @@ FAULTS = {
     "announces half a line": "stream",
     "listener skips": "stream",
 }
-LOADS_OF_HOLDS_S = (2.5, 2.5, 5.0, 8.0, 8.0)
+LOADS_OF_HOLDS_S = (2.5, 2.5, 5.0, 8.0, 8.0, 8.5, 9.0)
 BREATH_OF_HOLDS_S = 0.05  # so that some buyers are too slow to confirm
 FAULTS_OF_HOLDS = {
     "expires early": "holds",
