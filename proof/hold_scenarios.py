@@ -42,6 +42,9 @@ HELD_LAST_TICKET = Scenario(
 CONFIRMED_OR_EXPIRED = Scenario(
     "A hold is confirmed while it expires", (confirms("ann"), EXPIRES), before=(books("ann"),), rules=HOLDS
 )
+CONFIRMED_OR_CANCELLED = Scenario(
+    "A hold is confirmed while its user cancels", (confirms("ann"), cancels("ann")), before=(books("ann"),), rules=HOLDS
+)
 CONFIRMED_TWICE = Scenario(
     "A hold is confirmed twice while it is cancelled and the user comes back",
     (confirms("ann"), confirms("ann", tag=" too"), cancels("ann"), books("ann", " again")),
@@ -172,6 +175,7 @@ CROWD_WITH_HOLDS = Scenario(
 HOLD_PLANS = (
     Plan(HELD_LAST_TICKET, whole=(CRASH, FAULT)),
     Plan(CONFIRMED_OR_EXPIRED, short=ALL_BOUNDS, whole=(BOTH,)),
+    Plan(CONFIRMED_OR_CANCELLED, short=ALL_BOUNDS, whole=(BOTH,)),
     Plan(CONFIRMED_TWICE, whole=(CRASH, FAULT)),
     Plan(CONFIRMED_CANCELLED_OR_EXPIRED, short=(CALM, CRASH), whole=(FAULT,)),
     Plan(EXPIRED_TO_NEXT, short=(CALM, CRASH), whole=(FAULT,)),

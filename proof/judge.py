@@ -83,6 +83,8 @@ class Made:
         effect = (operation, what, after.booking_id)
         if what == "promoted" or operation.startswith(BY_ITSELF):  # of many users; each once, for it ends something
             return self
+        if (operation, _REFUSED, "") in self.effects:
+            raise Violation(f"P7: {operation} was refused, and then did {what} {after.booking_id}")
         if what == "made" and any(one[1:] == effect[1:] for one in self.effects):
             raise Violation(f"P7: {operation} made the booking {after.booking_id} a second time")
         if any(one[:2] == effect[:2] for one in self.effects):
@@ -90,10 +92,10 @@ class Made:
         return Made(self.effects | {effect})
 
     def nothing_by(self, operation: str) -> "Made":
-        """Note that an operation was told that it has no effect. Raises Violation where it had one."""
-        if any(one[:2] == (operation, "made") for one in self.effects):
-            raise Violation(f"P7: {operation} was told that there is nothing to be had, and had made a booking")
-        return Made(self.effects | {(operation, "made", "")})
+        """Note that an operation was refused: it has had no effect, and will have none. Raises Violation if it had."""
+        if done := [one[1:] for one in self.effects if one[0] == operation]:
+            raise Violation(f"P7: {operation} was refused, and had done {done}")
+        return Made(self.effects | {(operation, _REFUSED, "")})
 
     def check_reduced(self, operation: str, told: Booking) -> None:
         """Check that a request reduced the booking that it was told of, and no other. Raises Violation."""
@@ -106,8 +108,8 @@ class Made:
         if told.is_new and (operation, "made", told.booking.booking_id) not in self.effects:
             raise Violation(f"P7: {operation} was told that it made {told.booking.booking_id}, which another made")
 
-    def check_given(self, operation: str, booking: str | None) -> None:
-        """Check that a transfer gave no other booking than this one; none if it was refused. Raises Violation."""
+    def check_given(self, operation: str, booking: str) -> None:
+        """Check that a transfer gave no other booking than this one. Raises Violation."""
         given = {one[2] for one in self.effects if one[:2] == (operation, "transferred")}
         if given - {booking}:
             raise Violation(f"T1: {operation} gave {given}, and was answered about {booking}")
@@ -118,6 +120,7 @@ class Made:
             raise Violation(f"D1: {operation} was told that it was the first, and it was not")
 
 
+_REFUSED = "refused"
 NOTHING_MADE = Made()
 
 

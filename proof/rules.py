@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from proof.explore import Scenario
 from proof.group_scenarios import GROUP_LEAVES_ALONE, GROUP_RELEASED_WHILE_CLOSED, GROUP_WAITS
-from proof.hold_scenarios import EXPIRED_EARLY, EXPIRED_TO_NEXT, HOLD_CANCELLED
+from proof.hold_scenarios import CONFIRMED_OR_CANCELLED, EXPIRED_EARLY, EXPIRED_TO_NEXT, HOLD_CANCELLED
 from proof.scenarios import (
     BOOKS_TWICE_AT_HEAD,
     BOTH,
@@ -44,13 +44,16 @@ from proof.scenarios import (
     SWEEP_AND_RELEASE,
     TWO_RELEASES,
 )
-from proof.transfer_scenarios import SWEEP_AND_TRANSFERS
+from proof.transfer_scenarios import CANCEL_EVENT_AT_THE_DOOR, SWEEP_AND_TRANSFERS, TRANSFERRED_OR_CANCELLED
 from proof.world import FILTERS, Filters
 from shared.booking import (
     audit,
     background,
     cancellation,
     catalog,
+    check_ins,
+    confirmation,
+    current,
     event_cancellation,
     event_change,
     expiry,
@@ -67,7 +70,6 @@ from shared.model import (
     Actor,
     Availability,
     Booking,
-    BookingChanged,
     Change,
     Entry,
     Event,
@@ -173,20 +175,6 @@ def _last_drawn_after_the_page(event: Event, length: int, _last: int, deadline: 
     page = _head(event, length, _NO_NUMBER, deadline)
     _, last = waiting_list.read_with_end(event, deadline)
     return [entry for entry in page if entry.sequence <= last]
-
-
-def _cancel_whatever_is_there(
-    event: Event, user_id: str, booking_id: str | None, deadline: Deadline, by: Actor
-) -> Booking:
-    while True:
-        try:
-            return _cancel(event, user_id, booking_id, deadline, by)
-        except BookingChanged:
-            if booking_id:
-                raise
-
-
-_cancel = cancellation.cancel
 
 
 def _settle_batch_without_report(records: Sequence[dict[str, Any]], time_left_s: float) -> list[str]:
@@ -349,6 +337,25 @@ def _refused_in_no_doubt(attempt: BookingAttempt, refusal: TicketOfficeError, de
     raise refusal
 
 
+def _refused_for_certain(error: TicketOfficeError, *, uncertain: bool) -> TicketOfficeError:
+    return error
+
+
+def _meant_for_certain(booking: Booking, booking_id: str, *, uncertain: bool) -> None:
+    current.must_be_meant(booking, booking_id)
+
+
+def _read_for_certain(
+    event: Event,
+    user_id: str,
+    booking_id: str,
+    deadline: Deadline,
+    *,
+    uncertain: bool,
+) -> Booking:
+    return current.read_meant(event, user_id, booking_id, deadline)
+
+
 _mark, _cancel_event, _empty = event_cancellation._mark, event_cancellation.cancel_event, event_cancellation.empty  # noqa: SLF001
 _cancel_all, _follow_batch = cancellation.cancel_all, background.follow_batch
 
@@ -445,7 +452,7 @@ RULES = (
     ),
     Rule(
         "cancel stays with the booking that it saw first", "shared/booking/cancellation.py",
-        _bounded(CANCELS_TWICE, FAULT), cancellation, "cancel", _cancel_whatever_is_there,
+        _bounded(CANCELS_TWICE, FAULT), cancellation, "must_be_meant", _do_nothing,
     ),
     Rule("a release reaches the promoter", "template.yaml", RELEASE, filters=_filters_without("CANCELLED")),
     Rule("an expiry reaches the promoter", "template.yaml", EXPIRED_TO_NEXT, filters=_filters_without("EXPIRED")),
@@ -607,5 +614,21 @@ RULES = (
         "nobody is refused whose booking may be on its way", "shared/booking/attempt.py",
         _bounded(CANCEL_EVENT_AND_LATE_TAKE, FAULT),
         office, "active_booking_or_raise", _refused_in_no_doubt, is_slow=True,
+    ),
+    Rule(
+        "no cancellation is refused that may have happened", "shared/booking/cancellation.py",
+        _bounded(CANCELS_TWICE, FAULT), cancellation, "must_be_meant", _meant_for_certain,
+    ),
+    Rule(
+        "no confirmation is refused that may have happened", "shared/booking/confirmation.py",
+        _bounded(CONFIRMED_OR_CANCELLED, FAULT), confirmation, "refusal", _refused_for_certain,
+    ),
+    Rule(
+        "no check-in is refused that may have happened", "shared/booking/check_ins.py",
+        _bounded(CANCEL_EVENT_AT_THE_DOOR, FAULT), check_ins, "refusal", _refused_for_certain,
+    ),
+    Rule(
+        "no transfer is refused that may have happened", "shared/booking/transfers.py",
+        _bounded(TRANSFERRED_OR_CANCELLED, FAULT), transfers, "read_meant", _read_for_certain,
     ),
 )  # fmt: skip

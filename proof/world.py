@@ -25,7 +25,7 @@ from proof.judge import (
 from proof.lambdas import Node, Request, Response, Result
 from proof.operations import Book, Cancel, CancelEvent, Follow, GiveAway, Patch, Promote
 from proof.stand_in import Change, Effect, Tables
-from shared.model import BookingChanged, CheckIn, EventCancelled, Standing, Status, TryAgain
+from shared.model import CheckIn, Standing, Status, TryAgain
 from shared.store import items
 
 Patterns = tuple[Mapping[str, Any], ...]
@@ -181,15 +181,14 @@ def answered(world: World, number: int, answer: Response) -> World:
         return _done(world, number, node.operation, node.following)
     if isinstance(node.operation, CancelEvent) and not node.following.error:
         world = world._replace(cancelled=True)
-    if isinstance(node.following.error, EventCancelled):
+    if node.operation.user and node.following.error and not isinstance(node.following.error, TryAgain):
         world = world._replace(made=world.made.nothing_by(node.operation.name))
     if isinstance(node.operation, Cancel) and node.following.value:
         world.made.check_reduced(node.operation.name, node.following.value)
     if isinstance(node.following.value, Standing):
         world.made.check_created(node.operation.name, node.following.value)
-    # Whoever is told that the booking changed does not learn how: by this transfer, and a booking after it, perhaps.
-    if isinstance(node.operation, GiveAway) and not isinstance(node.following.error, TryAgain | BookingChanged):
-        world.made.check_given(node.operation.name, None if node.following.error else node.operation.booking)
+    if isinstance(node.operation, GiveAway) and node.following.value:
+        world.made.check_given(node.operation.name, node.operation.booking)
     if isinstance(node.following.value, CheckIn):
         world.made.check_first(node.operation.name, node.following.value)
     wanted = {one.node.operation.wanted for one in world.clients if one and isinstance(one.node.operation, Patch)}

@@ -66,8 +66,9 @@ def _apply(
     Raises BookingChanged if another booking replaces it; CheckedIn; TryAgain.
     """
     meant = booking.booking_id
+    uncertain = False
     while True:
-        must_be_meant(booking, meant)
+        must_be_meant(booking, meant, uncertain=uncertain)
         if not booking.is_active or (changed := change(booking)) is booking:
             return booking
         if booking.checked_in_at:
@@ -82,6 +83,7 @@ def _apply(
         if refused is None:
             telemetry.outcome(metric, event_id=event.event_id, user_id=booking.user_id, booking_id=meant, by=by)
             return changed
+        uncertain = uncertain or refused.uncertain
         stored = refused["booking", booking.user_id].item
         assert stored is not None, "only the booking has a condition, and a booking is never deleted"
         booking = items.to_booking(stored)

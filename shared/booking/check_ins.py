@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from shared import runtime, telemetry
 from shared.booking import sale_window
-from shared.booking.current import must_be_meant, read_meant, reason_it_ended, update_of_confirmed
+from shared.booking.current import must_be_meant, read_meant, reason_it_ended, refusal, update_of_confirmed
 from shared.model import (
     Actor,
     Booking,
@@ -35,10 +35,12 @@ def check_in(event: Event, user_id: str, booking_id: str, by: Actor, deadline: D
     BookingTransferred; TryAgain.
     """
     booking = read_meant(event, user_id, booking_id, deadline)
+    uncertain = False
     while True:
-        must_be_meant(booking, booking_id)
+        must_be_meant(booking, booking_id, uncertain=uncertain)
         if booking.status is not Status.CONFIRMED:
-            raise reason_it_ended(booking) or NotConfirmed(event.event_id, booking_id)
+            ended = reason_it_ended(booking) or NotConfirmed(event.event_id, booking_id)
+            raise refusal(ended, uncertain=uncertain)
         if booking.checked_in_at:
             return CheckIn(booking, again=True)
         used = replace(booking, checked_in_at=runtime.current.now(), checked_in_by=by)
@@ -46,6 +48,7 @@ def check_in(event: Event, user_id: str, booking_id: str, by: Actor, deadline: D
         if refused is None:
             _report(used, by)
             return CheckIn(used, again=False)
+        uncertain = uncertain or refused.uncertain
         if stored := refused["booking"].item:
             booking = items.to_booking(stored)
             continue

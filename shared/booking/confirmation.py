@@ -5,7 +5,7 @@ cancelled, even if that is overdue. The condition on its status decides between 
 """
 
 from shared import runtime, telemetry
-from shared.booking.current import read_meant, reason_it_ended
+from shared.booking.current import read_meant, reason_it_ended, refusal
 from shared.model import (
     Actor,
     Booking,
@@ -17,6 +17,7 @@ from shared.model import (
 )
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
+from shared.store.dynamodb import Refused
 from shared.telemetry import Metric
 
 
@@ -28,18 +29,22 @@ def confirm(event: Event, user_id: str, wanted: Confirmation, deadline: Deadline
     """
     if wanted.by is Actor.BUYER and event.rules.confirmed_by is Actor.SHOP:
         raise ShopOnly(event.event_id)
+    uncertain = False
     while True:
-        if confirmed := _confirm(event, user_id, wanted, deadline):
+        confirmed = _confirm(event, user_id, wanted, deadline)
+        if isinstance(confirmed, Booking):
             return confirmed
-        booking = read_meant(event, user_id, wanted.booking_id, deadline)
+        uncertain = uncertain or confirmed.uncertain
+        booking = read_meant(event, user_id, wanted.booking_id, deadline, uncertain=uncertain)
         if booking.status is Status.CONFIRMED:
             return booking
         if booking.status is not Status.HELD:  # else it was promoted between the two requests
-            raise reason_it_ended(booking) or NotHeld(event.event_id, booking.booking_id)
+            ended = reason_it_ended(booking) or NotHeld(event.event_id, booking.booking_id)
+            raise refusal(ended, uncertain=uncertain)
 
 
-def _confirm(event: Event, user_id: str, wanted: Confirmation, deadline: Deadline) -> Booking | None:
-    """Confirm the hold in one request; return None if there is no such hold."""
+def _confirm(event: Event, user_id: str, wanted: Confirmation, deadline: Deadline) -> Booking | Refused:
+    """Confirm the hold in one request; it is refused if there is no such hold."""
     is_this_booking = "bookingId = :booking"  # P7: a late try must not confirm a newer booking
     is_held = "#status = :held"  # H2, P1: neither expired nor cancelled, so the tickets are still its own
     facts = {
@@ -63,8 +68,8 @@ def _confirm(event: Event, user_id: str, wanted: Confirmation, deadline: Deadlin
         },
         ReturnValues="ALL_NEW",
     )
-    if stored is None:
-        return None
+    if isinstance(stored, Refused):
+        return stored
     confirmed = items.to_booking(stored)
     telemetry.outcome(
         Metric.HOLD_CONFIRMED,

@@ -13,6 +13,7 @@ from shared.model import (
     HoldExpired,
     Status,
     TicketOfficeError,
+    TryAgain,
 )
 from shared.runtime import Deadline
 from shared.store import items
@@ -20,7 +21,9 @@ from shared.store import items
 NOT_CHECKED_IN = "attribute_not_exists(checkedInAt)"
 
 
-def read_meant(event: Event, user_id: str, booking_id: str | None, deadline: Deadline) -> Booking:
+def read_meant(
+    event: Event, user_id: str, booking_id: str | None, deadline: Deadline, *, uncertain: bool = False
+) -> Booking:
     """Return the user's booking; with a booking id, only if it has that id.
 
     Raises BookingNotFound; BookingChanged; TryAgain.
@@ -28,14 +31,22 @@ def read_meant(event: Event, user_id: str, booking_id: str | None, deadline: Dea
     booking = read_booking(event, user_id, deadline)
     if booking is None:
         raise BookingNotFound(event.event_id, user_id)
-    must_be_meant(booking, booking_id or booking.booking_id)
+    must_be_meant(booking, booking_id or booking.booking_id, uncertain=uncertain)
     return booking
 
 
-def must_be_meant(booking: Booking, booking_id: str) -> None:
+def must_be_meant(booking: Booking, booking_id: str, *, uncertain: bool = False) -> None:
     """Raise BookingChanged if the user's booking is another than the one that is meant."""
     if booking.booking_id != booking_id:
-        raise BookingChanged(booking.event_id, booking.user_id, booking.booking_id)
+        raise refusal(BookingChanged(booking.event_id, booking.user_id, booking.booking_id), uncertain=uncertain)
+
+
+def refusal(error: TicketOfficeError, *, uncertain: bool) -> TicketOfficeError:
+    """Return the error that refuses a change; TryAgain if it is `uncertain`, as an earlier try may have made it.
+
+    So whoever is refused knows that their request has changed nothing (P7, docs/decisions/0027).
+    """
+    return TryAgain("uncertain") if uncertain else error
 
 
 def reason_it_ended(booking: Booking) -> TicketOfficeError | None:

@@ -42,8 +42,9 @@ def transfer(event: Event, user_id: str, wanted: Transfer, deadline: Deadline) -
     """
     recipient = BookingAttempt.of(event, wanted.to_user_id, wanted.by)
     refusal: TicketOfficeError | None = None
+    uncertain = False
     while True:
-        booking = read_meant(event, user_id, wanted.booking_id, deadline)
+        booking = read_meant(event, user_id, wanted.booking_id, deadline, uncertain=uncertain)
         if booking.transferred_to == wanted.to_user_id:
             return booking
         if booking.status is not Status.CONFIRMED:
@@ -65,6 +66,7 @@ def transfer(event: Event, user_id: str, wanted: Transfer, deadline: Deadline) -
             _report(ended)
             return ended
         refusal = _refusal(refused, recipient)
+        uncertain = uncertain or refused.uncertain
 
 
 def _refusal(refused: Refused, recipient: BookingAttempt) -> TicketOfficeError | None:

@@ -6,9 +6,9 @@ How it handles a response:
     a condition that does not hold        a result, not an error: commit returns Refused
     anything else                         a bug or a broken set-up: RequestFailed
 
-A request that timed out may have taken effect, or may take effect later. Every transaction has a condition that its own
+A request that timed out may have taken effect, or may take effect later. Every write has a condition that its own
 success makes false, so sending it again is harmless (P7). `Refused.uncertain` says that an earlier try may have
-succeeded.
+succeeded: then a client must not be told that nothing was changed.
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -71,7 +71,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A transaction that did not happen. It has a reason for each item, by name and in order."""
+    """A transaction or update that did not happen. A transaction has a reason for each item, by name and in order."""
 
     reasons: Mapping[Name, Reason]
     uncertain: bool = False  # an earlier try got no response: it may have happened, or may still happen
@@ -89,21 +89,18 @@ def commit(transaction: Mapping[Name, TransactItem], deadline: Deadline, *, yiel
     Raises TryAgain after the deadline; then the transaction may or may not have happened.
     """
     sent = [*transaction.values()]
-    uncertain = False
     for retry in _retries("TransactWriteItems", deadline):
         try:
             _send("TransactWriteItems", {"TransactItems": sent})
             return None
         except RequestFailed as error:
             if reasons := _refusal(error):
-                return Refused(dict(zip(transaction, reasons, strict=True)), uncertain)
+                return Refused(dict(zip(transaction, reasons, strict=True)), retry.uncertain)
             if yields and _codes(error) <= _CONFLICT:
                 telemetry.contention("TransactWriteItems", error.code)
-                return Refused(dict.fromkeys(transaction, Reason(refused=False)), uncertain)
-            uncertain = uncertain or _is_server_fault(error)
+                return Refused(dict.fromkeys(transaction, Reason(refused=False)), retry.uncertain)
             retry.failed(error)
         except NoResponse as error:
-            uncertain = True
             retry.failed(error)
     raise AssertionError("unreachable: _retries raises TryAgain")
 
@@ -113,17 +110,21 @@ def update(deadline: Deadline, **request: Any) -> Item:
     return cast(Item, _call("UpdateItem", deadline, request).get("Attributes", {}))
 
 
-def update_if(deadline: Deadline, **request: Any) -> Item | None:
-    """Run an UpdateItem on a condition that its own success makes false. Return None if the condition refuses it.
+def update_if(deadline: Deadline, **request: Any) -> Item | Refused:
+    """Run an UpdateItem on a condition that its own success makes false. Return what its ReturnValues asks for.
 
-    After None, an earlier try that got no response may have taken effect.
+    Raises TryAgain after the deadline; then the update may or may not have happened.
     """
-    try:
-        return update(deadline, **request)
-    except RequestFailed as error:
-        if error.code == "ConditionalCheckFailedException":
-            return None
-        raise
+    for retry in _retries("UpdateItem", deadline):
+        try:
+            return cast(Item, _send("UpdateItem", request).get("Attributes", {}))
+        except RequestFailed as error:
+            if error.code == "ConditionalCheckFailedException":
+                return Refused({}, retry.uncertain)
+            retry.failed(error)
+        except NoResponse as error:
+            retry.failed(error)
+    raise AssertionError("unreachable: _retries raises TryAgain")
 
 
 def set_once(deadline: Deadline, table: str, key: Item, attribute: str, moment: str) -> str | None:
@@ -198,14 +199,16 @@ def pause(tries: int, backoff_s: tuple[float, float], deadline: Deadline) -> Non
 
 
 class _Retry:
-    """A request being tried: why the last try failed, and how long to pause."""
+    """A request being tried: why the last try failed, how long to pause, and whether a try may have taken effect."""
 
     cause = "deadline"
     backoff_s = BACKOFF_S
+    uncertain = False
 
     def failed(self, error: RequestFailed | NoResponse) -> None:
         """Note the cause. Raise the error again if another try cannot help."""
         self.backoff_s = BACKOFF_S
+        self.uncertain = self.uncertain or isinstance(error, NoResponse) or _is_server_fault(error)
         if isinstance(error, NoResponse):
             self.cause = error.cause
         elif _is_contention(error) or _is_server_fault(error):

@@ -1,0 +1,66 @@
+"""A database request takes effect, its response is lost, and the booking changes before the office repeats it.
+
+A refusal would say that nothing was changed (docs/decisions/0027).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harness.gateway import Response
+from harness.office import Event, Office
+from shared import runtime
+from shared.store.aws_client import NoResponse
+
+
+def _comes_back(event: Event) -> None:
+    event.books("anna")
+
+
+def _cancels(event: Event) -> None:
+    event.cancels("anna")
+
+
+def _cancels_and_comes_back(event: Event) -> None:
+    _cancels(event)
+    _comes_back(event)
+
+
+def _is_called_off(event: Event) -> None:
+    event.cancels_event()
+    event.follows()
+
+
+CHANGES: dict[str, tuple[Callable[[Event, str], Response], Callable[[Event], None], int]] = {
+    "cancel": (lambda event, _: event.cancel("anna"), _comes_back, 200),
+    "cancel, by bookingId": (lambda event, one: event.cancel("anna", booking_id=one), _comes_back, 409),
+    "keep": (lambda event, one: event.cancel("anna", booking_id=one, keep=1), _cancels_and_comes_back, 409),
+    "confirm": (lambda event, one: event.confirm("anna", one), _cancels, 409),
+    "transfer": (lambda event, one: event.transfer("anna", one, "zoe"), _comes_back, 409),
+    "check in": (lambda event, one: event.check_in("anna", one), _is_called_off, 409),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_that_was_made_is_not_refused(office: Office, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """P7: 503, after which the same request is answered by what there is now."""
+    change, meanwhile, repeated = CHANGES[name]
+    event = office.opens(tickets=3, ticketsPerBooking=2, **({"holdSeconds": 60} if name == "confirm" else {}))
+    booking_id = event.book("anna", quantity=2).json["bookingId"]
+    client = runtime.current.client
+    assert client is not None
+    send = client.call
+
+    def lost(operation: str, request: dict[str, Any]) -> Any:
+        response = send(operation, request)
+        if operation not in {"TransactWriteItems", "UpdateItem"}:
+            return response
+        monkeypatch.undo()
+        meanwhile(event)
+        raise NoResponse(operation, "TimeoutError")
+
+    monkeypatch.setattr(client, "call", lost)
+    response = change(event, booking_id)
+    assert (response.status, response.json["code"]) == (503, "try-again")
+    assert change(event, booking_id).status == repeated
