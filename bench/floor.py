@@ -18,10 +18,12 @@ from botocore.exceptions import ClientError
 from botocore.handlers import generate_idempotent_uuid
 
 from shared import runtime
-from shared.booking import catalog, office
+from shared.booking import catalog, office, waiting_list
+from shared.booking.attempt import BookingAttempt
 from shared.booking.settle import settle
 from shared.model import REQUEST_BUDGET_S
 from shared.runtime import Deadline
+from shared.store import dynamodb
 from shared.store.aws_client import Client, RequestFailed
 
 USERS_MAX = 100_000  # of one process: more than it can serve
@@ -69,6 +71,17 @@ def new_users(process: int) -> Iterable[str]:
 def book(event_id: str, user: str) -> None:
     """Book, or join the waiting list."""
     office.book(event_id, user, _deadline())
+
+
+def join_by_its_commits(event_id: str, user: str) -> None:
+    """Draw a place and write booking, entry and count: a join without what it reads."""
+    attempt = BookingAttempt.of(catalog.read_event(event_id, _deadline()), user)
+    tail = waiting_list._draw(attempt.event, _deadline())  # noqa: SLF001  # no one else needs a step of a join
+    refused = dynamodb.commit(
+        waiting_list._join(attempt, attempt.waiting(tail.last_sequence)),  # noqa: SLF001  # as above
+        _deadline(),
+    )
+    assert refused is None
 
 
 def cancel(event_id: str, user: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from bench import around, cpu, floor, load
+from bench.goals import COMMITS_OF_JOIN
 from bench.load import Measured, Requests
 from harness import promises
 from harness.crowd import open_event
@@ -67,6 +68,8 @@ def join(run: Run) -> Iterator[Row]:
     found = run.office.check_drained(event_id, PROMOTED_WITHIN_S)
     assert len(found.waiting) == measured.statuses[202]
     yield from _with_floor(run, [row], floor.book, _floors_empty_list)
+    rate = _alone(_floors_empty_list, partial(floor.ceiling, floor.join_by_its_commits, seconds=run.seconds))
+    yield {"section": COMMITS_OF_JOIN, "per_second": rate, "note": "no reads, no HTTP, engine alone"}
 
 
 def cancel(run: Run) -> Iterator[Row]:

@@ -56,6 +56,7 @@ class Application:
         self.listeners = Listeners(announcements) if announcements and system.has_bus else None
         self._router = gateway.Router(system.routes)
         self._cors = system.cors
+        self._turn = asyncio.Lock()  # functions run one at a time, in the order of their requests
         self._authorizer = self._sign_in = None
         if keys:
             from local.authorizer import Authorizer  # noqa: PLC0415 - cryptography takes 150 ms
@@ -101,12 +102,13 @@ class Application:
         body = b"" if scope["method"] in _WITHOUT_BODY else await _read(scope, receive)
         if body is None:
             return gateway.refusal(gateway.TOO_LARGE, request_id)
-        # No await from here on, so requests run one at a time.
         try:
             payload = gateway.payload(scope, target, parameters, body, request_id)
             if claims is not None:
                 payload["requestContext"]["authorizer"] = {"jwt": {"claims": claims, "scopes": None}}
-            answer = self._functions[target.function].invoke(payload, request_id)
+            async with self._turn:
+                await asyncio.sleep(0)  # the loop looks for new connections and requests, which then wait in line
+                answer = self._functions[target.function].invoke(payload, request_id)
             return gateway.response(answer, request_id)
         except (Exception, runtime.TimedOut):  # noqa: BLE001 - the next request must be served
             runtime.log(
@@ -189,16 +191,15 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets=sockets)
 
     def _open(self) -> None:
+        """Take all connections that are there: after each turn of the loop, all that are open are served first."""
+        loop = asyncio.get_running_loop()
         try:
-            connection = take(self._handed)
+            while connection := take(self._handed):
+                opening = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
+                self._opening.add(opening)
+                opening.add_done_callback(self._opening.discard)
         except OSError as error:
             runtime.log("a connection was not taken", error=str(error))
-            return
-        if connection:
-            loop = asyncio.get_running_loop()
-            opening = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
-            self._opening.add(opening)
-            opening.add_done_callback(self._opening.discard)
 
     def _protocol(self) -> asyncio.Protocol:
         return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)

@@ -1,5 +1,6 @@
 """The workers over HTTP, with a handler that returns its input."""
 
+import asyncio
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from tests.local.programs import CONTEXT, Program, echo_template, happens, opene
 
 WORKERS = 2
 CLIENTS = 64
+NEW_CLIENTS = 8  # fewer than wait for a worker in its socket
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +150,28 @@ def test_a_worker_answers_many_clients_one_at_a_time(program: Program) -> None:
     assert len(seen) == CLIENTS * 5
     assert {one["busy"] for one in seen} == {1}
     assert len({one["pid"] for one in seen}) == WORKERS
+
+
+def test_requests_are_served_in_the_order_in_which_they_come(tmp_path: Path) -> None:
+    """Those of new connections, too: a client that has its response waits for all who came before its next request."""
+    served: list[str] = []
+
+    async def client(number: int, url: str) -> None:
+        async with httpx.AsyncClient(base_url=url, timeout=20, verify=CONTEXT) as connection:
+            for turn, sleep_s in enumerate((0.01, 0.01) if number else (0.01, 0.5, 0.01, 0.01)):
+                await connection.get(f"/do/sleep-{sleep_s}")
+                served.append(f"{number}-{turn}")
+
+    async def clients(url: str) -> None:
+        first = asyncio.create_task(client(0, url))
+        await asyncio.sleep(0.2)
+        await asyncio.gather(first, *(client(number, url) for number in range(1, NEW_CLIENTS + 1)))
+
+    with opened("--template", echo_template(tmp_path), "--memory", "--workers", "1") as program:
+        asyncio.run(clients(program.url))
+    new = {f"{number}-0" for number in range(1, NEW_CLIENTS + 1)}
+    assert served[:2] == ["0-0", "0-1"]
+    assert set(served[2 : served.index("0-2")]) >= new, served
 
 
 def test_no_connection_waits_for_a_worker_that_starts(tmp_path: Path) -> None:
