@@ -343,7 +343,7 @@ GROUP_PLANS = (
     Plan(CLOSED_LATE, short=(), whole=(CALM,)),
     Plan(SOLD_OUT_LATE, short=ALL_BOUNDS, whole=(BOTH,)),
     Plan(RELEASED_WHILE_CLOSED),
-    Plan(GROUP_RELEASED_WHILE_CLOSED, short=(CALM, CRASH), whole=(FAULT,)),
+    Plan(GROUP_RELEASED_WHILE_CLOSED, whole=(CRASH, FAULT)),
     Plan(SECOND_RELEASE, short=()),
     Plan(SECOND_RELEASE_ON_LANES),
     Plan(REOPENED_AND_CANCELLED),

@@ -406,7 +406,7 @@ class GroupsMachine(OfficeMachine):
 
 
 SETTINGS = settings(
-    max_examples=EXAMPLES or 15,
+    max_examples=EXAMPLES or 8,
     stateful_step_count=40,
     derandomize=not EXAMPLES,
     deadline=None,
