@@ -24,10 +24,10 @@ unexport PYTHONDONTWRITEBYTECODE
 PIP_INSTALL := -m pip install --quiet --no-deps --require-hashes --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format build proof bench benchmark compare scale rehearsal describe dashboard pictures recording vendor lock clean
+.PHONY: help run demo test lint format build proof bench benchmark compare scale rehearsal describe dashboard pictures recording vendor lock environments clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/.run node_modules/.engine ## run the ticket office on this machine; ARGS="--port 8000 --data DIR"
 	@exec .venv/bin/python -m local $(ARGS)
@@ -35,7 +35,9 @@ run: .venv/.run node_modules/.engine ## run the ticket office on this machine; A
 demo: .venv/.run node_modules/.engine ## show a sale at human speed in the browser, for two minutes; ARGS="--seconds 60"
 	@exec .venv/bin/python -m examples.demo $(ARGS)
 
-test: .venv/.dev .venv/.chromium .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator node_modules/.engine node_modules/.tools ## run all tests; ARGS="-k oversell" chooses
+TESTED_IN := .venv/.dev .venv/.chromium .venv-sam/.sam .venv-lambda/.lambda .venv-emulator/.emulator \
+  node_modules/.engine node_modules/.tools
+test: $(TESTED_IN) ## run all tests; ARGS="-k oversell" chooses
 	@.venv/bin/python -m pytest $(or $(ARGS),$(TESTS))
 
 lint: .venv/.dev .venv-sam/.sam .venv-checkov/.checkov ## check style, types and the template
@@ -98,6 +100,8 @@ vendor: node_modules/.tools ## copy the page's libraries from node_modules to we
 
 lock: .venv/.dev ## resolve requirements/*.in and package.json anew
 	@scripts/lock
+
+environments: $(TESTED_IN) .venv-checkov/.checkov ## make what tests and linters need; with --jobs 4, at once
 
 clean: ## remove what the other targets made, but not the data in .local
 	@rm -rf .venv .venv-sam .venv-checkov .venv-lambda .venv-emulator node_modules .aws-sam .pytest_cache \

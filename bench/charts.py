@@ -7,7 +7,6 @@ from typing import Any
 import matplotlib as mpl
 
 from bench import record
-from bench.goals import FASTEST, TIMES_THE_FASTEST
 
 mpl.use("Agg")  # draws into files, without a screen
 from matplotlib import pyplot  # below the choice of what draws
@@ -28,11 +27,6 @@ def main() -> None:
     rates: list[Series] = [
         ("the office", [row["per_second"] for row in loads], {}),
         ("floor: boto3", [floors.get(row["section"], 0) for row in loads], {"color": "silver"}),
-        (
-            "goal: twice the fastest",
-            [TIMES_THE_FASTEST * FASTEST.get(row["section"], 0) for row in loads],
-            {"fill": False, "hatch": "//"},
-        ),
     ]
     _bars("rates", "requests a second", loads, rates)
     latencies: list[Series] = [(name, [row[f"{name}_ms"] for row in loads], {}) for name in ("p50", "p99")]

@@ -90,11 +90,6 @@ def cancel(event_id: str, user: str) -> None:
     settle(catalog.read_event(event_id, _deadline()), _deadline())
 
 
-def status(event_id: str, _user: str) -> None:
-    """Count what is left."""
-    office.status(event_id, None, _deadline())
-
-
 def _deadline() -> Deadline:
     return Deadline.after(REQUEST_BUDGET_S)
 

@@ -1,7 +1,9 @@
 """The sections of the benchmark: each measures its own office, with its data on disk, and checks the promises."""
 
+import os
 import random
 import resource
+import signal
 import statistics
 import tempfile
 import time
@@ -15,7 +17,7 @@ from typing import Any
 import httpx
 
 from bench import around, cpu, floor, load
-from bench.goals import COMMITS_OF_JOIN
+from bench.goals import COMMITS_OF_JOIN, UNREAD
 from bench.load import Measured, Requests
 from harness import promises
 from harness.crowd import open_event
@@ -68,8 +70,26 @@ def join(run: Run) -> Iterator[Row]:
     found = run.office.check_drained(event_id, PROMOTED_WITHIN_S)
     assert len(found.waiting) == measured.statuses[202]
     yield from _with_floor(run, [row], floor.book, _floors_empty_list)
+    yield _join_unread(run)
     rate = _alone(_floors_empty_list, partial(floor.ceiling, floor.join_by_its_commits, seconds=run.seconds))
     yield {"section": COMMITS_OF_JOIN, "per_second": rate, "note": "no reads, no HTTP, engine alone"}
+
+
+def _join_unread(run: Run) -> Row:
+    """Measure joins while nobody reads the streams: no announcements, and no promoter looks for free tickets."""
+    event_id = _sold_out(run.office)
+    _wait_for_rest(run.office)
+    readers = run.office.pids("feeder")
+    try:
+        for pid in readers:
+            os.kill(pid, signal.SIGSTOP)
+        measured = load.run(run.office.port, 64, run.seconds, partial(_bookings, event_id))
+    finally:
+        for pid in readers:
+            os.kill(pid, signal.SIGCONT)
+    run.office.check_drained(event_id, PROMOTED_WITHIN_S)
+    _wait_for_rest(run.office)
+    return {"section": UNREAD, **measured.figures, "note": "the readers of the streams stand still"}
 
 
 def cancel(run: Run) -> Iterator[Row]:
@@ -99,7 +119,7 @@ def status(run: Run) -> Iterator[Row]:
         reads = partial(load.forever, load.get(f"/status/{event_id}"))
         row, _ = _loaded(run, f"status of {lanes} lane{'s' * (lanes > 1)}, 64 in flight", 64, reads)
         promises.check(run.office.database(), event_id)
-        yield from _with_floor(run, [row], floor.status, partial(_floors_event, tickets))
+        yield row
 
 
 def mix(run: Run) -> Iterator[Row]:

@@ -47,7 +47,7 @@ BODY_BYTES_MAX = 10 * 1024
 
 HOLD_S_MAX = 86_400  # a day
 OFFER_S_MAX = 604_800  # a week
-HOLD_SHARDS = 64  # parts of the index of holds by expiry: new holds write at most one of them a thousand times a second
+HOLD_SHARDS = 64  # parts of the index of holds by expiry: each takes a thousand new holds a second
 
 TICKETS_PER_BOOKING_MAX = 20  # so that a booking from several lanes fits in one transaction
 
@@ -58,12 +58,12 @@ STRIPES_MAX = 4  # together 2,000 joins a second; the counter hands out at most 
 
 POSITION_EXACT_MAX = 100  # waiting users ahead that are counted one by one; beyond that, the position is an estimate
 
-REFUSALS_KEPT = 8  # refused changes that an event remembers, for requesters that are slower than later ones
+REFUSALS_KEPT = 8  # refused changes that an event remembers, so that a slow request still learns of its own
 
 # For retries in one HTTP request. A call that began in time may still take CALL_TIMEOUT_S (store/aws_client.py), so a
 # response takes at most 7 s; the functions' own timeout is 10 s.
 REQUEST_BUDGET_S = 5.0
-STATUS_BUDGET_S = 1.0  # for retries of a status, which is asked for again anyway: a queue of retries would not end
+STATUS_BUDGET_S = 1.0  # for retries of a status: its caller asks again anyway, and more retries would only queue up
 RETRY_AFTER_S = 1  # what a client is told to wait after 503
 
 
@@ -127,7 +127,7 @@ NO_HOLDS = Rules()  # bookings are confirmed at once
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of an event's terms that is under way: requested, and neither done nor, after a refusal, undone."""
+    """A change of an event's terms that is under way: requested, and not yet done or, if it was refused, undone."""
 
     number: int  # the event's `steps` when it was requested: no other change has it
     requested_at: str

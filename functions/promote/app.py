@@ -12,6 +12,6 @@ from shared.telemetry import logger
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[str, str]]]:
-    """Settle each event that a batch of stream records names, once. Report the records of events that failed."""
+    """Settle each event that the records name, or leave a note that asks for it. Report the records that failed."""
     failed = settle_batch(event["Records"], context.get_remaining_time_in_millis() / 1000)
     return {"batchItemFailures": [{"itemIdentifier": sequence_number} for sequence_number in failed]}

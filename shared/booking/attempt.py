@@ -32,7 +32,7 @@ class BookingAttempt:
     quantity: int = 1
     at_least: int = 1
     generation: int = 1
-    uncertain: bool = False  # a transaction got no response: it may have happened, or may still happen
+    uncertain: bool = False  # a transaction got no response or a 5xx: it may have happened, or may still happen
 
     @classmethod
     def of(
@@ -84,7 +84,7 @@ class BookingAttempt:
         }
 
     def refused(self, refused: Refused, lanes: Iterable[Name], moment: str) -> Booking | None:
-        """Interpret a refused transaction that has an item "booking", and these of lanes.
+        """Interpret a refused transaction: its item "booking", and those of lanes that `lanes` names.
 
         Returns the user's booking if it answers this request. Returns None if a lane refused for a reason of its own,
         or if the booking has ended: then `generation` has moved on, and the transaction is worth repeating.

@@ -9,7 +9,7 @@ from typing import Any
 from shared import runtime, telemetry
 from shared.booking import audit, catalog, event_cancellation, event_change, note, rest
 from shared.booking.settle import settle
-from shared.model import Event, EventCancelled, EventNotFound, TryAgain, seconds_between
+from shared.model import Event, EventCancelled, EventNotFound, Status, TryAgain, seconds_between
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.items import Item
@@ -30,7 +30,7 @@ Work = Callable[[str, Deadline], bool]  # does the work for an event, and tells 
 def settle_batch(records: Sequence[dict[str, Any]], time_left_s: float) -> list[str]:
     """Settle each event that the stream records name, once; return the sequence numbers of records that failed.
 
-    An event with several lanes is settled only after a record of its note, which other records leave (note.py).
+    For an event with several lanes other records only leave a note, and the note's record settles it (note.py).
 
     A failed record comes again: one whose event could not be settled in time, or one that cannot be read.
     """
@@ -84,7 +84,7 @@ def _each_event(changes: Changes, unreadable: list[str], time_left_s: float, wor
 def sweep(time_left_s: float) -> int:
     """Settle and audit every sold-out event that has changed, and every recently cancelled one, as the time allows.
 
-    Returns how many were done. An event has changed if it has since its last clean audit (rest.py).
+    Returns how many were done. Changed means: since its last clean audit (rest.py).
 
     Before that it spends up to UNFINISHED_S_MAX on cancelled events that are not emptied and on changes that were cut
     short.
@@ -117,7 +117,11 @@ def sweep(time_left_s: float) -> int:
 
 def _released_at(change: Mapping[str, Any]) -> list[str]:
     """Return when the record says that tickets were released; nothing if it released none."""
-    item = change.get("NewImage", {})
+    item, before = change.get("NewImage", {}), change.get("OldImage", {})
+    if before.get("status") == items.text(Status.WAITING):
+        return []  # who waits has no tickets to release
+    if item.get("reducedAt") == before.get("reducedAt"):
+        item = {name: value for name, value in item.items() if name != "reducedAt"}  # that was earlier
     names = ("cancelledAt", "expiredAt", "reducedAt", "releasedAt")  # the last one is a note's
     return [item[name]["S"] for name in names if name in item][:1]  # none if a user joined
 
@@ -142,7 +146,7 @@ def _settled(event_id: str, changes: Sequence[Mapping[str, Any]], deadline: Dead
 
 
 def _settle_or_ask(event: Event, deadline: Deadline, released_at: Sequence[str] = ()) -> None:
-    """Settle an event with one lane, whose records come one batch after the other; of any other ask its one settler."""
+    """Settle an event with one lane: its records come one batch after the other. For any other, leave a note."""
     if event.lanes > 1:
         note.leave(event, deadline, released_at)
     else:

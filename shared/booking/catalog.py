@@ -1,7 +1,8 @@
 """Events: open one, read it, and count what is left.
 
-A warm function caches events: fixed fields never change, and sold out, cancelled and emptied are permanent. What an
-organiser can change is read again before it is shown or decides anything.
+A warm function caches events: fixed fields never change, and cancelled and emptied are permanent. Whether an event is
+sold out may be old: conditions name the sale. What an organiser can change is read again before it is shown or decides
+anything.
 """
 
 import hashlib

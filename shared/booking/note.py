@@ -1,4 +1,4 @@
-"""Notes: they bring one settler at a time to an event with several lanes.
+"""Notes: they let one settler at a time work on an event with several lanes.
 
 Each shard of the Bookings stream has a promoter of its own. If each settled, they would meet at the same head of the
 list and refuse each other. So a promoter leaves a note and returns. An event has one note, and all its records come
@@ -36,6 +36,7 @@ def leave(event: Event, deadline: Deadline, released_at: Sequence[str] = ()) -> 
         return
     if asked_at and seconds_between(asked_at, now) < STALE_S:
         return
+    # No condition: a second note beside this one only costs a settler that finds nothing to do (docs/decisions/0025).
     released = items.text(min(released_at)) if released_at else None
     assign, names, values = items.assignment({"askedAt": items.text(now), "releasedAt": released})
     dynamodb.update(

@@ -143,7 +143,7 @@ def status(
 def _ticket_or_place(attempt: BookingAttempt, deadline: Deadline) -> Standing:
     """Make the booking, or return the one that the user already has.
 
-    What is known of the event may be old: the sale ends, and begins again. Each turn finds out more.
+    The cached event may be old: its sale may have ended, or begun again. Each turn finds out more.
     """
     if attempt.event.cancelled_at:
         raise EventCancelled(attempt.event.event_id, attempt.event.cancelled_at)

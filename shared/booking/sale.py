@@ -43,8 +43,8 @@ Shares = Mapping[int, int]  # number of a lane -> how many tickets it gives
 def buy(attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
     """Take tickets, or return the active booking that the user already has.
 
-    Returns None when there is no ticket, or when others are closing the lanes. Then all lanes are closed, and
-    `attempt.event` is marked and remembered as sold out.
+    Returns None when there is no ticket, or when others are closing the lanes. Then `attempt.event` is the event as it
+    is now: sold out, unless a later sale has begun.
 
     Raises EventCancelled; NotOnSale; TooFewTickets, if two reads in a row found the same lanes with too few; TryAgain,
     also after LOOKS_MAX reads of lanes that changed each time.
@@ -67,7 +67,7 @@ def buy(attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
         if left == 0 or not all(lane.is_open for lane in lanes):
             attempt.event = close(attempt.event, lanes, deadline)
             return None
-        if looked == earlier:  # both reads show one moment
+        if looked == earlier:  # no lane changed in between, so this was true at one moment (docs/decisions/0023)
             raise TooFewTickets(attempt.event.event_id, left)
     raise TryAgain("lanes")
 
@@ -105,7 +105,7 @@ def close(event: Event, lanes: list[Lane], deadline: Deadline) -> Event:
             dynamodb.update_if(deadline, **_end(event, items.LANES, lane_key, "closedAt", moment))
     event_key = items.event_key(event.event_id)
     if dynamodb.update_if(deadline, **_end(event, items.EVENTS, event_key, "soldOutAt", moment)) != {}:
-        return catalog.read_anew(event.event_id, deadline)  # others were faster
+        return catalog.read_anew(event.event_id, deadline)  # others were faster, or a later sale has begun
     telemetry.outcome(telemetry.Metric.SOLD_OUT, event_id=event.event_id)
     return catalog.remember(replace(event, sold_out_at=moment))
 
@@ -114,7 +114,8 @@ def reopen(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | None:
     """Put a sold-out event that was just read back on sale, if nobody waits; return it as it is then.
 
     That is worth its transaction once there is a free ticket for each lane, on average. With fewer, each buyer in turn
-    is first in line and takes one. Returns None if somebody waits, or has joined or left since the lanes were read.
+    is first in line and takes one, and the event stays as it is. Returns None if somebody waits, or has joined or left
+    since the lanes were read.
 
     Raises TryAgain.
     """
@@ -142,7 +143,8 @@ def _shares(lanes: Iterable[Lane], attempt: BookingAttempt, *, is_open: bool) ->
     left = min(attempt.quantity, sum(free.values()))
     if left < attempt.at_least:
         return {}
-    if enough := next((number for number, available in free.items() if available >= left), None):
+    enough = next((number for number, available in free.items() if available >= left), None)
+    if enough is not None:
         return {enough: left}
     shares = {}
     for number, available in free.items():
@@ -198,7 +200,7 @@ def _take_from(lane: int, share: int, booking: Booking) -> TransactItem:
 def _end(event: Event, table: str, key: items.Item, attribute: str, moment: str) -> dict[str, Any]:
     """Return the UpdateItem that ends this sale of the event, or of a lane. It returns what was set before, if it was.
 
-    If that response is lost, none of several callers may learn that they were the first.
+    If the first response is lost, no caller learns that it was first.
     """
     is_this_sale = "sale = :sale"  # P4: a late one must not end the next sale
     return {

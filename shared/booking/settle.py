@@ -28,7 +28,7 @@ from shared.store.dynamodb import Name, Refused, TransactItem
 from shared.telemetry import Metric
 
 PROMOTIONS_MAX = 25  # users in one transaction, which takes 100 items: 2 for each of them
-TICKETS_MAX = 50  # in one transaction: at most as many lanes
+TICKETS_AT_ONCE_MAX = 50  # in one transaction: at most as many lanes
 FRUITLESS_MAX = 8  # rounds in a row that promote no user, although there are tickets for the head
 FRUITLESS_PAUSE_S = (0.05, 2.0)  # first and longest pause after such a round: other settlers work on the same head
 
@@ -50,15 +50,15 @@ def settle(
     """Promote users from the head of the list, in order, while there are tickets. Return how many were promoted.
 
     The order holds although one transaction promotes several users (P5): a page of the list has every entry that should
-    come before one of its entries (see `head`), and only a beginning of the page is promoted.
+    come before one of its entries (see `head`), and only its first entries, without a gap, are promoted.
 
-    An event that is on sale has no list, so nothing is read but the event.
+    An event that is on sale has no list, so only the event and the end of its list are read, in one request.
 
     `released_at` are the moments of cancellations that the caller knows of, to measure how long promotions take.
     Tickets have no identity, so the oldest moment counts as the release of the first promotion's tickets, and so on.
 
-    An event has one settler at a time (note.py), and seldom the sweep or an operator beside it. A settler that meets
-    another pauses, because two at the same head only slow each other down.
+    An event has one settler at a time (note.py); now and then the sweep or an operator settles it, too. A settler that
+    meets another pauses, because two at the same head only slow each other down.
 
     Raises TryAgain if the deadline passes before the work is done; Stuck after `fruitless_max` rounds in a row.
     """
@@ -74,7 +74,7 @@ def settle(
         entries = head(event, length, last, deadline) if length and last else []
         promotions = _promotions(entries, lanes)
         if not promotions and (entries or sale.reopen(event, lanes, deadline)):
-            return promoted  # the head waits for more tickets, or nobody waits
+            return promoted  # no ticket is left, the head waits for more, or nobody waits
         now_promoted = _promote_in_order(event, promotions, deadline)
         _report(event, promotions[:now_promoted], releases)
         promoted += now_promoted
@@ -94,6 +94,7 @@ def _promotions(entries: list[Entry], lanes: list[Lane]) -> list[_Promotion]:
     is_all = len(tickets) == sum(lane.available for lane in lanes)
     promotions: list[_Promotion] = []
     for entry in entries[: _first_repeated(entries)]:
+        # Where they were cut off, the next round has the rest: nobody gets fewer tickets than are free.
         if len(tickets) < (entry.at_least or 1) or (len(tickets) < entry.quantity and not is_all):
             break
         promotions.append(_Promotion(entry, tickets[: entry.quantity]))
@@ -102,10 +103,10 @@ def _promotions(entries: list[Entry], lanes: list[Lane]) -> list[_Promotion]:
 
 
 def _tickets(lanes: list[Lane]) -> list[int]:
-    """List the lane of each free ticket, at most TICKETS_MAX, from as few lanes as possible."""
+    """List the lane of each free ticket, at most TICKETS_AT_ONCE_MAX, from as few lanes as possible."""
     tickets: list[int] = []
     for lane in sorted(lanes, key=lambda lane: lane.available, reverse=True):
-        tickets += [lane.number] * min(lane.available, TICKETS_MAX - len(tickets))
+        tickets += [lane.number] * min(lane.available, TICKETS_AT_ONCE_MAX - len(tickets))
     return tickets
 
 

@@ -89,8 +89,8 @@ def _position(event: Event, sequence: int, deadline: Deadline) -> Position:
     """Count the entries ahead of a place. Raises TryAgain.
 
     Exact up to POSITION_EXACT_MAX ahead. Further back it is the distance from the head's number, which is an upper
-    bound: it counts numbers of users who left, and numbers that were never used. Most of a long list is there, so its
-    front is read once a second and not for each of them (docs/decisions/0007).
+    bound: it counts numbers of users who left, and numbers that were never used. Most users of a long list are that far
+    back, so its front is read once a second and not for each (docs/decisions/0007).
     """
     front = _fronts.get(event.event_id)
     is_old = front is None or runtime.current.monotonic_s() > front.read_at_s + FRONT_AGE_MAX_S
@@ -172,7 +172,7 @@ def _draw(event: Event, deadline: Deadline) -> Tail:
 def _join(attempt: BookingAttempt, booking: Booking) -> dict[Name, TransactItem]:
     """Write booking, entry and count together (P3).
 
-    Only if the user has no active booking, and the sale that is known to be over is still the lane's last.
+    Only if the user has no active booking, and no sale has begun on the lane since the one that is known to be over.
     """
     entry = Entry(
         booking.event_id,

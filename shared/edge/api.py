@@ -100,7 +100,7 @@ class InvalidRequest(TicketOfficeError):
 # Error -> HTTP status, code, title. Only this table connects them.
 PROBLEMS: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     MalformedJson: (400, "malformed-json", "Malformed JSON"),
-    NotSignedIn: (403, "not-signed-in", "Not signed in"),  # 401 is API Gateway's: a new token helps
+    NotSignedIn: (403, "not-signed-in", "Not signed in"),  # not 401, which is API Gateway's: a new token would not help
     NotYourBooking: (403, "not-your-booking", "Not your booking"),
     OrganisersOnly: (403, "organisers-only", "Organisers only"),
     ShopOnly: (403, "shop-only", "Shop only"),
@@ -292,8 +292,7 @@ def etag(event: Event) -> dict[str, str]:
 def etag_of(counts: Counts) -> dict[str, str]:
     """Return the header that names a revision and the moment of its counts, for If-Match and for caches.
 
-    A cache takes two responses with the same tag for the same: with the revision alone, one that is asked whether old
-    counts are still right would say so.
+    To a cache, responses with one tag are the same: with the revision alone, it would confirm old counts.
     """
     return {"ETag": f'"{counts.availability.event.revision}.{re.sub(r"[^0-9]", "", counts.as_of)}"'}
 

@@ -92,7 +92,7 @@ class Caller:
         return self.is_signed_in and self.name is None
 
     def booking_for(self, user_id: str) -> Actor:
-        """Allow this user and shops; return as which of them the caller books. Raises NotSignedIn; NotYourBooking."""
+        """Allow this user and shops; return which of them the caller is. Raises NotSignedIn; NotYourBooking."""
         return self._acting_for(user_id, Actor.SHOP)
 
     def confirming_for(self, user_id: str) -> Actor:
@@ -113,7 +113,7 @@ class Caller:
         return self._acting_for(user_id, Actor.SHOP, Actor.ORGANISER)
 
     def checking_in(self) -> Actor:
-        """Allow the door, shops and organisers; return as which of them the caller acts. Raises NotSignedIn; DoorOnly.
+        """Allow the door, shops and organisers; return which of them the caller is. Raises NotSignedIn; DoorOnly.
 
         In an open office, every caller is the door.
         """

@@ -6,9 +6,9 @@ How it handles a response:
     a condition that does not hold        a result, not an error: commit returns Refused
     anything else                         a bug or a broken set-up: RequestFailed
 
-A request that timed out may have taken effect, or may take effect later. Every write has a condition that its own
-success makes false, so sending it again is harmless (P7). `Refused.uncertain` says that an earlier try may have
-succeeded: then a client must not be told that nothing was changed.
+A request that timed out may have taken effect, or may take effect later. Sending a write again is harmless (P7): its
+own success makes its condition false, or it changes nothing the second time; a number that is drawn twice leaves a gap.
+`Refused.uncertain` says that an earlier try may have succeeded: then no client must be told that nothing was changed.
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -71,10 +71,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A transaction or update that did not happen. A transaction has a reason for each item, by name and in order."""
+    """A transaction or update that a condition refused. A transaction has a reason for each item, by name, in order."""
 
     reasons: Mapping[Name, Reason]
-    uncertain: bool = False  # an earlier try got no response: it may have happened, or may still happen
+    uncertain: bool = False  # an earlier try got no response or a 5xx: it may have happened, or may still happen
 
     def __getitem__(self, name: Name) -> Reason:
         """Return the reason of the item with this name."""
@@ -84,7 +84,8 @@ class Refused:
 def commit(transaction: Mapping[Name, TransactItem], deadline: Deadline, *, yields: bool = False) -> Refused | None:
     """Run a transaction of 1 to 100 named items: all or nothing. Return None if it succeeded.
 
-    A transaction that `yields` is not sent again after a conflict. It returns as Refused, with no item refused.
+    A transaction that `yields` is not sent again after a conflict: it returns as Refused, with no item refused.
+    A settler reads the list again instead.
 
     Raises TryAgain after the deadline; then the transaction may or may not have happened.
     """
@@ -111,7 +112,7 @@ def update(deadline: Deadline, **request: Any) -> Item:
 
 
 def update_if(deadline: Deadline, **request: Any) -> Item | Refused:
-    """Run an UpdateItem on a condition that its own success makes false. Return what its ReturnValues asks for.
+    """Run an UpdateItem that has a condition and is safe to repeat. Return what its ReturnValues asks for.
 
     Raises TryAgain after the deadline; then the update may or may not have happened.
     """
@@ -130,7 +131,7 @@ def update_if(deadline: Deadline, **request: Any) -> Item | Refused:
 def set_once(deadline: Deadline, table: str, key: Item, attribute: str, moment: str) -> str | None:
     """Set a moment (ISO 8601) if it is not set. Return the moment that was set before, or None.
 
-    So if many callers set it within a millisecond, only one of them gets None. If that response is lost, none does.
+    Of many callers that set it at once, one gets None; if its response is lost, none does.
 
     Raises TryAgain.
     """
@@ -187,7 +188,7 @@ def all_items(operation: str, deadline: Deadline, **request: Any) -> Iterator[It
 
 
 def pause(tries: int, backoff_s: tuple[float, float], deadline: Deadline) -> None:
-    """Pause for a random time (full jitter). Its bound doubles with each earlier try, from the first to the longest.
+    """Pause for a random time (full jitter). Its upper bound doubles with each try, from the first to the longest.
 
     A pause ends at the deadline at the latest.
 

@@ -21,7 +21,6 @@ from bench import record
 from harness.running import PROJECT, RunningOffice, running
 from shared.booking.counts import AGE_MAX_S
 from tests.browser.visitor import NARROW, WIDE, WRITES_PICTURES, Visitor, runs_nothing_of_others, visiting, visitor
-from tests.local.programs import CONTEXT
 
 BYTES_MAX = 150_000  # of all files, compressed
 REQUESTS_MAX = 16  # of a buyer's first visit
@@ -41,19 +40,19 @@ def _two(browser: Browser, office: RunningOffice) -> Iterator[tuple[Visitor, Vis
 def _opened(office: RunningOffice, **terms: Any) -> str:
     """Open an event; return its id."""
     event = {"name": "Midsummer Night", "venue": "Old Harbour", "totalTickets": 1, **terms}
-    return str(httpx.post(f"{office.url}/initialize", json=event, verify=CONTEXT).raise_for_status().json()["eventId"])
+    return str(httpx.post(f"{office.url}/initialize", json=event).raise_for_status().json()["eventId"])
 
 
 def _booked(office: RunningOffice, event_id: str, *users: str) -> None:
     for user in users:
         body = {"userId": user, "eventId": event_id}
-        httpx.post(f"{office.url}/book", json=body, verify=CONTEXT).raise_for_status()
+        httpx.post(f"{office.url}/book", json=body).raise_for_status()
 
 
 def _status(office: RunningOffice, event_id: str) -> dict[str, Any]:
     """Return the event with counts that have all that has been answered: cached ones may be a second old."""
     time.sleep(AGE_MAX_S)
-    found: dict[str, Any] = httpx.get(f"{office.url}/status/{event_id}", verify=CONTEXT).json()
+    found: dict[str, Any] = httpx.get(f"{office.url}/status/{event_id}").json()
     return found
 
 

@@ -121,6 +121,20 @@ def test_a_group_is_put_together_from_several_lanes(office: Office) -> None:
     assert event.check(drained=True).tickets_left == 0
 
 
+@pytest.mark.parametrize("home", [0, 1])
+def test_a_group_comes_from_one_lane_if_one_has_enough(office: Office, home: int) -> None:
+    """Not from two, so that its transaction meets as few others as it can."""
+    event = _groups(office, 100, ticketsPerBooking=7)
+    users = [f"user-{n}" for n in range(200)]
+    at_home = [user for user in users if zlib.crc32(user.encode()) % 2 == home]
+    elsewhere = [user for user in users if user not in at_home]
+    for user in (*at_home[:7], *elsewhere[:6]):
+        assert event.books(user, quantity=7) == 201
+    assert event.books(at_home[7], quantity=2) == 201
+    left = [lane["available"] for lane in event.check().lanes]
+    assert (left[home], left[1 - home]) == (1, 6)
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.local.programs import CONTEXT, Program, echo_template, happens, opened
+from tests.local.programs import Program, echo_template, happens, opened
 
 WORKERS = 2
 CLIENTS = 64
@@ -137,7 +137,7 @@ def test_a_worker_answers_many_clients_one_at_a_time(program: Program) -> None:
     together = threading.Barrier(CLIENTS)
 
     def client(number: int) -> None:
-        with httpx.Client(base_url=program.url, timeout=20, verify=CONTEXT) as connection:
+        with httpx.Client(base_url=program.url, timeout=20) as connection:
             together.wait()
             for turn in range(5):
                 answer = connection.get("/do/sleep-0.002", headers={"x-who": f"{number}-{turn}"})
@@ -157,7 +157,7 @@ def test_requests_are_served_in_the_order_in_which_they_come(tmp_path: Path) -> 
     served: list[str] = []
 
     async def client(number: int, url: str) -> None:
-        async with httpx.AsyncClient(base_url=url, timeout=20, verify=CONTEXT) as connection:
+        async with httpx.AsyncClient(base_url=url, timeout=20) as connection:
             for turn, sleep_s in enumerate((0.01, 0.01) if number else (0.01, 0.5, 0.01, 0.01)):
                 await connection.get(f"/do/sleep-{sleep_s}")
                 served.append(f"{number}-{turn}")

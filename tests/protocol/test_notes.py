@@ -19,6 +19,7 @@ from tests.protocol import filled
 
 LANES = 2
 TICKETS = TICKETS_PER_LANE + 2  # the fewest that are on two lanes, and even
+MOMENT = "2026-05-01T18:00:00.000Z"
 NO_TIME_S = 5.0  # shared.booking.background's reserve: no time is left for work
 
 
@@ -122,6 +123,24 @@ def test_the_note_takes_the_oldest_release_to_the_settler(released: Event, log_l
     assert released_at == moments[1]
     assert _promote(released, "note", releasedAt=released_at) == []
     assert ["PromotionLatency" in line for line in log_lines() if "BookingPromoted" in line] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"status": "HELD", "reducedAt": MOMENT}, {"status": "CONFIRMED", "reducedAt": MOMENT}),
+        ({"status": "WAITING", "atLeast": "2"}, {"status": "CANCELLED", "cancelledAt": MOMENT}),
+        ({"status": "WAITING"}, {"status": "WAITING", "reducedAt": MOMENT}),
+    ],
+)
+def test_a_record_that_released_no_ticket_has_no_moment(
+    released: Event, before: dict[str, str], after: dict[str, str]
+) -> None:
+    """Otherwise the promotions that follow would seem to have taken days."""
+    [record] = _records(released, "0", **after)
+    record["dynamodb"]["OldImage"] = {name: items.text(value) for name, value in before.items()}
+    assert functions.promote.app.handler({"Records": [record]}, Context()) == {"batchItemFailures": []}
+    assert "releasedAt" not in released.check().note
 
 
 def test_what_follows_a_change_asks_for_the_settler(released: Event) -> None:
