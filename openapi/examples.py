@@ -101,7 +101,7 @@ ERRORS: Final[dict[type[Exception], TicketOfficeError]] = {
     WaitingListFull: WaitingListFull(EVENT_ID, limit=200),
     EventCancelled: EventCancelled(EVENT_ID, NOW),
     BookingCancelled: BookingCancelled(EVENT_ID, BOOKING_ID, NOW),
-    BookingTransferred: BookingTransferred(EVENT_ID, BOOKING_ID, TRANSFERRED_AT),
+    BookingTransferred: BookingTransferred(EVENT_ID, BOOKING_ID, TRANSFERRED_AT, REFERENCE),
     CheckedIn: CheckedIn(EVENT_ID, BOOKING_ID, CHECKED_IN_AT),
     HoldExpired: HoldExpired(EVENT_ID, BOOKING_ID, EXPIRED_AT),
     TicketsBooked: TicketsBooked(EVENT_ID, total=500, booked=380),

@@ -80,6 +80,13 @@ RETURNS_SOME_AND_COMES_BACK = Scenario(
     rules=GROUPS,
 )
 _GROUP_WAITS = (books("ann", quantity=3), books("bob", quantity=2), books("cat"))
+GROUP_COMES_BACK_LATE = Scenario(
+    "A user who came back wants two tickets, of which another takes one and returns it",
+    (books("ann", " again", quantity=2), books("bob"), cancels("bob")),
+    before=(books("ann"), cancels("ann")),
+    tickets=2,
+    rules=GROUPS,
+)
 GROUP_WAITS = Scenario(
     "A group waits at the head, and gets its tickets one by one",
     (cancels("ann", keep=2), cancels("ann", keep=1)),
@@ -321,6 +328,7 @@ GROUP_PLANS = (
     Plan(GROUP_COMES_BACK),
     Plan(RETURNS_SOME),
     Plan(RETURNS_SOME_AND_COMES_BACK),
+    Plan(GROUP_COMES_BACK_LATE, short=(CALM, FAULT), whole=(BOTH,)),
     Plan(GROUP_WAITS),
     Plan(GROUP_WANTS_FEWER),
     Plan(GROUP_LEAVES),

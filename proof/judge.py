@@ -91,9 +91,30 @@ class Made:
             raise Violation(f"P7: {operation} had a second effect: {what} {after.booking_id}")
         return Made(self.effects | {effect})
 
+    def plus_change(self, operation: str, change: Change) -> "Made":
+        """Note a change of the event: its effect is that of the operation that requested it, whoever finishes it.
+
+        Raises Violation if that operation was refused.
+        """
+        old, new = change
+        if old is None or new is None:
+            return self
+        before, after = items.to_event(old), items.to_event(new)
+        if after.change and before.change is None:
+            return Made(self.effects | {(operation, _REQUESTED, str(after.change.number))})
+        if after.revision == before.revision:
+            return self
+        by = operation
+        if before.change:
+            asked = (_REQUESTED, str(before.change.number))
+            by = next((one[0] for one in self.effects if one[1:] == asked), "before")
+        if (by, _REFUSED, "") in self.effects:
+            raise Violation(f"O2: {by} was refused, and then done: {after.terms}")
+        return Made(self.effects | {(by, "changed", str(after.revision))})
+
     def nothing_by(self, operation: str) -> "Made":
         """Note that an operation was refused: it has had no effect, and will have none. Raises Violation if it had."""
-        if done := [one[1:] for one in self.effects if one[0] == operation]:
+        if done := [one[1:] for one in self.effects if one[0] == operation and one[1] != _REQUESTED]:
             raise Violation(f"P7: {operation} was refused, and had done {done}")
         return Made(self.effects | {(operation, _REFUSED, "")})
 
@@ -120,7 +141,7 @@ class Made:
             raise Violation(f"D1: {operation} was told that it was the first, and it was not")
 
 
-_REFUSED = "refused"
+_REFUSED, _REQUESTED = "refused", "requested"
 NOTHING_MADE = Made()
 
 

@@ -7,15 +7,17 @@ from typing import Any
 from unittest.mock import patch
 
 from proof.explore import Scenario
-from proof.group_scenarios import GROUP_LEAVES_ALONE, GROUP_RELEASED_WHILE_CLOSED, GROUP_WAITS
+from proof.group_scenarios import GROUP_COMES_BACK_LATE, GROUP_LEAVES_ALONE, GROUP_RELEASED_WHILE_CLOSED, GROUP_WAITS
 from proof.hold_scenarios import CONFIRMED_OR_CANCELLED, EXPIRED_EARLY, EXPIRED_TO_NEXT, HOLD_CANCELLED
 from proof.scenarios import (
     BOOKS_TWICE_AT_HEAD,
     BOTH,
     CALM,
+    CANCEL_EVENT_AND_ADD,
     CANCEL_EVENT_AND_BOOK,
     CANCEL_EVENT_AND_LATE_TAKE,
     CANCEL_EVENT_AND_RELEASE,
+    CANCEL_EVENT_AND_RENAME,
     CANCEL_EVENT_AND_SWEEP,
     CANCEL_EVENT_LANES,
     CANCEL_EVENT_SOLD_OUT,
@@ -135,6 +137,13 @@ def _met_in_no_doubt(attempt: BookingAttempt, current: Booking | None) -> Bookin
     return _met(attempt, current)
 
 
+def _met_what_was_before(attempt: BookingAttempt, current: Booking | None) -> Booking | None:
+    met = _met(attempt, current)
+    if current and met is None:
+        attempt.uncertain = False
+    return met
+
+
 def _met_as_a_stranger(attempt: BookingAttempt, current: Booking | None) -> Booking | None:
     if current and not current.is_active:
         attempt.generation = current.generation + 1
@@ -224,6 +233,13 @@ _commit = dynamodb.commit
 
 def _read_with_its_change(event_id: str, deadline: Deadline, known: Event | None = None) -> Event:
     return replace(known or catalog.read_anew(event_id, deadline), change=None)
+
+
+def _finish_as_a_stranger(event_id: str, deadline: Deadline, _known: Event | None = None) -> Event:
+    return _finish(event_id, deadline)
+
+
+_finish = event_change.finish
 
 
 def _give_up_where_it_is(event: Event, _lanes: list[Lane], deadline: Deadline) -> Event | None:
@@ -618,6 +634,18 @@ RULES = (
     Rule(
         "no cancellation is refused that may have happened", "shared/booking/cancellation.py",
         _bounded(CANCELS_TWICE, FAULT), cancellation, "must_be_meant", _meant_for_certain,
+    ),
+    Rule(
+        "no booking is refused that may be made in the place of an earlier one", "shared/booking/attempt.py",
+        _bounded(GROUP_COMES_BACK_LATE, FAULT), BookingAttempt, "met", _met_what_was_before,
+    ),
+    Rule(
+        "no change of an event is refused that may have happened", "shared/booking/event_change.py",
+        _bounded(CANCEL_EVENT_AND_RENAME, FAULT), event_change, "refusal", _refused_for_certain,
+    ),
+    Rule(
+        "a change that others ended is told as they ended it", "shared/booking/event_change.py",
+        CANCEL_EVENT_AND_ADD, event_change, "finish", _finish_as_a_stranger,
     ),
     Rule(
         "no confirmation is refused that may have happened", "shared/booking/confirmation.py",

@@ -350,6 +350,9 @@ CANCEL_EVENT_AND_LATE_TAKE = Scenario(
 CANCEL_EVENT_AND_RENAME = Scenario(
     "The event is cancelled while it gets another name", (_CANCEL_EVENTS, changes(name="A"))
 )
+CANCEL_EVENT_AND_ADD = Scenario(
+    "The event is cancelled while it gets another ticket", (_CANCEL_EVENTS, changes(total_tickets=2))
+)
 CANCEL_EVENT_AND_LIMIT = Scenario(
     "The event is cancelled while its waiting list gets a limit", (_CANCEL_EVENTS, changes(waiting_list_limit=1))
 )
@@ -711,6 +714,7 @@ PLANS = (
     Plan(CANCEL_EVENT_LANES, whole=(CRASH, FAULT)),
     Plan(CANCEL_EVENT_AND_LATE_TAKE, short=(), whole=(CALM, FAULT)),
     Plan(CANCEL_EVENT_AND_RENAME, whole=(CRASH, FAULT)),
+    Plan(CANCEL_EVENT_AND_ADD, whole=(CRASH, FAULT)),
     Plan(CANCEL_EVENT_AND_LIMIT),
     Plan(CANCEL_EVENT_AND_RAISE, whole=(CRASH, FAULT)),
     Plan(CANCEL_EVENT_AND_SWEEP, short=(), whole=(CALM,)),

@@ -158,6 +158,8 @@ def changed(world: World, name: str, effect: Effect, filters: Filters) -> World:
     check_tables(effect.tables)
     check_window(world.tables, effect.tables, effect.changes)
     check_transfer(effect.changes)
+    for event in effect.events:
+        made = made.plus_change(name, event)
     after = _noted(world._replace(tables=effect.tables, made=made))
     for event in effect.events:
         check_event_change(event, cancelled=world.cancelled)
@@ -181,7 +183,8 @@ def answered(world: World, number: int, answer: Response) -> World:
         return _done(world, number, node.operation, node.following)
     if isinstance(node.operation, CancelEvent) and not node.following.error:
         world = world._replace(cancelled=True)
-    if node.operation.user and node.following.error and not isinstance(node.following.error, TryAgain):
+    may_change = node.operation.user is not None or isinstance(node.operation, Patch)
+    if may_change and node.following.error and not isinstance(node.following.error, TryAgain):
         world = world._replace(made=world.made.nothing_by(node.operation.name))
     if isinstance(node.operation, Cancel) and node.following.value:
         world.made.check_reduced(node.operation.name, node.following.value)

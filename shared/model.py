@@ -504,12 +504,13 @@ class BookingTransferred(TicketOfficeError):
     event_id: str
     booking_id: str
     transferred_at: str
+    reference: str | None = None
     detail = "This booking was transferred to another user."
 
     @property
     def facts(self) -> dict[str, object]:
-        """Return when it was transferred."""
-        return {"transferredAt": self.transferred_at}
+        """Return when it was transferred, and with which payment: a shop may not know that it confirmed the hold."""
+        return {"transferredAt": self.transferred_at, "reference": self.reference}
 
 
 @dataclass(eq=False)

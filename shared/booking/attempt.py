@@ -110,7 +110,8 @@ class BookingAttempt:
             return current
         if self.uncertain and current.generation > self.generation:
             raise TryAgain("uncertain")  # one of the bookings in between may be ours: never make a second one (P7)
-        self.generation, self.uncertain = current.generation + 1, False  # whatever arrives late is refused from now on
+        if current.generation >= self.generation:  # else it is the one before, and a late try may still take its place
+            self.generation, self.uncertain = current.generation + 1, False
         return None
 
     def made(self, booking: Booking) -> bool:

@@ -53,7 +53,8 @@ def check_in(event: Event, user_id: str, booking_id: str, by: Actor, deadline: D
             booking = items.to_booking(stored)
             continue
         assert refused["lane"].item is not None, "if not the booking, its lane was refused"
-        raise EventCancelled(event.event_id, str(items.to_lane(refused["lane"].item).cancelled_at))
+        cancelled = EventCancelled(event.event_id, str(items.to_lane(refused["lane"].item).cancelled_at))
+        raise refusal(cancelled, uncertain=uncertain)
 
 
 def _mark(event: Event, used: Booking) -> TransactItem:

@@ -56,7 +56,7 @@ def reason_it_ended(booking: Booking) -> TicketOfficeError | None:
     if booking.expired_at:
         return HoldExpired(booking.event_id, booking.booking_id, booking.expired_at)
     if booking.transferred_at:
-        return BookingTransferred(booking.event_id, booking.booking_id, booking.transferred_at)
+        return BookingTransferred(booking.event_id, booking.booking_id, booking.transferred_at, booking.reference)
     return None
 
 

@@ -26,6 +26,7 @@ from typing import Any
 
 from shared import runtime, telemetry
 from shared.booking import catalog, sale, sale_window
+from shared.booking.current import refusal
 from shared.model import (
     REFUSALS_KEPT,
     Availability,
@@ -65,7 +66,10 @@ def change(
     """
     uncertain = False  # whether an earlier try may have been the next change
     for _ in range(REQUESTS_MAX):
-        event = finish(event_id, deadline)
+        try:
+            event = finish(event_id, deadline)
+        except EventCancelled as error:
+            raise refusal(error, uncertain=uncertain) from None
         terms = replace(event.terms, **wanted)
         if terms != event.terms:
             if uncertain:
@@ -91,15 +95,18 @@ def change(
 def finish(event_id: str, deadline: Deadline, known: Event | None = None) -> Event:
     """Finish the change that is under way, even another request's, and return the event without one.
 
-    `known` is the event, if it was just written. Safe to repeat, to stop anywhere, and to do while others do it.
+    `known` is the event, if its change was just requested. Safe to repeat, to stop anywhere, and while others do it.
 
-    Raises EventNotFound; EventCancelled, which leaves the change undone; TryAgain.
+    Raises EventNotFound; EventCancelled, which leaves the change where it is; TryAgain.
     """
+    requested = known.change if known else None
     looked: list[Lane] = []  # the lanes of the last read, if it found too few free tickets
     looks = 0
     for turn in range(ROUNDS_MAX):
         event = known or catalog.read_anew(event_id, deadline)
         if event.cancelled_at:
+            if requested and not (event.change and event.change.number == requested.number):
+                return event  # others ended the change before the event was cancelled
             raise EventCancelled(event_id, event.cancelled_at)
         if event.change is None:
             return event
@@ -118,8 +125,8 @@ def finish(event_id: str, deadline: Deadline, known: Event | None = None) -> Eve
 
 def _outcome(requested: Change, event: Event) -> Event:
     """Return the event if this change was done, even if it changed again since. Raises TicketsBooked; TryAgain."""
-    if refusal := event.refusal_of(requested):
-        raise TicketsBooked(event.event_id, event.terms.total_tickets, refusal.booked)
+    if told := event.refusal_of(requested):
+        raise TicketsBooked(event.event_id, event.terms.total_tickets, told.booked)
     if len(event.refusals) == REFUSALS_KEPT and requested.number < event.refusals[0].number:
         raise TryAgain("uncertain")  # it may have been refused before those that the event remembers
     return event
@@ -190,8 +197,8 @@ def _shares(lanes: list[Lane], more: int) -> Iterator[tuple[Lane, int]]:
 def _refused(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | None:
     """Note that too few tickets are free, so that the lanes step back; return the event, None if others were faster."""
     assert event.change is not None, "there is a change to refuse"
-    refusal = Refusal(event.change.number, booked=sum(lane.tickets - lane.available for lane in lanes))
-    refusals = (*event.refusals, refusal)[-REFUSALS_KEPT:]
+    latest = Refusal(event.change.number, booked=sum(lane.tickets - lane.available for lane in lanes))
+    refusals = (*event.refusals, latest)[-REFUSALS_KEPT:]
     if dynamodb.commit({"event": _write(event, items.refusals(refusals))}, deadline) is not None:
         return None
     return replace(_stepped(event), refusals=refusals)

@@ -496,6 +496,28 @@ def test_a_service_that_does_not_answer_is_asked_again(
     assert len(lost) == 3
 
 
+def test_a_booking_that_was_passed_on_before_the_shop_knew_of_its_confirmation_is_paid_for(
+    tmp_path: Path, office: RunningOffice, stripe: StripeStandIn
+) -> None:
+    """The answer to the confirmation is lost, and the buyer transfers the booking: the recipient has a ticket."""
+    event_id, lost = opens(office), list[str]()
+
+    def lose(asked: str, at: str) -> None:
+        if asked == "/confirm" and at == "after" and not lost:
+            lost.append(asked)
+            body = {"eventId": event_id, "userId": "anna", "bookingId": order["bookingId"], "toUserId": "zoe"}
+            httpx.post(f"{office.url}/transfer", json=body).raise_for_status()
+            raise ConnectionResetError
+
+    with stripe.serving() as url, proxy(office.port, lose) as between, selling(tmp_path, between, url) as shop:
+        order = shop.order(event_id, "anna")
+        payment = stripe.pay(order["session"])
+        stripe.deliver(shop.url, BOTH[0], order["session"])
+        shop.becomes(order["bookingId"], "sold")
+    assert stripe.collected() == {payment} == {booking(office, event_id, "zoe")["reference"]}
+    assert lost
+
+
 def test_a_double_order_closes_no_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stripe answers 409 while it works on a request with the same key: the order is to be repeated."""
     provider = Stripe("http://stripe.invalid", "key", "secret", Price(100, "eur"), "http://shop.invalid")

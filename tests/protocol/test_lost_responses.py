@@ -11,7 +11,7 @@ import pytest
 from harness.gateway import Response
 from harness.office import Event, Office
 from shared import runtime
-from shared.store.aws_client import NoResponse
+from shared.store.aws_client import NoResponse, RequestFailed
 
 
 def _comes_back(event: Event) -> None:
@@ -39,7 +39,9 @@ CHANGES: dict[str, tuple[Callable[[Event, str], Response], Callable[[Event], Non
     "confirm": (lambda event, one: event.confirm("anna", one), _cancels, 409),
     "transfer": (lambda event, one: event.transfer("anna", one, "zoe"), _comes_back, 409),
     "check in": (lambda event, one: event.check_in("anna", one), _is_called_off, 409),
+    "name": (lambda event, _: event.change(name="Another"), _is_called_off, 409),
 }
+WRITES = {"TransactWriteItems", "UpdateItem"}
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -54,7 +56,7 @@ def test_a_change_that_was_made_is_not_refused(office: Office, monkeypatch: pyte
 
     def lost(operation: str, request: dict[str, Any]) -> Any:
         response = send(operation, request)
-        if operation not in {"TransactWriteItems", "UpdateItem"}:
+        if operation not in WRITES:
             return response
         monkeypatch.undo()
         meanwhile(event)
@@ -64,3 +66,59 @@ def test_a_change_that_was_made_is_not_refused(office: Office, monkeypatch: pyte
     response = change(event, booking_id)
     assert (response.status, response.json["code"]) == (503, "try-again")
     assert change(event, booking_id).status == repeated
+
+
+def test_a_check_in_that_meets_the_cancellation_of_its_booking_is_not_refused(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P7, D1: the lane refuses the repetition, and the booking, which is just being cancelled, conflicts with it."""
+    event = office.opens(tickets=1)
+    booking_id = event.book("anna").json["bookingId"]
+    client = runtime.current.client
+    assert client is not None
+    send = client.call
+    sent: list[dict[str, Any]] = []
+
+    def lost(operation: str, request: dict[str, Any]) -> Any:
+        if operation not in WRITES or len(sent) == 2:
+            return send(operation, request)
+        sent.append(request)
+        if len(sent) == 1:
+            send(operation, request)
+            monkeypatch.undo()
+            event.cancels_event()
+            monkeypatch.setattr(client, "call", lost)
+            raise NoResponse(operation, "TimeoutError")
+        with pytest.raises(RequestFailed) as refused:
+            send(operation, request)
+        refused.value.reasons[0] = {"Code": "TransactionConflict"}
+        raise refused.value
+
+    monkeypatch.setattr(client, "call", lost)
+    assert event.check_in("anna", booking_id).json["code"] == "try-again"
+    assert event.check_in("anna", booking_id).json["again"] is True
+
+
+def test_a_late_try_makes_no_booking_after_a_refusal(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P7: anna comes back for two tickets, ben takes one of them and returns it, and then her first try arrives."""
+    event = office.opens(tickets=2, ticketsPerBooking=2)
+    event.books("anna")
+    event.cancels("anna")
+    client = runtime.current.client
+    assert client is not None
+    send = client.call
+    late: list[dict[str, Any]] = []
+
+    def delayed(operation: str, request: dict[str, Any]) -> Any:
+        if operation == "TransactWriteItems" and not late and ":ended" in str(request):
+            late.append(request)
+            event.books("ben")
+            raise NoResponse(operation, "TimeoutError")
+        return send(operation, request)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "call", delayed)
+        response = event.book("anna", quantity=2)
+    event.cancels("ben")
+    send("TransactWriteItems", late[0])
+    assert (response.status, event.status("anna").json["booking"]["status"]) == (503, "CONFIRMED")
