@@ -46,7 +46,7 @@ class Problem(ApiModel):
     expired_at: Annotated[Optional[Time], Field(description="With `hold-expired`.")] = None
     checked_in_at: Annotated[Optional[Time], Field(description="With `checked-in`.")] = None
     transferred_at: Annotated[Optional[Time], Field(description="With `booking-transferred`.")] = None
-    reference: Annotated[Optional[str], Field(description="With `booking-transferred`: that of the booking.")] = None
+    reference: Annotated[Optional[str], Field(description="With `booking-transferred`, if the booking has one.")] = None
     total_tickets: Annotated[Optional[int], Field(description="With `tickets-booked`: the current total.")] = None
     booked_tickets: Annotated[Optional[int], Field(description="With `tickets-booked`: the lowest new total.")] = None
 

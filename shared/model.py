@@ -510,7 +510,8 @@ class BookingTransferred(TicketOfficeError):
     @property
     def facts(self) -> dict[str, object]:
         """Return when it was transferred, and with which payment: a shop may not know that it confirmed the hold."""
-        return {"transferredAt": self.transferred_at, "reference": self.reference}
+        facts = {"transferredAt": self.transferred_at, "reference": self.reference}
+        return {name: value for name, value in facts.items() if value}
 
 
 @dataclass(eq=False)

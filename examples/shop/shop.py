@@ -101,7 +101,8 @@ class Shop:
             text = f"Your ticket is reserved until {data['expiresAt']}: {self.stripe.shop_url}/?event={data['eventId']}"
             self.store.to_send(Mail(event["id"], data["userId"], text))
         elif event["type"] == "booking.cancelled":
-            self.store.taken_back(data["bookingId"])
+            # A booking that was transferred has another id by then; its reference still names the payment.
+            self.store.taken_back(data["bookingId"], data.get("reference"))
 
     def _completed(self, session: Mapping[str, Any], payment_id: str) -> None:
         self._paid(payment_id, session["metadata"])

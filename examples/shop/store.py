@@ -23,7 +23,7 @@ _TABLES = """
         session_id TEXT, pay_at TEXT, is_open INTEGER, looked_at REAL, PRIMARY KEY (booking_id, number));
     CREATE TABLE IF NOT EXISTS payments (
         id TEXT PRIMARY KEY, booking_id TEXT, event_id TEXT, user_id TEXT, state TEXT, tried_at REAL DEFAULT 0);
-    CREATE TABLE IF NOT EXISTS taken_back (booking_id TEXT PRIMARY KEY);
+    CREATE TABLE IF NOT EXISTS taken_back (id TEXT PRIMARY KEY);
     CREATE TABLE IF NOT EXISTS mails (id TEXT PRIMARY KEY, recipient TEXT, text TEXT, is_sent INTEGER DEFAULT 0);
 """
 
@@ -146,15 +146,16 @@ class Store:
         self._write(statement, id=payment.id, state=state, was=payment.state)
         self._refuse_taken_back()
 
-    def taken_back(self, booking_id: str) -> None:
+    def taken_back(self, booking_id: str, payment_id: str | None) -> None:
         """Note that a booking was cancelled, so what was paid for it, or will turn out to be, is to be given back."""
-        self._write("INSERT OR IGNORE INTO taken_back VALUES (:id)", id=booking_id)
+        for one in filter(None, (booking_id, payment_id)):
+            self._write("INSERT OR IGNORE INTO taken_back VALUES (:id)", id=one)
         self._refuse_taken_back()
 
     def _refuse_taken_back(self) -> None:
         statement = (
             "UPDATE payments SET state = :refused WHERE state IN (:confirmed, :sold)"
-            " AND booking_id IN (SELECT booking_id FROM taken_back)"
+            " AND (booking_id IN (SELECT id FROM taken_back) OR id IN (SELECT id FROM taken_back))"
         )
         self._write(statement, refused=State.REFUSED, confirmed=State.CONFIRMED, sold=State.SOLD)
 

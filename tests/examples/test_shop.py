@@ -534,6 +534,17 @@ def test_a_cancellation_that_is_heard_before_its_payment_is_noted_gives_the_mone
     store = Store(tmp_path / "shop.db")
     payment = Payment("p", "b", "e", "anna")
     store.paid(payment)
-    store.taken_back("b")
+    store.taken_back("b", None)
     store.moved(payment, State.CONFIRMED)
     assert [one.state for one in store.payments_of("b")] == [State.REFUSED]
+
+
+def test_the_cancellation_of_a_booking_that_was_passed_on_gives_the_money_back(tmp_path: Path) -> None:
+    """It has the recipient's bookingId; the reference names the payment."""
+    store = Store(tmp_path / "shop.db")
+    paid, other = Payment("p", "b", "e", "anna"), Payment("q", "c", "e", "ben")
+    for payment in (paid, other):
+        store.paid(payment)
+        store.moved(payment, State.CONFIRMED)
+    store.taken_back("the recipient's", "p")
+    assert [store.payments_of(one)[0].state for one in ("b", "c")] == [State.REFUSED, State.CONFIRMED]
