@@ -8,7 +8,13 @@ from unittest.mock import patch
 
 from proof.explore import Scenario
 from proof.group_scenarios import GROUP_COMES_BACK_LATE, GROUP_LEAVES_ALONE, GROUP_RELEASED_WHILE_CLOSED, GROUP_WAITS
-from proof.hold_scenarios import CONFIRMED_OR_CANCELLED, EXPIRED_EARLY, EXPIRED_TO_NEXT, HOLD_CANCELLED
+from proof.hold_scenarios import (
+    CONFIRMED_OR_CANCELLED,
+    EXPIRED_EARLY,
+    EXPIRED_TO_NEXT,
+    HELD_LAST_TICKET,
+    HOLD_CANCELLED,
+)
 from proof.scenarios import (
     BOOKS_TWICE_AT_HEAD,
     BOTH,
@@ -650,6 +656,10 @@ RULES = (
     Rule(
         "no confirmation is refused that may have happened", "shared/booking/confirmation.py",
         _bounded(CONFIRMED_OR_CANCELLED, FAULT), confirmation, "refusal", _refused_for_certain,
+    ),
+    Rule(
+        "no confirmation that is on its way is told that there is no booking", "shared/booking/confirmation.py",
+        _bounded(HELD_LAST_TICKET, FAULT), confirmation, "read_meant", _read_for_certain,
     ),
     Rule(
         "no check-in is refused that may have happened", "shared/booking/check_ins.py",

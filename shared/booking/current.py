@@ -30,7 +30,7 @@ def read_meant(
     """
     booking = read_booking(event, user_id, deadline)
     if booking is None:
-        raise BookingNotFound(event.event_id, user_id)
+        raise refusal(BookingNotFound(event.event_id, user_id), uncertain=uncertain)
     must_be_meant(booking, booking_id or booking.booking_id, uncertain=uncertain)
     return booking
 
