@@ -499,7 +499,7 @@ def _check_refusal(operation: Operation, error: Exception, since: Progress, now:
     if isinstance(operation, Cancel) and isinstance(error, BookingNotFound) and since is None:
         return
     if isinstance(operation, Cancel) and isinstance(error, BookingChanged) and now is not None:
-        came_back = since is not None and now.generation > since[0]
+        came_back = now.generation > (since[0] if since else 1)  # the first booking may have been made and ended since
         if came_back or operation.booking not in {None, now.booking_id}:
             return
     if isinstance(operation, Cancel) and isinstance(error, CheckedIn):
