@@ -234,10 +234,14 @@ class Story:
         return ahead[0] if ahead and max(ahead) - min(ahead) <= CLOCK_DRIFT_MAX_S else None
 
     def clock_was_wrong(self, seen: list[Sighting]) -> bool:
-        """Tell whether the office's clock may have been wrong from when a booking was made until it was seen to end."""
-        begin = self.created_from(seen)
-        end = min((one.end for one in seen if one.status == "EXPIRED"), default=max(one.end for one in seen))
-        return self.clock_jumped(begin, end)
+        """Tell whether the office's clock may have been wrong from when a booking was made until it was seen to end.
+
+        One that was not seen to end may have ended before it was due, and another booking may have taken its place.
+        """
+        due = (self.time_of(one.row["expiresAt"]) for one in seen if one.row.get("expiresAt"))
+        last = max(*(one.end for one in seen), *(time for time in due if time is not None), -math.inf)
+        end = min((one.end for one in seen if one.status == "EXPIRED"), default=last)
+        return self.clock_jumped(self.created_from(seen), end)
 
     def clock_jumped(self, begin: float, end: float) -> bool:
         """Tell whether the office may have worked with a wrong clock between two moments."""
