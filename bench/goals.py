@@ -1,7 +1,6 @@
 """The goals for the figures: ratios within one run. No test asserts them: machines differ, and some are noisy."""
 
 COMMITS_OF_JOIN = "two commits of join"
-UNREAD = "join, 64 in flight, streams not read"
 
 # Of a load's rate: that of which other row of the same run it should reach, and how much of it.
 GOALS = {

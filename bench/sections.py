@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from bench import around, cpu, floor, load
-from bench.goals import COMMITS_OF_JOIN, UNREAD
+from bench.goals import COMMITS_OF_JOIN
 from bench.load import Measured, Requests
 from harness import promises
 from harness.crowd import open_event
@@ -76,20 +76,21 @@ def join(run: Run) -> Iterator[Row]:
 
 
 def _join_unread(run: Run) -> Row:
-    """Measure joins while nobody reads the streams: no announcements, and no promoter looks for free tickets."""
+    """Measure joins while the readers of the streams stand still: nothing is announced, and no promoter runs."""
     event_id = _sold_out(run.office)
     _wait_for_rest(run.office)
     readers = run.office.pids("feeder")
     try:
         for pid in readers:
             os.kill(pid, signal.SIGSTOP)
-        measured = load.run(run.office.port, 64, run.seconds, partial(_bookings, event_id))
+        row, measured = _loaded(run, "join, 64 in flight, streams not read", 64, partial(_bookings, event_id))
     finally:
         for pid in readers:
             os.kill(pid, signal.SIGCONT)
-    run.office.check_drained(event_id, PROMOTED_WITHIN_S)
+    found = run.office.check_drained(event_id, PROMOTED_WITHIN_S)
+    assert len(found.waiting) == measured.statuses[202]
     _wait_for_rest(run.office)
-    return {"section": UNREAD, **measured.figures, "note": "the readers of the streams stand still"}
+    return row
 
 
 def cancel(run: Run) -> Iterator[Row]:

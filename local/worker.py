@@ -191,7 +191,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets=sockets)
 
     def _open(self) -> None:
-        """Take all connections that are there: after each turn of the loop, all that are open are served first."""
+        """Take all connections that are there, so that their requests wait in line with those of the others."""
         loop = asyncio.get_running_loop()
         try:
             while connection := take(self._handed):

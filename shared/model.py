@@ -510,8 +510,7 @@ class BookingTransferred(TicketOfficeError):
     @property
     def facts(self) -> dict[str, object]:
         """Return when it was transferred, and with which payment: a shop may not know that it confirmed the hold."""
-        facts = {"transferredAt": self.transferred_at, "reference": self.reference}
-        return {name: value for name, value in facts.items() if value}
+        return {"transferredAt": self.transferred_at, "reference": self.reference}
 
 
 @dataclass(eq=False)
@@ -543,8 +542,7 @@ class NotOnSale(TicketOfficeError):
     @property
     def facts(self) -> dict[str, object]:
         """Return when the sale opens and closes, as far as that is set."""
-        moments = {"opensAt": self.opens_at, "closesAt": self.closes_at}
-        return {name: moment for name, moment in moments.items() if moment}
+        return {"opensAt": self.opens_at, "closesAt": self.closes_at}
 
 
 @dataclass(eq=False)

@@ -238,8 +238,7 @@ class Story:
 
         One that was not seen to end may have ended before it was due, and another booking may have taken its place.
         """
-        due = (self.time_of(one.row["expiresAt"]) for one in seen if one.row.get("expiresAt"))
-        last = max(*(one.end for one in seen), *(time for time in due if time is not None), -math.inf)
+        last = max([one.end for one in seen] + self._due(seen))
         end = min((one.end for one in seen if one.status == "EXPIRED"), default=last)
         return self.clock_jumped(self.created_from(seen), end)
 
@@ -261,8 +260,12 @@ class Story:
         """
         if self._wall_clock is None or self.clock_was_wrong(seen):
             return -math.inf
+        return min(self._due(seen), default=self.created_from(seen))
+
+    def _due(self, seen: list[Sighting]) -> list[float]:
+        """Return when a hold is due, as it was seen; empty if it never was, or if the checker's clock was unsteady."""
         times = [self.time_of(one.row["expiresAt"]) for one in seen if one.row.get("expiresAt")]
-        return min((time for time in times if time is not None), default=self.created_from(seen))
+        return [time for time in times if time is not None]
 
     def cancelled_from(self, event: str) -> float:
         """Return when the first cancellation of an event began: it may be cancelled from then on."""

@@ -119,7 +119,7 @@ def _released_at(change: Mapping[str, Any]) -> list[str]:
     """Return when the record says that tickets were released; nothing if it released none."""
     item, before = change.get("NewImage", {}), change.get("OldImage", {})
     if before.get("status") == items.text(Status.WAITING):
-        return []  # who waits has no tickets to release
+        return []  # a waiting user has no tickets to release
     if item.get("reducedAt") == before.get("reducedAt"):
         item = {name: value for name, value in item.items() if name != "reducedAt"}  # that was earlier
     names = ("cancelledAt", "expiredAt", "reducedAt", "releasedAt")  # the last one is a note's

@@ -44,7 +44,7 @@ def must_be_meant(booking: Booking, booking_id: str, *, uncertain: bool = False)
 def refusal(error: TicketOfficeError, *, uncertain: bool) -> TicketOfficeError:
     """Return the error that refuses a change; TryAgain if it is `uncertain`, as an earlier try may have made it.
 
-    So whoever is refused knows that their request has changed nothing (P7, docs/decisions/0027).
+    So a refusal always means that the request has changed nothing (P7, docs/decisions/0027).
     """
     return TryAgain("uncertain") if uncertain else error
 

@@ -74,7 +74,7 @@ def settle(
         entries = head(event, length, last, deadline) if length and last else []
         promotions = _promotions(entries, lanes)
         if not promotions and (entries or sale.reopen(event, lanes, deadline)):
-            return promoted  # no ticket is left, the head waits for more, or nobody waits
+            return promoted  # no tickets are left, the head of the list needs more of them, or the list is empty
         now_promoted = _promote_in_order(event, promotions, deadline)
         _report(event, promotions[:now_promoted], releases)
         promoted += now_promoted
@@ -94,7 +94,7 @@ def _promotions(entries: list[Entry], lanes: list[Lane]) -> list[_Promotion]:
     is_all = len(tickets) == sum(lane.available for lane in lanes)
     promotions: list[_Promotion] = []
     for entry in entries[: _first_repeated(entries)]:
-        # Where they were cut off, the next round has the rest: nobody gets fewer tickets than are free.
+        # If TICKETS_AT_ONCE_MAX cut the tickets off, the next round has the rest: nobody gets fewer than are free.
         if len(tickets) < (entry.at_least or 1) or (len(tickets) < entry.quantity and not is_all):
             break
         promotions.append(_Promotion(entry, tickets[: entry.quantity]))

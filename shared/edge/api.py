@@ -338,7 +338,7 @@ def _problem(error: Exception, payload: Mapping[str, Any]) -> Response:
         "requestId": payload["requestContext"]["requestId"],
     }
     if isinstance(error, TicketOfficeError):
-        problem |= error.facts
+        problem |= {name: fact for name, fact in error.facts.items() if fact is not None}
     headers = {"Cache-Control": "no-store", "Content-Type": "application/problem+json"}
     if isinstance(error, UnsupportedEncoding):
         headers["Accept-Encoding"] = "identity"

@@ -8,7 +8,7 @@ How it handles a response:
 
 A request that timed out may have taken effect, or may take effect later. Sending a write again is harmless (P7): its
 own success makes its condition false, or it changes nothing the second time; a number that is drawn twice leaves a gap.
-`Refused.uncertain` says that an earlier try may have succeeded: then nobody may be told that nothing was changed.
+`Refused.uncertain` says that an earlier try may have succeeded. The client must then not hear that nothing changed.
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
