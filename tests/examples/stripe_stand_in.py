@@ -1,7 +1,8 @@
 """A stand-in for Stripe: checkout sessions, payment intents and refunds, as far as the shop of examples/ uses them.
 
 Written by https://docs.stripe.com/api, with none of the shop's code. It refuses what Stripe refuses: sessions that end
-too early or too late, a captured payment that is captured or cancelled, a second refund.
+too early or too late, a captured payment that is captured or cancelled, a second refund. Like Stripe's, its ids are
+unique among all accounts: an office's events still name the payments of earlier tests.
 """
 
 import hashlib
@@ -14,9 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+from uuid import uuid4
 
 import httpx
 
@@ -36,7 +37,6 @@ class StripeStandIn:
     done: list[tuple[str, str]] = field(default_factory=list)  # what changed a payment
     token: dict[str, Any] = field(default_factory=dict)  # for the office, which another server would give
     hook: Hook = lambda _path, _when: None
-    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     # ---------------------------------------------------------------- as the buyer and the card's bank
@@ -45,7 +45,7 @@ class StripeStandIn:
         """Pay a session; return the PaymentIntent, which is authorised."""
         session = self.sessions[session_id]
         assert session["status"] == "open", session["status"]
-        payment_id = f"pi_{next(self._numbers)}"
+        payment_id = f"pi_{uuid4().hex}"
         metadata = session["payment_metadata"]
         self.payments[payment_id] = {"id": payment_id, "status": "requires_capture", "metadata": metadata}
         session |= {"status": "complete", "payment_status": "unpaid", "payment_intent": payment_id}
@@ -69,7 +69,7 @@ class StripeStandIn:
     def event(self, type_: str, of: str) -> bytes:
         """Return the body of an event about a session or a payment."""
         thing = self.sessions[of] if of in self.sessions else self.payments[of]
-        return json.dumps({"id": f"evt_{next(self._numbers)}", "type": type_, "data": {"object": thing}}).encode()
+        return json.dumps({"id": f"evt_{uuid4().hex}", "type": type_, "data": {"object": thing}}).encode()
 
     def deliver(self, shop: str, type_: str, of: str) -> None:
         """Post an event to the shop's webhook."""
@@ -109,7 +109,7 @@ class StripeStandIn:
         from_now_s = int(fields["expires_at"]) - time.time()
         if not 30 * 60 <= from_now_s <= 24 * 60 * 60:
             return _refused("expires_at must be between 30 minutes and 24 hours from now")
-        name = f"cs_{next(self._numbers)}"
+        name = f"cs_{uuid4().hex}"
         metadata = {key[9:-1]: value for key, value in fields.items() if key.startswith("metadata[")}
         prefix = "payment_intent_data[metadata]["
         self.sessions[name] = {
@@ -145,7 +145,7 @@ class StripeStandIn:
         if ("refund", name) in self.done:
             return _refused("refunded before", "charge_already_refunded")
         self.done.append(("refund", name))
-        return 200, {"id": f"re_{next(self._numbers)}", "status": "succeeded"}
+        return 200, {"id": f"re_{uuid4().hex}", "status": "succeeded"}
 
     @contextmanager
     def serving(self) -> Iterator[str]:
