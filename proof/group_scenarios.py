@@ -65,6 +65,13 @@ GROUP_COMES_BACK = Scenario(
     lanes=2,
     rules=GROUPS,
 )
+GROUP_OF_TWO_TABS = Scenario(
+    "A user wants the last tickets of two lanes, and in another tab one of them, and returns it",
+    (books(_ANN, quantity=2), books(_ANN, " too"), cancels(_ANN)),
+    tickets=2,
+    lanes=2,
+    rules=GROUPS,
+)
 RETURNS_SOME = Scenario(
     "A user returns one of two tickets, twice, and then both",
     (cancels("ann", keep=1), cancels("ann", keep=1, tag=" too"), cancels("ann")),
@@ -326,6 +333,7 @@ GROUP_PLANS = (
     Plan(FROM_TWO_LANES, short=(CALM, CRASH), whole=(FAULT,)),
     Plan(GROUPS_FROM_TWO_LANES),
     Plan(GROUP_COMES_BACK),
+    Plan(GROUP_OF_TWO_TABS, short=(CALM,), whole=(FAULT,)),
     Plan(RETURNS_SOME),
     Plan(RETURNS_SOME_AND_COMES_BACK),
     Plan(GROUP_COMES_BACK_LATE, short=(CALM, FAULT), whole=(BOTH,)),

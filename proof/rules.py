@@ -7,7 +7,13 @@ from typing import Any
 from unittest.mock import patch
 
 from proof.explore import Scenario
-from proof.group_scenarios import GROUP_COMES_BACK_LATE, GROUP_LEAVES_ALONE, GROUP_RELEASED_WHILE_CLOSED, GROUP_WAITS
+from proof.group_scenarios import (
+    GROUP_COMES_BACK_LATE,
+    GROUP_LEAVES_ALONE,
+    GROUP_OF_TWO_TABS,
+    GROUP_RELEASED_WHILE_CLOSED,
+    GROUP_WAITS,
+)
 from proof.hold_scenarios import (
     CONFIRMED_OR_CANCELLED,
     EXPIRED_EARLY,
@@ -83,6 +89,7 @@ from shared.model import (
     Event,
     Lane,
     Position,
+    Standing,
     Status,
     TicketOfficeError,
 )
@@ -282,8 +289,8 @@ _change, _advanced = event_change.change, event_change._advanced  # noqa: SLF001
 _refused, _write = event_change._refused, event_change._write  # noqa: SLF001
 
 
-def _raise_at_once(_booking: BookingAttempt, refusal: TicketOfficeError, _deadline: Deadline) -> Booking:
-    raise refusal
+def _nothing_stored(_attempt: BookingAttempt, _deadline: Deadline) -> None:
+    return None
 
 
 def _not_on_sale_is_empty(*_: Any) -> None:
@@ -353,10 +360,17 @@ def _audit_without_the_event(event: Event, deadline: Deadline) -> Any:
         return _audit(event, deadline)
 
 
-def _refused_in_no_doubt(attempt: BookingAttempt, refusal: TicketOfficeError, deadline: Deadline) -> Booking:
-    if current := attempt.met(read_booking(attempt.event, attempt.user_id, deadline)):
-        return current
-    raise refusal
+def _stored_in_no_doubt(attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
+    return attempt.met(read_booking(attempt.event, attempt.user_id, deadline))
+
+
+def _refused_at_once(attempt: BookingAttempt, deadline: Deadline) -> Standing:
+    try:
+        return office._ticket_or_place(attempt, deadline)  # noqa: SLF001
+    except TicketOfficeError:
+        if booking := attempt.stored(deadline):
+            return waiting_list.standing_of(attempt, booking, deadline)
+        raise
 
 
 def _refused_for_certain(error: TicketOfficeError, *, uncertain: bool) -> TicketOfficeError:
@@ -572,7 +586,7 @@ RULES = (
     ),
     Rule(
         "who is refused may have a booking by now", "shared/booking/attempt.py",
-        _bounded(LIMITED, CRASH), office, "active_booking_or_raise", _raise_at_once,
+        _bounded(LIMITED, CRASH), BookingAttempt, "stored", _nothing_stored,
     ),
     Rule(
         "what is not on sale is not sold out", "shared/booking/sale_window.py",
@@ -635,7 +649,11 @@ RULES = (
     Rule(
         "nobody is refused whose booking may be on its way", "shared/booking/attempt.py",
         _bounded(CANCEL_EVENT_AND_LATE_TAKE, FAULT),
-        office, "active_booking_or_raise", _refused_in_no_doubt, is_slow=True,
+        BookingAttempt, "stored", _stored_in_no_doubt, is_slow=True,
+    ),
+    Rule(
+        "nobody is refused for tickets of their own booking, which has ended", "shared/booking/office.py",
+        GROUP_OF_TWO_TABS, office, "_own_or_new", _refused_at_once,
     ),
     Rule(
         "no cancellation is refused that may have happened", "shared/booking/cancellation.py",

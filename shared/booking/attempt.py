@@ -11,7 +11,7 @@ from typing import Any
 
 from shared import runtime
 from shared.booking import sale_window
-from shared.model import Actor, Booking, Event, Status, TicketOfficeError, TooManyTickets, TryAgain, later
+from shared.model import Actor, Booking, Event, Status, TooManyTickets, TryAgain, later
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Name, Refused, TransactItem
@@ -114,6 +114,17 @@ class BookingAttempt:
             self.generation, self.uncertain = current.generation + 1, False
         return None
 
+    def stored(self, deadline: Deadline) -> Booking | None:
+        """Read the user's booking, and return it if it answers this request, which is otherwise to be refused.
+
+        Raises TryAgain if an earlier transaction of this request may still make a booking.
+        """
+        if current := self.met(read_booking(self.event, self.user_id, deadline)):
+            return current
+        if self.uncertain:
+            raise TryAgain("uncertain")
+        return None
+
     def made(self, booking: Booking) -> bool:
         """Tell whether this request made that booking."""
         return booking.booking_id == self.booking_id
@@ -123,20 +134,6 @@ class BookingAttempt:
         return Booking(
             event_id, self.user_id, self.booking_id, self.generation, status, quantity, booked_by=self.by, **more
         )
-
-
-def active_booking_or_raise(attempt: BookingAttempt, refusal: TicketOfficeError, deadline: Deadline) -> Booking:
-    """Return the user's active booking, which answers them whatever else is refused; without one, raise the refusal.
-
-    The booking is read after the refusal was seen, so a booking that is missing now was missing then.
-
-    Raises TryAgain if an earlier transaction of this request may still make a booking.
-    """
-    if current := attempt.met(read_booking(attempt.event, attempt.user_id, deadline)):
-        return current
-    if attempt.uncertain:
-        raise TryAgain("uncertain")
-    raise refusal
 
 
 def read_booking(event: Event, user_id: str, deadline: Deadline) -> Booking | None:

@@ -14,7 +14,7 @@ from shared.booking import (
     transfers,
     waiting_list,
 )
-from shared.booking.attempt import BookingAttempt, active_booking_or_raise
+from shared.booking.attempt import BookingAttempt
 from shared.model import (
     Actor,
     Booking,
@@ -27,12 +27,15 @@ from shared.model import (
     Status,
     TooFewTickets,
     Transfer,
+    TryAgain,
     WaitingListFull,
 )
 from shared.runtime import Deadline
 from shared.store import items
 from shared.store.dynamodb import get_all
 from shared.telemetry import Metric
+
+STARTS_MAX = 4  # of a request whose user's bookings end while it is refused
 
 
 def book(  # noqa: PLR0913, PLR0917  # what a request may name
@@ -52,13 +55,7 @@ def book(  # noqa: PLR0913, PLR0917  # what a request may name
     """
     event = catalog.read_event(event_id, deadline)
     attempt = BookingAttempt.of(event, user_id, by, quantity, at_least)
-    try:
-        standing = _ticket_or_place(attempt, deadline)
-    except EventCancelled as refusal:
-        catalog.remember(replace(event, cancelled_at=refusal.cancelled_at))  # the next request costs one read
-        standing = waiting_list.standing_of(attempt, active_booking_or_raise(attempt, refusal, deadline), deadline)
-    except (NotOnSale, TooFewTickets, WaitingListFull) as refusal:
-        standing = waiting_list.standing_of(attempt, active_booking_or_raise(attempt, refusal, deadline), deadline)
+    standing = _own_or_new(attempt, deadline)
     if standing.is_new:
         _report(standing.booking)
     return standing
@@ -138,6 +135,26 @@ def status(
     bookings = found.get(items.BOOKINGS, [])
     standing = waiting_list.standing(event, items.to_booking(bookings[0]), deadline) if bookings else None
     return known, standing
+
+
+def _own_or_new(attempt: BookingAttempt, deadline: Deadline) -> Standing:
+    """Make the booking, or return the active one of the user, whatever else would be refused.
+
+    A refusal is one only if the user had no active booking when it was true. So the booking is read after it. If one
+    of theirs ended meanwhile, its tickets or its place may be free now, and this begins again.
+    """
+    for _ in range(STARTS_MAX):
+        try:
+            return _ticket_or_place(attempt, deadline)
+        except (EventCancelled, NotOnSale, TooFewTickets, WaitingListFull) as refusal:
+            if isinstance(refusal, EventCancelled):
+                catalog.remember(replace(attempt.event, cancelled_at=refusal.cancelled_at))  # the next costs one read
+            known = attempt.generation
+            if booking := attempt.stored(deadline):
+                return waiting_list.standing_of(attempt, booking, deadline)
+            if attempt.generation == known or isinstance(refusal, EventCancelled):  # cancelled is true for ever
+                raise
+    raise TryAgain("bookings")
 
 
 def _ticket_or_place(attempt: BookingAttempt, deadline: Deadline) -> Standing:
