@@ -126,10 +126,13 @@ def _walk(seed: int, plan: Plan) -> Found:
 
 
 def _histories() -> int:
-    """Hold the office against the model for long, and send many changes twice; pytest prints what replays a failure."""
-    tests = ("tests/proof/test_machine.py", "tests/proof/test_doubled_changes.py")
+    """Hold the office against the model for long, send many changes twice, and plant all faults for the checker.
+
+    pytest prints what replays a failure.
+    """
+    tests = ("tests/proof/test_machine.py", "tests/proof/test_doubled_changes.py", "tests/checker/test_controls.py")
     command = [sys.executable, "-m", "pytest", "-q", "-o", "timeout=1800", *tests]
-    bounds = {"PROOF_EXAMPLES": str(HISTORIES), "PROOF_CHANGES": str(CHANGES)}
+    bounds = {"PROOF_EXAMPLES": str(HISTORIES), "PROOF_CHANGES": str(CHANGES), "PROOF_FAULTS": "all"}
     return subprocess.run(command, env={**os.environ, **bounds}, check=False).returncode
 
 

@@ -1,8 +1,9 @@
 """The checker notices each fault planted in a toy office, and finds no violation without one.
 
-Each of these tests fails if its check is removed.
+Each of these tests fails if its check is removed. `make test` plants the first fault of each check, `make proof` all.
 """
 
+import os
 import random
 import time
 
@@ -18,6 +19,7 @@ from checker.crowd import Crowd, fill, sales
 from checker.history import History
 from tests.checker.toy import Server, Toy
 
+PLANTS_ALL = bool(os.environ.get("PROOF_FAULTS"))
 HOLDS_END_S = 8.0
 OVERDUE_MAX_S = 0.5
 LOADS_S = (0.3, 1.0, 3.0, 5.0, 8.0, 8.0)  # of each try: on a busy machine a crowd may be too slow to trigger a fault
@@ -103,6 +105,11 @@ FAULTS_OF_GROUPS = {
 }
 
 
+def _planted(faults: dict[str, str]) -> list[tuple[str, str]]:
+    first = {check: fault for fault, check in reversed(faults.items())}
+    return [(fault, check) for fault, check in faults.items() if PLANTS_ALL or first[check] == fault]
+
+
 def _judge(monkeypatch: pytest.MonkeyPatch, fault: str, kinds: list[str], load_s: float) -> list[Violation]:
     """Let a crowd use a toy office for so long, and judge the history."""
     monkeypatch.setattr(client_module, "SILENCE_S", 0.2)
@@ -149,19 +156,19 @@ def test_a_correct_office_with_groups_has_no_violations(monkeypatch: pytest.Monk
     assert _judge(monkeypatch, "", ["groups", "releases"], LOADS_OF_HOLDS_S[0]) == []
 
 
-@pytest.mark.parametrize(("fault", "check"), FAULTS.items())
+@pytest.mark.parametrize(("fault", "check"), _planted(FAULTS))
 def test_each_planted_fault_is_noticed(monkeypatch: pytest.MonkeyPatch, fault: str, check: str) -> None:
     """The check that is meant for the fault reports it."""
     _is_noticed(monkeypatch, fault, check, ["busy", "small", "window", "ending"], LOADS_S)
 
 
-@pytest.mark.parametrize(("fault", "check"), FAULTS_OF_HOLDS.items())
+@pytest.mark.parametrize(("fault", "check"), _planted(FAULTS_OF_HOLDS))
 def test_each_planted_fault_of_holds_is_noticed(monkeypatch: pytest.MonkeyPatch, fault: str, check: str) -> None:
     """The check that is meant for the fault reports it."""
     _is_noticed(monkeypatch, fault, check, ["holds", "offers", "carts"], LOADS_OF_HOLDS_S)
 
 
-@pytest.mark.parametrize(("fault", "check"), FAULTS_OF_GROUPS.items())
+@pytest.mark.parametrize(("fault", "check"), _planted(FAULTS_OF_GROUPS))
 def test_each_planted_fault_of_groups_is_noticed(monkeypatch: pytest.MonkeyPatch, fault: str, check: str) -> None:
     """The check that is meant for the fault reports it."""
     _is_noticed(monkeypatch, fault, check, ["groups", "releases"], LOADS_OF_GROUPS_S)
