@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PIP_INSTALL := -m pip install --quiet --no-deps --require-hashes --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format build proof bench benchmark compare scale rehearsal describe dashboard pictures recording vendor lock environments clean
+.PHONY: help run demo test lint lint-code lint-template format build proof bench benchmark compare scale rehearsal describe dashboard pictures recording vendor lock environments clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -40,12 +40,16 @@ TESTED_IN := .venv/.dev .venv/.chromium .venv-sam/.sam .venv-lambda/.lambda .ven
 test: $(TESTED_IN) ## run all tests; ARGS="-k oversell" chooses
 	@.venv/bin/python -m pytest $(or $(ARGS),$(TESTS))
 
-lint: .venv/.dev .venv-sam/.sam .venv-checkov/.checkov ## check style, types and the template
+lint: lint-code lint-template ## check style, types and the template; with --jobs 2 at once
+
+lint-code: .venv/.dev
 	@.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache --no-logo
-	.venv-sam/bin/cfn-lint template.yaml
+
+lint-template: .venv-sam/.sam .venv-checkov/.checkov
+	@.venv-sam/bin/cfn-lint template.yaml
 	.venv-sam/bin/sam validate --lint
 	.venv-checkov/bin/python scripts/check_security.py
 
