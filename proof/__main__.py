@@ -39,7 +39,7 @@ Outcome = TypeVar("Outcome")
 
 SEARCHED_MAX = 200_000  # states of a search, which is cut short then
 WALKS = 250  # through each scenario
-HISTORIES = 200  # of the office against its model
+HISTORIES = 100  # of the office against its model
 CHANGES = 1_000  # each sent twice at once
 SOAK_S = 120
 CHECKER_ROUNDS = 12
@@ -131,7 +131,7 @@ def _histories() -> int:
     pytest prints what replays a failure.
     """
     tests = ("tests/proof/test_machine.py", "tests/proof/test_doubled_changes.py", "tests/checker/test_controls.py")
-    command = [sys.executable, "-m", "pytest", "-q", "-o", "timeout=1800", *tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-o", "timeout=1800", "-n", "2", "--dist", "load", *tests]
     bounds = {"PROOF_EXAMPLES": str(HISTORIES), "PROOF_CHANGES": str(CHANGES), "PROOF_FAULTS": "all"}
     return subprocess.run(command, env={**os.environ, **bounds}, check=False).returncode
 

@@ -43,6 +43,7 @@ from proof.scenarios import (
     GROWING_PAGE,
     LAST_TICKET,
     LIMITED,
+    LIMITED_FOR_TWO_TABS,
     LOWERED_AND_PUT_BACK,
     LOWERED_BESIDE_TWO,
     LOWERED_ON_LANES,
@@ -71,6 +72,7 @@ from shared.booking import (
     event_cancellation,
     event_change,
     expiry,
+    list_limit,
     note,
     office,
     sale,
@@ -654,6 +656,10 @@ RULES = (
     Rule(
         "nobody is refused for tickets of their own booking, which has ended", "shared/booking/office.py",
         GROUP_OF_TWO_TABS, office, "_own_or_new", _refused_at_once,
+    ),
+    Rule(
+        "nobody is refused for a place of their own, which they have left", "shared/booking/office.py",
+        LIMITED_FOR_TWO_TABS, list_limit, "forget", _do_nothing,
     ),
     Rule(
         "no cancellation is refused that may have happened", "shared/booking/cancellation.py",

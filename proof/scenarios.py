@@ -588,6 +588,11 @@ LIMITED_TO_NOBODY = Scenario(
     (cancels("ann"), books("bob")),
     before=(books("ann"), changes(waiting_list_limit=0), books("cat")),
 )
+LIMITED_FOR_TWO_TABS = Scenario(
+    "One may wait, and a user books in two tabs and leaves the list",
+    (books("ann"), books("ann", " too"), cancels("ann")),
+    before=(books("bob"), changes(waiting_list_limit=1), books("cat"), cancels("cat")),
+)
 UNLIMITED = Scenario(
     "The limit of a waiting list is lifted while somebody comes",
     (changes(waiting_list_limit=None), books("bob")),
@@ -700,6 +705,7 @@ PLANS = (
     Plan(WINDOW_TWICE, whole=(CRASH, FAULT)),
     Plan(LIMITED, short=ALL_BOUNDS, whole=(BOTH,)),
     Plan(LIMITED_TO_NOBODY, whole=(CRASH, FAULT)),
+    Plan(LIMITED_FOR_TWO_TABS),
     Plan(UNLIMITED, whole=(CRASH, FAULT)),
     Plan(CANCEL_EVENT_AND_BOOK, short=(CALM, CRASH), whole=(FAULT,)),
     Plan(CANCEL_EVENT_AND_BOOK_TWICE, whole=(CRASH,)),

@@ -24,6 +24,10 @@ class Cache(Generic[Value]):
         """Return the value, if it is remembered."""
         return self.values.get(key)
 
+    def drop(self, key: str) -> None:
+        """Forget a value, if it is remembered."""
+        self.values.pop(key, None)
+
     def keep(self, key: str, value: Value) -> Value:
         """Remember a value and return it; drop the oldest when there are too many."""
         values = self.values

@@ -60,6 +60,11 @@ def refusal(event: Event, tail: Tail, deadline: Deadline) -> WaitingListFull | N
     return _refusal(event, known)
 
 
+def forget(event: Event) -> None:
+    """Forget the count: it may have a place of the user, or lack a ticket of theirs, which they have given up since."""
+    _counts.drop(event.event_id)
+
+
 def count(event: Event) -> None:
     """Note that a user has joined."""
     if known := _counts.get(event.event_id):

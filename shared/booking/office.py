@@ -10,6 +10,7 @@ from shared.booking import (
     check_ins,
     confirmation,
     counts,
+    list_limit,
     sale,
     transfers,
     waiting_list,
@@ -21,6 +22,7 @@ from shared.model import (
     CheckIn,
     Confirmation,
     Counts,
+    Event,
     EventCancelled,
     NotOnSale,
     Standing,
@@ -141,20 +143,33 @@ def _own_or_new(attempt: BookingAttempt, deadline: Deadline) -> Standing:
     """Make the booking, or return the active one of the user, whatever else would be refused.
 
     A refusal is one only if the user had no active booking when it was true. So the booking is read after it. If one
-    of theirs ended meanwhile, its tickets or its place may be free now, and this begins again.
+    of theirs ended meanwhile, its tickets or its place may be free now, and this begins again. But for what is known
+    without a request that read is all: such a refusal stays true, or is documented as up to a second old.
     """
+    if known := _known_refusal(attempt.event):
+        if booking := attempt.stored(deadline):
+            return waiting_list.standing_of(attempt, booking, deadline)
+        raise known
     for _ in range(STARTS_MAX):
         try:
             return _ticket_or_place(attempt, deadline)
         except (EventCancelled, NotOnSale, TooFewTickets, WaitingListFull) as refusal:
             if isinstance(refusal, EventCancelled):
                 catalog.remember(replace(attempt.event, cancelled_at=refusal.cancelled_at))  # the next costs one read
-            known = attempt.generation
+            generation = attempt.generation
             if booking := attempt.stored(deadline):
                 return waiting_list.standing_of(attempt, booking, deadline)
-            if attempt.generation == known or isinstance(refusal, EventCancelled):  # cancelled is true for ever
+            if attempt.generation == generation or isinstance(refusal, EventCancelled):  # cancelled is true for ever
                 raise
+            list_limit.forget(attempt.event)
     raise TryAgain("bookings")
+
+
+def _known_refusal(event: Event) -> EventCancelled | WaitingListFull | None:
+    """Return the refusal of anybody who has no booking, if this function knows one. Makes no request."""
+    if event.cancelled_at:
+        return EventCancelled(event.event_id, event.cancelled_at)
+    return list_limit.known_refusal(event) if event.sold_out_at else None
 
 
 def _ticket_or_place(attempt: BookingAttempt, deadline: Deadline) -> Standing:
@@ -162,8 +177,6 @@ def _ticket_or_place(attempt: BookingAttempt, deadline: Deadline) -> Standing:
 
     The cached event may be old: its sale may have ended, or begun again. Each turn finds out more.
     """
-    if attempt.event.cancelled_at:
-        raise EventCancelled(attempt.event.event_id, attempt.event.cancelled_at)
     while True:
         if attempt.event.sold_out_at is None and (booking := sale.buy(attempt, deadline)):
             return waiting_list.standing_of(attempt, booking, deadline)

@@ -49,8 +49,6 @@ def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
     Raises EventCancelled; NotOnSale; WaitingListFull; TryAgain.
     """
     event = attempt.event
-    if refusal := list_limit.known_refusal(event):
-        raise refusal
     if current := attempt.met(read_booking(event, attempt.user_id, deadline)):
         return standing_of(attempt, current, deadline)
     while True:
