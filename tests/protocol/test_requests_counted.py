@@ -280,6 +280,20 @@ def test_booking_again_while_waiting_writes_nothing(office: Office) -> None:
     assert (meter.requests, meter.write_units) == (["GetItem", "Query"], 0)
 
 
+def test_a_refusal_that_the_function_knows_is_one_read(office: Office) -> None:
+    """Also of a user who came back, whose booking is not the first: of a full list, and of a cancelled event."""
+    event = office.opens(tickets=1, waitingListLimit=0)
+    event.books("anna")
+    event.cancels("anna")
+    event.books("ben")
+    assert event.books("cleo") == 409
+    for code in ("waiting-list-full", "event-cancelled"):
+        with metered() as meter:
+            assert event.book("anna").json["code"] == code
+        assert meter.requests == ["GetItem"]
+        event.cancels_event()
+
+
 def test_releasing_is_four_write_units(office: Office) -> None:
     """Release: 2 units each for the booking and its home lane."""
     event = office.opens(tickets=1)
