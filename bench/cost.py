@@ -137,7 +137,7 @@ def measure(client: Any) -> dict[str, Any]:
         _back_on_sale(office, office_bill)
         _promotions(office, office_bill)
         _status(office, office_bill)
-        _lists(client, office, office_bill)
+        _lists(office, office_bill)
         _audits(client, office, office_bill)
     _one_counter(counter_bill)
     return {"command": "python -m bench.cost", "office": office_bill.rows, "oneCounter": counter_bill.rows}
@@ -326,7 +326,7 @@ def _status(office: Office, bill: Bill) -> None:
             event.status("anna")
 
 
-def _lists(client: Any, office: Office, bill: Bill) -> None:
+def _lists(office: Office, bill: Bill) -> None:
     events_booked = [office.opens(tickets=1) for _ in range(pages.LIMIT)]
     for event in events_booked:
         event.books("anna")
@@ -338,9 +338,9 @@ def _lists(client: Any, office: Office, bill: Bill) -> None:
         assert len(call(events_listed).json["events"]) == pages.LIMIT
     filled = filling.opened(LANES_MANY, pages.LIMIT_MAX * LANES_MANY)
     waiting = [f"waiting-{n}" for n in range(pages.LIMIT_MAX)]
-    filling.write(client, filling.on_sale(filled, left_in_each_lane=pages.LIMIT_MAX))
-    filling.write(client, filling.confirmed(filled, (f"holder-{n}" for n in range(10 * LANES_MANY))))
-    filling.write(client, filling.waiting(filled, waiting, first_sequence=1))
+    filling.write(filling.on_sale(filled, left_in_each_lane=pages.LIMIT_MAX))
+    filling.write(filling.confirmed(filled, (f"holder-{n}" for n in range(10 * LANES_MANY))))
+    filling.write(filling.waiting(filled, waiting, first_sequence=1))
     catalog.read_event(filled.event_id, Deadline.after(60))
     with bill.item(f"bookings of an event: a page of {pages.LIMIT_MAX}"):
         assert len(_page_of(event_bookings, filled)["bookings"]) == pages.LIMIT_MAX
@@ -378,11 +378,11 @@ def _audits(client: Any, office: Office, bill: Bill) -> None:
     for lanes, users in ((1, 50), (LANES_MANY, 1_000)):
         event = filling.opened(lanes, users)
         waiting = [f"waiting-{n}" for n in range(users)]
-        filling.write(client, filling.on_sale(event, left_in_each_lane=0))
-        filling.write(client, filling.confirmed(event, (f"holder-{n}" for n in range(users))))
+        filling.write(filling.on_sale(event, left_in_each_lane=0))
+        filling.write(filling.confirmed(event, (f"holder-{n}" for n in range(users))))
         office.events.append(Event(event.event_id, client))
         assert office.events[-1].books("first") == _ACCEPTED  # closes the lanes
-        filling.write(client, filling.waiting(event, waiting, first_sequence=2))
+        filling.write(filling.waiting(event, waiting, first_sequence=2))
         filling.count_waiting(client, event, waiting)
         with bill.item(f"{SWEPT}: {of_lanes(lanes)}, {users:,} booked and waiting", http=False):
             assert background.audited(event.event_id, Deadline.after(60))[Metric.WAITING_LIST_COUNT] == users + 1

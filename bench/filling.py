@@ -18,7 +18,7 @@ from typing import Any
 from local.template import load
 from shared import runtime
 from shared.model import Booking, Entry, Event, Lane, Status, Terms, stripes_for
-from shared.store import items
+from shared.store import dynamodb, items
 from shared.store.items import Item
 
 BATCH_WRITE_MAX = 25  # items, DynamoDB's limit for one BatchWriteItem
@@ -87,13 +87,13 @@ def others(count: int) -> Iterator[Put]:
         yield from on_sale(opened(lanes=1, total_tickets=1), left_in_each_lane=1)
 
 
-def write(client: Any, puts: Iterable[Put]) -> None:
-    """Write items through the engine."""
+def write(puts: Iterable[Put]) -> None:
+    """Write items through the engine, by the office's own client: boto3's takes five times as long."""
     for some in _batches(puts, BATCH_WRITE_MAX):
         requests: dict[str, list[Any]] = {}
         for table, item in some:
             requests.setdefault(table, []).append({"PutRequest": {"Item": item}})
-        answer = client.batch_write_item(RequestItems=requests)
+        answer = dynamodb.client().call("BatchWriteItem", {"RequestItems": requests})
         assert not answer["UnprocessedItems"]
 
 

@@ -70,8 +70,8 @@ def measure(data: Path, size: Size) -> dict[str, Any]:
     """Fill a database and make the requests."""
     begun_s = time.perf_counter()
     event = filling.opened(LANES, total_tickets=size.bookings + LANES)
-    with around.office_on(data) as client:
-        filling.write(client, filling.on_sale(event, left_in_each_lane=1))
+    with around.office_on(data):
+        filling.write(filling.on_sale(event, left_in_each_lane=1))
     holders, waiting = (names(kind, count) for kind, count in (("holder", size.bookings), ("waiting", size.waiting)))
     filling.write_into(data / "tickets.db", chain(filling.others(size.others), filling.confirmed(event, holders)))
     with around.office_on(data) as client:

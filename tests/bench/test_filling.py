@@ -32,9 +32,9 @@ def test_what_is_written_into_the_file_is_what_the_engine_writes(tmp_path: Path)
     ]
     by_engine, by_us = tmp_path / "engine", tmp_path / "us"
     for folder in (by_engine, by_us):
-        with around.office_on(folder) as client:
+        with around.office_on(folder):
             if folder == by_engine:
-                filling.write(client, puts)
+                filling.write(puts)
     filling.write_into(by_us / "tickets.db", puts)
     rows = {items.EVENTS: 11, items.LANES: 21, items.BOOKINGS: 2 * USERS, items.WAITING_LIST: USERS + 11}
     rows[f"{items.EVENTS}::gsi::{items.BY_CREATION_INDEX}"] = rows[items.EVENTS]
@@ -49,13 +49,13 @@ def test_what_is_written_into_the_file_is_what_the_engine_writes(tmp_path: Path)
 def test_a_filled_event_keeps_every_promise(office: Office, lanes: int) -> None:
     """P1 to P4: on sale, sold out, and with waiting users; the office continues with it."""
     event = filling.opened(lanes, total_tickets=20 + lanes)
-    filling.write(office.database, filling.on_sale(event, left_in_each_lane=1))
-    filling.write(office.database, filling.confirmed(event, size.names("holder", 20)))
+    filling.write(filling.on_sale(event, left_in_each_lane=1))
+    filling.write(filling.confirmed(event, size.names("holder", 20)))
     opened = Event(event.event_id, office.database)
     assert len(opened.check().confirmed) == 20
     first_sequence = size.sell_out(office.database, event.event_id)
     waiting = size.names("waiting", 30)
-    filling.write(office.database, filling.waiting(event, waiting, first_sequence))
+    filling.write(filling.waiting(event, waiting, first_sequence))
     filling.count_waiting(office.database, event, waiting)
     assert opened.check(drained=True).waiting[1:] == waiting
     opened.cancels("holder-0000000")

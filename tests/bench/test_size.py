@@ -24,12 +24,12 @@ def _measured(office: Office, of: Size) -> dict[str, Figures]:
     event = filling.opened(LANES, total_tickets=of.bookings + LANES)
     office.events.append(Event(event.event_id, office.database))  # at the end its promises are checked
     holders, waiting = size.names("holder", of.bookings), size.names("waiting", of.waiting)
-    filling.write(office.database, filling.others(of.others))
-    filling.write(office.database, filling.on_sale(event, left_in_each_lane=1))
-    filling.write(office.database, filling.confirmed(event, holders))
+    filling.write(filling.others(of.others))
+    filling.write(filling.on_sale(event, left_in_each_lane=1))
+    filling.write(filling.confirmed(event, holders))
     found = size.on_sale(office.database, event.event_id, SAMPLES)
     first_sequence = size.sell_out(office.database, event.event_id)
-    filling.write(office.database, filling.waiting(event, waiting, first_sequence))
+    filling.write(filling.waiting(event, waiting, first_sequence))
     filling.count_waiting(office.database, event, waiting)
     return found | size.sold_out(office.database, event.event_id, holders, waiting, SAMPLES)
 

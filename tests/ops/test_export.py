@@ -14,11 +14,11 @@ import pytest
 from tqdm import tqdm
 
 import ops.rows
+from bench import filling
 from harness import office
 from harness.office import Office, clock_ahead
 from ops.export import COLUMNS
-from shared.model import Booking, Entry, Event, Lane, Status, Terms
-from shared.store import items
+from shared.model import Event
 from tests.ops.commands import PROJECT, Commands, Done, announced
 from tests.ops.commands import ops as program
 
@@ -211,29 +211,12 @@ def test_many_rows_take_no_more_memory_than_few(many: Event, office: Office, tmp
 
 @pytest.fixture(scope="module")
 def many(database: Any) -> Event:
-    """Write an event with ROWS rows into the tables: half are waiting bookings, half their entries."""
-    moment = "2026-05-01T18:00:00.000Z"
-    event = Event("many", Terms("The stadium", 1), 4, 3, moment, "x", moment)
-    waiting = [
-        (
-            Booking("many", f"user-{n:032}", f"booking-{n:032}", 1, Status.WAITING, sequence=n, joined_at=moment),
-            Entry("many", n, f"user-{n:032}", f"booking-{n:032}", moment),
-        )
-        for n in range(1, ROWS // 2 + 1)
-    ]
-    lanes = [Lane("many", n, int(n == 0), 0, ROWS // 8, 0, moment) for n in range(4)]
-    write(database, items.EVENTS, [items.event_item(event)])
-    write(database, items.LANES, [items.lane_item(lane) for lane in lanes])
-    write(database, items.BOOKINGS, [items.booking_item(event, booking) for booking, _ in waiting])
-    write(database, items.WAITING_LIST, [items.entry_item(event, entry) for _, entry in waiting])
+    """Return an event with ROWS rows: half are waiting bookings, half their entries."""
+    event = filling.opened(lanes=4, total_tickets=4)
+    users = [f"user-{n:032}" for n in range(ROWS // 2)]
+    filling.write([*filling.on_sale(event, left_in_each_lane=1), *filling.waiting(event, users, first_sequence=1)])
+    filling.count_waiting(database, event, users)
     return event
-
-
-def write(database: Any, table: str, found: list[Any]) -> None:
-    """Put items, 25 at a time, which is DynamoDB's limit."""
-    for start in range(0, len(found), 25):
-        requests = [{"PutRequest": {"Item": item}} for item in found[start : start + 25]]
-        assert not database.batch_write_item(RequestItems={table: requests})["UnprocessedItems"]
 
 
 def measured(event_id: str, data: Path) -> tuple[Done, int]:

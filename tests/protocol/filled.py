@@ -17,7 +17,7 @@ def sold_out(
     event = filling.opened(lanes, len(booked))
     event = replace(event, stripes=stripes or event.stripes)
     puts = [*filling.on_sale(event, 0), *filling.confirmed(event, booked), *filling.waiting(event, waiting, 1)]
-    filling.write(database, puts)
+    filling.write(puts)
     filling.count_waiting(database, event, waiting)
     deadline = Deadline.after(30)
     return sale.close(*catalog.read_with_lanes(catalog.read_event(event.event_id, deadline), deadline), deadline)
