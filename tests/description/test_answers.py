@@ -28,7 +28,7 @@ from local.gateway import BODY_BYTES_MAX as GATEWAY_BODY_BYTES_MAX
 from openapi.document import operations
 from shared.model import BODY_BYTES_MAX
 from tests.description.reading import Kind, NotDescribed, check, document, kinds
-from tests.operations import proxy
+from tests.operations import proxy, stage
 
 ROUTES = sorted(operations(document()))
 JSON, PAGE = "application/json", "text/html"
@@ -44,7 +44,7 @@ EMPTIED_S_MAX = 60.0  # a cancelled event, by its stream
 NOT_HERE = {Kind(route, status, JSON) for route in ROUTES for status in (429, 500, 503)}
 KINDS = sorted({kind for route in ROUTES for kind in kinds(route)} - NOT_HERE)
 
-pytestmark = pytest.mark.timeout(300)  # the first test waits for all requests, some of which try for five seconds
+pytestmark = pytest.mark.timeout(300)  # the first test waits for all requests
 
 
 @dataclass
@@ -359,16 +359,23 @@ def _ask_what_describes(visitor: Visitor) -> None:
 
 @pytest.fixture(scope="module")
 def got(tmp_path_factory: pytest.TempPathFactory) -> set[Kind]:
-    """Return all kinds of responses that offices returned."""
-    secured, shown = tmp_path_factory.mktemp("secured"), tmp_path_factory.mktemp("shown")
-    with engine.running(None) as endpoint, proxy.before(endpoint) as way:
-        with running(secured, 4, "--auth", "--endpoint", way.endpoint) as office:
+    """Return all kinds of responses that offices returned. Their functions do not sleep between two tries."""
+    secured, shown, folder = (tmp_path_factory.mktemp(name) for name in ("secured", "shown", "stage"))
+    stage.written(folder / "template.yaml")
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        engine.running(None) as endpoint,
+        proxy.before(endpoint) as way,
+    ):
+        environment.setenv("DRILL_FOLDER", str(folder))
+        options = ("--auth", "--endpoint", way.endpoint, "--template", str(folder / "template.yaml"))
+        with running(secured, 2, *options) as office:
             visitor = Visitor(office, secured / issuer.FILE)
             _ask_for_the_rest(visitor)
             _ask_for_holds(visitor, endpoint)
             _ask_every_route(visitor, way)
             _ask_what_describes(visitor)
-        with running(shown, 1, "--auth", "--parameter", "PublicStatus=true", "--endpoint", way.endpoint) as office:
+        with running(shown, 1, *options, "--parameter", "PublicStatus=true") as office:
             public = Visitor(office, shown / issuer.FILE)
             public.ask("GET /status/{eventId}", eventId="any", query={"userId": "anna"})
     return visitor.got | public.got

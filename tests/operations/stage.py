@@ -51,9 +51,10 @@ class Stage:
         self.database = database  # a client of the engine itself
         self.proxy = way
         self.blocked: set[str] = set()  # users whom a firewall in front of the API blocks
+        self.crowd = 1  # so many times are the tables asked what they are asked here
         self._folder = folder
         self._template = folder / "template.yaml"
-        self._system = _written(self._template)
+        self._system = written(self._template)
         self._routes = {folder_of(route.function): route for route in self._system.routes}
         self._running = ExitStack()
         self._office: RunningOffice | None = None
@@ -179,7 +180,7 @@ class Stage:
             *aws_metrics.of_functions(lines),
             *aws_metrics.of_concurrency(answers, lines, self._environments, self._system),
             *aws_metrics.of_api(answers),
-            *aws_metrics.of_tables(exchanges),
+            *aws_metrics.of_tables(exchanges * self.crowd),
             *aws_metrics.of_streams(exchanges, self._system),
             *aws_metrics.of_destination(files),
         ]
@@ -218,8 +219,8 @@ def happens(what: Callable[[], object], seconds_max: float = HAPPEN_S_MAX) -> No
         time.sleep(0.05)
 
 
-def _written(path: Path) -> template.System:
-    """Write the stage's template and read it."""
+def written(path: Path) -> template.System:
+    """Write the stage's template and read it. Its functions want a DRILL_FOLDER in their environment."""
     text, found = re.subn(r"functions\.(\w+)\.app\.handler", r"tests.operations.live.\1", template.TEMPLATE.read_text())
     assert found
     text, found = re.subn(r"MaximumRetryAttempts: (10|-1)\b", "MaximumRetryAttempts: 2", text)
