@@ -1,17 +1,18 @@
 """Stands in for the AWS CLI, which is no Python library: runs a command by botocore's models, as the CLI does.
 
-    python -m tests.artifact.aws_cli cloudformation describe-stacks --stack-name tickets --query 'Stacks[0].StackStatus'
+    aws cloudformation describe-stacks --stack-name tickets --query 'Stacks[0].StackStatus'
 
 It takes what the pages use: scalar options, maps in JSON, flags, --cli-input-json, --query, --output text or json, and
-`wait`. Where a result has the Internet address of the API or of Cognito's tokens, it prints that of the emulator
-(AWS_ENDPOINT_URL).
+`wait`. Where a result has the Internet address of the API or of Cognito's tokens, it prints that of the emulator.
 """
 
 import json
-import os
 import re
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 
 import botocore.session
@@ -25,22 +26,55 @@ API = re.compile(r"https://(\w+)\.execute-api\.[\w.-]+\.amazonaws\.com")
 TOKENS = re.compile(r"https://[\w-]+\.auth\.[\w-]+\.amazoncognito\.com")
 
 
-def main(service: str, operation: str, *rest: str) -> None:
-    """Run a command; print its result."""
-    client: Any = botocore.session.get_session().create_client(service.removesuffix("api"))  # s3api
+@contextmanager
+def serving(endpoint: str) -> Iterator[str]:
+    """Yield a command for the body of a shell's function `aws`: it runs what it is given on AWS's stand-in there.
+
+    All run in this process: to import botocore and read its models takes longer than what a command does.
+    """
+    session = botocore.session.get_session()
+    client = cache(lambda service: session.create_client(service.removesuffix("api"), endpoint_url=endpoint))  # s3api
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            service, *words = self.rfile.read(int(self.headers["content-length"])).decode().split("\0")[:-1]
+            try:
+                status, text = 200, _run(client(service), *words)
+            except Exception as error:  # noqa: BLE001  # as the CLI does: told in one line
+                status, text = 500, f"{error!r}\n"
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(_local(text, endpoint).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"printf '%s\\0' \"$@\" | curl -s --fail-with-body --data-binary @- 127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _run(client: Any, operation: str, *rest: str) -> str:
+    """Run a command; return what it prints."""
     if operation == "wait":
         waiter = client.get_waiter(rest[0].replace("-", "_"))
+        waiter.config.delay = 0.5  # seconds; AWS's own 30 would be slept in full
         waiter.wait(**_arguments(rest[1:], _input(client, waiter.config.operation))[0])
-        return
+        return ""
     name = next(one for one in client.meta.service_model.operation_names if xform_name(one, "-") == operation)
     arguments, options = _arguments(rest, _input(client, name))
     result = getattr(client, xform_name(name))(**arguments)
     del result["ResponseMetadata"]
     if "query" in options:
         result = jmespath.search(options["query"], result)
-    if result not in ({}, ""):
-        text = _text(result) if options.get("output") == "text" else json.dumps(result, indent=4, default=str)
-        sys.stdout.write(f"{_local(text)}\n")
+    if result in ({}, ""):
+        return ""
+    return (_text(result) if options.get("output") == "text" else json.dumps(result, indent=4, default=str)) + "\n"
 
 
 def _input(client: Any, operation: str) -> dict[str, Shape]:
@@ -77,10 +111,5 @@ def _text(result: Any) -> str:
     return "\t".join(map(str, result)) if isinstance(result, list) else str(result)
 
 
-def _local(text: str) -> str:
-    emulator = os.environ["AWS_ENDPOINT_URL"]
-    return TOKENS.sub(emulator, API.sub(rf"{emulator}/_aws/execute-api/\1/$default", text))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def _local(text: str, endpoint: str) -> str:
+    return TOKENS.sub(endpoint, API.sub(rf"{endpoint}/_aws/execute-api/\1/$default", text))

@@ -3,12 +3,12 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.artifact import aws_cli
 from tests.artifact.emulator import OWNER, ROOT, Emulator
 
 END = "--- end of the block ---"
@@ -16,7 +16,6 @@ END = "--- end of the block ---"
 # What is not to be had here, or is made once for all tests. `make build` takes the layer's code as it is now, and
 # `make rehearsal` installs nothing.
 STAND_INS = rf"""
-aws() {{ '{sys.executable}' -m tests.artifact.aws_cli "$@"; }}
 make() {{ if [ "$1" = rehearsal ]; then .venv/bin/python -m rehearsal ${{2#ARGS=}}; else
   cp shared/model.py .aws-sam/build/SharedLayer/python/shared/model.py; echo "$BUILT"; fi; }}
 git() {{ cp '{ROOT}/shared/model.py' shared/model.py; }}
@@ -70,6 +69,13 @@ def shell(emulator: Emulator, folder: Path, build: Path, built: str) -> Iterator
         "BUILT": built,
         **OWNER,
     }
+    with aws_cli.serving(emulator.url) as aws, _bash(folder, environ) as started:
+        assert started.paste(f"aws() {{ {aws}; }}\n{STAND_INS}").strip() == ""
+        yield started
+
+
+@contextmanager
+def _bash(folder: Path, environ: dict[str, str]) -> Iterator[Shell]:
     process = subprocess.Popen(
         ["bash", "--norc"],
         cwd=folder,
@@ -79,10 +85,8 @@ def shell(emulator: Emulator, folder: Path, build: Path, built: str) -> Iterator
         stderr=subprocess.STDOUT,
         text=True,
     )
-    started = Shell(process, folder / "block.sh")
     try:
-        assert started.paste(STAND_INS).strip() == ""
-        yield started
+        yield Shell(process, folder / "block.sh")
     finally:
         with suppress(BrokenPipeError, subprocess.TimeoutExpired):
             process.communicate("exit\n", timeout=5)

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from harness.watching import sections
 from local import intrinsics
 from local.template import TEMPLATE, load
 from shared.store import items
-from tests.artifact.aws_cli import RENAMED
+from tests.artifact import aws_cli
 from tests.docs import pages
 from tests.template.stack import ROOT, deployed
 
@@ -234,20 +233,23 @@ def test_a_lane_is_compared_and_repaired_as_the_page_says(office: Office) -> Non
         for block in re.findall(r"^ *```sh\n(.*?)^ *```", sections()["a-promise-is-broken"], re.DOTALL | re.MULTILINE)
         if "aws dynamodb" in block
     )
-    cli = f"""EVENT={event.event_id}; output() {{ echo {items.LANES}; }}
-    aws() {{ case "$2" in restore*|wait|delete*) ;; *) '{sys.executable}' -m tests.artifact.aws_cli "$@";; esac; }}"""
-    environment = {**os.environ, "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL_DYNAMODB"]}
+    with aws_cli.serving(os.environ["AWS_ENDPOINT_URL_DYNAMODB"]) as aws:
+        cli = f"""EVENT={event.event_id}; output() {{ echo {items.LANES}; }}
+        aws() {{ case "$2" in restore*|wait|delete*) ;; *) {aws};; esac; }}"""
 
-    def paste(block: str) -> str:
-        command = ["bash", "-c", f"{cli}\n{block}"]
-        done = subprocess.run(command, env=environment, cwd=ROOT, text=True, capture_output=True, check=False)
-        return done.stdout + done.stderr
+        def paste(block: str) -> str:
+            command = ["bash", "-c", f"{cli}\n{block}"]
+            done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+            return done.stdout + done.stderr
 
-    lane = f"{event.event_id}#0"
-    assert [line for line in paste(compare).splitlines() if line[0] in "<>"] == [f"< {lane}\t0\t1", f"> {lane}\t1\t1"]
-    assert paste(repair) == ""
-    assert paste(compare) == ""
-    assert "ConditionalCheckFailedException" in paste(repair), "it is no longer as it was seen"
+        lane = f"{event.event_id}#0"
+        assert [line for line in paste(compare).splitlines() if line[0] in "<>"] == [
+            f"< {lane}\t0\t1",
+            f"> {lane}\t1\t1",
+        ]
+        assert paste(repair) == ""
+        assert paste(compare) == ""
+        assert "ConditionalCheckFailedException" in paste(repair), "it is no longer as it was seen"
     office.database.delete_table(TableName="lanes-before")
 
 
@@ -266,7 +268,7 @@ def test_every_command_of_the_aws_cli_exists_with_its_options() -> None:
             shape = model.operation_model(operations[name]).input_shape
             options = {xform_name(member, "-") for member in shape.members} if shape else set()
             given = {one.removeprefix("no-") for one in re.findall(r" --([\w-]+)", command)} - OF_THE_CLI
-            given = {RENAMED.get(one, one) for one in given}
+            given = {aws_cli.RENAMED.get(one, one) for one in given}
             assert given <= options, f"{page}: aws {service} {name} {sorted(given - options)}"
             found += 1
     assert found > 20
