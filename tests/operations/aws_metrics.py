@@ -44,7 +44,7 @@ def of_concurrency(
     """Yield Throttles: a request that finds no free environment.
 
     Here such a request waits, and background functions have their own processes. So this counts each invocation that
-    begins while as many requests are in progress as there are worker processes, which stand for the environments.
+    begins while as many requests are in progress as there would be environments.
     """
     of_routes = {route.function for route in system.routes}
     asked = [(one.function, one.asked_s) for one in answers]

@@ -29,6 +29,7 @@ from tests.operations.cloudwatch import Datum, Line
 from tests.operations.proxy import Proxy
 from tests.template.stack import folder_of
 
+ENVIRONMENTS = 2
 HAPPEN_S_MAX = 20.0
 REQUEST_S_MAX = 30.0
 INVOKE = """
@@ -51,6 +52,7 @@ class Stage:
         self.database = database  # a client of the engine itself
         self.proxy = way
         self.blocked: set[str] = set()  # users whom a firewall in front of the API blocks
+        self.environments = ENVIRONMENTS  # that Lambda would run at once; here requests wait for a worker
         self.crowd = 1  # so many times are the tables asked what they are asked here
         self._folder = folder
         self._template = folder / "template.yaml"
@@ -58,18 +60,15 @@ class Stage:
         self._routes = {folder_of(route.function): route for route in self._system.routes}
         self._running = ExitStack()
         self._office: RunningOffice | None = None
-        self._environments = 0
         self._answers: list[Response] = []
         self._invoked: list[Line] = []  # the lines of functions that were invoked by hand
         self._read: dict[Path, int] = {}  # bytes of each log
         self._given_up: set[Path] = set()
 
-    def start(self, workers: int) -> None:
-        """Start or restart the office with so many worker processes, which stand for Lambda's environments."""
-        self.stop()
+    def start(self) -> None:
+        """Start the office."""
         arguments = ("--template", str(self._template), "--endpoint", self.proxy.endpoint)
-        self._office = self._running.enter_context(running(self.data, workers, *arguments))
-        self._environments, self._read = workers, {}
+        self._office = self._running.enter_context(running(self.data, 2, *arguments))
 
     def stop(self) -> None:
         """Stop it."""
@@ -178,7 +177,7 @@ class Stage:
         return [
             *cloudwatch.of_lines(lines),
             *aws_metrics.of_functions(lines),
-            *aws_metrics.of_concurrency(answers, lines, self._environments, self._system),
+            *aws_metrics.of_concurrency(answers, lines, self.environments, self._system),
             *aws_metrics.of_api(answers),
             *aws_metrics.of_tables(exchanges * self.crowd),
             *aws_metrics.of_streams(exchanges, self._system),
@@ -200,12 +199,12 @@ class Stage:
 
 
 @contextmanager
-def staged(folder: Path, workers: int) -> Iterator[Stage]:
+def staged(folder: Path) -> Iterator[Stage]:
     """Yield a running office with its own engine, open to all."""
     with engine.running(None) as endpoint, proxy.before(endpoint) as way:
         stage = Stage(folder, boto3.client("dynamodb", endpoint_url=endpoint), way)
         try:
-            stage.start(workers)
+            stage.start()
             yield stage
         finally:
             stage.stop()

@@ -21,7 +21,7 @@ from harness.watching import alarms
 from shared.store import items
 from tests.operations import proxy
 from tests.operations.drilling import Drill, drilled, drills
-from tests.operations.stage import Stage, happens, staged
+from tests.operations.stage import ENVIRONMENTS, Stage, happens, staged
 from tests.operations.troubles import REFUSING_BUS, SLOW_BUS
 
 STALLED_S = 5.5  # over the threshold of PromotionLatencyAlarm
@@ -40,7 +40,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("stage")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("DRILL_FOLDER", str(folder))
-        with staged(folder, workers=2) as stage:
+        with staged(folder) as stage:
             yield stage
 
 
@@ -123,7 +123,6 @@ def test_a_sweep_fails_until_its_privileges_are_restored(stage: Stage, drill: Dr
 @drills("BuyersThrottlesAlarm", "OrganisersThrottlesAlarm")
 def test_a_crowd_is_throttled_until_the_limit_is_raised(stage: Stage, drill: Drill) -> None:
     """Four requests arrive where two can run at once, then where four can."""
-    stage.start(workers=2)
     event_id = stage.sold_out()
     function = {"BuyersThrottlesAlarm": "status", "OrganisersThrottlesAlarm": "waiting_list"}[drill.alarm.name]
     stage.proxy.delay_s = 0.1
@@ -132,8 +131,9 @@ def test_a_crowd_is_throttled_until_the_limit_is_raised(stage: Stage, drill: Dri
         stage.at_once(4, lambda _: stage.asks(function, event_id))
 
     drill.rings_when(crowd)
-    stage.start(workers=4)
+    stage.environments = 4
     drill.ends_when(crowd)
+    stage.environments = ENVIRONMENTS
     stage.proxy.heal()
     promises.check(stage.database, event_id)
 
@@ -141,7 +141,6 @@ def test_a_crowd_is_throttled_until_the_limit_is_raised(stage: Stage, drill: Dri
 @drills("BackgroundThrottlesAlarm")
 def test_the_promoter_is_throttled_beside_a_crowd_until_the_limit_is_raised(stage: Stage, drill: Drill) -> None:
     """Three clients ask all the time while the promoter is needed; two can run at once, then five."""
-    stage.start(workers=2)
     event_id, users = stage.sold_out(), iter(range(100))
     stage.proxy.delay_s = 0.1
 
@@ -163,8 +162,9 @@ def test_the_promoter_is_throttled_beside_a_crowd_until_the_limit_is_raised(stag
         stage.at_once(4, asks)
 
     drill.rings_when(crowd)
-    stage.start(workers=5)
+    stage.environments = 5
     drill.ends_when(crowd)
+    stage.environments = ENVIRONMENTS
     stage.proxy.heal()
     stage.cancels(event_id, "anna")
     happens(lambda: stage.status_of(event_id, "user-0") == "CONFIRMED")
