@@ -12,7 +12,7 @@ from harness.gateway import Context
 from harness.meter import metered
 from harness.office import Event, Office, clock_ahead
 from shared import runtime
-from shared.booking import catalog, listing, waiting_list
+from shared.booking import catalog, list_limit, listing, waiting_list
 from shared.model import HOLD_SHARDS
 from shared.runtime import Deadline
 from shared.store import items
@@ -280,8 +280,9 @@ def test_booking_again_while_waiting_writes_nothing(office: Office) -> None:
     assert (meter.requests, meter.write_units) == (["GetItem", "Query"], 0)
 
 
-def test_a_refusal_that_the_function_knows_is_one_read(office: Office) -> None:
+def test_a_refusal_that_the_function_knows_is_one_read(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also of a user who came back, whose booking is not the first: of a full list, and of a cancelled event."""
+    monkeypatch.setattr(list_limit, "COUNT_AGE_MAX_S", 60)
     event = office.opens(tickets=1, waitingListLimit=0)
     event.books("anna")
     event.cancels("anna")
