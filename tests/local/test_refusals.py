@@ -27,24 +27,21 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_port_in_use_is_refused(echo: str) -> None:
-    """Whether another program or another ticket office uses it."""
+    """By another program."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        port = str(other.getsockname()[1])
-        assert (
-            refused("--template", echo, "--memory", "--port", port)
-            == f"port {port} is in use: choose another with --port"
-        )
-    with opened("--template", echo, "--memory", "--workers", "1") as program:
-        line = refused("--template", echo, "--memory", "--port", str(program.port))
-        assert line == f"port {program.port} is in use: choose another with --port"
+        port = other.getsockname()[1]
+        line = refused("--template", echo, "--memory", "--port", str(port))
+    assert line == f"port {port} is in use: choose another with --port"
 
 
-def test_a_second_start_on_the_same_data_is_refused(tmp_path: Path, echo: str) -> None:
+def test_the_port_and_data_of_another_office_are_refused(tmp_path: Path, echo: str) -> None:
     """The first office goes on."""
     data = str(tmp_path / "data")
     with opened("--template", echo, "--data", data, "--workers", "1") as program:
+        line = refused("--template", echo, "--memory", "--port", str(program.port))
+        assert line == f"port {program.port} is in use: choose another with --port"
         line = refused("--template", echo, "--data", data, "--port", "0")
         assert line == f"the data folder {data} is in use by another ticket office (process {program.process.pid})"
         assert httpx.get(f"{program.url}/do/nothing").status_code == 200
