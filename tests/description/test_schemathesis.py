@@ -20,7 +20,7 @@ from openapi.document import operations
 from tests.description.reading import FILE, document
 
 OF_OPEN = FILE.with_name("openapi-open.json")
-SEED, EXAMPLES_MAX = "1", "25"
+SEED, EXAMPLES_MAX = "1", "50"
 ALL, COVERAGE = "examples,coverage,fuzzing", "examples,coverage"
 RUN_S_MAX = 270  # it takes about 50 on two idle processors
 # API Gateway answers 404 where a path has no such method; Schemathesis wants 405.

@@ -24,7 +24,7 @@ from harness.running import RunningOffice, running
 from local.announcements import read
 
 TICKETS = 6
-IN_LINE = 16
+IN_LINE = 24
 HOLD_S = 2
 END_S_MAX = 90.0  # until the last offer has ended; it takes 25 on an idle machine
 ANNOUNCED_S_MAX = 20.0

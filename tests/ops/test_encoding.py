@@ -11,6 +11,8 @@ from tests.ops.commands import ops as program
 NAMES = ("Bühne", "🎟", "Кино", "日本語", "a\u0301")
 ENCODINGS: tuple[dict[str, Any], ...] = (
     {"PYTHONIOENCODING": "ascii"},
+    {"PYTHONIOENCODING": "latin-1"},
+    {"PYTHONIOENCODING": "utf-8"},
     {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""},
 )
 
