@@ -370,8 +370,8 @@ def _refused_at_once(attempt: BookingAttempt, deadline: Deadline) -> Standing:
     try:
         return office._ticket_or_place(attempt, deadline)  # noqa: SLF001
     except TicketOfficeError:
-        if booking := attempt.stored(deadline):
-            return waiting_list.standing_of(attempt, booking, deadline)
+        if own := office._own(attempt, deadline):  # noqa: SLF001
+            return own
         raise
 
 
@@ -654,11 +654,11 @@ RULES = (
         BookingAttempt, "stored", _stored_in_no_doubt, is_slow=True,
     ),
     Rule(
-        "nobody is refused for tickets of their own booking, which has ended", "shared/booking/office.py",
+        "no refusal is due to tickets that the user's own booking held and has released", "shared/booking/office.py",
         GROUP_OF_TWO_TABS, office, "_own_or_new", _refused_at_once,
     ),
     Rule(
-        "nobody is refused for a place of their own, which they have left", "shared/booking/office.py",
+        "no refusal is due to a place in the list that the user has just left", "shared/booking/office.py",
         LIMITED_FOR_TWO_TABS, list_limit, "forget", _do_nothing,
     ),
     Rule(

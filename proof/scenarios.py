@@ -562,7 +562,7 @@ ADVANCED = Scenario(
     prompt=False,
 )
 PROLONGED = Scenario(
-    "The sale goes on while one who was booked comes back",
+    "The sale is extended while a user who had cancelled books again",
     (changes(closes_at=None), books("ann", " again")),
     before=(books("ann"), cancels("ann"), changes(closes_at=MOMENT)),
     tickets=2,

@@ -61,7 +61,7 @@ def refusal(event: Event, tail: Tail, deadline: Deadline) -> WaitingListFull | N
 
 
 def forget(event: Event) -> None:
-    """Forget the count: it may have a place of the user, or lack a ticket of theirs, which they have given up since."""
+    """Forget the count: it may include a place that a user has left since, or miss a ticket that they returned."""
     _counts.drop(event.event_id)
 
 

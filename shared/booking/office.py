@@ -37,7 +37,7 @@ from shared.store import items
 from shared.store.dynamodb import get_all
 from shared.telemetry import Metric
 
-STARTS_MAX = 4  # of a request whose user's bookings end while it is refused
+STARTS_MAX = 4  # starts of one request whose user's other bookings keep ending while it runs
 
 
 def book(  # noqa: PLR0913, PLR0917  # what a request may name
@@ -142,13 +142,13 @@ def status(
 def _own_or_new(attempt: BookingAttempt, deadline: Deadline) -> Standing:
     """Make the booking, or return the active one of the user, whatever else would be refused.
 
-    A refusal is one only if the user had no active booking when it was true. So the booking is read after it. If one
-    of theirs ended meanwhile, its tickets or its place may be free now, and this begins again. But for what is known
-    without a request that read is all: such a refusal stays true, or is documented as up to a second old.
+    A refusal must be true at a moment when the user has no active booking, so their booking is read after it. If that
+    shows that one of theirs has just ended, its tickets or its place may be free now, and this starts over. A refusal
+    that this function already knows needs only that read: it stays true, or may be a second old, as documented.
     """
     if known := _known_refusal(attempt.event):
-        if booking := attempt.stored(deadline):
-            return waiting_list.standing_of(attempt, booking, deadline)
+        if own := _own(attempt, deadline):
+            return own
         raise known
     for _ in range(STARTS_MAX):
         try:
@@ -157,16 +157,22 @@ def _own_or_new(attempt: BookingAttempt, deadline: Deadline) -> Standing:
             if isinstance(refusal, EventCancelled):
                 catalog.remember(replace(attempt.event, cancelled_at=refusal.cancelled_at))  # the next costs one read
             generation = attempt.generation
-            if booking := attempt.stored(deadline):
-                return waiting_list.standing_of(attempt, booking, deadline)
+            if own := _own(attempt, deadline):
+                return own
             if attempt.generation == generation or isinstance(refusal, EventCancelled):  # cancelled is true for ever
                 raise
             list_limit.forget(attempt.event)
     raise TryAgain("bookings")
 
 
+def _own(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
+    """Return the user's booking if it answers this request, which is otherwise to be refused. Raises TryAgain."""
+    booking = attempt.stored(deadline)
+    return waiting_list.standing_of(attempt, booking, deadline) if booking else None
+
+
 def _known_refusal(event: Event) -> EventCancelled | WaitingListFull | None:
-    """Return the refusal of anybody who has no booking, if this function knows one. Makes no request."""
+    """Return why users without a booking are refused, if this function knows it already. Makes no request."""
     if event.cancelled_at:
         return EventCancelled(event.event_id, event.cancelled_at)
     return list_limit.known_refusal(event) if event.sold_out_at else None

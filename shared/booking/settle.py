@@ -94,7 +94,7 @@ def _promotions(entries: list[Entry], lanes: list[Lane]) -> list[_Promotion]:
     is_all = len(tickets) == sum(lane.available for lane in lanes)
     promotions: list[_Promotion] = []
     for entry in entries[: _first_repeated(entries)]:
-        # If TICKETS_AT_ONCE_MAX cut the tickets off, the next round has the rest: nobody gets fewer than are free.
+        # If TICKETS_AT_ONCE_MAX cut some off, a group that would get fewer than are free waits for the next round.
         if len(tickets) < (entry.at_least or 1) or (len(tickets) < entry.quantity and not is_all):
             break
         promotions.append(_Promotion(entry, tickets[: entry.quantity]))
