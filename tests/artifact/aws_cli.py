@@ -11,14 +11,15 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
+from threading import Lock
 from typing import Any
 
 import botocore.session
 import jmespath  # type: ignore[import-untyped]  # its types would be one more dependency for one call
 from botocore import xform_name
 from botocore.model import Shape
+
+from tests.serving import Fields, serving
 
 RENAMED = {"notification-endpoint": "endpoint"}  # by the CLI, whose --endpoint-url begins like it
 _READ: dict[str, Callable[[str], Any]] = {"integer": int, "map": json.loads}
@@ -27,36 +28,26 @@ TOKENS = re.compile(r"https://[\w-]+\.auth\.[\w-]+\.amazoncognito\.com")
 
 
 @contextmanager
-def serving(endpoint: str) -> Iterator[str]:
+def running(endpoint: str) -> Iterator[str]:
     """Yield a command for the body of a shell's function `aws`: it runs what it is given on AWS's stand-in there.
 
     All run in this process: to import botocore and read its models takes longer than what a command does.
     """
     session = botocore.session.get_session()
     client = cache(lambda service: session.create_client(service.removesuffix("api"), endpoint_url=endpoint))  # s3api
+    one_at_a_time = Lock()  # a session may not make two clients at once
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            service, *words = self.rfile.read(int(self.headers["content-length"])).decode().split("\0")[:-1]
-            try:
-                status, text = 200, _run(client(service), *words)
-            except Exception as error:  # noqa: BLE001  # as the CLI does: told in one line
-                status, text = 500, f"{error!r}\n"
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(_local(text, endpoint).encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    def serve(_method: str, _target: str, _headers: Fields, body: bytes) -> tuple[int, bytes]:
+        service, *words = body.decode().split("\0")[:-1]
         try:
-            yield f"printf '%s\\0' \"$@\" | curl -s --fail-with-body --data-binary @- 127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+            with one_at_a_time:
+                status, text = 200, _run(client(service), *words)
+        except Exception as error:  # noqa: BLE001  # as the CLI does: told in one line
+            status, text = 500, f"{error!r}\n"
+        return status, _local(text, endpoint).encode()
+
+    with serving(serve) as url:
+        yield f"printf '%s\\0' \"$@\" | curl -s --fail-with-body --data-binary @- {url}"
 
 
 def _run(client: Any, operation: str, *rest: str) -> str:

@@ -69,7 +69,7 @@ def shell(emulator: Emulator, folder: Path, build: Path, built: str) -> Iterator
         "BUILT": built,
         **OWNER,
     }
-    with aws_cli.serving(emulator.url) as aws, _bash(folder, environ) as started:
+    with aws_cli.running(emulator.url) as aws, _bash(folder, environ) as started:
         assert started.paste(f"aws() {{ {aws}; }}\n{STAND_INS}").strip() == ""
         yield started
 

@@ -14,15 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
 import httpx
 
+from tests.serving import Fields, serving
+
 KEY, SECRET = "sk_test_1", "whsec_1"
-Fields = dict[str, str]
 Answer = tuple[int, dict[str, Any]]
 Hook = Callable[[str, str], None]  # called with a path and "before" or "after"
 
@@ -150,7 +150,7 @@ class StripeStandIn:
     @contextmanager
     def serving(self) -> Iterator[str]:
         """Serve the API; yield its URL."""
-        with _serving(self._serve) as url:
+        with serving(self._serve) as url:
             yield url
 
     def _serve(self, method: str, target: str, headers: Fields, body: bytes) -> tuple[int, bytes]:
@@ -198,39 +198,5 @@ def proxy(port: int, hook: Hook) -> Iterator[str]:
         hook(path, "after")
         return answer.status, content
 
-    with _serving(serve) as url:
+    with serving(serve) as url:
         yield url
-
-
-@contextmanager
-def _serving(serve: Callable[[str, str, Fields, bytes], tuple[int, bytes]]) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._respond()
-
-        def do_POST(self) -> None:
-            self._respond()
-
-        def _respond(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            try:
-                status, content = serve(self.command, self.path, headers, body)
-                self.send_response(status)
-                self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-            except OSError:
-                pass  # the shop was killed, or the answer is to be lost
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()

@@ -233,7 +233,7 @@ def test_a_lane_is_compared_and_repaired_as_the_page_says(office: Office) -> Non
         for block in re.findall(r"^ *```sh\n(.*?)^ *```", sections()["a-promise-is-broken"], re.DOTALL | re.MULTILINE)
         if "aws dynamodb" in block
     )
-    with aws_cli.serving(os.environ["AWS_ENDPOINT_URL_DYNAMODB"]) as aws:
+    with aws_cli.running(os.environ["AWS_ENDPOINT_URL_DYNAMODB"]) as aws:
         cli = f"""EVENT={event.event_id}; output() {{ echo {items.LANES}; }}
         aws() {{ case "$2" in restore*|wait|delete*) ;; *) {aws};; esac; }}"""
 
