@@ -288,7 +288,9 @@ def _sold_out(office: Office, bill: Bill) -> None:
     event.books("second")
     with bill.item("book, sold out: join the waiting list"):
         assert event.books("anna") == _ACCEPTED
-    with bill.item("book again, waiting"):
+    with bill.item("book again, waiting: the first in ten seconds"):
+        assert event.books("anna") == _OK
+    with bill.item("book again, waiting: the next"):
         assert event.books("anna") == _OK
     with bill.item("cancel, waiting"):
         event.cancels("anna")

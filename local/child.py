@@ -13,7 +13,8 @@ from local.errors import LocalError
 from local.lifeline import Lifeline
 from local.template import System
 
-LOW_PRIORITY = 10  # the niceness of a part that no client waits for
+AFTER_ENGINE = 5  # the niceness of every part: all of them wait for the engine, so it gets the processor first
+LOW_PRIORITY = 10  # what a part that no client waits for adds to it
 
 
 @contextmanager
@@ -22,6 +23,7 @@ def child() -> Iterator[tuple[dict[str, Any], Lifeline, System]]:
 
     A LocalError becomes the last line of the log.
     """
+    os.nice(AFTER_ENGINE)
     arguments = json.loads(sys.argv[1])
     lifeline = Lifeline(arguments["lifeline"], arguments["parent"])
     path = Path(arguments["template"])

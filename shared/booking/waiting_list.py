@@ -23,6 +23,8 @@ from shared.store.dynamodb import Name, TransactItem
 
 FRONT_AGE_MAX_S = 1.0  # for this long a warm function trusts its cached front of a list
 FRONTS_MAX = 1_000  # fronts that a warm function caches
+REPEAT_AGE_S = 10.0  # for this long after a user asked again, a warm function reads the booking of each who asks
+REPEATS_MAX = 1_000  # lists of which a warm function remembers that
 
 
 class _Front(NamedTuple):
@@ -34,13 +36,15 @@ class _Front(NamedTuple):
 
 
 _fronts: Cache[_Front] = Cache("fronts", FRONTS_MAX)
+_repeats: Cache[float] = Cache("repeats", REPEATS_MAX)  # when a user last asked again, on the monotonic clock
 
 
 def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
     """Put the booking at the end of the list, or return the booking that the user already has.
 
     Only for an event that is known to be sold out: then all its lanes are closed (P4). Returns None if it is back on
-    sale. The booking is read first, so that users who ask again do not load the tail, of which there is only one.
+    sale. A user who asks again wastes a number of the tail, of which there is only one, so for a while after such a
+    request the booking is read first.
 
     If no user is ahead and enough tickets are free, the booking gets them instead: as if it had joined and been
     promoted at once, in one transaction. A user who was told "waiting" before this request began has an earlier place,
@@ -49,8 +53,8 @@ def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
     Raises EventCancelled; NotOnSale; WaitingListFull; TryAgain.
     """
     event = attempt.event
-    if current := attempt.met(read_booking(event, attempt.user_id, deadline)):
-        return standing_of(attempt, current, deadline)
+    if _is_asked_again(event) and (current := attempt.met(read_booking(event, attempt.user_id, deadline))):
+        return _found(attempt, current, deadline)
     while True:
         tail = _draw(event, deadline)
         position = _position(event, tail.last_sequence, deadline)
@@ -58,7 +62,7 @@ def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
         if any(lane.sale != event.sale for lane in lanes):
             return None
         if current := sale.take_from(lanes, attempt, deadline, tail.last_sequence):
-            return standing_of(attempt, current, deadline)
+            return _found(attempt, current, deadline)
         if refusal := list_limit.refusal(event, tail, deadline):
             raise refusal
         booking = attempt.waiting(tail.last_sequence)
@@ -67,7 +71,7 @@ def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
             list_limit.count(event)
             return Standing(booking, position, is_new=True)
         if current := attempt.refused(refused, ["lane"], moment=booking.created_at):
-            return standing_of(attempt, current, deadline)
+            return _found(attempt, current, deadline)
         if refused["lane"].refused:
             return None
 
@@ -81,6 +85,20 @@ def standing(event: Event, booking: Booking, deadline: Deadline) -> Standing:
 def standing_of(attempt: BookingAttempt, booking: Booking, deadline: Deadline) -> Standing:
     """Return the booking that answers an attempt: it is new if this attempt made it (P7). Raises TryAgain."""
     return replace(standing(attempt.event, booking, deadline), is_new=attempt.made(booking))
+
+
+def _is_asked_again(event: Event) -> bool:
+    """Tell whether a user of this list has asked again lately."""
+    at_s = _repeats.get(event.event_id)
+    return at_s is not None and runtime.current.monotonic_s() <= at_s + REPEAT_AGE_S
+
+
+def _found(attempt: BookingAttempt, booking: Booking, deadline: Deadline) -> Standing:
+    """Return the booking that answers an attempt, and note if its user has asked again. Raises TryAgain."""
+    answer = standing_of(attempt, booking, deadline)
+    if not answer.is_new:
+        _repeats.keep(attempt.event.event_id, runtime.current.monotonic_s())
+    return answer
 
 
 def _position(event: Event, sequence: int, deadline: Deadline) -> Position:

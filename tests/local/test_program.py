@@ -19,7 +19,7 @@ import pytest
 
 from harness.running import below
 from local import STOP_SIGNALS, engine, folder, issuer, parts
-from local.child import LOW_PRIORITY
+from local.child import AFTER_ENGINE, LOW_PRIORITY
 from local.database import Database
 from local.listening import Handout, listen
 from local.supervisor import Supervisor
@@ -245,15 +245,16 @@ def test_whatever_is_killed_even_while_it_starts_again_is_started_again(office: 
     happens(lambda: len(after := office.pids()) == PARTS and not before & set(after))
 
 
-def test_announcements_run_at_lower_priority(office: Program) -> None:
-    """Answers and promotions come first. The engine has one thread, since it serves one request at a time."""
+def test_the_engine_comes_first_and_announcements_last(office: Program) -> None:
+    """All parts wait for the engine. It has one thread, since it serves one request at a time."""
     own = os.getpriority(os.PRIO_PROCESS, 0)
-    parts = ("local.worker", *FEEDERS, "local.bus")
+    parts = ("dynoxide", "local.worker", *FEEDERS, "local.bus")
+    part, last = own + AFTER_ENGINE, own + AFTER_ENGINE + LOW_PRIORITY
 
     def niceness() -> list[int]:
         return [os.getpriority(os.PRIO_PROCESS, pid) for part in parts for pid in office.pids(part)]
 
-    happens(lambda: niceness() == [own, own, own, own + LOW_PRIORITY, own + LOW_PRIORITY])  # some may just have begun
+    happens(lambda: niceness() == [own, part, part, part, last, last])  # some may just have begun
     [engine] = office.pids("dynoxide")
     assert len(list(Path(f"/proc/{engine}/task").iterdir())) == 2  # the first only waits for the other
 

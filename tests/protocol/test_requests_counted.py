@@ -4,6 +4,7 @@ The cost of one request does not depend on the number of lanes, events or bookin
 """
 
 import zlib
+from unittest.mock import patch
 
 import pytest
 
@@ -18,6 +19,7 @@ from shared.runtime import Deadline
 from shared.store import items
 
 TAKE = ["TransactWriteItems"]
+JOIN = ["UpdateItem", "Query", "TransactWriteItems"]
 
 
 def _warm(event: Event) -> Event:
@@ -118,7 +120,7 @@ def test_selling_out_closes_each_lane_and_the_event_once(office: Office) -> None
     with metered() as meter:
         assert event.books("late") == 202
     search, close = [*TAKE, "BatchGetItem"], ["UpdateItem"] * 3 + ["UpdateItem"]
-    at_the_head = ["GetItem", "UpdateItem", "Query", "BatchGetItem", "TransactWriteItems"]
+    at_the_head = ["UpdateItem", "Query", "BatchGetItem", "TransactWriteItems"]
     assert meter.requests == [*search, *close, *at_the_head]
 
 
@@ -133,12 +135,11 @@ def test_a_function_that_missed_the_sell_out_does_not_repeat_it(
     monkeypatch.setattr(runtime.current, "memory", old_caches)
     with metered() as meter:
         assert event.books("late") == 202
-    join = ["GetItem", "UpdateItem", "Query", "TransactWriteItems"]
-    assert meter.requests == [*TAKE, "BatchGetItem", *join]
+    assert meter.requests == [*TAKE, "BatchGetItem", *JOIN]
     assert meter.write_units == 8  # all for joining
     with metered() as meter:
         assert event.books("later") == 202
-    assert meter.requests == join
+    assert meter.requests == JOIN
 
 
 def test_taking_from_another_lane_costs_a_refusal_and_a_read_more(office: Office) -> None:
@@ -188,9 +189,7 @@ def test_joining_is_eight_write_units(office: Office) -> None:
         event.books(user)
     with metered() as meter:
         assert event.books("cleo") == 202
-    assert meter.requests == ["GetItem", "UpdateItem", "Query", "TransactWriteItems"]
-    assert meter.write_units == 8
-    assert meter.read_units == 2  # the missing booking, and the entries ahead
+    assert (meter.requests, meter.write_units, meter.read_units) == (JOIN, 8, 1)  # it reads the entries ahead
 
 
 def test_joining_at_the_head_also_reads_the_lanes(office: Office) -> None:
@@ -201,7 +200,7 @@ def test_joining_at_the_head_also_reads_the_lanes(office: Office) -> None:
     event.cancels("ben")
     with metered() as meter:
         assert event.books("cleo") == 202
-    assert meter.requests == ["GetItem", "UpdateItem", "Query", "BatchGetItem", "TransactWriteItems"]
+    assert meter.requests == ["UpdateItem", "Query", "BatchGetItem", "TransactWriteItems"]
     assert meter.write_units == 8
 
 
@@ -214,7 +213,7 @@ def test_a_ticket_that_no_user_waits_for_is_taken_in_one_transaction(office: Off
         event.cancels(user)
     with metered() as meter:
         assert event.books("cleo") == 201
-    assert meter.requests == ["GetItem", "UpdateItem", "Query", "BatchGetItem", *TAKE]
+    assert meter.requests == ["UpdateItem", "Query", "BatchGetItem", *TAKE]
     assert meter.write_units == 1 + 5
 
 
@@ -226,18 +225,17 @@ def test_a_join_far_back_reads_the_front_of_the_list_once_a_second(
     event = office.opens(tickets=1)
     for n in range(4):
         event.books(f"user-{n}")
-    draw = ["GetItem", "UpdateItem"]
     for n, read in enumerate([["Query"], [], []]):
         with metered() as meter:
             response = event.book(f"late-{n}").json
-        assert meter.requests == [*draw, *read, *TAKE]
+        assert meter.requests == ["UpdateItem", *read, *TAKE]
         assert (response["position"], response["positionIsEstimate"]) == (4 + n, True)
     near = event.status("user-2").json["booking"]
     assert (near["position"], "positionIsEstimate" in near) == (2, False)  # near the head, positions are always exact
     monkeypatch.setattr("shared.booking.waiting_list.FRONT_AGE_MAX_S", 0)
     with metered() as meter:
         event.books("latest")
-    assert meter.requests == [*draw, "Query", *TAKE]
+    assert meter.requests == ["UpdateItem", "Query", *TAKE]
 
 
 def test_a_warm_function_caches_a_bounded_number_of_lists(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,14 +268,29 @@ def test_the_head_of_the_list_is_read_from_each_stripe(office: Office, tickets: 
     office.events.clear()  # no user made these bookings
 
 
-def test_booking_again_while_waiting_writes_nothing(office: Office) -> None:
-    """Users who send the request again and again do not load the list's counter."""
+def test_users_who_ask_again_load_the_lists_counter_once_in_ten_seconds(office: Office) -> None:
+    """After the first of them the function reads bookings first, until none has asked again for ten seconds."""
     event = office.opens(tickets=1)
-    for user in ("anna", "ben"):
+    for user in ("anna", "ben", "cleo"):
         event.books(user)
-    with metered() as meter:
-        assert event.books("ben") == 200
-    assert (meter.requests, meter.write_units) == (["GetItem", "Query"], 0)
+
+    def again(user: str) -> list[str]:
+        with metered() as meter:
+            assert event.books(user) == 200
+        return meter.requests
+
+    drawn, read = [*JOIN, "Query"], ["GetItem", "Query"]
+    assert [again(user) for user in ("ben", "cleo", "ben")] == [drawn, read, read]
+    event.cancels("ben")
+    for user in ("dora", "ben"):  # a booking that has ended is not asked for again
+        with metered() as meter:
+            assert event.books(user) == 202
+        assert meter.requests == ["GetItem", *JOIN]
+    found, begun_s = [], runtime.current.monotonic_s()
+    for ahead_s in (9, 18, 29):
+        with patch.object(runtime.current, "monotonic_s", lambda moment_s=begun_s + ahead_s: moment_s):
+            found.append(again("cleo"))
+    assert found == [read, read, drawn]
 
 
 def test_a_refusal_that_the_function_knows_is_one_read(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
