@@ -9,6 +9,7 @@ busy.
 import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import boto3
@@ -21,7 +22,7 @@ from shared import runtime
 from shared.booking import catalog, office, waiting_list
 from shared.booking.attempt import BookingAttempt
 from shared.booking.settle import settle
-from shared.model import REQUEST_BUDGET_S
+from shared.model import REQUEST_BUDGET_S, Stuck
 from shared.runtime import Deadline
 from shared.store import dynamodb
 from shared.store.aws_client import Client, RequestFailed
@@ -87,7 +88,8 @@ def join_by_its_commits(event_id: str, user: str) -> None:
 def cancel(event_id: str, user: str) -> None:
     """Cancel, and promote the head of the waiting list, as the promoter does."""
     office.cancel(event_id, user, None, _deadline())
-    settle(catalog.read_event(event_id, _deadline()), _deadline())
+    with suppress(Stuck):  # the other processes have promoted users all the time
+        settle(catalog.read_event(event_id, _deadline()), _deadline())
 
 
 def _deadline() -> Deadline:
