@@ -22,8 +22,8 @@ from harness import promises
 from harness.crowd import open_event
 from harness.running import RunningOffice, running
 from local.supervisor import default_workers
-from shared.booking.count import OVERDUE_S_MAX
 from shared.booking.expiry import HOLDS_PER_S_MAX
+from shared.booking.tally import OVERDUE_S_MAX
 
 HOLDS = 5_000
 HOLD_S = 5  # seconds

@@ -1,7 +1,7 @@
 """audit EVENT: count an event while bookings go on, and print for each promise whether it holds. It changes nothing.
 
 The sweep's audit (shared/booking/audit.py) settles first and reports what is broken; this one only reads, and shows the
-numbers. Both count and judge alike (shared/booking/count.py). The promoter gives a free ticket to a waiting user: only
+numbers. Both count and judge alike (shared/booking/tally.py). The promoter gives a free ticket to a waiting user: only
 if nothing at all happens for PATIENCE_S is that user stranded.
 """
 
@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from ops.recount import Recount, count
 from shared.booking.audit import RECOUNTS_MAX
-from shared.booking.count import OVERDUE_S_MAX, broken_promises
+from shared.booking.tally import OVERDUE_S_MAX, broken_promises
 from shared.store import items
 
 PATIENCE_S = 5.0  # for the promoter, which normally takes a second

@@ -7,7 +7,7 @@ from typing import Final
 
 from ops import rows
 from shared import runtime
-from shared.booking.count import Count, Tally, changes
+from shared.booking.tally import Count, Tally, changes
 from shared.model import Booking, DamagedItem, Entry, Event, Status
 from shared.store import items
 from shared.store.items import Item

@@ -31,7 +31,7 @@ _TRANSACTIONS: Sequence[tuple[tuple[str, ...], str, str, str]] = (
     (("Update Bookings", "Put Bookings", "Update Lanes"), "", "transfer", "shared/booking/transfers.py"),
     (("Update Events", "Update Lanes"), "soldOutAt", "back on sale", "shared/booking/sale.py"),
     (("Update Events", "Update Lanes"), "", "step", "shared/booking/event_change.py"),
-    (("Update Lanes",), "REMOVE sweepId", "rest", "shared/booking/rest.py"),
+    (("Update Lanes",), "REMOVE sweepId", "rest", "shared/booking/resting.py"),
     (("Update Lanes",), "", "window", "shared/booking/event_change.py"),
     (("Update Events",), "", "change event", "shared/booking/event_change.py"),
     (("Update Events", "Update WaitingList"), "", "change event", "shared/booking/event_change.py"),

@@ -296,7 +296,7 @@ _SHOWN_BY: Mapping[str, Sequence[Scenario]] = {
 }
 
 _FOR_THE_AUDIT = (
-    "it frees no ticket that a waiting user could get, so only the audit needs it; tests/protocol/test_rest.py"
+    "it frees no ticket that a waiting user could get, so only the audit needs it; tests/protocol/test_resting.py"
 )
 
 # What no search can miss, and why it is there nevertheless.
@@ -306,13 +306,13 @@ NEEDLESS: Mapping[str, str] = {
     ),
     "return some: Update Lanes without `changes :changes`": "as for a step",
     "want fewer: Update Lanes without `changes :changes`": (
-        "an event does not rest while a ticket is free and a user waits; tests/protocol/test_rest.py"
+        "an event does not rest while a ticket is free and a user waits; tests/protocol/test_resting.py"
     ),
     "take: Update Lanes without `changes :share`": "the audit counts sold-out events only, which sell nothing",
     "promote: Update Lanes without `changes :count`": "with each promotion an audit counts what the promotion followed",
     "window: Update Lanes without `changes :one`": "as for a step",
     "take: Update Lanes without `sweepId = :event`": (
-        "a user who waits has joined, and the join sets it too; tests/protocol/test_rest.py"
+        "a user who waits has joined, and the join sets it too; tests/protocol/test_resting.py"
     ),
     "take in line: Update Lanes without `sweepId = :event`": _FOR_THE_AUDIT,
     "promote: Update Lanes without `sweepId = :event`": _FOR_THE_AUDIT,
@@ -321,7 +321,7 @@ NEEDLESS: Mapping[str, str] = {
     "check in: Update Lanes without `sweepId = :event`": _FOR_THE_AUDIT,
     "transfer: Update Lanes without `sweepId = :event`": _FOR_THE_AUDIT,
     "expire: Update Lanes without `sweepId = :event`": (
-        "an event with holds does not rest; tests/protocol/test_rest.py"
+        "an event with holds does not rest; tests/protocol/test_resting.py"
     ),
     "window: Update Lanes without `#sweepId = :sweepId`": _FOR_THE_AUDIT,
 }

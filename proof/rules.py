@@ -123,7 +123,7 @@ class Rule:
             yield
 
 
-_close, _met, _put = sale.close, BookingAttempt.met, BookingAttempt.put
+_close, _answer_from, _put = sale.close, BookingAttempt.answer_from, BookingAttempt.put
 
 
 def _close_only_in_name(event: Event, _lanes: list[Lane], deadline: Deadline) -> Event:
@@ -147,19 +147,19 @@ def _put_under_new_id(attempt: BookingAttempt, booking: Booking) -> TransactItem
     return {"Put": {**put, "Item": item}}
 
 
-def _met_in_no_doubt(attempt: BookingAttempt, current: Booking | None) -> Booking | None:
+def _answer_in_no_doubt(attempt: BookingAttempt, current: Booking | None) -> Booking | None:
     attempt.uncertain = False
-    return _met(attempt, current)
+    return _answer_from(attempt, current)
 
 
-def _met_what_was_before(attempt: BookingAttempt, current: Booking | None) -> Booking | None:
-    met = _met(attempt, current)
-    if current and met is None:
+def _answer_what_was_before(attempt: BookingAttempt, current: Booking | None) -> Booking | None:
+    answer = _answer_from(attempt, current)
+    if current and answer is None:
         attempt.uncertain = False
-    return met
+    return answer
 
 
-def _met_as_a_stranger(attempt: BookingAttempt, current: Booking | None) -> Booking | None:
+def _answer_as_a_stranger(attempt: BookingAttempt, current: Booking | None) -> Booking | None:
     if current and not current.is_active:
         attempt.generation = current.generation + 1
         return None
@@ -363,7 +363,7 @@ def _audit_without_the_event(event: Event, deadline: Deadline) -> Any:
 
 
 def _stored_in_no_doubt(attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
-    return attempt.met(read_booking(attempt.event, attempt.user_id, deadline))
+    return attempt.answer_from(read_booking(attempt.event, attempt.user_id, deadline))
 
 
 def _refused_at_once(attempt: BookingAttempt, deadline: Deadline) -> Standing:
@@ -454,7 +454,7 @@ RULES = (
     ),
     Rule(
         "a request knows its own booking when it meets it", "shared/booking/attempt.py",
-        _bounded(CANCELS_TWICE, FAULT), BookingAttempt, "met", _met_as_a_stranger,
+        _bounded(CANCELS_TWICE, FAULT), BookingAttempt, "answer_from", _answer_as_a_stranger,
     ),
     Rule(
         "only the request that made a booking says so", "shared/booking/office.py",
@@ -462,7 +462,7 @@ RULES = (
     ),
     Rule(
         "no second booking while a first may have been made", "shared/booking/attempt.py",
-        _bounded(COMES_AND_GOES, FAULT), BookingAttempt, "met", _met_in_no_doubt,
+        _bounded(COMES_AND_GOES, FAULT), BookingAttempt, "answer_from", _answer_in_no_doubt,
     ),
     Rule(
         "a try without an answer is remembered", "shared/store/dynamodb.py",
@@ -667,7 +667,7 @@ RULES = (
     ),
     Rule(
         "no booking is refused that may be made in the place of an earlier one", "shared/booking/attempt.py",
-        _bounded(GROUP_COMES_BACK_LATE, FAULT), BookingAttempt, "met", _met_what_was_before,
+        _bounded(GROUP_COMES_BACK_LATE, FAULT), BookingAttempt, "answer_from", _answer_what_was_before,
     ),
     Rule(
         "no change of an event is refused that may have happened", "shared/booking/event_change.py",

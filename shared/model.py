@@ -207,7 +207,7 @@ class Lane:
     taken away where they are free. `checked_in` counts the tickets of the bookings of this lane that were checked in.
     `opens_at` and `closes_at` are the moments between which it sells, None for no bound. `revision` is the event's
     revision that set this sale window; 0 if no change has. `sweep_id` is the event's id if anything has changed on the
-    lane since the last clean audit (shared/booking/rest.py).
+    lane since the last clean audit (shared/booking/resting.py).
     """
 
     event_id: str

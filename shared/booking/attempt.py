@@ -94,7 +94,7 @@ class BookingAttempt:
         """
         self.uncertain = self.uncertain or refused.uncertain
         booking = refused["booking"]
-        if booking.refused and (answer := self.met(items.to_booking(booking.item) if booking.item else None)):
+        if booking.refused and (answer := self.answer_from(items.to_booking(booking.item) if booking.item else None)):
             return answer
         for lane in (refused[name] for name in lanes):
             stored = items.to_lane(lane.item) if lane.refused and lane.item else None
@@ -102,7 +102,7 @@ class BookingAttempt:
                 raise refusal
         return None
 
-    def met(self, current: Booking | None) -> Booking | None:
+    def answer_from(self, current: Booking | None) -> Booking | None:
         """Take note of the user's stored booking. Return it if it answers this request."""
         if current is None:
             return None
@@ -119,7 +119,7 @@ class BookingAttempt:
 
         Raises TryAgain if an earlier transaction of this request may still make a booking.
         """
-        if current := self.met(read_booking(self.event, self.user_id, deadline)):
+        if current := self.answer_from(read_booking(self.event, self.user_id, deadline)):
             return current
         if self.uncertain:
             raise TryAgain("uncertain")

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from shared import runtime, telemetry
 from shared.booking import catalog
-from shared.booking.count import Count, Finding, Tally, broken_promises, changes
 from shared.booking.settle import settle
+from shared.booking.tally import Count, Finding, Tally, broken_promises, changes
 from shared.model import Event, Lane, Status, Stuck, later, seconds_between
 from shared.runtime import Deadline
 from shared.store import dynamodb, items

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import Any
 
 from shared import runtime, telemetry
-from shared.booking import audit, catalog, event_cancellation, event_change, note, rest
+from shared.booking import audit, catalog, event_cancellation, event_change, note, resting
 from shared.booking.settle import settle
 from shared.model import Event, EventCancelled, EventNotFound, Status, TryAgain, seconds_between
 from shared.runtime import Deadline
@@ -84,7 +84,7 @@ def _each_event(changes: Changes, unreadable: list[str], time_left_s: float, wor
 def sweep(time_left_s: float) -> int:
     """Settle and audit every sold-out event that has changed, and every recently cancelled one, as the time allows.
 
-    Returns how many were done. Changed means: since its last clean audit (rest.py).
+    Returns how many were done. Changed means: since its last clean audit (resting.py).
 
     Before that it spends up to UNFINISHED_S_MAX on cancelled events that are not emptied and on changes that were cut
     short.
@@ -164,7 +164,7 @@ def audited(event_id: str, deadline: Deadline) -> dict[Metric, int]:
             seen = audit.audit(event, deadline)
             audit.report(event, seen)
             if seen.is_quiet:
-                rest.begin(seen.lanes, deadline)
+                resting.begin(seen.lanes, deadline)
         except Exception:  # noqa: BLE001  # as above
             telemetry.failure("not audited")
             return {Metric.EVENTS_NOT_SWEPT: 1}
@@ -223,7 +223,7 @@ def _cancelled_events(deadline: Deadline) -> Iterator[Item]:
             yield item
         else:
             with suppress(TryAgain):  # the next sweep does it
-                rest.end_for_good(item["eventId"]["S"], deadline)
+                resting.end_for_good(item["eventId"]["S"], deadline)
 
 
 def _indexed(index: str, deadline: Deadline) -> Iterator[Item]:

@@ -53,7 +53,7 @@ def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
     Raises EventCancelled; NotOnSale; WaitingListFull; TryAgain.
     """
     event = attempt.event
-    if _is_asked_again(event) and (current := attempt.met(read_booking(event, attempt.user_id, deadline))):
+    if _is_asked_again(event) and (current := attempt.answer_from(read_booking(event, attempt.user_id, deadline))):
         return _found(attempt, current, deadline)
     while True:
         tail = _draw(event, deadline)

@@ -7,8 +7,8 @@ import pytest
 
 from bench import expiry, record
 from harness.running import RunningOffice, running
-from shared.booking.count import OVERDUE_S_MAX
 from shared.booking.expiry import MARGIN_S
+from shared.booking.tally import OVERDUE_S_MAX
 
 HOLDS = int(os.environ.get("HOLDS", "1000"))  # HOLDS=5000 is what the figures on the page are of
 

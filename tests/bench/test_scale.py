@@ -10,8 +10,8 @@ from bench import record
 from bench.scale import report, scenarios
 from bench.scale.office import Office
 from bench.scale.scenarios import World
-from shared.booking.count import OVERDUE_S_MAX
 from shared.booking.expiry import MARGIN_S
+from shared.booking.tally import OVERDUE_S_MAX
 from shared.model import LANES_MAX
 
 WORLD = World()

@@ -9,7 +9,7 @@ import functions.sweep.app
 from harness.gateway import Context
 from harness.meter import metered
 from harness.office import Event, Office, clock_ahead
-from shared.booking import catalog, rest
+from shared.booking import catalog, resting
 from shared.booking.audit import IDLE_S
 from shared.booking.background import EMPTIED_AUDIT_S, SWEEP_SEGMENTS
 from shared.store import dynamodb, items
@@ -112,13 +112,13 @@ def test_what_changes_after_the_count_keeps_an_event_awake(
     office: Office, sold_out: Event, monkeypatch: pytest.MonkeyPatch, change: Callable[[Event], Any]
 ) -> None:
     """P6: it happens between the audit and the write that lets the event rest, and counts on its lane."""
-    begin = rest.begin
+    begin = resting.begin
 
     def after_a_change(*arguments: Any) -> None:
         change(sold_out)
         begin(*arguments)
 
-    monkeypatch.setattr(rest, "begin", after_a_change)
+    monkeypatch.setattr(resting, "begin", after_a_change)
     _sweeps()
     monkeypatch.undo()
     assert _is_awake(office, sold_out)
