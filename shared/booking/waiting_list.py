@@ -23,8 +23,8 @@ from shared.store.dynamodb import Name, TransactItem
 
 FRONT_AGE_MAX_S = 1.0  # for this long a warm function trusts its cached front of a list
 FRONTS_MAX = 1_000  # fronts that a warm function caches
-REPEAT_AGE_S = 10.0  # for this long after a user asked again, a warm function reads the booking of each who asks
-REPEATS_MAX = 1_000  # lists of which a warm function remembers that
+RETURN_AGE_S = 10.0  # for this long after a user came back, a warm function reads the booking of each who comes
+RETURNS_MAX = 1_000  # lists of which a warm function remembers that
 
 
 class _Front(NamedTuple):
@@ -36,15 +36,15 @@ class _Front(NamedTuple):
 
 
 _fronts: Cache[_Front] = Cache("fronts", FRONTS_MAX)
-_repeats: Cache[float] = Cache("repeats", REPEATS_MAX)  # when a user last asked again, on the monotonic clock
+_returns: Cache[float] = Cache("returns", RETURNS_MAX)  # when a user last came back, on the monotonic clock
 
 
 def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
     """Put the booking at the end of the list, or return the booking that the user already has.
 
     Only for an event that is known to be sold out: then all its lanes are closed (P4). Returns None if it is back on
-    sale. A user who asks again wastes a number of the tail, of which there is only one, so for a while after such a
-    request the booking is read first.
+    sale. A user who comes back, with a booking or after it has ended, wastes a number of the tail, of which there is
+    only one. So for a while after such a request the booking is read first.
 
     If no user is ahead and enough tickets are free, the booking gets them instead: as if it had joined and been
     promoted at once, in one transaction. A user who was told "waiting" before this request began has an earlier place,
@@ -53,7 +53,7 @@ def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
     Raises EventCancelled; NotOnSale; WaitingListFull; TryAgain.
     """
     event = attempt.event
-    if _is_asked_again(event) and (current := attempt.answer_from(read_booking(event, attempt.user_id, deadline))):
+    if _do_users_return(event) and (current := attempt.answer_from(read_booking(event, attempt.user_id, deadline))):
         return _found(attempt, current, deadline)
     while True:
         tail = _draw(event, deadline)
@@ -74,6 +74,7 @@ def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
             return _found(attempt, current, deadline)
         if refused["lane"].refused:
             return None
+        _note_return(event)
 
 
 def standing(event: Event, booking: Booking, deadline: Deadline) -> Standing:
@@ -87,18 +88,22 @@ def standing_of(attempt: BookingAttempt, booking: Booking, deadline: Deadline) -
     return replace(standing(attempt.event, booking, deadline), is_new=attempt.made(booking))
 
 
-def _is_asked_again(event: Event) -> bool:
-    """Tell whether a user of this list has asked again lately."""
-    at_s = _repeats.get(event.event_id)
-    return at_s is not None and runtime.current.monotonic_s() <= at_s + REPEAT_AGE_S
+def _do_users_return(event: Event) -> bool:
+    """Tell whether a user of this list has come back lately."""
+    at_s = _returns.get(event.event_id)
+    return at_s is not None and runtime.current.monotonic_s() <= at_s + RETURN_AGE_S
+
+
+def _note_return(event: Event) -> None:
+    """Note that a user of this list has come back."""
+    _returns.keep(event.event_id, runtime.current.monotonic_s())
 
 
 def _found(attempt: BookingAttempt, booking: Booking, deadline: Deadline) -> Standing:
-    """Return the booking that answers an attempt, and note if its user has asked again. Raises TryAgain."""
-    answer = standing_of(attempt, booking, deadline)
-    if not answer.is_new:
-        _repeats.keep(attempt.event.event_id, runtime.current.monotonic_s())
-    return answer
+    """Return the booking that answers an attempt. Raises TryAgain."""
+    if not attempt.made(booking):
+        _note_return(attempt.event)
+    return standing_of(attempt, booking, deadline)
 
 
 def _position(event: Event, sequence: int, deadline: Deadline) -> Position:

@@ -268,8 +268,8 @@ def test_the_head_of_the_list_is_read_from_each_stripe(office: Office, tickets: 
     office.events.clear()  # no user made these bookings
 
 
-def test_users_who_ask_again_load_the_lists_counter_once_in_ten_seconds(office: Office) -> None:
-    """After the first of them the function reads bookings first, until none has asked again for ten seconds."""
+def test_users_who_come_back_load_the_lists_counter_once_in_ten_seconds(office: Office) -> None:
+    """After the first of them the function reads bookings first, until none has come back for ten seconds."""
     event = office.opens(tickets=1)
     for user in ("anna", "ben", "cleo"):
         event.books(user)
@@ -291,6 +291,20 @@ def test_users_who_ask_again_load_the_lists_counter_once_in_ten_seconds(office: 
         with patch.object(runtime.current, "monotonic_s", lambda moment_s=begun_s + ahead_s: moment_s):
             found.append(again("cleo"))
     assert found == [read, read, drawn]
+
+
+def test_a_user_who_comes_back_after_leaving_counts_as_one_who_comes_back(office: Office) -> None:
+    """The refused transaction shows the generation; the second names it, with a new number."""
+    event = office.opens(tickets=1)
+    for user in ("anna", "ben", "cleo"):
+        event.books(user)
+    requests = []
+    for user in ("ben", "cleo"):
+        event.cancels(user)
+        with metered() as meter:
+            assert event.books(user) == 202
+        requests.append(meter.requests)
+    assert requests == [[*JOIN, *JOIN], ["GetItem", *JOIN]]
 
 
 def test_a_refusal_that_the_function_knows_is_one_read(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
