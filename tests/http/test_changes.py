@@ -372,8 +372,8 @@ def test_a_sale_must_end_after_it_begins(office: Office) -> None:
         ({"totalTickets": 0}, "totalTickets"), ({"totalTickets": 1_000_001}, "totalTickets"),
         ({"totalTickets": "5"}, "totalTickets"), ({"waitingListLimit": -1}, "waitingListLimit"),
         ({"waitingListLimit": 1.5}, "waitingListLimit"), ({"waitingListLimit": True}, "waitingListLimit"),
-        ({"ticketsPerBooking": 2}, "ticketsPerBooking"), ({"soldOutAt": None}, "soldOutAt"),
-        ({"eventId": "x"}, "eventId"),
+        ({"ticketsPerBooking": 2}, "ticketsPerBooking"), ({"holdSeconds": 10}, "holdSeconds"),
+        ({"soldOutAt": None}, "soldOutAt"), ({"eventId": "x"}, "eventId"),
     ],
 )  # fmt: skip
 def test_wrong_fields_are_422(office: Office, body: dict[str, Any], field: str) -> None:
