@@ -19,6 +19,7 @@ if "EVENTS_TABLE" not in os.environ:
     os.environ["FAILED_RECORDS"] = "./"  # no bucket: a folder without failed records
     Database.embedded("http://127.0.0.1:1").adopt()  # until there is one
 
+from harness.running import client_of
 from shared import runtime
 from shared.store import dynamodb
 
@@ -32,7 +33,7 @@ def office_on(data: Path | None = None) -> Iterator[Any]:
         runtime.current.client = None  # the next one finds this engine
         runtime.current.memory.clear()
         try:
-            yield Database.embedded(endpoint).client()
+            yield client_of(endpoint)
         finally:
             dynamodb.client().connection.close()
             runtime.current.client, os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = before

@@ -53,7 +53,7 @@ def measure(office: RunningOffice, holds: int) -> dict[str, Any]:
     measured = load.run(office.port, IN_FLIGHT, BOOKED_S_MAX, partial(_bookings, event_id, holds))
     assert measured.statuses == {201: holds}, measured.statuses
     _wait_until_free(office.url, event_id, holds)
-    found = promises.check(office.database(), event_id, drained=True)
+    found = promises.check(office.database, event_id, drained=True)
     assert {one["status"] for one in found.bookings} == {"EXPIRED"}
     held_s, expired_s = ([_second(one[name]) for one in found.bookings] for name in ("heldAt", "expiredAt"))
     late_s = sorted(after - before - HOLD_S for before, after in zip(held_s, expired_s, strict=True))

@@ -116,10 +116,10 @@ def status(run: Run) -> Iterator[Row]:
     """Reads of an event with one lane, and of one with the most lanes."""
     for tickets in (50, ONE_TICKET_EACH):
         event_id = open_event(run.office.url, tickets)
-        lanes = len(promises.check(run.office.database(), event_id).lanes)
+        lanes = len(promises.check(run.office.database, event_id).lanes)
         reads = partial(load.forever, load.get(f"/status/{event_id}"))
         row, _ = _loaded(run, f"status of {lanes} lane{'s' * (lanes > 1)}, 64 in flight", 64, reads)
-        promises.check(run.office.database(), event_id)
+        promises.check(run.office.database, event_id)
         yield row
 
 

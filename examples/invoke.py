@@ -16,9 +16,10 @@ from typing import Any
 
 from harness.deployment import stand_in
 from harness.gateway import Context
-from local import engine
+from local import PROJECT, engine
 from local.database import Database
-from local.template import PROJECT, Function, System, load
+from local.system import Function, System
+from local.template import load
 
 NEEDS_A_DEPLOYMENT = {"check"}
 

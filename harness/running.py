@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +27,36 @@ STOP_S_MAX = 10
 
 @dataclass
 class RunningOffice:
-    """An office that has been started."""
+    """An office that has been started, and what it has printed."""
 
     process: subprocess.Popen[str]
-    port: int
+    printed: str = ""
+
+    def wait_until_open(self) -> None:
+        """Wait until it prints its URL: then all workers accept requests."""
+        assert self.process.stdout
+        until = time.monotonic() + START_S_MAX
+        while "http://" not in self.printed:
+            line = self.process.stdout.readline()
+            self.printed += line
+            assert line, f"the office has ended: {self.printed}"
+            assert time.monotonic() < until, self.printed
 
     @property
     def url(self) -> str:
         """Return the URL of the office."""
         return f"http://127.0.0.1:{self.port}"
 
-    def pids(self, part: str) -> list[int]:
-        """Return the process ids of a part: worker, feeder, scheduler, bus or dynoxide."""
-        return [pid for pid, command in below(self.process.pid).items() if part in command]
+    @cached_property
+    def port(self) -> int:
+        """Return the port of the office."""
+        found = re.search(r"http://127\.0\.0\.1:(\d+)", self.printed)
+        assert found, self.printed
+        return int(found[1])
+
+    def pids(self, part: str = "") -> list[int]:
+        """Return the process ids of a part: worker, feeder, scheduler, bus or dynoxide; or those of all."""
+        return sorted(pid for pid, command in below(self.process.pid).items() if part in command)
 
     def wait_for(self, part: str, count: int) -> None:
         """Wait until `count` processes of a part run, as after one was killed."""
@@ -53,19 +71,20 @@ class RunningOffice:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    @cached_property
     def database(self) -> Any:
-        """Return a client of the engine that runs now."""
-        return boto3.client("dynamodb", endpoint_url=self._endpoint())
+        """Return a client of the engine, which has the same port whenever it is started again."""
+        return client_of(self._endpoint)
 
     def streams(self) -> Any:
         """Return a client of the engine's streams. It does not validate ids: the engine's are shorter than AWS's."""
         config = Config(parameter_validation=False)
-        return boto3.client("dynamodbstreams", endpoint_url=self._endpoint(), config=config)
+        return boto3.client("dynamodbstreams", endpoint_url=self._endpoint, config=config)
 
     def changes(self, event_id: str) -> list[promises.Item]:
         """Return all states of an event's bookings, in the order of the stream."""
         streams, found = self.streams(), []
-        arn = self.database().describe_table(TableName="BookingsTable")["Table"]["LatestStreamArn"]
+        arn = self.database.describe_table(TableName="BookingsTable")["Table"]["LatestStreamArn"]
         for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
             position = streams.get_shard_iterator(
                 StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
@@ -75,6 +94,7 @@ class RunningOffice:
                 position = page["NextShardIterator"]
         return [booking for booking in found if booking.get("eventId") == event_id]  # a note has none
 
+    @cached_property
     def _endpoint(self) -> str:
         [command] = [command for command in below(self.process.pid).values() if "dynoxide" in command.partition(" ")[0]]
         port = re.search(r"--port (\d+)", command)
@@ -87,7 +107,7 @@ class RunningOffice:
         """Assert that all promises hold once the promoter is done, in time. Return what the tables contain."""
         until = time.monotonic() + within_s
         while True:
-            found = promises.read(self.database(), event_id)
+            found = promises.read(self.database, event_id)
             broken = promises.violations(found, drained=True)
             if not broken or time.monotonic() > until:
                 assert broken == [], broken
@@ -96,7 +116,7 @@ class RunningOffice:
 
     def expire(self, ahead_s: float = 0.0) -> int:
         """Expire the holds that will be due in so many seconds. Return how many expired."""
-        return expiring.expire(self._endpoint(), ahead_s)
+        return expiring.expire(self._endpoint, ahead_s)
 
     def stop(self) -> str:
         """Stop the office as Ctrl-C does. Return what it printed."""
@@ -108,19 +128,18 @@ class RunningOffice:
 @contextmanager
 def running(data: Path | None = None, workers: int = 4, *options: str) -> Iterator[RunningOffice]:
     """Start the office, in memory or with its data in a folder. Stop it at the end."""
-    port = free_port()
     where = ["--memory"] if data is None else ["--data", str(data)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "local", "--port", str(port), "--workers", str(workers), *where, *options],
+        [sys.executable, "-m", "local", "--port", "0", "--workers", str(workers), *where, *options],
         cwd=PROJECT,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,  # so that Ctrl-C of the test run does not reach it
     )
-    office = RunningOffice(process, port)
+    office = RunningOffice(process)
     try:
-        _wait_until_open(office)
+        office.wait_until_open()
         yield office
     finally:
         if process.poll() is None:
@@ -134,23 +153,17 @@ def running(data: Path | None = None, workers: int = 4, *options: str) -> Iterat
             process.communicate()  # a test has killed it: read its output and close the pipe
 
 
+def client_of(endpoint: str) -> Any:
+    """Return a client of an engine, through its gate if it has one."""
+    gate.use(endpoint)
+    return boto3.client("dynamodb", endpoint_url=endpoint)
+
+
 def free_port() -> int:
     """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _wait_until_open(office: RunningOffice) -> None:
-    """Wait until it prints that it is open: then all workers accept requests."""
-    assert office.process.stdout
-    until = time.monotonic() + START_S_MAX
-    printed = ""
-    while f":{office.port}" not in printed:
-        line = office.process.stdout.readline()
-        printed += line
-        assert line, f"the office has ended: {printed}"
-        assert time.monotonic() < until, printed
 
 
 def below(root: int) -> dict[int, str]:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from local import patterns
-from local.template import Stream
+from local.system import Stream
 
 BACKOFF_S_MIN = 0.1
 BACKOFF_S_MAX = 10.0

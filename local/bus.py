@@ -30,6 +30,7 @@ from local import runtime
 from local.announcements import Writer
 from local.child import LOW_PRIORITY, child
 from local.listening import listen
+from shared.store.signing import Signer, credentials
 
 BUS_VARIABLE = "AWS_ENDPOINT_URL_EVENTBRIDGE"  # tells the SDK the address of the bus
 ENTRIES_MAX = 10
@@ -57,8 +58,6 @@ class RefusedError(Exception):
 
 def is_signed(headers: Mapping[str, str], body: bytes) -> bool:
     """Return whether a request is signed with this process's secret access key."""
-    from shared.store.signing import Signer, credentials  # noqa: PLC0415 - child() makes shared/ importable
-
     found = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
     if not found:
         return False

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
 from collections.abc import Iterable
 
 from local.gateway import Headers, Response
-from local.http_api import Cors
+from local.system import Cors
 
 _OURS = b"access-control-"
 

@@ -4,17 +4,16 @@ import os
 import secrets
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from local import gate
 from local.errors import StartError
-
-if TYPE_CHECKING:
-    from shared.store.aws_client import Client, Service
+from shared.store.aws_client import DYNAMODB, Client, Service
+from shared.store.signing import Credentials
 
 _CALL_TIMEOUT_S = 10.0  # a thousand records are 1 MB
 _REGION = "us-east-1"
+_ACCESS_KEY = "local"
 _EMBEDDED = "embedded"
 _USERS_OWN = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_USE_FIPS_ENDPOINT")
 _AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
@@ -74,7 +73,7 @@ class Database:
     def environment(self) -> dict[str, str]:
         """The variables by which the AWS SDK finds this database, and nothing of the user's own AWS configuration."""
         return {
-            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_ACCESS_KEY_ID": _ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": self.secret,
             "AWS_REGION": _REGION,
             "AWS_DEFAULT_REGION": _REGION,
@@ -91,30 +90,11 @@ class Database:
         os.environ.update(self.environment)
         self._use_gate()
 
-    def client(self) -> Any:
-        """Return a boto3 client for the tables."""
-        import boto3  # noqa: PLC0415 - 200 ms that a wrong argument need not wait for
-        from botocore.config import Config  # noqa: PLC0415
-
-        config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
+    def aws_client(self, service: Service = DYNAMODB) -> Client:
+        """Return a client for the tables or their streams that never retries."""
         self._use_gate()
-        make: Any = boto3.client  # its type stubs have one overload per service
-        return make(
-            "dynamodb",
-            endpoint_url=self.endpoint,
-            region_name=_REGION,
-            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
-            config=config,
-        )
-
-    def aws_client(self, service: "Service") -> "Client":
-        """Return a client for the tables or their streams that never retries; `adopt` has been called."""
-        from shared.store.aws_client import Client  # noqa: PLC0415 - the supervisor does without shared/
-        from shared.store.signing import credentials  # noqa: PLC0415
-
-        self._use_gate()
-        client = Client(self.endpoint, _REGION, credentials(), service)
+        own = Credentials(_ACCESS_KEY, self.secret, None)
+        client = Client(self.endpoint, _REGION, lambda: own, service)
         client.connection.call_timeout_s = _CALL_TIMEOUT_S
         return client
 

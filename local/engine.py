@@ -14,12 +14,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from local import gate, guard
+from local import PROJECT, gate, guard
 from local.database import Database
 from local.errors import EngineError
 from local.folder import opened
 from local.parts import Process, wait_until_ready
-from local.template import PROJECT, System, load
+from local.system import System
+from local.template import load
+from shared.store.aws_client import Client, RequestFailed
 
 HOST = gate.HOST
 _PACKAGES = PROJECT / "node_modules" / "@dynoxide"
@@ -108,7 +110,7 @@ def running(data_dir: Path | None = None, system: System | None = None) -> Itera
         engine.start()
         try:
             wait_until_ready([engine], time.monotonic() + _START_S_MAX)
-            create_tables(Database.embedded(engine.endpoint).client(), system or load())
+            create_tables(Database.embedded(engine.endpoint), system or load())
             index_stream(folder.database)
             yield engine.endpoint
         finally:
@@ -143,25 +145,27 @@ def _how_to_get_it() -> str:
     return f"run `docker run --rm -p 127.0.0.1:8000:8000 {image}` and start with --endpoint http://127.0.0.1:8000"
 
 
-def create_tables(client: Any, system: System) -> list[str]:
+def create_tables(database: Database, system: System) -> list[str]:
     """Make the template's missing tables, wait for them, and return their names; safe to repeat.
 
-    Raises: EngineError for an existing table that differs from the template.
+    Raises: EngineError for an existing table that differs from the template; NoResponse; RequestFailed.
     """
-    made = []
-    for table in system.tables:
-        found = _describe(client, table.name)
-        if found is None:
-            client.create_table(**table.arguments)
-            made.append(table.name)
-        else:
-            _check_table(table.name, table.arguments, found)
-    deadline = time.monotonic() + _ACTIVE_S_MAX
-    for name in made:
-        while (_describe(client, name) or {}).get("TableStatus") != "ACTIVE":
-            if time.monotonic() > deadline:
-                raise EngineError(f"the table {name} does not become active within {_ACTIVE_S_MAX:.0f} s")
-            time.sleep(0.2)
+    client = database.aws_client()
+    with closing(client.connection):
+        made = []
+        for table in system.tables:
+            found = _describe(client, table.name)
+            if found is None:
+                client.call("CreateTable", table.arguments)
+                made.append(table.name)
+            else:
+                _check_table(table.name, table.arguments, found)
+        deadline = time.monotonic() + _ACTIVE_S_MAX
+        for name in made:
+            while (_describe(client, name) or {}).get("TableStatus") != "ACTIVE":
+                if time.monotonic() > deadline:
+                    raise EngineError(f"the table {name} does not become active within {_ACTIVE_S_MAX:.0f} s")
+                time.sleep(0.2)
     return made
 
 
@@ -197,10 +201,12 @@ def _check_file(database: Path) -> None:
         raise EngineError(f"the data folder is corrupt: {database}: {found}")
 
 
-def _describe(client: Any, name: str) -> dict[str, Any] | None:
+def _describe(client: Client, name: str) -> dict[str, Any] | None:
     try:
-        table: dict[str, Any] = client.describe_table(TableName=name)["Table"]
-    except client.exceptions.ResourceNotFoundException:
+        table: dict[str, Any] = client.call("DescribeTable", {"TableName": name})["Table"]
+    except RequestFailed as error:
+        if error.code != "ResourceNotFoundException":
+            raise
         return None
     return table
 

@@ -24,8 +24,8 @@ from local.database import Database
 from local.errors import StartError
 from local.folder import check_space, with_failed_records
 from local.runtime import Runtime
-from local.template import Stream
-from shared.store.aws_client import DYNAMODB, NoResponse, RequestFailed, Service
+from local.system import Stream
+from shared.store.aws_client import NoResponse, RequestFailed, Service
 
 STREAMS: Final = Service(
     "dynamodb", "DynamoDBStreams_20120810", "1.0", "streams.dynamodb", "AWS_ENDPOINT_URL_DYNAMODB_STREAMS"
@@ -61,7 +61,7 @@ class Feeder:
         """Take the mapping, its function, and where to keep the checkpoint and the failed records."""
         self._stream = stream
         self._function = function
-        self._tables = database.aws_client(DYNAMODB)
+        self._tables = database.aws_client()
         self._streams = database.aws_client(STREAMS)
         self._idle_s = IDLE_WINDOW_S if stream.window_s else IDLE_S
         self._checkpoint = checkpoint

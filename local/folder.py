@@ -26,7 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from local.errors import FolderInUse, StartError
-from local.template import Function
+from local.system import Function
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a tmpfs on Linux; mkdtemp makes private folders
 _THROW_AWAY_PREFIX = "ticket-office-"

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from local.template import Route
+from local.system import Route
 
 BODY_BYTES_MAX = 10 * 1024 * 1024  # a fixed limit of HTTP APIs
 BAD_REQUEST = (400, b'{"message":"Bad Request"}')

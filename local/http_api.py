@@ -10,6 +10,7 @@ from typing import Any
 
 from local import intrinsics
 from local.errors import TemplateError
+from local.system import Cors
 
 _READ = {"Auth", "CorsConfiguration", "DefinitionBody"}
 _PASSED_OVER = {
@@ -20,17 +21,6 @@ _CORS_PROPERTIES = _CORS_NEEDED | {"ExposeHeaders", "MaxAge"}
 _HEADER = "$request.header.Authorization"
 
 Key = tuple[str, str]  # of a route: method and path
-
-
-@dataclass(frozen=True, slots=True)
-class Cors:
-    """Which origins may call, with which methods and headers; browsers cache the answer for `max_age_s`."""
-
-    origins: tuple[str, ...]
-    methods: tuple[str, ...]
-    headers: tuple[str, ...]
-    exposed: tuple[str, ...]
-    max_age_s: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from typing import Any
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
+from local import PROJECT
 from local.errors import LocalError, StartError
-from local.template import PROJECT
 
 FILE = "issuer.json"  # in the data folder
 ISSUER = "https://issuer.local"

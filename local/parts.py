@@ -6,6 +6,7 @@ PAUSE_S_MAX, for as long as the program runs: whatever kills it (a full disk, an
 
 import json
 import os
+import pickle
 import shutil
 import socket
 import subprocess
@@ -18,9 +19,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from local import PROJECT
 from local.errors import StartError
 from local.lifeline import READY
-from local.template import PROJECT
+from local.system import System
 
 PAUSE_S_MIN = 0.1  # before the second start within DEATHS_S; it doubles with each death
 PAUSE_S_MAX = 5.0
@@ -129,11 +131,12 @@ class Part(Process):
     """A child process that runs one of our modules."""
 
     def __init__(
-        self, name: str, module: str, arguments: Mapping[str, Any], logs: Path, given: socket.socket | None = None
+        self, log: Path, module: str, system: System, arguments: Mapping[str, Any], given: socket.socket | None = None
     ) -> None:
-        """Prepare the part: it gets its arguments as JSON, and may be given a socket that outlives it."""
-        super().__init__(name, logs / f"{name}.log")
+        """Prepare the part, named like its log: it gets arguments as JSON, and maybe a socket that outlives it."""
+        super().__init__(log.stem, log)
         self._module = module
+        self._system = pickle.dumps(system)
         self._arguments = arguments
         self._given = given
         self._lifeline: socket.socket | None = None
@@ -153,12 +156,15 @@ class Part(Process):
             self._process = subprocess.Popen(
                 [sys.executable, "-m", self._module, json.dumps(arguments)],
                 cwd=PROJECT,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 pass_fds=inherited,
                 process_group=0,  # Ctrl-C reaches only the program, which stops its parts in order
             )
+        assert self._process.stdin
+        with suppress(BrokenPipeError), self._process.stdin as pipe:  # it has died
+            pipe.write(self._system)
 
     def wait(self, deadline_s: float) -> None:
         """Wait until a moment of the monotonic clock for the process to end, then kill it."""

@@ -10,17 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from local import STOP_SIGNALS, folder, template
+from local import PROJECT, STOP_SIGNALS, folder, template
 from local.database import Database
 from local.errors import LocalError, StartError
 from local.folder import Folder
 from local.listening import Handout, listen_on_loopback
 from local.supervisor import Supervisor, default_workers
+from local.system import System
 
 HOST = "127.0.0.1"
 WORKERS_MAX = 64
 _PORT_MAX = 65535
-_DATA = template.PROJECT / ".local"
+_DATA = PROJECT / ".local"
 _EXPIRY = "ExpireFunction"
 _EXPIRE_S_MAX = 60  # the rate on AWS
 
@@ -70,7 +71,7 @@ def _run(options: argparse.Namespace) -> None:
             supervisor.stop()
 
 
-def _with_expiry(system: template.System, every_s: int | None) -> template.System:
+def _with_expiry(system: System, every_s: int | None) -> System:
     """Return the system with another rate at which holds expire; None keeps the template's.
 
     Raises: StartError if the template has no such schedule.
@@ -178,7 +179,7 @@ def _greet(supervisor: Supervisor, data: Folder, url: str) -> None:
     sys.stdout.flush()
 
 
-def _suggest(system: template.System, data: Folder, url: str, *, needs_token: bool) -> None:
+def _suggest(system: System, data: Folder, url: str, *, needs_token: bool) -> None:
     """Print what to try, and who may do it."""
     token = f"{sys.executable} -m local token" + (
         "" if data.path == _DATA else f" --data {shlex.quote(str(data.path))}"

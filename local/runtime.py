@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from local.errors import LocalError, StartError
-from local.template import Function
+from local.system import Function
 
 _ACCOUNT = "000000000000"
 _is_running = False  # a handler is running, and may be stopped

@@ -18,7 +18,7 @@ from local import runtime
 from local.child import child
 from local.folder import with_failed_records
 from local.runtime import Runtime
-from local.template import Schedule
+from local.system import Schedule
 
 
 class Scheduler:
@@ -64,7 +64,7 @@ def main() -> None:
     """Call until the supervisor says stop."""
     with child() as (arguments, lifeline, system):
         function = with_failed_records(system.functions[arguments["function"]], arguments["failed_records"])
-        schedules = [Schedule(function.name, every_s) for every_s in arguments["every_s"]]
+        schedules = [schedule for schedule in system.schedules if schedule.function == function.name]
         scheduler = Scheduler(schedules, runtime.load([function]))
         lifeline.ready()
         while not lifeline.stop.wait(scheduler.turn()):

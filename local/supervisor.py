@@ -16,8 +16,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from local import STOP_SIGNALS
 from local import engine as engines
 from local.bus import BUS_VARIABLE
@@ -28,8 +26,9 @@ from local.errors import EngineError, StartError
 from local.folder import Folder
 from local.listening import Handout, listen
 from local.parts import Part, Process, wait_until_ready
-from local.template import System
+from local.system import System
 from local.trim import trim
+from shared.store.aws_client import NoResponse, RequestFailed
 
 START_S_MAX = 60.0  # of everything; it takes 2 s
 WORKERS_STOP_S_MAX = 2.0
@@ -61,13 +60,12 @@ class Supervisor:
         self.database = Database.embedded(self._engine.endpoint) if self._engine else Database.at(endpoint or "")
         self.made: list[str] = []  # tables
         self.workers = len(handout.ends)
-        common = {"template": str(system.path), "parameters": dict(system.parameters)}
         kept = {"failed_records": str(folder.failed_records.absolute())}
         announced = {"announcements": str(folder.announcements)}
         signing = {"keys": keys, "issuer": str(folder.issuer)}
         fed = kept | {"database": {"endpoint": self.database.endpoint, "is_embedded": self.database.is_embedded}}
         self._workers = [
-            Part(f"worker-{number}", "local.worker", common | announced | signing, folder.logs, end)
+            Part(folder.logs / f"worker-{number}.log", "local.worker", system, announced | signing, end)
             for number, end in enumerate(handout.ends, 1)
         ]
         self._others = []
@@ -75,17 +73,18 @@ class Supervisor:
             path = folder.checkpoint(function)
             Checkpoint(path)  # a corrupt one is reported now
             its = {"function": function, "checkpoint": str(path)}
-            self._others.append(Part(f"feeder-{function}", "local.feeder", common | fed | its, folder.logs))
+            log = folder.logs / f"feeder-{function}.log"
+            self._others.append(Part(log, "local.feeder", system, fed | its))
         for function in dict.fromkeys(schedule.function for schedule in system.schedules):
-            times = [schedule.every_s for schedule in system.schedules if schedule.function == function]
-            called: dict[str, Any] = {"function": function, "every_s": times}
-            self._others.append(Part(f"scheduler-{function}", "local.scheduler", common | kept | called, folder.logs))
+            called = kept | {"function": function}
+            log = folder.logs / f"scheduler-{function}.log"
+            self._others.append(Part(log, "local.scheduler", system, called))
         self._bus: list[Part] = []
         self._bus_url = ""
         if system.has_bus:
             listening = listen(engines.HOST, 0)
             self._bus_url = f"http://{engines.HOST}:{listening.getsockname()[1]}"
-            self._bus.append(Part("bus", "local.bus", common | announced, folder.logs, listening))
+            self._bus.append(Part(folder.logs / "bus.log", "local.bus", system, announced, listening))
         self._stopping = threading.Event()
         self._trimming = threading.Thread(target=self._trim)
         self._parts = [*self._workers, *self._others, *self._bus]
@@ -116,10 +115,10 @@ class Supervisor:
         if self._engine:
             wait_until_ready([self._engine], deadline_s, tell)
         try:
-            self.made += engines.create_tables(self.database.client(), self._system)
+            self.made += engines.create_tables(self.database, self._system)
             if self._engine:
                 engines.index_stream(self._folder.database)
-        except (BotoCoreError, ClientError, sqlite3.Error) as error:
+        except (NoResponse, RequestFailed, sqlite3.Error) as error:
             time.sleep(_DYING_S)
             if self._engine and self._engine.was_killed():
                 return False

@@ -8,16 +8,16 @@ ranges of values are checked by cfn-lint in `make lint`.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from local import http_api, intrinsics, patterns
+from local import PROJECT, http_api, intrinsics, patterns
 from local.errors import TemplateError
-from local.http_api import Cors, HttpApi, only
+from local.http_api import HttpApi, only
+from local.system import Function, Route, Schedule, Stream, System, Table
 
-PROJECT = Path(__file__).resolve().parent.parent
 TEMPLATE = PROJECT / "template.yaml"
 
 # Resource types that could add routes, tables or triggers and are not read here.
@@ -56,78 +56,6 @@ _TABLE_PROPERTIES = {  # the last two lines do not matter here
     "WarmThroughput",
 }  # fmt: skip
 _SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A Lambda function; `handler` is the dotted path of a Python function."""
-
-    name: str
-    handler: str
-    timeout_s: int
-    memory_mb: int
-    environment: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A route of the HTTP API, `path` as in the template: /status/{eventId}."""
-
-    method: str
-    path: str
-    function: str
-    takes_token: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table, named by its logical id, with the arguments for create_table."""
-
-    name: str
-    arguments: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """An event source mapping from a table's stream to a function; -1 means "without limit", as on AWS."""
-
-    name: str  # the mapping's logical id: SAM joins those of function and event
-    table: str
-    function: str
-    patterns: tuple[Mapping[str, Any], ...]
-    batch_size: int
-    window_s: int  # how long a batch that is not full waits for more records
-    retries: int
-    max_age_s: int
-    bisect: bool
-    reports_failures: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """A function to call every `every_s` seconds."""
-
-    function: str
-    every_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class System:
-    """Everything that one machine needs from the template."""
-
-    functions: Mapping[str, Function]
-    routes: tuple[Route, ...]
-    tables: tuple[Table, ...]
-    streams: tuple[Stream, ...]
-    schedules: tuple[Schedule, ...]
-    cors: Cors | None
-    has_bus: bool = False  # functions put events on an event bus
-    path: Path = TEMPLATE
-    parameters: Mapping[str, str] = field(default_factory=dict)  # those that override a default
-
-    def stream(self, name: str) -> Stream:
-        """Return the event source mapping with this logical id. Raises: StopIteration."""
-        return next(stream for stream in self.streams if stream.name == name)
 
 
 def load(path: Path = TEMPLATE, parameters: Mapping[str, str] | None = None) -> System:
@@ -173,7 +101,6 @@ def _load(path: Path, _written: tuple[int, int] | None, parameters: tuple[tuple[
         cors=api.cors,
         has_bus=bool(buses),
         path=path.absolute(),
-        parameters=dict(parameters),
     )
 
 

@@ -12,7 +12,7 @@ from contextlib import closing
 
 from local.checkpoint import Checkpoint
 from local.folder import Folder
-from local.template import System
+from local.system import System
 
 KEPT = 10_000  # of each table: for tools that look back. At least 1, since the engine counts on from the last record
 BATCH = 1_000  # deleted at once, while the engine waits; 10 ms

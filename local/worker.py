@@ -18,13 +18,14 @@ from typing import Any
 
 import uvicorn
 
-from local import browsers, cors, gateway, listeners, runtime, template
+from local import browsers, cors, gateway, listeners, runtime
 from local.child import child
 from local.connection import Connection
 from local.gateway import Response
 from local.lifeline import Lifeline
 from local.listeners import Listeners
 from local.listening import take
+from local.system import Function, System
 
 _KEEP_ALIVE_S = 75  # longer than clients keep connections, so that they never use one that is just being closed
 _GRACE_S = 1
@@ -43,7 +44,7 @@ class Application:
 
     def __init__(
         self,
-        system: template.System,
+        system: System,
         keys: Any = None,
         announcements: Path | None = None,
         issuer_file: Path | None = None,
@@ -153,12 +154,12 @@ class Application:
         return gateway.refusal(gateway.UNAVAILABLE, request_id) if to.is_full else None
 
 
-def open_to_all(function: template.Function) -> template.Function:
+def open_to_all(function: Function) -> Function:
     """Tell a function that it intentionally has no authorizer."""
     return replace(function, environment={**function.environment, "OPEN_TO_ALL": "true"})
 
 
-def behind_issuer(function: template.Function) -> template.Function:
+def behind_issuer(function: Function) -> Function:
     """Tell a function where this machine's issuer is, for the page."""
     return replace(
         function, environment={**function.environment, "PAGE_ISSUER": SIGN_IN.strip("/"), "PAGE_CLIENT": CLIENT}

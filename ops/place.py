@@ -15,6 +15,7 @@ from local import bus, engine, folder, template
 from local.bus import BUS_VARIABLE
 from local.database import Database
 from local.errors import FolderInUse
+from local.system import System
 from ops import quotas
 from ops.errors import OpsError
 from ops.failed_records import Bucket, FailedRecords, Files
@@ -57,7 +58,7 @@ def found(stack: str | None, data: Path | None) -> Iterator[Place]:
         yield place
 
 
-def _on_aws(stack: str, system: template.System) -> Place:
+def _on_aws(stack: str, system: System) -> Place:
     outputs = quotas.stack(stack).outputs
     needed = {table.name for table in system.tables} | {_BUCKET_OUTPUT, _BUS_OUTPUT}
     if missing := sorted(needed - outputs.keys()):
@@ -80,13 +81,13 @@ def _running(data: Path) -> tuple[Database, str] | None:
         return Database.announced(error.database), error.bus or ""
 
 
-def _adopt(database: Database, system: template.System, bus_url: str) -> None:
+def _adopt(database: Database, system: System, bus_url: str) -> None:
     database.adopt()
     os.environ[BUS_VARIABLE] = bus_url
     _set_environment(system, {})
 
 
-def _set_environment(system: template.System, outputs: Mapping[str, str]) -> None:
+def _set_environment(system: System, outputs: Mapping[str, str]) -> None:
     """Set the functions' variables. The outputs have the names that the tables have in the template."""
     for function in system.functions.values():
         os.environ.update({name: outputs.get(value, value) for name, value in function.environment.items()})

@@ -18,8 +18,8 @@ from typing import Final, NoReturn
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
+from local import PROJECT
 from local.errors import LocalError
-from local.template import PROJECT
 from ops import place
 from ops.errors import OpsError
 from ops.place import Place

@@ -93,7 +93,7 @@ def _overdue(office: RunningOffice, event_id: str) -> list[str]:
     due = as_moment(datetime.now(UTC) + timedelta(seconds=HOLD_S))
     until = time.monotonic() + EXPIRED_WITHIN_S
     while True:
-        found = read(office.database(), event_id)
+        found = read(office.database, event_id)
         left = [text for text in violations(found, drained=False, expired_until=due) if text.startswith("H3")]
         if not left or time.monotonic() > until:
             return left

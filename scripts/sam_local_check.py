@@ -335,7 +335,7 @@ def database(work: Path, host: str) -> Iterator[str]:
         url = f"http://{host}:{port}"
         with httpx.Client(base_url=url) as client:
             wait_for(client)
-        engine.create_tables(Database.at(url).client(), load())
+        engine.create_tables(Database.at(url), load())
         yield url
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bench import cost, record
+from harness.running import client_of
 from local import engine
-from local.database import Database
 from shared import runtime
 from shared.store.aws_client import Client
 
@@ -26,7 +26,7 @@ def own_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
         client = Client.of_environment()
         monkeypatch.setattr(runtime.current, "client", client)
-        yield Database.embedded(endpoint).client()
+        yield client_of(endpoint)
         client.connection.close()
 
 

@@ -62,7 +62,7 @@ def test_a_load_that_breaks_a_promise_has_no_figures(run: Run, monkeypatch: pyte
         measured = loaded(*arguments)
         lane = {"laneId": {"S": f"{lost_from[0]}#0"}}
         values = {":less": {"N": "-1"}}
-        run.office.database().update_item(
+        run.office.database.update_item(
             TableName="LanesTable", Key=lane, UpdateExpression="ADD available :less", ExpressionAttributeValues=values
         )
         return measured

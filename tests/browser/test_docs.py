@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from harness.running import RunningOffice
@@ -56,9 +57,14 @@ def answered(operation: Locator) -> Locator:
     return operation.locator(".live-responses-table .response")
 
 
-def test_the_page_opens_an_event(browser: Browser, office: RunningOffice) -> None:
+@pytest.fixture(scope="module")
+def docs(browser: Browser, office: RunningOffice) -> Opened:
+    """Return the page of the next two tests: it takes a second to load."""
+    return opened(browser, office.url)
+
+
+def test_the_page_opens_an_event(docs: Opened, office: RunningOffice) -> None:
     """Try it out, Execute, 201: the event is there. No complaint of the browser, nothing from elsewhere."""
-    docs = opened(browser, office.url)
     answer = answered(docs.operation("POST /initialize"))
     expect(answer.locator(".response-col_status")).to_contain_text("201", timeout=WAIT_MS_MAX)
     event_id = re.search(r'"eventId": "([\w-]+)"', answer.inner_text())
@@ -66,6 +72,14 @@ def test_the_page_opens_an_event(browser: Browser, office: RunningOffice) -> Non
     assert httpx.get(f"{office.url}/status/{event_id[1]}").json()["availableTickets"] == 500
     assert {urlsplit(url).netloc for url in docs.asked if not url.startswith("data:")} == {urlsplit(office.url).netloc}
     assert docs.complaints == []
+
+
+def test_the_page_shows_every_route(docs: Opened) -> None:
+    """With its summary, and no word of an error in the description."""
+    for operation in operations(document()).values():
+        shown = docs.page.locator(f"#operations-{operation['tags'][0]}-{operation['operationId']}")
+        expect(shown.locator(".opblock-summary-description")).to_have_text(operation["summary"], timeout=WAIT_MS_MAX)
+    assert docs.page.locator(".errors-wrapper").count() == 0
 
 
 def test_the_page_fits_a_phone_and_begins_with_opening_an_event(browser: Browser, office: RunningOffice) -> None:
@@ -77,15 +91,6 @@ def test_the_page_fits_a_phone_and_begins_with_opening_an_event(browser: Browser
     expect(page.locator(".opblock-summary-path").first).to_have_text("/initialize", timeout=WAIT_MS_MAX)
     assert page.evaluate("() => document.documentElement.clientWidth") == 390
     context.close()
-
-
-def test_the_page_shows_every_route(browser: Browser, office: RunningOffice) -> None:
-    """With its summary, and no word of an error in the description."""
-    page = opened(browser, office.url).page
-    for operation in operations(document()).values():
-        shown = page.locator(f"#operations-{operation['tags'][0]}-{operation['operationId']}")
-        expect(shown.locator(".opblock-summary-description")).to_have_text(operation["summary"], timeout=WAIT_MS_MAX)
-    assert page.locator(".errors-wrapper").count() == 0
 
 
 def test_what_is_put_into_the_page_does_not_run(browser: Browser, office: RunningOffice) -> None:

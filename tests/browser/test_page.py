@@ -195,7 +195,6 @@ def test_a_group_takes_what_is_left_gives_some_back_and_another_waits_for_it(
         ben.is_accessible()
         ben.press("Ask for 2")
         ben.sees("You wait for 2 tickets, or fewer, but not fewer than 1.")
-        ben.is_accessible()
 
         anna.page.get_by_text("Give some back").click()
         anna.page.get_by_label("Tickets to keep").fill("1")

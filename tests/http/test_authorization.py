@@ -29,11 +29,12 @@ import functions.status.app
 import functions.waiting_list.app
 from harness.gateway import call
 from harness.running import running
-from local import issuer
+from local import issuer, listeners
 from local.template import load
 from shared.booking.counts import AGE_MAX_S as COUNTS_AGE_MAX_S
 from tests.http.secured import CONCERT, ORGANISER, Secured, problem
 from tests.http.test_contract import assert_problem
+from tests.local.test_listeners import listening
 
 OURS, THEIRS = "https://tickets.example", "https://elsewhere.example"
 PUBLIC = {"/openapi.json", "/docs", "/docs/", "/health", "/", "/web/{version}/{file}", "/web/{version}/vendor/{file}"}
@@ -321,6 +322,22 @@ def test_an_organiser_sees_who_booked_and_who_waits(secured: Secured) -> None:
     second = secured.ask("GET", f"/events/{event_id}/waiting-list?limit=1&cursor={first['nextCursor']}", olga).json()
     assert [one["userId"] for page in (first, second) for one in page["entries"]] == ["ben", "cleo"]
     assert second["nextCursor"] is None
+
+
+def test_only_organisers_listen_and_as_long_as_their_token_is_valid(shown: Secured) -> None:
+    """Announcements name users. A web page uses fetch, which can send the token; EventSource cannot."""
+    assert_unauthorized(shown.ask("GET", listeners.PATH))
+    assert_unauthorized(shown.ask("GET", f"{listeners.PATH}?token=x"))
+    buyer = {"authorization": f"Bearer {shown.token(sub='ada')}", "origin": OURS}
+    assert shown.client.get(listeners.PATH, headers=buyer).status_code == 403
+    bearer = {"authorization": f"Bearer {shown.token(**ORGANISER)}", "origin": OURS}
+    with shown.client.stream("GET", listeners.PATH, headers=bearer) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == OURS
+    soon = {"authorization": f"Bearer {shown.token(**ORGANISER, exp=int(time.time()) + 3)}"}
+    with listening(shown.office.url, place=None, **soon) as events:
+        assert list(events) == [], "it ends with its token; the client signs in again, and goes on where it was"
+    assert_unauthorized(shown.client.get(listeners.PATH, headers=soon))
 
 
 # ---------------------------------------------------------------- what is shown to everybody

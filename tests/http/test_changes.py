@@ -263,7 +263,7 @@ def test_without_a_limit_nothing_is_counted(office: Office) -> None:
     event = office.opens(tickets=1)
     for user in ("anna", "ben"):
         event.books(user)
-    join = ["GetItem", "UpdateItem", "Query", "TransactWriteItems"]
+    join = ["UpdateItem", "Query", "TransactWriteItems"]
     with metered() as meter:
         event.books("cleo")
     assert meter.requests == join
@@ -271,7 +271,7 @@ def test_without_a_limit_nothing_is_counted(office: Office) -> None:
     for user, counts in (("dora", ["BatchGetItem"]), ("eve", [])):
         with metered() as meter:
             event.books(user)
-        assert meter.requests == [*join[:3], *counts, *join[3:]]
+        assert meter.requests == [*join[:2], *counts, *join[2:]]
 
 
 def test_a_function_counts_the_users_who_joined_through_it(office: Office) -> None:
@@ -372,8 +372,8 @@ def test_a_sale_must_end_after_it_begins(office: Office) -> None:
         ({"totalTickets": 0}, "totalTickets"), ({"totalTickets": 1_000_001}, "totalTickets"),
         ({"totalTickets": "5"}, "totalTickets"), ({"waitingListLimit": -1}, "waitingListLimit"),
         ({"waitingListLimit": 1.5}, "waitingListLimit"), ({"waitingListLimit": True}, "waitingListLimit"),
-        ({"ticketsPerBooking": 2}, "ticketsPerBooking"), ({"soldOutAt": None}, "soldOutAt"),
-        ({"eventId": "x"}, "eventId"),
+        ({"ticketsPerBooking": 2}, "ticketsPerBooking"), ({"holdSeconds": 10}, "holdSeconds"),
+        ({"soldOutAt": None}, "soldOutAt"), ({"eventId": "x"}, "eventId"),
     ],
 )  # fmt: skip
 def test_wrong_fields_are_422(office: Office, body: dict[str, Any], field: str) -> None:

@@ -137,7 +137,7 @@ def test_two_hundred_users_come_and_go(office: RunningOffice) -> None:
     assert crowd.faults == []
     found = office.check_drained(event_id, within_s=PROMOTED_WITHIN_S)
     assert max(one["generation"] for one in found.bookings) > 1, "no user came back, so the index was not tested"
-    assert promises.unlisted(office.database(), found) == []
+    assert promises.unlisted(office.database, found) == []
     waited_and_served = {one["userId"] for one in found.bookings if "promotedAt" in one}
     assert any(user.startswith("loyal") for user in waited_and_served), "no user waited, so nothing was checked"
     assert order_broken(office.changes(event_id), histories) == []

@@ -48,15 +48,6 @@ def test_a_hold_is_confirmed_with_a_reference(office: Office) -> None:
     assert event.check(drained=True).confirmed == {"anna"}
 
 
-def test_buyers_confirm_where_the_event_says_so(office: Office) -> None:
-    """With the default, only a shop does, which knows that they have paid."""
-    for confirmed_by, status in (("shop", 403), ("buyer", 200)):
-        event = _held(office, confirmedBy=confirmed_by)
-        answer = event.confirm("anna", _holds(event, "anna"), by_shop=False)
-        assert answer.status == status
-        assert answer.json.get("code") == (None if status == 200 else "shop-only")
-
-
 def test_an_expired_hold_goes_to_the_next_in_line_as_an_offer(office: Office) -> None:
     """H1, H3: not before its time, but soon after it; and the offer has a time of its own."""
     event = _held(office, offerSeconds=OFFER_S)
@@ -258,13 +249,6 @@ def test_impossible_rules_are_refused(office: Office, rules: dict[str, Any]) -> 
     answer = call(functions.initialize.app, {"name": "The concert", "totalTickets": 1, **rules})
     assert answer.status == 422
     assert [error["field"] for error in answer.json["errors"]] == [*rules][-1:]
-
-
-def test_rules_are_fixed(office: Office) -> None:
-    """A change cannot set them."""
-    event = _held(office)
-    assert event.change(holdSeconds=10).status == 422
-    assert event.status().json["holdSeconds"] == HOLD_S
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 
 import httpx
 import pytest
 
 from harness import promises
-from harness.crowd import Crowd, Exchange, in_flight
+from harness.crowd import Crowd, in_flight, open_event
 from harness.promises import Item
 from harness.running import RunningOffice, running
 from local.announcements import read
+from tests.local.programs import happens
 
 TICKETS = 6
 IN_LINE = 24
@@ -30,36 +32,32 @@ END_S_MAX = 90.0  # until the last offer has ended; it takes 25 on an idle machi
 ANNOUNCED_S_MAX = 20.0
 OPTIONS = ("--expire-every", "1")
 PARTS = ("local.worker", "local.feeder", "local.scheduler", "local.bus", "dynoxide")
+LOOK_EVERY_S = 0.1
 KILL_EVERY_S = 1.0
 ROUNDS = 2  # of kills
-
-
-def _opens(office: RunningOffice, tickets: int = TICKETS, hold_s: int = HOLD_S) -> str:
-    body = {"name": "The concert", "totalTickets": tickets, "holdSeconds": hold_s, "confirmedBy": "buyer"}
-    answer = httpx.post(f"{office.url}/initialize", json=body)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["eventId"])
 
 
 def _in_line(number: int) -> str:
     return f"line-{number:02}"
 
 
-async def _book(crowd: Crowd, user: str) -> Exchange:
-    return await crowd.book(user)
-
-
 def _sells_out(office: RunningOffice, event_id: str) -> None:
     """Let the first users hold every ticket, and the others join the list one after the other."""
-    held, _ = in_flight(office.url, event_id, _book, [f"holder-{n}" for n in range(TICKETS)])
+    held, _ = in_flight(office.url, event_id, Crowd.book, [f"holder-{n}" for n in range(TICKETS)])
     assert {one.answer["status"] for one in held} == {"HELD"}
-    waiting, _ = in_flight(office.url, event_id, _book, [_in_line(n) for n in range(IN_LINE)], at_once=1)
+    waiting, _ = in_flight(office.url, event_id, Crowd.book, [_in_line(n) for n in range(IN_LINE)], at_once=1)
     assert {one.status for one in waiting} <= {200, 202}, "a repeated request gets 200"
 
 
 @contextmanager
-def _beside(run: Callable[[], None], stopped: threading.Event) -> Iterator[None]:
-    """Run something in a thread during the block; `stopped` tells it to end."""
+def _again_and_again(act: Callable[[], None], every_s: float) -> Iterator[None]:
+    """Act in a thread during the block."""
+    stopped = threading.Event()
+
+    def run() -> None:
+        while not stopped.wait(every_s):
+            act()
+
     thread = threading.Thread(target=run)
     thread.start()
     try:
@@ -69,42 +67,30 @@ def _beside(run: Callable[[], None], stopped: threading.Event) -> Iterator[None]
         thread.join()
 
 
-class Confirming:
-    """Users who confirm their offer as soon as they see it, fewer than there are tickets.
+@contextmanager
+def _confirming(url: str, event_id: str, answers: dict[str, int]) -> Iterator[None]:
+    """Let some users, fewer than there are tickets, confirm their offer as soon as they see it.
 
-    `answers` has the status that each of them got.
+    `answers` gets the status that each of them got.
     """
+    users = [_in_line(n) for n in range(0, IN_LINE, IN_LINE // (TICKETS - 2))]
 
-    def __init__(self, url: str, event_id: str) -> None:
-        self.users = [_in_line(n) for n in range(0, IN_LINE, IN_LINE // (TICKETS - 2))]
-        self.answers: dict[str, int] = {}
-        self._url, self._event_id = url, event_id
-        self._stopped = threading.Event()
-
-    def _look(self, client: httpx.Client) -> None:
-        for user in self.users:
-            if user in self.answers:
+    def look() -> None:
+        for user in users:
+            if user in answers:
                 continue
             with suppress(httpx.TransportError):  # an office that is being killed
-                mine = {"userId": user, "eventId": self._event_id}
+                mine = {"userId": user, "eventId": event_id}
                 found = client.get("/bookings", params=mine)
                 booking = found.json()["bookings"][0] if found.status_code == 200 else {}
                 if booking.get("status") != "HELD":
                     continue
                 answer = client.post("/confirm", json={**mine, "bookingId": booking["bookingId"]})
                 if answer.status_code in {200, 409}:
-                    self.answers[user] = answer.status_code
+                    answers[user] = answer.status_code
 
-    def _run(self) -> None:
-        with httpx.Client(base_url=self._url, timeout=30) as client:
-            while not self._stopped.wait(0.1):
-                self._look(client)
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Let them look at their bookings during the block."""
-        with _beside(self._run, self._stopped):
-            yield
+    with httpx.Client(base_url=url, timeout=30) as client, _again_and_again(look, LOOK_EVERY_S):
+        yield
 
 
 def _has_ended(office: RunningOffice, event_id: str) -> promises.Snapshot:
@@ -112,7 +98,7 @@ def _has_ended(office: RunningOffice, event_id: str) -> promises.Snapshot:
     until_s = time.monotonic() + END_S_MAX
     while True:
         # Twice: during the first read the last hold may have ended, or the last in line may have got an offer.
-        before, found = (promises.read(office.database(), event_id) for _ in range(2))
+        before, found = (promises.read(office.database, event_id) for _ in range(2))
         if not any((before.held, before.waiting, found.held, found.waiting)):
             return found
         assert time.monotonic() < until_s, f"{found.held} hold and {found.waiting} wait"
@@ -143,14 +129,14 @@ def _violations(changes: Sequence[Item], found: promises.Snapshot) -> list[str]:
     return broken
 
 
-def _judge(office: RunningOffice, event_id: str, confirming: Confirming, data: Path) -> promises.Snapshot:
+def _judge(office: RunningOffice, event_id: str, answers: dict[str, int], data: Path) -> promises.Snapshot:
     """Assert that every ticket went down the line, and that the buyers and the bus were told the same."""
     found = _has_ended(office, event_id)
     changes = office.changes(event_id)
     assert _violations(changes, found) == []
-    told = {user for user, status in confirming.answers.items() if status == 200}
+    told = {user for user, status in answers.items() if status == 200}
     assert told <= found.confirmed, "H2: a confirmation is final"
-    refused = confirming.answers.keys() - told
+    refused = answers.keys() - told
     assert not refused & found.confirmed, "H2: a refused user never has the ticket"
     assert len(found.confirmed) + found.tickets_left == TICKETS
     _is_announced(data, event_id, "booking.offered", {one["bookingId"] for one in changes if "promotedAt" in one})
@@ -176,29 +162,21 @@ def _announced(data: Path, event_id: str, type_: str) -> set[str]:
     return {one["bookingId"] for one in told if one["eventId"] == event_id}
 
 
-class _Killer:
-    """Kills every process of the office with SIGKILL, one after the other, until it is stopped."""
+@contextmanager
+def _killing(office: RunningOffice) -> Iterator[Counter[str]]:
+    """Kill all processes of one part after the other with SIGKILL; yield how often each part was killed."""
+    kills: Counter[str] = Counter()
+    turns = cycle(PARTS)
 
-    def __init__(self, office: RunningOffice) -> None:
-        self._office = office
-        self._stopped = threading.Event()
-        self.kills: Counter[str] = Counter()
+    def kill() -> None:
+        part = next(turns)
+        for pid in office.pids(part):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        kills[part] += 1
 
-    def _run(self) -> None:
-        turn = 0
-        while not self._stopped.wait(KILL_EVERY_S):
-            part = PARTS[turn % len(PARTS)]
-            for pid in self._office.pids(part):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            self.kills[part] += 1
-            turn += 1
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Kill during the block."""
-        with _beside(self._run, self._stopped):
-            yield
+    with _again_and_again(kill, KILL_EVERY_S):
+        yield kills
 
 
 @pytest.mark.timeout(240)
@@ -208,26 +186,15 @@ def test_each_ticket_goes_down_the_line_although_every_process_is_killed(tmp_pat
     After the first confirmation workers, feeders, schedulers, bus and engine are killed in turn, and in the end the
     program itself.
     """
+    answers: dict[str, int] = {}
     with running(tmp_path, 2, *OPTIONS) as office:
-        event_id = _opens(office)
-        confirming = Confirming(office.url, event_id)
+        event_id = open_event(office.url, TICKETS, holdSeconds=HOLD_S, confirmedBy="buyer")
         _sells_out(office, event_id)
-        killer = _Killer(office)
-        with confirming.running():
-            _wait_until(lambda: bool(confirming.answers))
-            with killer.running():
-                _wait_until(lambda: min(killer.kills[part] for part in PARTS) >= ROUNDS)
+        with _confirming(office.url, event_id, answers):
+            happens(lambda: answers, END_S_MAX)
+            with _killing(office) as kills:
+                happens(lambda: min(kills[part] for part in PARTS) >= ROUNDS, END_S_MAX)
         office.process.kill()
-    with running(tmp_path, 2, *OPTIONS) as office:
-        later = Confirming(office.url, event_id)
-        later.answers = confirming.answers
-        with later.running():
-            found = _judge(office, event_id, later, tmp_path)
+    with running(tmp_path, 2, *OPTIONS) as office, _confirming(office.url, event_id, answers):
+        found = _judge(office, event_id, answers, tmp_path)
     assert found.confirmed, "no user confirmed in time: H2 was not put to the test"
-
-
-def _wait_until(happened: Callable[[], bool]) -> None:
-    until_s = time.monotonic() + END_S_MAX
-    while not happened():
-        assert time.monotonic() < until_s
-        time.sleep(0.1)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 import functions.book.app
 import functions.bookings.app
@@ -28,7 +28,7 @@ from harness.office import Office
 from shared.edge import contract, pages
 
 POSTS = [functions.initialize.app, functions.book.app, functions.cancel.app]
-DECLARED: dict[str, dict[int, Any]] = {
+MODELS: dict[str, dict[int, Any]] = {
     "initialize": {201: contract.EventResponse},
     "book": {200: contract.BookingResponse, 201: contract.ConfirmedResponse, 202: contract.WaitingResponse},
     "cancel": {200: contract.CancelledResponse},
@@ -39,6 +39,7 @@ DECLARED: dict[str, dict[int, Any]] = {
     "waiting_list": {200: pages.WaitingListPage},
     "change": {200: contract.EventResponse},
 }
+DECLARED = {name: {status: TypeAdapter(one) for status, one in of.items()} for name, of in MODELS.items()}
 PROBLEMS = {
     400: {"malformed-json"},
     404: {"event-not-found", "booking-not-found"},
@@ -80,8 +81,7 @@ def _assert_declared(function: ModuleType, answer: Response) -> None:
     name = function.__name__.split(".")[1]
     if answer.status in DECLARED[name]:
         assert answer.headers["content-type"] == "application/json"
-        declared: TypeAdapter[BaseModel] = TypeAdapter(DECLARED[name][answer.status])
-        declared.validate_json(answer.text, by_alias=True, by_name=False)
+        DECLARED[name][answer.status].validate_json(answer.text, by_alias=True, by_name=False)
         return
     problem = answer.json
     assert problem["code"] in PROBLEMS.get(answer.status, set()), answer

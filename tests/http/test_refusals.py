@@ -55,16 +55,6 @@ def test_a_route_without_a_body_refuses_one(function: ModuleType, raw: str) -> N
         assert _fields(answer) == ["body"]
 
 
-def test_an_event_is_not_cancelled_by_a_request_to_cancel_a_booking(office: Office) -> None:
-    """POST /events/{eventId}/cancel with a user in the body; the control has no body."""
-    event = office.opens(tickets=1)
-    event.books("anna")
-    answer = call(functions.cancel_event.app, {"userId": "anna"}, event_id=event.event_id)
-    assert _fields(answer) == ["body"]
-    assert "cancelledAt" not in event.status().json
-    assert call(functions.cancel_event.app, raw="", event_id=event.event_id).status == 202
-
-
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "deflate", "gzip, gzip", "identity, gzip", "x", "zstd"])
 @pytest.mark.parametrize("function", WITH_BODY)
 def test_a_compressed_body_is_415(function: ModuleType, encoding: str) -> None:
@@ -260,14 +250,6 @@ def test_a_request_is_repeated_after_the_sale(monkeypatch: pytest.MonkeyPatch) -
     assert (first.status, again.status, again.json) == (201, 201, first.json)
     other = call(functions.initialize.app, {**body, "totalTickets": 6}, headers=headers)
     assert_problem(other, 422, "idempotency-key-reused")
-
-
-def test_a_sale_is_closed_by_a_change(office: Office) -> None:
-    """The organiser ends it at once, or as of a moment in the past."""
-    event = office.opens(tickets=1, closesAt=_in(1))
-    event.changes(closesAt=_in(0))
-    assert event.book("anna").json["code"] == "not-on-sale"
-    event.changes(closesAt=_in(-5))
 
 
 # ---------------------------------------------------------------- errors

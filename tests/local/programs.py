@@ -2,28 +2,23 @@
 
 import json
 import os
-import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from harness.running import below
+from harness.running import PROJECT, START_S_MAX, RunningOffice, below
 
-PROJECT = Path(__file__).resolve().parents[2]
 MODULE = ("-m", "local")
-OPEN_S_MAX = 30.0
 HAPPEN_S_MAX = 30.0
 FEEDERS = [f'"function": "{name}Function"' for name in ("Promote", "Follow", "Announce")]
-SCHEDULERS = [f'"function": "{name}Function", "every_s"' for name in ("Expire", "Sweep")]
+SCHEDULERS = [f'"function": "{name}Function"' for name in ("Expire", "Sweep")]
 PARTS = 3 + len(FEEDERS) + len(SCHEDULERS)  # engine, one worker, event bus
 
 ECHO_TEMPLATE = """
@@ -86,49 +81,15 @@ def handler(event, context):
 '''
 
 
-@dataclass
-class Program:
+class Program(RunningOffice):
     """A started program."""
-
-    process: subprocess.Popen[str]
-    greeting: str = ""
-
-    @property
-    def url(self) -> str:
-        """The URL at which it answers."""
-        found = re.search(r"http://127\.0\.0\.1:\d+", self.greeting)
-        assert found, self.greeting
-        return found[0]
-
-    @property
-    def port(self) -> int:
-        """The port of the URL."""
-        return int(self.url.rpartition(":")[2])
-
-    def wait_until_open(self) -> None:
-        """Read its output until it prints its URL."""
-        assert self.process.stdout
-        deadline = time.monotonic() + OPEN_S_MAX
-        while "http://" not in self.greeting:
-            line = self.process.stdout.readline()
-            self.greeting += line
-            assert line, f"it ended: {self.greeting}"
-            assert time.monotonic() < deadline
-
-    def pids(self, part: str = "") -> list[int]:
-        """Return its child processes: those of one part, or all."""
-        return sorted(pid for pid, command in below(self.process.pid).items() if part in command)
-
-    def kill(self, part: str) -> None:
-        """Kill one process of a part."""
-        os.kill(self.pids(part)[0], signal.SIGKILL)
 
     def interrupt(self) -> tuple[float, str]:
         """Press Ctrl-C, which goes to the whole process group; return the seconds until its end, and its output."""
         started = time.monotonic()
         os.killpg(self.process.pid, signal.SIGINT)
         rest, _ = self.process.communicate(timeout=20)
-        return time.monotonic() - started, self.greeting + rest
+        return time.monotonic() - started, self.printed + rest
 
 
 @contextmanager
@@ -181,7 +142,7 @@ def echo_template(folder: Path, handler: str = ECHO_HANDLER, template: str = ECH
 def refused(*arguments: str, cwd: Path = PROJECT, options: tuple[str, ...] = (), **environment: str) -> str:
     """Start the program where it must fail; return its only line, printed before exit code 1."""
     with started(*arguments, cwd=cwd, options=options, program=MODULE, **environment) as program:
-        output, _ = program.process.communicate(timeout=OPEN_S_MAX)
+        output, _ = program.process.communicate(timeout=START_S_MAX)
         assert program.process.returncode == 1, output
         assert output.count("\n") == 1, output
         return output.strip()
@@ -218,13 +179,6 @@ def post(program: Program, path: str, **fields: Any) -> httpx.Response:
 
     response: httpx.Response = happens(answer)
     return response
-
-
-def free_port() -> int:
-    """Return a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def sold_out(program: Program) -> str:

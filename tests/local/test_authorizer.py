@@ -2,9 +2,7 @@
 
 import base64
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from local import issuer
+from local import issuer, program
 from local.authorizer import Authorizer, as_text
-from tests.local.programs import PROJECT, opened
+from tests.local.programs import opened
 
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi"}  # RFC 7518, section 6.3.2
 
@@ -108,32 +106,39 @@ def test_the_private_key_is_in_a_file_that_only_the_owner_can_read(tmp_path: Pat
         assert others["keys"] != [key]
 
 
-def token(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Let the program print a token."""
-    command = [sys.executable, "-m", "local", "token", "--data", str(data), *arguments]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=30, check=False)
+@pytest.fixture
+def token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return a function that lets the program print a token."""
+
+    def run(*arguments: str) -> str:
+        assert program.run(["token", "--data", str(tmp_path), *arguments]) == 0
+        return capsys.readouterr().out.strip()
+
+    return run
 
 
-def test_the_office_accepts_the_tokens_that_the_program_prints(tmp_path: Path) -> None:
+def test_the_office_accepts_the_tokens_that_the_program_prints(tmp_path: Path, token: Callable[..., str]) -> None:
     """A restarted worker still accepts them; a restarted program has another key, for the file is removed."""
-    with opened("--data", str(tmp_path), "--workers", "1", "--auth") as program:
-        assert program.process.stdout
-        printed = [program.process.stdout.readline() for _ in range(5)]
+    with opened("--data", str(tmp_path), "--workers", "1", "--auth") as office:
+        assert office.process.stdout
+        printed = [office.process.stdout.readline() for _ in range(5)]
         assert [line.count(f"token --data {tmp_path} --user") for line in printed] == [0, 1, 1, 0, 1]
         assert "Every request needs a token" in printed[4]
-        olga = {"authorization": f"Bearer {token(tmp_path, '--user', 'olga', '--organiser').stdout.strip()}"}
+        olga = {"authorization": f"Bearer {token('--user', 'olga', '--organiser')}"}
         concert = {"name": "The concert", "totalTickets": 1}
-        event_id = httpx.post(f"{program.url}/initialize", json=concert, headers=olga).json()["eventId"]
-        ada = {"authorization": f"Bearer {token(tmp_path, '--user', 'ada').stdout.strip()}"}
-        program.kill("local.worker")
+        event_id = httpx.post(f"{office.url}/initialize", json=concert, headers=olga).json()["eventId"]
+        ada = {"authorization": f"Bearer {token('--user', 'ada')}"}
+        office.kill("local.worker")
         booked = {"userId": "ada", "eventId": event_id}
-        assert httpx.post(f"{program.url}/book", json=booked, headers=ada, timeout=20).status_code == 201
-        assert httpx.post(f"{program.url}/initialize", json=concert, headers=ada).status_code == 403
-        program.interrupt()
+        assert httpx.post(f"{office.url}/book", json=booked, headers=ada, timeout=20).status_code == 201
+        assert httpx.post(f"{office.url}/initialize", json=concert, headers=ada).status_code == 403
+        office.interrupt()
     assert not (tmp_path / issuer.FILE).exists()
 
 
-def test_the_token_of_a_shop_or_the_door_has_a_scope_and_is_no_organisers(tmp_path: Path) -> None:
+def test_the_token_of_a_shop_or_the_door_has_a_scope_and_is_no_organisers(
+    tmp_path: Path, token: Callable[..., str]
+) -> None:
     """As with the client credentials grant: it names a program."""
     with issuer.running(tmp_path / issuer.FILE) as keys:
         authorizer = Authorizer(keys)
@@ -143,7 +148,7 @@ def test_the_token_of_a_shop_or_the_door_has_a_scope_and_is_no_organisers(tmp_pa
             (["--door"], "door", "door"),
             (["--door", "gate-2"], "door", "gate-2"),
         ):
-            claims = authorizer.claims(_bearer(token(tmp_path, *arguments).stdout.strip().encode()))
+            claims = authorizer.claims(_bearer(token(*arguments).encode()))
             assert claims
             assert (claims["scope"], claims["client_id"]) == (f"ticket-office/{role}", client)
             assert "cognito:groups" not in claims
@@ -152,8 +157,6 @@ def test_the_token_of_a_shop_or_the_door_has_a_scope_and_is_no_organisers(tmp_pa
 @pytest.mark.parametrize(
     "arguments", [[], ["--organiser"], ["--shop", "--organiser"], ["--shop", "--user", "ada"], ["--door", "--shop"]]
 )
-def test_a_token_is_a_users_a_shops_or_the_doors(tmp_path: Path, arguments: list[str]) -> None:
+def test_a_token_is_a_users_a_shops_or_the_doors(usage: Callable[..., str], arguments: list[str]) -> None:
     """Anything else shows the usage."""
-    done = token(tmp_path, *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("usage: python -m local token")
+    assert usage("token", *arguments).startswith("usage: python -m local token")

@@ -9,7 +9,7 @@ import pytest
 
 from local import batches
 from local.batches import Batches, GivenUp, Record
-from local.template import Stream
+from local.system import Stream
 
 STREAM = Stream(
     "FT",

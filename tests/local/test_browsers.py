@@ -5,15 +5,16 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from harness.running import PROJECT
 from local import browsers, listeners
 from local.database import Database
-from tests.local.programs import PROJECT, Program, opened, refused, sold_out
+from tests.local.programs import Program, opened, sold_out
 from tests.local.test_announcements import signed
 
 PAGE = "https://tickets.example"
@@ -130,9 +131,9 @@ def test_the_bus_takes_only_the_secret_of_the_run(program: Program, data: Path) 
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "dynamodb.lan", "[fe80::1]", "localhost.example", "127.0.0.1.nip.io"])
-def test_another_machines_database_needs_tokens(host: str) -> None:
+def test_another_machines_database_needs_tokens(refusal: Callable[..., str], host: str) -> None:
     """Otherwise anyone on this machine could change it."""
-    line = refused("--endpoint", f"https://{host}:8000", "--memory", "--port", "0")
+    line = refusal("--endpoint", f"https://{host}:8000", "--memory", "--port", "0")
     assert line.startswith(f"https://{host}:8000 is not on this machine: add --auth")
 
 

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from local import engine, template
+from harness.running import client_of
+from local import engine
 from local.checkpoint import Checkpoint
 from local.database import Database
 from local.engine import Engine
@@ -18,7 +19,7 @@ from local.errors import StartError
 from local.feeder import AWAY_S_MAX, AWAY_S_MIN, IDLE_S, IDLE_WINDOW_S, Feeder
 from local.parts import wait_until_ready
 from local.runtime import Runtime
-from local.template import Function, Stream, System, Table
+from local.system import Function, Stream, System, Table
 from shared.store.aws_client import NoResponse, RequestFailed, Service
 
 TABLE = Table(
@@ -31,7 +32,7 @@ TABLE = Table(
         "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
     },
 )
-SYSTEM = System(functions={}, routes=(), tables=(TABLE,), streams=(), schedules=(), cors=None)
+SYSTEM = System(functions={}, routes=(), tables=(TABLE,), streams=(), schedules=(), cors=None, path=Path())
 STREAM = Stream(
     "FThings",
     "Things",
@@ -81,7 +82,7 @@ class Bench:
 
     def put(self, *ids: str, **more: Any) -> None:
         """Write items one after the other."""
-        client = self.database.client()
+        client = client_of(self.database.endpoint)
         for one in ids:
             client.put_item(TableName="Things", Item={"id": {"S": one}, **more})
 
@@ -188,7 +189,7 @@ def test_feeding_goes_on_when_the_engine_is_back(tmp_path: Path) -> None:
     wait_until_ready([away], time.monotonic() + WITHIN_S)
     bench = Bench(Database.embedded(away.endpoint), tmp_path)
     try:
-        engine.create_tables(bench.database.client(), SYSTEM)
+        engine.create_tables(bench.database, SYSTEM)
         promoter = Promoter()
         feeder = bench.feeder(promoter)
         bench.put("a")
@@ -228,7 +229,7 @@ class FakeStream:
         """Add a shard with its records."""
         self.shards[shard] = {"parent": parent, "numbers": list(numbers), "open": open_}
 
-    def aws_client(self, _: Service) -> "FakeStream":
+    def aws_client(self, _: Service | None = None) -> "FakeStream":
         """Return itself: it is database and client in one."""
         return self
 
@@ -406,11 +407,3 @@ def test_trimmed_records_are_skipped(tmp_path: Path) -> None:
     stream.shards["shard-1"]["numbers"] = [8, 9]
     again = Promoter()
     run(bench.feeder(again), lambda: order(again) == ["8", "9"])
-
-
-def test_the_projects_mappings_are_complete() -> None:
-    """Each has a table, a function and a name of its own."""
-    system = template.load()
-    assert {stream.table for stream in system.streams} <= {table.name for table in system.tables}
-    assert {stream.function for stream in system.streams} <= system.functions.keys()
-    assert len({stream.name for stream in system.streams}) == len(system.streams)

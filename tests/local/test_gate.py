@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.running import client_of
 from local import engine, gate
 from local.database import Database
 from local.template import load
@@ -43,7 +44,7 @@ def outsider(endpoint: str, source: tuple[str, int] | None = None) -> str:
 
 def test_the_engine_does_not_answer_outsiders(endpoint: str) -> None:
     """Neither from any port, nor from that of a connection that was let in, at another address."""
-    client = Database.embedded(endpoint).client()
+    client = client_of(endpoint)
     assert "BookingsTable" in client.list_tables()["TableNames"]
     with socket.socket() as let_in:
         let_in.connect(("127.0.0.1", int(endpoint.rpartition(":")[2])))
@@ -85,7 +86,7 @@ def test_a_new_engine_process_is_closed_too(tmp_path: Path) -> None:
             one.start()
             happens(one.is_ready)
             assert outsider(one.endpoint) == ""
-            engine.create_tables(Database.embedded(one.endpoint).client(), load())
+            engine.create_tables(Database.embedded(one.endpoint), load())
             process = vars(one)["_process"]
             process.send_signal(signal.SIGKILL)
             process.wait(10)
@@ -140,6 +141,6 @@ def test_a_system_that_forbids_the_filter_says_so(monkeypatch: pytest.MonkeyPatc
     try:
         happens(one.is_ready)
         assert one.exposure == "Operation not permitted"
-        engine.create_tables(Database.embedded(one.endpoint).client(), load())
+        engine.create_tables(Database.embedded(one.endpoint), load())
     finally:
         one.stop()

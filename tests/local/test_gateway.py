@@ -1,15 +1,13 @@
 """Requests become payloads of format 2.0, and answers become responses, as in API Gateway."""
 
 import base64
-import json
 import re
 from typing import Any
 
 import pytest
 
 from local import cors, gateway
-from local.http_api import Cors
-from local.template import Route
+from local.system import Cors, Route
 
 ROUTER = gateway.Router(
     [
@@ -200,20 +198,6 @@ def test_a_malformed_answer_is_an_error(answer: Any) -> None:
     """The worker answers 500, as API Gateway does."""
     with pytest.raises((KeyError, TypeError, ValueError)):
         gateway.response(answer, "r")
-
-
-def test_the_gateways_own_answers_are_those_of_api_gateway() -> None:
-    """Their bodies are the same."""
-    for refusal, message in (
-        (gateway.UNAUTHORIZED, "Unauthorized"),
-        (gateway.NOT_FOUND, "Not Found"),
-        (gateway.FAILED, "Internal Server Error"),
-        (gateway.TOO_LARGE, "Request Entity Too Large"),
-    ):
-        status, headers, body = gateway.refusal(refusal, "r")
-        assert status == refusal[0]
-        assert json.loads(body) == {"message": message}
-        assert dict(headers)[b"content-type"] == b"application/json"
 
 
 def test_cors_headers_of_a_function_are_replaced() -> None:

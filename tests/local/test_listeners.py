@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local import announcements, issuer, listeners
+from local import announcements, listeners
 from local.announcements import Writer
 from tests.announce import schemas
 from tests.local.programs import Program, happens, opened, post, sold_out, status_of_bob
@@ -23,11 +23,11 @@ HEARD_S_MAX = 10.0
 
 
 @contextmanager
-def listening(program: Program, place: str | None = "0", **headers: str) -> Iterator[Iterator[tuple[str, Any]]]:
+def listening(url: str, place: str | None = "0", **headers: str) -> Iterator[Iterator[tuple[str, Any]]]:
     """Listen from a place on; yield the events, each with the place after it."""
     if place is not None:
         headers |= {"Last-Event-ID": place}
-    with httpx.stream("GET", f"{program.url}{listeners.PATH}", headers=headers, timeout=HEARD_S_MAX) as answer:
+    with httpx.stream("GET", f"{url}{listeners.PATH}", headers=headers, timeout=HEARD_S_MAX) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "text/event-stream"
         yield _events(answer.iter_lines())
@@ -62,7 +62,7 @@ def office(data: Path) -> Iterator[Program]:
 
 def test_every_step_of_a_booking_is_heard_and_can_be_heard_again(office: Program) -> None:
     """Each event matches its schema, and a client can go on after any of them, at any worker."""
-    with listening(office, place=None) as events:
+    with listening(office.url, place=None) as events:
         event_id = sold_out(office)
         post(office, "/cancel", userId="ada", eventId=event_id)
         heard = [next(events) for _ in range(6)]
@@ -78,13 +78,13 @@ def test_every_step_of_a_booking_is_heard_and_can_be_heard_again(office: Program
     for _, event in heard:
         schemas.check(event["detail"])
         assert event["detail-type"] == event["detail"]["type"]
-    with listening(office, heard[2][0]) as events:
+    with listening(office.url, heard[2][0]) as events:
         assert [next(events) for _ in range(3)] == heard[3:]
 
 
 def test_a_listener_blocks_neither_other_requests_nor_the_stop(tmp_path: Path) -> None:
     """Even with a single worker. From the first place on it hears everything, and nothing is logged as an error."""
-    with opened("--data", str(tmp_path), "--workers", "1") as program, listening(program) as events:
+    with opened("--data", str(tmp_path), "--workers", "1") as program, listening(program.url) as events:
         event_id = sold_out(program)
         assert status_of_bob(program, event_id) == "WAITING"
         assert [next(events)[1]["detail"]["type"] for _ in range(4)].count("event.sold-out") == 1
@@ -94,29 +94,6 @@ def test_a_listener_blocks_neither_other_requests_nor_the_stop(tmp_path: Path) -
         assert list(events) == []
     assert len(everything(tmp_path / "announcements")) == 4
     assert "Traceback" not in "".join(path.read_text() for path in (tmp_path / "logs").iterdir())
-
-
-def test_with_tokens_only_organisers_listen_and_as_long_as_theirs_is_valid(tmp_path: Path) -> None:
-    """Events name users. A web page uses fetch, which can send the token; EventSource cannot."""
-    origin = "https://tickets.example"
-    cors = ("--parameter", f"CorsOrigins={origin}")
-    with opened("--data", str(tmp_path), "--workers", "1", "--auth", *cors) as program:
-        url = f"{program.url}{listeners.PATH}"
-        assert httpx.get(url).status_code == 401
-        assert httpx.get(f"{url}?token=x").status_code == 401
-        buyer = {"Authorization": f"Bearer {issuer.token(tmp_path / issuer.FILE, {'sub': 'ada'})}"}
-        assert httpx.get(url, headers=buyer).status_code == 403
-        bookings = {"sub": "olga", "cognito:groups": [issuer.ORGANISER]}
-        token = issuer.token(tmp_path / issuer.FILE, bookings)
-        organiser = {"Authorization": f"Bearer {token}", "Origin": origin}
-        with httpx.stream("GET", url, headers=organiser) as answer:
-            assert answer.status_code == 200
-            assert answer.headers["access-control-allow-origin"] == origin
-        soon = issuer.token(tmp_path / issuer.FILE, {**bookings, "exp": int(time.time()) + 3})
-        bearer = {"Authorization": f"Bearer {soon}"}
-        with listening(program, **bearer) as events:
-            assert list(events) == [], "it ends with its token; the client signs in again, and goes on where it was"
-        assert httpx.get(url, headers=bearer).status_code == 401
 
 
 def test_no_announcement_is_lost_when_parts_are_killed(office: Program, data: Path) -> None:

@@ -65,27 +65,6 @@ def test_a_worker_that_takes_no_connections_does_not_block_the_others(clients: E
     assert taken(handout.ends[1]) == ports
 
 
-def test_a_worker_with_too_many_pending_descriptors_is_full(clients: ExitStack) -> None:
-    """The kernel limits them, with an error of its own."""
-
-    class Full:
-        def close(self) -> None: ...
-
-        @property
-        def send_fds(self) -> None:
-            raise OSError(errno.ETOOMANYREFS, "too many references")
-
-        sendmsg = send_fds
-
-    handout = clients.enter_context(closing(Handout([listen("127.0.0.1", 0)], 2)))
-    ways = vars(handout)["_ways"]
-    ways[0].close()
-    ways[0] = Full()
-    ports = connected(clients, handout, 2)
-    handout.serve(SERVE_S, lambda _: True)
-    assert taken(handout.ends[1]) == ports
-
-
 def test_a_worker_that_is_out_of_descriptors_raises(clients: ExitStack) -> None:
     """The kernel has closed the connection."""
     handout = clients.enter_context(closing(Handout([listen("127.0.0.1", 0)], 1)))

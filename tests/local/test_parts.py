@@ -1,13 +1,11 @@
 """Parts on their own: the scheduler's rhythm, the engine's index, the tie to the program."""
 
-import json
 import os
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,12 +14,12 @@ import pytest
 from local import engine
 from local.database import Database
 from local.errors import StartError
-from local.lifeline import READY
-from local.parts import Process, wait_until_ready
+from local.parts import Part, Process, wait_until_ready
 from local.runtime import Runtime
 from local.scheduler import Scheduler
-from local.template import Function, Schedule
-from tests.local.programs import PROJECT, echo_template
+from local.system import Function, Schedule
+from local.template import load
+from tests.local.programs import ECHO_HANDLER, echo_template, happens
 
 
 class Sweep:
@@ -66,35 +64,41 @@ def test_the_engine_finds_the_last_stream_record_by_an_index(tmp_path: Path) -> 
     assert "_stream_records_by_sequence" in str(plan)
 
 
-@pytest.mark.parametrize("module", ["local.worker", "local.scheduler", "local.bus"])
-def test_a_part_ends_when_its_lifeline_is_cut(tmp_path: Path, module: str) -> None:
-    """On some systems the kernel does not end it."""
-    ours, theirs = socket.socketpair()
-    listening = socket.create_server(("127.0.0.1", 0))
-    arguments: dict[str, Any] = {
-        "template": echo_template(tmp_path), "parameters": {}, "keys": None, "announcements": str(tmp_path),
-        "issuer": str(tmp_path), "parent": os.getpid(), "lifeline": theirs.fileno(), "socket": listening.fileno(),
-        "function": "EchoFunction", "every_s": [60], "failed_records": str(tmp_path),
-    }  # fmt: skip
-    with ours, theirs, listening:
-        part = subprocess.Popen(
-            [sys.executable, "-m", module, json.dumps(arguments)],
-            cwd=PROJECT,
-            pass_fds=[theirs.fileno(), listening.fileno()],
-            env={**os.environ, "COLOUR": "red"},
-        )
+@contextmanager
+def a_worker(folder: Path, handler: str = ECHO_HANDLER) -> Iterator[Part]:
+    """Start a worker with a handler; kill it at the end."""
+    arguments = {"keys": None, "announcements": str(folder), "issuer": str(folder)}
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        system = load(Path(echo_template(folder, handler)))
+        part = Part(folder / "worker-1.log", "local.worker", system, arguments, listening)
+        part.start()
         try:
-            theirs.close()
-            ours.settimeout(20)
-            if module == "local.worker":
-                assert ours.recv(1) == READY
-            else:
-                time.sleep(0.1)
-            ours.close()
-            assert part.wait(10) == 1
+            yield part
         finally:
-            part.kill()
-            part.wait()
+            part.wait(0.0)
+
+
+def test_a_part_ends_when_its_lifeline_is_cut(tmp_path: Path) -> None:
+    """On some systems the kernel does not end it."""
+    with a_worker(tmp_path) as part:
+        happens(part.is_ready)
+        vars(part)["_lifeline"].close()
+        happens(lambda: part.death() == "exit code 1")
+
+
+@pytest.mark.parametrize(
+    ("handler", "reason"),
+    [
+        ("import nowhere", "EchoFunction: cannot import echo: No module named 'nowhere'"),
+        ("", "EchoFunction: echo has no handler"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_handler_that_cannot_be_loaded_is_reported(tmp_path: Path, handler: str, reason: str) -> None:
+    """The reason is the last line of the worker's log."""
+    with a_worker(tmp_path, handler) as part, pytest.raises(StartError) as refused:
+        wait_until_ready([part], time.monotonic() + 20)
+    assert str(refused.value) == f"the worker-1 does not start: {reason}"
 
 
 @pytest.mark.parametrize("url", ["dynamodb.example.com", "ftp://127.0.0.1", "https://dynamodb.eu-west-1.amazonaws.com"])

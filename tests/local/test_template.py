@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from local import http_api, intrinsics, template
+from local import PROJECT, intrinsics, template
 from local.errors import TemplateError
+from local.system import Cors, Route, Schedule, Stream, System
 
 SMALL = """
 Parameters:
@@ -74,7 +75,7 @@ Resources:
 CORS = {"AllowOrigins": ["https://a.example"], "AllowMethods": ["GET"], "AllowHeaders": []}
 
 
-def load(tmp_path: Path, text: str, **parameters: str) -> template.System:
+def load(tmp_path: Path, text: str, **parameters: str) -> System:
     """Load a template from text."""
     path = tmp_path / "template.yaml"
     path.write_text(text)
@@ -96,7 +97,7 @@ def test_the_whole_template_of_the_project_is_read() -> None:
     public = {"/openapi.json", "/docs", "/docs/", "/health"} | page
     assert {route.path for route in system.routes if not route.takes_token} == public
     assert all(
-        (template.PROJECT / function.handler.replace(".handler", "").replace(".", "/")).with_suffix(".py").is_file()
+        (PROJECT / function.handler.replace(".handler", "").replace(".", "/")).with_suffix(".py").is_file()
         for function in system.functions.values()
     )
     assert {(stream.function, stream.table) for stream in system.streams} == {
@@ -145,10 +146,10 @@ def test_triggers_have_the_defaults_of_lambda(tmp_path: Path) -> None:
     """For example, a stream without limits retries forever."""
     system = load(tmp_path, SMALL)
 
-    assert system.routes == (template.Route("GET", "/things/{id}", "Worker", takes_token=True),)
+    assert system.routes == (Route("GET", "/things/{id}", "Worker", takes_token=True),)
     assert system.cors is None
     assert system.streams == (
-        template.Stream(
+        Stream(
             name="WorkerThings",
             table="Things",
             function="Worker",
@@ -161,7 +162,7 @@ def test_triggers_have_the_defaults_of_lambda(tmp_path: Path) -> None:
             reports_failures=False,
         ),
     )
-    assert system.schedules == (template.Schedule("Worker", 7200),)
+    assert system.schedules == (Schedule("Worker", 7200),)
     assert system.tables[0].arguments["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
 
 
@@ -170,7 +171,7 @@ def test_authorizer_and_cors_follow_the_parameters(tmp_path: Path) -> None:
     system = load(tmp_path, SMALL, Stage="prod")
 
     assert [route.takes_token for route in system.routes] == [False]
-    assert system.cors == http_api.Cors(
+    assert system.cors == Cors(
         origins=("https://a.example", "https://b.example"),
         methods=("GET",),
         headers=("authorization",),

@@ -1,5 +1,6 @@
 """Stream records are deleted once every reader has passed them, and not one earlier."""
 
+import pickle
 import sqlite3
 import subprocess
 import sys
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.running import PROJECT, client_of
 from local import engine, trim
 from local.checkpoint import Checkpoint
 from local.database import Database
 from local.folder import Folder
-from tests.local.programs import PROJECT, happens, post, sold_out, started, status_of_bob
+from tests.local.programs import happens, post, sold_out, started, status_of_bob
 from tests.local.test_feeder import STREAM, SYSTEM, Bench, Promoter, order, run
 
 READERS = (STREAM, replace(STREAM, name="GThings", function="G"))
@@ -121,7 +123,7 @@ def test_sequence_numbers_go_on_after_a_deletion_and_a_restart(tmp_path: Path, m
 def test_the_space_of_deleted_records_is_used_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file stays as large as what is kept needs it."""
     monkeypatch.setattr(trim, "KEPT", 5)
-    client = place.database.client()
+    client = client_of(place.database.endpoint)
     sizes = []
     for _ in range(6):
         for number in range(60):
@@ -137,15 +139,13 @@ def test_the_space_of_deleted_records_is_used_again(place: Place, monkeypatch: p
 
 
 TRIMMING = """
-import sys
-from pathlib import Path
+import pickle, sys
 from local import trim
-from tests.local.test_trim import TWO_READERS, Place
 trim.KEPT, trim.BATCH = 1, 7
-place = Place(Path(sys.argv[1]), "")
+system, folder = pickle.load(sys.stdin.buffer)
 print("begun", flush=True)
 while True:
-    trim.trim(TWO_READERS, place.folder)
+    trim.trim(system, folder)
 """
 
 
@@ -159,10 +159,14 @@ def test_no_reader_misses_a_record_though_deleting_is_killed_again_and_again(pla
     ]
     for thread in threads:
         thread.start()
-    command = [sys.executable, "-c", TRIMMING, str(place.folder.database.parent)]
     while any(thread.is_alive() for thread in threads):
-        with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE) as trimming:
+        with subprocess.Popen(
+            [sys.executable, "-c", TRIMMING], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as trimming:
+            assert trimming.stdin
             assert trimming.stdout
+            pickle.dump((TWO_READERS, place.folder), trimming.stdin)
+            trimming.stdin.flush()
             assert trimming.stdout.readline() == b"begun\n"
             time.sleep(0.05)
             trimming.kill()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from local import patterns
-from local.template import System
+from local.system import System
 from tests.operations.cloudwatch import Datum, Line
 from tests.operations.proxy import Body, Exchange
 

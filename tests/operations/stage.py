@@ -23,6 +23,7 @@ import httpx
 from harness import promises
 from harness.running import PROJECT, RunningOffice, running
 from local import announcements, engine, template
+from local.system import System
 from tests.operations import aws_metrics, cloudwatch, proxy
 from tests.operations.aws_metrics import Response
 from tests.operations.cloudwatch import Datum, Line
@@ -218,7 +219,7 @@ def happens(what: Callable[[], object], seconds_max: float = HAPPEN_S_MAX) -> No
         time.sleep(0.05)
 
 
-def written(path: Path) -> template.System:
+def written(path: Path) -> System:
     """Write the stage's template and read it. Its functions want a DRILL_FOLDER in their environment."""
     text, found = re.subn(r"functions\.(\w+)\.app\.handler", r"tests.operations.live.\1", template.TEMPLATE.read_text())
     assert found

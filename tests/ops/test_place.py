@@ -13,11 +13,12 @@ import boto3
 import pytest
 
 from harness.office import Event
+from harness.running import free_port
 from local import folder
 from local.database import Database
 from local.template import load
 from ops import program
-from tests.local.programs import free_port, opened, post
+from tests.local.programs import opened, post
 from tests.ops.aws import BUCKET, STACK, stack
 from tests.ops.commands import PROJECT, Commands, Done, announced, ops
 

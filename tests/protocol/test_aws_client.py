@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from functions.announce.bus import EVENTBRIDGE
+from harness.serving import Fields, serving
 from local.feeder import STREAMS
 from shared.store import aws_client, items
 from shared.store.aws_client import DYNAMODB, Client, NoResponse, RequestFailed, Service
@@ -84,60 +84,42 @@ def test_a_function_takes_its_credentials_from_the_environment(monkeypatch: pyte
     assert credentials()() == Credentials("a", "s", "t")
 
 
-def test_without_a_key_in_the_environment_credentials_come_from_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after a start from a snapshot: https://docs.aws.amazon.com/lambda/latest/dg/snapstart-security.html."""
-    until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    body = json.dumps({"AccessKeyId": "a", "SecretAccessKey": "s", "Token": "t", "Expiration": until}).encode()
+@contextmanager
+def _container(monkeypatch: pytest.MonkeyPatch, *given: tuple[str, timedelta]) -> Iterator[None]:
+    """Have credentials come from the container, as after a start from a snapshot: access keys, and how long they last.
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            assert self.headers["Authorization"] == "of this sandbox"
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(body)
+    https://docs.aws.amazon.com/lambda/latest/dg/snapstart-security.html
+    """
+    left = iter(given)
 
-        def log_message(self, *_: Any) -> None:
-            """Log nothing."""
+    def serve(_method: str, _target: str, headers: Fields, _body: bytes) -> tuple[int, bytes]:
+        if headers["authorization"] != "of this sandbox":
+            return 403, b""
+        key, lasts = next(left)
+        until = (datetime.now(UTC) + lasts).strftime("%Y-%m-%dT%H:%M:%SZ")
+        facts = {"AccessKeyId": key, "SecretAccessKey": "s", "Token": "t", "Expiration": until}
+        return 200, json.dumps(facts).encode()
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.handle_request)
-        thread.start()
+    with serving(serve) as url:
         for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"):
             monkeypatch.delenv(f"AWS_{name}", raising=False)
-        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{server.server_port}/")
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/")
         monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "of this sandbox")
+        yield
+
+
+def test_without_a_key_in_the_environment_credentials_come_from_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With those of its environment, so that no other process gets them."""
+    with _container(monkeypatch, ("a", timedelta(hours=1))):
         assert credentials()() == Credentials("a", "s", "t")
-        thread.join(5)
 
 
 def test_the_containers_credentials_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
     """An environment started from a snapshot lives longer than its credentials."""
-    given = iter(["first", "second", "third"])
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            key = next(given)
-            left = timedelta(minutes=1) if key == "first" else timedelta(hours=6)  # about to expire
-            until = (datetime.now(UTC) + left).strftime("%Y-%m-%dT%H:%M:%SZ")
-            self.send_response(200)
-            self.end_headers()
-            facts = {"AccessKeyId": key, "SecretAccessKey": "s", "Token": "t", "Expiration": until}
-            self.wfile.write(json.dumps(facts).encode())
-
-        def log_message(self, *_: Any) -> None:
-            """Log nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"):
-            monkeypatch.delenv(f"AWS_{name}", raising=False)
-        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{server.server_port}/")
+    about_to_expire, later = timedelta(minutes=1), timedelta(hours=6)
+    with _container(monkeypatch, ("first", about_to_expire), ("second", later), ("third", later)):
         current = credentials()
-        keys = [current().access_key for _ in range(3)]
-        server.shutdown()
-        thread.join(5)
-    assert keys[-1] == "second"
+        assert [current().access_key for _ in range(3)][-1] == "second"
 
 
 def test_missing_credentials_are_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 
-from tests.local.programs import PROJECT, Program, opened
+from harness.running import PROJECT
+from tests.local.programs import Program, opened
 
 RUN_S_MAX = 120
 
