@@ -355,6 +355,8 @@ def _check_booking(operation: Operation, result: Result, since: Progress, tables
         raise Violation(f"P7: {operation.name} was told {told}")
     if isinstance(operation, Confirm) and (told.status, told.booking_id) != (Status.CONFIRMED, operation.booking):
         raise Violation(f"H2: {operation.name} was told {told}")
+    if isinstance(operation, Book) and not told.is_active and told.booking_id != operation.name_of_effect:
+        raise Violation(f"P7: {operation.name} was told {told}, which had ended and was not its own")
     if isinstance(operation, Book) and result.value.is_new:
         _check_quantity(operation, told)
     is_given = told.status is Status.TRANSFERRED and told.booking_id == getattr(operation, "booking", "")

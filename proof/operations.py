@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from unittest.mock import patch
 
-from shared.booking import background, catalog, event_cancellation, event_change, expiry, office
+from shared.booking import background, catalog, event_cancellation, event_change, expiry, office, waiting_list
 from shared.model import NO_HOLDS, Actor, Confirmation, Event, Rules, Terms, Transfer
 from shared.runtime import Deadline
 
@@ -17,12 +17,13 @@ _BUDGET_S = 60.0  # the simulated clock stands still
 class Operation:
     """One call of a function. `tag` tells those of one user apart; `warm` with an event as it was when opened.
 
-    `at` is what its clock says, all the time.
+    With `meets_returns`, the function has just met a user who came back. `at` is what its clock says, all the time.
     """
 
     kind: ClassVar[str]  # of who calls it
     tag: str = ""
     warm: Event | None = None
+    meets_returns: bool = False
     at: str = MOMENT
 
     @property
@@ -49,6 +50,8 @@ class Operation:
         """Call the function, cold or with what it remembers."""
         if self.warm:
             catalog.remember(self.warm)
+        if self.meets_returns:
+            waiting_list.note_return(EVENT)
         return self.call(Deadline.after(_BUDGET_S))
 
     def call(self, deadline: Deadline) -> Any:
@@ -57,7 +60,7 @@ class Operation:
 
     def repeated(self, times: int = 1) -> "Operation":
         """Return the same request, sent again, to a function that has just been started."""
-        return replace(self, tag=f"{self.tag}{'+' * times}", warm=None)
+        return replace(self, tag=f"{self.tag}{'+' * times}", warm=None, meets_returns=False)
 
 
 @dataclass(frozen=True)

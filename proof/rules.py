@@ -41,6 +41,7 @@ from proof.scenarios import (
     CUT_SHORT,
     FAULT,
     GROWING_PAGE,
+    HEIR_COMES_BACK_KNOWN,
     LAST_TICKET,
     LIMITED,
     LIMITED_FOR_TWO_TABS,
@@ -164,6 +165,10 @@ def _answer_as_a_stranger(attempt: BookingAttempt, current: Booking | None) -> B
         attempt.generation = current.generation + 1
         return None
     return current
+
+
+def _read_first_active_or_not(attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
+    return read_booking(attempt.event, attempt.user_id, deadline)
 
 
 def _always_mine(_attempt: BookingAttempt, _booking: Booking) -> bool:
@@ -455,6 +460,10 @@ RULES = (
     Rule(
         "a request knows its own booking when it meets it", "shared/booking/attempt.py",
         _bounded(CANCELS_TWICE, FAULT), BookingAttempt, "answer_from", _answer_as_a_stranger,
+    ),
+    Rule(
+        "a booking that is read first answers only while it is active", "shared/booking/waiting_list.py",
+        HEIR_COMES_BACK_KNOWN, waiting_list, "_read_first", _read_first_active_or_not,
     ),
     Rule(
         "only the request that made a booking says so", "shared/booking/office.py",

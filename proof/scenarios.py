@@ -127,6 +127,9 @@ HEIR_COMES_BACK = Scenario(
     before=_SOLD_OUT,
     begun=_RELEASED,
 )
+HEIR_COMES_BACK_KNOWN = replace(
+    HEIR_COMES_BACK, name=f"{HEIR_COMES_BACK.name}, to functions that read bookings first", meets_returns=True
+)
 HEIR_COMES_BACK_LATER = Scenario(
     "A ticket is free while its heir leaves and comes back behind another",
     (cancels("bob"), books("bob", " again")),
@@ -642,6 +645,7 @@ PLANS = (
     Plan(RELEASE_AND_JOIN_COLD, whole=(CRASH,)),
     Plan(HEIR_LEAVES, short=ALL_BOUNDS, whole=(BOTH,)),
     Plan(HEIR_COMES_BACK, whole=(CRASH, FAULT)),
+    Plan(HEIR_COMES_BACK_KNOWN, short=(CALM, CRASH), whole=(FAULT,)),
     Plan(HEIR_COMES_BACK_LATER, whole=(FAULT,)),
     Plan(HEIR_LEAVES_TWICE, whole=(CRASH, FAULT)),
     Plan(NOBODY_WAITS, short=(CALM, CRASH), whole=(FAULT,)),

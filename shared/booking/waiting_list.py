@@ -53,7 +53,7 @@ def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
     Raises EventCancelled; NotOnSale; WaitingListFull; TryAgain.
     """
     event = attempt.event
-    if _do_users_return(event) and (current := attempt.answer_from(read_booking(event, attempt.user_id, deadline))):
+    if _do_users_return(event) and (current := _read_first(attempt, deadline)):
         return _found(attempt, current, deadline)
     while True:
         tail = _draw(event, deadline)
@@ -74,7 +74,12 @@ def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
             return _found(attempt, current, deadline)
         if refused["lane"].refused:
             return None
-        _note_return(event)
+        note_return(event.event_id)
+
+
+def note_return(event_id: str) -> None:
+    """Note that a user of this list has come back."""
+    _returns.keep(event_id, runtime.current.monotonic_s())
 
 
 def standing(event: Event, booking: Booking, deadline: Deadline) -> Standing:
@@ -94,15 +99,15 @@ def _do_users_return(event: Event) -> bool:
     return at_s is not None and runtime.current.monotonic_s() <= at_s + RETURN_AGE_S
 
 
-def _note_return(event: Event) -> None:
-    """Note that a user of this list has come back."""
-    _returns.keep(event.event_id, runtime.current.monotonic_s())
+def _read_first(attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
+    """Read the user's booking, and return it if it answers the attempt. Raises TryAgain."""
+    return attempt.answer_from(read_booking(attempt.event, attempt.user_id, deadline))
 
 
 def _found(attempt: BookingAttempt, booking: Booking, deadline: Deadline) -> Standing:
     """Return the booking that answers an attempt. Raises TryAgain."""
     if not attempt.made(booking):
-        _note_return(attempt.event)
+        note_return(attempt.event.event_id)
     return standing_of(attempt, booking, deadline)
 
 
