@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from local.template import load
 from proof import report
 from proof.controls import (
+    ALL_PLANS,
     NEEDLESS,
     Caught,
     all_omissions,
@@ -31,7 +32,6 @@ from proof.controls import (
     searches,
 )
 from proof.explore import Found, Scenario, explore, walk
-from proof.plans import ALL_PLANS
 from proof.scenarios import Plan
 
 Task = TypeVar("Task")
