@@ -7,6 +7,7 @@ true when they were given (P7).
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import filterfalse
 from typing import Any
 
@@ -214,6 +215,7 @@ def check_event_change(change: Change, *, cancelled: bool) -> None:
         raise Violation(f"O2: revision {before.revision} of {before.terms}, then {after.revision} of {after.terms}")
 
 
+@cache
 def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
     """Return the names of the errors that would be true answers at this moment."""
     lanes = tables.of(items.LANES)
@@ -266,6 +268,7 @@ def snapshot(tables: Tables) -> promises.Snapshot:
     return promises.Snapshot.of(found[0][0], *found[1:])
 
 
+@cache
 def in_list(tables: Tables) -> set[str]:
     """Return the bookings that have an entry in the waiting list."""
     return {one["bookingId"]["S"] for one in tables.of(items.WAITING_LIST) if "bookingId" in one}
@@ -316,6 +319,7 @@ def _progress(booking: Booking) -> tuple[int, int, int]:
     return booking.generation, _STAGES[booking.status] + was_used, -booking.quantity
 
 
+@cache
 def current(tables: Tables, user: str | None) -> Booking | None:
     """Return a user's booking."""
     found = [item for item in tables.of(items.BOOKINGS) if item["userId"]["S"] == user]
@@ -423,6 +427,7 @@ def told_to_wait(result: Result) -> Iterable[str]:
         yield result.value.booking.booking_id
 
 
+@cache
 def event_of(tables: Tables) -> Event:
     """Return the event."""
     return items.to_event(next(item for item in tables.of(items.EVENTS) if item["eventId"]["S"] == EVENT))
