@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -91,18 +92,9 @@ def run(plan: Plan, folder: Path) -> Result:
 
 def _run(plan: Plan, result: Result, program: Program, faults: Faults, rng: random.Random) -> None:
     client = Client(program.port, result.history)
-    listener = Listener(client)
-    crowd = Crowd(client, sales(list(plan.events)), 0.0, 0.0)
-    look_at_clock(result.history)
-    for sale in crowd.sales:
-        crowd.open(rng, sale)
-        if sale.kind == "doubled":
-            fill(crowd, rng, sale)
-    crowd.until = time.monotonic() + plan.load_s
-    crowd.calm_at = crowd.until - CALM_S
     kinds = [kind for kind in plan.faults if kind not in result.not_injected]
 
-    def inject() -> None:
+    def inject(crowd: Crowd) -> None:
         exits = 0
         order: list[str] = []
         while crowd.goes_on and exits < EXITS_MAX and len(result.history) < EXCHANGES_MAX:
@@ -114,15 +106,36 @@ def _run(plan: Plan, result: Result, program: Program, faults: Faults, rng: rand
             with crowd.fault():
                 exits += watch(program, result.history)
 
+    result.violations = use(client, plan, rng, inject, lambda: watch(program, result.history))
+    result.slowest_s = client.slowest_s
+
+
+def use(
+    client: Client,
+    plan: Plan,
+    rng: random.Random,
+    inject: Callable[[Crowd], None] = lambda _: None,
+    at_end: Callable[[], object] = lambda: None,
+) -> list[Violation]:
+    """Let a crowd use an office while `inject` runs, and judge the history when all has come to rest."""
+    listener = Listener(client)
+    crowd = Crowd(client, sales(list(plan.events)), 0.0, 0.0)
+    look_at_clock(client.history)
+    for sale in crowd.sales:
+        crowd.open(rng, sale)
+        if sale.kind == "doubled":
+            fill(crowd, rng, sale)
+    crowd.until = time.monotonic() + plan.load_s
+    crowd.calm_at = crowd.until - CALM_S
     listener.start()
     try:
-        crowd.run(plan.seed, BUYERS_OF_DOUBLED if plan.events == ("doubled",) else BUYERS, inject)
-        watch(program, result.history)
-        result.violations = settle(client, listener, rng)
+        buyers = BUYERS_OF_DOUBLED if plan.events == ("doubled",) else BUYERS
+        crowd.run(plan.seed, buyers, lambda: inject(crowd))
+        at_end()
+        return settle(client, listener, rng)
     finally:
         listener.stop()
         client.close()
-    result.slowest_s = client.slowest_s
 
 
 def watch(program: Program, history: History) -> bool:

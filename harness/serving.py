@@ -16,11 +16,8 @@ def serving(serve: Callable[[str, str, Fields, bytes], tuple[int, bytes]], host:
     """
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._respond()
-
-        def do_POST(self) -> None:
-            self._respond()
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def _respond(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
@@ -32,7 +29,9 @@ def serving(serve: Callable[[str, str, Fields, bytes], tuple[int, bytes]], host:
                 self.end_headers()
                 self.wfile.write(content)
             except OSError:
-                pass  # the client was killed, or the answer is to be lost
+                self.close_connection = True  # the client broke the connection, or the answer is to be lost
+
+        do_GET = do_POST = do_PATCH = _respond  # noqa: N815  # the names that the base class calls
 
         def log_message(self, *_: object) -> None:
             pass

@@ -94,6 +94,10 @@ class Route:
 
 
 _BODY: Final = (MalformedJson, BodyTooLarge, UnsupportedEncoding, InvalidRequest)  # of every route that reads a body
+_NAMED_BOOKING: Final = (  # of every route whose body names a booking that must still be there
+    *(EventNotFound, BookingNotFound, BookingChanged),
+    *(BookingCancelled, HoldExpired, BookingTransferred),
+)
 _LOCATION: Final = {"Location": "The user's booking of the event: `/bookings?userId={userId}&eventId={eventId}`."}
 _ETAG: Final = {"ETag": "The event's revision, for `If-Match`. Every change increases it; bookings do not."}
 _CACHED: Final = {"Cache-Control": "How long it may be cached."}
@@ -107,37 +111,29 @@ _HOLDS: Final = {"holdSeconds": 1800, "offerSeconds": 86400, "confirmedBy": "sho
 _GROUPS: Final = {"ticketsPerBooking": 6}
 _ANNA: Final = {"userId": "anna", "eventId": examples.EVENT_ID}
 _THIS_BOOKING: Final = {**_ANNA, "bookingId": examples.BOOKING_ID}
-_IDEMPOTENCY_KEY: Final = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "Chosen by the caller, and sent once. The same key with the same body returns the same response.",
-    "example": examples.IDEMPOTENCY_KEY,
-    "schema": {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": IDEMPOTENCY_KEY_LENGTH_MAX,
-        "pattern": IDEMPOTENCY_KEY,
-    },
-}
-_IF_MATCH: Final = {
-    "name": "If-Match",
-    "in": "header",
-    "required": False,
-    "description": "The `ETag` of the event as you have read it. If it was changed since, the response is 412.",
-    "example": "*",
-    "schema": {"type": "string"},
-}
 
-_CACHE_CONTROL: Final = {
-    "name": "Cache-Control",
-    "in": "header",
-    "required": False,
-    "description": "`no-cache` asks for a new count. A function makes one at most once a second for an event.",
-    "example": "no-cache",
-    "schema": {"type": "string"},
-}
 
+def _header(name: str, description: str, example: str, **schema: Any) -> dict[str, Any]:
+    about = {"description": description, "example": example}
+    return {"name": name, "in": "header", "required": False, **about, "schema": {"type": "string", **schema}}
+
+
+_IDEMPOTENCY_KEY: Final = _header(
+    "Idempotency-Key",
+    "Chosen by the caller, and sent once. The same key with the same body returns the same response.",
+    examples.IDEMPOTENCY_KEY,
+    minLength=1,
+    maxLength=IDEMPOTENCY_KEY_LENGTH_MAX,
+    pattern=IDEMPOTENCY_KEY,
+)
+_IF_MATCH: Final = _header(
+    "If-Match", "The `ETag` of the event as you have read it. If it was changed since, the response is 412.", "*"
+)
+_CACHE_CONTROL: Final = _header(
+    "Cache-Control",
+    "`no-cache` asks for a new count. A function makes one at most once a second for an event.",
+    "no-cache",
+)
 _LEFT: Final = Availability(examples.CANCELLED_EVENT, 500, 120, 0)
 _CONFIRMED, _PAID, _WAITING = map(booking_response, (examples.CONFIRMED, examples.PAID, examples.WAITING))
 _HELD, _OFFERED = map(booking_response, (examples.HELD, examples.OFFERED))
@@ -350,18 +346,7 @@ ROUTES: Final = (
                 {"confirmed": _PAID, "without reference": _CONFIRMED},
             )
         },
-        (
-            *_BODY,
-            NotYourBooking,
-            ShopOnly,
-            EventNotFound,
-            BookingNotFound,
-            BookingChanged,
-            BookingCancelled,
-            HoldExpired,
-            BookingTransferred,
-            NotHeld,
-        ),
+        (*_BODY, NotYourBooking, ShopOnly, *_NAMED_BOOKING, NotHeld),
         body=contract.ConfirmRequest,
         bodies={"paid": {**_THIS_BOOKING, "reference": examples.REFERENCE}, "without reference": _THIS_BOOKING},
     ),
@@ -449,20 +434,7 @@ ROUTES: Final = (
                 {"transferred": _TRANSFERRED},
             )
         },
-        (
-            *_BODY,
-            NotYourBooking,
-            EventNotFound,
-            EventCancelled,
-            BookingNotFound,
-            BookingChanged,
-            BookingCancelled,
-            HoldExpired,
-            NotConfirmed,
-            BookingTransferred,
-            CheckedIn,
-            RecipientHasBooking,
-        ),
+        (*_BODY, NotYourBooking, *_NAMED_BOOKING, EventCancelled, NotConfirmed, CheckedIn, RecipientHasBooking),
         body=contract.TransferRequest,
         bodies={"to ben": {**_THIS_BOOKING, "toUserId": "ben"}},
     ),
@@ -484,18 +456,7 @@ ROUTES: Final = (
                 },
             )
         },
-        (
-            *_BODY,
-            DoorOnly,
-            EventNotFound,
-            EventCancelled,
-            BookingNotFound,
-            BookingChanged,
-            BookingCancelled,
-            HoldExpired,
-            BookingTransferred,
-            NotConfirmed,
-        ),
+        (*_BODY, DoorOnly, *_NAMED_BOOKING, EventCancelled, NotConfirmed),
         body=contract.CheckInRequest,
         bodies={"anna": _THIS_BOOKING},
     ),

@@ -10,18 +10,7 @@ from dataclasses import replace
 from proof.explore import Scenario
 from proof.hold_scenarios import EXPIRES, confirms
 from proof.operations import CancelEvent, Sweep
-from proof.scenarios import (
-    ALL_BOUNDS,
-    BOTH,
-    CALM,
-    CRASH,
-    FAULT,
-    Plan,
-    books,
-    cancels,
-    changes,
-    on_lane,
-)
+from proof.scenarios import ALL_BOUNDS, BOTH, CALM, CRASH, FAULT, Plan, books, cancels, changes, on_lane
 from shared.model import Rules
 
 GROUPS = Rules(tickets_per_booking=3)

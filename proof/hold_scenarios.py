@@ -7,19 +7,7 @@ from dataclasses import replace
 
 from proof.explore import Scenario
 from proof.operations import CancelEvent, Confirm, Expire, Sweep
-from proof.scenarios import (
-    ALL_BOUNDS,
-    BOTH,
-    CALM,
-    CRASH,
-    FAULT,
-    LATER,
-    Plan,
-    books,
-    cancels,
-    changes,
-    on_lane,
-)
+from proof.scenarios import ALL_BOUNDS, BOTH, CALM, CRASH, FAULT, LATER, Plan, books, cancels, changes, on_lane
 from shared.model import Rules
 
 HOLDS = Rules(hold_seconds=60)

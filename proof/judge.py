@@ -7,6 +7,7 @@ true when they were given (P7).
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import filterfalse
 from typing import Any
 
@@ -50,6 +51,7 @@ _STAGES = {Status.WAITING: 0, Status.HELD: 1, Status.CONFIRMED: 2} | dict.fromke
 )
 
 BY_ITSELF = ("background", "sweep", "expire")  # how operations begin that do what no user asked for
+READ_MAX = 10_000  # of the latest tables, what was read of them is remembered
 
 Progress = tuple[int, int, int] | None  # a user's booking number, its stage, and less and less tickets
 
@@ -214,6 +216,7 @@ def check_event_change(change: Change, *, cancelled: bool) -> None:
         raise Violation(f"O2: revision {before.revision} of {before.terms}, then {after.revision} of {after.terms}")
 
 
+@lru_cache(maxsize=READ_MAX)
 def true_refusals(operation: Operation, tables: Tables) -> frozenset[str]:
     """Return the names of the errors that would be true answers at this moment."""
     lanes = tables.of(items.LANES)
@@ -266,6 +269,7 @@ def snapshot(tables: Tables) -> promises.Snapshot:
     return promises.Snapshot.of(found[0][0], *found[1:])
 
 
+@lru_cache(maxsize=READ_MAX)
 def in_list(tables: Tables) -> set[str]:
     """Return the bookings that have an entry in the waiting list."""
     return {one["bookingId"]["S"] for one in tables.of(items.WAITING_LIST) if "bookingId" in one}
@@ -316,6 +320,7 @@ def _progress(booking: Booking) -> tuple[int, int, int]:
     return booking.generation, _STAGES[booking.status] + was_used, -booking.quantity
 
 
+@lru_cache(maxsize=READ_MAX)
 def current(tables: Tables, user: str | None) -> Booking | None:
     """Return a user's booking."""
     found = [item for item in tables.of(items.BOOKINGS) if item["userId"]["S"] == user]
@@ -425,6 +430,7 @@ def told_to_wait(result: Result) -> Iterable[str]:
         yield result.value.booking.booking_id
 
 
+@lru_cache(maxsize=READ_MAX)
 def event_of(tables: Tables) -> Event:
     """Return the event."""
     return items.to_event(next(item for item in tables.of(items.EVENTS) if item["eventId"]["S"] == EVENT))

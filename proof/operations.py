@@ -21,6 +21,7 @@ class Operation:
     """
 
     kind: ClassVar[str]  # of who calls it
+    title: ClassVar[str] = ""  # its name without the tag, if that is always the same
     tag: str = ""
     warm: Event | None = None
     meets_returns: bool = False
@@ -29,7 +30,7 @@ class Operation:
     @property
     def name(self) -> str:
         """Return how it is called in reports, different for each operation of a scenario."""
-        raise NotImplementedError
+        return f"{self.title}{self.tag}"
 
     @property
     def name_of_effect(self) -> str:
@@ -68,15 +69,11 @@ class Open(Operation):
     """POST /initialize."""
 
     kind = "organiser"
+    title = "open"
     tickets: int = 1
     lanes: int = 1
     stripes: int = 1
     rules: Rules = NO_HOLDS
-
-    @property
-    def name(self) -> str:
-        """Return e.g. "open again"."""
-        return f"open{self.tag}"
 
     @property
     def name_of_effect(self) -> str:
@@ -195,11 +192,7 @@ class Expire(Operation):
     """The function that expires holds, once a minute."""
 
     kind = "expiry"
-
-    @property
-    def name(self) -> str:
-        """Return e.g. "expire"."""
-        return f"expire{self.tag}"
+    title = "expire"
 
     @property
     def is_asked_again(self) -> bool:
@@ -237,24 +230,28 @@ class Patch(Operation):
 
 
 @dataclass(frozen=True)
-class Promote(Operation):
-    """The promoter on a batch of records of the Bookings stream: what it is told of each is its lane."""
+class OfRecords(Operation):
+    """A function on a batch of records of a stream: what it is told of each is its lane, note or event."""
 
-    kind = "promoter"
     parts: tuple[str, ...] = ()
 
     @property
-    def name(self) -> str:
-        """Return e.g. "promoter"."""
-        return f"promoter{self.tag}"
+    def records(self) -> list[dict[str, Any]]:
+        """Return the batch as the function gets it."""
+        keys = [{"eventId" if part == EVENT else "laneId": {"S": part}} for part in self.parts]
+        return [{"dynamodb": {"Keys": key, "SequenceNumber": str(number)}} for number, key in enumerate(keys)]
+
+
+@dataclass(frozen=True)
+class Promote(OfRecords):
+    """The promoter on a batch of records of the Bookings stream."""
+
+    kind = "promoter"
+    title = "promoter"
 
     def call(self, deadline: Deadline) -> list[str]:
         """Settle the batch; `deadline` is that of the invocation."""
-        records = [
-            {"dynamodb": {"Keys": {_key_of(part): {"S": part}}, "SequenceNumber": str(number)}}
-            for number, part in enumerate(self.parts)
-        ]
-        return background.settle_batch(records, deadline.at_s)
+        return background.settle_batch(self.records, deadline.at_s)
 
 
 @dataclass(frozen=True)
@@ -262,11 +259,7 @@ class CancelEvent(Operation):
     """POST /events/{eventId}/cancel. Nobody asks again: the background does what is left."""
 
     kind = "organiser"
-
-    @property
-    def name(self) -> str:
-        """Return e.g. "cancel event"."""
-        return f"cancel event{self.tag}"
+    title = "cancel event"
 
     def call(self, deadline: Deadline) -> Any:
         """Cancel the event."""
@@ -274,28 +267,15 @@ class CancelEvent(Operation):
 
 
 @dataclass(frozen=True)
-class Follow(Operation):
-    """What follows from a batch of records of the Events stream: what it is told of each is its event."""
+class Follow(OfRecords):
+    """What follows from a batch of records of the Events stream."""
 
     kind = "background"
-    parts: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Return "background"."""
-        return f"background{self.tag}"
+    title = "background"
 
     def call(self, deadline: Deadline) -> list[str]:
         """Empty or settle the event; `deadline` is that of the invocation."""
-        records = [
-            {"dynamodb": {"Keys": {_key_of(part): {"S": part}}, "SequenceNumber": str(number)}}
-            for number, part in enumerate(self.parts)
-        ]
-        return background.follow_batch(records, deadline.at_s)
-
-
-def _key_of(part: str) -> str:
-    return "eventId" if part == EVENT else "laneId"
+        return background.follow_batch(self.records, deadline.at_s)
 
 
 @dataclass(frozen=True)
@@ -303,11 +283,7 @@ class Sweep(Operation):
     """The sweep of sold-out and cancelled events."""
 
     kind = "sweep"
-
-    @property
-    def name(self) -> str:
-        """Return e.g. "sweep"."""
-        return f"sweep{self.tag}"
+    title = "sweep"
 
     def call(self, deadline: Deadline) -> int:
         """Sweep and audit."""

@@ -6,60 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
+from proof import group_scenarios as groups
+from proof import hold_scenarios as holds
+from proof import scenarios as basic
 from proof.explore import Scenario
-from proof.group_scenarios import (
-    GROUP_COMES_BACK_LATE,
-    GROUP_LEAVES_ALONE,
-    GROUP_OF_TWO_TABS,
-    GROUP_RELEASED_WHILE_CLOSED,
-    GROUP_WAITS,
-)
-from proof.hold_scenarios import (
-    CONFIRMED_OR_CANCELLED,
-    EXPIRED_EARLY,
-    EXPIRED_TO_NEXT,
-    HELD_LAST_TICKET,
-    HOLD_CANCELLED,
-)
-from proof.scenarios import (
-    BOOKS_TWICE_AT_HEAD,
-    BOTH,
-    CALM,
-    CANCEL_EVENT_AND_ADD,
-    CANCEL_EVENT_AND_BOOK,
-    CANCEL_EVENT_AND_LATE_TAKE,
-    CANCEL_EVENT_AND_RELEASE,
-    CANCEL_EVENT_AND_RENAME,
-    CANCEL_EVENT_AND_SWEEP,
-    CANCEL_EVENT_LANES,
-    CANCEL_EVENT_SOLD_OUT,
-    CANCELS_TWICE,
-    CHANGED_TWICE,
-    COMES_AND_GOES,
-    CRASH,
-    CROWDED_LANES,
-    CUT_SHORT,
-    FAULT,
-    GROWING_PAGE,
-    HEIR_COMES_BACK_KNOWN,
-    LAST_TICKET,
-    LIMITED,
-    LIMITED_FOR_TWO_TABS,
-    LOWERED_AND_PUT_BACK,
-    LOWERED_BESIDE_TWO,
-    LOWERED_ON_LANES,
-    LOWERED_THEN_CLOSED,
-    POSTPONED,
-    RAISED_ON_LANES,
-    RELEASE,
-    RELEASE_AND_JOIN,
-    RELEASE_BESIDE_JOIN,
-    RELEASE_TO_FIRST,
-    RELEASE_TO_FIRST_OF_STRIPES,
-    SAME_REVISION,
-    SWEEP_AND_RELEASE,
-    TWO_RELEASES,
-)
+from proof.scenarios import BOTH, CALM, CRASH, FAULT
 from proof.transfer_scenarios import CANCEL_EVENT_AT_THE_DOOR, SWEEP_AND_TRANSFERS, TRANSFERRED_OR_CANCELLED
 from proof.world import FILTERS, Filters
 from shared.booking import (
@@ -446,211 +397,214 @@ def _bounded(scenario: Scenario, bounds: tuple[int, int] = CALM) -> Scenario:
 RULES = (
     Rule(
         "lanes are closed before anybody joins", "shared/booking/sale.py",
-        LAST_TICKET, sale, "close", _close_only_in_name,
+        basic.LAST_TICKET, sale, "close", _close_only_in_name,
     ),
-    Rule("every lane is closed", "shared/booking/sale.py", CROWDED_LANES, sale, "close", _close_home_only),
+    Rule("every lane is closed", "shared/booking/sale.py", basic.CROWDED_LANES, sale, "close", _close_home_only),
     Rule(
         "lanes are closed before the event is called sold out", "shared/booking/sale.py",
-        _bounded(LAST_TICKET, CRASH), sale, "close", _close_last,
+        _bounded(basic.LAST_TICKET, CRASH), sale, "close", _close_last,
     ),
     Rule(
         "one bookingId over all tries", "shared/booking/attempt.py",
-        LAST_TICKET, BookingAttempt, "put", _put_under_new_id,
+        basic.LAST_TICKET, BookingAttempt, "put", _put_under_new_id,
     ),
     Rule(
         "a request knows its own booking when it meets it", "shared/booking/attempt.py",
-        _bounded(CANCELS_TWICE, FAULT), BookingAttempt, "answer_from", _answer_as_a_stranger,
+        _bounded(basic.CANCELS_TWICE, FAULT), BookingAttempt, "answer_from", _answer_as_a_stranger,
     ),
     Rule(
         "a booking that is read first answers only while it is active", "shared/booking/waiting_list.py",
-        HEIR_COMES_BACK_KNOWN, waiting_list, "_read_first", _read_first_active_or_not,
+        basic.HEIR_COMES_BACK_KNOWN, waiting_list, "_read_first", _read_first_active_or_not,
     ),
     Rule(
         "only the request that made a booking says so", "shared/booking/office.py",
-        BOOKS_TWICE_AT_HEAD, BookingAttempt, "made", _always_mine,
+        basic.BOOKS_TWICE_AT_HEAD, BookingAttempt, "made", _always_mine,
     ),
     Rule(
         "no second booking while a first may have been made", "shared/booking/attempt.py",
-        _bounded(COMES_AND_GOES, FAULT), BookingAttempt, "answer_from", _answer_in_no_doubt,
+        _bounded(basic.COMES_AND_GOES, FAULT), BookingAttempt, "answer_from", _answer_in_no_doubt,
     ),
     Rule(
         "a try without an answer is remembered", "shared/store/dynamodb.py",
-        _bounded(COMES_AND_GOES, FAULT), dynamodb, "commit", _commit_without_doubt,
+        _bounded(basic.COMES_AND_GOES, FAULT), dynamodb, "commit", _commit_without_doubt,
     ),
     Rule(
         "settle promotes in the order of the list", "shared/booking/settle.py",
-        RELEASE_TO_FIRST, settle, "head", _tail,
+        basic.RELEASE_TO_FIRST, settle, "head", _tail,
     ),
     Rule(
         "the head of the list is that of all its stripes", "shared/booking/waiting_list.py",
-        RELEASE_TO_FIRST_OF_STRIPES, settle, "head", _stripe_after_stripe,
+        basic.RELEASE_TO_FIRST_OF_STRIPES, settle, "head", _stripe_after_stripe,
     ),
     Rule(
         "settle ends a page at the first refusal", "shared/booking/settle.py",
-        LOWERED_BESIDE_TWO, settle, "_promote_in_order", _promote_after_refusals,
+        basic.LOWERED_BESIDE_TWO, settle, "_promote_in_order", _promote_after_refusals,
     ),
     Rule(
         "a page ends at the last number drawn before it was read", "shared/booking/waiting_list.py",
-        GROWING_PAGE, settle, "head", _head_of_any_length, is_slow=True,
+        basic.GROWING_PAGE, settle, "head", _head_of_any_length, is_slow=True,
     ),
     Rule(
         "the last number is read before the page, not after it", "shared/booking/settle.py",
-        GROWING_PAGE, settle, "head", _last_drawn_after_the_page, is_slow=True,
+        basic.GROWING_PAGE, settle, "head", _last_drawn_after_the_page, is_slow=True,
     ),
     Rule(
         "cancel stays with the booking that it saw first", "shared/booking/cancellation.py",
-        _bounded(CANCELS_TWICE, FAULT), cancellation, "must_be_meant", _do_nothing,
+        _bounded(basic.CANCELS_TWICE, FAULT), cancellation, "must_be_meant", _do_nothing,
     ),
-    Rule("a release reaches the promoter", "template.yaml", RELEASE, filters=_filters_without("CANCELLED")),
-    Rule("an expiry reaches the promoter", "template.yaml", EXPIRED_TO_NEXT, filters=_filters_without("EXPIRED")),
+    Rule("a release reaches the promoter", "template.yaml", basic.RELEASE, filters=_filters_without("CANCELLED")),
+    Rule("an expiry reaches the promoter", "template.yaml", holds.EXPIRED_TO_NEXT, filters=_filters_without("EXPIRED")),
     Rule(
         "the cancellation of a hold reaches the promoter", "template.yaml",
-        HOLD_CANCELLED, filters=_filters_without("HELD"),
+        holds.HOLD_CANCELLED, filters=_filters_without("HELD"),
     ),
     Rule(
         "a hold expires only when it is due", "shared/booking/expiry.py",
-        EXPIRED_EARLY, expiry, "_due_holds", _due_at_any_time,
+        holds.EXPIRED_EARLY, expiry, "_due_holds", _due_at_any_time,
     ),
     Rule(
         "holds that are due expire", "shared/booking/expiry.py",
-        EXPIRED_TO_NEXT, expiry, "_due_holds", _due_at_no_time,
+        holds.EXPIRED_TO_NEXT, expiry, "_due_holds", _due_at_no_time,
     ),
     Rule(
         "only the first in line takes a ticket that came back", "shared/booking/waiting_list.py",
-        RELEASE_AND_JOIN, waiting_list, "_position", _always_first,
+        basic.RELEASE_AND_JOIN, waiting_list, "_position", _always_first,
     ),
     Rule(
         "a join reaches the promoter", "template.yaml",
-        RELEASE_BESIDE_JOIN, filters=_filters_without("WAITING"),
+        basic.RELEASE_BESIDE_JOIN, filters=_filters_without("WAITING"),
     ),
     Rule(
         "a return of some tickets reaches the promoter", "template.yaml",
-        GROUP_WAITS, filters=_filters_of_bookings_without("reducedAt"),
+        groups.GROUP_WAITS, filters=_filters_of_bookings_without("reducedAt"),
     ),
     Rule(
         "a group that leaves reaches the promoter", "template.yaml",
-        GROUP_LEAVES_ALONE, filters=_filters_of_bookings_without("atLeast"),
+        groups.GROUP_LEAVES_ALONE, filters=_filters_of_bookings_without("atLeast"),
     ),
     Rule(
         "an event that has sold out reaches the background", "template.yaml",
-        GROUP_RELEASED_WHILE_CLOSED, filters=_filters_of_events_without("soldOutAt"),
+        groups.GROUP_RELEASED_WHILE_CLOSED, filters=_filters_of_events_without("soldOutAt"),
     ),
     Rule(
         "a batch that could not be settled comes again", "shared/booking/background.py",
-        _bounded(RELEASE, FAULT), background, "settle_batch", _settle_batch_without_report,
+        _bounded(basic.RELEASE, FAULT), background, "settle_batch", _settle_batch_without_report,
     ),
     Rule(
         "the note is cleared before settling, not after it", "shared/booking/background.py",
-        TWO_RELEASES, background, "_settled", _settle_before_clearing,
+        basic.TWO_RELEASES, background, "_settled", _settle_before_clearing,
     ),
     Rule(
         "a promoter that finds no note leaves one", "shared/booking/note.py",
-        TWO_RELEASES, note, "leave", _do_nothing,
+        basic.TWO_RELEASES, note, "leave", _do_nothing,
     ),
     Rule(
         "a note that was read is cleared", "shared/booking/note.py",
-        RELEASE_BESIDE_JOIN, note, "clear", _do_nothing,
+        basic.RELEASE_BESIDE_JOIN, note, "clear", _do_nothing,
     ),
     Rule(
         "a note reaches the promoter", "template.yaml",
-        TWO_RELEASES, filters=_filters_of_bookings_without("askedAt"),
+        basic.TWO_RELEASES, filters=_filters_of_bookings_without("askedAt"),
     ),
     Rule(
         "the sweep clears a note whose record was lost", "shared/booking/note.py",
-        _bounded(TWO_RELEASES, FAULT), note, "cleared", catalog.read_anew,
+        _bounded(basic.TWO_RELEASES, FAULT), note, "cleared", catalog.read_anew,
     ),
     Rule(
         "a request for a change reaches the background", "template.yaml",
-        RAISED_ON_LANES, filters=_filters_of_events_without("requestedAt"),
+        basic.RAISED_ON_LANES, filters=_filters_of_events_without("requestedAt"),
     ),
     Rule(
         "the background finishes a change", "shared/booking/background.py",
-        _bounded(CUT_SHORT, CRASH), background, "_follow", _settle_only,
+        _bounded(basic.CUT_SHORT, CRASH), background, "_follow", _settle_only,
     ),
     Rule(
         "the sweep finishes changes", "shared/booking/background.py",
-        _bounded(CUT_SHORT, BOTH), background, "_finish_changes", _do_nothing,
+        _bounded(basic.CUT_SHORT, BOTH), background, "_finish_changes", _do_nothing,
     ),
     Rule(
         "one change at a time", "shared/booking/event_change.py",
-        CHANGED_TWICE, event_change, "finish", _read_with_its_change,
+        basic.CHANGED_TWICE, event_change, "finish", _read_with_its_change,
     ),
     Rule(
         "lanes step back when a change is refused", "shared/booking/event_change.py",
-        LOWERED_AND_PUT_BACK, event_change, "_refused", _give_up_where_it_is,
+        basic.LOWERED_AND_PUT_BACK, event_change, "_refused", _give_up_where_it_is,
     ),
     Rule(
         "the sale window reaches the lanes when their tickets are right", "shared/booking/event_change.py",
-        LOWERED_THEN_CLOSED, event_change, "_advanced", _window_first,
+        basic.LOWERED_THEN_CLOSED, event_change, "_advanced", _window_first,
     ),
     Rule(
         "a change is refused only after two looks that found the same", "shared/booking/event_change.py",
-        LOWERED_ON_LANES, event_change, "_changes", _one_look, is_slow=True,
+        basic.LOWERED_ON_LANES, event_change, "_changes", _one_look, is_slow=True,
     ),
     Rule(
         "a refused change is told so", "shared/booking/event_change.py",
-        LOWERED_AND_PUT_BACK, event_change, "_outcome", _always_done,
+        basic.LOWERED_AND_PUT_BACK, event_change, "_outcome", _always_done,
     ),
     Rule(
         "a change of another revision than the one that was read is refused", "shared/booking/event_change.py",
-        SAME_REVISION, event_change, "change", _change_whatever_is_there,
+        basic.SAME_REVISION, event_change, "change", _change_whatever_is_there,
     ),
     Rule(
         "who is refused may have a booking by now", "shared/booking/attempt.py",
-        _bounded(LIMITED, CRASH), BookingAttempt, "stored", _nothing_stored,
+        _bounded(basic.LIMITED, CRASH), BookingAttempt, "stored", _nothing_stored,
     ),
     Rule(
         "what is not on sale is not sold out", "shared/booking/sale_window.py",
-        POSTPONED, sale_window, "reason_to_refuse", _not_on_sale_is_empty,
+        basic.POSTPONED, sale_window, "reason_to_refuse", _not_on_sale_is_empty,
     ),
-    Rule("the sweep settles", "shared/booking/audit.py", _bounded(RELEASE, FAULT), audit, "settle", _settle_nothing),
+    Rule(
+        "the sweep settles", "shared/booking/audit.py",
+        _bounded(basic.RELEASE, FAULT), audit, "settle", _settle_nothing,
+    ),
     Rule(
         "the audit reads the lanes before it settles", "shared/booking/audit.py",
-        SWEEP_AND_RELEASE, audit, "audit", _audit_after_settling,
+        basic.SWEEP_AND_RELEASE, audit, "audit", _audit_after_settling,
     ),
     Rule(
         "an event is marked as cancelled before its lanes", "shared/booking/event_cancellation.py",
-        CANCEL_EVENT_AND_BOOK, event_cancellation, "cancel_event", _cancel_lanes_first,
+        basic.CANCEL_EVENT_AND_BOOK, event_cancellation, "cancel_event", _cancel_lanes_first,
     ),
     Rule(
         "the organiser is told when the lanes are marked", "shared/booking/event_cancellation.py",
-        CANCEL_EVENT_AND_BOOK, event_cancellation, "cancel_event", _cancel_event_before_its_lanes,
+        basic.CANCEL_EVENT_AND_BOOK, event_cancellation, "cancel_event", _cancel_event_before_its_lanes,
     ),
     Rule(
         "every lane is marked", "shared/booking/event_cancellation.py",
-        CANCEL_EVENT_LANES, event_cancellation, "_mark", _mark_home_only,
+        basic.CANCEL_EVENT_LANES, event_cancellation, "_mark", _mark_home_only,
     ),
     Rule(
         "the background marks the lanes that are not", "shared/booking/event_cancellation.py",
-        _bounded(CANCEL_EVENT_AND_BOOK, CRASH), event_cancellation, "empty", _empty_without_marking,
+        _bounded(basic.CANCEL_EVENT_AND_BOOK, CRASH), event_cancellation, "empty", _empty_without_marking,
     ),
     Rule(
         "the background marks the lanes before it reads a booking", "shared/booking/event_cancellation.py",
-        CANCEL_EVENT_AND_BOOK, event_cancellation, "empty", _empty_before_marking,
+        basic.CANCEL_EVENT_AND_BOOK, event_cancellation, "empty", _empty_before_marking,
     ),
     Rule(
         "an event is emptied when all its bookings are cancelled", "shared/booking/event_cancellation.py",
-        CANCEL_EVENT_SOLD_OUT, event_cancellation, "cancel_all", _cancel_first,
+        basic.CANCEL_EVENT_SOLD_OUT, event_cancellation, "cancel_all", _cancel_first,
     ),
     Rule(
         "bookings that a refusal leaves are tried again", "shared/booking/cancellation.py",
-        CANCEL_EVENT_AND_RELEASE, event_cancellation, "cancel_all", _cancel_all_at_first_try,
+        basic.CANCEL_EVENT_AND_RELEASE, event_cancellation, "cancel_all", _cancel_all_at_first_try,
     ),
     Rule(
         "the cancellation of an event reaches the background", "template.yaml",
-        CANCEL_EVENT_SOLD_OUT, filters=_filters_of_events_without("cancelledAt"),
+        basic.CANCEL_EVENT_SOLD_OUT, filters=_filters_of_events_without("cancelledAt"),
     ),
     Rule(
         "an event that could not be emptied comes again", "shared/booking/background.py",
-        _bounded(CANCEL_EVENT_SOLD_OUT, FAULT), background, "follow_batch", _follow_batch_without_report,
+        _bounded(basic.CANCEL_EVENT_SOLD_OUT, FAULT), background, "follow_batch", _follow_batch_without_report,
     ),
     Rule(
         "the sweep empties cancelled events", "shared/booking/background.py",
-        _bounded(CANCEL_EVENT_SOLD_OUT, FAULT), background, "_cancelled_events", _no_cancelled_events,
+        _bounded(basic.CANCEL_EVENT_SOLD_OUT, FAULT), background, "_cancelled_events", _no_cancelled_events,
     ),
     Rule(
         "the audit reads anew whether the event was cancelled", "shared/booking/audit.py",
-        CANCEL_EVENT_AND_SWEEP, audit, "audit", _audit_without_the_event,
+        basic.CANCEL_EVENT_AND_SWEEP, audit, "audit", _audit_without_the_event,
         is_slow=True,
     ),
     Rule(
@@ -659,40 +613,40 @@ RULES = (
     ),
     Rule(
         "nobody is refused whose booking may be on its way", "shared/booking/attempt.py",
-        _bounded(CANCEL_EVENT_AND_LATE_TAKE, FAULT),
+        _bounded(basic.CANCEL_EVENT_AND_LATE_TAKE, FAULT),
         BookingAttempt, "stored", _stored_in_no_doubt, is_slow=True,
     ),
     Rule(
         "no refusal is due to tickets that the user's own booking held and has released", "shared/booking/office.py",
-        GROUP_OF_TWO_TABS, office, "_own_or_new", _refused_at_once,
+        groups.GROUP_OF_TWO_TABS, office, "_own_or_new", _refused_at_once,
     ),
     Rule(
         "no refusal is due to a place in the list that the user has just left", "shared/booking/office.py",
-        LIMITED_FOR_TWO_TABS, list_limit, "forget", _do_nothing,
+        basic.LIMITED_FOR_TWO_TABS, list_limit, "forget", _do_nothing,
     ),
     Rule(
         "no cancellation is refused that may have happened", "shared/booking/cancellation.py",
-        _bounded(CANCELS_TWICE, FAULT), cancellation, "must_be_meant", _meant_for_certain,
+        _bounded(basic.CANCELS_TWICE, FAULT), cancellation, "must_be_meant", _meant_for_certain,
     ),
     Rule(
         "no booking is refused that may be made in the place of an earlier one", "shared/booking/attempt.py",
-        _bounded(GROUP_COMES_BACK_LATE, FAULT), BookingAttempt, "answer_from", _answer_what_was_before,
+        _bounded(groups.GROUP_COMES_BACK_LATE, FAULT), BookingAttempt, "answer_from", _answer_what_was_before,
     ),
     Rule(
         "no change of an event is refused that may have happened", "shared/booking/event_change.py",
-        _bounded(CANCEL_EVENT_AND_RENAME, FAULT), event_change, "refusal", _refused_for_certain,
+        _bounded(basic.CANCEL_EVENT_AND_RENAME, FAULT), event_change, "refusal", _refused_for_certain,
     ),
     Rule(
         "a change that others ended is told as they ended it", "shared/booking/event_change.py",
-        CANCEL_EVENT_AND_ADD, event_change, "finish", _finish_as_a_stranger,
+        basic.CANCEL_EVENT_AND_ADD, event_change, "finish", _finish_as_a_stranger,
     ),
     Rule(
         "no confirmation is refused that may have happened", "shared/booking/confirmation.py",
-        _bounded(CONFIRMED_OR_CANCELLED, FAULT), confirmation, "refusal", _refused_for_certain,
+        _bounded(holds.CONFIRMED_OR_CANCELLED, FAULT), confirmation, "refusal", _refused_for_certain,
     ),
     Rule(
         "no confirmation that is on its way is told that there is no booking", "shared/booking/confirmation.py",
-        _bounded(HELD_LAST_TICKET, FAULT), confirmation, "read_meant", _read_for_certain,
+        _bounded(holds.HELD_LAST_TICKET, FAULT), confirmation, "read_meant", _read_for_certain,
     ),
     Rule(
         "no check-in is refused that may have happened", "shared/booking/check_ins.py",

@@ -34,7 +34,7 @@ CHECKS = (
 def judge(history: History) -> list[Violation]:
     """Return every violation that a history proves."""
     story = Story(history)
-    found = []
+    found: list[Violation] = []
     for check in CHECKS:
         try:
             found += check(story)

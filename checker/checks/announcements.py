@@ -39,9 +39,8 @@ def _validator(kind: str) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(json.loads((SCHEMAS / f"{kind}.1.json").read_text(encoding="utf-8")))
 
 
-def check_stream(story: Story) -> list[Violation]:
+def check_stream(story: Story) -> Iterator[Violation]:
     """The stream is well formed and the same each time, and a client that reconnects with a place misses nothing."""
-    found = []
     by_id: dict[str, Told] = {}
     bad: dict[str, Violation] = {}
     for told in story.told(at_rest=False) + story.told(at_rest=True):
@@ -51,45 +50,38 @@ def check_stream(story: Story) -> list[Violation]:
         detail = told["detail"]
         first = by_id.setdefault(detail["id"], detail)
         if first["data"] != detail["data"]:
-            found.append(Violation("stream", detail["subject"], f"told twice, and differently: {first} and {detail}"))
+            yield Violation("stream", detail["subject"], f"told twice, and differently: {first} and {detail}")
     for detail in by_id.values():
         try:
             _validator(detail["type"]).validate(detail["data"])
         except (jsonschema.ValidationError, OSError) as error:
-            found.append(Violation("stream", detail["subject"], f"{detail['type']} is not by its schema: {error}"))
-    found += bad.values()
+            yield Violation("stream", detail["subject"], f"{detail['type']} is not by its schema: {error}")
+    yield from bad.values()
     live = {told["detail"]["id"] for told in story.told(at_rest=False) if "bad" not in told}
     missed = set(story.announced) - live
     if live and missed:
-        found.append(Violation("stream", "", f"a listener that came back missed {sorted(missed)[:5]}"))
+        yield Violation("stream", "", f"a listener that came back missed {sorted(missed)[:5]}")
     lost = live - set(story.announced)
     if story.announced and lost:
-        found.append(Violation("stream", "", f"the stream told and no longer tells {sorted(lost)[:5]}"))
-    return found
+        yield Violation("stream", "", f"the stream told and no longer tells {sorted(lost)[:5]}")
 
 
-def check_announced(story: Story) -> list[Violation]:
+def check_announced(story: Story) -> Iterator[Violation]:
     """Each booking and event at rest has the announcements of its changes, and no other."""
-    found: list[Violation] = []
     if not story.of("listen") or not any(one.at_rest for one in story.of("listen")):
-        return found
+        return
     by_event: dict[str, list[Told]] = defaultdict(list)
     for told in story.announced.values():
         by_event[told["data"].get("eventId", "")].append(told)
     unasked = [event for event in by_event if event not in story.opened]
     opened = [one for one in story.of("initialize") if one.is_open]
     if len(unasked) > len(opened):
-        found.append(Violation("announced", "", f"announced are {unasked}, which were not opened"))
+        yield Violation("announced", "", f"announced are {unasked}, which were not opened")
     for event in story.opened:
         if story.last_status(event) is None or not story.at_rest("event-bookings", event):
             continue
-        texts = [
-            text
-            for judged in (_of_event, _of_sales, _of_changes, _of_bookings)
-            for text in judged(story, event, by_event[event])
-        ]
-        found += [Violation("announced", event, text) for text in texts]
-    return found
+        for judged in (_of_event, _of_sales, _of_changes, _of_bookings):
+            yield from (Violation("announced", event, text) for text in judged(story, event, by_event[event]))
 
 
 def _of_event(story: Story, event: str, told: list[Told]) -> list[str]:
@@ -104,7 +96,7 @@ def _of_event(story: Story, event: str, told: list[Told]) -> list[str]:
     ]
 
 
-def _of_sales(story: Story, event: str, told: list[Told]) -> list[str]:
+def _of_sales(story: Story, event: str, told: list[Told]) -> Iterator[str]:
     """Each end of a sale is announced once, and each new sale: in turn, up to the one of the event at rest."""
     ends = [one["data"]["soldOutAt"] for one in told if one["type"] == "event.sold-out"]
     ended, begun = (
@@ -113,14 +105,12 @@ def _of_sales(story: Story, event: str, told: list[Told]) -> list[str]:
     )
     shown = {row["soldOutAt"] for row in _events_shown(story, event) if row.get("soldOutAt")}
     last = (story.last_status(event) or {}).get("soldOutAt")
-    found = []
     if ended != list(range(1, len(ended) + 1)) or begun != list(range(2, len(begun) + 2)):
-        found.append(f"ends of the sales {ended} are announced, and the begins of {begun}")
+        yield f"ends of the sales {ended} are announced, and the begins of {begun}"
     if shown - set(ends):
-        found.append(f"sold out at {sorted(shown - set(ends))}, and announced is {sorted(ends)}")
+        yield f"sold out at {sorted(shown - set(ends))}, and announced is {sorted(ends)}"
     if len(ended) - len(begun) != (last is not None):
-        found.append(f"ends of the sales {ended} are announced, and the begins of {begun}; at rest soldOutAt is {last}")
-    return found
+        yield f"ends of the sales {ended} are announced, and the begins of {begun}; at rest soldOutAt is {last}"
 
 
 def _events_shown(story: Story, event: str) -> list[Told]:
@@ -131,35 +121,33 @@ def _events_shown(story: Story, event: str) -> list[Told]:
     ]
 
 
-def _of_changes(story: Story, event: str, told: list[Told]) -> list[str]:
+def _of_changes(story: Story, event: str, told: list[Told]) -> Iterator[str]:
     """Each acknowledged change is announced, a refused one is not, and the last one matches the event."""
-    found = []
     changes = sorted((one for one in told if one["type"] == "event.changed"), key=lambda one: one["data"]["revision"])
     asked = [one for one in story.of("change", event) if not one.is_refused]
     if len(changes) > len(asked):
-        found.append(f"{len(changes)} changes are announced, where at most {len(asked)} were not refused")
+        yield f"{len(changes)} changes are announced, where at most {len(asked)} were not refused"
     for name in FIELDS:
         allowed = story.possible(event, name, -math.inf, math.inf, refused=False)
         shown = [one["data"].get(name) for one in changes]
         strange = [value for value in shown if value not in allowed]
         if strange:
-            found.append(f"changes with {name} {strange[:5]} are announced, where no such change was made")
+            yield f"changes with {name} {strange[:5]} are announced, where no such change was made"
         for one in asked:
             known = [story.opened[event].body.get(name), *shown]
             if one.is_done and name in one.body and one.body[name] not in known:
-                found.append(f"the change of {name} to {one.body[name]!r} is not announced")
+                yield f"the change of {name} to {one.body[name]!r} is not announced"
     status = story.last_status(event) or {}
     if changes and "cancelledAt" not in status:
         last = {name: changes[-1]["data"].get(name) for name in FIELDS}
         now = {name: status.get(name) for name in FIELDS}
         if last != now:
-            found.append(f"the last change announced is {last}, and the event is {now}")
-    return found
+            yield f"the last change announced is {last}, and the event is {now}"
 
 
-def _of_bookings(story: Story, event: str, told: list[Told]) -> list[str]:
+def _of_bookings(story: Story, event: str, told: list[Told]) -> Iterator[str]:
     """Each user's bookings are announced step by step; the last one matches the booking at rest."""
-    found = list(_lost_transfers(told))
+    yield from _lost_transfers(told)
     by_user: dict[str, dict[str, dict[str, Told]]] = defaultdict(lambda: defaultdict(dict))
     reduced: dict[tuple[str, str], list[Told]] = defaultdict(list)
     for one in told:
@@ -170,17 +158,16 @@ def _of_bookings(story: Story, event: str, told: list[Told]) -> list[str]:
             by_user[data["userId"]][data["bookingId"]][one["type"]] = data
     rows = {row["userId"]: row for row in story.last_rows(event)}
     for user in by_user.keys() | rows.keys():
-        found += [f"{user}: {text}" for text in _of_user(story, event, user, by_user[user], rows.get(user))]
+        yield from [f"{user}: {text}" for text in _of_user(story, event, user, by_user[user], rows.get(user))]
     for (user, booking), tellings in reduced.items():
-        found += [f"{user}: {text}" for text in _invented(story, event, by_user[user][booking], tellings)]
+        yield from [f"{user}: {text}" for text in _invented(story, event, by_user[user][booking], tellings)]
     for booking, seen in story.bookings_of(event):
         user = seen[0].user
-        found += _quantities(by_user[user].get(booking, {}), reduced[user, booking], seen)
+        yield from _quantities(by_user[user].get(booking, {}), reduced[user, booking], seen)
     announced = {booking for bookings in by_user.values() for booking in bookings}
-    missing = [
-        f"{seen[0].user}: {one} is not announced" for one, seen in story.bookings_of(event) if one not in announced
-    ]
-    return found + missing
+    for booking, seen in story.bookings_of(event):
+        if booking not in announced:
+            yield f"{seen[0].user}: {booking} is not announced"
 
 
 def _lost_transfers(told: list[Told]) -> Iterator[str]:
@@ -232,36 +219,30 @@ def _of_user(story: Story, event: str, user: str, bookings: dict[str, dict[str, 
     return sorted(set(found))
 
 
-def _invented(story: Story, event: str, steps: dict[str, Told], reduced: list[Told]) -> list[str]:
+def _invented(story: Story, event: str, steps: dict[str, Told], reduced: list[Told]) -> Iterator[str]:
     """Judge what is announced of a booking with fewer tickets: each was asked for, and once for each number."""
-    found = []
     for kind, statuses in REDUCED.items():
         told = [one["data"] for one in reduced if one["type"] == kind]
         numbers = [data["quantity"] for data in told]
         if len(set(numbers)) < len(numbers):
-            found.append(f"{kind} is announced several times with the same number: {told}")
+            yield f"{kind} is announced several times with the same number: {told}"
         if told and not steps.keys() & set().union(*(SHOWS[status] for status in statuses)):
-            found.append(f"{kind} is announced, and of the booking only {sorted(steps)}")
+            yield f"{kind} is announced, and of the booking only {sorted(steps)}"
         for data in told:
             asked = [one for one in story.by_user[event, data["userId"]] if one.op == "cancel" and not one.is_refused]
             if data["quantity"] not in {one.body.get("keep") for one in asked}:
-                found.append(f"{kind} is announced, and nobody asked for that: {data}")
-    return found
+                yield f"{kind} is announced, and nobody asked for that: {data}"
 
 
-def _quantities(steps: dict[str, Told], reduced: list[Told], seen: list[Sighting]) -> list[str]:
+def _quantities(steps: dict[str, Told], reduced: list[Told], seen: list[Sighting]) -> Iterator[str]:
     """Compare the number of tickets that responses show with those announced while the booking had that status."""
-    found = []
     for status in ("WAITING", "HELD", "CONFIRMED", *ENDED):
         shown = {one.quantity for one in seen if one.status == status}
         kinds = SHOWS["HELD"] | SHOWS["CONFIRMED"] if status in OWNING else SHOWS[status]
         told = {data["quantity"] for kind, data in steps.items() if kind in kinds}
         told |= {one["data"]["quantity"] for one in reduced if status in REDUCED[one["type"]]}
         if shown - told:
-            found.append(
-                f"{seen[0].booking} was {status} with {sorted(shown)} tickets, and announced is {sorted(told)}"
-            )
-    return found
+            yield f"{seen[0].booking} was {status} with {sorted(shown)} tickets, and announced is {sorted(told)}"
 
 
 @cache
@@ -293,9 +274,8 @@ def _is_last(kinds: set[str], status: str) -> bool:
     return bool(kinds & SHOWS[status]) and kinds <= allowed | SHOWS[status]
 
 
-def _wrong_actors(story: Story, event: str, user: str, told: dict[str, Told]) -> list[str]:
+def _wrong_actors(story: Story, event: str, user: str, told: dict[str, Told]) -> Iterator[str]:
     """Judge who acted: without tokens the buyer cancels and asks for fewer, or the event ends; the door checks in."""
-    found = []
     for kind, data in told.items():
         by = data.get("by")
         cancels = [one for one in story.by_user[event, user] if one.op == "cancel" and not one.is_refused]
@@ -306,18 +286,17 @@ def _wrong_actors(story: Story, event: str, user: str, told: dict[str, Told]) ->
         if kind == "booking.checked-in":
             is_possible = {"door": any(not one.is_refused for one in story.of("check-in", event, user))}
         if by is not None and not is_possible.get(by, False):
-            found.append(f"{kind} of {data['bookingId']} names {by}, who did not ask for it")
-    return found
+            yield f"{kind} of {data['bookingId']} names {by}, who did not ask for it"
 
 
-def _differences(told: dict[str, Told], seen: Sighting) -> list[str]:
+def _differences(told: dict[str, Told], seen: Sighting) -> Iterator[str]:
     """Compare the announcements of a booking with one response that showed it."""
-    row, found, names = seen.row, [], sorted(told)
+    row, names = seen.row, sorted(told)
     shown = f"{seen.booking} was {seen.status} {seen.was}".rstrip()
     if any(not SHOWS[status] & set(told) for status in {seen.status, seen.was} - {""}):
-        found.append(f"{shown} in a response, and announced is {names}")
+        yield f"{shown} in a response, and announced is {names}"
     if seen.exchange.op == "book" and seen.exchange.status == 201 and "waiting.joined" in told:
-        found.append(f"{seen.booking} was answered 201, and announced as waiting")
+        yield f"{seen.booking} was answered 201, and announced as waiting"
     for name in (*MOMENTS, "reference", *dict.fromkeys(ACTORS.values())):
         values = {
             data[told_as]
@@ -325,5 +304,4 @@ def _differences(told: dict[str, Told], seen: Sighting) -> list[str]:
             if (told_as := "by" if ACTORS.get(kind) == name else name) in data
         }
         if row.get(name) and values and row[name] not in values:
-            found.append(f"{name} of {seen.booking} is {row[name]} in a response, and announced is {sorted(values)}")
-    return found
+            yield f"{name} of {seen.booking} is {row[name]} in a response, and announced is {sorted(values)}"

@@ -454,9 +454,8 @@ def _known(rules: Rules, steps: list[Step]) -> Known:
     return Known(rules, orphans, {booking: frozenset(shown) for booking, shown in quantities.items()})
 
 
-def check_bookings(story: Story) -> list[Violation]:
+def check_bookings(story: Story) -> Iterator[Violation]:
     """Each user's history on each event can be explained."""
-    violations = []
     for (event, user), steps in steps_by_user(story).items():
         known = _known(story.rules(event), steps)
         expires_from = {one: story.expires_from(story.sightings[event, one]) for one in known.quantities}
@@ -469,8 +468,7 @@ def check_bookings(story: Story) -> list[Violation]:
             sys.stderr.write(f"not judged: {user}: more than {CONFIGURATIONS_MAX:,} orders of overlapping requests\n")
             continue
         if failure:
-            violations.append(Violation("bookings", event, f"{user}: {failure}"))
-    return violations
+            yield Violation("bookings", event, f"{user}: {failure}")
 
 
 def _gifts(story: Story, event: str, user: str, known: Known) -> tuple[State, ...]:
@@ -498,20 +496,18 @@ def _given(story: Story, transfer: Exchange) -> set[int]:
     return ended or set(range(1, story.rules(transfer.event).tickets_per_booking + 1))
 
 
-def check_facts(story: Story) -> list[Violation]:
+def check_facts(story: Story) -> Iterator[Violation]:
     """A booking belongs to one user, and each fact of it is the same in every response."""
-    violations = []
     for (event, booking), seen in story.sightings.items():
         users = {one.user for one in seen}
         if len(users) > 1:
-            violations.append(Violation("facts", event, f"booking {booking} belongs to several users: {sorted(users)}"))
+            yield Violation("facts", event, f"booking {booking} belongs to several users: {sorted(users)}")
         for name in (*MOMENTS, "reference", *ACTORS):
             values = {one.row[name] for one in seen if one.row.get(name)}
             if len(values) > 1:
                 text = f"booking {booking} of {seen[0].user} has several values of {name}: {sorted(values)}"
-                violations.append(Violation("facts", event, text))
+                yield Violation("facts", event, text)
         for name, allowed in ACTORS.items():
             strange = {one.row[name] for one in seen if one.row.get(name)} - allowed
             if strange:
-                violations.append(Violation("facts", event, f"booking {booking} of {seen[0].user}: {name} {strange}"))
-    return violations
+                yield Violation("facts", event, f"booking {booking} of {seen[0].user}: {name} {strange}")

@@ -9,14 +9,12 @@ from checker.checks.story import Sighting, Story, Violation
 OVERDUE_MAX_S = 10.0  # at rest: the round's office expires holds every second, those that are due for 2 seconds
 
 
-def check_holds(story: Story) -> list[Violation]:
+def check_holds(story: Story) -> Iterator[Violation]:
     """No hold ends by itself before its `expiresAt`, and none is left long after it."""
-    found = []
     for event in story.opened:
         texts = [*_lengths(story, event), *_early(story, event), *_early_by_announcements(story, event)]
         texts += _overdue(story, event)
-        found += [Violation("holds", event, text) for text in texts]
-    return found
+        yield from [Violation("holds", event, text) for text in texts]
 
 
 def _lengths(story: Story, event: str) -> Iterator[str]:

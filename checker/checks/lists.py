@@ -2,91 +2,71 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from checker.checks.story import OWNING, Story, Violation
 
-RESPONSES: dict[
-    str, set[int | tuple[int, str]]
-] = {  # docs/api.md: the possible responses to each request; 5xx is judged separately
+Responses = set[int | tuple[int, str]]  # statuses; of errors with their code
+NO_BOOKING = (404, "booking-not-found")
+INVALID = (422, "invalid-request")
+
+
+def _conflicts(*codes: str) -> Responses:
+    return {(409, code) for code in codes}
+
+
+ENDED_OR_CHANGED = _conflicts("hold-expired", "booking-cancelled", "booking-transferred", "booking-changed")
+NOT_USABLE: Responses = {NO_BOOKING, *ENDED_OR_CHANGED, *_conflicts("not-confirmed", "event-cancelled")}
+RESPONSES: dict[str, Responses] = {  # docs/api.md: to each request; 5xx is judged separately
     "initialize": {201},
     "book": {
         200,
         201,
         202,
-        *((409, code) for code in ("not-on-sale", "waiting-list-full", "event-cancelled", "too-few-tickets")),
-        (422, "invalid-request"),
+        INVALID,
+        *_conflicts("not-on-sale", "waiting-list-full", "event-cancelled", "too-few-tickets"),
     },
-    "confirm": {
-        200,
-        (404, "booking-not-found"),
-        *(
-            (409, code)
-            for code in ("hold-expired", "booking-cancelled", "booking-transferred", "not-held", "booking-changed")
-        ),
-    },
-    "transfer": {
-        200,
-        (404, "booking-not-found"),
-        *(
-            (409, code)
-            for code in (
-                *("hold-expired", "booking-cancelled", "not-confirmed", "booking-changed", "event-cancelled"),
-                *("booking-transferred", "recipient-has-booking", "checked-in"),
-            )
-        ),
-    },
-    "cancel": {200, (409, "booking-changed"), (409, "checked-in"), (404, "booking-not-found")},
-    "check-in": {
-        200,
-        (404, "booking-not-found"),
-        *(
-            (409, code)
-            for code in (
-                *("hold-expired", "booking-cancelled", "not-confirmed", "booking-changed", "event-cancelled"),
-                "booking-transferred",
-            )
-        ),
-    },
+    "confirm": {200, NO_BOOKING, *ENDED_OR_CHANGED, *_conflicts("not-held")},
+    "transfer": {200, *NOT_USABLE, *_conflicts("recipient-has-booking", "checked-in")},
+    "cancel": {200, NO_BOOKING, *_conflicts("booking-changed", "checked-in")},
+    "check-in": {200, *NOT_USABLE},
     "status": {200},
     "bookings": {200},
     "events": {200},
     "event-bookings": {200},
     "waiting-list": {200},
-    "change": {200, (409, "tickets-booked"), (409, "event-cancelled"), (422, "invalid-request")},
+    "change": {200, INVALID, *_conflicts("tickets-booked", "event-cancelled")},
     "cancel-event": {200, 202},
     "listen": {200},
 }
 TRY_AGAIN = (503, "try-again")
 
 
-def check_responses(story: Story) -> list[Violation]:
+def check_responses(story: Story) -> Iterator[Violation]:
     """Every response is one that docs/api.md names, except 500; the program runs until it is stopped."""
-    found = []
     for one in story.exchanges:
         if one.op == "exit":
-            found.append(Violation("program", one.event, str(one.response)))
+            yield Violation("program", one.event, str(one.response))
         if one.op not in RESPONSES or not one.status:
             continue
         code = one.response.get("code") if isinstance(one.response, dict) else None
         response: Any = one.status if one.is_done else (one.status, code)
         if response not in RESPONSES[one.op] and response != TRY_AGAIN:
-            found.append(Violation("responses", one.event, f"{one.op} was answered {one.status}: {one.response}"))
+            yield Violation("responses", one.event, f"{one.op} was answered {one.status}: {one.response}")
         elif isinstance(one.response, dict) and "bad" in one.response:
-            found.append(Violation("responses", one.event, f"{one.op} was answered with invalid JSON: {one.response}"))
-    return found
+            yield Violation("responses", one.event, f"{one.op} was answered with invalid JSON: {one.response}")
 
 
-def check_openings(story: Story) -> list[Violation]:
+def check_openings(story: Story) -> Iterator[Violation]:
     """The same opening with the same key opens one event, however often it is sent (P7)."""
-    found = []
     by_key: dict[str, set[str]] = {}
     for one in story.of("initialize"):
         if one.key and one.is_done:
             by_key.setdefault(one.key, set()).add(str(sorted(one.response.items())))
     for key, responses in by_key.items():
         if len(responses) > 1:
-            found.append(Violation("openings", "", f"the key {key!r} has several responses: {sorted(responses)}"))
+            yield Violation("openings", "", f"the key {key!r} has several responses: {sorted(responses)}")
     names = Counter(row["name"] for page in story.at_rest("events") for row in page.response["events"])
     asked = Counter(one.body["name"] for one in story.of("initialize") if not one.key)
     for one in story.of("initialize"):
@@ -94,24 +74,23 @@ def check_openings(story: Story) -> list[Violation]:
     listed = {row["eventId"] for page in story.at_rest("events") for row in page.response["events"]}
     for name, most in asked.items():
         if names[name] > most:
-            found.append(Violation("openings", "", f"{names[name]} events are called {name!r}, where {most} can be"))
+            yield Violation("openings", "", f"{names[name]} events are called {name!r}, where {most} can be")
     if story.at_rest("events"):
         missing = [event for event in story.opened if event not in listed]
-        found += [Violation("openings", event, "it was opened, and is not on the list of events") for event in missing]
-    return found
+        yield from [
+            Violation("openings", event, "it was opened, and is not on the list of events") for event in missing
+        ]
 
 
-def check_lists(story: Story) -> list[Violation]:
+def check_lists(story: Story) -> Iterator[Violation]:
     """At rest, counts match lists, and too few tickets are free for the first in line (P1, P3, P6)."""
-    found = []
     for event in story.opened:
         status = story.last_status(event)
         if status is not None:
-            found += [Violation("lists", event, text) for text in _disagreements(story, event, status)]
-    return found
+            yield from [Violation("lists", event, text) for text in _disagreements(story, event, status)]
 
 
-def _disagreements(story: Story, event: str, status: dict[str, Any]) -> list[str]:
+def _disagreements(story: Story, event: str, status: dict[str, Any]) -> Iterator[str]:
     rows = story.last_rows(event)
     entries = [row for page in story.at_rest("waiting-list", event) for row in page.response["entries"]]
     owning = {_tickets_of(row) for row in rows if row["status"] in OWNING}
@@ -141,19 +120,18 @@ def _disagreements(story: Story, event: str, status: dict[str, Any]) -> list[str
             "a user waits, and it is on sale",
         ),
     ]
-    return [f"{text}; the status at rest is {status}" for is_wrong, text in sums if is_wrong] + _own_lists(story, event)
+    yield from (f"{text}; the status at rest is {status}" for is_wrong, text in sums if is_wrong)
+    yield from _own_lists(story, event)
 
 
 def _tickets_of(row: dict[str, Any]) -> tuple[str, str, int]:
     return row["userId"], row["bookingId"], row.get("quantity", 1)
 
 
-def _own_lists(story: Story, event: str) -> list[str]:
+def _own_lists(story: Story, event: str) -> Iterator[str]:
     """Judge GET /bookings of single users at rest: every event on which they have a booking is there, once."""
     listed = {row["userId"] for row in story.last_rows(event)}
-    found = []
     for page in [page for page in story.at_rest("bookings") if page.response["nextCursor"] is None]:
         times = sum(row["eventId"] == event for row in page.response["bookings"])
         if times != (page.user in listed) and "cursor" not in page.query:
-            found.append(f"{page.user} finds the event {times} times in their own list")
-    return found
+            yield f"{page.user} finds the event {times} times in their own list"

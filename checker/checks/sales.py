@@ -5,6 +5,7 @@ that may have had some at any moment of the request, leaves it: even if the offi
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from checker.checks.story import ENDED, OWNING, Asked, Sighting, Story, Violation
@@ -68,17 +69,15 @@ def _unseen_gifts(story: Story, event: str) -> list[Exchange]:
     return [one for user in sorted(unanswered) for one in story.gifts.get((event, user), [])]
 
 
-def check_sales(story: Story) -> list[Violation]:
+def check_sales(story: Story) -> Iterator[Violation]:
     """Nobody is refused, given fewer tickets or told to wait while enough are free; no sale goes on while one waits."""
-    found = []
     for event in story.opened:
         sale, waits = Sale(story, event), Waits(story, event)
         for one in story.of("book", event):
             text = _limits(story, one) or _too_few(sale, waits, one) or _fewer(story, sale, one) or _waits(sale, one)
             if text:
-                found.append(Violation("sales", event, f"{one.user}, from {one.begin:.4f} to {one.end:.4f}: {text}"))
-        found += [Violation("sales", event, text) for text in _on_sale(story, waits, event)]
-    return found
+                yield Violation("sales", event, f"{one.user}, from {one.begin:.4f} to {one.end:.4f}: {text}")
+        yield from [Violation("sales", event, text) for text in _on_sale(story, waits, event)]
 
 
 def _limits(story: Story, one: Exchange) -> str:
@@ -124,7 +123,7 @@ def _waits(sale: Sale, one: Exchange) -> str:
     return f"told to wait, where it was on sale at {since:.4f} and {free} tickets were free since" if free > 0 else ""
 
 
-def _on_sale(story: Story, waits: Waits, event: str) -> list[str]:
+def _on_sale(story: Story, waits: Waits, event: str) -> Iterator[str]:
     """Judge `soldOutAt`: it is set as long as anyone waits."""
     shown = [(one, one.response) for one in story.of("status", event) if one.is_done]
     shown += [
@@ -133,11 +132,7 @@ def _on_sale(story: Story, waits: Waits, event: str) -> list[str]:
         for row in (page.response["events"] if page.is_done else [])
         if row["eventId"] == event
     ]
-    found = []
     for one, row in shown:
         until, user = waits.through(story.shown_from(one), one.end)
         if user and not row.get("soldOutAt"):
-            found.append(
-                f"{one.op} from {one.begin:.4f} to {one.end:.4f}: on sale, while {user} waited until {until:.4f}"
-            )
-    return found
+            yield f"{one.op} from {one.begin:.4f} to {one.end:.4f}: on sale, while {user} waited until {until:.4f}"

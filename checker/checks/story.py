@@ -151,25 +151,22 @@ class Story:
         return Rules(hold_s, offer_s, confirmed_by, asked.get("ticketsPerBooking", 1))
 
     @cached_property
-    def _by_op(self) -> dict[str, list[Exchange]]:
+    def _requests(self) -> dict[tuple[str, str | None, str | None], list[Exchange]]:
         found = defaultdict(list)
         for one in self.exchanges:
-            found[one.op].append(one)
+            for event, user in ((None, None), (one.event, None), (one.event, one.user)):
+                found[one.op, event, user].append(one)
         return found
 
     def of(self, op: str, event: str | None = None, user: str | None = None) -> list[Exchange]:
-        """Return the requests of one kind; of an event, of a user."""
-        return [
-            one
-            for one in self._by_op[op]
-            if (event is None or one.event == event) and (user is None or one.user == user)
-        ]
+        """Return the requests of one kind; of an event, of a user of an event."""
+        return self._requests.get((op, event, user), [])
 
     @cached_property
     def by_user(self) -> dict[tuple[str, str], list[Exchange]]:
         """Return what each user asked for on each event: bookings, confirmations, transfers, cancellations."""
         found = defaultdict(list)
-        for one in self._by_op["book"] + self._by_op["confirm"] + self._by_op["transfer"] + self._by_op["cancel"]:
+        for one in self.of("book") + self.of("confirm") + self.of("transfer") + self.of("cancel"):
             found[one.event, one.user].append(one)
         return found
 
@@ -177,7 +174,7 @@ class Story:
     def gifts(self) -> dict[tuple[str, str], list[Exchange]]:
         """Return the transfers that may have given each user tickets of each event."""
         found = defaultdict(list)
-        for one in self._by_op["transfer"]:
+        for one in self.of("transfer"):
             if not one.is_refused:
                 found[one.event, one.body["toUserId"]].append(one)
         return found

@@ -10,9 +10,8 @@ from checker.history import Exchange
 EXACT_TO = 100  # docs/api.md: a position is exact up to 100 ahead
 
 
-def check_tickets(story: Story) -> list[Violation]:
+def check_tickets(story: Story) -> Iterator[Violation]:
     """At no moment are more tickets certainly held than the event can have had."""
-    violations = []
     for event in story.opened:
         edges: list[tuple[float, int, str, int]] = []
         for booking, seen in story.bookings_of(event):
@@ -30,8 +29,7 @@ def check_tickets(story: Story) -> list[Violation]:
                 most, where = len(holding), moment
         if most:
             text = f"{most} tickets are held at {where:.4f}; the total was at most {_total(story, event, where)}"
-            violations.append(Violation("tickets", event, text))
-    return violations
+            yield Violation("tickets", event, text)
 
 
 def _total(story: Story, event: str, moment: float) -> int:
@@ -90,9 +88,8 @@ class Waits:
         return until, user if until >= end else ""
 
 
-def check_order(story: Story) -> list[Violation]:
+def check_order(story: Story) -> Iterator[Violation]:
     """A user who was told to wait before another asked gets tickets before the other, however many (P4, P5)."""
-    violations = []
     for event in story.opened:
         waits = Waits(story, event)
         for _, seen in story.bookings_of(event):
@@ -106,16 +103,14 @@ def check_order(story: Story) -> list[Violation]:
                     f"{seen[0].user} asked at {asked:.4f} and had a ticket by {has_from:.4f}, while {user}, "
                     f"who had been told to wait before that, still waited at {until:.4f}"
                 )
-                violations.append(Violation("order", event, text))
-    return violations
+                yield Violation("order", event, text)
 
 
-def check_positions(story: Story) -> list[Violation]:
+def check_positions(story: Story) -> Iterator[Violation]:
     """A position hardly grows, and the list at rest is in the order in which users were told to wait.
 
     It may grow by the users whose request to book overlapped with the user's own: their places may be ahead.
     """
-    violations = []
     for event in story.opened:
         for booking, seen in story.bookings_of(event):
             places = [
@@ -130,10 +125,9 @@ def check_positions(story: Story) -> list[Violation]:
                 position = later.row["position"]
                 if position > best and position > best + len(_may_be_ahead(story, seen)):
                     text = f"{later.user}'s booking {booking} was at {best}, and later at {position}"
-                    violations.append(Violation("positions", event, text))
+                    yield Violation("positions", event, text)
                     break
-        violations += _order_of_list(story, event)
-    return violations
+        yield from _order_of_list(story, event)
 
 
 def _may_be_ahead(story: Story, seen: list[Sighting]) -> set[str]:
@@ -143,22 +137,20 @@ def _may_be_ahead(story: Story, seen: list[Sighting]) -> set[str]:
     return {one.user for one in others if one.begin <= end and one.last >= begin}
 
 
-def _order_of_list(story: Story, event: str) -> list[Violation]:
+def _order_of_list(story: Story, event: str) -> Iterator[Violation]:
     """Judge the waiting list at rest: positions count from 1, and no user stands before one who was told earlier."""
-    violations = []
     pages = story.at_rest("waiting-list", event)
     rows = [row for page in pages for row in page.response["entries"]]
     exact = [row["position"] for row in rows if not row.get("positionIsEstimate")]
     if exact != list(range(1, len(exact) + 1)):
-        violations.append(Violation("positions", event, f"positions at rest do not count from 1: {exact[:20]}"))
+        yield Violation("positions", event, f"positions at rest do not count from 1: {exact[:20]}")
     latest, behind = -math.inf, ""
     for row in rows:
         seen = story.sightings[event, row["bookingId"]]
         told = min(one.end for one in seen)
         if told < latest:
             text = f"{row['userId']} was told to wait before {behind} asked, and stands behind"
-            violations.append(Violation("positions", event, text))
+            yield Violation("positions", event, text)
         asked = story.created_from(seen)
         if asked > latest:
             latest, behind = asked, row["userId"]
-    return violations

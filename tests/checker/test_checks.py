@@ -1,5 +1,6 @@
 """The checks on small histories, written by hand: odd but correct ones pass, wrong ones are violations."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,11 @@ RIGHT = {
         _change(1, 0, 0, 9),
         _change(2, 3, 200, 5),
         Exchange("status", 6, 7, 200, OPENED | {"totalTickets": 9}, event=E),
+    ],
+    "a position grows by a user who asked at the same time": [  # and got an earlier place, but joined the list later
+        _book("a", 1, 2, 202, "b1", "WAITING", position=1),
+        _book("b", 1.5, 4, 202, "b2", "WAITING", position=1),
+        _look("a", 5, 6, "WAITING", "b1", position=2),
     ],
 }
 
@@ -279,22 +285,9 @@ WRONG_WITH_HOLDS = {
     "positions: a position grows by one who asked later": [
         _book("a", 1, 2, 202, "b1", "WAITING", position=1),
         _book("b", 3, 4, 202, "b2", "WAITING", position=2),
-        Exchange("status", 5, 6, 200, {"booking": {
-            "status": "WAITING", "bookingId": "b1", "eventId": E, "userId": "a", "position": 2}}, event=E, user="a"),
+        _look("a", 5, 6, "WAITING", "b1", position=2),
     ],
 }  # fmt: skip
-
-
-@pytest.mark.parametrize("name", RIGHT_WITH_HOLDS)
-def test_a_correct_history_with_holds_is_no_violation(name: str) -> None:
-    """No false alarms: a hold may be confirmed until it is expired, and expired from when it is due."""
-    assert _found_with_holds(*RIGHT_WITH_HOLDS[name]) == set()
-
-
-@pytest.mark.parametrize("name", WRONG_WITH_HOLDS)
-def test_a_wrong_history_with_holds_is_a_violation(name: str) -> None:
-    """The check before the colon reports it."""
-    assert name.partition(":")[0] in _found_with_holds(*WRONG_WITH_HOLDS[name])
 
 
 def _group(  # noqa: PLR0917 - as short as a line of a history
@@ -463,39 +456,28 @@ WRONG_WITH_GROUPS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", RIGHT_WITH_GROUPS)
-def test_a_correct_history_with_groups_is_no_violation(name: str) -> None:
-    """No false alarms: a booking's tickets only become fewer, and only as the user asked."""
-    assert _found_with_groups(*RIGHT_WITH_GROUPS[name]) == set()
+KINDS = (
+    (_found, RIGHT, WRONG),
+    (_found_with_holds, RIGHT_WITH_HOLDS, WRONG_WITH_HOLDS),
+    (_found_with_groups, RIGHT_WITH_GROUPS, WRONG_WITH_GROUPS),
+)
 
 
-@pytest.mark.parametrize("name", WRONG_WITH_GROUPS)
-def test_a_wrong_history_with_groups_is_a_violation(name: str) -> None:
-    """The check before the colon reports it."""
-    assert name.partition(":")[0] in _found_with_groups(*WRONG_WITH_GROUPS[name])
-
-
-def test_a_position_may_grow_by_users_who_asked_at_the_same_time() -> None:
-    """They may have got an earlier place, and joined the list later."""
-    shown = {"status": "WAITING", "bookingId": "b1", "eventId": E, "userId": "a", "position": 2}
-    exchanges = [
-        _book("a", 1, 2, 202, "b1", "WAITING", position=1),
-        _book("b", 1.5, 4, 202, "b2", "WAITING", position=1),
-        Exchange("status", 5, 6, 200, OPENED | {"booking": shown}, event=E, user="a"),
-    ]
-    assert _found(*exchanges) == set()
-
-
-@pytest.mark.parametrize("name", RIGHT)
-def test_a_correct_history_is_no_violation(name: str) -> None:
+@pytest.mark.parametrize(
+    ("found", "history"), [pytest.param(found, right[name], id=name) for found, right, _ in KINDS for name in right]
+)
+def test_a_correct_history_is_no_violation(found: Callable[..., set[str]], history: list[Exchange]) -> None:
     """No false alarms, however odd the order of events."""
-    assert _found(*RIGHT[name]) == set()
+    assert found(*history) == set()
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_history_is_a_violation(name: str) -> None:
+@pytest.mark.parametrize(
+    ("found", "name", "history"),
+    [pytest.param(found, name, wrong[name], id=name) for found, _, wrong in KINDS for name in wrong],
+)
+def test_a_wrong_history_is_a_violation(found: Callable[..., set[str]], name: str, history: list[Exchange]) -> None:
     """The check before the colon reports it."""
-    assert name.partition(":")[0] in _found(*WRONG[name])
+    assert name.partition(":")[0] in found(*history)
 
 
 @pytest.mark.parametrize("last", ["CONFIRMED", "WAITING"])

@@ -5,7 +5,7 @@ Each of these tests fails if its check is removed. `make test` plants the first 
 
 import os
 import random
-import time
+from dataclasses import dataclass
 
 import pytest
 
@@ -15,14 +15,13 @@ from checker import rounds
 from checker.checks import holds
 from checker.checks.story import Violation
 from checker.client import Client
-from checker.crowd import Crowd, fill, sales
 from checker.history import History
-from tests.checker.toy import Server, Toy
+from harness.serving import serving
+from tests.checker.toy import Toy
 
 PLANTS_ALL = bool(os.environ.get("PROOF_FAULTS"))
 HOLDS_END_S = 8.0
 OVERDUE_MAX_S = 0.5
-LOADS_S = (0.3, 1.0, 3.0, 5.0, 8.0, 8.0)  # of each try: on a busy machine a crowd may be too slow to trigger a fault
 FAULTS = {
     "books twice": "bookings",
     "says created twice": "bookings",
@@ -62,8 +61,6 @@ FAULTS = {
     "announces half a line": "stream",
     "listener skips": "stream",
 }
-LOADS_OF_HOLDS_S = (2.5, 2.5, 5.0, 8.0, 8.0, 8.5, 9.0)
-BREATH_OF_HOLDS_S = 0.05  # so that some buyers are too slow to confirm
 FAULTS_OF_HOLDS = {
     "expires early": "holds",
     "forgets holds": "holds",
@@ -82,7 +79,6 @@ FAULTS_OF_HOLDS = {
     "names the wrong actor": "announced",
     "lets in who only holds": "bookings",
 }
-LOADS_OF_GROUPS_S = (1.0, 3.0, 6.0, 8.0, 8.0)
 FAULTS_OF_GROUPS = {
     "returns tickets twice": "lists",
     "returns all instead of some": "bookings",
@@ -105,12 +101,31 @@ FAULTS_OF_GROUPS = {
 }
 
 
-def _planted(faults: dict[str, str]) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class Crowding:
+    """A crowd on some kinds of events, and the faults that it brings out, each with the check that reports it."""
+
+    kinds: tuple[str, ...]
+    faults: dict[str, str]
+    loads_s: tuple[float, ...]  # of each try: on a busy machine a crowd may be too slow to trigger a fault
+    breath_s: float = 0.0  # between two requests of a buyer
+
+
+CROWDS = (
+    Crowding(("busy", "small", "window", "ending"), FAULTS, (0.3, 1.0, 3.0, 5.0, 8.0, 8.0)),
+    # Some buyers are too slow to confirm.
+    Crowding(("holds", "offers", "carts"), FAULTS_OF_HOLDS, (2.5, 2.5, 5.0, 8.0, 8.0, 8.5, 9.0), breath_s=0.05),
+    Crowding(("groups", "releases"), FAULTS_OF_GROUPS, (1.0, 3.0, 6.0, 8.0, 8.0)),
+)
+DOUBLED = Crowding(("doubled",), {}, (1.0, 1.0))
+
+
+def _planted(faults: dict[str, str]) -> list[str]:
     first = {check: fault for fault, check in reversed(faults.items())}
-    return [(fault, check) for fault, check in faults.items() if PLANTS_ALL or first[check] == fault]
+    return [fault for fault, check in faults.items() if PLANTS_ALL or first[check] == fault]
 
 
-def _judge(monkeypatch: pytest.MonkeyPatch, fault: str, kinds: list[str], load_s: float) -> list[Violation]:
+def _judge(monkeypatch: pytest.MonkeyPatch, crowding: Crowding, fault: str, load_s: float) -> list[Violation]:
     """Let a crowd use a toy office for so long, and judge the history."""
     monkeypatch.setattr(client_module, "SILENCE_S", 0.2)
     monkeypatch.setattr(rounds, "CALM_S", 0.1)
@@ -118,68 +133,28 @@ def _judge(monkeypatch: pytest.MonkeyPatch, fault: str, kinds: list[str], load_s
     monkeypatch.setattr(rounds, "HOLDS_END_S", HOLDS_END_S)
     monkeypatch.setattr(holds, "OVERDUE_MAX_S", OVERDUE_MAX_S)
     monkeypatch.setattr(crowd_module, "HOLD_S_MAX", 1)
-    monkeypatch.setattr(crowd_module, "BREATH_S", BREATH_OF_HOLDS_S if "holds" in kinds else 0.0)
+    monkeypatch.setattr(crowd_module, "BREATH_S", crowding.breath_s)
     monkeypatch.setattr(crowd_module, "ORGANISER_S", (0.02, 0.05))
-    rng = random.Random(f"{fault} {load_s}")
-    with Server(Toy(fault)) as server:
-        client = Client(server.port, History())
-        listener = rounds.Listener(client)
-        crowd = Crowd(client, sales(kinds), 0.0, 0.0)
-        rounds.look_at_clock(client.history)
-        for sale in crowd.sales:
-            crowd.open(rng, sale)
-            if sale.kind == "doubled":
-                fill(crowd, rng, sale)
-        until = time.monotonic() + load_s
-        listener.start()
-        try:
-            Crowd(client, crowd.sales, until, until).run(f"{fault} {load_s}", 6, lambda: None)
-            return rounds.settle(client, listener, rng)
-        finally:
-            listener.stop()
-            client.close()
+    plan = rounds.Plan(f"{fault} {load_s}", crowding.kinds, (), load_s)
+    with serving(Toy(fault).serve) as url:
+        return rounds.use(Client(int(url.rpartition(":")[2]), History()), plan, random.Random(plan.seed))
 
 
-@pytest.mark.parametrize("kinds", [["busy", "small", "window", "ending"], ["doubled"]])
-def test_a_correct_office_has_no_violations(monkeypatch: pytest.MonkeyPatch, kinds: list[str]) -> None:
+@pytest.mark.parametrize("crowding", [*CROWDS, DOUBLED], ids=lambda one: one.kinds[0])
+def test_a_correct_office_has_no_violations(monkeypatch: pytest.MonkeyPatch, crowding: Crowding) -> None:
     """No false alarms."""
-    assert _judge(monkeypatch, "", kinds, 1.0) == []
+    assert _judge(monkeypatch, crowding, "", crowding.loads_s[1]) == []
 
 
-def test_a_correct_office_with_holds_has_no_violations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No false alarms."""
-    assert _judge(monkeypatch, "", ["holds", "offers", "carts", "ending"], LOADS_OF_HOLDS_S[0]) == []
-
-
-def test_a_correct_office_with_groups_has_no_violations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No false alarms."""
-    assert _judge(monkeypatch, "", ["groups", "releases"], LOADS_OF_HOLDS_S[0]) == []
-
-
-@pytest.mark.parametrize(("fault", "check"), _planted(FAULTS))
-def test_each_planted_fault_is_noticed(monkeypatch: pytest.MonkeyPatch, fault: str, check: str) -> None:
+@pytest.mark.parametrize(
+    ("crowding", "fault"),
+    [pytest.param(one, fault, id=fault) for one in CROWDS for fault in _planted(one.faults)],
+)
+def test_each_planted_fault_is_noticed(monkeypatch: pytest.MonkeyPatch, crowding: Crowding, fault: str) -> None:
     """The check that is meant for the fault reports it."""
-    _is_noticed(monkeypatch, fault, check, ["busy", "small", "window", "ending"], LOADS_S)
-
-
-@pytest.mark.parametrize(("fault", "check"), _planted(FAULTS_OF_HOLDS))
-def test_each_planted_fault_of_holds_is_noticed(monkeypatch: pytest.MonkeyPatch, fault: str, check: str) -> None:
-    """The check that is meant for the fault reports it."""
-    _is_noticed(monkeypatch, fault, check, ["holds", "offers", "carts"], LOADS_OF_HOLDS_S)
-
-
-@pytest.mark.parametrize(("fault", "check"), _planted(FAULTS_OF_GROUPS))
-def test_each_planted_fault_of_groups_is_noticed(monkeypatch: pytest.MonkeyPatch, fault: str, check: str) -> None:
-    """The check that is meant for the fault reports it."""
-    _is_noticed(monkeypatch, fault, check, ["groups", "releases"], LOADS_OF_GROUPS_S)
-
-
-def _is_noticed(
-    monkeypatch: pytest.MonkeyPatch, fault: str, check: str, kinds: list[str], loads_s: tuple[float, ...]
-) -> None:
     found: set[str] = set()
-    for load_s in loads_s:
-        found |= {one.check for one in _judge(monkeypatch, fault, kinds, load_s)}
-        if check in found:
+    for load_s in crowding.loads_s:
+        found |= {one.check for one in _judge(monkeypatch, crowding, fault, load_s)}
+        if crowding.faults[fault] in found:
             break
-    assert check in found
+    assert crowding.faults[fault] in found

@@ -9,24 +9,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl
 from uuid import uuid4
 
+from checker.checks.story import ACTORS, ENDED, MOMENTS, OWNING
+
 Response = tuple[int, dict[str, Any]]
-MOMENTS = (
-    "joinedAt",
-    "promotedAt",
-    "heldAt",
-    "expiresAt",
-    "bookedAt",
-    "cancelledAt",
-    "expiredAt",
-    "checkedInAt",
-    "transferredAt",
-)
-ACTORS = ("bookedBy", "confirmedBy", "cancelledBy", "reducedBy", "checkedInBy", "transferredBy")
 SHOWN = (*MOMENTS, *ACTORS, "reference", "transferredTo", "transferredFrom")
 NOT_CONFIRMED = {
     "EXPIRED": "hold-expired",
@@ -35,7 +24,6 @@ NOT_CONFIRMED = {
     "WAITING": "not-held",
 }
 OF_BOOKINGS = ("/book", "/confirm", "/cancel", "/transfer", "/check-in")
-OWNING, ENDED = {"HELD", "CONFIRMED"}, {"CANCELLED", "EXPIRED", "TRANSFERRED"}
 
 
 def now(later_s: float = 0) -> str:
@@ -119,7 +107,7 @@ class Toy:
         self._count += 1
         return self._count % every == 0
 
-    def ask(  # noqa: PLR0911 - a response each
+    def _ask(  # noqa: PLR0911 - a response each
         self, method: str, path: str, query: dict[str, str], body: dict[str, Any], key: str
     ) -> Response:
         """Answer one request."""
@@ -144,20 +132,42 @@ class Toy:
                 return 404, {"code": "event-not-found"}
             if method == "PATCH":
                 return self._change(event, body)
-            rooms: dict[str, Callable[[], Response]] = {
-                "/book": lambda: self._book(event, body["userId"], body.get("quantity", 1), body.get("atLeast")),
-                "/confirm": lambda: self._confirm(event, body["userId"], body["bookingId"], body.get("reference")),
-                "/cancel": lambda: self._cancel(event, body["userId"], body.get("bookingId"), body.get("keep")),
-                "/transfer": lambda: self._transfer(event, body["userId"], body["bookingId"], body["toUserId"]),
-                "/check-in": lambda: self._check_in(event, body["userId"], body["bookingId"]),
+            if path in OF_BOOKINGS:
+                return self._ask_for_booking(path, event, body)
+            answers: dict[str, Callable[[], Response]] = {
                 f"/status/{event.id}": lambda: (200, self._counts(event, query.get("userId"))),
                 f"/events/{event.id}/cancel": lambda: self._end(event),
                 f"/events/{event.id}/bookings": lambda: self._bookings(event, query),
                 f"/events/{event.id}/waiting-list": lambda: self._list(event, query),
             }
-            return rooms[path]()
+            return answers[path]()
 
-    def stream(self, after: int) -> list[str]:
+    def _ask_for_booking(self, path: str, event: Event, body: dict[str, Any]) -> Response:
+        """Answer a request about a user's booking; all but the first name one that must be there."""
+        booking = event.bookings.get(body["userId"])
+        if path == "/book":
+            return self._book(event, body["userId"], body.get("quantity", 1), body.get("atLeast"))
+        if booking is None:
+            return 404, {"code": "booking-not-found"}
+        fault = {"/confirm": "confirms the wrong one", "/cancel": "cancels the wrong one"}.get(path, "-")
+        if body.get("bookingId", booking.id) != booking.id and not self._slips(fault):
+            return 409, {"code": "booking-changed"}
+        if path == "/confirm":
+            return self._confirm(booking, body.get("reference"))
+        if path == "/cancel":
+            return self._cancel(event, booking, body.get("keep"))
+        return self._transfer(event, booking, body["toUserId"]) if path == "/transfer" else self._check_in(booking)
+
+    def serve(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        """Answer one request over HTTP."""
+        path, _, query = target.partition("?")
+        if path == "/local/events":
+            return 200, "".join(self._stream(int(headers["last-event-id"]))).encode()
+        asked = dict(parse_qsl(query))
+        status, response = self._ask(method, path, asked, json.loads(body or "{}"), headers.get("idempotency-key", ""))
+        return status, json.dumps(response).encode()
+
+    def _stream(self, after: int) -> list[str]:
         """Return the lines of the stream behind a place."""
         with self._lock:
             first = after + (1 if self._fault == "listener skips" and after else 0)
@@ -330,12 +340,7 @@ class Toy:
         booking.expiresAt = ends.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._tell_booking(held, booking, "heldAt", "expiresAt")
 
-    def _confirm(self, event: Event, user: str, booking_id: str, reference: str | None) -> Response:
-        booking = event.bookings.get(user)
-        if booking is None:
-            return 404, {"code": "booking-not-found"}
-        if booking_id != booking.id and not self._slips("confirms the wrong one"):
-            return 409, {"code": "booking-changed"}
+    def _confirm(self, booking: Booking, reference: str | None) -> Response:
         if booking.status == "CONFIRMED":
             if booking.confirmedBy and self._slips("overwrites the reference"):
                 booking.reference = reference
@@ -364,12 +369,7 @@ class Toy:
         if due and "cancelledAt" not in event.facts:
             self._settle(event, last=self._fault == "offers expired tickets to the last")
 
-    def _transfer(self, event: Event, user: str, booking_id: str, to: str) -> Response:  # noqa: PLR0911 - a response each
-        booking = event.bookings.get(user)
-        if booking is None:
-            return 404, {"code": "booking-not-found"}
-        if booking_id != booking.id:
-            return 409, {"code": "booking-changed"}
+    def _transfer(self, event: Event, booking: Booking, to: str) -> Response:
         if booking.status == "TRANSFERRED" and not (booking.transferredTo == to and self._slips("gives it twice")):
             return (200, self._show(booking)) if booking.transferredTo == to else (409, {"code": "booking-transferred"})
         if booking.status not in {"CONFIRMED", "TRANSFERRED"}:
@@ -380,7 +380,7 @@ class Toy:
         there = event.bookings.get(to)
         if there and there.status not in ENDED and not self._slips("replaces what the recipient has", 3):
             return 409, {"code": "recipient-has-booking"}
-        got = Booking(to, event.id, there.generation + 1 if there else 1, "CONFIRMED", transferredFrom=user)
+        got = Booking(to, event.id, there.generation + 1 if there else 1, "CONFIRMED", transferredFrom=booking.user)
         got.bookedAt, got.reference, got.quantity = now(), booking.reference, booking.quantity
         if booking.quantity > 1 and self._slips("gives some of the tickets"):
             got.quantity -= 1
@@ -395,12 +395,7 @@ class Toy:
             booking.status, booking.transferredAt, booking.transferredTo = "CONFIRMED", None, None
         return 200, shown
 
-    def _check_in(self, event: Event, user: str, booking_id: str) -> Response:
-        booking = event.bookings.get(user)
-        if booking is None:
-            return 404, {"code": "booking-not-found"}
-        if booking_id != booking.id:
-            return 409, {"code": "booking-changed"}
+    def _check_in(self, booking: Booking) -> Response:
         if booking.status != "CONFIRMED" and not (booking.status == "HELD" and self._slips("lets in who only holds")):
             code = NOT_CONFIRMED[booking.status] if booking.status in ENDED else "not-confirmed"
             return 409, {"code": code}
@@ -413,12 +408,7 @@ class Toy:
             booking.checkedInAt = booking.checkedInBy = None
         return 200, shown
 
-    def _cancel(self, event: Event, user: str, booking_id: str | None, keep: int | None) -> Response:
-        booking = event.bookings.get(user)
-        if booking is None:
-            return 404, {"code": "booking-not-found"}
-        if booking_id not in (None, booking.id) and not self._slips("cancels the wrong one"):
-            return 409, {"code": "booking-changed"}
+    def _cancel(self, event: Event, booking: Booking, keep: int | None) -> Response:
         is_used = booking.status == "CONFIRMED" and booking.checkedInAt and (keep is None or keep < booking.quantity)
         if is_used and not self._slips("cancels what was used" if keep is None else "reduces what was used"):
             return 409, {"code": "checked-in", "checkedInAt": booking.checkedInAt}
@@ -558,54 +548,3 @@ class Toy:
             return
         line = json.dumps({"detail": {"id": id_, "type": kind, "subject": subject, "data": data}})
         self._told.append(line[: len(line) // 2] if self._slips("announces half a line", 20) else line)
-
-
-class Server:
-    """The toy behind a port, for as long as the `with` block."""
-
-    def __init__(self, toy: Toy) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def _answer(self) -> None:
-                split = urlsplit(self.path)
-                if split.path == "/local/events":
-                    text = "".join(toy.stream(int(self.headers["Last-Event-ID"])))
-                    self._send(200, text.encode())
-                    return
-                query = {name: values[0] for name, values in parse_qs(split.query).items()}
-                body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"{}")
-                status, response = toy.ask(
-                    self.command, split.path, query, body, self.headers.get("idempotency-key") or ""
-                )
-                self._send(status, json.dumps(response).encode())
-
-            def _send(self, status: int, text: bytes) -> None:
-                self.send_response(status)
-                self.send_header("content-length", str(len(text)))
-                self.end_headers()
-                try:
-                    self.wfile.write(text)
-                except ConnectionError:
-                    self.close_connection = True  # the client broke the connection
-
-            do_GET = do_POST = do_PATCH = _answer  # noqa: N815
-
-            def log_message(self, *_: Any) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-
-    def __enter__(self) -> "Server":
-        """Begin to answer."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()

@@ -106,16 +106,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Yield the name of a package that openapi-python-client has made from the description."""
     folder = tmp_path_factory.mktemp("generated")
     (folder / "settings.yaml").write_text("post_hooks: []\n", encoding="utf-8")
-    options: list[str | Path] = [
-        "--path",
-        FILE,
-        "--meta",
-        "none",
-        "--output-path",
-        "office_client",
-        "--config",
-        "settings.yaml",
-    ]
+    options = ("--path", FILE, "--output-path", "office_client", "--config", "settings.yaml", "--meta", "none")
     made = _run(folder, sys.executable, "-m", "openapi_python_client", "generate", *options, "--fail-on-warning")
     assert made.returncode == 0, made.stdout + made.stderr
     with pytest.MonkeyPatch.context() as patch:

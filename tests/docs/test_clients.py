@@ -5,12 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -18,6 +15,7 @@ import pytest
 
 from harness.crowd import open_event
 from harness.running import PROJECT, RunningOffice, running
+from harness.serving import Fields, serving
 from local import issuer
 from shared.edge.api import PROBLEMS
 from tests.docs import pages
@@ -113,31 +111,15 @@ def losing(office: RunningOffice, answers: int) -> Iterator[tuple[str, list[str]
     """Yield the address of a proxy that drops the first responses of an office, and the paths it was asked for."""
     asked: list[str] = []
 
-    class Network(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            asked.append(self.path)
-            connection = HTTPConnection("127.0.0.1", office.port, timeout=WAIT_S_MAX)
-            connection.request("POST", self.path, body)
-            answer = connection.getresponse()
-            text = answer.read()
-            connection.close()
-            if len(asked) > answers:
-                self.send_response(answer.status)
-                self.end_headers()
-                self.wfile.write(text)
+    def pass_on(_method: str, target: str, _headers: Fields, body: bytes) -> tuple[int, bytes]:
+        asked.append(target)
+        answer = httpx.post(f"{office.url}{target}", content=body, timeout=WAIT_S_MAX)
+        if len(asked) <= answers:
+            raise ConnectionError
+        return answer.status_code, answer.content
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Network) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(pass_on) as url:
+        yield url, asked
 
 
 def test_a_request_whose_response_is_lost_is_repeated_and_books_once(office: RunningOffice) -> None:

@@ -12,60 +12,14 @@ from botocore.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from proof import hold_scenarios as holds
+from proof import scenarios as basic
 from proof.conditions import name_of
 from proof.explore import Scenario, start
-from proof.hold_scenarios import (
-    CANCEL_EVENT_AND_CONFIRM,
-    CONFIRMED_CANCELLED_OR_EXPIRED,
-    CONFIRMED_TWICE,
-    EXPIRED_AND_HELD_AGAIN,
-    EXPIRED_ON_LANES,
-    EXPIRED_TO_NEXT,
-    EXPIRED_TWICE,
-    EXPIRES,
-    HELD_LAST_TICKET,
-    HOLDS,
-    OFFER_EXPIRES,
-    OFFERED,
-    OFFERS,
-    confirms,
-)
+from proof.hold_scenarios import confirms
 from proof.lambdas import Node, Request, simulated
 from proof.operations import EVENT, CancelEvent, Expire, Open, Operation, Sweep
-from proof.scenarios import (
-    ADVANCED,
-    BOOKS_TWICE,
-    CANCEL_EVENT_AND_JOIN,
-    CANCEL_EVENT_AND_LIMIT,
-    CANCEL_EVENT_AND_PROMOTE,
-    CANCEL_EVENT_AND_RELEASE,
-    CANCEL_EVENT_SOLD_OUT,
-    CANCELS_TWICE,
-    CLOSED_AND_JOINED,
-    COMES_BACK,
-    CROWDED_LANES,
-    HEIR_COMES_BACK,
-    HEIR_LEAVES,
-    LATE_JOINER,
-    LATER,
-    LEFT_AND_BOOKS_TWICE,
-    LIMITED,
-    LOWERED_AND_BOOKED,
-    LOWERED_AND_PUT_BACK,
-    OPENED_TWICE,
-    PROLONGED,
-    RAISED_ON_LANES,
-    RAISED_TWICE_HALF,
-    RELEASE_AND_JOIN,
-    RENAMED_TWICE,
-    REST_AND_RELEASE,
-    SWEEP_AND_LEAVES,
-    WINDOW_TWICE,
-    books,
-    cancels,
-    changes,
-    on_lane,
-)
+from proof.scenarios import LATER, books, cancels, changes, on_lane
 from proof.stand_in import TRANSACT, UPDATE, Change, Effect, Tables, apply
 from proof.steps import Ground, Step, steps
 from proof.world import Client, World
@@ -77,9 +31,10 @@ Outcome = tuple[str, ...]  # a transaction's name, and what each of its items sa
 
 _TABLES = (items.EVENTS, items.LANES, items.BOOKINGS, items.WAITING_LIST)
 _WALKED = (
-    RELEASE_AND_JOIN, SWEEP_AND_LEAVES, LATE_JOINER, ADVANCED, LIMITED, LOWERED_AND_PUT_BACK, PROLONGED,
-    RAISED_ON_LANES, CANCEL_EVENT_AND_JOIN, CANCEL_EVENT_AND_RELEASE, CONFIRMED_TWICE, CONFIRMED_CANCELLED_OR_EXPIRED,
-    EXPIRED_TO_NEXT, EXPIRED_AND_HELD_AGAIN, EXPIRED_ON_LANES, OFFER_EXPIRES, CANCEL_EVENT_AND_CONFIRM,
+    basic.RELEASE_AND_JOIN, basic.SWEEP_AND_LEAVES, basic.LATE_JOINER, basic.ADVANCED, basic.LIMITED,
+    basic.LOWERED_AND_PUT_BACK, basic.PROLONGED, basic.RAISED_ON_LANES, basic.CANCEL_EVENT_AND_JOIN,
+    basic.CANCEL_EVENT_AND_RELEASE, holds.CONFIRMED_TWICE, holds.CONFIRMED_CANCELLED_OR_EXPIRED, holds.EXPIRED_TO_NEXT,
+    holds.EXPIRED_AND_HELD_AGAIN, holds.EXPIRED_ON_LANES, holds.OFFER_EXPIRES, holds.CANCEL_EVENT_AND_CONFIRM,
 )  # fmt: skip
 _ANN, _BEN = on_lane("ann", 0, 2), on_lane("ben", 1, 2)
 _HEIRS_LEAVE = Scenario(
@@ -262,12 +217,13 @@ def test_every_transaction_has_each_of_its_outcomes_on_both(engine: Engine) -> N
         opening = World(Tables(), clients=(Client(Node.of(Open(tickets=1))),))
         found["open", _OK, _OK, _OK] = opening, next(step.request for step in steps(opening, Ground()) if step.request)
         for scenario in (
-            LEFT_AND_BOOKS_TWICE, BOOKS_TWICE, CANCELS_TWICE, COMES_BACK, CROWDED_LANES, HEIR_COMES_BACK, HEIR_LEAVES,
-            LATE_JOINER, OPENED_TWICE, RELEASE_AND_JOIN, CLOSED_AND_JOINED, LOWERED_AND_BOOKED, RENAMED_TWICE,
-            CANCEL_EVENT_AND_JOIN, CANCEL_EVENT_AND_PROMOTE, CANCEL_EVENT_AND_RELEASE, CANCEL_EVENT_SOLD_OUT,
-            CANCEL_EVENT_AND_LIMIT, LOWERED_AND_PUT_BACK, RAISED_TWICE_HALF, WINDOW_TWICE,
-            HELD_LAST_TICKET, CONFIRMED_TWICE, EXPIRED_TWICE, OFFERED, OFFER_EXPIRES, _HEIRS_LEAVE,
-            _PROMOTED_BY_TWO, REST_AND_RELEASE, SWEEP_AND_LEAVES,
+            basic.LEFT_AND_BOOKS_TWICE, basic.BOOKS_TWICE, basic.CANCELS_TWICE, basic.COMES_BACK, basic.CROWDED_LANES,
+            basic.HEIR_COMES_BACK, basic.HEIR_LEAVES, basic.LATE_JOINER, basic.OPENED_TWICE, basic.RELEASE_AND_JOIN,
+            basic.CLOSED_AND_JOINED, basic.LOWERED_AND_BOOKED, basic.RENAMED_TWICE, basic.CANCEL_EVENT_AND_JOIN,
+            basic.CANCEL_EVENT_AND_PROMOTE, basic.CANCEL_EVENT_AND_RELEASE, basic.CANCEL_EVENT_SOLD_OUT,
+            basic.CANCEL_EVENT_AND_LIMIT, basic.LOWERED_AND_PUT_BACK, basic.RAISED_TWICE_HALF, basic.WINDOW_TWICE,
+            holds.HELD_LAST_TICKET, holds.CONFIRMED_TWICE, holds.EXPIRED_TWICE, holds.OFFERED, holds.OFFER_EXPIRES,
+            _HEIRS_LEAVE, _PROMOTED_BY_TWO, basic.REST_AND_RELEASE, basic.SWEEP_AND_LEAVES,
         ):  # fmt: skip
             for world, step in _moments(scenario):
                 if step.request and _is_conditional(step.request):
@@ -294,7 +250,7 @@ _CHANGES = (
 )
 _CONFIRMS = [confirms(user, f"{user} {number}") for user in _USERS for number in range(3)]  # as operations are tagged
 _OPERATIONS = st.sampled_from(
-    [*map(books, _USERS), *map(cancels, _USERS), *_CONFIRMS, *_CHANGES, EXPIRES, Expire(), Sweep(), CancelEvent()]
+    [*map(books, _USERS), *map(cancels, _USERS), *_CONFIRMS, *_CHANGES, holds.EXPIRES, Expire(), Sweep(), CancelEvent()]
 )
 
 
@@ -303,7 +259,7 @@ _OPERATIONS = st.sampled_from(
     wanted=st.lists(_OPERATIONS, min_size=1, max_size=6),
     tickets=st.integers(1, 3),
     parts=st.tuples(st.integers(1, _LANES_MAX), st.integers(1, _STRIPES_MAX)),
-    rules=st.sampled_from([NO_HOLDS, HOLDS, OFFERS]),
+    rules=st.sampled_from([NO_HOLDS, holds.HOLDS, holds.OFFERS]),
     chance=st.randoms(use_true_random=False),
 )
 def test_any_history_is_the_same_on_both(  # noqa: PLR0917 - hypothesis names them
