@@ -2,13 +2,13 @@
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
+
+from harness.serving import Fields, serving
 
 Invoke = Callable[[str, dict[str, Any]], dict[str, Any]]
 
@@ -39,43 +39,14 @@ def stand_in(invoke: Invoke | None = None, host: str = "127.0.0.1") -> Iterator[
         "PutEvents": lambda body: {"FailedEntryCount": 0, "Entries": [{"EventId": "0"} for _ in body["Entries"]]},
     }
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            target = self.headers.get("x-amz-target", "")
-            invocation = INVOCATION.fullmatch(unquote(self.path))
-            if invocation and invoke:
-                self._respond(invoke(invocation[1], body))
-            elif operation := operations.get(target.rpartition(".")[2]):
-                self._respond(operation(body))
-            else:
-                self.send_error(501)
+    def serve(method: str, target: str, headers: Fields, body: bytes) -> tuple[int, bytes]:
+        if method == "GET" and "list-type=2" in target:
+            return 200, b"<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>"
+        invocation = INVOCATION.fullmatch(unquote(target))
+        operation = operations.get(headers.get("x-amz-target", "").rpartition(".")[2])
+        if invocation and invoke:
+            return 200, json.dumps(invoke(invocation[1], json.loads(body))).encode()
+        return (200, json.dumps(operation(json.loads(body))).encode()) if operation else (501, b"")
 
-        def do_GET(self) -> None:
-            if "list-type=2" in self.path:
-                self._send(b"<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>")
-            else:
-                self.send_error(501)
-
-        def _respond(self, content: dict[str, Any]) -> None:
-            self._send(json.dumps(content).encode())
-
-        def _send(self, body: bytes) -> None:
-            self.send_response(200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            """Log nothing."""
-
-    server = ThreadingHTTPServer((host, 0), Handler)
-    found.url = f"http://{host}:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(serve, host) as found.url:
         yield found
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -19,7 +19,7 @@ import jmespath  # type: ignore[import-untyped]  # its types would be one more d
 from botocore import xform_name
 from botocore.model import Shape
 
-from tests.serving import Fields, serving
+from harness.serving import Fields, serving
 
 RENAMED = {"notification-endpoint": "endpoint"}  # by the CLI, whose --endpoint-url begins like it
 _READ: dict[str, Callable[[str], Any]] = {"integer": int, "map": json.loads}

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 import httpx
 
-from tests.serving import Fields, serving
+from harness.serving import Fields, serving
 
 KEY, SECRET = "sk_test_1", "whsec_1"
 Answer = tuple[int, dict[str, Any]]

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -218,13 +217,6 @@ def post(program: Program, path: str, **fields: Any) -> httpx.Response:
 
     response: httpx.Response = happens(answer)
     return response
-
-
-def free_port() -> int:
-    """Return a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def sold_out(program: Program) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harness.running import below
+from harness.running import below, free_port
 from local import STOP_SIGNALS, engine, folder, issuer, parts
 from local.child import AFTER_ENGINE, LOW_PRIORITY
 from local.database import Database
@@ -33,7 +33,6 @@ from tests.local.programs import (
     Program,
     alive,
     echo_template,
-    free_port,
     happens,
     opened,
     post,

@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+from harness.running import free_port
 from local import engine
-from tests.local.programs import PROJECT, echo_template, free_port, opened, refused
+from tests.local.programs import PROJECT, echo_template, opened, refused
 
 
 @pytest.fixture(scope="module")

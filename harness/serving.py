@@ -9,7 +9,7 @@ Fields = dict[str, str]
 
 
 @contextmanager
-def serving(serve: Callable[[str, str, Fields, bytes], tuple[int, bytes]]) -> Iterator[str]:
+def serving(serve: Callable[[str, str, Fields, bytes], tuple[int, bytes]], host: str = "127.0.0.1") -> Iterator[str]:
     """Yield the URL of a server; `serve` takes method, target, headers by lower-case name, and body, in many threads.
 
     It returns status and body.
@@ -37,11 +37,11 @@ def serving(serve: Callable[[str, str, Fields, bytes], tuple[int, bytes]]) -> It
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer((host, 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"http://{host}:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
