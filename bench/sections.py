@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from harness import promises
 from harness.crowd import open_event
 from harness.running import RunningOffice
 from shared.booking import catalog, office
-from shared.model import REQUEST_BUDGET_S, Terms
+from shared.model import REQUEST_BUDGET_S, Terms, seconds_between
 from shared.runtime import Deadline
 
 ONE_TICKET_EACH = 1_000_000  # more than any run sells
@@ -104,8 +103,8 @@ def cancel(run: Run) -> Iterator[Row]:
     assert (len(found.waiting), len(found.confirmed)) == (0, STORM_USERS)
     cancelled = sorted(one["cancelledAt"] for one in found.bookings if one["status"] == "CANCELLED")
     promoted = sorted(one["promotedAt"] for one in found.bookings if "promotedAt" in one)
-    waits_ms = sorted(1000 * _between_s(*pair) for pair in zip(cancelled, promoted, strict=True))
-    after_s = _between_s(cancelled[-1], promoted[-1])
+    waits_ms = sorted(1000 * seconds_between(*pair) for pair in zip(cancelled, promoted, strict=True))
+    after_s = seconds_between(cancelled[-1], promoted[-1])
     p50, p99 = statistics.median(waits_ms), waits_ms[int(0.99 * len(waits_ms))]
     yield from _with_floor(run, [row], floor.cancel, partial(_floors_event, STORM_USERS, 2 * STORM_USERS), STORM_USERS)
     yield {"section": "n-th cancellation to n-th promotion", "p50_ms": p50, "p99_ms": p99,
@@ -295,7 +294,3 @@ def _booking(event_id: str, user: str, **more: int) -> bytes:
 
 def _cancellation(event_id: str, user: str) -> bytes:
     return load.ask("/cancel", event_id, user)
-
-
-def _between_s(earlier: str, later: str) -> float:
-    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()

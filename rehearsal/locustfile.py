@@ -55,7 +55,13 @@ class Buyer(HttpUser):
 
     @task
     def buys(self) -> None:
-        """Do everything that a buyer does, once."""
+        """Take an id and a token, and do everything that a buyer does, once."""
+        buyer = next(_next, None)
+        if buyer is None:
+            raise StopUser  # while the crowd arrives, Locust replaces buyers who are done
+        self._user_id, token = buyer
+        if token:
+            self.client.headers["Authorization"] = f"Bearer {token}"
         try:
             self._buy()
         finally:
@@ -63,12 +69,6 @@ class Buyer(HttpUser):
             if not _left["buyers"]:
                 self.environment.runner.quit()
         raise StopUser
-
-    def on_start(self) -> None:
-        """Take an id and a token."""
-        self._user_id, token = next(_next)
-        if token:
-            self.client.headers["Authorization"] = f"Bearer {token}"
 
     def _buy(self) -> None:
         time.sleep(max(0.0, OPENS_AT_S - time.time()) + random.expovariate(1 / ARRIVAL_S))

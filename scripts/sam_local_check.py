@@ -7,7 +7,6 @@ for; so this shows that the artifacts run in a container the way SAM runs them, 
 import ipaddress
 import json
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from typing import Any
 import httpx
 import yaml
 
+from harness.artifact import ARCHITECTURE
 from harness.deployment import stand_in
 from harness.running import free_port
 from local import engine, intrinsics
@@ -30,7 +30,6 @@ from local.template import load
 
 ROOT = Path(__file__).resolve().parents[1]
 SAM = ROOT / ".venv-sam/bin/sam"
-ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
 START_S_MAX = 120
 INVOKE_S_MAX = 120
 STOP_S_MAX = 20

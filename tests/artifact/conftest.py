@@ -2,16 +2,16 @@
 
 import fcntl
 import os
-import platform
 import subprocess
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from harness.artifact import ARCHITECTURE
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".aws-sam" / "test" / "build"
-ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
 
 
 @pytest.fixture(scope="session")

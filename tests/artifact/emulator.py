@@ -23,7 +23,6 @@ from local import intrinsics
 ROOT = Path(__file__).resolve().parents[2]
 START_S_MAX = 30
 STOP_S_MAX = 5
-DEPLOY_S_MAX = 60
 REQUEST_S_MAX = 20
 PASSWORD = "Correct-Horse-9-Battery"
 
@@ -33,12 +32,11 @@ OWNER = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFA
 
 @dataclass(frozen=True)
 class Emulator:
-    """A running emulator, its port on 127.0.0.1, its log, and a folder for what else it writes."""
+    """A running emulator, its port on 127.0.0.1, and its log."""
 
     process: subprocess.Popen[bytes]
     port: int
     log: Path
-    folder: Path
 
     @property
     def url(self) -> str:
@@ -55,31 +53,6 @@ class Emulator:
             aws_access_key_id=OWNER["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=OWNER["AWS_SECRET_ACCESS_KEY"],
         )
-
-    def deploy(self, template: Path, stack: str, **parameters: str) -> "Deployed":
-        """Run `sam deploy`; return the stack once all of it is there."""
-        command = [str(ROOT / ".venv-sam/bin/sam"), "deploy", "--template-file", str(template), "--stack-name", stack]
-        command += ["--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar"]
-        command += ["--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())]
-        environment = {
-            "PATH": os.defpath,
-            "HOME": str(self.folder),
-            "SAM_CLI_TELEMETRY": "0",
-            "AWS_ENDPOINT_URL": self.url,
-            **OWNER,
-        }
-        result = subprocess.run(
-            command,
-            cwd=self.folder,  # no samconfig.toml of the user's
-            env=environment,
-            check=False,
-            timeout=DEPLOY_S_MAX,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
-        assert result.returncode == 0, result.stdout + result.stderr
-        return Deployed(self, stack)
 
 
 @dataclass(frozen=True)
@@ -177,22 +150,6 @@ class Deployed:
         [user_id] = [attribute["Value"] for attribute in made["Attributes"] if attribute["Name"] == "sub"]
         return User(user_id, signed_in["AccessToken"])
 
-    def program(self) -> "User":
-        """Return an organiser's program, signed in by its secret, as OAuth has it for programs."""
-        outputs = self.outputs()
-        client_id = outputs["OrganiserClientId"]
-        found = self.emulator.client("cognito-idp").describe_user_pool_client(
-            UserPoolId=outputs["UserPoolId"], ClientId=client_id
-        )["UserPoolClient"]
-        answer = httpx.post(
-            f"{self.emulator.url}/oauth2/token",
-            data={"grant_type": "client_credentials"},
-            auth=(client_id, found["ClientSecret"]),
-            timeout=REQUEST_S_MAX,
-        )
-        assert answer.status_code == httpx.codes.OK, answer.text
-        return User(client_id, answer.json()["access_token"])
-
     def ask(self, method: str, path: str, body: Any = None, user: "User | None" = None) -> httpx.Response:
         """Send a request to the API; the emulator finds the API by the host that is asked for."""
         host = f"{self.physical_id('Api')}.execute-api.localhost:{self.emulator.port}"
@@ -229,7 +186,7 @@ def running(folder: Path) -> Iterator[Emulator]:
             process_group=0,  # the functions are its children and end with it
         )
     try:
-        emulator = Emulator(process, port, log, folder)
+        emulator = Emulator(process, port, log)
         _wait_for(emulator)
         yield emulator
     finally:

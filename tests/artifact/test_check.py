@@ -1,6 +1,6 @@
 """The check of a deployment finds mistakes, leaves nothing behind, and reports to CodeDeploy.
 
-What it says of an office in order is in test_events.py (its policy, too) and test_deployment.py.
+What it says of an office in order is in test_events.py (its policy, too) and test_first_deployment.py.
 """
 
 import importlib

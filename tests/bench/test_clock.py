@@ -21,16 +21,6 @@ def test_tasks_run_in_the_order_of_their_wake_up_times() -> None:
     assert woken == [(1, "early"), (1.5, "started later"), (3, "late"), (3, "early")]
 
 
-def test_a_run_may_stop_and_go_on() -> None:
-    """Tasks that sleep longer go on sleeping."""
-    clock, woken = Clock(), []
-    clock.start(lambda: (clock.sleep(5), woken.append(clock.now_s)))  # type: ignore[func-returns-value, arg-type]
-    clock.run(until_s=4)
-    assert woken == []
-    clock.run()
-    assert woken == [5]
-
-
 def test_an_exception_of_a_task_ends_the_run() -> None:
     """A failed check is not lost in a greenlet."""
     clock = Clock()

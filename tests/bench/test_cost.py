@@ -8,11 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench import cost, record
-from harness.running import client_of
-from local import engine
-from shared import runtime
-from shared.store.aws_client import Client
+from bench import around, cost, record
 
 TABLE = "CapacityProbe"
 KB = 1024
@@ -20,14 +16,10 @@ LOG_BYTES_APART = 60  # a run logs whether an environment is new, and how long a
 
 
 @pytest.fixture
-def own_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def own_engine() -> Iterator[Any]:
     """Yield a client of an engine that no other test has written to; the office uses it, too."""
-    with engine.running() as endpoint:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
-        client = Client.of_environment()
-        monkeypatch.setattr(runtime.current, "client", client)
-        yield client_of(endpoint)
-        client.connection.close()
+    with around.office_on() as client:
+        yield client
 
 
 @pytest.fixture

@@ -86,15 +86,6 @@ def test_of_two_concurrent_transactions_on_one_item_one_succeeds() -> None:
     }
 
 
-@pytest.mark.parametrize(("conflicts", "at_s", "changes"), [(True, 1, "2"), (False, 0.003, "1")])
-def test_only_a_conflict_keeps_a_change_from_being_lost(conflicts: bool, at_s: float, changes: str) -> None:
-    """The controls: in turn both succeed, and without conflicts one change is lost."""
-    trial = Trial(conflicts=conflicts)
-    trial.send("first", "TransactWriteItems", transaction(LANE))
-    trial.send("second", "TransactWriteItems", transaction(LANE), at_s=at_s)
-    assert trial.changes() == [changes]
-
-
 def test_an_update_that_meets_a_transaction_is_refused() -> None:
     """TransactionConflictException; before and after the transaction it happens."""
     trial = Trial()

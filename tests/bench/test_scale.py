@@ -147,11 +147,6 @@ def test_a_run_of_some_sections_keeps_the_others() -> None:
     assert report.with_sections(before | {"seed": 2}, now) == now
 
 
-def test_the_page_shows_the_figures_of_the_last_run() -> None:
-    """No number of its tables is written by hand."""
-    assert "\n".join(report.tables(record.read(report.FIGURES))) in report.PAGE.read_text()
-
-
 def test_the_last_run_reached_the_goals() -> None:
     """On one event 10,000 bookings and 1,000 joins a second, and a sold-out turn of less than a second at any load."""
     most = [row for row in figures("sales") if row["design"] == f"{LANES_MAX} lanes"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench import cpu, load, sections
+from bench import cpu, floor, load, sections
 from bench.load import Measured
 from bench.sections import SECTIONS, Run
 from harness.crowd import open_event
@@ -23,13 +23,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         yield Run(office, SECONDS, workers=2)
 
 
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let few users do everything, and do not wait for the last announcement."""
+    for size, value in {"STORM_USERS": 30, "RELEASE_TICKETS": 200, "RELEASE_WAITING": 5, "REST_S": 0.2}.items():
+        monkeypatch.setattr(sections, size, value)
+    monkeypatch.setattr(floor, "USERS_MAX", 2_000)
+
+
 @pytest.mark.parametrize("name", SECTIONS)
-def test_a_section_measures_rates_latencies_and_processor_time(
-    run: Run, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_section_measures_rates_latencies_and_processor_time(run: Run, name: str) -> None:
     """The figures fit each other: requests in flight are about rate times latency."""
-    for size, small in {"STORM_USERS": 30, "RELEASE_TICKETS": 200, "RELEASE_WAITING": 5}.items():
-        monkeypatch.setattr(sections, size, small)
     rows = list(SECTIONS[name](run))
     loads = [row for row in rows if "cpu_ms" in row]
     assert loads

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,21 @@ from tests.operations.proxy import Proxy
 from tests.template.stack import folder_of
 
 ENVIRONMENTS = 2
-HAPPEN_S_MAX = 20.0
 REQUEST_S_MAX = 30.0
-INVOKE = """
+# Invokes the scheduled functions whose names it reads, and writes an empty line after the log lines of each.
+BY_HAND = """
 import sys
 from pathlib import Path
 from local import folder, runtime, template
-name = sys.argv[3]
-function = template.load(Path(sys.argv[1])).functions[name]
-functions = runtime.load([folder.with_failed_records(function, sys.argv[2])])
-functions[name].invoke({}, "by hand")
+known = template.load(Path(sys.argv[1])).functions
+scheduled = [folder.with_failed_records(known[f"{name}Function"], sys.argv[2]) for name in ("Sweep", "Expire")]
+functions = runtime.load(scheduled)
+for name in sys.stdin:
+    try:
+        functions[name.strip()].invoke({}, "by hand")
+    except Exception as error:
+        sys.stderr.write(f"{error!r}\\n")
+    print(flush=True)
 """
 
 
@@ -62,6 +68,7 @@ class Stage:
         self._running = ExitStack()
         self._office: RunningOffice | None = None
         self._answers: list[Response] = []
+        self._by_hand: subprocess.Popen[bytes] | None = None
         self._invoked: list[Line] = []  # the lines of functions that were invoked by hand
         self._read: dict[Path, int] = {}  # bytes of each log
         self._given_up: set[Path] = set()
@@ -73,6 +80,8 @@ class Stage:
 
     def stop(self) -> None:
         """Stop it."""
+        if self._by_hand:
+            self._by_hand.communicate()  # its input ends
         self._running.close()
 
     def opens(self, tickets: int) -> str:
@@ -126,10 +135,17 @@ class Stage:
         self._invoke("ExpireFunction")
 
     def _invoke(self, function: str) -> None:
-        environment = os.environ | {"AWS_ENDPOINT_URL_DYNAMODB": self.proxy.endpoint}
-        command = [sys.executable, "-c", INVOKE, str(self._template), str(self.failed_records), function]
-        done = subprocess.run(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, check=False)
-        self._invoked += _lines(done.stdout)
+        if not self._by_hand:
+            environment = os.environ | {"AWS_ENDPOINT_URL_DYNAMODB": self.proxy.endpoint}
+            command = [sys.executable, "-c", BY_HAND, str(self._template), str(self.failed_records)]
+            self._by_hand = subprocess.Popen(
+                command, cwd=PROJECT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        assert self._by_hand.stdin
+        assert self._by_hand.stdout
+        self._by_hand.stdin.write(f"{function}\n".encode())
+        self._by_hand.stdin.flush()
+        self._invoked += _lines(b"".join(takewhile(lambda line: line != b"\n", self._by_hand.stdout)))
 
     @contextmanager
     def bad(self, what: str) -> Iterator[None]:
@@ -209,14 +225,6 @@ def staged(folder: Path) -> Iterator[Stage]:
             yield stage
         finally:
             stage.stop()
-
-
-def happens(what: Callable[[], object], seconds_max: float = HAPPEN_S_MAX) -> None:
-    """Wait until this is true."""
-    until = time.monotonic() + seconds_max
-    while not what():
-        assert time.monotonic() < until, "it does not happen"
-        time.sleep(0.05)
 
 
 def written(path: Path) -> System:

@@ -19,9 +19,10 @@ from harness import promises
 from harness.running import PROJECT
 from harness.watching import alarms
 from shared.store import items
+from tests.local.programs import happens
 from tests.operations import proxy
 from tests.operations.drilling import Drill, drilled, drills
-from tests.operations.stage import ENVIRONMENTS, Stage, happens, staged
+from tests.operations.stage import ENVIRONMENTS, Stage, staged
 from tests.operations.troubles import REFUSING_BUS, SLOW_BUS
 
 STALLED_S = 5.5  # over the threshold of PromotionLatencyAlarm

@@ -26,8 +26,12 @@ read_template = cache(template.load)
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Restore the environment, which commands change. Read the template once: that takes longer than a command."""
+    """Restore the environment, which commands change. Read the template once: that takes longer than a command.
+
+    Audits in this process do not wait for a promoter.
+    """
     monkeypatch.setattr(template, "load", read_template)
+    monkeypatch.setattr("ops.audit.PATIENCE_S", 0.0)
     before = dict(os.environ)
     yield
     os.environ.clear()

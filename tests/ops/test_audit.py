@@ -18,12 +18,6 @@ BROKEN, INCONCLUSIVE = 1, 3
 HOLD_S = 600
 
 
-@pytest.fixture(autouse=True)
-def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for no promoter."""
-    monkeypatch.setattr(ops.audit, "PATIENCE_S", 0.0)
-
-
 def verdicts(done: Done) -> dict[str, str]:
     """Return the verdict on each promise."""
     return {line.split()[0]: line.split()[1] for line in done.lines[1:10]}

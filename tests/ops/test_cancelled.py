@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-import ops.audit
 from harness.office import Event
 from shared.store import items
 from tests.ops.commands import Commands, read_only
@@ -14,9 +13,8 @@ BROKEN = 1
 
 
 @pytest.fixture
-def cancelled(sold_out: Event, monkeypatch: pytest.MonkeyPatch) -> Event:
+def cancelled(sold_out: Event) -> Event:
     """Return an event that was cancelled with a free ticket and waiting users, and is not emptied."""
-    monkeypatch.setattr(ops.audit, "PATIENCE_S", 0.0)
     sold_out.cancels("user-0")
     sold_out.cancels_event()
     return sold_out

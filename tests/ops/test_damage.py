@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-import ops.audit
 import ops.export
 import ops.settling
 from harness.office import Event, Office
@@ -20,7 +19,6 @@ from shared.runtime import Deadline
 from shared.store import items
 from shared.store.aws_client import RequestFailed
 from tests.ops.commands import Commands
-from tests.ops.commands import ops as program
 from tests.ops.test_redrive import document, record
 
 WRONG, CANNOT = 1, 2
@@ -47,12 +45,6 @@ OPTIONAL: dict[str, set[str]] = {  # attributes that an item may have
     "waiting booking": {"bookedAt", "cancelledAt", "heldAt", "reference", "confirmedBy", "cancelledBy"},
     "entry": set(),
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait for the promoter."""
-    monkeypatch.setattr(ops.audit, "PATIENCE_S", 0.0)
 
 
 @pytest.fixture
@@ -137,14 +129,6 @@ def test_a_damaged_event_is_named_in_one_line(small: Event, local: Commands, att
     for command in COMMANDS:
         done = run(command, small, local)
         assert (done.code, done.out, done.err) == (CANNOT, "", expected), command
-
-
-def test_an_operator_sees_the_same(small: Event, local: Commands) -> None:
-    """The program prints no traceback."""
-    damage(small, "event", "lanes", {"N": "0"})
-    done = program("audit", small.event_id, *local.where)
-    expected = f"the event {small.event_id} is damaged: its lanes cannot be read\n"
-    assert (done.code, done.out, done.err) == (CANNOT, "", expected)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,6 @@ import re
 import shlex
 from pathlib import Path
 
-import pytest
-
-import ops.audit
 from harness.office import Office
 from local import batches
 from tests.conftest import LogLines
@@ -36,10 +33,9 @@ def masked(text: str) -> str:
 
 
 def test_every_example_of_the_page_shows_the_real_output(
-    office: Office, local: Commands, data: Path, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+    office: Office, local: Commands, data: Path, log_lines: LogLines
 ) -> None:
     """In the order of the page; what its text describes happens between the commands."""
-    monkeypatch.setattr(ops.audit, "PATIENCE_S", 0.0)
     event = office.opens(tickets=2)
     for user in ("anna", "ben", "cleo"):
         event.books(user)

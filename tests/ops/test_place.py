@@ -174,12 +174,15 @@ def test_a_running_and_a_stopped_office_give_the_same_result(tmp_path: Path) -> 
         pass  # it is not in use
 
 
-def test_an_office_on_another_database_is_found_while_it_runs(sold_out: Event, tmp_path: Path) -> None:
+def test_an_office_on_another_database_is_found_while_it_runs(
+    sold_out: Event, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`python -m local --endpoint` has its tables elsewhere, and says where as long as it runs."""
+    local = Commands(("--local", "--data", str(tmp_path / "data")), capsys)
     with folder.opened(tmp_path / "data") as held:
         held.announce(Database.at(os.environ["AWS_ENDPOINT_URL_DYNAMODB"]).announcement)
-        assert ops("audit", sold_out.event_id, "--local", "--data", str(tmp_path / "data")).code == 0
-    done = ops("audit", sold_out.event_id, "--local", "--data", str(tmp_path / "data"))
+        assert local("audit", sold_out.event_id).code == 0
+    done = local("audit", sold_out.event_id)
     assert done.code == 2
     assert done.err == f"the ticket office of {tmp_path}/data is not running, and its tables are elsewhere\n"
 

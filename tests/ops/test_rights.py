@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import pytest
 
-import ops.audit
 from harness.office import Office
 from harness.privileges import Privilege, noted
 from local import bus
@@ -73,7 +72,6 @@ def on_aws(
     new_client: None,
 ) -> Iterator[Commands]:
     """Yield commands on a stack with failed records of each function; its bus is on this machine."""
-    monkeypatch.setattr(ops.audit, "PATIENCE_S", 0.0)
     change = {"dynamodb": {"Keys": {"eventId": {"S": events["OFF"]}}, "SequenceNumber": "1"}}
     failed = {"promote": document(record(events["STRANDED"])), "follow": document(change), "announce": told("anna")}
     with bus.running(tmp_path) as url:

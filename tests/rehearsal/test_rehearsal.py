@@ -13,12 +13,19 @@ from harness.running import PROJECT
 from tests.local.programs import Program, opened
 
 RUN_S_MAX = 120
+# A buyer who does not pay, and does not wait for ExpireFunction.
+IMPATIENT = """
+from rehearsal import locustfile
+from rehearsal.locustfile import Buyer
+locustfile.OVERDUE_S = 0
+locustfile._ends_the_hold = iter(["expire"])
+"""
 
 
 def _rehearsed(office: Program, folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Hold a rehearsal with 40 buyers and 20 tickets."""
     where = ["--host", office.url, "--local", "--data", str(folder / "data"), "--output", str(folder / "report")]
-    crowd = ["--tickets", "20", "--buyers", "40", "--opens-in", "8", "--seconds", "60"]
+    crowd = ["--tickets", "20", "--buyers", "40", "--opens-in", "4", "--seconds", "60"]
     return subprocess.run(
         [sys.executable, "-m", "rehearsal", *where, *crowd, *arguments],
         cwd=PROJECT,
@@ -55,18 +62,15 @@ def test_a_crowd_buys_waits_pays_gives_back_and_lets_holds_expire(tmp_path: Path
 
 def test_a_hold_that_does_not_expire_makes_the_rehearsal_fail(tmp_path: Path) -> None:
     """H3: ExpireFunction runs once a minute, and this crowd does not wait for it."""
-    impatient = (
-        "import rehearsal.locustfile\nfrom rehearsal.locustfile import Buyer\nrehearsal.locustfile.OVERDUE_S = 0"
-    )
-    (tmp_path / "impatient.py").write_text(impatient)
+    (tmp_path / "impatient.py").write_text(IMPATIENT)
     with opened("--data", str(tmp_path / "data"), "--workers", "1") as office:
-        event = {"name": "Rehearsal", "totalTickets": 8, "holdSeconds": 5}
+        event = {"name": "Rehearsal", "totalTickets": 1, "holdSeconds": 2}
         event_id = httpx.post(f"{office.url}/initialize", json=event).json()["eventId"]
         command = [sys.executable, "-m", "locust", "-f", str(tmp_path / "impatient.py"), "--headless", "--only-summary"]
         done = subprocess.run(
-            [*command, "--host", office.url, "--users", "8", "--spawn-rate", "8", "--run-time", "40s"],
+            [*command, "--host", office.url, "--users", "1", "--run-time", "40s"],
             cwd=PROJECT,
-            env={**os.environ, "PYTHONPATH": str(PROJECT), "REHEARSAL_EVENT": event_id, "REHEARSAL_BUYERS": "8"},
+            env={**os.environ, "PYTHONPATH": str(PROJECT), "REHEARSAL_EVENT": event_id},
             capture_output=True,
             text=True,
             timeout=RUN_S_MAX,
@@ -87,7 +91,7 @@ def test_each_buyer_may_have_a_token(tmp_path: Path) -> None:
 
         organiser, shop = token("--user", "olga", "--organiser"), token("--shop")
         few = ("--buyers", "3", "--opens-in", "1", "--seconds", "20")
-        right = _rehearsed(office, tmp_path, "--seconds", "25", ORGANISER_TOKEN=organiser, SHOP_TOKEN=shop)
+        right = _rehearsed(office, tmp_path, *few, ORGANISER_TOKEN=organiser, SHOP_TOKEN=shop)
         assert right.returncode == 0, right.stdout + right.stderr
         (tmp_path / "tokens").write_text("".join(f"buyer-{number} {shop[:-5]}\n" for number in range(40)))
         wrong = _rehearsed(office, tmp_path, *few, "--tokens", str(tmp_path / "tokens"), ORGANISER_TOKEN=organiser)

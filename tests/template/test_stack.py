@@ -12,38 +12,14 @@ import pytest
 
 from functions.announce import bus
 from local import intrinsics
+from local.template import load
 from shared.booking.background import RESERVE_S
 from shared.booking.event_cancellation import BOOKINGS_PER_S_MAX
 from shared.edge import caller
 from shared.model import REQUEST_BUDGET_S, TICKETS_MAX
 from tests.template.stack import ROOT, deployed, folder_of
 
-ROUTES = {
-    "POST /initialize": "InitializeFunction",
-    "POST /book": "BookFunction",
-    "POST /confirm": "ConfirmFunction",
-    "POST /transfer": "TransferFunction",
-    "POST /check-in": "CheckInFunction",
-    "POST /cancel": "CancelFunction",
-    "GET /status/{eventId}": "StatusFunction",
-    "GET /bookings": "BookingsFunction",
-    "GET /events": "EventsFunction",
-    "GET /events/{eventId}/bookings": "EventBookingsFunction",
-    "GET /events/{eventId}/waiting-list": "WaitingListFunction",
-    "GET /openapi.json": "DescribeFunction",
-    "HEAD /openapi.json": "DescribeFunction",
-    "GET /docs": "DescribeFunction",
-    "HEAD /docs": "DescribeFunction",
-    "GET /docs/": "DescribeFunction",
-    "GET /health": "DescribeFunction",
-    "HEAD /health": "DescribeFunction",
-    "GET /": "DescribeFunction",
-    "HEAD /": "DescribeFunction",
-    "GET /web/{version}/{file}": "DescribeFunction",
-    "GET /web/{version}/vendor/{file}": "DescribeFunction",
-    "PATCH /events/{eventId}": "ChangeFunction",
-    "POST /events/{eventId}/cancel": "CancelEventFunction",
-}
+ROUTES = {f"{route.method} {route.path}": route.function for route in load().routes}  # as `python -m local` reads them
 PUBLIC = {route for route, function in ROUTES.items() if function == "DescribeFunction"}
 REQUESTS = set(ROUTES.values())
 BACKGROUND = {"PromoteFunction", "FollowFunction", "AnnounceFunction", "ExpireFunction", "SweepFunction"}
