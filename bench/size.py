@@ -124,8 +124,9 @@ def sold_out(client: Any, event_id: str, holders: list[str], waiting: list[str],
     office = Event(event_id, client)
     office.status()  # for the functions to know the event
     joining = names("joining", samples)
-    found = {
-        "book, sold out: join": _each(office.books, joining),
+    found = {"book, sold out: join": _each(office.books, joining)}
+    office.books(joining[0])  # from now on the function knows that users come back
+    found |= {
         "book again, waiting": _each(office.books, joining),
         "status of a user far back": _each(office.status, joining),
         "cancel, waiting": _each(office.cancels, joining),

@@ -13,7 +13,7 @@ END_S_MAX = 100
 
 
 def test_the_demo_shows_a_sale_and_stops(browser: Browser) -> None:
-    """An organiser sees bookings, a waiting list, returned tickets and a second release; then the office is gone."""
+    """An organiser sees bookings, a waiting list and a second release; then the office is gone."""
     seconds = 60 if WRITES_PICTURES else 20
     command = [sys.executable, "-m", "examples.demo", "--seconds", str(seconds), "--port", "0"]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as demo:
@@ -22,7 +22,7 @@ def test_the_demo_shows_a_sale_and_stops(browser: Browser) -> None:
         assert address
         with visiting(browser, address[1]) as olga:
             olga.go(address[2])
-            for what in ("booked", "soldOut", "joined", "returned"):
+            for what in ("booked", "soldOut", "joined"):
                 expect(olga.page.locator(f".what-{what}").first).to_be_visible(timeout=seconds * 1000)
             if WRITES_PICTURES:
                 expect(olga.page.locator(".tile.waiting dd")).to_have_text(re.compile(r"^[2-9]\d$"))

@@ -22,14 +22,20 @@ from shared.store.signing import Signer, credentials
 LINES = [b'{"n": %d}' % n for n in range(10)]
 
 
-def everything(folder: Path, place: int = 0) -> list[bytes]:
-    """Read all lines from a place on."""
-    found: list[bytes] = []
+def so_far(folder: Path, place: int = 0) -> list[tuple[int, bytes]]:
+    """Read the lines from a place on that are there now, each with the place after it."""
+    found: list[tuple[int, bytes]] = []
     while lines := announcements.read(folder, place):
-        found += [line for _, line in lines]
+        found += lines
         place = lines[-1][0]
-    assert place == announcements.end(folder)
     return found
+
+
+def everything(folder: Path, place: int = 0) -> list[bytes]:
+    """Read all lines from a place on, of a folder to which nobody writes."""
+    found = so_far(folder, place)
+    assert (found[-1][0] if found else place) == announcements.end(folder)
+    return [line for _, line in found]
 
 
 def test_lines_are_read_in_order_from_any_place(tmp_path: Path) -> None:

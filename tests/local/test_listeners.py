@@ -17,7 +17,7 @@ from local import announcements, listeners
 from local.announcements import Writer
 from tests.announce import schemas
 from tests.local.programs import Program, happens, opened, post, sold_out, status_of_bob
-from tests.local.test_announcements import everything
+from tests.local.test_announcements import everything, so_far
 
 HEARD_S_MAX = 10.0
 
@@ -111,7 +111,7 @@ def test_no_announcement_is_lost_when_parts_are_killed(office: Program, data: Pa
     expected = bookings.keys() | {f"event.opened:{event_id}", f"event.sold-out:{event_id}:1"}
 
     def found() -> set[str]:
-        details = [json.loads(line)["detail"] for line in everything(data / "announcements")]
+        details = [json.loads(line)["detail"] for _, line in so_far(data / "announcements")]
         return {detail["id"] for detail in details if detail["data"]["eventId"] == event_id}
 
     happens(lambda: found() == expected)
