@@ -51,7 +51,7 @@ _STAGES = {Status.WAITING: 0, Status.HELD: 1, Status.CONFIRMED: 2} | dict.fromke
 )
 
 BY_ITSELF = ("background", "sweep", "expire")  # how operations begin that do what no user asked for
-READ_MAX = 10_000  # of the latest tables, what was read of them is remembered
+READ_MAX = 10_000  # results of reading the tables that are cached, the most recently used ones
 
 Progress = tuple[int, int, int] | None  # a user's booking number, its stage, and less and less tickets
 

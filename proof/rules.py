@@ -118,7 +118,7 @@ def _answer_as_a_stranger(attempt: BookingAttempt, current: Booking | None) -> B
     return current
 
 
-def _read_first_active_or_not(attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
+def _read_active_or_not(attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
     return read_booking(attempt.event, attempt.user_id, deadline)
 
 
@@ -319,7 +319,7 @@ def _audit_without_the_event(event: Event, deadline: Deadline) -> Any:
 
 
 def _stored_in_no_doubt(attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
-    return attempt.answer_from(read_booking(attempt.event, attempt.user_id, deadline))
+    return attempt.read(deadline)
 
 
 def _refused_at_once(attempt: BookingAttempt, deadline: Deadline) -> Standing:
@@ -413,8 +413,8 @@ RULES = (
         _bounded(basic.CANCELS_TWICE, FAULT), BookingAttempt, "answer_from", _answer_as_a_stranger,
     ),
     Rule(
-        "a booking that is read first answers only while it is active", "shared/booking/waiting_list.py",
-        basic.HEIR_COMES_BACK_KNOWN, waiting_list, "_read_first", _read_first_active_or_not,
+        "a booking that is read first answers only while it is active", "shared/booking/attempt.py",
+        basic.HEIR_COMES_BACK_KNOWN, BookingAttempt, "read", _read_active_or_not,
     ),
     Rule(
         "only the request that made a booking says so", "shared/booking/office.py",

@@ -231,7 +231,7 @@ def _invented(story: Story, event: str, steps: dict[str, Told], reduced: list[To
         for data in told:
             asked = [one for one in story.by_user[event, data["userId"]] if one.op == "cancel" and not one.is_refused]
             if data["quantity"] not in {one.body.get("keep") for one in asked}:
-                yield f"{kind} is announced, and nobody asked for that: {data}"
+                yield f"{kind} was announced, but no request asked for it: {data}"
 
 
 def _quantities(steps: dict[str, Told], reduced: list[Told], seen: list[Sighting]) -> Iterator[str]:

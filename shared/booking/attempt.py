@@ -114,12 +114,16 @@ class BookingAttempt:
             self.generation, self.uncertain = current.generation + 1, False
         return None
 
+    def read(self, deadline: Deadline) -> Booking | None:
+        """Read the user's booking, and return it if it answers this request. Raises TryAgain."""
+        return self.answer_from(read_booking(self.event, self.user_id, deadline))
+
     def stored(self, deadline: Deadline) -> Booking | None:
         """Read the user's booking, and return it if it answers this request, which is otherwise to be refused.
 
         Raises TryAgain if an earlier transaction of this request may still make a booking.
         """
-        if current := self.answer_from(read_booking(self.event, self.user_id, deadline)):
+        if current := self.read(deadline):
             return current
         if self.uncertain:
             raise TryAgain("uncertain")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from shared import runtime
 from shared.booking import catalog, list_limit, sale, sale_window
-from shared.booking.attempt import BookingAttempt, read_booking
+from shared.booking.attempt import BookingAttempt
 from shared.booking.cache import Cache
 from shared.model import POSITION_EXACT_MAX, Booking, Entry, Event, Position, Standing, Status, Tail
 from shared.runtime import Deadline
@@ -23,8 +23,8 @@ from shared.store.dynamodb import Name, TransactItem
 
 FRONT_AGE_MAX_S = 1.0  # for this long a warm function trusts its cached front of a list
 FRONTS_MAX = 1_000  # fronts that a warm function caches
-RETURN_AGE_S = 10.0  # for this long after a user came back, a warm function reads the booking of each who comes
-RETURNS_MAX = 1_000  # lists of which a warm function remembers that
+RETURN_AGE_S = 10.0  # after a user has come back, a warm function reads each user's booking first for this long
+RETURNS_MAX = 1_000  # lists for which a warm function remembers when that was
 
 
 class _Front(NamedTuple):
@@ -43,8 +43,8 @@ def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
     """Put the booking at the end of the list, or return the booking that the user already has.
 
     Only for an event that is known to be sold out: then all its lanes are closed (P4). Returns None if it is back on
-    sale. A user who comes back, with a booking or after it has ended, wastes a number of the tail, of which there is
-    only one. So for a while after such a request the booking is read first.
+    sale. A user who has a booking, or had one that has ended, uses up a number for nothing, and all numbers come from
+    one item, the tail. So for a while after such a request, each user's booking is read first.
 
     If no user is ahead and enough tickets are free, the booking gets them instead: as if it had joined and been
     promoted at once, in one transaction. A user who was told "waiting" before this request began has an earlier place,
@@ -53,7 +53,7 @@ def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
     Raises EventCancelled; NotOnSale; WaitingListFull; TryAgain.
     """
     event = attempt.event
-    if _do_users_return(event) and (current := _read_first(attempt, deadline)):
+    if _do_users_return(event) and (current := attempt.read(deadline)):
         return _found(attempt, current, deadline)
     while True:
         tail = _draw(event, deadline)
@@ -97,11 +97,6 @@ def _do_users_return(event: Event) -> bool:
     """Tell whether a user of this list has come back lately."""
     at_s = _returns.get(event.event_id)
     return at_s is not None and runtime.current.monotonic_s() <= at_s + RETURN_AGE_S
-
-
-def _read_first(attempt: BookingAttempt, deadline: Deadline) -> Booking | None:
-    """Read the user's booking, and return it if it answers the attempt. Raises TryAgain."""
-    return attempt.answer_from(read_booking(attempt.event, attempt.user_id, deadline))
 
 
 def _found(attempt: BookingAttempt, booking: Booking, deadline: Deadline) -> Standing:

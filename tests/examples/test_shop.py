@@ -165,7 +165,7 @@ def test_a_paid_hold_is_confirmed_and_then_captured(
     """The session ends before the hold; the booking refers to the payment."""
     event_id = opens(office)
     order = shop.order(event_id, "anna")
-    assert shop.order(event_id, "anna")["payAt"] == order["payAt"], "a buyer who comes back goes on"
+    assert shop.order(event_id, "anna")["payAt"] == order["payAt"], "a buyer who returns continues the same order"
     session = stripe.sessions[order["session"]]
     assert session["capture_method"] == "manual"
     assert 0 < datetime.fromisoformat(order["expiresAt"]).timestamp() - session["expires_at"] <= 61

@@ -23,7 +23,7 @@ LINES = [b'{"n": %d}' % n for n in range(10)]
 
 
 def so_far(folder: Path, place: int = 0) -> list[tuple[int, bytes]]:
-    """Read the lines from a place on that are there now, each with the place after it."""
+    """Read the lines written so far after a place, each with the place that follows it."""
     found: list[tuple[int, bytes]] = []
     while lines := announcements.read(folder, place):
         found += lines
@@ -32,7 +32,7 @@ def so_far(folder: Path, place: int = 0) -> list[tuple[int, bytes]]:
 
 
 def everything(folder: Path, place: int = 0) -> list[bytes]:
-    """Read all lines from a place on, of a folder to which nobody writes."""
+    """Read all lines after a place, in a folder that nobody is writing to."""
     found = so_far(folder, place)
     assert (found[-1][0] if found else place) == announcements.end(folder)
     return [line for _, line in found]
