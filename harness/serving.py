@@ -1,9 +1,10 @@
 """An HTTP server in this process, whose answers a function gives."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from local.listening import in_background
 
 Fields = dict[str, str]
 
@@ -36,11 +37,6 @@ def serving(serve: Callable[[str, str, Fields, bytes], tuple[int, bytes]], host:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer((host, 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://{host}:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer((host, 0), Handler)
+    with in_background(server):
+        yield f"http://{host}:{server.server_port}"

@@ -29,7 +29,7 @@ import httptools
 from local import runtime
 from local.announcements import Writer
 from local.child import LOW_PRIORITY, child
-from local.listening import listen
+from local.listening import in_background, listen
 from shared.store.signing import Signer, credentials
 
 BUS_VARIABLE = "AWS_ENDPOINT_URL_EVENTBRIDGE"  # tells the SDK the address of the bus
@@ -219,14 +219,8 @@ class _Connection(socketserver.BaseRequestHandler):
 def running(folder: Path) -> Iterator[str]:
     """Run a bus in this process, as the only writer to the folder; yield its URL."""
     server = Server(listen("127.0.0.1", 0), folder)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with in_background(server):
         yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def main() -> None:

@@ -7,11 +7,17 @@ takes a connection, the connection waits for the worker's successor.
 import errno
 import select
 import socket
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import cycle, islice
+from typing import TYPE_CHECKING
 
 from local.errors import StartError
+
+if TYPE_CHECKING:  # a worker starts without it
+    from socketserver import BaseServer
 
 _BACKLOG = 1024
 _TRY_S_MAX = 1.0  # a program that was just killed may still hold the port
@@ -129,6 +135,19 @@ def listen(host: str, port: int) -> socket.socket:
             if time.monotonic() > deadline:
                 raise StartError(f"port {port} is in use: choose another with --port") from None
         time.sleep(0.05)
+
+
+@contextmanager
+def in_background(server: "BaseServer") -> Iterator[None]:
+    """Serve in a thread while the block runs; then stop and close the server."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 from http.server import HTTPServer
 from typing import Any
 
@@ -11,6 +10,7 @@ import jsonschema
 import pytest
 
 from functions.announce.announcements import Type
+from local.listening import in_background
 from local.template import load
 from tests.announce import schemas
 from tests.template.stack import ROOT
@@ -55,16 +55,13 @@ def test_the_receiver_takes_each_announcement_once_and_only_from_the_office(
     exec(program, names)  # noqa: S102  # it is ours
     names["Receiver"].log_message = lambda *_: None
     [example] = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
-    with HTTPServer(("127.0.0.1", 0), names["Receiver"]) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    server = HTTPServer(("127.0.0.1", 0), names["Receiver"])
+    with in_background(server):
         url = f"http://127.0.0.1:{server.server_port}/"
         statuses = [
             httpx.post(url, content=example, headers={"X-Webhook-Secret": secret}).status_code
             for secret in ("of this test, at least", "of this test, at least", "another", "")
         ]
-        server.shutdown()
-        thread.join(5)
     assert statuses == [204, 204, 403, 403]
     assert capsys.readouterr().out.count(json.loads(example)["type"]) == 1
 

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
+
+from local.listening import in_background
 
 ENGINE_S_MAX = 10.0
 _TABLES = "DynamoDB_20120810."  # prefix of the operation; the streams have another
@@ -122,14 +124,8 @@ def before(engine: str) -> Iterator[Proxy]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     proxy = Proxy(f"http://127.0.0.1:{server.server_address[1]}")
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with in_background(server):
         yield proxy
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def throttling(_operation: str, _request: Body) -> Refusal:
