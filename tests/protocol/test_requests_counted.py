@@ -42,6 +42,14 @@ def test_holding_is_one_request_and_six_write_units(office: Office) -> None:
     assert (meter.requests, meter.write_units, meter.read_units) == (TAKE, 6, 0)
 
 
+def test_a_lane_has_seven_attributes_while_it_has_no_window_and_no_visitors(office: Office) -> None:
+    """Every booking writes its lane, and the engine's time grows with the number of attributes."""
+    event = office.opens(tickets=50)
+    event.books("anna")
+    [lane] = event.check().lanes
+    assert lane.keys() == {"laneId", "tickets", "available", "waiting", "changes", "sale", "sweepId"}
+
+
 def test_confirming_is_one_request_and_two_write_units(office: Office) -> None:
     """Confirm: 1 unit for the booking, outside a transaction, and 1 for the index of holds, which loses a row."""
     event = _warm(office.opens(tickets=1000, holdSeconds=60))
