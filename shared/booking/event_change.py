@@ -213,7 +213,7 @@ def _set_window(event: Event, lanes: list[Lane], deadline: Deadline) -> None:
     window = items.window(event.change.terms) | {"revision": items.number(revision)}
     assign, names, values = items.assignment({"sweepId": items.text(event.event_id), **window})
     values |= {":one": items.number(1)}
-    is_older = "(attribute_not_exists(revision) OR revision < :revision)"  # O2, P7: a late write never replaces a newer window
+    is_older = "(attribute_not_exists(revision) OR revision < :revision)"  # O2, P7: never replace a newer window
     for lane in lanes:
         update = {
             "TableName": items.LANES,

@@ -1,5 +1,6 @@
 """What ids and names may contain, for every character of Unicode."""
 
+import itertools
 import re
 import unicodedata
 from collections import defaultdict
@@ -72,6 +73,15 @@ def test_an_id_has_visible_characters_only() -> None:
     assert [
         one for one in NOT_IN_IDS | SPACES if text.is_id(f"{one}b") or text.is_id(f"a{one}") or text.is_id(one)
     ] == []
+
+
+def test_an_id_in_ascii_is_checked_as_the_description_says() -> None:
+    """For ASCII there is a shorter pattern."""
+    ascii_characters = CHARACTERS[:128]
+    for value in ("", *ascii_characters, *map("".join, itertools.product(ascii_characters, repeat=2))):
+        assert text.is_id(value) == bool(re.fullmatch(text.ID, value))
+    for one in ascii_characters:
+        assert text.is_id(f"a{one}b") == bool(re.fullmatch(text.ID, f"a{one}b"))
 
 
 NAMES = {
