@@ -228,6 +228,7 @@ def to_tail(item: Item) -> Tail:
 
 # ---------------------------------------------------------------- updates
 
+
 def addition_to_lane(
     event_id: str, lane: int, numbers: Mapping[str, int], condition: str = "", **values: Mapping[str, str]
 ) -> dict[str, Any]:
