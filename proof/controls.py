@@ -201,15 +201,17 @@ _FOR_THE_AUDIT = (
 
 # What no search can miss, and why it is there nevertheless.
 NEEDLESS: Mapping[str, str] = {
-    "step: Update Lanes without `changes :one`": (
+    "step: Update Lanes without `changes :changes`": (
         "no search is large enough for changes during two counts of an audit; tests/protocol/test_audit.py has them"
     ),
     "return some: Update Lanes without `changes :changes`": "as for a step",
     "want fewer: Update Lanes without `changes :changes`": (
         "an event does not rest while a ticket is free and a user waits; tests/protocol/test_resting.py"
     ),
-    "take: Update Lanes without `changes :share`": "the audit counts sold-out events only, which sell nothing",
-    "promote: Update Lanes without `changes :count`": "with each promotion an audit counts what the promotion followed",
+    "take: Update Lanes without `changes :changes`": "the audit counts sold-out events only, which sell nothing",
+    "promote: Update Lanes without `changes :changes`": (
+        "with each promotion an audit counts what the promotion followed"
+    ),
     "window: Update Lanes without `changes :one`": "as for a step",
     "take: Update Lanes without `sweepId = :event`": (
         "a user who waits has joined, and the join sets it too; tests/protocol/test_resting.py"

@@ -155,37 +155,16 @@ def _end(
         assert booking.sequence is not None, "a waiting booking has a place"
         transaction["entry", booking.user_id] = entry_removal(event, booking.sequence)
         counts["waiting"] -= 1
-    return {**transaction, "lane": _count_on_home_lane(event, bookings[0], counts)}
+    return {**transaction, "lane": _on_home_lane(event, bookings[0], counts)}
 
 
 def _end_booking(event: Event, booking: Booking, status: Status, moment: str, by: Actor | None) -> TransactItem:
-    is_this_booking = "bookingId = :booking"  # P7: a late try must not end a newer booking
-    has_same_status = "#status = :was"  # P1, H2: it may have been promoted or confirmed, or may have ended
-    has_as_many = "quantity = :quantity"  # P1: some of its tickets may have been returned
-    # D1: the tickets may have been used since; only the event's cancellation ends a booking then
-    is_unused = "" if booking.status is not Status.CONFIRMED or by is Actor.EVENT else f" AND {NOT_CHECKED_IN}"
     facts = {
         "status": items.text(status),
         "cancelledAt" if status is Status.CANCELLED else "expiredAt": items.text(moment),
         **({"cancelledBy": items.text(by)} if by else {}),
     }
-    assign, names, values = items.assignment(facts)
-    return {
-        "Update": {
-            "TableName": items.BOOKINGS,
-            "Key": items.booking_key(event, booking.user_id),
-            "UpdateExpression": f"{assign} {items.NO_HOLD}" if booking.status is Status.HELD else assign,
-            "ConditionExpression": f"{is_this_booking} AND {has_same_status} AND {has_as_many}{is_unused}",
-            "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": {
-                **values,
-                ":booking": items.text(booking.booking_id),
-                ":was": items.text(booking.status),
-                ":quantity": items.number(booking.quantity),
-            },
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-    }
+    return _update_booking(event, booking, facts, ends=True, by_event=by is Actor.EVENT)
 
 
 def _reduce(event: Event, booking: Booking, reduced: Booking) -> dict[Name, TransactItem]:
@@ -197,29 +176,9 @@ def _reduce(event: Event, booking: Booking, reduced: Booking) -> dict[Name, Tran
     wanted: dict[str, Any] = {"quantity": items.number(reduced.quantity)}
     if not booking.owns_tickets:
         wanted["atLeast"] = reduced.at_least and items.number(reduced.at_least)
-    is_this_booking = "bookingId = :booking"  # P7: as when a booking ends
-    has_same_status = "#status = :was"  # P1, P3: it may have been promoted, or may have ended
-    has_as_many = "#quantity = :many"  # P1: a repeated request must not return tickets again
-    is_unused = f" AND {NOT_CHECKED_IN}" if booking.status is Status.CONFIRMED else ""  # D1: as when a booking ends
     when, by = items.text(str(reduced.reduced_at)), items.text(str(reduced.reduced_by))
-    assign, names, values = items.assignment({**wanted, "reducedAt": when, "reducedBy": by})
     transaction: dict[Name, TransactItem] = {
-        ("booking", booking.user_id): {
-            "Update": {
-                "TableName": items.BOOKINGS,
-                "Key": items.booking_key(event, booking.user_id),
-                "UpdateExpression": assign,
-                "ConditionExpression": f"{is_this_booking} AND {has_same_status} AND {has_as_many}{is_unused}",
-                "ExpressionAttributeNames": {**names, "#status": "status"},
-                "ExpressionAttributeValues": {
-                    **values,
-                    ":booking": items.text(booking.booking_id),
-                    ":was": items.text(booking.status),
-                    ":many": items.number(booking.quantity),
-                },
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            }
-        }
+        ("booking", booking.user_id): _update_booking(event, booking, {**wanted, "reducedAt": when, "reducedBy": by})
     }
     counts = {"changes": fewer}
     if booking.owns_tickets:
@@ -236,18 +195,36 @@ def _reduce(event: Event, booking: Booking, reduced: Booking) -> dict[Name, Tran
                 "ExpressionAttributeValues": values,
             }
         }
-    return {**transaction, "lane": _count_on_home_lane(event, booking, counts)}
+    return {**transaction, "lane": _on_home_lane(event, booking, counts)}
 
 
-def _count_on_home_lane(event: Event, booking: Booking, counts: Mapping[str, int]) -> TransactItem:
+def _update_booking(
+    event: Event, booking: Booking, facts: Mapping[str, Any], *, ends: bool = False, by_event: bool = False
+) -> TransactItem:
+    """Return the update of a booking that is still as it was read. It may end a hold."""
+    is_this_booking = "bookingId = :booking"  # P7: a late try must not touch a newer booking
+    has_same_status = "#status = :was"  # P1, P3, H2: it may have been promoted or confirmed, or may have ended
+    has_as_many = "#quantity = :many"  # P1: some of its tickets may have been returned, perhaps by this request
+    # D1: the tickets may have been used since; only the event's cancellation ends a booking then
+    is_unused = "" if booking.status is not Status.CONFIRMED or by_event else f" AND {NOT_CHECKED_IN}"
+    assign, names, values = items.assignment(facts)
     return {
         "Update": {
-            "TableName": items.LANES,
-            "Key": items.lane_key(event.event_id, event.home_lane(booking.user_id)),
-            "UpdateExpression": f"{items.TO_SWEEP} ADD {', '.join(f'{name} :{name}' for name in sorted(counts))}",
+            "TableName": items.BOOKINGS,
+            "Key": items.booking_key(event, booking.user_id),
+            "UpdateExpression": f"{assign} {items.NO_HOLD}" if ends and booking.status is Status.HELD else assign,
+            "ConditionExpression": f"{is_this_booking} AND {has_same_status} AND {has_as_many}{is_unused}",
+            "ExpressionAttributeNames": {**names, "#status": "status", "#quantity": "quantity"},
             "ExpressionAttributeValues": {
-                **items.to_sweep(event.event_id),
-                **{f":{name}": items.number(count) for name, count in counts.items()},
+                **values,
+                ":booking": items.text(booking.booking_id),
+                ":was": items.text(booking.status),
+                ":many": items.number(booking.quantity),
             },
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
     }
+
+
+def _on_home_lane(event: Event, booking: Booking, counts: Mapping[str, int]) -> TransactItem:
+    return items.addition_to_lane(event.event_id, event.home_lane(booking.user_id), counts)

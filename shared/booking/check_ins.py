@@ -64,16 +64,9 @@ def _mark(event: Event, used: Booking) -> TransactItem:
 
 def _count(event: Event, used: Booking) -> TransactItem:
     """Count the tickets. `changes` grows as well: an audit may be reading bookings and lanes (D1)."""
-    return {
-        "Update": {
-            "TableName": items.LANES,
-            "Key": items.lane_key(event.event_id, event.home_lane(used.user_id)),
-            "UpdateExpression": f"{items.TO_SWEEP} ADD checkedIn :quantity, changes :quantity",
-            "ConditionExpression": sale_window.NOT_CANCELLED,  # O3: nothing takes place any more
-            "ExpressionAttributeValues": {**items.to_sweep(event.event_id), ":quantity": items.number(used.quantity)},
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-    }
+    counts = {"checkedIn": used.quantity, "changes": used.quantity}
+    takes_place = sale_window.NOT_CANCELLED  # O3
+    return items.addition_to_lane(event.event_id, event.home_lane(used.user_id), counts, takes_place)
 
 
 def _report(used: Booking, by: Actor) -> None:

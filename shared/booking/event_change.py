@@ -267,21 +267,11 @@ def _write(event: Event, attributes: Mapping[str, Any] | None = None, more: int 
 
 def _add(lane: Lane, more: int) -> TransactItem:
     """Add tickets to a lane, or take away free ones. Counts in `changes`, so the audit sees it."""
-    are_free = {"ConditionExpression": "available >= :taken"} if more < 0 else {}  # P1: booked tickets stay
-    return {
-        "Update": {
-            "TableName": items.LANES,
-            "Key": items.lane_key(lane.event_id, lane.number),
-            "UpdateExpression": f"{items.TO_SWEEP} ADD tickets :more, available :more, changes :one",
-            **are_free,
-            "ExpressionAttributeValues": {
-                **items.to_sweep(lane.event_id),
-                ":more": items.number(more),
-                ":one": items.number(1),
-                **({":taken": items.number(-more)} if more < 0 else {}),
-            },
-        }
-    }
+    counts = {"tickets": more, "available": more, "changes": 1}
+    if more >= 0:
+        return items.addition_to_lane(lane.event_id, lane.number, counts)
+    are_free = "available >= :taken"  # P1: booked tickets stay
+    return items.addition_to_lane(lane.event_id, lane.number, counts, are_free, taken=items.number(-more))
 
 
 def _write_limit(changed: Event) -> TransactItem:

@@ -180,21 +180,14 @@ def _take(
 def _take_from(lane: int, share: int, booking: Booking) -> TransactItem:
     has_tickets = "available >= :share"  # P1: never oversell
     is_open = "attribute_not_exists(closedAt) AND " if booking.sequence is None else ""  # P4: no queue jumping
-    return {
-        "Update": {
-            "TableName": items.LANES,
-            "Key": items.lane_key(booking.event_id, lane),
-            "UpdateExpression": f"{items.TO_SWEEP} ADD available :taken, changes :share",
-            "ConditionExpression": f"{has_tickets} AND {is_open}{sale_window.ON_SALE}",
-            "ExpressionAttributeValues": {
-                **items.to_sweep(booking.event_id),
-                ":share": items.number(share),
-                ":taken": items.number(-share),
-                ":now": items.text(booking.created_at),
-            },
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-    }
+    return items.addition_to_lane(
+        booking.event_id,
+        lane,
+        {"available": -share, "changes": share},
+        f"{has_tickets} AND {is_open}{sale_window.ON_SALE}",
+        share=items.number(share),
+        now=items.text(booking.created_at),
+    )
 
 
 def _end(event: Event, table: str, key: items.Item, attribute: str, moment: str) -> dict[str, Any]:

@@ -185,20 +185,13 @@ def _promote_booking(event: Event, entry: Entry, quantity: int, moment: str) -> 
 
 def _take(event: Event, lane: int, count: int, users: int) -> TransactItem:
     has_tickets = "available >= :count"  # P1: never oversell
-    return {
-        "Update": {
-            "TableName": items.LANES,
-            "Key": items.lane_key(event.event_id, lane),
-            "UpdateExpression": f"{items.TO_SWEEP} ADD available :less, waiting :fewer, changes :count",
-            "ConditionExpression": f"{has_tickets} AND {sale_window.NOT_CANCELLED}",
-            "ExpressionAttributeValues": {
-                **items.to_sweep(event.event_id),
-                ":less": items.number(-count),
-                ":fewer": items.number(-users),
-                ":count": items.number(count),
-            },
-        }
-    }
+    return items.addition_to_lane(
+        event.event_id,
+        lane,
+        {"available": -count, "waiting": -users, "changes": count},
+        f"{has_tickets} AND {sale_window.NOT_CANCELLED}",
+        count=items.number(count),
+    )
 
 
 def _report(event: Event, promotions: list[_Promotion], releases: deque[str]) -> None:

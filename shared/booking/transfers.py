@@ -120,16 +120,8 @@ def _count(event: Event, got: Booking) -> TransactItem:
     It sums up the changes of all lanes, so one lane is enough. Its condition keeps a cancelled event from getting new
     bookings (O3): whoever empties it has marked this lane before.
     """
-    return {
-        "Update": {
-            "TableName": items.LANES,
-            "Key": items.lane_key(event.event_id, event.home_lane(got.user_id)),
-            "UpdateExpression": f"{items.TO_SWEEP} ADD changes :quantity",
-            "ConditionExpression": sale_window.NOT_CANCELLED,
-            "ExpressionAttributeValues": {**items.to_sweep(event.event_id), ":quantity": items.number(got.quantity)},
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-    }
+    lane, counts = event.home_lane(got.user_id), {"changes": got.quantity}
+    return items.addition_to_lane(event.event_id, lane, counts, sale_window.NOT_CANCELLED)
 
 
 def _report(ended: Booking) -> None:

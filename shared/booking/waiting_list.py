@@ -208,21 +208,14 @@ def _join(attempt: BookingAttempt, booking: Booking) -> dict[Name, TransactItem]
     return {
         "booking": attempt.put(booking),
         "entry": {"Put": {"TableName": items.WAITING_LIST, "Item": items.entry_item(attempt.event, entry)}},
-        "lane": {
-            "Update": {
-                "TableName": items.LANES,
-                "Key": items.lane_key(booking.event_id, attempt.home_lane),
-                "UpdateExpression": f"{items.TO_SWEEP} ADD waiting :one, changes :one",
-                "ConditionExpression": f"{same_sale} AND {sale_window.ON_SALE}",
-                "ExpressionAttributeValues": {
-                    **items.to_sweep(booking.event_id),
-                    ":one": items.number(1),
-                    ":now": items.text(entry.joined_at),
-                    ":sale": items.number(attempt.event.sale),
-                },
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            }
-        },
+        "lane": items.addition_to_lane(
+            booking.event_id,
+            attempt.home_lane,
+            {"waiting": 1, "changes": 1},
+            f"{same_sale} AND {sale_window.ON_SALE}",
+            now=items.text(entry.joined_at),
+            sale=items.number(attempt.event.sale),
+        ),
     }
 
 

@@ -228,12 +228,29 @@ def to_tail(item: Item) -> Tail:
 
 # ---------------------------------------------------------------- updates
 
-TO_SWEEP: Final = "SET sweepId = :event"  # of a lane: the next sweep audits its event if it is sold out (rest.py)
 
+def addition_to_lane(
+    event_id: str, lane: int, numbers: Mapping[str, int], condition: str = "", **values: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the transaction's item that adds these numbers to a lane's, on a condition with these values.
 
-def to_sweep(event_id: str) -> dict[str, Any]:
-    """Return the value of TO_SWEEP, which every update that adds to a lane's `changes` begins with."""
-    return {":event": text(event_id)}
+    `changes` is one of them. The next sweep audits the event if it is sold out (shared/booking/resting.py).
+    """
+    on_condition = {"ConditionExpression": condition, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+    added = {f":{name}": number(count) for name, count in numbers.items()}
+    return {
+        "Update": {
+            "TableName": LANES,
+            "Key": lane_key(event_id, lane),
+            "UpdateExpression": f"SET sweepId = :event ADD {', '.join(f'{name} :{name}' for name in numbers)}",
+            "ExpressionAttributeValues": {
+                ":event": text(event_id),
+                **added,
+                **{f":{name}": value for name, value in values.items()},
+            },
+            **(on_condition if condition else {}),
+        }
+    }
 
 
 def attributes(of: type[Rules | Terms]) -> tuple[str, ...]:

@@ -43,10 +43,8 @@ def test_a_forged_ticket_breaks_a_promise_until_it_is_removed(office: Office, so
     """P1: someone adds a ticket to a lane, and the sweep gives it away: one too many is sold."""
     drill.is_silent_when(sweeps)
     lane = {"TableName": items.LANES, "Key": items.lane_key(sold_out.event_id, 0)}
-    forged = items.to_sweep(sold_out.event_id) | {":one": items.number(1)}  # as a write of ours that goes wrong
-    office.database.update_item(
-        **lane, UpdateExpression=f"{items.TO_SWEEP} ADD available :one", ExpressionAttributeValues=forged
-    )
+    forged = items.addition_to_lane(sold_out.event_id, 0, {"available": 1})  # as a write of ours that goes wrong
+    office.database.update_item(**forged["Update"])
     drill.rings_when(sweeps)
     sold_out.cancels("ben")  # who agrees to return the ticket
     sold_out.cancels("cleo")
