@@ -1,4 +1,4 @@
-"""PATCH /events/{eventId}: change an event's name, tickets, sale window or waiting list limit."""
+"""PATCH /events/{eventId}: change the terms of an event, such as its name, venue, tickets or sale window."""
 
 from shared.booking import event_change
 from shared.edge import api, contract

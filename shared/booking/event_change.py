@@ -1,4 +1,4 @@
-"""Changing an event: its name, tickets, sale window, and the limit of its waiting list.
+"""Changing an event: its terms, such as its name, its tickets and its sale window.
 
     organiser                 event                                      lanes
       │── read ────────────▶ │
@@ -53,7 +53,7 @@ LANES_PER_STEP = 4  # more lanes in a transaction make fewer steps, and more con
 def change(
     event_id: str, wanted: Mapping[str, Any], deadline: Deadline, revisions: Collection[int] | None = None
 ) -> Availability:
-    """Set terms of an event: name, total_tickets, opens_at, closes_at, waiting_list_limit; repeating it is harmless.
+    """Set terms of an event, any field of Terms. Repeating it is harmless.
 
     With `revisions`, only an event at one of them is changed. An event that already has the wanted terms is left as it
     is, at any revision: an earlier try of this request may have set them.

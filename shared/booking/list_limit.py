@@ -17,7 +17,7 @@ from shared.booking.cache import Cache
 from shared.model import Event, Tail, WaitingListFull
 from shared.runtime import Deadline
 
-COUNT_AGE_MAX_S = 1.0
+COUNT_AGE_S_MAX = 1.0
 COUNTS_MAX = 1_000  # lists whose count a warm function caches
 
 
@@ -31,14 +31,14 @@ class _Count:
 
     @property
     def is_fresh(self) -> bool:
-        return runtime.current.monotonic_s() <= self.read_at_s + COUNT_AGE_MAX_S
+        return runtime.current.monotonic_s() <= self.read_at_s + COUNT_AGE_S_MAX
 
 
 _counts: Cache[_Count] = Cache("waiting lists", COUNTS_MAX)
 
 
 def known_refusal(event: Event) -> WaitingListFull | None:
-    """Return the refusal if the list is known to have been full within COUNT_AGE_MAX_S. Makes no request."""
+    """Return the refusal if the list is known to have been full within COUNT_AGE_S_MAX. Makes no request."""
     known = _counts.get(event.event_id)
     return _refusal(event, known) if known and known.is_fresh else None
 

@@ -118,9 +118,9 @@ def with_position(booking: Booking, deadline: Deadline) -> Standing:
 def status(
     event_id: str, user_id: str | None, deadline: Deadline, *, anew: bool = False
 ) -> tuple[Counts, Standing | None]:
-    """Return what was left of an event at most counts.AGE_MAX_S ago; with a user, also their booking as it is now.
+    """Return what was left of an event at most counts.AGE_S_MAX ago; with a user, also their booking as it is now.
 
-    Counts the event `anew` if the caller wants that, but not twice within counts.AGE_MAX_S.
+    Counts the event `anew` if the caller wants that, but not twice within counts.AGE_S_MAX.
 
     Raises EventNotFound; TryAgain.
     """

@@ -21,7 +21,7 @@ from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Name, TransactItem
 
-FRONT_AGE_MAX_S = 1.0  # for this long a warm function trusts its cached front of a list
+FRONT_AGE_S_MAX = 1.0  # for this long a warm function trusts its cached front of a list
 FRONTS_MAX = 1_000  # fronts that a warm function caches
 RETURN_AGE_S = 10.0  # after a user has come back, a warm function reads each user's booking first for this long
 RETURNS_MAX = 1_000  # lists for which a warm function remembers when that was
@@ -114,7 +114,7 @@ def _position(event: Event, sequence: int, deadline: Deadline) -> Position:
     back, so its front is read once a second and not for each (docs/decisions/0007).
     """
     front = _fronts.get(event.event_id)
-    is_old = front is None or runtime.current.monotonic_s() > front.read_at_s + FRONT_AGE_MAX_S
+    is_old = front is None or runtime.current.monotonic_s() > front.read_at_s + FRONT_AGE_S_MAX
     if front is None or is_old or sequence <= front.last_exact:
         ahead = list(_entries(event, POSITION_EXACT_MAX + 1, ("<", sequence), deadline))
         if len(ahead) <= POSITION_EXACT_MAX:

@@ -133,7 +133,10 @@ Optional = Annotated[Value | None, Field(exclude_if=lambda value: value is None)
 
 
 class ApiModel(BaseModel):
-    """Base of all requests: camelCase, no unknown fields. Each is built on first use, since a function uses few."""
+    """Base of all requests and responses: camelCase, no unknown fields.
+
+    Each is built on first use, since a function uses few.
+    """
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, defer_build=True)
 

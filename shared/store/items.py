@@ -228,7 +228,7 @@ def to_tail(item: Item) -> Tail:
 
 # ---------------------------------------------------------------- updates
 
-TO_SWEEP: Final = "SET sweepId = :event"  # of a lane: the next sweep audits its event if it is sold out (rest.py)
+TO_SWEEP: Final = "SET sweepId = :event"  # of a lane: the next sweep audits its event if it is sold out (resting.py)
 
 
 def to_sweep(event_id: str) -> dict[str, Any]:
