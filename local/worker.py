@@ -155,12 +155,12 @@ class Application:
 
 
 def open_to_all(function: Function) -> Function:
-    """Tell a function that it intentionally has no authorizer."""
+    """Return the function with an environment that says that it intentionally has no authorizer."""
     return replace(function, environment={**function.environment, "OPEN_TO_ALL": "true"})
 
 
 def behind_issuer(function: Function) -> Function:
-    """Tell a function where this machine's issuer is, for the page."""
+    """Return the function with the address of this machine's issuer in its environment, for the page."""
     return replace(
         function, environment={**function.environment, "PAGE_ISSUER": SIGN_IN.strip("/"), "PAGE_CLIENT": CLIENT}
     )

@@ -110,7 +110,8 @@ class BookingAttempt:
             return current
         if self.uncertain and current.generation > self.generation:
             raise TryAgain("uncertain")  # one of the bookings in between may be ours: never make a second one (P7)
-        if current.generation >= self.generation:  # else it is the one before, and a late try may still take its place
+        # Otherwise this is the previous booking, and our late transaction may still replace it.
+        if current.generation >= self.generation:
             self.generation, self.uncertain = current.generation + 1, False
         return None
 
@@ -119,7 +120,7 @@ class BookingAttempt:
         return self.answer_from(read_booking(self.event, self.user_id, deadline))
 
     def stored(self, deadline: Deadline) -> Booking | None:
-        """Read the user's booking, and return it if it answers this request, which is otherwise to be refused.
+        """Call before refusing: return the user's booking if the request should get that instead.
 
         Raises TryAgain if an earlier transaction of this request may still make a booking.
         """

@@ -4,8 +4,8 @@ A cached count never decides anything, it is only shown, with the moment at whic
 watchers, so a function counts an event once a second for all of them.
 
 A caller may ask for a new count. Anyone may, with or without a token, and browsers do when a page is reloaded. So a
-function makes one for them at most once a second as well. Whoever comes within that second gets the same one: it is
-less than a second old, and says so.
+function makes one for them at most once a second as well. A request within that second gets the same one: it is less
+than a second old, and says so.
 """
 
 from dataclasses import dataclass

@@ -58,7 +58,7 @@ def change(
     With `revisions`, only an event at one of them is changed. An event that already has the wanted terms is left as it
     is, at any revision: an earlier try of this request may have set them.
 
-    New tickets of a sold-out event go to the waiting users, after the event's stream record; if nobody waits, the event
+    New tickets of a sold-out event go to the waiting users, after the event's stream record; if none waits, the event
     is back on sale. Tickets are taken away only where they are free; if there are too few of them, nothing is changed.
 
     Raises EventNotFound; EventCancelled; EventChanged; ImpossibleWindow; TicketsBooked; TryAgain, after which the

@@ -37,7 +37,7 @@ from shared.store import items
 from shared.store.dynamodb import get_all
 from shared.telemetry import Metric
 
-STARTS_MAX = 4  # starts of one request whose user's other bookings keep ending while it runs
+STARTS_MAX = 4  # starts of one request; it starts over when another booking of its user has ended
 
 
 def book(  # noqa: PLR0913, PLR0917  # what a request may name
@@ -140,7 +140,7 @@ def status(
 
 
 def _own_or_new(attempt: BookingAttempt, deadline: Deadline) -> Standing:
-    """Make the booking, or return the active one of the user, whatever else would be refused.
+    """Make the booking. If it would be refused but the user already has an active booking, return that one.
 
     A refusal must be true at a moment when the user has no active booking, so their booking is read after it. If that
     shows that one of theirs has just ended, its tickets or its place may be free now, and this starts over. A refusal
@@ -159,14 +159,15 @@ def _own_or_new(attempt: BookingAttempt, deadline: Deadline) -> Standing:
             generation = attempt.generation
             if own := _own(attempt, deadline):
                 return own
-            if attempt.generation == generation or isinstance(refusal, EventCancelled):  # cancelled is true for ever
+            another_ended = attempt.generation != generation
+            if not another_ended or isinstance(refusal, EventCancelled):  # cancelled is true for ever
                 raise
             list_limit.forget(attempt.event)
     raise TryAgain("bookings")
 
 
 def _own(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
-    """Return the user's booking if it answers this request, which is otherwise to be refused. Raises TryAgain."""
+    """Call before refusing: return the user's booking if the request should get that instead. Raises TryAgain."""
     booking = attempt.stored(deadline)
     return waiting_list.standing_of(attempt, booking, deadline) if booking else None
 

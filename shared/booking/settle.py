@@ -2,7 +2,7 @@
 
 The head is served as soon as `at_least` of the tickets that it wants are free, and gets as many of them as are free.
 Until then it waits, and so does everyone behind it, whatever they want (P5): tickets may lie idle beside a user who
-insists on several. When nobody waits any more, and there are tickets, the event is put back on sale (sale.py).
+insists on several. When no user waits any more, and there are tickets, the event is put back on sale (sale.py).
 
 Everything is read afresh, so any caller may settle at any time, repeat it, or stop in the middle. Two users who race:
 

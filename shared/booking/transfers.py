@@ -118,7 +118,7 @@ def _count(event: Event, got: Booking) -> TransactItem:
     """Count a change on the recipient's home lane: an audit may have read one of the two bookings, not the other (P1).
 
     It sums up the changes of all lanes, so one lane is enough. Its condition keeps a cancelled event from getting new
-    bookings (O3): whoever empties it has marked this lane before.
+    bookings (O3): a request that empties it has marked this lane before.
     """
     return {
         "Update": {

@@ -80,7 +80,7 @@ def _to_venue(value: object) -> object:
 
 
 def _to_moment(value: object) -> object:
-    """Read an RFC 3339 time with its offset; it becomes UTC in milliseconds, which is also a time that is accepted."""
+    """Read an RFC 3339 time with its offset; it becomes UTC in milliseconds; the result is itself valid input."""
     if not isinstance(value, str):
         return value  # pydantic refuses it
     try:

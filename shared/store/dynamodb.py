@@ -320,4 +320,4 @@ def _is_server_fault(error: RequestFailed) -> bool:
 
 
 if runtime.current.is_lambda:
-    client()  # sets up TLS while Lambda gives the function a whole processor, which is until its first request
+    client()  # sets up TLS during init, when Lambda gives a full CPU

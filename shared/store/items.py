@@ -1,8 +1,9 @@
 """How records are stored: every table, index, key and attribute name is here.
 
 Items are in DynamoDB's low-level form, {"N": "12"} and {"S": "x"}, so nothing is converted twice. A record's attributes
-are derived from its dataclass: `booked_at` is stored as `bookedAt`, and None is not stored, nor is what a lane has none
-of yet. Reading raises DamagedItem where a value is missing or of the wrong kind.
+are derived from its dataclass: `booked_at` is stored as `bookedAt`, and None is not stored. A lane's `revision` and
+`checkedIn` are not stored either while they are 0. Reading raises DamagedItem where a value is missing or of the wrong
+kind.
 """
 
 import zlib
