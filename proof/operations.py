@@ -17,14 +17,14 @@ _BUDGET_S = 60.0  # the simulated clock stands still
 class Operation:
     """One call of a function. `tag` tells those of one user apart; `warm` with an event as it was when opened.
 
-    With `meets_returns`, the function has just met a user who came back. `at` is what its clock says, all the time.
+    With `meets_comebacks`, the function has just met a user who came back. `at` is what its clock says, all the time.
     """
 
     kind: ClassVar[str]  # of who calls it
     title: ClassVar[str] = ""  # its name without the tag, if that is always the same
     tag: str = ""
     warm: Event | None = None
-    meets_returns: bool = False
+    meets_comebacks: bool = False
     at: str = MOMENT
 
     @property
@@ -51,8 +51,8 @@ class Operation:
         """Call the function, cold or with what it remembers."""
         if self.warm:
             catalog.remember(self.warm)
-        if self.meets_returns:
-            waiting_list.note_return(EVENT)
+        if self.meets_comebacks:
+            waiting_list.remember_comeback(EVENT)
         return self.call(Deadline.after(_BUDGET_S))
 
     def call(self, deadline: Deadline) -> Any:
@@ -61,7 +61,7 @@ class Operation:
 
     def repeated(self, times: int = 1) -> "Operation":
         """Return the same request, sent again, to a function that has just been started."""
-        return replace(self, tag=f"{self.tag}{'+' * times}", warm=None, meets_returns=False)
+        return replace(self, tag=f"{self.tag}{'+' * times}", warm=None, meets_comebacks=False)
 
 
 @dataclass(frozen=True)

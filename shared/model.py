@@ -313,7 +313,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The end of a waiting list: the last place that was handed out (0: none was), and how many users may wait."""
+    """The tail of a waiting list: the last sequence number drawn (0: none was), and how many users may wait."""
 
     last_sequence: int
     waiting_list_limit: int | None = None
@@ -670,9 +670,9 @@ def stripes_for(lanes: int) -> int:
     return min(STRIPES_MAX, -(-lanes // LANES_PER_STRIPE))
 
 
-def seconds_between(earlier: str, later: str) -> float:
+def seconds_between(begin: str, end: str) -> float:
     """Return the seconds from one moment to another; 0 if the clocks that gave them disagree about the order."""
-    return max(0.0, (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds())
+    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds())
 
 
 def as_moment(time: datetime) -> str:

@@ -14,4 +14,4 @@ def handler(request: Request) -> Response:
     event_id = request.parameters_as(contract.EventPath, with_body=True).event_id
     wanted = request.body_as(contract.ChangeRequest).wanted
     availability = event_change.change(event_id, wanted, Deadline.after(REQUEST_BUDGET_S), request.revisions)
-    return api.respond(200, contract.EventResponse.of(availability), api.etag(availability.event))
+    return api.respond(200, contract.EventResponse.of(availability), api.etag_of_event(availability.event))

@@ -12,7 +12,13 @@ from dataclasses import replace
 
 from shared import runtime, telemetry
 from shared.booking import sale_window
-from shared.booking.current import must_be_meant, read_meant, reason_it_ended, refusal, update_of_confirmed
+from shared.booking.current import (
+    certain_or_try_again,
+    must_be_meant,
+    read_meant,
+    reason_it_ended,
+    update_of_confirmed,
+)
 from shared.model import (
     Actor,
     Booking,
@@ -40,7 +46,7 @@ def check_in(event: Event, user_id: str, booking_id: str, by: Actor, deadline: D
         must_be_meant(booking, booking_id, uncertain=uncertain)
         if booking.status is not Status.CONFIRMED:
             ended = reason_it_ended(booking) or NotConfirmed(event.event_id, booking_id)
-            raise refusal(ended, uncertain=uncertain)
+            raise certain_or_try_again(ended, uncertain=uncertain)
         if booking.checked_in_at:
             return CheckIn(booking, again=True)
         used = replace(booking, checked_in_at=runtime.current.now(), checked_in_by=by)
@@ -54,7 +60,7 @@ def check_in(event: Event, user_id: str, booking_id: str, by: Actor, deadline: D
             continue
         assert refused["lane"].item is not None, "if not the booking, its lane was refused"
         cancelled = EventCancelled(event.event_id, str(items.to_lane(refused["lane"].item).cancelled_at))
-        raise refusal(cancelled, uncertain=uncertain)
+        raise certain_or_try_again(cancelled, uncertain=uncertain)
 
 
 def _mark(event: Event, used: Booking) -> TransactItem:

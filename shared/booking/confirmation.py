@@ -5,7 +5,7 @@ cancelled, even if that is overdue. The condition on its status decides between 
 """
 
 from shared import runtime, telemetry
-from shared.booking.current import read_meant, reason_it_ended, refusal
+from shared.booking.current import certain_or_try_again, read_meant, reason_it_ended
 from shared.model import (
     Actor,
     Booking,
@@ -40,7 +40,7 @@ def confirm(event: Event, user_id: str, wanted: Confirmation, deadline: Deadline
             return booking
         if booking.status is not Status.HELD:  # else it was promoted between the two requests
             ended = reason_it_ended(booking) or NotHeld(event.event_id, booking.booking_id)
-            raise refusal(ended, uncertain=uncertain)
+            raise certain_or_try_again(ended, uncertain=uncertain)
 
 
 def _confirm(event: Event, user_id: str, wanted: Confirmation, deadline: Deadline) -> Booking | Refused:

@@ -55,7 +55,7 @@ def clear(event: Event, deadline: Deadline) -> None:
     dynamodb.update(deadline, TableName=items.BOOKINGS, Key=key, UpdateExpression="REMOVE askedAt, releasedAt")
 
 
-def cleared(event_id: str, deadline: Deadline) -> Event:
+def read_and_clear(event_id: str, deadline: Deadline) -> Event:
     """Clear the note, if any (its record may be lost), and return the event. Raises EventNotFound; TryAgain."""
     event, asked_at = _read(event_id, deadline)
     if asked_at:

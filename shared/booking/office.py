@@ -168,7 +168,7 @@ def _own_or_new(attempt: BookingAttempt, deadline: Deadline) -> Standing:
 
 def _own(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
     """Call before refusing: return the user's booking if the request should get that instead. Raises TryAgain."""
-    booking = attempt.stored(deadline)
+    booking = attempt.read_before_refusing(deadline)
     return waiting_list.standing_of(attempt, booking, deadline) if booking else None
 
 

@@ -171,7 +171,7 @@ def _take(
         if refused is None:
             return booking
         lanes = [("lane", lane) for lane in shares]
-        if current := attempt.refused(refused, lanes, moment=booking.created_at):
+        if current := attempt.interpret(refused, lanes, moment=booking.created_at):
             return current
         if found := [items.to_lane(one.item) for one in map(refused.__getitem__, lanes) if one.refused and one.item]:
             return found

@@ -284,12 +284,12 @@ def respond(status: int, model: "BaseModel", headers: Mapping[str, str] | None =
     }
 
 
-def etag(event: Event) -> dict[str, str]:
+def etag_of_event(event: Event) -> dict[str, str]:
     """Return the header that names an event's revision, for If-Match: it counts changes, not bookings."""
     return {"ETag": f'"{event.revision}"'}
 
 
-def etag_of(counts: Counts) -> dict[str, str]:
+def etag_of_counts(counts: Counts) -> dict[str, str]:
     """Return the header that names a revision and the moment of its counts, for If-Match and for caches.
 
     To a cache, responses with one tag are the same: with the revision alone, it would confirm old counts.

@@ -151,7 +151,7 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
     monkeypatch.setattr(audit, "audit", lambda *_: inconclusive)
     sweeps()
     with monkeypatch.context() as busy:
-        busy.setattr(event_change, "_advanced", _raises_try_again)
+        busy.setattr(event_change, "_advance", _raises_try_again)
         with at(monkeypatch, seconds_ago=90):
             assert event.change(totalTickets=2).status == 503
         sweeps()
