@@ -4,7 +4,19 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from unittest.mock import patch
 
-from shared.booking import background, catalog, event_cancellation, event_change, expiry, office, waiting_list
+from shared.booking import (
+    background,
+    cancellation,
+    catalog,
+    check_ins,
+    confirmation,
+    event_cancellation,
+    event_change,
+    expiry,
+    office,
+    transfers,
+    waiting_list,
+)
 from shared.model import NO_HOLDS, Actor, Confirmation, Event, Rules, Terms, Transfer
 from shared.runtime import Deadline
 
@@ -132,7 +144,9 @@ class Cancel(OfUser):
 
     def call(self, deadline: Deadline) -> Any:
         """Ask the office."""
-        return office.cancel(EVENT, self.who, self.booking, deadline, keep=self.keep)
+        if self.keep is None:
+            return cancellation.cancel(EVENT, self.who, self.booking, deadline)
+        return cancellation.reduce(EVENT, self.who, self.booking, self.keep, deadline)
 
 
 @dataclass(frozen=True)
@@ -149,7 +163,7 @@ class Confirm(OfUser):
 
     def call(self, deadline: Deadline) -> Any:
         """Ask the office."""
-        return office.confirm(EVENT, self.who, Confirmation(self.booking, Actor.SHOP), deadline)
+        return confirmation.confirm(EVENT, self.who, Confirmation(self.booking, Actor.SHOP), deadline)
 
 
 @dataclass(frozen=True)
@@ -167,7 +181,7 @@ class GiveAway(OfUser):
 
     def call(self, deadline: Deadline) -> Any:
         """Ask the office."""
-        return office.transfer(EVENT, self.who, Transfer(self.booking, self.to, Actor.BUYER), deadline)
+        return transfers.transfer(EVENT, self.who, Transfer(self.booking, self.to, Actor.BUYER), deadline)
 
 
 @dataclass(frozen=True)
@@ -184,7 +198,7 @@ class AtDoor(OfUser):
 
     def call(self, deadline: Deadline) -> Any:
         """Ask the office."""
-        return office.check_in(EVENT, self.who, self.booking, Actor.DOOR, deadline)
+        return check_ins.check_in(EVENT, self.who, self.booking, Actor.DOOR, deadline)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ REFUSALS_KEPT = 8  # refused changes that an event remembers, so that a slow req
 REQUEST_BUDGET_S = 5.0
 STATUS_BUDGET_S = 1.0  # for retries of a status: its caller asks again anyway, and more retries would only queue up
 RETRY_AFTER_S = 1  # what a client is told to wait after 503
+BACKGROUND_RESERVE_S = 5.0  # of the time of an invocation in the background, kept for the last call and the answer
 
 
 class Status(StrEnum):

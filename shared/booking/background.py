@@ -9,13 +9,20 @@ from typing import Any
 from shared import runtime, telemetry
 from shared.booking import audit, catalog, event_cancellation, event_change, note, resting
 from shared.booking.settle import settle
-from shared.model import Event, EventCancelled, EventNotFound, Status, TryAgain, seconds_between
+from shared.model import (
+    BACKGROUND_RESERVE_S,
+    Event,
+    EventCancelled,
+    EventNotFound,
+    Status,
+    TryAgain,
+    seconds_between,
+)
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.items import Item
 from shared.telemetry import Metric
 
-RESERVE_S = 5.0  # of an invocation's time, kept for the last request and the answer
 UNFINISHED_S_MAX = 20.0  # cancelled events and changes take at most this much of a sweep; the rest is for audits
 EMPTIED_AUDIT_S = 3_600.0  # how long after emptying an event is still audited
 CANCELLED_MAX = 1_000  # cancelled events that one sweep looks at
@@ -71,7 +78,7 @@ def _by_event(records: Sequence[dict[str, Any]]) -> tuple[RecordsByEvent, list[s
 
 def _each_event(by_event: RecordsByEvent, unreadable: list[str], time_left_s: float, work: Work) -> list[str]:
     """Do the work for each event; return the sequence numbers of the records that failed."""
-    deadline = Deadline.after(time_left_s - RESERVE_S)
+    deadline = Deadline.after(time_left_s - BACKGROUND_RESERVE_S)
     failed = [*unreadable]
     for event_id, records in by_event.items():
         if not work(event_id, deadline):
@@ -92,7 +99,7 @@ def sweep(time_left_s: float) -> int:
     Segments come in random order, so repeated sweeps reach all; EventsNotSwept warns when they do not. An idle sweep
     reports too, because operators watch that it ran.
     """
-    deadline = Deadline.after(time_left_s - RESERVE_S)
+    deadline = Deadline.after(time_left_s - BACKGROUND_RESERVE_S)
     census: Counter[Metric] = Counter()
     cancelled = list(islice(_cancelled_events(deadline), CANCELLED_MAX))
     until = deadline.within(UNFINISHED_S_MAX)
@@ -115,20 +122,20 @@ def sweep(time_left_s: float) -> int:
     return census[Metric.EVENTS_SWEPT]
 
 
-def _released_at(record: Mapping[str, Any]) -> list[str]:
-    """Return when the record says that tickets were released; nothing if it released none."""
+def _released_at(record: Mapping[str, Any]) -> str | None:
+    """Return when the record says that tickets were released; None if it released none."""
     item, before = record.get("NewImage", {}), record.get("OldImage", {})
     if before.get("status") == items.text(Status.WAITING):
-        return []  # a waiting user has no tickets to release
+        return None  # a waiting user has no tickets to release
     if item.get("reducedAt") == before.get("reducedAt"):
         item = {name: value for name, value in item.items() if name != "reducedAt"}  # that was earlier
     names = ("cancelledAt", "expiredAt", "reducedAt", "releasedAt")  # the last one is a note's
-    return [item[name]["S"] for name in names if name in item][:1]  # none if a user joined
+    return next((str(item[name]["S"]) for name in names if name in item), None)  # None if a user joined
 
 
 def _settle_event(event_id: str, records: Sequence[Mapping[str, Any]], deadline: Deadline) -> bool:
     """Settle an event, or leave a note; return whether it is done. A failure is logged and does not stop the others."""
-    released_at = list(chain.from_iterable(map(_released_at, records)))
+    released_at = [moment for record in records if (moment := _released_at(record))]
     with telemetry.about(event_id):
         try:
             event = catalog.read_event(event_id, deadline)

@@ -11,7 +11,7 @@ was lost is answered as any repetition: with that moment, and `again`.
 from dataclasses import replace
 
 from shared import runtime, telemetry
-from shared.booking import sale_window
+from shared.booking import catalog, sale_window
 from shared.booking.current import (
     certain_or_try_again,
     must_be_meant,
@@ -34,12 +34,13 @@ from shared.store.dynamodb import TransactItem
 from shared.telemetry import Metric
 
 
-def check_in(event: Event, user_id: str, booking_id: str, by: Actor, deadline: Deadline) -> CheckIn:
+def check_in(event_id: str, user_id: str, booking_id: str, by: Actor, deadline: Deadline) -> CheckIn:
     """Check the user's confirmed booking in, with all its tickets. Safe to repeat: the first moment stays.
 
-    Raises EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled;
+    Raises EventNotFound; EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled;
     BookingTransferred; TryAgain.
     """
+    event = catalog.read_event(event_id, deadline)
     booking = read_meant(event, user_id, booking_id, deadline)
     uncertain = False
     while True:
@@ -52,7 +53,7 @@ def check_in(event: Event, user_id: str, booking_id: str, by: Actor, deadline: D
         used = replace(booking, checked_in_at=runtime.current.now(), checked_in_by=by)
         refused = dynamodb.commit({"booking": _mark(event, used), "lane": _count(event, used)}, deadline)
         if refused is None:
-            _report(used, by)
+            telemetry.of_booking(Metric.BOOKING_CHECKED_IN, used, tickets=used.quantity, by=by)
             return CheckIn(used, again=False)
         uncertain = uncertain or refused.uncertain
         if stored := refused["booking"].item:
@@ -80,14 +81,3 @@ def _count(event: Event, used: Booking) -> TransactItem:
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
     }
-
-
-def _report(used: Booking, by: Actor) -> None:
-    telemetry.outcome(
-        Metric.BOOKING_CHECKED_IN,
-        event_id=used.event_id,
-        user_id=used.user_id,
-        booking_id=used.booking_id,
-        tickets=used.quantity,
-        by=by,
-    )

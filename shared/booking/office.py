@@ -1,26 +1,14 @@
-"""What can be asked for: to book, to confirm, to cancel, to transfer and to check in, and the status of an event."""
+"""Booking: tickets, or else a place in the waiting list. And the status of an event, with a user's booking."""
 
 from dataclasses import replace
 from typing import Final
 
 from shared import telemetry
-from shared.booking import (
-    cancellation,
-    catalog,
-    check_ins,
-    confirmation,
-    counts,
-    list_limit,
-    sale,
-    transfers,
-    waiting_list,
-)
+from shared.booking import catalog, counts, list_limit, sale, waiting_list
 from shared.booking.attempt import BookingAttempt
 from shared.model import (
     Actor,
     Booking,
-    CheckIn,
-    Confirmation,
     Counts,
     Event,
     EventCancelled,
@@ -28,7 +16,6 @@ from shared.model import (
     Standing,
     Status,
     TooFewTickets,
-    Transfer,
     TryAgain,
     WaitingListFull,
 )
@@ -61,53 +48,6 @@ def book(  # noqa: PLR0913, PLR0917  # what a request may name
     if standing.is_new:
         _report(standing.booking)
     return standing
-
-
-def confirm(event_id: str, user_id: str, wanted: Confirmation, deadline: Deadline) -> Booking:
-    """Confirm the user's hold: from then on its tickets are theirs until they return them.
-
-    Raises EventNotFound; ShopOnly; BookingNotFound; BookingChanged; NotHeld; HoldExpired; BookingCancelled;
-    BookingTransferred; TryAgain.
-    """
-    return confirmation.confirm(catalog.read_event(event_id, deadline), user_id, wanted, deadline)
-
-
-def cancel(  # noqa: PLR0913, PLR0917  # as above
-    event_id: str,
-    user_id: str,
-    booking_id: str | None,
-    deadline: Deadline,
-    by: Actor = Actor.BUYER,
-    keep: int | None = None,
-) -> Booking:
-    """Cancel the user's booking, or reduce it to the tickets that they `keep`.
-
-    Released tickets go to the head of the waiting list in the background.
-
-    Raises EventNotFound; BookingNotFound; BookingChanged; CheckedIn; TryAgain.
-    """
-    event = catalog.read_event(event_id, deadline)
-    if keep is not None:
-        return cancellation.reduce(event, user_id, booking_id, keep, deadline, by)
-    return cancellation.cancel(event, user_id, booking_id, deadline, by)
-
-
-def transfer(event_id: str, user_id: str, wanted: Transfer, deadline: Deadline) -> Booking:
-    """Give the user's confirmed booking to another user, who has none. Return it as it ended.
-
-    Raises EventNotFound; EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled;
-    BookingTransferred; CheckedIn; RecipientHasBooking; TryAgain.
-    """
-    return transfers.transfer(catalog.read_event(event_id, deadline), user_id, wanted, deadline)
-
-
-def check_in(event_id: str, user_id: str, booking_id: str, by: Actor, deadline: Deadline) -> CheckIn:
-    """Check the user's confirmed booking in, once.
-
-    Raises EventNotFound; EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled;
-    BookingTransferred; TryAgain.
-    """
-    return check_ins.check_in(catalog.read_event(event_id, deadline), user_id, booking_id, by, deadline)
 
 
 def with_position(booking: Booking, deadline: Deadline) -> Standing:
@@ -201,10 +141,4 @@ _MADE: Final = {
 
 def _report(booking: Booking) -> None:
     if metric := _MADE.get(booking.status):  # by now, its user may have cancelled it with another request
-        telemetry.outcome(
-            metric,
-            event_id=booking.event_id,
-            user_id=booking.user_id,
-            booking_id=booking.booking_id,
-            by=str(booking.booked_by),
-        )
+        telemetry.of_booking(metric, booking, by=str(booking.booked_by))

@@ -74,8 +74,11 @@ def settle(
         length = min(left, wanted, PROMOTIONS_PER_TRANSACTION_MAX)
         entries = head(event, length, last, deadline) if length and last else []
         promotions = _promotions(entries, lanes)
-        if not promotions and (entries or sale.reopen(event, lanes, deadline)):
-            return promoted  # no tickets are left, the head of the list needs more of them, or the list is empty
+        if not promotions:
+            if entries:
+                return promoted  # the head of the list needs more tickets
+            if sale.reopen(event, lanes, deadline) is not None:
+                return promoted  # no tickets are left, or the list is empty
         now_promoted = _promote_in_order(event, promotions, deadline)
         _report(event, promotions[:now_promoted], releases)
         promoted += now_promoted
@@ -206,13 +209,7 @@ def _report(event: Event, promotions: list[_Promotion], releases: deque[str]) ->
     offered: dict[Metric, float] = {Metric.BOOKING_OFFERED: 1} if event.rules.offer_seconds else {}
     for entry, _ in promotions:
         latency = {Metric.PROMOTION_LATENCY: _ms_since(releases.popleft())} if releases else {}
-        telemetry.outcome(
-            Metric.BOOKING_PROMOTED,
-            also={**offered, **latency},
-            event_id=event.event_id,
-            user_id=entry.user_id,
-            booking_id=entry.booking_id,
-        )
+        telemetry.of_booking(Metric.BOOKING_PROMOTED, entry, also={**offered, **latency})
 
 
 def _ms_since(moment: str) -> int:
