@@ -121,7 +121,7 @@ def of_booking(
 ) -> None:
     """Log and count an outcome for a booking, or for one by its entry in the waiting list, with its ids."""
     ids = {"event_id": booking.event_id, "user_id": booking.user_id, "booking_id": booking.booking_id}
-    outcome(metric, also=also, **ids, **facts)
+    outcome(metric, 1, also=also, **ids, **facts)
 
 
 def alarm(metric: Metric, value: float = 1, **facts: str | int) -> None:
