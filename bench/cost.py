@@ -387,7 +387,7 @@ def _audits(client: Any, office: Office, bill: Bill) -> None:
         filling.write(filling.waiting(event, waiting, first_sequence=2))
         filling.count_waiting(client, event, waiting)
         with bill.item(f"{SWEPT}: {of_lanes(lanes)}, {users:,} booked and waiting", http=False):
-            assert background.audited(event.event_id, Deadline.after(60))[Metric.WAITING_LIST_COUNT] == users + 1
+            assert background.audit_event(event.event_id, Deadline.after(60))[Metric.WAITING_LIST_COUNT] == users + 1
         office.events[-1].cancels("holder-0")
         with bill.item(f"promoter, one promotion: {of_lanes(lanes)}", http=False, invocations=promoters(lanes)):
             office.events[-1].promotes()

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from botocore.handlers import generate_idempotent_uuid
 
 from shared import runtime
-from shared.booking import catalog, office, waiting_list
+from shared.booking import cancellation, catalog, office, waiting_list
 from shared.booking.attempt import BookingAttempt
 from shared.booking.settle import settle
 from shared.model import REQUEST_BUDGET_S, Stuck
@@ -87,7 +87,7 @@ def join_by_its_commits(event_id: str, user: str) -> None:
 
 def cancel(event_id: str, user: str) -> None:
     """Cancel, and promote the head of the waiting list, as the promoter does."""
-    office.cancel(event_id, user, None, _deadline())
+    cancellation.cancel(event_id, user, None, _deadline())
     with suppress(Stuck):  # the other processes have promoted users all the time
         settle(catalog.read_event(event_id, _deadline()), _deadline())
 

@@ -32,7 +32,7 @@ def first_look() -> str:
         ["promises", _searches(), "[search](docs/guarantees.md)"],
         [
             "bookings of one event at AWS's limits",
-            f"{lanes}; one counter: {counter}",
+            f"{lanes}; a single counter item instead of lanes: {counter}",
             "[simulation](docs/scale.md)",
         ],
         ["bookings on one machine, over HTTP, synced to disk", _both(beside, "book"), both],

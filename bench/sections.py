@@ -21,7 +21,7 @@ from bench.load import Measured, Requests
 from harness import promises
 from harness.crowd import open_event
 from harness.running import RunningOffice
-from shared.booking import catalog, office
+from shared.booking import cancellation, catalog, office
 from shared.model import REQUEST_BUDGET_S, Terms, seconds_between
 from shared.runtime import Deadline
 
@@ -235,7 +235,7 @@ def _floors_event(tickets: int, bookers: int = 0) -> str:
 
 def _floors_empty_list() -> str:
     event_id = _floors_event(tickets=1, bookers=2)
-    office.cancel(event_id, "user-1", None, _deadline())
+    cancellation.cancel(event_id, "user-1", None, _deadline())
     return event_id
 
 

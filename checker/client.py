@@ -15,7 +15,7 @@ from checker.history import NO_RESPONSE, Exchange, History
 
 RESPONSE_S = 20.0  # docs/clients.md: wait for over 10 seconds
 TRIES_MAX = 30
-PAUSE_S, PAUSE_MAX_S = 0.02, 0.5  # doubled with each try; shorter than docs/clients.md advises: a round is short
+PAUSE_S, PAUSE_S_MAX = 0.02, 0.5  # doubled with each try; shorter than docs/clients.md advises: a round is short
 NOT_SENT = -1  # the status of a request without a connection: the office never saw it
 SILENCE_S = 1.0  # a stream of announcements that is silent for this long has ended
 
@@ -63,7 +63,7 @@ class Client:
         for tries in range(TRIES_MAX):
             if exchange.status != NOT_SENT and not exchange.is_open:
                 break
-            time.sleep(rng.uniform(0, min(PAUSE_MAX_S, PAUSE_S * 2**tries)))
+            time.sleep(rng.uniform(0, min(PAUSE_S_MAX, PAUSE_S * 2**tries)))
             exchange = self.send(op, **parts)
         return exchange
 

@@ -14,7 +14,7 @@ from checker.client import Client
 from checker.history import Exchange
 
 DROP_S = (0.004, 0.012)  # a connection is broken while the request is being worked on
-FAULT_MAX_S = 20.0  # the longest time by which a fault extends a round
+FAULT_S_MAX = 20.0  # the longest time by which a fault extends a round
 TWICE, DROPPED = 0.08, 0.06  # parts of all requests that are sent twice at once, or whose connection breaks
 WAITING_MIN = 40  # on the event with repeated changes: enough for each raise, and few enough to be promoted at once
 CONFIRMS = 0.5  # part of the requests to book that confirm instead, on events with holds or offers
@@ -81,7 +81,7 @@ class Crowd:
         try:
             yield
         finally:
-            more_s = min(time.monotonic() - began, FAULT_MAX_S)
+            more_s = min(time.monotonic() - began, FAULT_S_MAX)
             self.until += more_s
             self.calm_at += more_s
             self.is_faulty = False

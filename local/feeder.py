@@ -34,6 +34,7 @@ READ_RECORDS_MAX = 1000  # of one GetRecords, DynamoDB's limit
 IDLE_S = 0.1  # between two reads of a stream without new records
 IDLE_WINDOW_S = 0.25  # the same for a mapping that waits for fuller batches; it is what Lambda does
 DISCOVERY_S = 2.0  # after a shard ended, until its children are listed
+# Pauses while something is away: the database, the function, or room on the disk. The first, doubled up to the longest.
 AWAY_S_MIN = 0.1
 AWAY_S_MAX = 5.0
 
@@ -87,7 +88,7 @@ class Feeder:
             self._away_s = AWAY_S_MIN
         except (NoResponse, RequestFailed, OSError) as error:
             facts = {"mapping": self._stream.name, "error": str(error), "again_after_s": self._away_s}
-            runtime.log("the stream cannot be fed now", **facts)
+            runtime.log("the stream cannot be read now", **facts)
             pause_s, self._away_s = self._away_s, min(AWAY_S_MAX, self._away_s * 2)
             return pause_s
         due = [shard.due_s for shard in self._ready()] + [self._discovery_due_s]

@@ -9,7 +9,7 @@ import signal
 import socket
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from local.child import child
 from local.connection import Connection
 from local.gateway import Response
 from local.lifeline import Lifeline
-from local.listeners import Listeners
+from local.listeners import Listeners, Message, Receive, Send
 from local.listening import take
 from local.system import Function, System
 
@@ -33,10 +33,6 @@ SIGN_IN = "/local/issuer/"  # where people sign in with --auth (local/sign_in.py
 CLIENT = "ticket-office"
 _WITHOUT_BODY = ("GET", "HEAD")
 _STREAM_HEADERS = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"))
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 class Application:
@@ -123,8 +119,9 @@ class Application:
     async def _issued(self, scope: Message, receive: Receive, request_id: str) -> Response:
         """Answer in place of the issuer that a deployed office has."""
         body = b"" if scope["method"] in _WITHOUT_BODY else await _read(scope, receive)
-        if body is None or self._sign_in is None:
+        if body is None:
             return gateway.refusal(gateway.TOO_LARGE, request_id)
+        assert self._sign_in is not None, "without it, no path is the issuer's"
         host = next((value for name, value in scope["headers"] if name == b"host"), b"")
         return self._sign_in.answer(scope["method"], scope["path"], scope["query_string"], host, body)
 
@@ -155,12 +152,12 @@ class Application:
 
 
 def open_to_all(function: Function) -> Function:
-    """Tell a function that it intentionally has no authorizer."""
+    """Return the function with an environment that says that it intentionally has no authorizer."""
     return replace(function, environment={**function.environment, "OPEN_TO_ALL": "true"})
 
 
 def behind_issuer(function: Function) -> Function:
-    """Tell a function where this machine's issuer is, for the page."""
+    """Return the function with the address of this machine's issuer in its environment, for the page."""
     return replace(
         function, environment={**function.environment, "PAGE_ISSUER": SIGN_IN.strip("/"), "PAGE_CLIENT": CLIENT}
     )
@@ -221,7 +218,7 @@ class Server(uvicorn.Server):
 
 async def _read(scope: Message, receive: Receive) -> bytes | None:
     """Return the body, or None if it is too long for API Gateway or incomplete."""
-    length: int | None = None
+    length: int | None = None  # None without a body, 0 if its length is unknown
     for name, value in scope["headers"]:
         if name == b"content-length":
             length = int(value) if value.isdigit() else 0
@@ -264,8 +261,12 @@ def main() -> None:
     """Serve the connections that the supervisor passes on."""
     with child() as (arguments, lifeline, system):
         handed = socket.socket(fileno=arguments["socket"])
-        folders = (Path(arguments["announcements"]), Path(arguments["issuer"]))
-        application = Application(system, arguments["keys"], *folders)
+        application = Application(
+            system,
+            arguments["keys"],
+            announcements=Path(arguments["announcements"]),
+            issuer_file=Path(arguments["issuer"]),
+        )
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(application, handed, lifeline))
 

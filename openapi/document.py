@@ -34,7 +34,7 @@ class Schemas(GenerateJsonSchema):
         return False
 
     def model_field_schema(self, schema: ModelField) -> Json:
-        """Describe an Optional field by its value: it is never null."""
+        """Describe a LeftOutIfNone field by its value: it is never null."""
         inner: Any = schema["schema"]
         if "serialization_exclude_if" in schema:
             inner = inner["schema"]["schema"]  # of the default, and of what may be None

@@ -9,7 +9,7 @@ from pydantic import Field
 from openapi.examples import ERRORS
 from shared.edge.api import PROBLEM_TYPE, PROBLEMS, BodyTooLarge, detail_of
 from shared.edge.caller import DoorOnly, NotSignedIn, NotYourBooking, OrganisersOnly
-from shared.edge.contract import ApiModel, Optional, ResponseModel, Time
+from shared.edge.contract import ApiModel, LeftOutIfNone, ResponseModel, Time
 from shared.model import RETRY_AFTER_S, ShopOnly, TryAgain
 
 CALLER_ERRORS: Final = frozenset(
@@ -37,18 +37,25 @@ class Problem(ApiModel):
     instance: Annotated[str, Field(description="The path of the request.")]
     code: Annotated[str, Field(json_schema_extra={"enum": _CODES})]
     request_id: Annotated[str, Field(description="Operators find the request in the log by this id.")]
-    errors: Annotated[Optional[list[FieldError]], Field(description="With `invalid-request`.")] = None
-    opens_at: Annotated[Optional[Time], Field(description="With `not-on-sale`, if it is set.")] = None
-    closes_at: Annotated[Optional[Time], Field(description="With `not-on-sale`, if it is set.")] = None
-    available_tickets: Annotated[Optional[int], Field(description="With `too-few-tickets`: what is left.")] = None
-    waiting_list_limit: Annotated[Optional[int], Field(description="With `waiting-list-full`.")] = None
-    cancelled_at: Annotated[Optional[Time], Field(description="With `event-cancelled` and `booking-cancelled`.")] = None
-    expired_at: Annotated[Optional[Time], Field(description="With `hold-expired`.")] = None
-    checked_in_at: Annotated[Optional[Time], Field(description="With `checked-in`.")] = None
-    transferred_at: Annotated[Optional[Time], Field(description="With `booking-transferred`.")] = None
-    reference: Annotated[Optional[str], Field(description="With `booking-transferred`, if the booking has one.")] = None
-    total_tickets: Annotated[Optional[int], Field(description="With `tickets-booked`: the current total.")] = None
-    booked_tickets: Annotated[Optional[int], Field(description="With `tickets-booked`: the lowest new total.")] = None
+    errors: Annotated[LeftOutIfNone[list[FieldError]], Field(description="With `invalid-request`.")] = None
+    opens_at: Annotated[LeftOutIfNone[Time], Field(description="With `not-on-sale`, if it is set.")] = None
+    closes_at: Annotated[LeftOutIfNone[Time], Field(description="With `not-on-sale`, if it is set.")] = None
+    available_tickets: Annotated[LeftOutIfNone[int], Field(description="With `too-few-tickets`: what is left.")] = None
+    waiting_list_limit: Annotated[LeftOutIfNone[int], Field(description="With `waiting-list-full`.")] = None
+    cancelled_at: Annotated[
+        LeftOutIfNone[Time], Field(description="With `event-cancelled` and `booking-cancelled`.")
+    ] = None
+    expired_at: Annotated[LeftOutIfNone[Time], Field(description="With `hold-expired`.")] = None
+    checked_in_at: Annotated[LeftOutIfNone[Time], Field(description="With `checked-in`.")] = None
+    transferred_at: Annotated[LeftOutIfNone[Time], Field(description="With `booking-transferred`.")] = None
+    reference: Annotated[
+        LeftOutIfNone[str], Field(description="With `booking-transferred`, if the booking has one.")
+    ] = None
+    total_tickets: Annotated[LeftOutIfNone[int], Field(description="With `tickets-booked`: the current total.")] = None
+    booked_tickets: Annotated[
+        LeftOutIfNone[int],
+        Field(description="With `tickets-booked`: the lowest new total."),
+    ] = None
 
 
 class GatewayMessage(ApiModel):

@@ -42,7 +42,7 @@ class Scenario:
     rules: Rules = NO_HOLDS  # of the event
     drained: bool = True  # before the race, the promoter has had all records
     warm: bool = True  # functions remember the event as it was opened, or before `then`; else they know nothing
-    meets_returns: bool = False  # functions have just met users who came back, so they read the booking first
+    meets_comebacks: bool = False  # functions have just met users who came back, so they read the booking first
     promoters: int = 1  # at work at once, each on its part of the stream
     # When the background comes: at any time; else when no request for a change is at work. By default at any time where
     # an organiser is at work, and else when all requests are done.
@@ -296,7 +296,7 @@ def _to_its_end(world: World, number: int, ground: Ground, until: str = "") -> W
 
 def _warmed(operation: Operation, event: Event, scenario: Scenario) -> Operation:
     warm = event if scenario.warm else None
-    return replace(operation, warm=warm, meets_returns=scenario.meets_returns)
+    return replace(operation, warm=warm, meets_comebacks=scenario.meets_comebacks)
 
 
 sys.setrecursionlimit(_DEPTH_MAX)

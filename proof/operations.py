@@ -4,7 +4,19 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from unittest.mock import patch
 
-from shared.booking import background, catalog, event_cancellation, event_change, expiry, office, waiting_list
+from shared.booking import (
+    background,
+    cancellation,
+    catalog,
+    check_ins,
+    confirmation,
+    event_cancellation,
+    event_change,
+    expiry,
+    office,
+    transfers,
+    waiting_list,
+)
 from shared.model import NO_HOLDS, Actor, Confirmation, Event, Rules, Terms, Transfer
 from shared.runtime import Deadline
 
@@ -17,14 +29,14 @@ _BUDGET_S = 60.0  # the simulated clock stands still
 class Operation:
     """One call of a function. `tag` tells those of one user apart; `warm` with an event as it was when opened.
 
-    With `meets_returns`, the function has just met a user who came back. `at` is what its clock says, all the time.
+    With `meets_comebacks`, the function has just met a user who came back. `at` is what its clock says, all the time.
     """
 
     kind: ClassVar[str]  # of who calls it
     title: ClassVar[str] = ""  # its name without the tag, if that is always the same
     tag: str = ""
     warm: Event | None = None
-    meets_returns: bool = False
+    meets_comebacks: bool = False
     at: str = MOMENT
 
     @property
@@ -51,8 +63,8 @@ class Operation:
         """Call the function, cold or with what it remembers."""
         if self.warm:
             catalog.remember(self.warm)
-        if self.meets_returns:
-            waiting_list.note_return(EVENT)
+        if self.meets_comebacks:
+            waiting_list.remember_comeback(EVENT)
         return self.call(Deadline.after(_BUDGET_S))
 
     def call(self, deadline: Deadline) -> Any:
@@ -61,7 +73,7 @@ class Operation:
 
     def repeated(self, times: int = 1) -> "Operation":
         """Return the same request, sent again, to a function that has just been started."""
-        return replace(self, tag=f"{self.tag}{'+' * times}", warm=None, meets_returns=False)
+        return replace(self, tag=f"{self.tag}{'+' * times}", warm=None, meets_comebacks=False)
 
 
 @dataclass(frozen=True)
@@ -132,7 +144,9 @@ class Cancel(OfUser):
 
     def call(self, deadline: Deadline) -> Any:
         """Ask the office."""
-        return office.cancel(EVENT, self.who, self.booking, deadline, keep=self.keep)
+        if self.keep is None:
+            return cancellation.cancel(EVENT, self.who, self.booking, deadline)
+        return cancellation.reduce(EVENT, self.who, self.booking, self.keep, deadline)
 
 
 @dataclass(frozen=True)
@@ -149,7 +163,7 @@ class Confirm(OfUser):
 
     def call(self, deadline: Deadline) -> Any:
         """Ask the office."""
-        return office.confirm(EVENT, self.who, Confirmation(self.booking, Actor.SHOP), deadline)
+        return confirmation.confirm(EVENT, self.who, Confirmation(self.booking, Actor.SHOP), deadline)
 
 
 @dataclass(frozen=True)
@@ -167,7 +181,7 @@ class GiveAway(OfUser):
 
     def call(self, deadline: Deadline) -> Any:
         """Ask the office."""
-        return office.transfer(EVENT, self.who, Transfer(self.booking, self.to, Actor.BUYER), deadline)
+        return transfers.transfer(EVENT, self.who, Transfer(self.booking, self.to, Actor.BUYER), deadline)
 
 
 @dataclass(frozen=True)
@@ -184,7 +198,7 @@ class AtDoor(OfUser):
 
     def call(self, deadline: Deadline) -> Any:
         """Ask the office."""
-        return office.check_in(EVENT, self.who, self.booking, Actor.DOOR, deadline)
+        return check_ins.check_in(EVENT, self.who, self.booking, Actor.DOOR, deadline)
 
 
 @dataclass(frozen=True)

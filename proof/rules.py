@@ -165,10 +165,10 @@ def _settle_batch_without_report(records: Sequence[dict[str, Any]], time_left_s:
 _settle_batch = background.settle_batch
 
 
-def _settle_before_clearing(event_id: str, changes: Sequence[Mapping[str, Any]], deadline: Deadline) -> bool:
+def _settle_before_clearing(event_id: str, records: Sequence[Mapping[str, Any]], deadline: Deadline) -> bool:
     asked: list[Event] = []
     with patch.object(note, "clear", lambda event, _: asked.append(event)):
-        is_settled = _settled(event_id, changes, deadline)
+        is_settled = _settle_event(event_id, records, deadline)
     for event in asked:
         _clear(event, deadline)
     return is_settled
@@ -178,7 +178,7 @@ def _do_nothing(*_: Any, **__: Any) -> None:
     pass
 
 
-_settled, _clear = background._settled, note.clear  # noqa: SLF001  # mutants stand in for any name
+_settle_event, _clear = background._settle_event, note.clear  # noqa: SLF001  # mutants stand in for any name
 
 
 def _settle_nothing(*_: Any, **__: Any) -> int:
@@ -214,7 +214,7 @@ _finish = event_change.finish
 
 
 def _give_up_where_it_is(event: Event, _lanes: list[Lane], deadline: Deadline) -> Event | None:
-    refused = _refused(event, [], deadline)
+    refused = _refuse(event, [], deadline)
     if refused is None or dynamodb.commit({"event": _write(refused, {"requestedAt": None})}, deadline):
         return None
     return replace(refused, change=None, steps=refused.steps + 1)
@@ -222,7 +222,7 @@ def _give_up_where_it_is(event: Event, _lanes: list[Lane], deadline: Deadline) -
 
 def _window_first(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | None:
     event_change._set_window(event, lanes, deadline)  # noqa: SLF001
-    return _advanced(event, lanes, deadline)
+    return _advance(event, lanes, deadline)
 
 
 def _one_look(_lanes: list[Lane]) -> list[int]:
@@ -243,8 +243,8 @@ def _settle_only(event_id: str, deadline: Deadline) -> None:
     settle.settle(catalog.read_anew(event_id, deadline), deadline)
 
 
-_change, _advanced = event_change.change, event_change._advanced  # noqa: SLF001  # as above
-_refused, _write = event_change._refused, event_change._write  # noqa: SLF001
+_change, _advance = event_change.change, event_change._advance  # noqa: SLF001  # as above
+_refuse, _write = event_change._refuse, event_change._write  # noqa: SLF001
 
 
 def _nothing_stored(_attempt: BookingAttempt, _deadline: Deadline) -> None:
@@ -492,7 +492,7 @@ RULES = (
     ),
     Rule(
         "the note is cleared before settling, not after it", "shared/booking/background.py",
-        basic.TWO_RELEASES, background, "_settled", _settle_before_clearing,
+        basic.TWO_RELEASES, background, "_settle_event", _settle_before_clearing,
     ),
     Rule(
         "a promoter that finds no note leaves one", "shared/booking/note.py",
@@ -508,7 +508,7 @@ RULES = (
     ),
     Rule(
         "the sweep clears a note whose record was lost", "shared/booking/note.py",
-        _bounded(basic.TWO_RELEASES, FAULT), note, "cleared", catalog.read_anew,
+        _bounded(basic.TWO_RELEASES, FAULT), note, "read_and_clear", catalog.read_anew,
     ),
     Rule(
         "a request for a change reaches the background", "template.yaml",
@@ -528,11 +528,11 @@ RULES = (
     ),
     Rule(
         "lanes step back when a change is refused", "shared/booking/event_change.py",
-        basic.LOWERED_AND_PUT_BACK, event_change, "_refused", _give_up_where_it_is,
+        basic.LOWERED_AND_PUT_BACK, event_change, "_refuse", _give_up_where_it_is,
     ),
     Rule(
         "the sale window reaches the lanes when their tickets are right", "shared/booking/event_change.py",
-        basic.LOWERED_THEN_CLOSED, event_change, "_advanced", _window_first,
+        basic.LOWERED_THEN_CLOSED, event_change, "_advance", _window_first,
     ),
     Rule(
         "a change is refused only after two looks that found the same", "shared/booking/event_change.py",
@@ -548,7 +548,7 @@ RULES = (
     ),
     Rule(
         "who is refused may have a booking by now", "shared/booking/attempt.py",
-        _bounded(basic.LIMITED, CRASH), BookingAttempt, "stored", _nothing_stored,
+        _bounded(basic.LIMITED, CRASH), BookingAttempt, "read_before_refusing", _nothing_stored,
     ),
     Rule(
         "what is not on sale is not sold out", "shared/booking/sale_window.py",
@@ -614,7 +614,7 @@ RULES = (
     Rule(
         "nobody is refused whose booking may be on its way", "shared/booking/attempt.py",
         _bounded(basic.CANCEL_EVENT_AND_LATE_TAKE, FAULT),
-        BookingAttempt, "stored", _stored_in_no_doubt, is_slow=True,
+        BookingAttempt, "read_before_refusing", _stored_in_no_doubt, is_slow=True,
     ),
     Rule(
         "no refusal is due to tickets that the user's own booking held and has released", "shared/booking/office.py",
@@ -634,7 +634,7 @@ RULES = (
     ),
     Rule(
         "no change of an event is refused that may have happened", "shared/booking/event_change.py",
-        _bounded(basic.CANCEL_EVENT_AND_RENAME, FAULT), event_change, "refusal", _refused_for_certain,
+        _bounded(basic.CANCEL_EVENT_AND_RENAME, FAULT), event_change, "certain_or_try_again", _refused_for_certain,
     ),
     Rule(
         "a change that others ended is told as they ended it", "shared/booking/event_change.py",
@@ -642,7 +642,7 @@ RULES = (
     ),
     Rule(
         "no confirmation is refused that may have happened", "shared/booking/confirmation.py",
-        _bounded(holds.CONFIRMED_OR_CANCELLED, FAULT), confirmation, "refusal", _refused_for_certain,
+        _bounded(holds.CONFIRMED_OR_CANCELLED, FAULT), confirmation, "certain_or_try_again", _refused_for_certain,
     ),
     Rule(
         "no confirmation that is on its way is told that there is no booking", "shared/booking/confirmation.py",
@@ -650,7 +650,7 @@ RULES = (
     ),
     Rule(
         "no check-in is refused that may have happened", "shared/booking/check_ins.py",
-        _bounded(CANCEL_EVENT_AT_THE_DOOR, FAULT), check_ins, "refusal", _refused_for_certain,
+        _bounded(CANCEL_EVENT_AT_THE_DOOR, FAULT), check_ins, "certain_or_try_again", _refused_for_certain,
     ),
     Rule(
         "no transfer is refused that may have happened", "shared/booking/transfers.py",

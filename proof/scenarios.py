@@ -128,7 +128,7 @@ HEIR_COMES_BACK = Scenario(
     begun=_RELEASED,
 )
 HEIR_COMES_BACK_KNOWN = replace(
-    HEIR_COMES_BACK, name=f"{HEIR_COMES_BACK.name}, to functions that read bookings first", meets_returns=True
+    HEIR_COMES_BACK, name=f"{HEIR_COMES_BACK.name}, to functions that read bookings first", meets_comebacks=True
 )
 HEIR_COMES_BACK_LATER = Scenario(
     "A ticket is free while its heir leaves and comes back behind another",

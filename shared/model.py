@@ -1,34 +1,9 @@
 """The nouns of the ticket office: what is stored, what can happen to a booking, and what can go wrong.
 
-Imports nothing of ours. The promises that comments refer to, P1 to P8, O1 to O3, H1 to H3, D1 and
-T1, are listed in docs/guarantees.md.
+Imports nothing of ours. The promises that comments refer to, P1 to P8, O1 to O3, H1 to H3, D1 and T1, are listed
+in docs/guarantees.md.
 
-Errors of booking (those of HTTP are in shared/edge):
-
-    TicketOfficeError
-    ├── EventNotFound           no such event
-    ├── IdempotencyKeyReused    the key came with another body before
-    ├── BookingNotFound         the user never booked
-    ├── BookingChanged          the booking that the request names is not the user's current one
-    ├── BookingCancelled        the booking to confirm was cancelled
-    ├── HoldExpired             the hold to confirm has expired
-    ├── NotHeld                 the booking to confirm is still in the waiting list
-    ├── NotConfirmed            the booking to check in or to transfer is held or waits
-    ├── CheckedIn               the booking to cancel or to transfer was checked in
-    ├── BookingTransferred      the booking belongs to another user now
-    ├── RecipientHasBooking     the user who is to get a booking has one, or waits for one
-    ├── ShopOnly                only a shop may confirm the holds of this event
-    ├── NotOnSale               the event is not on sale yet, or no longer
-    ├── TooFewTickets           fewer tickets are free than the user takes at least
-    ├── WaitingListFull         as many users wait as the organiser allows
-    ├── TooManyTickets          more tickets in one booking than the event allows
-    ├── EventChanged            the event is no longer at the revision that the request names
-    ├── TicketsBooked           more tickets are booked than the new total
-    ├── ImpossibleWindow        the sale would end before it begins
-    ├── AlreadyClosed           the sale would end before the event is opened
-    ├── EventCancelled          the event was cancelled
-    └── TryAgain                contention, throttling or a silent database, until the time budget ran out
-        └── Stuck               settling was refused again and again
+Errors of booking are TicketOfficeErrors; those of HTTP are in shared/edge. Each class says when it is raised.
 
 DamagedItem is no user's error: it becomes a 500.
 """
@@ -61,10 +36,11 @@ POSITION_EXACT_MAX = 100  # waiting users ahead that are counted one by one; bey
 REFUSALS_KEPT = 8  # refused changes that an event remembers, so that a slow request still learns of its own
 
 # For retries in one HTTP request. A call that began in time may still take CALL_TIMEOUT_S (store/aws_client.py), so a
-# response takes at most 7 s; the functions' own timeout is 10 s.
+# response takes at most 7 s (a refused signature adds one call); the functions' own timeout is 10 s.
 REQUEST_BUDGET_S = 5.0
 STATUS_BUDGET_S = 1.0  # for retries of a status: its caller asks again anyway, and more retries would only queue up
 RETRY_AFTER_S = 1  # what a client is told to wait after 503
+BACKGROUND_RESERVE_S = 5.0  # of the time of an invocation in the background, kept for the last call and the answer
 
 
 class Status(StrEnum):
@@ -338,7 +314,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The end of a waiting list: the last place that was handed out (0: none was), and how many users may wait."""
+    """The tail of a waiting list: the last sequence number drawn (0: none was), and how many users may wait."""
 
     last_sequence: int
     waiting_list_limit: int | None = None
@@ -436,7 +412,7 @@ class BookingChanged(TicketOfficeError):
 
 @dataclass(eq=False)
 class BookingCancelled(TicketOfficeError):
-    """The booking that was to be confirmed was cancelled."""
+    """The booking was cancelled."""
 
     event_id: str
     booking_id: str
@@ -451,7 +427,7 @@ class BookingCancelled(TicketOfficeError):
 
 @dataclass(eq=False)
 class HoldExpired(TicketOfficeError):
-    """The hold that was to be confirmed has expired, and its tickets are no longer the user's."""
+    """The hold has expired, and its tickets are no longer the user's."""
 
     event_id: str
     booking_id: str
@@ -695,9 +671,9 @@ def stripes_for(lanes: int) -> int:
     return min(STRIPES_MAX, -(-lanes // LANES_PER_STRIPE))
 
 
-def seconds_between(earlier: str, later: str) -> float:
+def seconds_between(begin: str, end: str) -> float:
     """Return the seconds from one moment to another; 0 if the clocks that gave them disagree about the order."""
-    return max(0.0, (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds())
+    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds())
 
 
 def as_moment(time: datetime) -> str:

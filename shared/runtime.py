@@ -74,7 +74,7 @@ current: Runtime = Runtime()
 class Deadline:
     """The moment, on the monotonic clock, after which no call begins and no pause lasts.
 
-    So a request ends at most one CALL_TIMEOUT_S (store/aws_client.py) after its deadline.
+    So a request ends at most one CALL_TIMEOUT_S (store/aws_client.py) after its deadline; a refused signature adds one.
     """
 
     at_s: float

@@ -16,6 +16,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.formatter import RESERVED_LOG_ATTRS, LambdaPowertoolsFormatter
 
 from shared import runtime
+from shared.model import Booking, Entry
 
 NAMESPACE = "TicketOffice"
 
@@ -113,6 +114,14 @@ def outcome(
 ) -> None:
     """Log and count an outcome, with ids and numbers as facts. `also` has further metrics of the same outcome."""
     _log().info(metric, extra=facts | _embedded({metric: value, **(also or {})}))
+
+
+def of_booking(
+    metric: Metric, booking: Booking | Entry, *, also: Mapping[Metric, float] | None = None, **facts: str | int
+) -> None:
+    """Log and count an outcome for a booking, or for one by its entry in the waiting list, with its ids."""
+    ids = {"event_id": booking.event_id, "user_id": booking.user_id, "booking_id": booking.booking_id}
+    outcome(metric, 1, also=also, **ids, **facts)
 
 
 def alarm(metric: Metric, value: float = 1, **facts: str | int) -> None:

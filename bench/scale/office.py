@@ -19,7 +19,7 @@ from bench.scale.stream import Stream
 from harness import promises
 from proof.requests import KEYS
 from shared import runtime
-from shared.booking import background, catalog, event_change, expiry, office
+from shared.booking import background, cancellation, catalog, event_change, expiry, office
 from shared.model import NO_HOLDS, REQUEST_BUDGET_S, STATUS_BUDGET_S, Event, Rules, Terms, TryAgain
 from shared.runtime import Deadline, Runtime
 from shared.store import items
@@ -120,7 +120,7 @@ class Office:
 
     def cancel(self, event: Event, user: str) -> None:
         """Cancel a user's booking, within a task, and note the response."""
-        self.ask("cancel", user, lambda deadline: office.cancel(event.event_id, user, None, deadline).status)
+        self.ask("cancel", user, lambda deadline: cancellation.cancel(event.event_id, user, None, deadline).status)
 
     def release(self, event: Event, total: int) -> None:
         """Raise the total, within a task, and have FollowFunction settle the event as after its stream record."""

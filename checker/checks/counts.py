@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 
-from checker.checks.story import CLOCK_ERROR_S, COUNTS_AGE_MAX_S, Story, Violation
+from checker.checks.story import CLOCK_ERROR_S, COUNTS_AGE_S_MAX, Story, Violation
 
 
 def check_counts(story: Story) -> Iterator[Violation]:
     """No counts are older than they may be, or from the future."""
     for one in story.of("status"):
-        if not one.is_done or story.clock_jumped(one.begin - COUNTS_AGE_MAX_S, one.end):
+        if not one.is_done or story.clock_jumped(one.begin - COUNTS_AGE_S_MAX, one.end):
             continue
         earliest = story.time_of(one.response.get("asOf", ""))
         if earliest is None:
             continue
         latest = earliest + 2 * CLOCK_ERROR_S
-        if latest < one.begin - COUNTS_AGE_MAX_S or earliest > one.end:
+        if latest < one.begin - COUNTS_AGE_S_MAX or earliest > one.end:
             text = f"the counts in a response from {one.begin:.4f} to {one.end:.4f} are of {latest:.4f}"
             yield Violation("counts", one.event, text)

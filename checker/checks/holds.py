@@ -6,7 +6,7 @@ from typing import Any
 
 from checker.checks.story import Sighting, Story, Violation
 
-OVERDUE_MAX_S = 10.0  # at rest: the round's office expires holds every second, those that are due for 2 seconds
+OVERDUE_S_MAX = 10.0  # at rest: the round's office expires holds every second, those that are due for 2 seconds
 
 
 def check_holds(story: Story) -> Iterator[Violation]:
@@ -63,7 +63,7 @@ def _overdue(story: Story, event: str) -> Iterator[str]:
     for page in story.at_rest("event-bookings", event):
         for row in page.response["bookings"]:
             due = story.time_of(row["expiresAt"]) if row["status"] == "HELD" else None
-            if due is not None and page.begin - due > OVERDUE_MAX_S:
+            if due is not None and page.begin - due > OVERDUE_S_MAX:
                 yield f"{row['bookingId']} of {row['userId']} is still held {page.begin - due:.1f} s too late"
 
 

@@ -32,9 +32,9 @@ ACTORS = {  # docs/api.md: without tokens every caller is the buyer, for confirm
 }
 OWNING = {"HELD", "CONFIRMED"}  # the statuses of a booking with a ticket
 ENDED = {"CANCELLED", "EXPIRED", "TRANSFERRED"}
-CLOCK_DRIFT_MAX_S = 0.5  # of the checker's wall clock during a round; with more, no moment is judged
+CLOCK_DRIFT_S_MAX = 0.5  # of the checker's wall clock during a round; with more, no moment is judged
 CLOCK_ERROR_S = 0.1  # in comparing a moment of the office with a time of the history: moments are cut to milliseconds
-COUNTS_AGE_MAX_S = 1.0  # docs/api.md: how long before its request the counts of a status may have begun
+COUNTS_AGE_S_MAX = 1.0  # docs/api.md: how long before its request the counts of a status may have begun
 RUN_S = 10.0  # how long work may go on with a time that was read while the clock was wrong
 
 
@@ -206,7 +206,7 @@ class Story:
         """Return the earliest moment at which an event was as a response shows it: a status may be cached."""
         if one.op != "status":
             return one.begin
-        earliest = one.begin - COUNTS_AGE_MAX_S
+        earliest = one.begin - COUNTS_AGE_S_MAX
         if "asOf" not in one.response or self.clock_jumped(earliest, one.end):
             return earliest
         as_of = self.time_of(one.response["asOf"])
@@ -228,7 +228,7 @@ class Story:
     def _wall_clock(self) -> float | None:
         """Return what the wall clock is ahead of the history's; None if it is unknown, or not always the same."""
         ahead = [one.response - one.begin for one in self.of("clock")]
-        return ahead[0] if ahead and max(ahead) - min(ahead) <= CLOCK_DRIFT_MAX_S else None
+        return ahead[0] if ahead and max(ahead) - min(ahead) <= CLOCK_DRIFT_S_MAX else None
 
     def clock_was_wrong(self, seen: list[Sighting]) -> bool:
         """Tell whether the office's clock may have been wrong from when a booking was made until it was seen to end.

@@ -1,4 +1,4 @@
-"""PATCH /events/{eventId}: change an event's name, tickets, sale window or waiting list limit."""
+"""PATCH /events/{eventId}: change the terms of an event, such as its name, venue, tickets or sale window."""
 
 from shared.booking import event_change
 from shared.edge import api, contract
@@ -14,4 +14,4 @@ def handler(request: Request) -> Response:
     event_id = request.parameters_as(contract.EventPath, with_body=True).event_id
     wanted = request.body_as(contract.ChangeRequest).wanted
     availability = event_change.change(event_id, wanted, Deadline.after(REQUEST_BUDGET_S), request.revisions)
-    return api.respond(200, contract.EventResponse.of(availability), api.etag(availability.event))
+    return api.respond(200, contract.EventResponse.of(availability), api.etag_of_event(availability.event))

@@ -1,6 +1,6 @@
 """POST /confirm: make a hold or an offer final."""
 
-from shared.booking import office
+from shared.booking import confirmation
 from shared.edge import api, contract
 from shared.edge.api import Request, Response
 from shared.model import REQUEST_BUDGET_S, Confirmation, Standing
@@ -13,5 +13,5 @@ def handler(request: Request) -> Response:
     asked = request.body_as(contract.ConfirmRequest)
     by = request.caller.confirming_for(asked.user_id)
     wanted = Confirmation(asked.booking_id, by, asked.reference)
-    booking = office.confirm(asked.event_id, asked.user_id, wanted, Deadline.after(REQUEST_BUDGET_S))
+    booking = confirmation.confirm(asked.event_id, asked.user_id, wanted, Deadline.after(REQUEST_BUDGET_S))
     return api.respond(200, contract.booking_response(Standing(booking)))

@@ -20,5 +20,5 @@ def handler(request: Request) -> Response:
         caller=caller.name or "",
         idempotency_key=request.idempotency_key,
     )
-    headers = {"Location": f"/status/{event.event_id}", **api.etag(event)}
+    headers = {"Location": f"/status/{event.event_id}", **api.etag_of_event(event)}
     return api.respond(201, contract.EventResponse.of_new(event), headers)

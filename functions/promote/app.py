@@ -1,4 +1,6 @@
-"""Promote: give free tickets to the head of the waiting list, after a ticket is returned or a user joins.
+"""Promote: give free tickets to the head of the waiting list, after something that may let it have them.
+
+That is a return of tickets, a user who joins, leaves or asks for fewer, or a note that asks for a settler (note.py).
 
 A record of the Bookings stream is a hint: settling uses the event's id and reads everything afresh. So repeated,
 missing and reordered records do no harm.

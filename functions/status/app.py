@@ -28,7 +28,7 @@ def handler(request: Request) -> Response:
     )
     counted = counts.availability.checked_in_tickets  # left out until a ticket is checked in
     more = {"checked_in_tickets": counted} if counted and request.caller.may_count_check_ins else {}
-    etag = api.etag(counts.availability.event)
+    etag = api.etag_of_event(counts.availability.event)
     if asked.user_id is not None:
         return api.respond(200, contract.StatusResponse.with_booking(counts, standing, **more), _PRIVATE | etag)
     if more:
@@ -41,6 +41,6 @@ def _response_to_all(counts: Counts) -> Response:
     event_id = counts.availability.event.event_id
     kept = _responses.get(event_id)
     if kept is None or kept[0] is not counts:
-        response = api.respond(200, contract.CountsResponse.of_counts(counts), _PUBLIC | api.etag_of(counts))
+        response = api.respond(200, contract.CountsResponse.of_counts(counts), _PUBLIC | api.etag_of_counts(counts))
         kept = _responses.keep(event_id, (counts, response))
     return kept[1]

@@ -20,7 +20,7 @@ def kept() -> int:
     import boto3  # noqa: PLC0415  # so that neither the cold start nor the sweep waits for it
     from botocore.config import Config  # noqa: PLC0415
 
-    # Both tries end within the sweep's reserve (RESERVE_S in shared/booking/background.py).
+    # Both tries end within the sweep's reserve (BACKGROUND_RESERVE_S in shared/model.py).
     config = Config(connect_timeout=1, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 2})
     make: Any = boto3.client
     count: int = make("s3", config=config).list_objects_v2(Bucket=place, MaxKeys=FILES_MAX)["KeyCount"]

@@ -1,6 +1,6 @@
 """POST /transfer: give the tickets of a booking to another user."""
 
-from shared.booking import office
+from shared.booking import transfers
 from shared.edge import api, contract
 from shared.edge.api import Request, Response
 from shared.model import REQUEST_BUDGET_S, Standing, Transfer
@@ -13,5 +13,5 @@ def handler(request: Request) -> Response:
     asked = request.body_as(contract.TransferRequest)
     by = request.caller.transferring_for(asked.user_id)
     wanted = Transfer(asked.booking_id, asked.to_user_id, by)
-    booking = office.transfer(asked.event_id, asked.user_id, wanted, Deadline.after(REQUEST_BUDGET_S))
+    booking = transfers.transfer(asked.event_id, asked.user_id, wanted, Deadline.after(REQUEST_BUDGET_S))
     return api.respond(200, contract.booking_response(Standing(booking)))

@@ -83,7 +83,7 @@ class BookingAttempt:
             }
         }
 
-    def refused(self, refused: Refused, lanes: Iterable[Name], moment: str) -> Booking | None:
+    def interpret(self, refused: Refused, lanes: Iterable[Name], moment: str) -> Booking | None:
         """Interpret a refused transaction: its item "booking", and those of lanes that `lanes` names.
 
         Returns the user's booking if it answers this request. Returns None if a lane refused for a reason of its own,
@@ -110,7 +110,8 @@ class BookingAttempt:
             return current
         if self.uncertain and current.generation > self.generation:
             raise TryAgain("uncertain")  # one of the bookings in between may be ours: never make a second one (P7)
-        if current.generation >= self.generation:  # else it is the one before, and a late try may still take its place
+        # Otherwise this is the previous booking, and our late transaction may still replace it.
+        if current.generation >= self.generation:
             self.generation, self.uncertain = current.generation + 1, False
         return None
 
@@ -118,8 +119,8 @@ class BookingAttempt:
         """Read the user's booking, and return it if it answers this request. Raises TryAgain."""
         return self.answer_from(read_booking(self.event, self.user_id, deadline))
 
-    def stored(self, deadline: Deadline) -> Booking | None:
-        """Read the user's booking, and return it if it answers this request, which is otherwise to be refused.
+    def read_before_refusing(self, deadline: Deadline) -> Booking | None:
+        """Read the user's booking, and return it if the request should get that instead of being refused.
 
         Raises TryAgain if an earlier transaction of this request may still make a booking.
         """

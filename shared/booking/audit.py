@@ -1,4 +1,4 @@
-"""The audit: settle one sold-out event, count its bookings, entries and lanes (count.py), and report what is broken.
+"""The audit: settle one sold-out event, count its bookings, entries and lanes (tally.py), and report what is broken.
 
 A Query is not a snapshot, so a difference is reported only if the next count finds it too.
 

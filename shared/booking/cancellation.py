@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from shared import runtime, telemetry
+from shared.booking import catalog
 from shared.booking.current import NOT_CHECKED_IN, must_be_meant, read_meant
 from shared.booking.waiting_list import entry_removal
 from shared.model import Actor, Booking, CheckedIn, Event, Status
@@ -21,31 +22,32 @@ from shared.telemetry import Metric
 BOOKINGS_MAX = 40  # in one transaction, which takes 100 items: at most 2 for each booking, and the lane
 
 
-def cancel(event: Event, user_id: str, booking_id: str | None, deadline: Deadline, by: Actor = Actor.BUYER) -> Booking:
+def cancel(event_id: str, user_id: str, booking_id: str | None, deadline: Deadline, by: Actor = Actor.BUYER) -> Booking:
     """Cancel the user's booking; with a booking id, only if the booking has that id. Safe to repeat.
 
-    A booking that has ended stays as it is. The first read decides which booking is meant. If another booking replaces
-    it in the meantime, that one stays.
+    Released tickets go to the head of the waiting list in the background. A booking that has ended stays as it is. The
+    first read decides which booking is meant. If another booking replaces it in the meantime, that one stays.
 
-    Raises BookingNotFound; BookingChanged; CheckedIn; TryAgain.
+    Raises EventNotFound; BookingNotFound; BookingChanged; CheckedIn; TryAgain.
     """
 
     def cancelled(booking: Booking) -> Booking:
         moment = runtime.current.now()
         return replace(booking, status=Status.CANCELLED, expires_at=None, cancelled_at=moment, cancelled_by=by)
 
+    event = catalog.read_event(event_id, deadline)
     return _apply(cancelled, event, read_meant(event, user_id, booking_id, deadline), by, deadline)
 
 
 def reduce(  # noqa: PLR0913, PLR0917  # what a request may name
-    event: Event, user_id: str, booking_id: str | None, keep: int, deadline: Deadline, by: Actor = Actor.BUYER
+    event_id: str, user_id: str, booking_id: str | None, keep: int, deadline: Deadline, by: Actor = Actor.BUYER
 ) -> Booking:
     """Reduce the user's booking to `keep` tickets, at least 1; with a booking id, only if it has that id.
 
     A booking that waits keeps its place. One that has ended or has no more tickets stays as it is, so this is safe to
     repeat. Which booking is meant is decided as in `cancel`.
 
-    Raises BookingNotFound; BookingChanged; CheckedIn; TryAgain.
+    Raises EventNotFound; BookingNotFound; BookingChanged; CheckedIn; TryAgain.
     """
 
     def reduced(booking: Booking) -> Booking:
@@ -55,6 +57,7 @@ def reduce(  # noqa: PLR0913, PLR0917  # what a request may name
         insists = at_least if at_least > 1 else None
         return replace(booking, quantity=keep, at_least=insists, reduced_at=runtime.current.now(), reduced_by=by)
 
+    event = catalog.read_event(event_id, deadline)
     return _apply(reduced, event, read_meant(event, user_id, booking_id, deadline), by, deadline)
 
 
@@ -81,7 +84,7 @@ def _apply(
             metric = Metric.BOOKING_CANCELLED if booking.owns_tickets else Metric.WAITING_LEFT
         refused = dynamodb.commit(transaction, deadline)
         if refused is None:
-            telemetry.outcome(metric, event_id=event.event_id, user_id=booking.user_id, booking_id=meant, by=by)
+            telemetry.of_booking(metric, booking, by=by)
             return changed
         uncertain = uncertain or refused.uncertain
         stored = refused["booking", booking.user_id].item
@@ -125,9 +128,7 @@ def expire_all(event: Event, holds: Sequence[Booking], deadline: Deadline, due_a
         stored = [_stored(hold, refused["booking", hold.user_id].item) for hold in due]
         due = [hold for hold in stored if hold.status is Status.HELD and hold.booking_id in meant]
     for hold in due:
-        telemetry.outcome(
-            Metric.HOLD_EXPIRED, event_id=event.event_id, user_id=hold.user_id, booking_id=hold.booking_id
-        )
+        telemetry.of_booking(Metric.HOLD_EXPIRED, hold)
     return len(due)
 
 

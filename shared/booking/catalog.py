@@ -36,7 +36,7 @@ KNOWN_MAX = 1_000  # events that a warm function caches; about 500 bytes each
 _ID_NAMESPACE = uuid.UUID("6c0b5c62-5d5a-4f0e-9d7e-0f6a3f5a7a11")  # of the ids that follow from an Idempotency-Key
 
 _IS_NEW = "attribute_not_exists(eventId)"  # P7: a repeated request opens no second event
-_IS_KNOWN = f"{_IS_NEW} AND attribute_exists(eventId)"  # never holds: the event is only looked for, not opened
+_NEVER = f"{_IS_NEW} AND attribute_exists(eventId)"  # the event is only looked for, not opened
 
 _known: Cache[Event] = Cache("events", KNOWN_MAX)
 
@@ -64,12 +64,12 @@ def open_event(
         rules=rules,
     )
     has_closed = terms.closes_at is not None and terms.closes_at <= event.created_at
-    refused = dynamodb.commit(_open(event, _IS_KNOWN if has_closed else _IS_NEW), deadline)
+    refused = dynamodb.commit(_open(event, _NEVER if has_closed else _IS_NEW), deadline)
     if refused is None:
         telemetry.outcome(telemetry.Metric.EVENT_OPENED, event_id=event.event_id, tickets=terms.total_tickets)
         return event
     existing_item = refused["event"].item
-    if existing_item is None:  # only _IS_KNOWN is refused without an item
+    if existing_item is None:  # only _NEVER is refused without an item
         raise AlreadyClosed(str(terms.closes_at))
     existing = items.to_event(existing_item)
     if existing.request_fingerprint != event.request_fingerprint:

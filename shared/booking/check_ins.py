@@ -11,8 +11,14 @@ was lost is answered as any repetition: with that moment, and `again`.
 from dataclasses import replace
 
 from shared import runtime, telemetry
-from shared.booking import sale_window
-from shared.booking.current import must_be_meant, read_meant, reason_it_ended, refusal, update_of_confirmed
+from shared.booking import catalog, sale_window
+from shared.booking.current import (
+    certain_or_try_again,
+    must_be_meant,
+    read_meant,
+    reason_it_ended,
+    update_of_confirmed,
+)
 from shared.model import (
     Actor,
     Booking,
@@ -28,25 +34,26 @@ from shared.store.dynamodb import TransactItem
 from shared.telemetry import Metric
 
 
-def check_in(event: Event, user_id: str, booking_id: str, by: Actor, deadline: Deadline) -> CheckIn:
+def check_in(event_id: str, user_id: str, booking_id: str, by: Actor, deadline: Deadline) -> CheckIn:
     """Check the user's confirmed booking in, with all its tickets. Safe to repeat: the first moment stays.
 
-    Raises EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled;
+    Raises EventNotFound; EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled;
     BookingTransferred; TryAgain.
     """
+    event = catalog.read_event(event_id, deadline)
     booking = read_meant(event, user_id, booking_id, deadline)
     uncertain = False
     while True:
         must_be_meant(booking, booking_id, uncertain=uncertain)
         if booking.status is not Status.CONFIRMED:
             ended = reason_it_ended(booking) or NotConfirmed(event.event_id, booking_id)
-            raise refusal(ended, uncertain=uncertain)
+            raise certain_or_try_again(ended, uncertain=uncertain)
         if booking.checked_in_at:
             return CheckIn(booking, again=True)
         used = replace(booking, checked_in_at=runtime.current.now(), checked_in_by=by)
         refused = dynamodb.commit({"booking": _mark(event, used), "lane": _count(event, used)}, deadline)
         if refused is None:
-            _report(used, by)
+            telemetry.of_booking(Metric.BOOKING_CHECKED_IN, used, tickets=used.quantity, by=by)
             return CheckIn(used, again=False)
         uncertain = uncertain or refused.uncertain
         if stored := refused["booking"].item:
@@ -54,7 +61,7 @@ def check_in(event: Event, user_id: str, booking_id: str, by: Actor, deadline: D
             continue
         assert refused["lane"].item is not None, "if not the booking, its lane was refused"
         cancelled = EventCancelled(event.event_id, str(items.to_lane(refused["lane"].item).cancelled_at))
-        raise refusal(cancelled, uncertain=uncertain)
+        raise certain_or_try_again(cancelled, uncertain=uncertain)
 
 
 def _mark(event: Event, used: Booking) -> TransactItem:
@@ -67,14 +74,3 @@ def _count(event: Event, used: Booking) -> TransactItem:
     counts = {"checkedIn": used.quantity, "changes": used.quantity}
     takes_place = sale_window.NOT_CANCELLED  # O3
     return items.addition_to_lane(event.event_id, event.home_lane(used.user_id), counts, takes_place)
-
-
-def _report(used: Booking, by: Actor) -> None:
-    telemetry.outcome(
-        Metric.BOOKING_CHECKED_IN,
-        event_id=used.event_id,
-        user_id=used.user_id,
-        booking_id=used.booking_id,
-        tickets=used.quantity,
-        by=by,
-    )

@@ -5,7 +5,8 @@ cancelled, even if that is overdue. The condition on its status decides between 
 """
 
 from shared import runtime, telemetry
-from shared.booking.current import read_meant, reason_it_ended, refusal
+from shared.booking import catalog
+from shared.booking.current import certain_or_try_again, read_meant, reason_it_ended
 from shared.model import (
     Actor,
     Booking,
@@ -21,12 +22,15 @@ from shared.store.dynamodb import Refused
 from shared.telemetry import Metric
 
 
-def confirm(event: Event, user_id: str, wanted: Confirmation, deadline: Deadline) -> Booking:
-    """Confirm the user's hold. A booking that is already confirmed stays as it is, with its reference.
+def confirm(event_id: str, user_id: str, wanted: Confirmation, deadline: Deadline) -> Booking:
+    """Confirm the user's hold: from then on its tickets are theirs until they return them.
 
-    Raises ShopOnly; BookingNotFound; BookingChanged; NotHeld; HoldExpired; BookingCancelled; BookingTransferred;
-    TryAgain.
+    A booking that is already confirmed stays as it is, with its reference.
+
+    Raises EventNotFound; ShopOnly; BookingNotFound; BookingChanged; NotHeld; HoldExpired; BookingCancelled;
+    BookingTransferred; TryAgain.
     """
+    event = catalog.read_event(event_id, deadline)
     if wanted.by is Actor.BUYER and event.rules.confirmed_by is Actor.SHOP:
         raise ShopOnly(event.event_id)
     uncertain = False
@@ -40,7 +44,7 @@ def confirm(event: Event, user_id: str, wanted: Confirmation, deadline: Deadline
             return booking
         if booking.status is not Status.HELD:  # else it was promoted between the two requests
             ended = reason_it_ended(booking) or NotHeld(event.event_id, booking.booking_id)
-            raise refusal(ended, uncertain=uncertain)
+            raise certain_or_try_again(ended, uncertain=uncertain)
 
 
 def _confirm(event: Event, user_id: str, wanted: Confirmation, deadline: Deadline) -> Booking | Refused:
@@ -71,11 +75,5 @@ def _confirm(event: Event, user_id: str, wanted: Confirmation, deadline: Deadlin
     if isinstance(stored, Refused):
         return stored
     confirmed = items.to_booking(stored)
-    telemetry.outcome(
-        Metric.HOLD_CONFIRMED,
-        event_id=event.event_id,
-        user_id=user_id,
-        booking_id=confirmed.booking_id,
-        by=wanted.by,
-    )
+    telemetry.of_booking(Metric.HOLD_CONFIRMED, confirmed, by=wanted.by)
     return confirmed

@@ -4,8 +4,8 @@ A cached count never decides anything, it is only shown, with the moment at whic
 watchers, so a function counts an event once a second for all of them.
 
 A caller may ask for a new count. Anyone may, with or without a token, and browsers do when a page is reloaded. So a
-function makes one for them at most once a second as well. Whoever comes within that second gets the same one: it is
-less than a second old, and says so.
+function makes one for them at most once a second as well. A request within that second gets the same one: it is less
+than a second old, and says so.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from shared import runtime
 from shared.booking.cache import Cache
 from shared.model import Counts
 
-AGE_MAX_S = 1.0  # of a cached count
+AGE_S_MAX = 1.0  # of a cached count
 COUNTS_MAX = 1_000  # events whose count a warm function caches; about 500 bytes each
 
 
@@ -33,12 +33,12 @@ class Began:
 
     @property
     def is_recent(self) -> bool:
-        """Tell whether it was at most AGE_MAX_S ago, by both clocks.
+        """Tell whether it was at most AGE_S_MAX ago, by both clocks.
 
         The monotonic one may stand still while Lambda freezes the function; the other one may be set back.
         """
         age_s = runtime.current.time_s() - self.time_s
-        return 0 <= age_s <= AGE_MAX_S and runtime.current.monotonic_s() - self.monotonic_s <= AGE_MAX_S
+        return 0 <= age_s <= AGE_S_MAX and runtime.current.monotonic_s() - self.monotonic_s <= AGE_S_MAX
 
 
 @dataclass(frozen=True, slots=True)

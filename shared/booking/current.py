@@ -30,7 +30,7 @@ def read_meant(
     """
     booking = read_booking(event, user_id, deadline)
     if booking is None:
-        raise refusal(BookingNotFound(event.event_id, user_id), uncertain=uncertain)
+        raise certain_or_try_again(BookingNotFound(event.event_id, user_id), uncertain=uncertain)
     must_be_meant(booking, booking_id or booking.booking_id, uncertain=uncertain)
     return booking
 
@@ -38,10 +38,11 @@ def read_meant(
 def must_be_meant(booking: Booking, booking_id: str, *, uncertain: bool = False) -> None:
     """Raise BookingChanged if the user's booking is another than the one that is meant."""
     if booking.booking_id != booking_id:
-        raise refusal(BookingChanged(booking.event_id, booking.user_id, booking.booking_id), uncertain=uncertain)
+        changed = BookingChanged(booking.event_id, booking.user_id, booking.booking_id)
+        raise certain_or_try_again(changed, uncertain=uncertain)
 
 
-def refusal(error: TicketOfficeError, *, uncertain: bool) -> TicketOfficeError:
+def certain_or_try_again(error: TicketOfficeError, *, uncertain: bool) -> TicketOfficeError:
     """Return the error that refuses a change; TryAgain if it is `uncertain`, as an earlier try may have made it.
 
     So a refusal always means that the request has changed nothing (P7, docs/decisions/0027).

@@ -1,4 +1,4 @@
-"""Changing an event: its name, tickets, sale window, and the limit of its waiting list.
+"""Changing an event: its terms, such as its name, its tickets and its sale window.
 
     organiser                 event                                      lanes
       │── read ────────────▶ │
@@ -26,7 +26,7 @@ from typing import Any
 
 from shared import runtime, telemetry
 from shared.booking import catalog, sale, sale_window
-from shared.booking.current import refusal
+from shared.booking.current import certain_or_try_again
 from shared.model import (
     REFUSALS_KEPT,
     Availability,
@@ -53,12 +53,12 @@ LANES_PER_STEP = 4  # more lanes in a transaction make fewer steps, and more con
 def change(
     event_id: str, wanted: Mapping[str, Any], deadline: Deadline, revisions: Collection[int] | None = None
 ) -> Availability:
-    """Set terms of an event: name, total_tickets, opens_at, closes_at, waiting_list_limit; repeating it is harmless.
+    """Set terms of an event, any field of Terms. Repeating it is harmless.
 
     With `revisions`, only an event at one of them is changed. An event that already has the wanted terms is left as it
     is, at any revision: an earlier try of this request may have set them.
 
-    New tickets of a sold-out event go to the waiting users, after the event's stream record; if nobody waits, the event
+    New tickets of a sold-out event go to the waiting users, after the event's stream record; if none waits, the event
     is back on sale. Tickets are taken away only where they are free; if there are too few of them, nothing is changed.
 
     Raises EventNotFound; EventCancelled; EventChanged; ImpossibleWindow; TicketsBooked; TryAgain, after which the
@@ -69,7 +69,7 @@ def change(
         try:
             event = finish(event_id, deadline)
         except EventCancelled as error:
-            raise refusal(error, uncertain=uncertain) from None
+            raise certain_or_try_again(error, uncertain=uncertain) from None
         terms = replace(event.terms, **wanted)
         if terms != event.terms:
             if uncertain:
@@ -113,11 +113,11 @@ def finish(event_id: str, deadline: Deadline, known: Event | None = None) -> Eve
         lanes = catalog.read_lanes(event, deadline)
         if event.tickets_to_add + sum(lane.available for lane in lanes) >= 0:
             looked, looks = [], 0
-            known = _advanced(event, lanes, deadline)
+            known = _advance(event, lanes, deadline)
         elif looks < LOOKS_MAX and _changes(looked) != _changes(lanes):
             looked, looks, known = lanes, looks + 1, None
         else:
-            known = _refused(event, lanes, deadline)
+            known = _refuse(event, lanes, deadline)
         if known is None:  # others write the same event or lanes
             dynamodb.pause(turn, dynamodb.BACKOFF_CONFLICT_S, deadline)
     raise TryAgain("change")
@@ -155,7 +155,7 @@ def _changes(lanes: list[Lane]) -> list[int]:
     return [lane.changes for lane in lanes]
 
 
-def _advanced(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | None:
+def _advance(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | None:
     """Take all steps that are left, and end the change; return the event, None if others were faster."""
     change = event.change
     assert change is not None, "there is a change to finish"
@@ -194,7 +194,7 @@ def _shares(lanes: list[Lane], more: int) -> Iterator[tuple[Lane, int]]:
             yield lane, share
 
 
-def _refused(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | None:
+def _refuse(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | None:
     """Note that too few tickets are free, so that the lanes step back; return the event, None if others were faster."""
     assert event.change is not None, "there is a change to refuse"
     latest = Refusal(event.change.number, booked=sum(lane.tickets - lane.available for lane in lanes))

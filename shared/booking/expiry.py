@@ -16,14 +16,21 @@ from typing import Any
 from shared import runtime, telemetry
 from shared.booking import catalog
 from shared.booking.cancellation import expire_all
-from shared.model import HOLD_SHARDS, Booking, DamagedItem, TryAgain, later, seconds_between
+from shared.model import (
+    BACKGROUND_RESERVE_S,
+    HOLD_SHARDS,
+    Booking,
+    DamagedItem,
+    TryAgain,
+    later,
+    seconds_between,
+)
 from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.items import Item
 from shared.telemetry import Metric
 
 MARGIN_S = 2.0  # the clocks of two functions may differ by this much before H1 is broken
-RESERVE_S = 5.0  # of an invocation's time, kept for the last request and the answer
 SHARDS_AT_ONCE = 16  # of which a page each is in memory: at most about 8 MB
 PAGE_HOLDS = 500
 HOLDS_MAX = 10  # of one transaction: a larger one takes from its partition more than a tenth of a second brings
@@ -36,7 +43,7 @@ def expire(time_left_s: float) -> int:
 
     Shards come in random order, so that repeated runs reach all. Safe to repeat, and to run twice at once.
     """
-    deadline = Deadline.after(time_left_s - RESERVE_S)
+    deadline = Deadline.after(time_left_s - BACKGROUND_RESERVE_S)
     run = _Run(deadline, runtime.current.monotonic_s(), due=later(runtime.current.now(), -MARGIN_S))
     shards = runtime.current.shuffled(range(HOLD_SHARDS))
     try:

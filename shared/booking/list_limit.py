@@ -1,8 +1,8 @@
 """The limit of a waiting list, if the organiser has set one: a full list refuses users.
 
-The lanes count the users who wait. A free ticket lowers the count by one, because it will go to the head of the list;
-but not where the head may want several, and wait beside it. With a limit of 0 the tickets that come back are still
-sold, to whoever asks first.
+The lanes count the users who wait. Free tickets are subtracted, since they go to the head of the list, except if a
+booking may have several tickets: then the head may have to wait beside them. With a limit of 0 the tickets that come
+back are still sold, to the first user who asks.
 
 A warm function counts at most once a second, and adds the users who have joined through it since. So a list may exceed
 its limit by the users who join through other functions within that second (at most a thousand: all draw their numbers
@@ -17,7 +17,7 @@ from shared.booking.cache import Cache
 from shared.model import Event, Tail, WaitingListFull
 from shared.runtime import Deadline
 
-COUNT_AGE_MAX_S = 1.0
+COUNT_AGE_S_MAX = 1.0
 COUNTS_MAX = 1_000  # lists whose count a warm function caches
 
 
@@ -31,14 +31,14 @@ class _Count:
 
     @property
     def is_fresh(self) -> bool:
-        return runtime.current.monotonic_s() <= self.read_at_s + COUNT_AGE_MAX_S
+        return runtime.current.monotonic_s() <= self.read_at_s + COUNT_AGE_S_MAX
 
 
 _counts: Cache[_Count] = Cache("waiting lists", COUNTS_MAX)
 
 
 def known_refusal(event: Event) -> WaitingListFull | None:
-    """Return the refusal if the list is known to have been full within COUNT_AGE_MAX_S. Makes no request."""
+    """Return the refusal if the list is known to have been full within COUNT_AGE_S_MAX. Makes no request."""
     known = _counts.get(event.event_id)
     return _refusal(event, known) if known and known.is_fresh else None
 

@@ -9,8 +9,8 @@ from one shard, so one promoter at a time reads them and settles:
     2. writes it, if there is none       2. settles, and reads everything afresh
 
 A promoter that finds a note does so before that note is cleared, and so before its settler reads (P6). A settler that
-dies gets the record again. Clearing a later note than the record's is harmless, because the later one has a record,
-too; so is writing a note beside another. docs/decisions/0025 says why this is no lease.
+dies gets the record again. Clearing may remove a newer note. That is harmless: the newer note has a record too. So is
+writing two. docs/decisions/0025 says why this is no lease.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ STALE_S = 10.0  # after which a note is written anew, because its record may hav
 
 
 def leave(event: Event, deadline: Deadline, released_at: Sequence[str] = ()) -> None:
-    """Ask for a settler, unless a note already does. An event on sale needs none, because nobody waits.
+    """Ask for a settler, unless a note already does. An event on sale needs none, because no user waits.
 
     The note takes along the oldest moment of a release, to measure how long promotions take. Raises TryAgain.
     """
@@ -55,11 +55,8 @@ def clear(event: Event, deadline: Deadline) -> None:
     dynamodb.update(deadline, TableName=items.BOOKINGS, Key=key, UpdateExpression="REMOVE askedAt, releasedAt")
 
 
-def cleared(event_id: str, deadline: Deadline) -> Event:
-    """Return the event as it is now, without a note: `clear` takes away what is left of a lost record.
-
-    Raises EventNotFound; TryAgain.
-    """
+def read_and_clear(event_id: str, deadline: Deadline) -> Event:
+    """Clear the note, if any (its record may be lost), and return the event. Raises EventNotFound; TryAgain."""
     event, asked_at = _read(event_id, deadline)
     if asked_at:
         clear(event, deadline)

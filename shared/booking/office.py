@@ -1,26 +1,14 @@
-"""What can be asked for: to book, to confirm, to cancel, to transfer and to check in, and the status of an event."""
+"""Booking: tickets, or else a place in the waiting list. And the status of an event, with a user's booking."""
 
 from dataclasses import replace
 from typing import Final
 
 from shared import telemetry
-from shared.booking import (
-    cancellation,
-    catalog,
-    check_ins,
-    confirmation,
-    counts,
-    list_limit,
-    sale,
-    transfers,
-    waiting_list,
-)
+from shared.booking import catalog, counts, list_limit, sale, waiting_list
 from shared.booking.attempt import BookingAttempt
 from shared.model import (
     Actor,
     Booking,
-    CheckIn,
-    Confirmation,
     Counts,
     Event,
     EventCancelled,
@@ -28,7 +16,6 @@ from shared.model import (
     Standing,
     Status,
     TooFewTickets,
-    Transfer,
     TryAgain,
     WaitingListFull,
 )
@@ -37,7 +24,7 @@ from shared.store import items
 from shared.store.dynamodb import get_all
 from shared.telemetry import Metric
 
-STARTS_MAX = 4  # starts of one request whose user's other bookings keep ending while it runs
+STARTS_MAX = 4  # starts of one request; it starts over when another booking of its user has ended
 
 
 def book(  # noqa: PLR0913, PLR0917  # what a request may name
@@ -63,53 +50,6 @@ def book(  # noqa: PLR0913, PLR0917  # what a request may name
     return standing
 
 
-def confirm(event_id: str, user_id: str, wanted: Confirmation, deadline: Deadline) -> Booking:
-    """Confirm the user's hold: from then on its tickets are theirs until they return them.
-
-    Raises EventNotFound; ShopOnly; BookingNotFound; BookingChanged; NotHeld; HoldExpired; BookingCancelled;
-    BookingTransferred; TryAgain.
-    """
-    return confirmation.confirm(catalog.read_event(event_id, deadline), user_id, wanted, deadline)
-
-
-def cancel(  # noqa: PLR0913, PLR0917  # as above
-    event_id: str,
-    user_id: str,
-    booking_id: str | None,
-    deadline: Deadline,
-    by: Actor = Actor.BUYER,
-    keep: int | None = None,
-) -> Booking:
-    """Cancel the user's booking, or reduce it to the tickets that they `keep`.
-
-    Released tickets go to the head of the waiting list in the background.
-
-    Raises EventNotFound; BookingNotFound; BookingChanged; CheckedIn; TryAgain.
-    """
-    event = catalog.read_event(event_id, deadline)
-    if keep is not None:
-        return cancellation.reduce(event, user_id, booking_id, keep, deadline, by)
-    return cancellation.cancel(event, user_id, booking_id, deadline, by)
-
-
-def transfer(event_id: str, user_id: str, wanted: Transfer, deadline: Deadline) -> Booking:
-    """Give the user's confirmed booking to another user, who has none. Return it as it ended.
-
-    Raises EventNotFound; EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled;
-    BookingTransferred; CheckedIn; RecipientHasBooking; TryAgain.
-    """
-    return transfers.transfer(catalog.read_event(event_id, deadline), user_id, wanted, deadline)
-
-
-def check_in(event_id: str, user_id: str, booking_id: str, by: Actor, deadline: Deadline) -> CheckIn:
-    """Check the user's confirmed booking in, once.
-
-    Raises EventNotFound; EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled;
-    BookingTransferred; TryAgain.
-    """
-    return check_ins.check_in(catalog.read_event(event_id, deadline), user_id, booking_id, by, deadline)
-
-
 def with_position(booking: Booking, deadline: Deadline) -> Standing:
     """Return a booking with its position, if it waits. Raises TryAgain."""
     return waiting_list.standing(catalog.read_event(booking.event_id, deadline), booking, deadline)
@@ -118,9 +58,9 @@ def with_position(booking: Booking, deadline: Deadline) -> Standing:
 def status(
     event_id: str, user_id: str | None, deadline: Deadline, *, anew: bool = False
 ) -> tuple[Counts, Standing | None]:
-    """Return what was left of an event at most counts.AGE_MAX_S ago; with a user, also their booking as it is now.
+    """Return what was left of an event at most counts.AGE_S_MAX ago; with a user, also their booking as it is now.
 
-    Counts the event `anew` if the caller wants that, but not twice within counts.AGE_MAX_S.
+    Counts the event `anew` if the caller wants that, but not twice within counts.AGE_S_MAX.
 
     Raises EventNotFound; TryAgain.
     """
@@ -140,7 +80,7 @@ def status(
 
 
 def _own_or_new(attempt: BookingAttempt, deadline: Deadline) -> Standing:
-    """Make the booking, or return the active one of the user, whatever else would be refused.
+    """Make the booking. If it would be refused but the user already has an active booking, return that one.
 
     A refusal must be true at a moment when the user has no active booking, so their booking is read after it. If that
     shows that one of theirs has just ended, its tickets or its place may be free now, and this starts over. A refusal
@@ -159,15 +99,16 @@ def _own_or_new(attempt: BookingAttempt, deadline: Deadline) -> Standing:
             generation = attempt.generation
             if own := _own(attempt, deadline):
                 return own
-            if attempt.generation == generation or isinstance(refusal, EventCancelled):  # cancelled is true for ever
+            another_ended = attempt.generation != generation
+            if not another_ended or isinstance(refusal, EventCancelled):  # cancelled is true for ever
                 raise
             list_limit.forget(attempt.event)
     raise TryAgain("bookings")
 
 
 def _own(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
-    """Return the user's booking if it answers this request, which is otherwise to be refused. Raises TryAgain."""
-    booking = attempt.stored(deadline)
+    """Call before refusing: return the user's booking if the request should get that instead. Raises TryAgain."""
+    booking = attempt.read_before_refusing(deadline)
     return waiting_list.standing_of(attempt, booking, deadline) if booking else None
 
 
@@ -200,10 +141,4 @@ _MADE: Final = {
 
 def _report(booking: Booking) -> None:
     if metric := _MADE.get(booking.status):  # by now, its user may have cancelled it with another request
-        telemetry.outcome(
-            metric,
-            event_id=booking.event_id,
-            user_id=booking.user_id,
-            booking_id=booking.booking_id,
-            by=str(booking.booked_by),
-        )
+        telemetry.of_booking(metric, booking, by=str(booking.booked_by))

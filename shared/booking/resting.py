@@ -27,11 +27,11 @@ def begin(lanes: Sequence[Lane], deadline: Deadline) -> None:
     """
     marked: dict[Name, TransactItem] = {("lane", lane.number): _rest(lane) for lane in lanes if lane.sweep_id}
     if marked:
-        dynamodb.commit(marked, deadline, yields=True)  # refused: the next sweep audits the event again
+        dynamodb.commit(marked, deadline, retry_conflicts=False)  # refused: the next sweep audits the event again
 
 
-def end_for_good(event_id: str, deadline: Deadline) -> None:
-    """Take an event that was cancelled and emptied from the index of cancelled events. Raises TryAgain."""
+def retire(event_id: str, deadline: Deadline) -> None:
+    """Take a cancelled and emptied event out of the index of cancelled events, for ever. Raises TryAgain."""
     key = items.event_key(event_id)
     dynamodb.update(deadline, TableName=items.EVENTS, Key=key, UpdateExpression="REMOVE sweepId")
 

@@ -17,9 +17,9 @@ Buyers join the waiting list only after every lane is closed, and a closed lane 
 A lane that is not on sale (sale_window.py) ends the search, whatever it has: another lane would refuse as well, and the
 event is not sold out.
 
-A sold-out event that has tickets again, and nobody waiting for them, is put back on sale: one transaction opens all its
-lanes, on the condition that nobody has joined since they were read. Each such sale has a number. Whoever closes lanes
-or joins the list names the sale that they mean, so what arrives late from an earlier sale is refused:
+A sold-out event that has tickets again, and no user waiting for them, is put back on sale: one transaction opens all
+its lanes, on the condition that no user has joined since they were read. Each such sale has a number. A request that
+closes lanes or joins the list names the sale that it means, so what arrives late from an earlier sale is refused:
 docs/decisions/0023.
 """
 
@@ -77,9 +77,9 @@ def take_from(
 ) -> Booking | None:
     """Take as many tickets as the attempt wants and these lanes have, from open lanes only; from one lane if possible.
 
-    With a place in the waiting list, which must be the first, from closed lanes only. Returns None if they have fewer
-    than the user takes at least. `lanes` is every lane of the event by its number; a lane that turns out to have fewer
-    tickets is replaced. So each refusal leaves less to try, and the search ends.
+    With `sequence`, the first place in line, take from closed lanes instead. Returns None if they have fewer tickets
+    than the user takes at least. `lanes` is every lane of the event by its number, and is updated in place: a lane that
+    turns out to have fewer tickets is replaced. So each refusal leaves less to try, and the search ends.
 
     Raises EventCancelled; NotOnSale; TryAgain.
     """
@@ -111,10 +111,10 @@ def close(event: Event, lanes: list[Lane], deadline: Deadline) -> Event:
 
 
 def reopen(event: Event, lanes: list[Lane], deadline: Deadline) -> Event | None:
-    """Put a sold-out event that was just read back on sale, if nobody waits; return it as it is then.
+    """Put a sold-out event that was just read back on sale, if no user waits; return it as it is then.
 
     That is worth its transaction once there is a free ticket for each lane, on average. With fewer, each buyer in turn
-    is first in line and takes one, and the event stays as it is. Returns None if somebody waits, or has joined or left
+    is first in line and takes one, and the event stays as it is. Returns None if a user waits, or has joined or left
     since the lanes were read.
 
     Raises TryAgain.
@@ -171,7 +171,7 @@ def _take(
         if refused is None:
             return booking
         lanes = [("lane", lane) for lane in shares]
-        if current := attempt.refused(refused, lanes, moment=booking.created_at):
+        if current := attempt.interpret(refused, lanes, moment=booking.created_at):
             return current
         if found := [items.to_lane(one.item) for one in map(refused.__getitem__, lanes) if one.refused and one.item]:
             return found
@@ -221,13 +221,13 @@ def _reopen_event(event: Event) -> TransactItem:
 
 
 def _reopen_lane(lane: Lane) -> TransactItem:
-    nobody_joined = "waiting = :waiting"  # P4: together the lanes say that nobody waits
+    no_user_joined = "waiting = :waiting"  # P4: together the lanes say that no user waits
     return {
         "Update": {
             "TableName": items.LANES,
             "Key": items.lane_key(lane.event_id, lane.number),
             "UpdateExpression": "REMOVE closedAt ADD sale :one",
-            "ConditionExpression": nobody_joined,
+            "ConditionExpression": no_user_joined,
             "ExpressionAttributeValues": {":waiting": items.number(lane.waiting), ":one": items.number(1)},
         }
     }

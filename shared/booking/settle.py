@@ -2,7 +2,7 @@
 
 The head is served as soon as `at_least` of the tickets that it wants are free, and gets as many of them as are free.
 Until then it waits, and so does everyone behind it, whatever they want (P5): tickets may lie idle beside a user who
-insists on several. When nobody waits any more, and there are tickets, the event is put back on sale (sale.py).
+insists on several. When no user waits any more, and there are tickets, the event is put back on sale (sale.py).
 
 Everything is read afresh, so any caller may settle at any time, repeat it, or stop in the middle. Two users who race:
 
@@ -27,7 +27,7 @@ from shared.store import dynamodb, items
 from shared.store.dynamodb import Name, Refused, TransactItem
 from shared.telemetry import Metric
 
-PROMOTIONS_MAX = 25  # users in one transaction, which takes 100 items: 2 for each of them
+PROMOTIONS_PER_TRANSACTION_MAX = 25  # users in one transaction, which takes 100 items: 2 for each of them
 TICKETS_AT_ONCE_MAX = 50  # in one transaction: at most as many lanes
 FRUITLESS_MAX = 8  # rounds in a row that promote no user, although there are tickets for the head
 FRUITLESS_PAUSE_S = (0.05, 2.0)  # first and longest pause after such a round: other settlers work on the same head
@@ -70,11 +70,15 @@ def settle(
             return promoted
         lanes = catalog.read_lanes(event, deadline)
         left = sum(lane.available for lane in lanes)
-        length = min(left, PROMOTIONS_MAX if promotions_max is None else promotions_max - promoted, PROMOTIONS_MAX)
+        wanted = left if promotions_max is None else promotions_max - promoted
+        length = min(left, wanted, PROMOTIONS_PER_TRANSACTION_MAX)
         entries = head(event, length, last, deadline) if length and last else []
         promotions = _promotions(entries, lanes)
-        if not promotions and (entries or sale.reopen(event, lanes, deadline)):
-            return promoted  # no tickets are left, the head of the list needs more of them, or the list is empty
+        if not promotions:
+            if entries:
+                return promoted  # the head of the list needs more tickets
+            if sale.reopen(event, lanes, deadline) is not None:
+                return promoted  # no tickets are left, or the list is empty
         now_promoted = _promote_in_order(event, promotions, deadline)
         _report(event, promotions[:now_promoted], releases)
         promoted += now_promoted
@@ -117,7 +121,7 @@ def _promote_in_order(event: Event, promotions: list[_Promotion], deadline: Dead
     again.
     """
     while promotions:
-        refused = dynamodb.commit(_promote(event, promotions), deadline, yields=True)
+        refused = dynamodb.commit(_promote(event, promotions), deadline, retry_conflicts=False)
         if refused is None:
             break
         promotions = promotions[: _first_refused(refused, promotions)]
@@ -127,15 +131,15 @@ def _promote_in_order(event: Event, promotions: list[_Promotion], deadline: Dead
 def _first_refused(refused: Refused, promotions: list[_Promotion]) -> int:
     """Return how many promotions come before the first one whose booking refused; 0 if none did."""
     bookings = (refused["booking", entry.user_id] for entry, _ in promotions)
-    return next((place for place, booking in enumerate(bookings) if booking.refused), 0)
+    return next((before for before, booking in enumerate(bookings) if booking.refused), 0)
 
 
 def _first_repeated(entries: list[Entry]) -> int:
     """Return how many entries come before the first second entry of a user; all if no user has two."""
     users: set[str] = set()
-    for place, entry in enumerate(entries):
+    for before, entry in enumerate(entries):
         if entry.user_id in users:
-            return place
+            return before
         users.add(entry.user_id)
     return len(entries)
 
@@ -198,13 +202,7 @@ def _report(event: Event, promotions: list[_Promotion], releases: deque[str]) ->
     offered: dict[Metric, float] = {Metric.BOOKING_OFFERED: 1} if event.rules.offer_seconds else {}
     for entry, _ in promotions:
         latency = {Metric.PROMOTION_LATENCY: _ms_since(releases.popleft())} if releases else {}
-        telemetry.outcome(
-            Metric.BOOKING_PROMOTED,
-            also={**offered, **latency},
-            event_id=event.event_id,
-            user_id=entry.user_id,
-            booking_id=entry.booking_id,
-        )
+        telemetry.of_booking(Metric.BOOKING_PROMOTED, entry, also={**offered, **latency})
 
 
 def _ms_since(moment: str) -> int:

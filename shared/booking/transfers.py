@@ -14,7 +14,7 @@ has done since (docs/decisions/0024).
 from dataclasses import replace
 
 from shared import runtime, telemetry
-from shared.booking import sale_window
+from shared.booking import catalog, sale_window
 from shared.booking.attempt import BookingAttempt
 from shared.booking.current import read_meant, reason_it_ended, update_of_confirmed
 from shared.model import (
@@ -34,12 +34,13 @@ from shared.store.dynamodb import Name, Refused, TransactItem
 from shared.telemetry import Metric
 
 
-def transfer(event: Event, user_id: str, wanted: Transfer, deadline: Deadline) -> Booking:
+def transfer(event_id: str, user_id: str, wanted: Transfer, deadline: Deadline) -> Booking:
     """Transfer the user's booking with all its tickets. Return it as it ended. Safe to repeat: it is transferred once.
 
-    Raises EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled;
+    Raises EventNotFound; EventCancelled; BookingNotFound; BookingChanged; NotConfirmed; HoldExpired; BookingCancelled;
     BookingTransferred, to another user than this one; CheckedIn; RecipientHasBooking; TryAgain.
     """
+    event = catalog.read_event(event_id, deadline)
     recipient = BookingAttempt.of(event, wanted.to_user_id, wanted.by)
     refusal: TicketOfficeError | None = None
     uncertain = False
@@ -63,7 +64,9 @@ def transfer(event: Event, user_id: str, wanted: Transfer, deadline: Deadline) -
         )
         refused = dynamodb.commit(_transfer(event, ended, recipient), deadline)
         if refused is None:
-            _report(ended)
+            telemetry.of_booking(
+                Metric.BOOKING_TRANSFERRED, ended, by=str(ended.transferred_by), tickets=ended.quantity
+            )
             return ended
         refusal = _refusal(refused, recipient)
         uncertain = uncertain or refused.uncertain
@@ -118,18 +121,7 @@ def _count(event: Event, got: Booking) -> TransactItem:
     """Count a change on the recipient's home lane: an audit may have read one of the two bookings, not the other (P1).
 
     It sums up the changes of all lanes, so one lane is enough. Its condition keeps a cancelled event from getting new
-    bookings (O3): whoever empties it has marked this lane before.
+    bookings (O3): a request that empties it has marked this lane before.
     """
     lane, counts = event.home_lane(got.user_id), {"changes": got.quantity}
     return items.addition_to_lane(event.event_id, lane, counts, sale_window.NOT_CANCELLED)
-
-
-def _report(ended: Booking) -> None:
-    telemetry.outcome(
-        Metric.BOOKING_TRANSFERRED,
-        event_id=ended.event_id,
-        user_id=ended.user_id,
-        booking_id=ended.booking_id,
-        by=str(ended.transferred_by),
-        tickets=ended.quantity,
-    )

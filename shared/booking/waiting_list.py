@@ -21,10 +21,10 @@ from shared.runtime import Deadline
 from shared.store import dynamodb, items
 from shared.store.dynamodb import Name, TransactItem
 
-FRONT_AGE_MAX_S = 1.0  # for this long a warm function trusts its cached front of a list
+FRONT_AGE_S_MAX = 1.0  # for this long a warm function trusts its cached front of a list
 FRONTS_MAX = 1_000  # fronts that a warm function caches
-RETURN_AGE_S = 10.0  # after a user has come back, a warm function reads each user's booking first for this long
-RETURNS_MAX = 1_000  # lists for which a warm function remembers when that was
+COMEBACK_AGE_S = 10.0  # after a user has come back, a warm function reads each user's booking first for this long
+COMEBACKS_MAX = 1_000  # lists for which a warm function remembers when that was
 
 
 class _Front(NamedTuple):
@@ -36,7 +36,7 @@ class _Front(NamedTuple):
 
 
 _fronts: Cache[_Front] = Cache("fronts", FRONTS_MAX)
-_returns: Cache[float] = Cache("returns", RETURNS_MAX)  # when a user last came back, on the monotonic clock
+_comebacks: Cache[float] = Cache("comebacks", COMEBACKS_MAX)  # when a user last came back, on the monotonic clock
 
 
 def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
@@ -53,8 +53,8 @@ def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
     Raises EventCancelled; NotOnSale; WaitingListFull; TryAgain.
     """
     event = attempt.event
-    if _do_users_return(event) and (current := attempt.read(deadline)):
-        return _found(attempt, current, deadline)
+    if _do_users_come_back(event) and (current := attempt.read(deadline)):
+        return _answer_join(attempt, current, deadline)
     while True:
         tail = _draw(event, deadline)
         position = _position(event, tail.last_sequence, deadline)
@@ -62,7 +62,7 @@ def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
         if any(lane.sale != event.sale for lane in lanes):
             return None
         if current := sale.take_from(lanes, attempt, deadline, tail.last_sequence):
-            return _found(attempt, current, deadline)
+            return _answer_join(attempt, current, deadline)
         if refusal := list_limit.refusal(event, tail, deadline):
             raise refusal
         booking = attempt.waiting(tail.last_sequence)
@@ -70,16 +70,16 @@ def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
         if refused is None:
             list_limit.count(event)
             return Standing(booking, position, is_new=True)
-        if current := attempt.refused(refused, ["lane"], moment=booking.created_at):
-            return _found(attempt, current, deadline)
+        if current := attempt.interpret(refused, ["lane"], moment=booking.created_at):
+            return _answer_join(attempt, current, deadline)
         if refused["lane"].refused:
             return None
-        note_return(event.event_id)
+        remember_comeback(event.event_id)
 
 
-def note_return(event_id: str) -> None:
-    """Note that a user of this list has come back."""
-    _returns.keep(event_id, runtime.current.monotonic_s())
+def remember_comeback(event_id: str) -> None:
+    """Remember that a user of this list has come back."""
+    _comebacks.keep(event_id, runtime.current.monotonic_s())
 
 
 def standing(event: Event, booking: Booking, deadline: Deadline) -> Standing:
@@ -93,16 +93,19 @@ def standing_of(attempt: BookingAttempt, booking: Booking, deadline: Deadline) -
     return replace(standing(attempt.event, booking, deadline), is_new=attempt.made(booking))
 
 
-def _do_users_return(event: Event) -> bool:
+def _do_users_come_back(event: Event) -> bool:
     """Tell whether a user of this list has come back lately."""
-    at_s = _returns.get(event.event_id)
-    return at_s is not None and runtime.current.monotonic_s() <= at_s + RETURN_AGE_S
+    at_s = _comebacks.get(event.event_id)
+    return at_s is not None and runtime.current.monotonic_s() <= at_s + COMEBACK_AGE_S
 
 
-def _found(attempt: BookingAttempt, booking: Booking, deadline: Deadline) -> Standing:
-    """Return the booking that answers an attempt. Raises TryAgain."""
+def _answer_join(attempt: BookingAttempt, booking: Booking, deadline: Deadline) -> Standing:
+    """Return the booking that answers an attempt to join; remember that its user came back if another request made it.
+
+    Raises TryAgain.
+    """
     if not attempt.made(booking):
-        note_return(attempt.event.event_id)
+        remember_comeback(attempt.event.event_id)
     return standing_of(attempt, booking, deadline)
 
 
@@ -114,7 +117,7 @@ def _position(event: Event, sequence: int, deadline: Deadline) -> Position:
     back, so its front is read once a second and not for each (docs/decisions/0007).
     """
     front = _fronts.get(event.event_id)
-    is_old = front is None or runtime.current.monotonic_s() > front.read_at_s + FRONT_AGE_MAX_S
+    is_old = front is None or runtime.current.monotonic_s() > front.read_at_s + FRONT_AGE_S_MAX
     if front is None or is_old or sequence <= front.last_exact:
         ahead = list(_entries(event, POSITION_EXACT_MAX + 1, ("<", sequence), deadline))
         if len(ahead) <= POSITION_EXACT_MAX:

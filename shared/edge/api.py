@@ -48,13 +48,13 @@ from shared.model import (
     WaitingListFull,
 )
 
-if TYPE_CHECKING:  # the function that returns the description starts without it
+if TYPE_CHECKING:  # the describe function must not load pydantic
     from pydantic import BaseModel
 
 Model = TypeVar("Model", bound="BaseModel")
 
 PROBLEM_TYPE = "urn:ticket-office:problem:"
-QUERY_FIELDS_MAX = 100  # no route has ten parameters
+QUERY_FIELDS_MAX = 100  # far above any route's parameters
 ERRORS_MAX = 20  # that a response names
 ERROR_FIELD_LENGTH_MAX = 40  # characters of a field's name in it; ours are shorter
 
@@ -284,12 +284,12 @@ def respond(status: int, model: "BaseModel", headers: Mapping[str, str] | None =
     }
 
 
-def etag(event: Event) -> dict[str, str]:
+def etag_of_event(event: Event) -> dict[str, str]:
     """Return the header that names an event's revision, for If-Match: it counts changes, not bookings."""
     return {"ETag": f'"{event.revision}"'}
 
 
-def etag_of(counts: Counts) -> dict[str, str]:
+def etag_of_counts(counts: Counts) -> dict[str, str]:
     """Return the header that names a revision and the moment of its counts, for If-Match and for caches.
 
     To a cache, responses with one tag are the same: with the revision alone, it would confirm old counts.
@@ -307,7 +307,7 @@ def _cut(field: str) -> str:
 
 
 def _each(fields: Iterable[str], detail: str) -> list[dict[str, str]]:
-    """Say the same of several fields, in the order of their names."""
+    """Give several fields the same error, in the order of their names."""
     return [{"field": field, "detail": detail} for field in sorted(fields)]
 
 

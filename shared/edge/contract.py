@@ -80,7 +80,7 @@ def _to_venue(value: object) -> object:
 
 
 def _to_moment(value: object) -> object:
-    """Read an RFC 3339 time with its offset; it becomes UTC in milliseconds, which is also a time that is accepted."""
+    """Read an RFC 3339 time with its offset; it becomes UTC in milliseconds; the result is itself valid input."""
     if not isinstance(value, str):
         return value  # pydantic refuses it
     try:
@@ -129,11 +129,14 @@ Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]  # in a 
 
 Value = TypeVar("Value")
 # A field that is left out where it is None; openapi/ describes it as optional and never null.
-Optional = Annotated[Value | None, Field(exclude_if=lambda value: value is None)]
+LeftOutIfNone = Annotated[Value | None, Field(exclude_if=lambda value: value is None)]
 
 
 class ApiModel(BaseModel):
-    """Base of all requests: camelCase, no unknown fields. Each is built on first use, since a function uses few."""
+    """Base of all requests and responses: camelCase, no unknown fields.
+
+    Each is built on first use, since a function uses few.
+    """
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, defer_build=True)
 
@@ -296,7 +299,7 @@ class EventPath(ApiModel):
 class StatusRequest(EventPath):
     """The parameters of GET /status/{eventId}."""
 
-    user_id: Annotated[Optional[Id], Field(description="Also return this user's booking.")] = None
+    user_id: Annotated[LeftOutIfNone[Id], Field(description="Also return this user's booking.")] = None
 
 
 # ---------------------------------------------------------------- responses
@@ -322,16 +325,18 @@ class EventFields(_EventHeading):
 
     created_at: Time
     tickets_per_booking: Annotated[int, Field(description="Maximum `quantity` of a booking.")]
-    opens_at: Optional[Time] = None
-    closes_at: Optional[Time] = None
-    waiting_list_limit: Optional[int] = None
-    venue: Optional[str] = None
-    sold_out_at: Optional[Time] = None
-    hold_seconds: Optional[int] = None
-    offer_seconds: Optional[int] = None
-    confirmed_by: Optional[Confirmer] = None
-    cancelled_at: Optional[Time] = None
-    emptied_at: Annotated[Optional[Time], Field(description="When the last booking of a cancelled event ended.")] = None
+    opens_at: LeftOutIfNone[Time] = None
+    closes_at: LeftOutIfNone[Time] = None
+    waiting_list_limit: LeftOutIfNone[int] = None
+    venue: LeftOutIfNone[str] = None
+    sold_out_at: LeftOutIfNone[Time] = None
+    hold_seconds: LeftOutIfNone[int] = None
+    offer_seconds: LeftOutIfNone[int] = None
+    confirmed_by: LeftOutIfNone[Confirmer] = None
+    cancelled_at: LeftOutIfNone[Time] = None
+    emptied_at: Annotated[
+        LeftOutIfNone[Time], Field(description="When the last booking of a cancelled event ended.")
+    ] = None
 
     @classmethod
     def of_event(cls, event: Event) -> "EventFields":
@@ -344,7 +349,7 @@ class EventResponse(EventFields, _EventCounts):
     """An event with its counts: tickets and waiting users."""
 
     checked_in_tickets: Annotated[
-        Optional[int], Field(description="In the status, for the door, shops and organisers; left out if it is 0.")
+        LeftOutIfNone[int], Field(description="In the status, for the door, shops and organisers; left out if it is 0.")
     ] = None
 
     @classmethod
@@ -376,7 +381,9 @@ class HeldResponse(_BookingFields):
         Time,
         Field(description="Until then, only its user, a shop, an organiser or the event's cancellation can end it."),
     ]
-    promoted_at: Annotated[Optional[Time], Field(description="Present if the waiting list offers the tickets.")] = None
+    promoted_at: Annotated[
+        LeftOutIfNone[Time], Field(description="Present if the waiting list offers the tickets.")
+    ] = None
 
 
 class ConfirmedResponse(_BookingFields):
@@ -384,11 +391,11 @@ class ConfirmedResponse(_BookingFields):
 
     status: Literal[Status.CONFIRMED]
     booked_at: Time
-    reference: Annotated[Optional[str], Field(description="As it was confirmed with.")] = None
+    reference: Annotated[LeftOutIfNone[str], Field(description="As it was confirmed with.")] = None
     transferred_from: Annotated[
-        Optional[str], Field(description="The user who transferred the tickets to this one.")
+        LeftOutIfNone[str], Field(description="The user who transferred the tickets to this one.")
     ] = None
-    checked_in_at: Annotated[Optional[Time], Field(description="When its tickets were used.")] = None
+    checked_in_at: Annotated[LeftOutIfNone[Time], Field(description="When its tickets were used.")] = None
 
 
 class CheckInResponse(ConfirmedResponse):
@@ -410,7 +417,7 @@ class WaitingResponse(_BookingFields):
     at_least: Annotated[int, Field(description="The fewest tickets that the user takes.")]
     position: Annotated[int, Field(description="1 is the head of the list.")]
     position_is_estimate: Annotated[
-        Optional[Literal[True]], Field(description="Present if fewer users may be ahead.")
+        LeftOutIfNone[Literal[True]], Field(description="Present if fewer users may be ahead.")
     ] = None
     joined_at: Time
 

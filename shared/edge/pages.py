@@ -23,7 +23,7 @@ from shared.edge.contract import (
     ExpiredResponse,
     HeldResponse,
     Id,
-    Optional,
+    LeftOutIfNone,
     ResponseModel,
     Time,
     TransferredResponse,
@@ -80,7 +80,7 @@ class BookingsRequest(ApiModel):
     """The parameters of GET /bookings."""
 
     user_id: Annotated[Id, Field(description="The user whose bookings are listed.")]
-    event_id: Annotated[Optional[Id], Field(description="Only the booking of this event.")] = None
+    event_id: Annotated[LeftOutIfNone[Id], Field(description="Only the booking of this event.")] = None
     limit: Limit = LIMIT
     cursor: Annotated[tuple[str, str] | None, _cursor_of(str, str), Field(description=_CURSOR)] = None
 
@@ -95,7 +95,7 @@ class EventsRequest(ApiModel):
 class EventBookingsRequest(EventPath):
     """The parameters of GET /events/{eventId}/bookings."""
 
-    status: Annotated[Optional[Status], Field(description="Only bookings with this status.")] = None
+    status: Annotated[LeftOutIfNone[Status], Field(description="Only bookings with this status.")] = None
     limit: Limit = LIMIT
     cursor: Annotated[tuple[int, str] | None, _cursor_of(int, str), Field(description=_CURSOR)] = None
 
@@ -111,8 +111,8 @@ class _OfEvent(ResponseModel):
     """The event of a booking in a list. A cancelled event may still have active bookings for a while."""
 
     event_name: str
-    event_venue: Optional[str] = None
-    event_cancelled_at: Optional[Time] = None
+    event_venue: LeftOutIfNone[str] = None
+    event_cancelled_at: LeftOutIfNone[Time] = None
 
 
 class HeldBooking(HeldResponse, _OfEvent):

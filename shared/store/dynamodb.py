@@ -81,11 +81,13 @@ class Refused:
         return self.reasons[name]
 
 
-def commit(transaction: Mapping[Name, TransactItem], deadline: Deadline, *, yields: bool = False) -> Refused | None:
+def commit(
+    transaction: Mapping[Name, TransactItem], deadline: Deadline, *, retry_conflicts: bool = True
+) -> Refused | None:
     """Run a transaction of 1 to 100 named items: all or nothing. Return None if it succeeded.
 
-    A transaction that `yields` is not sent again after a conflict: it returns as Refused, with no item refused.
-    A settler reads the list again instead.
+    Without `retry_conflicts`, it is not sent again after a conflict: it returns as Refused, with no item refused. A
+    settler reads the list again instead.
 
     Raises TryAgain after the deadline; then the transaction may or may not have happened.
     """
@@ -95,9 +97,9 @@ def commit(transaction: Mapping[Name, TransactItem], deadline: Deadline, *, yiel
             _send("TransactWriteItems", {"TransactItems": sent})
             return None
         except RequestFailed as error:
-            if reasons := _refusal(error):
+            if reasons := _reasons(error):
                 return Refused(dict(zip(transaction, reasons, strict=True)), retry.uncertain)
-            if yields and _codes(error) <= _CONFLICT:
+            if not retry_conflicts and _codes(error) <= _CONFLICT:
                 telemetry.contention("TransactWriteItems", error.code)
                 return Refused(dict.fromkeys(transaction, Reason(refused=False)), retry.uncertain)
             retry.failed(error)
@@ -294,7 +296,7 @@ def client() -> Client:
     return made
 
 
-def _refusal(error: RequestFailed) -> tuple[Reason, ...]:
+def _reasons(error: RequestFailed) -> tuple[Reason, ...]:
     """Return the reasons of a transaction that a condition refused; () if it failed for another cause.
 
     A refused condition is a fact, even if another item met contention.
@@ -320,4 +322,4 @@ def _is_server_fault(error: RequestFailed) -> bool:
 
 
 if runtime.current.is_lambda:
-    client()  # sets up TLS while Lambda gives the function a whole processor, which is until its first request
+    client()  # sets up TLS during init, when Lambda gives a full CPU

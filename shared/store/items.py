@@ -1,8 +1,9 @@
 """How records are stored: every table, index, key and attribute name is here.
 
 Items are in DynamoDB's low-level form, {"N": "12"} and {"S": "x"}, so nothing is converted twice. A record's attributes
-are derived from its dataclass: `booked_at` is stored as `bookedAt`, and None is not stored, nor is what a lane has none
-of yet. Reading raises DamagedItem where a value is missing or of the wrong kind.
+are derived from its dataclass: `booked_at` is stored as `bookedAt`, and None is not stored. A lane's `revision` and
+`checkedIn` are not stored either while they are 0. Reading raises DamagedItem where a value is missing or of the wrong
+kind.
 """
 
 import zlib
@@ -111,12 +112,12 @@ def booking_key(event: Event, user_id: str) -> dict[str, Any]:
 
 
 def entry_key(event: Event, sequence: int) -> dict[str, Any]:
-    """Return the key of an entry in WaitingList: places are dealt to the stripes in turn."""
+    """Return the key of an entry in WaitingList: sequence numbers are dealt to the stripes in turn."""
     return {"stripeId": text(stripe_id(event.event_id, sequence % event.stripes)), "sequence": number(sequence)}
 
 
 def tail_key(event: Event) -> dict[str, Any]:
-    """Return the key of the tail of an event's waiting list, which hands out its places: a partition of its own."""
+    """Return the key of the tail of an event's waiting list, which hands out its numbers: a partition of its own."""
     return {"stripeId": text(f"{event.event_id}#tail"), "sequence": number(0)}
 
 
@@ -207,12 +208,12 @@ def to_booking(item: Item) -> Booking:
 
 
 def entry_item(event: Event, entry: Entry) -> Item:
-    """Return the item of a place in the waiting list."""
+    """Return the item of an entry in the waiting list."""
     return {**entry_key(event, entry.sequence), **_written(entry)}
 
 
 def to_entry(item: Item) -> Entry:
-    """Read a place in the waiting list."""
+    """Read an entry in the waiting list."""
     return _read(Entry, item, event_id=event_of(_text(item, "stripeId")))
 
 
@@ -348,8 +349,8 @@ def _camel_case(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-def _fields(record: type[Any], in_key: Iterable[str] = (), from_zero: Iterable[str] = ()) -> tuple[_Field, ...]:
-    """List the fields of a dataclass that are attributes; those `in_key` are stored otherwise, as in the item's key.
+def _fields(record: type[Any], elsewhere: Iterable[str] = (), from_zero: Iterable[str] = ()) -> tuple[_Field, ...]:
+    """List the fields of a dataclass that are attributes; those stored `elsewhere` are not, such as those in the key.
 
     Those `from_zero` are not stored while they are 0.
     """
@@ -363,18 +364,18 @@ def _fields(record: type[Any], in_key: Iterable[str] = (), from_zero: Iterable[s
             0 if one.name in from_zero else None,
         )
         for one in fields(record)
-        if one.name not in in_key
+        if one.name not in elsewhere
     )
 
 
 _FIELDS: Final[Mapping[type[Any], tuple[_Field, ...]]] = {
-    Event: _fields(Event, in_key=("terms", "rules", "change", "refusals")),
+    Event: _fields(Event, elsewhere=("terms", "rules", "change", "refusals")),
     Terms: _fields(Terms),
     Rules: _fields(Rules),
     # A booking writes its lane: with more than seven attributes, the engine on one machine takes a tenth longer for it.
-    Lane: _fields(Lane, in_key=("event_id", "number"), from_zero=("revision", "checked_in")),
+    Lane: _fields(Lane, elsewhere=("event_id", "number"), from_zero=("revision", "checked_in")),
     Booking: _fields(Booking),
-    Entry: _fields(Entry, in_key=("event_id",)),
+    Entry: _fields(Entry, elsewhere=("event_id",)),
     Tail: _fields(Tail),
 }
 
@@ -389,12 +390,12 @@ def _written(record: Booking | Entry | Event | Lane | Rules | Tail | Terms) -> d
     return found
 
 
-def _read(record: type[Record], item: Item, **in_key: Any) -> Record:
-    """Return the record that an item stores. Raises DamagedItem."""
+def _read(record: type[Record], item: Item, **given: Any) -> Record:
+    """Return the record that an item stores, with the fields that are `given`. Raises DamagedItem."""
     for field in _FIELDS[record]:
         if field.is_required or field.attribute in item:
-            in_key[field.name] = field.read(item, field.attribute)
-    return record(**in_key)
+            given[field.name] = field.read(item, field.attribute)
+    return record(**given)
 
 
 def _change(item: Item) -> Change | None:

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Response, Route, expect
 
 from bench import record
 from harness.running import PROJECT, RunningOffice, running
-from shared.booking.counts import AGE_MAX_S
+from shared.booking.counts import AGE_S_MAX
 from tests.browser.visitor import NARROW, WIDE, WRITES_PICTURES, Visitor, runs_nothing_of_others, visiting, visitor
 
 BYTES_MAX = 150_000  # of all files, compressed
@@ -51,7 +51,7 @@ def _booked(office: RunningOffice, event_id: str, *users: str) -> None:
 
 def _status(office: RunningOffice, event_id: str) -> dict[str, Any]:
     """Return the event with counts that have all that has been answered: cached ones may be a second old."""
-    time.sleep(AGE_MAX_S)
+    time.sleep(AGE_S_MAX)
     found: dict[str, Any] = httpx.get(f"{office.url}/status/{event_id}").json()
     return found
 

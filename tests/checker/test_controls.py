@@ -21,7 +21,7 @@ from tests.checker.toy import Toy
 
 PLANTS_ALL = bool(os.environ.get("PROOF_FAULTS"))
 HOLDS_END_S = 8.0
-OVERDUE_MAX_S = 0.5
+OVERDUE_S_MAX = 0.5
 FAULTS = {
     "books twice": "bookings",
     "says created twice": "bookings",
@@ -131,7 +131,7 @@ def _judge(monkeypatch: pytest.MonkeyPatch, crowding: Crowding, fault: str, load
     monkeypatch.setattr(rounds, "CALM_S", 0.1)
     monkeypatch.setattr(rounds, "REST_S", 0.0)
     monkeypatch.setattr(rounds, "HOLDS_END_S", HOLDS_END_S)
-    monkeypatch.setattr(holds, "OVERDUE_MAX_S", OVERDUE_MAX_S)
+    monkeypatch.setattr(holds, "OVERDUE_S_MAX", OVERDUE_S_MAX)
     monkeypatch.setattr(crowd_module, "HOLD_S_MAX", 1)
     monkeypatch.setattr(crowd_module, "BREATH_S", crowding.breath_s)
     monkeypatch.setattr(crowd_module, "ORGANISER_S", (0.02, 0.05))

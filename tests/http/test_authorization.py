@@ -31,7 +31,7 @@ from harness.gateway import call
 from harness.running import running
 from local import issuer, listeners
 from local.template import load
-from shared.booking.counts import AGE_MAX_S as COUNTS_AGE_MAX_S
+from shared.booking.counts import AGE_S_MAX as COUNTS_AGE_S_MAX
 from tests.http.secured import CONCERT, ORGANISER, Secured, problem
 from tests.http.test_contract import assert_problem
 from tests.local.test_listeners import listening
@@ -210,7 +210,7 @@ def test_a_buyer_acts_only_for_themselves(secured: Secured) -> None:
     assert secured.ask("POST", "/book", anna, annas).status_code == 201
     assert problem(secured.ask("POST", "/cancel", ben, annas)) == (403, "not-your-booking")
     assert problem(secured.ask("GET", f"/status/{event_id}?userId=anna", ben)) == (403, "not-your-booking")
-    time.sleep(COUNTS_AGE_MAX_S)
+    time.sleep(COUNTS_AGE_S_MAX)
     seen = secured.ask("GET", f"/status/{event_id}?userId=anna", anna).json()
     assert (seen["availableTickets"], seen["booking"]["status"]) == (0, "CONFIRMED")
     assert secured.ask("POST", "/cancel", anna, annas).json()["was"] == "CONFIRMED"

@@ -239,7 +239,7 @@ def test_a_full_waiting_list_is_409_with_its_limit(office: Office, monkeypatch: 
         _refused(event.book("cleo"), 409, "waiting-list-full")
     assert meter.requests == ["GetItem"]
     event.changes(waitingListLimit=2)
-    monkeypatch.setattr(list_limit, "COUNT_AGE_MAX_S", 0)
+    monkeypatch.setattr(list_limit, "COUNT_AGE_S_MAX", 0)
     assert event.books("cleo") == 202
     _refused(event.book("dora"), 409, "waiting-list-full")
     event.cancels("ben")

@@ -9,7 +9,7 @@ from harness.gateway import Response
 from harness.meter import metered
 from harness.office import Event, Office, clock_ahead
 from shared import runtime
-from shared.booking.counts import AGE_MAX_S
+from shared.booking.counts import AGE_S_MAX
 from shared.model import TICKETS_PER_LANE
 
 LANES = 2
@@ -55,7 +55,7 @@ def test_a_function_counts_an_event_once_a_second(event: Event, clocks: Clocks) 
     """Whoever looks within the second gets the same counts, at no cost to the tables."""
     first = event.status()
     event.books("anna")
-    clocks.pass_s(AGE_MAX_S)
+    clocks.pass_s(AGE_S_MAX)
     with metered() as meter:
         again = [event.status_again() for _ in range(20)]
     assert (meter.requests, {one.text for one in again}) == ([], {first.text})
@@ -112,7 +112,7 @@ def test_no_cache_makes_a_new_count_once_a_second(event: Event, clocks: Clocks) 
     assert (_booked(forced), {one.text for one in again}) == (1, {forced.text})
     assert meter.requests.count("BatchGetItem") == 1
     assert event.status_again().text == forced.text  # the others get it, too
-    clocks.pass_s(AGE_MAX_S + 0.001)
+    clocks.pass_s(AGE_S_MAX + 0.001)
     assert _booked(event.status_again(cache_control="no-cache")) == 2
 
 
@@ -140,7 +140,7 @@ def test_a_clock_that_is_set_back_keeps_no_counts(event: Event, clocks: Clocks) 
     clocks.time_s -= 3_600
     assert _booked(event.status_again()) == 1
     clocks.time_s -= 0.5
-    clocks.monotonic_s += AGE_MAX_S + 0.001
+    clocks.monotonic_s += AGE_S_MAX + 0.001
     event.books("ben")
     assert _booked(event.status_again()) == 2
 

@@ -16,7 +16,7 @@ import functions.sweep.app
 from harness.gateway import Context, Response
 from harness.office import Event, Office, clock_ahead
 from shared import runtime
-from shared.booking.background import RESERVE_S
+from shared.model import BACKGROUND_RESERVE_S
 from shared.store import items
 from tests.announce.test_bus import FakeBus, announce, confirmed
 from tests.conftest import LogLines
@@ -157,8 +157,8 @@ def test_the_sweep_leaves_a_damaged_event_out_until_it_is_repaired(
 @drills("SweepUnfinishedAlarm")
 def test_a_sweep_without_enough_time_reports_that_it_left_events_out(sold_out: Event, drill: Drill) -> None:
     """A longer time-out ends the same alarm."""
-    drill.rings_when(lambda: functions.sweep.app.handler({}, Context(RESERVE_S)))
-    drill.ends_when(lambda: functions.sweep.app.handler({}, Context(RESERVE_S + 10)))
+    drill.rings_when(lambda: functions.sweep.app.handler({}, Context(BACKGROUND_RESERVE_S)))
+    drill.ends_when(lambda: functions.sweep.app.handler({}, Context(BACKGROUND_RESERVE_S + 10)))
     sold_out.check(drained=True)
 
 

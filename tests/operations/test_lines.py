@@ -21,8 +21,7 @@ from harness.office import Event, Office, clock_ahead
 from harness.watching import RUNBOOK
 from shared import runtime
 from shared.booking import audit, event_change, expiry
-from shared.booking.background import RESERVE_S
-from shared.model import TryAgain
+from shared.model import BACKGROUND_RESERVE_S, TryAgain
 from shared.store import dynamodb, items
 from shared.store.aws_client import NoResponse
 from shared.telemetry import Metric
@@ -136,10 +135,10 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
         hurried.setattr(functions.book.app, "REQUEST_BUDGET_S", 0.05)
         hurried.setattr(functions.status.app, "STATUS_BUDGET_S", 0.05)
         assert _asks(event) == [503, 503]
-        _promotes(event, Context(RESERVE_S + 0.05))
+        _promotes(event, Context(BACKGROUND_RESERVE_S + 0.05))
     with network() as between:
         between.intercept = lambda sent: error(400, "ThrottlingException") if sent.operation == "BatchGetItem" else None
-        functions.sweep.app.handler({}, Context(RESERVE_S + 1))
+        functions.sweep.app.handler({}, Context(BACKGROUND_RESERVE_S + 1))
     set_lanes(office, event, "many")
     assert _asks(event) == [500, 500]
     sweeps()
@@ -151,7 +150,7 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
     monkeypatch.setattr(audit, "audit", lambda *_: inconclusive)
     sweeps()
     with monkeypatch.context() as busy:
-        busy.setattr(event_change, "_advanced", _raises_try_again)
+        busy.setattr(event_change, "_advance", _raises_try_again)
         with at(monkeypatch, seconds_ago=90):
             assert event.change(totalTickets=2).status == 503
         sweeps()
@@ -239,7 +238,7 @@ def test_an_invocation_does_not_inherit_the_event_of_the_last_one(
         assert call(functions.initialize.app, {"name": "Another", "totalTickets": 1}).status == 503
     event.books("ben")
     with throttled():
-        functions.sweep.app.handler({}, Context(RESERVE_S + 0.05))
+        functions.sweep.app.handler({}, Context(BACKGROUND_RESERVE_S + 0.05))
     found = [line for line in log_lines() if line["message"] in {Metric.CONTENTION, Metric.TRY_AGAIN}]
     assert {"correlation_id" in line for line in found} == {True, False}  # of the request, and of the sweep
     assert not any("event_id" in line for line in found)

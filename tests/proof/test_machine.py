@@ -194,7 +194,7 @@ class OfficeMachine(RuleBasedStateMachine):
         quantity = min(quantity, self.model.rules.get("ticketsPerBooking", 1))
         at_least = min(least, quantity) or quantity
         wanted = {"quantity": quantity, **({"atLeast": at_least} if least else {})}
-        with patch.object(list_limit, "COUNT_AGE_MAX_S", -1):  # it counts each time
+        with patch.object(list_limit, "COUNT_AGE_S_MAX", -1):  # it counts each time
             answer = self._call(functions.book.app, by, userId=user, **wanted)
         if booked := self.model.active(user):
             assert (answer.status, answer.json["bookingId"]) == (200, booked.booking_id)

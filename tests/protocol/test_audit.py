@@ -255,7 +255,7 @@ def test_a_change_that_cannot_be_finished_is_told_once_it_is_old(
         raise TryAgain("busy")
 
     with monkeypatch.context() as busy:
-        busy.setattr(event_change, "_advanced", not_now)
+        busy.setattr(event_change, "_advance", not_now)
         with at(monkeypatch, seconds_ago=age_s):
             assert sold_out.change(totalTickets=62).status == 503
         functions.sweep.app.handler({}, Context())

@@ -111,14 +111,14 @@ def test_an_event_that_cannot_be_settled_does_not_stop_the_sweep(
 ) -> None:
     """The sweep settles the other events, and this one once its item is readable again."""
     broken, sound = _released(office), _released(office)
-    cleared = note.cleared
+    cleared = note.read_and_clear
 
     def refuse(event_id: str, deadline: Any) -> Any:
         if event_id == broken.event_id:
             raise KeyError("lanes")
         return cleared(event_id, deadline)
 
-    monkeypatch.setattr(note, "cleared", refuse)
+    monkeypatch.setattr(note, "read_and_clear", refuse)
     functions.sweep.app.handler({}, Context())
     assert sound.check(drained=True).confirmed == {"ben"}
     assert broken.check().waiting == ["ben"]

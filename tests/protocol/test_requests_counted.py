@@ -240,7 +240,7 @@ def test_a_join_far_back_reads_the_front_of_the_list_once_a_second(
         assert (response["position"], response["positionIsEstimate"]) == (4 + n, True)
     near = event.status("user-2").json["booking"]
     assert (near["position"], "positionIsEstimate" in near) == (2, False)  # near the head, positions are always exact
-    monkeypatch.setattr("shared.booking.waiting_list.FRONT_AGE_MAX_S", 0)
+    monkeypatch.setattr("shared.booking.waiting_list.FRONT_AGE_S_MAX", 0)
     with metered() as meter:
         event.books("latest")
     assert meter.requests == ["UpdateItem", "Query", *TAKE]
@@ -317,7 +317,7 @@ def test_a_user_who_comes_back_after_leaving_counts_as_one_who_comes_back(office
 
 def test_a_refusal_that_the_function_knows_is_one_read(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also of a user who came back, whose booking is not the first: of a full list, and of a cancelled event."""
-    monkeypatch.setattr(list_limit, "COUNT_AGE_MAX_S", 60)
+    monkeypatch.setattr(list_limit, "COUNT_AGE_S_MAX", 60)
     event = office.opens(tickets=1, waitingListLimit=0)
     event.books("anna")
     event.cancels("anna")

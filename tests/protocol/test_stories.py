@@ -86,7 +86,7 @@ def test_the_status_counts_tickets_and_waiting_users(office: Office) -> None:
 def test_a_position_far_back_is_an_estimate_and_says_so(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the exact positions, it is the distance of the numbers, an upper bound."""
     monkeypatch.setattr("shared.booking.waiting_list.POSITION_EXACT_MAX", 3)
-    monkeypatch.setattr("shared.booking.waiting_list.FRONT_AGE_MAX_S", 0)
+    monkeypatch.setattr("shared.booking.waiting_list.FRONT_AGE_S_MAX", 0)
     event = office.opens(tickets=1)
     for n in range(7):
         event.books(f"user-{n}")

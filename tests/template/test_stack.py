@@ -13,10 +13,9 @@ import pytest
 from functions.announce import bus
 from local import intrinsics
 from local.template import load
-from shared.booking.background import RESERVE_S
 from shared.booking.event_cancellation import BOOKINGS_PER_S_MAX
 from shared.edge import caller
-from shared.model import REQUEST_BUDGET_S, TICKETS_MAX
+from shared.model import BACKGROUND_RESERVE_S, REQUEST_BUDGET_S, TICKETS_MAX
 from tests.template.stack import ROOT, deployed, folder_of
 
 ROUTES = {f"{route.method} {route.path}": route.function for route in load().routes}  # as `python -m local` reads them
@@ -316,7 +315,7 @@ def test_time_outs_are_in_order(name: str) -> None:
     if name in REQUESTS:
         assert 1.5 * REQUEST_BUDGET_S <= timeout_s < API_TIMEOUT_S
     else:
-        assert timeout_s >= 4 * RESERVE_S, "most of an invocation is for the work"
+        assert timeout_s >= 4 * BACKGROUND_RESERVE_S, "most of an invocation is for the work"
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
