@@ -86,7 +86,7 @@ class Story:
 
     def _forge(self, waiting: int) -> None:
         """Change the count of waiting users behind the office's back."""
-        self._office.database().update_item(
+        self._office.database.update_item(
             TableName="LanesTable",
             Key={"laneId": {"S": f"{self._event_id}#0"}},
             UpdateExpression="ADD waiting :n",
@@ -129,7 +129,7 @@ def main() -> None:
 def _sweep(office: RunningOffice, data: Path, over: threading.Event, swept: list[str]) -> None:
     """Sweep more often than the schedule does."""
     environment = os.environ | load().functions["SweepFunction"].environment
-    environment |= {"AWS_ENDPOINT_URL_DYNAMODB": office.database().meta.endpoint_url}
+    environment |= {"AWS_ENDPOINT_URL_DYNAMODB": office.database.meta.endpoint_url}
     environment |= {"FAILED_RECORDS": str(data / "failed-records")}
     while not over.wait(SWEEP_EVERY_S):
         command = [sys.executable, "-c", SWEEP]

@@ -334,7 +334,7 @@ def database(work: Path, host: str) -> Iterator[str]:
         url = f"http://{host}:{port}"
         with httpx.Client(base_url=url) as client:
             wait_for(client)
-        engine.create_tables(Database.at(url), load())
+        engine.create_tables(Database(url, is_embedded=False), load())  # `at` refuses http to another address
         yield url
 
 
