@@ -108,20 +108,6 @@ def test_a_refused_transaction_holds_the_items_that_had_accepted_it() -> None:
     assert trial.got["second"][2:] == ["TransactionConflict"]
 
 
-def test_reads_meet_no_transaction() -> None:
-    """Each returns the state before or after."""
-    trial = Trial()
-    trial.send("transaction", "TransactWriteItems", transaction(LANE))
-    for n in range(20):
-        request = {"TableName": items.LANES, "Key": LANE, "ConsistentRead": True}
-        trial.send(f"read {n}", "GetItem", request, at_s=n / 1_000)
-    trial.clock.run()
-    answers = [trial.got[f"read {n}"] for n in range(20)]
-    after = {"Item": {**LANE, "changes": items.number(1)}}
-    assert all(answer in ({}, after) for answer in answers)
-    assert (answers[0], answers[-1]) == ({}, after)
-
-
 def test_transactions_cost_twice() -> None:
     """Two write units for each item, one for a plain update; a kilobyte more is one more, or two."""
     trial = Trial()

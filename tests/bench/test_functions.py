@@ -72,20 +72,6 @@ def test_an_environment_serves_one_request_at_a_time_and_starts_cold_once() -> N
     assert took_s[2] < 0.02
 
 
-def test_each_environment_has_its_own_memory() -> None:
-    """Two that run at once read the event once each; warm ones do not read it again."""
-    with Office(seed=1).at_work() as office:
-        event = office.open_event(tickets=10, lanes=1)
-        for at_s in (0.0, 0.0, 5.0, 5.0):
-            office.clock.start(lambda: office.book(event, f"user-{office.chance.random()}"), at_s)
-        office.clock.run(until_s=4)
-        assert office.database.requests["GetItem"] == 2
-        office.clock.run()
-        assert office.database.requests["GetItem"] == 2
-        assert office.functions["book"].cold_starts == 2
-        office.check(event)
-
-
 def test_environments_do_not_share_what_they_learn() -> None:
     """Each has its own memory whenever it goes on."""
     with Office(seed=1).at_work() as office:
