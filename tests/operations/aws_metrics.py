@@ -6,11 +6,9 @@ AWS/ApiGateway  https://docs.aws.amazon.com/apigateway/latest/developerguide/htt
 AWS/DynamoDB    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from local import patterns
-from local.system import System
 from tests.operations.cloudwatch import Datum, Line
 from tests.operations.proxy import Body, Exchange
 
@@ -23,7 +21,6 @@ THROTTLED = frozenset({"ProvisionedThroughputExceededException", "ThrottlingExce
 class Response:
     """A request to the API and its response, on the monotonic clock."""
 
-    function: str
     status: int
     asked_s: float
     answered_s: float
@@ -36,23 +33,6 @@ def of_functions(lines: Iterable[Line]) -> Iterator[Datum]:
             function = {"FunctionName": line["invoked"]}
             yield Datum("AWS/Lambda", "Errors", function, line["is_error"])
             yield Datum("AWS/Lambda", "Duration", function, line["duration_ms"])
-
-
-def of_concurrency(
-    answers: Sequence[Response], lines: Iterable[Line], environments: int, system: System
-) -> Iterator[Datum]:
-    """Yield Throttles: a request that finds no free environment.
-
-    Here such a request waits, and background functions have their own processes. So this counts each invocation that
-    begins while as many requests are in progress as there would be environments.
-    """
-    of_routes = {route.function for route in system.routes}
-    asked = [(one.function, one.asked_s) for one in answers]
-    asked += [(one["invoked"], one["asked_s"]) for one in lines if "invoked" in one and one["invoked"] not in of_routes]
-    for function, asked_s in asked:
-        in_hand = sum(other.asked_s < asked_s < other.answered_s for other in answers)
-        if in_hand >= environments:
-            yield Datum("AWS/Lambda", "Throttles", {"FunctionName": function}, 1)
 
 
 def of_api(answers: Iterable[Response]) -> Iterator[Datum]:
@@ -86,24 +66,6 @@ def of_tables(exchanges: Iterable[Exchange]) -> Iterator[Datum]:
             if reason["Code"] == "TransactionConflict":
                 [table] = _tables(item)
                 yield Datum("AWS/DynamoDB", "TransactionConflict", {"TableName": table}, 1)
-
-
-def of_streams(exchanges: Iterable[Exchange], system: System) -> Iterator[Datum]:
-    """Yield IteratorAge, the age of the last record of a batch in milliseconds.
-
-    The proxy does not know which function reads a stream, so each reader of that stream gets the value.
-    """
-    keys = {table.name: {part["AttributeName"] for part in table.arguments["KeySchema"]} for table in system.tables}
-    for one in exchanges:
-        for stream in system.streams if one.operation == "GetRecords" else ():
-            of_table = [
-                record for record in one.answer["Records"] if record["dynamodb"]["Keys"].keys() == keys[stream.table]
-            ]
-            wanted = [record for record in of_table if patterns.matches(stream.patterns, record)]
-            if wanted:
-                written_s = wanted[-1]["dynamodb"]["ApproximateCreationDateTime"]
-                age_ms = max(0.0, 1000 * (one.at_s - written_s))
-                yield Datum("AWS/Lambda", "IteratorAge", {"FunctionName": stream.function}, age_ms)
 
 
 def of_destination(files: Iterable[Body]) -> Iterator[Datum]:

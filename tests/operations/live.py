@@ -59,7 +59,7 @@ vars(bus)["_client"] = TroubledBus
 
 def _noted(function: str, handler: Handler) -> Handler:
     def invoke(event: Any, context: Any) -> Any:
-        asked_s, begun_s, is_error = time.monotonic(), clock.monotonic_s(), True
+        begun_s, is_error = clock.monotonic_s(), True
         try:
             if (FOLDER / function).exists():
                 raise ModuleNotFoundError("the layer was built without its libraries")
@@ -68,7 +68,7 @@ def _noted(function: str, handler: Handler) -> Handler:
             return answer
         finally:
             duration_ms = 1000 * (clock.monotonic_s() - begun_s)
-            runtime.log("invoked", invoked=function, is_error=is_error, asked_s=asked_s, duration_ms=duration_ms)
+            runtime.log("invoked", invoked=function, is_error=is_error, duration_ms=duration_ms)
 
     return invoke
 

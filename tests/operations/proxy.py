@@ -1,20 +1,19 @@
 """A proxy in front of the engine that records every response and causes what the engine never does.
 
-That is throttling, conflicts, faults, a missing privilege, slow responses, and stream records that are old.
+That is throttling, conflicts, faults, a missing privilege, and slow responses.
 """
 
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
-from local.listening import in_background
+from harness.serving import Fields, serving
 
 ENGINE_S_MAX = 10.0
 _TABLES = "DynamoDB_20120810."  # prefix of the operation; the streams have another
@@ -31,17 +30,16 @@ class Exchange:
     request: Body
     status: int
     answer: Body
-    at_s: float  # time of the response, since 1970
 
 
 @dataclass
 class Proxy:
     """The proxy. Its settings apply from the next request on."""
 
-    endpoint: str
+    engine: str
+    endpoint: str = ""  # of the proxy itself
     refuse: Callable[[str, Body], Refusal | None] = lambda _operation, _request: None
     delay_s: float = 0.0  # of every response about tables
-    records_older_s: float = 0.0  # added to the age of stream records
     _exchanges: list[Exchange] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
@@ -66,65 +64,33 @@ class Proxy:
 
     def heal(self) -> None:
         """Stop causing trouble."""
-        self.refuse, self.delay_s, self.records_older_s = Proxy.refuse, 0.0, 0.0
+        self.refuse, self.delay_s = Proxy.refuse, 0.0
 
-    def meet(self, target: str, headers: dict[str, str], body: bytes, connection: HTTPConnection) -> tuple[int, bytes]:
+    def meet(self, headers: Fields, body: bytes) -> tuple[int, bytes]:
         """Answer a request, or let the engine answer it."""
+        target, request = headers["x-amz-target"], json.loads(body)
         operation = target.rpartition(".")[2]
         is_table = target.startswith(_TABLES) and operation not in {"DescribeTable", "CreateTable"}
-        request = json.loads(body)
         refusal = self.refuse(operation, request) if is_table else None
         if refusal:
             status, text = refusal[0], json.dumps(refusal[1]).encode()
         else:
-            connection.request("POST", "/", body, headers)
-            response = connection.getresponse()
-            status, text = response.status, response.read()
+            with closing(HTTPConnection(urlsplit(self.engine).netloc, timeout=ENGINE_S_MAX)) as connection:
+                connection.request("POST", "/", body, headers)
+                response = connection.getresponse()
+                status, text = response.status, response.read()
         if is_table and self.delay_s:
             time.sleep(self.delay_s)
-        answer = json.loads(text)
-        if operation == "GetRecords" and self.records_older_s:
-            for record in answer["Records"]:
-                record["dynamodb"]["ApproximateCreationDateTime"] -= self.records_older_s
-            text = json.dumps(answer).encode()
         with self._lock:
-            self._exchanges.append(Exchange(operation, request, status, answer, time.time()))
+            self._exchanges.append(Exchange(operation, request, status, json.loads(text)))
         return status, text
 
 
 @contextmanager
 def before(engine: str) -> Iterator[Proxy]:
     """Run a proxy in front of the engine at this URL."""
-    address = urlsplit(engine)
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        wbufsize = 65536
-
-        def setup(self) -> None:
-            super().setup()
-            self.engine = HTTPConnection(address.hostname or "", address.port, timeout=ENGINE_S_MAX)
-
-        def finish(self) -> None:
-            super().finish()
-            self.engine.close()
-
-        def do_POST(self) -> None:
-            target = self.headers["x-amz-target"]
-            body = self.rfile.read(int(self.headers["content-length"]))
-            status, text = proxy.meet(target, dict(self.headers), body, self.engine)
-            fields = f"content-type: application/x-amz-json-1.0\r\ncontent-length: {len(text)}"
-            whole = f"HTTP/1.1 {status} -\r\n{fields}\r\n\r\n".encode() + text
-            self.wfile.write(whole)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    proxy = Proxy(f"http://127.0.0.1:{server.server_address[1]}")
-    with in_background(server):
+    proxy = Proxy(engine)
+    with serving(lambda _method, _path, headers, body: proxy.meet(headers, body)) as proxy.endpoint:
         yield proxy
 
 

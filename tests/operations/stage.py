@@ -31,7 +31,6 @@ from tests.operations.cloudwatch import Datum, Line
 from tests.operations.proxy import Proxy
 from tests.template.stack import folder_of
 
-ENVIRONMENTS = 2
 REQUEST_S_MAX = 30.0
 # Invokes the scheduled functions whose names it reads, and writes an empty line after the log lines of each.
 BY_HAND = """
@@ -59,12 +58,11 @@ class Stage:
         self.database = database  # a client of the engine itself
         self.proxy = way
         self.blocked: set[str] = set()  # users whom a firewall in front of the API blocks
-        self.environments = ENVIRONMENTS  # that Lambda would run at once; here requests wait for a worker
+        self.stated: list[Datum] = []  # what only AWS can measure, as a test states it
         self.crowd = 1  # so many times are the tables asked what they are asked here
         self._folder = folder
         self._template = folder / "template.yaml"
-        self._system = written(self._template)
-        self._routes = {folder_of(route.function): route for route in self._system.routes}
+        self._routes = {folder_of(route.function): route for route in written(self._template).routes}
         self._running = ExitStack()
         self._office: RunningOffice | None = None
         self._answers: list[Response] = []
@@ -118,7 +116,7 @@ class Stage:
             json=fields if fields and route.method != "GET" else None,
             timeout=REQUEST_S_MAX,
         )
-        self._answers.append(Response(route.function, answer.status_code, asked_s, time.monotonic()))
+        self._answers.append(Response(answer.status_code, asked_s, time.monotonic()))
         return answer
 
     def at_once(self, many: int, ask: Callable[[int], object]) -> None:
@@ -189,16 +187,15 @@ class Stage:
     def look(self) -> list[Datum]:
         """Return what AWS would have measured since the last call."""
         lines = [*self._new_lines(), *self._invoked]
-        answers, exchanges, files = self._answers, self.proxy.look(), self._new_files()
-        self._answers, self._invoked = [], []
+        answers, exchanges, files, stated = self._answers, self.proxy.look(), self._new_files(), self.stated
+        self._answers, self._invoked, self.stated = [], [], []
         return [
             *cloudwatch.of_lines(lines),
             *aws_metrics.of_functions(lines),
-            *aws_metrics.of_concurrency(answers, lines, self.environments, self._system),
             *aws_metrics.of_api(answers),
             *aws_metrics.of_tables(exchanges * self.crowd),
-            *aws_metrics.of_streams(exchanges, self._system),
             *aws_metrics.of_destination(files),
+            *stated,
         ]
 
     def _new_lines(self) -> Iterator[Line]:
