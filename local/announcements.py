@@ -45,7 +45,7 @@ class Writer:
             self._path, self._size = _path(self._folder, self._start), 0
         data = b"".join(line + b"\n" for line in lines)
         self._may_be_torn = True
-        with open(self._path, "ab", opener=_private) as file:
+        with self._path.open("ab") as file:
             file.write(data)
         self._may_be_torn = False
         self._size += len(data)
@@ -62,8 +62,7 @@ def identity(folder: Path) -> bytes:
     path = folder / "identity"
     if not path.exists():
         new = folder / f"identity.{os.getpid()}"
-        with open(new, "wb", opener=_private) as file:
-            file.write(secrets.token_hex(_IDENTITY_BYTES).encode())
+        new.write_text(secrets.token_hex(_IDENTITY_BYTES))
         with suppress(FileExistsError):  # another process was first
             path.hardlink_to(new)
         new.unlink()
@@ -124,7 +123,3 @@ def _files(folder: Path) -> list[tuple[int, Path]]:
 
 def _path(folder: Path, start: int) -> Path:
     return folder / f"{start:020d}.jsonl"
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CREAT, 0o600)

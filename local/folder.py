@@ -56,7 +56,6 @@ class Folder:
             self.failed_records.mkdir(exist_ok=True)
             self.checkpoints.mkdir(exist_ok=True)
             self.announcements.mkdir(exist_ok=True)
-            _make_private(path)
             check_space(path)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
@@ -84,14 +83,6 @@ class Folder:
     def close(self) -> None:
         """Unlock the folder."""
         os.close(self._lock)
-
-
-def _make_private(path: Path) -> None:
-    """Take from other users what an earlier version let them read. The folder itself may be shared."""
-    for name in ("logs", "failed-records", "checkpoints", "announcements"):
-        (path / name).chmod(0o700)
-    for file in path.glob("tickets.db*"):
-        file.chmod(0o600)
 
 
 def check_space(path: Path) -> None:

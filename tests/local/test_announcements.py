@@ -86,13 +86,6 @@ def test_a_long_history_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.Mon
     assert everything(tmp_path) == LINES
 
 
-def test_only_the_owner_can_read_announcements(tmp_path: Path) -> None:
-    """They name users."""
-    Writer(tmp_path).append(LINES)
-    [file] = tmp_path.iterdir()
-    assert file.stat().st_mode & 0o077 == 0
-
-
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Any]:
     """Yield an SDK client for a bus that writes to tmp_path/kept."""

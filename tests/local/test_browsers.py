@@ -23,11 +23,8 @@ OPENS = b'{"name": "Concert", "totalTickets": 1}'
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a data folder as an earlier version left it: open to all users."""
-    data = tmp_path_factory.mktemp("data")
-    (data / "logs").mkdir(mode=0o755)
-    (data / "tickets.db").touch(mode=0o644)
-    return data
+    """Return the data folder of the office."""
+    return tmp_path_factory.mktemp("data")
 
 
 @pytest.fixture(scope="module")

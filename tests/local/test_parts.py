@@ -1,5 +1,7 @@
 """Parts on their own: the scheduler's rhythm, the engine's index, the tie to the program."""
 
+import errno
+import itertools
 import os
 import socket
 import sqlite3
@@ -11,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from local import engine
+from local import engine, parts
 from local.database import Database
 from local.errors import StartError
 from local.parts import Part, Process, wait_until_ready
@@ -119,30 +121,60 @@ def test_a_database_is_used_without_the_users_aws_configuration(monkeypatch: pyt
 
 
 class Dying(Process):
-    """A process that ends by itself after the first look at it."""
+    """A process that is dead after so many looks at it. Its starts are noted, and may be refused."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, looks: int = 0, refusal: OSError | None = None) -> None:
         super().__init__("part", folder / "part.log")
         self.log.write_text("it cannot work")
-        self.looks = self.starts = 0
+        self.looks, self.refusal = looks, refusal
+        self.starts: list[float] = []
 
     def start(self) -> None:
-        """Count the starts."""
-        self.starts += 1
+        """Note a start."""
+        self.starts.append(time.monotonic())
+        if self.refusal:
+            raise self.refusal
 
     def is_ready(self) -> bool:
         """Never."""
         return False
 
     def death(self) -> str | None:
-        """Live until it was looked at once."""
-        self.looks += 1
-        return "exit code 1" if self.looks > 1 else None
+        """Count the looks."""
+        self.looks -= 1
+        return "exit code 1" if self.looks < 0 else None
 
 
 def test_a_part_that_ends_between_two_looks_does_not_start(tmp_path: Path) -> None:
     """It is reported with its reason, and not started again as one that was killed."""
-    part, told = Dying(tmp_path), list[str]()
+    part, told = Dying(tmp_path, looks=1), list[str]()
     with pytest.raises(StartError, match="the part does not start: it cannot work"):
         wait_until_ready([part], time.monotonic() + 5, told.append)
-    assert (part.starts, told) == (0, [])
+    assert (part.starts, told) == ([], [])
+
+
+def test_a_part_that_keeps_dying_is_started_again_after_longer_and_longer_pauses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The office never gives up, since the cause may end, and does not waste the processor meanwhile."""
+    now_s = 1000.0
+    monkeypatch.setattr("local.parts.time.monotonic", lambda: now_s)
+    dying = Dying(tmp_path)
+    for _ in range(4000):
+        dying.revive()
+        now_s += 0.01
+    pauses = [later - earlier for earlier, later in itertools.pairwise(dying.starts)]
+    assert pauses[:6] == [pytest.approx(pause_s, abs=0.03) for pause_s in (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)]
+    assert pauses[6:] == [pytest.approx(parts.PAUSE_S_MAX, abs=0.03)] * len(pauses[6:])
+    assert len(pauses) > 10
+
+    now_s += parts.DEATHS_S + 1
+    dying.revive()
+    assert dying.starts[-1] == now_s  # older deaths are forgotten
+
+
+def test_a_process_that_cannot_be_started_now_is_started_later(tmp_path: Path) -> None:
+    """The machine may be out of processes for a moment."""
+    part = Dying(tmp_path, refusal=BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"))
+    assert "cannot be started" in str(part.revive())
+    happens(lambda: part.revive() is None and len(part.starts) > 1)
