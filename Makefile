@@ -51,7 +51,7 @@ lint-code: .venv/.dev
 lint-template: .venv-sam/.sam .venv-checkov/.checkov
 	@.venv-sam/bin/cfn-lint template.yaml
 	.venv-sam/bin/sam validate --lint
-	.venv-checkov/bin/python scripts/check_security.py
+	.venv-checkov/bin/checkov
 
 format: .venv/.dev ## format the code
 	@.venv/bin/ruff check --fix --select I
