@@ -3,18 +3,15 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from local import bus, folder
 from ops import program
-from shared import runtime
-from shared.store.aws_client import Client
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -57,25 +54,6 @@ def announced(data: Path, engine: str | None = None) -> Iterator[None]:
     with folder.opened(data) as held, bus.running(held.announcements) as url:
         held.announce(f"embedded {engine or os.environ['AWS_ENDPOINT_URL_DYNAMODB']}", url)
         yield
-
-
-class _ReadOnly(Client):
-    """A client that refuses to change anything."""
-
-    def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Send a request that only reads."""
-        assert operation in {"GetItem", "Query", "BatchGetItem"}, f"{operation} changes something"
-        return super().call(operation, request)
-
-
-@contextmanager
-def read_only() -> Iterator[None]:
-    """Fail at each request that changes the tables."""
-    with pytest.MonkeyPatch.context() as patch:
-        client = _ReadOnly.of_environment()
-        patch.setattr(runtime.current, "client", client)
-        yield
-    client.connection.close()
 
 
 def ops(*arguments: str, options: tuple[str, ...] = (), cwd: Path = PROJECT, **environment: str) -> Done:

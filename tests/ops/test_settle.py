@@ -7,7 +7,7 @@ import pytest
 import ops.settling
 from harness.office import Event
 from shared.model import Stuck, TryAgain
-from tests.ops.commands import Commands, read_only
+from tests.ops.commands import Commands
 from tests.ops.commands import ops as program
 
 
@@ -19,15 +19,6 @@ def test_free_tickets_go_to_the_head_of_the_list(sold_out: Event, local: Command
     assert (done.code, done.out, done.err) == (0, "promoted 2; now 0 tickets free, 3 waiting\n", "")
     assert sold_out.check(drained=True).waiting == ["user-62", "user-63", "user-64"]
     assert local("settle", sold_out.event_id).out == "promoted 0; now 0 tickets free, 3 waiting\n"
-
-
-def test_a_dry_run_only_reports(sold_out: Event, local: Commands) -> None:
-    """It changes nothing."""
-    sold_out.cancels("user-0")
-    with read_only():
-        done = local("settle", sold_out.event_id, "--dry-run")
-    assert (done.code, done.out) == (0, "would promote 1; now 1 tickets free, 5 waiting\n")
-    sold_out.promotes()
 
 
 def test_several_rounds_settle_everything(sold_out: Event, local: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
