@@ -34,7 +34,6 @@ from local.template import load
 RUNS = 10
 INVOKE_S_MAX = 60.0
 INIT_REPORT = pattern(r"INIT REPORT\(durationMs: ([\d.]+)\)")
-BUILD = artifacts.ROOT / ".aws-sam" / "build"
 EVENTS = artifacts.ROOT / "events"
 
 NOTHING, BOTO3_CLIENT = "nothing", "boto3 client"
@@ -88,23 +87,21 @@ class Starts:
 
 def main() -> None:
     """Measure, print, and write bench/results/coldstart.json."""
-    parser = argparse.ArgumentParser(prog="python -m bench.coldstart", description="Measure how the functions start.")
-    parser.add_argument("--runs", type=int, default=RUNS, help=f"starts of each function ({RUNS})")
-    parser.add_argument("--build", type=Path, default=BUILD, metavar="DIR", help="the folder that `make build` made")
-    options = parser.parse_args()
-    result = measure(options.build.resolve(), options.runs)
+    about = "Measure how the functions start that `make build` made."
+    argparse.ArgumentParser(prog="python -m bench.coldstart", description=about).parse_args()
+    result = measure(artifacts.ROOT / ".aws-sam" / "build")
     record.write("coldstart", result)
     print(section(result))  # noqa: T201  # this is the product
 
 
-def measure(build: Path, runs: int) -> dict[str, Any]:
-    """Start everything so many times, in turns."""
+def measure(build: Path) -> dict[str, Any]:
+    """Start everything RUNS times, in turns."""
     names = sorted(load().functions)
     with tempfile.TemporaryDirectory() as folder, baselines(Path(folder), build) as beside:
         functions = [Starts(Artifact.of(name, build)) for name in names]
         machine = record.machine()
         imports_ms: Figures = {part: [] for part in IMPORTS}
-        for _ in range(runs):
+        for _ in range(RUNS):
             for part, spent_ms in import_times_ms(Artifact.of("BookFunction", build)).items():
                 imports_ms[part].append(spent_ms)
             for starts in (*beside, *functions):
@@ -114,7 +111,7 @@ def measure(build: Path, runs: int) -> dict[str, Any]:
     return {
         "command": "python -m bench.coldstart",
         "machine": machine | {"functionsPython": artifacts.python_version()},
-        "runs": runs,
+        "runs": RUNS,
         "baselines": _figures(beside),
         "functions": _figures(functions),
         "importsCpuMs": imports_ms,

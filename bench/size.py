@@ -50,19 +50,15 @@ SMALL, FULL = Size(10, 10, others=1), Size(1_000_000, 1_000_000, others=100_000)
 
 def main() -> None:
     """Measure, print, and write bench/results/size.json."""
-    parser = argparse.ArgumentParser(prog="python -m bench.size", description="Measure the office at its full size.")
-    parser.add_argument("--share", type=float, default=1.0, help="of the full size (1)")
-    parser.add_argument("--folder", type=Path, help="the folder for the databases, which are removed at the end")
-    options = parser.parse_args()
-    full = Size(*(int(count * options.share) for count in (FULL.bookings, FULL.waiting, FULL.others)))
+    about = "Measure the office at its full size."
+    argparse.ArgumentParser(prog="python -m bench.size", description=about).parse_args()
     machine = record.machine()
     measured = []
-    for size in (SMALL, full):
-        with tempfile.TemporaryDirectory(dir=options.folder) as data:
+    for size in (SMALL, FULL):
+        with tempfile.TemporaryDirectory() as data:
             measured.append(measure(Path(data), size))
     result = {"command": "python -m bench.size", "machine": machine, "lanes": LANES, "sizes": measured}
-    if full == FULL:
-        record.write("size", result)
+    record.write("size", result)
     print(section(result))  # noqa: T201  # this is the product
 
 

@@ -11,7 +11,6 @@ import random
 import shutil
 import sys
 import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from checker.rounds import KINDS, Plan, Result, run
 
 EVENTS = ("busy", "small", "window", "ending", "holds", "offers", "carts", "groups", "releases")
 LOAD_S = 12.0
+KEPT = Path(".checker")  # the histories of rounds that showed a violation
 SHOWN_MAX = 10  # violations of a round that are printed
 TEXT_MAX = 1_600  # characters of each
 FAULTS_BY_ROUND = (
@@ -34,14 +34,11 @@ FAULTS_BY_ROUND = (
 )
 
 
-def plans(seed: int, faults: list[str] | None, load_s: float) -> list[Plan]:
+def plans(seed: int) -> list[Plan]:
     """Return the cycle of rounds: one whose changes are doubled, one with each kind of fault or two, one with all."""
-    found = []
-    for number, kinds in enumerate(FAULTS_BY_ROUND):
-        chosen = tuple(kind for kind in kinds if faults is None or kind in faults)
-        events = EVENTS if number else ("doubled",)
-        found.append(Plan(f"{seed}-{number}", events, chosen, load_s if number else 2 * load_s))
-    return found
+    doubled, *others = (f"{seed}-{number}" for number in range(len(FAULTS_BY_ROUND)))
+    rounds = [Plan(name, EVENTS, kinds, LOAD_S) for name, kinds in zip(others, FAULTS_BY_ROUND[1:], strict=True)]
+    return [Plan(doubled, ("doubled",), FAULTS_BY_ROUND[0], 2 * LOAD_S), *rounds]
 
 
 def tell(text: str) -> None:
@@ -59,7 +56,7 @@ def explain(violations: list[Violation]) -> None:
         tell(f"  and {len(violations) - SHOWN_MAX} more")
 
 
-def run_round(number: int, plan: Plan, keep: Path) -> Result:
+def run_round(number: int, plan: Plan) -> Result:
     """Run one round, print its outcome, and keep its history if it shows a violation."""
     folder = Path(tempfile.mkdtemp(prefix="checker-"))
     try:
@@ -70,11 +67,11 @@ def run_round(number: int, plan: Plan, keep: Path) -> Result:
         for kind, why in result.not_injected.items():
             tell(f"  NOT INJECTED: {kind}: {why}")
         if result.violations:
-            keep.mkdir(parents=True, exist_ok=True)
-            path = keep / f"history-{plan.seed}.jsonl"
+            KEPT.mkdir(exist_ok=True)
+            path = KEPT / f"history-{plan.seed}.jsonl"
             result.history.save(path)
             if (folder / "office.log").exists():
-                shutil.copy(folder / "office.log", keep / f"office-{plan.seed}.log")
+                shutil.copy(folder / "office.log", KEPT / f"office-{plan.seed}.log")
             explain(result.violations)
             tell(f"  the history is in {path}")
         return result
@@ -98,13 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run rounds, or judge a kept history."""
     parser = argparse.ArgumentParser(prog="python -m checker", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=len(FAULTS_BY_ROUND), help="how many (%(default)s)")
-    parser.add_argument("--seconds", type=float, help="begin no further round after so long")
-    parser.add_argument("--load", type=float, default=LOAD_S, metavar="SECONDS", help="of each round (%(default)s)")
     parser.add_argument("--seed", type=int, help="repeats the decisions of a run, as far as timing allows")
-    parser.add_argument("--faults", nargs="*", choices=KINDS, help="these kinds only; none after the option: none")
-    parser.add_argument(
-        "--keep", type=Path, default=Path(".checker"), help="where failed rounds' histories go (%(default)s)"
-    )
     parser.add_argument("--judge", type=Path, metavar="FILE", help="judge a kept history, and run nothing")
     chosen = parser.parse_args(arguments)
     if chosen.judge:
@@ -114,14 +105,10 @@ def main(arguments: list[str] | None = None) -> int:
         return bool(violations)
     seed = random.randrange(1_000_000) if chosen.seed is None else chosen.seed
     tell(f"--seed {seed}")
-    began = time.monotonic()
     results: list[Result] = []
-    while len(results) < chosen.rounds:
-        if chosen.seconds is not None and time.monotonic() - began > chosen.seconds:
-            break
-        number = len(results)
-        cycle = plans(seed + number // len(FAULTS_BY_ROUND), chosen.faults, chosen.load)
-        results.append(run_round(number + 1, cycle[number % len(cycle)], chosen.keep))
+    for number in range(chosen.rounds):
+        turn, place = divmod(number, len(FAULTS_BY_ROUND))
+        results.append(run_round(number + 1, plans(seed + turn)[place]))
     tell(summary(results))
     return any(one.violations for one in results)
 

@@ -1,7 +1,7 @@
 """python -m rehearsal: open an event, let a crowd buy it, write the crowd's report, and audit what it left.
 
-The tokens are in the environment: ORGANISER_TOKEN opens the event, and SHOP_TOKEN books for all buyers, unless --tokens
-names a file with a token for each. An office without --auth on this machine needs none.
+The tokens are in the environment: ORGANISER_TOKEN opens the event, and SHOP_TOKEN books for all buyers. An office
+without --auth on this machine needs none.
 
 Exit codes: 0 all promises hold and no request failed, 1 one of them does not, 2 the rehearsal could not be held.
 """
@@ -50,7 +50,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--hold-seconds", type=int, metavar="S", help="hold tickets, to be paid (default: no holds)")
     parser.add_argument("--opens-in", type=int, default=15, metavar="S", help="until the sale opens (default: 15)")
     parser.add_argument("--seconds", type=int, default=300, metavar="S", help="at most, in all (default: 300)")
-    parser.add_argument("--tokens", type=Path, metavar="FILE", help="a line for each buyer: userId token")
     parser.add_argument("--output", type=Path, default=Path("rehearsal-report"), metavar="DIR", help="for the report")
     parser.add_argument("--data", type=Path, default=PROJECT / ".local", metavar="DIR", help="of the local office")
     where = parser.add_mutually_exclusive_group(required=True)
@@ -66,7 +65,7 @@ def _opened(options: argparse.Namespace, opens_at_s: float) -> str:
     opens_at = datetime.fromtimestamp(opens_at_s, UTC).isoformat(timespec="seconds")
     event: dict[str, Any] = {"name": "Rehearsal", "totalTickets": options.tickets, "opensAt": opens_at}
     if options.hold_seconds:
-        event |= {"holdSeconds": options.hold_seconds, "confirmedBy": "buyer" if options.tokens else "shop"}
+        event["holdSeconds"] = options.hold_seconds
     headers = {"content-type": "application/json"}
     if token := os.environ.get("ORGANISER_TOKEN"):
         headers["authorization"] = f"Bearer {token}"
@@ -82,8 +81,6 @@ def _crowd(options: argparse.Namespace, event_id: str, opens_at_s: float) -> boo
         "REHEARSAL_EVENT": event_id,
         "REHEARSAL_OPENS_AT": str(opens_at_s),
         "REHEARSAL_BUYERS": str(options.buyers),
-        "REHEARSAL_TOKENS": str(options.tokens or ""),
-        "REHEARSAL_SHOP_TOKEN": os.environ.get("SHOP_TOKEN", ""),
     }
     arguments = ["-f", str(PROJECT / "rehearsal" / "locustfile.py"), "--headless", "--only-summary"]
     arguments += ["--host", options.host, "--users", str(options.buyers)]

@@ -8,11 +8,9 @@ set by hand, to let several machines share a crowd: https://docs.locust.io/en/st
 import os
 import random
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from itertools import cycle
 from math import inf
-from pathlib import Path
 from typing import Any
 
 from locust import HttpUser, task
@@ -21,8 +19,7 @@ from locust.exception import StopUser
 EVENT = os.environ["REHEARSAL_EVENT"]
 OPENS_AT_S = float(os.environ.get("REHEARSAL_OPENS_AT", "0"))  # seconds since 1970
 BUYERS = int(os.environ.get("REHEARSAL_BUYERS", "1"))
-TOKENS = os.environ.get("REHEARSAL_TOKENS", "")  # a file with a line for each buyer: userId token
-SHOP_TOKEN = os.environ.get("REHEARSAL_SHOP_TOKEN", "")  # which acts for all buyers
+SHOP_TOKEN = os.environ.get("SHOP_TOKEN", "")  # which acts for all buyers
 
 ARRIVAL_S = 3.0  # on average after the opening; most come at once
 TRIES_MAX = 8  # of a request that is answered with 503, as docs/clients.md asks of clients
@@ -32,17 +29,7 @@ OVERDUE_S = 120.0  # a hold ends so long after its time at the latest: H3 in doc
 OK, CREATED, ACCEPTED, CONFLICT, TRY_AGAIN = 200, 201, 202, 409, 503
 
 
-def _buyers() -> Iterator[tuple[str, str]]:
-    """Yield the id and the token of each buyer."""
-    if TOKENS:
-        for line in Path(TOKENS).read_text(encoding="utf-8").splitlines():
-            user_id, token = line.split()
-            yield user_id, token
-    for number in range(BUYERS):
-        yield f"rehearsal-{number}", SHOP_TOKEN
-
-
-_next = _buyers()
+_buyers = iter(range(BUYERS))
 _left = {"buyers": BUYERS}
 # What buyers do who have the choice, one after another, so that a small crowd does all of it, too.
 _leaves_the_list = cycle([True, False, False])
@@ -55,13 +42,13 @@ class Buyer(HttpUser):
 
     @task
     def buys(self) -> None:
-        """Take an id and a token, and do everything that a buyer does, once."""
-        buyer = next(_next, None)
-        if buyer is None:
+        """Take an id, and do everything that a buyer does, once."""
+        number = next(_buyers, None)
+        if number is None:
             raise StopUser  # while the crowd arrives, Locust replaces buyers who are done
-        self._user_id, token = buyer
-        if token:
-            self.client.headers["Authorization"] = f"Bearer {token}"
+        self._user_id = f"rehearsal-{number}"
+        if SHOP_TOKEN:
+            self.client.headers["Authorization"] = f"Bearer {SHOP_TOKEN}"
         try:
             self._buy()
         finally:
