@@ -15,7 +15,6 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -352,25 +351,3 @@ def test_a_function_can_do_only_what_its_role_allows(stack: Deployed, event_id: 
     finally:
         iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
     assert stack.ask("GET", f"/status/{event_id}", user=anna).status_code == 200
-
-
-def test_the_emulator_listens_on_this_machine_only(stack: Deployed) -> None:
-    """It has one port, on 127.0.0.1, so the network cannot reach it."""
-    assert _listening(stack.emulator.process.pid) == [("127.0.0.1", stack.emulator.port)]
-
-
-def _listening(pid: int) -> list[tuple[str, int]]:
-    """Return the addresses that a process listens on, as Linux tells."""
-    sockets = set()
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(OSError):  # closed in between
-            sockets.add(str(entry.readlink()))
-    found = []
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:  # 0A: listening
-                host, port = fields[1].split(":")
-                name = ".".join(str(part) for part in reversed(bytes.fromhex(host))) if table == "tcp" else host
-                found.append((name, int(port, 16)))
-    return sorted(found)

@@ -68,14 +68,7 @@ TOGETHER: Final[Mapping[str, tuple[str, ...]]] = {
     "DomainTruststore": (f"DomainName={VALUES['DomainName']}",),
     "WebhookSecret": (f"WebhookUrl={VALUES['WebhookUrl']}",),
     **dict.fromkeys(
-        (
-            "Rollout",
-            "PromoteConcurrency",
-            "FollowConcurrency",
-            "AnnounceConcurrency",
-            "SweepConcurrency",
-            "ExpireConcurrency",
-        ),
+        ("Rollout", *(f"{name}Concurrency" for name in ("Promote", "Follow", "Announce", "Sweep", "Expire"))),
         ("Stage=prod",),
     ),
 }

@@ -5,6 +5,7 @@ The tests look at the template after the SAM transform. For alarms see tests/ope
 
 import json
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from local.template import load
 from shared.booking.event_cancellation import BOOKINGS_PER_S_MAX
 from shared.edge import caller
 from shared.model import BACKGROUND_RESERVE_S, REQUEST_BUDGET_S, TICKETS_MAX
+from tests.template import changes
 from tests.template.stack import ROOT, deployed, folder_of
 
 ROUTES = {f"{route.method} {route.path}": route.function for route in load().routes}  # as `python -m local` reads them
@@ -553,39 +555,18 @@ def test_codedeploy_may_invoke_the_check() -> None:
     assert deployed().functions["CheckFunction"]["FunctionName"] == {"Fn::Sub": "CodeDeployHook_${AWS::StackName}"}
 
 
-def test_each_condition_tests_what_its_name_says() -> None:
-    """The other tests refer to conditions by name."""
+def test_each_condition_holds_when_its_name_says() -> None:
+    """The other tests refer to conditions by name. Which parameter each depends on, the page of deployments shows."""
+    every = _source()["Conditions"].keys()
 
-    def given(parameter: str, nothing: str | int = "") -> dict[str, Any]:
-        return {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, nothing]}]}
+    def held(parameters: Mapping[str, str]) -> set[str]:
+        values = intrinsics.Values(_source(), parameters)
+        return {name for name in every if values.holds(name, name)}
 
-    assert _source()["Conditions"] == {
-        "IsProd": {"Fn::Equals": [{"Ref": "Stage"}, "prod"]},
-        "MakesUserPool": {"Fn::Equals": [{"Ref": "JwtIssuer"}, ""]},
-        "MakesOrganiserClient": {
-            "Fn::And": [{"Condition": "MakesUserPool"}, {"Fn::Equals": [{"Ref": "OrganiserClient"}, "true"]}]
-        },
-        "MakesShopClient": {
-            "Fn::And": [{"Condition": "MakesUserPool"}, {"Fn::Equals": [{"Ref": "ShopClient"}, "true"]}]
-        },
-        "HasPrograms": {"Fn::Or": [{"Condition": "MakesOrganiserClient"}, {"Condition": "MakesShopClient"}]},
-        "MakesPageClient": {"Fn::And": [{"Condition": "MakesUserPool"}, given("PageUrl")]},
-        "HasPoolDomain": {"Fn::Or": [{"Condition": "HasPrograms"}, {"Condition": "MakesPageClient"}]},
-        "HasPageClient": given("PageClientId"),
-        "HasPublicStatus": {"Fn::Equals": [{"Ref": "PublicStatus"}, "true"]},
-        "HasCorsOrigins": given("CorsOrigins"),
-        "ReservesForRequests": given("RequestConcurrency", 0),
-        "SweepsLonger": {"Fn::Equals": [{"Ref": "SweepTimeout"}, 270]},
-        "SignUpIsClosed": {"Fn::Equals": [{"Ref": "SignUp"}, "closed"]},
-        "HasMfa": given("Mfa", "OFF"),
-        "HasSes": given("SesIdentityArn"),
-        "HasDomain": given("DomainName"),
-        "HasTruststore": given("DomainTruststore"),
-        "HasDeploymentAlarms": {"Fn::Equals": [{"Ref": "DeploymentAlarms"}, "true"]},
-        "HasWebhook": given("WebhookUrl"),
-        "HasAlarmTopic": given("AlarmTopicArn"),
-    }
-    assert _source()["Parameters"]["Stage"]["Default"] == "dev"
+    of_the_pool = {"MakesUserPool", "MakesOrganiserClient", "MakesShopClient", "HasPrograms", "MakesPageClient"}
+    assert held({}) == {"MakesUserPool", "HasDeploymentAlarms"}
+    assert held(changes.WITH_POOL) == every - {"HasDeploymentAlarms"}
+    assert held(changes.WITH_ISSUER) == every - {"HasDeploymentAlarms", "HasPoolDomain", *of_the_pool}
 
 
 @pytest.mark.parametrize(
