@@ -5,6 +5,7 @@ Through the real functions on the real engine. Alarms on AWS's metrics: test_dri
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,16 +66,15 @@ def test_a_forged_ticket_is_given_away_by_each_function_that_the_runbook_stops(
     office: Office, sold_out: Event, gives: Callable[[Event], None]
 ) -> None:
     """P1: after the next cancellation, two users have the one ticket. Stopped, a function gives away nothing."""
-    lane = {"TableName": items.LANES, "Key": items.lane_key(sold_out.event_id, 0)}
-    more = {"UpdateExpression": "ADD available :more"}
-    office.database.update_item(**lane, **more, ExpressionAttributeValues={":more": items.number(1)})
+    lane = items.LANES, items.lane_key(sold_out.event_id, 0)
+    forge(office, *lane, "ADD available :more", more=items.number(1))
     sold_out.cancels("anna")
     assert [sold_out.status(user).json["booking"]["status"] for user in ("ben", "cleo")] == ["WAITING"] * 2
     gives(sold_out)
     assert [sold_out.status(user).json["booking"]["status"] for user in ("ben", "cleo")] == ["CONFIRMED"] * 2
     for user in ("ben", "cleo"):
         sold_out.cancels(user)
-    office.database.update_item(**lane, **more, ExpressionAttributeValues={":more": items.number(-1)})
+    forge(office, *lane, "ADD available :more", more=items.number(-1))
     sold_out.check(drained=True)
 
 
@@ -102,21 +102,14 @@ def test_a_damaged_hold_is_overdue_until_it_is_repaired(office: Office, drill: D
     event = office.opens(tickets=2, holdSeconds=HOLD_S)
     for user in ("anna", "ben"):
         event.books(user)
-    [booking] = [one for one in event.check().bookings if one["userId"] == "anna"]
-    key = {name: items.text(booking[name]) for name in ("laneId", "userId")}
-    office.database.update_item(TableName=items.BOOKINGS, Key=key, UpdateExpression="REMOVE bookingId")
+    repair = damage(office, items.BOOKINGS, booking_key(event, "anna"), "bookingId")
     with clock_ahead(HOLD_S + 60):
         expires()
         assert event.check().held == {"anna"}
         drill.is_silent_when(expires)
     with clock_ahead(HOLD_S + 130):
         drill.rings_when(expires)
-        office.database.update_item(
-            TableName=items.BOOKINGS,
-            Key=key,
-            UpdateExpression="SET bookingId = :seen",
-            ExpressionAttributeValues={":seen": items.text(booking["bookingId"])},
-        )
+        repair()
         expires()
         drill.ends_when(expires)
     assert event.check(drained=True).held == set()
@@ -136,9 +129,7 @@ def test_a_sweep_that_does_not_run_is_noticed(office: Office, sold_out: Event, d
     """Silence raises the alarm, and one sweep ends it, even if there are no sold-out events."""
     drill.is_silent_when(sweeps)
     drill.rings_when(sold_out.status)
-    office.database.update_item(
-        TableName=items.EVENTS, Key=items.event_key(sold_out.event_id), UpdateExpression="REMOVE soldOutAt"
-    )
+    forge(office, items.EVENTS, items.event_key(sold_out.event_id), "REMOVE soldOutAt")
     office.events.clear()
     drill.ends_when(sweeps)
 
@@ -167,15 +158,11 @@ def test_a_change_of_an_event_with_a_damaged_lane_is_reported_until_the_lane_is_
     office: Office, sold_out: Event, drill: Drill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """O2: requested two hours ago; each sweep tries to finish it."""
-    table, key = items.LANES, items.lane_key(sold_out.event_id, 0)
-    waiting = office.database.get_item(TableName=table, Key=key)["Item"]["waiting"]
-    office.database.update_item(TableName=table, Key=key, UpdateExpression="REMOVE waiting")
+    repair = damage(office, items.LANES, items.lane_key(sold_out.event_id, 0), "waiting")
     with at(monkeypatch, seconds_ago=7200):
         assert sold_out.change(totalTickets=2).status == 500
     drill.rings_when(sweeps)
-    office.database.update_item(
-        TableName=table, Key=key, UpdateExpression="SET waiting = :v", ExpressionAttributeValues={":v": waiting}
-    )
+    repair()
     drill.ends_when(sweeps)
     assert sold_out.check(drained=True).confirmed == {"anna", "ben"}
 
@@ -185,18 +172,11 @@ def test_a_damaged_booking_keeps_a_cancelled_event_from_being_emptied_until_it_i
     office: Office, sold_out: Event, drill: Drill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """O3: cancelled two hours ago; each sweep tries, and reports the age. All other bookings are cancelled."""
-    [booking] = [one for one in sold_out.check().bookings if one["userId"] == "anna"]
-    table, key = items.BOOKINGS, {name: items.text(booking[name]) for name in ("laneId", "userId")}
-    office.database.update_item(TableName=table, Key=key, UpdateExpression="REMOVE bookingId")
+    repair = damage(office, items.BOOKINGS, booking_key(sold_out, "anna"), "bookingId")
     with at(monkeypatch, seconds_ago=7200):
         sold_out.cancels_event()
     drill.rings_when(sweeps)
-    office.database.update_item(
-        TableName=table,
-        Key=key,
-        UpdateExpression="SET bookingId = :seen",
-        ExpressionAttributeValues={":seen": items.text(booking["bookingId"])},
-    )
+    repair()
     drill.ends_when(sweeps)
     sold_out.check(drained=True)
 
@@ -274,9 +254,26 @@ def hide_others(office: Office) -> None:
         (items.EVENTS, items.CHANGING_INDEX, "eventId"),
     ):
         for item in office.database.scan(TableName=table, IndexName=index)["Items"]:
-            office.database.update_item(
-                TableName=table, Key={key: item[key]}, UpdateExpression="REMOVE sweepId, requestedAt"
-            )
+            forge(office, table, {key: item[key]}, "REMOVE sweepId, requestedAt")
+
+
+def forge(office: Office, table: str, key: Any, expression: str, **values: Any) -> None:
+    """Change an item behind the office's back; the keywords are the values of the expression."""
+    named = {"ExpressionAttributeValues": {f":{name}": value for name, value in values.items()}} if values else {}
+    office.database.update_item(TableName=table, Key=key, UpdateExpression=expression, **named)
+
+
+def damage(office: Office, table: str, key: Any, attribute: str) -> Callable[[], None]:
+    """Remove an attribute of an item; return what puts it back."""
+    value = office.database.get_item(TableName=table, Key=key)["Item"][attribute]
+    forge(office, table, key, f"REMOVE {attribute}")
+    return lambda: forge(office, table, key, f"SET {attribute} = :value", value=value)
+
+
+def booking_key(event: Event, user: str) -> Any:
+    """Return the key of a user's booking."""
+    [booking] = [one for one in event.check().bookings if one["userId"] == user]
+    return {name: items.text(booking[name]) for name in ("laneId", "userId")}
 
 
 def expires() -> None:

@@ -28,7 +28,7 @@ from shared.telemetry import Metric
 from tests.announce.test_bus import FakeBus, announce, confirmed
 from tests.conftest import LogLines
 from tests.operations.clock import at
-from tests.operations.test_drill import HOLD_S, expires, hide_others, set_lanes, sweeps
+from tests.operations.test_drill import HOLD_S, expires, forge, hide_others, set_lanes, sweeps
 from tests.operations.troubles import throttled
 
 Line = dict[str, Any]
@@ -143,9 +143,10 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
     assert _asks(event) == [500, 500]
     sweeps()
     set_lanes(office, event, "1")
-    _forges(office, event, 1)
+    lane = items.LANES, items.lane_key(event.event_id, 0)
+    forge(office, *lane, "ADD available :more", more=items.number(1))
     sweeps()  # finds one ticket too many
-    _forges(office, event, -1)
+    forge(office, *lane, "ADD available :more", more=items.number(-1))
     inconclusive = audit.Inspection(None, 0, 0, stranded_s=0.0, is_cancelled=False, lanes=(), is_quiet=False)
     monkeypatch.setattr(audit, "audit", lambda *_: inconclusive)
     sweeps()
@@ -319,12 +320,3 @@ def _announces(monkeypatch: pytest.MonkeyPatch) -> None:
     assert announce(records) == ["1"]
     del records[1]["dynamodb"]["NewImage"]["status"]
     assert announce(records) == ["1"]
-
-
-def _forges(office: Office, event: Event, tickets: int) -> None:
-    office.database.update_item(
-        TableName=items.LANES,
-        Key=items.lane_key(event.event_id, 0),
-        UpdateExpression="ADD available :more",
-        ExpressionAttributeValues={":more": items.number(tickets)},
-    )

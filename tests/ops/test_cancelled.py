@@ -5,6 +5,7 @@ import pytest
 from harness.office import Event
 from shared.store import items
 from tests.ops.commands import Commands
+from tests.ops.test_audit import booking_key, change
 
 BROKEN = 1
 
@@ -50,17 +51,10 @@ def test_an_audit_finds_what_an_emptied_event_must_not_have(
     """O3: someone wrote to the tables."""
     cancelled.follows()
     if what == "a lane":
-        key = items.lane_key(cancelled.event_id, 0)
-        cancelled.database.update_item(TableName=items.LANES, Key=key, UpdateExpression="REMOVE cancelledAt")
+        change(cancelled, items.LANES, items.lane_key(cancelled.event_id, 0), "REMOVE cancelledAt", None)
     else:
-        [one] = [booking for booking in cancelled.check().bookings if booking["userId"] == "user-7"]
-        cancelled.database.update_item(
-            TableName=items.BOOKINGS,
-            Key={name: items.text(one[name]) for name in ("laneId", "userId")},
-            UpdateExpression="SET #status = :confirmed REMOVE cancelledAt",
-            ExpressionAttributeNames={"#status": "status"},
-            ExpressionAttributeValues={":confirmed": items.text("CONFIRMED")},
-        )
+        confirmed = "SET #s = :v REMOVE cancelledAt", items.text("CONFIRMED")
+        change(cancelled, items.BOOKINGS, booking_key(cancelled, "user-7"), *confirmed, s="status")
     audited = local("audit", damaged.event_id)
     assert audited.code == BROKEN
     assert [line.split()[0] for line in audited.lines if "BROKEN" in line] == (

@@ -19,6 +19,7 @@ from shared.runtime import Deadline
 from shared.store import items
 from shared.store.aws_client import RequestFailed
 from tests.ops.commands import Commands
+from tests.ops.test_audit import booking_key, change
 from tests.ops.test_redrive import document, record
 
 WRONG, CANNOT = 1, 2
@@ -168,14 +169,9 @@ def test_a_damaged_time_is_named_in_one_line(sold_out: Event, office: Office, lo
     """The audit compares when users joined."""
     sold_out.cancels("user-0")
     sold_out.promotes()
-    key = items.booking_key(catalog.read_event(sold_out.event_id, Deadline.after(5)), "user-60")
-    sold_out.database.update_item(
-        TableName=items.BOOKINGS,
-        Key=key,
-        UpdateExpression="SET #sequence = :last, joinedAt = :never",
-        ExpressionAttributeNames={"#sequence": "sequence"},
-        ExpressionAttributeValues={":last": {"N": "1000"}, ":never": {"S": "yesterday"}},
-    )
+    key = booking_key(sold_out, "user-60")
+    change(sold_out, items.BOOKINGS, key, "SET #s = :v", {"N": "1000"}, s="sequence")
+    change(sold_out, items.BOOKINGS, key, "SET joinedAt = :v", {"S": "yesterday"})
     office.events.clear()
     done = local("audit", sold_out.event_id)
     assert (done.code, done.err.count("\n")) == (CANNOT, 1)
