@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import uuid4
@@ -32,37 +33,14 @@ def now(later_s: float = 0) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-@dataclass
-class Booking:
-    """One user's booking."""
+class Booking(SimpleNamespace):
+    """One user's booking, with the names of the API; what has not happened is None."""
 
-    user: str
-    event: str
-    generation: int
-    status: str
-    id: str = field(default_factory=lambda: str(uuid4()))
-    was: str | None = None
-    quantity: int = 1
-    atLeast: int | None = None  # noqa: N815 - as in the API
-    joinedAt: str | None = None  # noqa: N815
-    promotedAt: str | None = None  # noqa: N815
-    heldAt: str | None = None  # noqa: N815
-    expiresAt: str | None = None  # noqa: N815
-    bookedAt: str | None = None  # noqa: N815
-    cancelledAt: str | None = None  # noqa: N815
-    expiredAt: str | None = None  # noqa: N815
-    checkedInAt: str | None = None  # noqa: N815
-    reducedAt: str | None = None  # noqa: N815
-    reference: str | None = None
-    bookedBy: str = "buyer"  # noqa: N815
-    confirmedBy: str | None = None  # noqa: N815
-    cancelledBy: str | None = None  # noqa: N815
-    reducedBy: str | None = None  # noqa: N815
-    checkedInBy: str | None = None  # noqa: N815
-    transferredAt: str | None = None  # noqa: N815
-    transferredTo: str | None = None  # noqa: N815
-    transferredFrom: str | None = None  # noqa: N815
-    transferredBy: str | None = None  # noqa: N815
+    def __init__(self, user: str, event: str, generation: int, status: str, **more: Any) -> None:
+        super().__init__(**dict.fromkeys((*SHOWN, "reducedAt", "was", "atLeast")))
+        whose = {"id": str(uuid4()), "user": user, "event": event, "generation": generation, "status": status}
+        vars(self).update(whose, quantity=1, bookedBy="buyer")
+        vars(self).update(more)
 
 
 @dataclass

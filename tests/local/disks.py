@@ -4,9 +4,9 @@ import os
 import resource
 import subprocess
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.local.programs import Program
@@ -15,11 +15,13 @@ _DISK_BYTES = 16 * 1024 * 1024
 _PAUSE_S = 0.02
 
 
-class Disk(ABC):
-    """Where a data folder can be, and how to fill it up."""
+@dataclass(frozen=True)
+class Disk:
+    """Where a data folder can be, how to leave it no space, and how to give the space back."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    path: Path
+    fill: Callable[[Program], None]
+    clear: Callable[[Program], None]
 
     @contextmanager
     def full(self, program: Program) -> Iterator[None]:
@@ -40,48 +42,13 @@ class Disk(ABC):
             filling.join()
             self.clear(program)
 
-    @abstractmethod
-    def fill(self, program: Program) -> None:
-        """Leave no space."""
 
-    @abstractmethod
-    def clear(self, program: Program) -> None:
-        """Give the space back."""
-
-
-class _SmallDisk(Disk):
-    """A file system of a few megabytes."""
-
-    def fill(self, program: Program) -> None:
-        """Write until not one byte more fits."""
-        del program
-        with suppress(OSError), (self.path / "filler").open("ab", buffering=0) as filler:
-            while True:
-                filler.write(b"x" * 65_536)
-
-    def clear(self, program: Program) -> None:
-        """Remove what was written."""
-        del program
-        (self.path / "filler").unlink()
-
-
-class _LimitedDisk(Disk):
-    """A disk that takes nothing from one program: no file that it writes may have a byte."""
-
-    def fill(self, program: Program) -> None:
-        """Refuse every write."""
-        self._limit(program, 0)
-
-    def clear(self, program: Program) -> None:
-        """Allow writes."""
-        self._limit(program, resource.RLIM_INFINITY)
-
-    @staticmethod
-    def _limit(program: Program, size: int) -> None:
-        for pid in (program.process.pid, *program.pids()):  # the first passes it on to the processes that it starts
-            with suppress(ProcessLookupError):
-                _, hardest = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-                resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hardest))
+def _limit(program: Program, size: int) -> None:
+    """Let no file that the program writes have more bytes."""
+    for pid in (program.process.pid, *program.pids()):  # the first passes it on to the processes that it starts
+        with suppress(ProcessLookupError):
+            _, hardest = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hardest))
 
 
 @contextmanager
@@ -89,10 +56,18 @@ def small_disk(path: Path) -> Iterator[Disk]:
     """Yield a small file system, or a limit on files where the user may not mount one."""
     mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(path)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False, timeout=10).returncode != 0:
-        yield _LimitedDisk(path)
+        yield Disk(path, lambda program: _limit(program, 0), lambda program: _limit(program, resource.RLIM_INFINITY))
         return
+    filler = path / "filler"
+
+    def fill(_: Program) -> None:
+        """Write until not one byte more fits."""
+        with suppress(OSError), filler.open("ab", buffering=0) as file:
+            while True:
+                file.write(b"x" * 65_536)
+
     try:
-        yield _SmallDisk(path)
+        yield Disk(path, fill, lambda _: filler.unlink())
     finally:
         subprocess.run(["umount", "--lazy", str(path)], check=True, timeout=10)
 
