@@ -165,16 +165,12 @@ class Crowd:
         booking = sale.seen.get(user if rng.random() < 0.9 else rng.choice(sale.users))
         if booking is None:
             return
-
-        def call(seed: int) -> Callable[[], Exchange]:
-            body = {"bookingId": booking} | ({"reference": f"payment {seed:x}"} if seed % 4 else {})
-            return lambda: self.client.ask("confirm", random.Random(seed), event=sale.event, user=user, body=body)
-
+        references = [{"reference": f"payment {rng.getrandbits(32):x}"} if rng.randrange(4) else {} for _ in range(2)]
+        bodies = [{"bookingId": booking} | reference for reference in references]
         if rng.random() < TWICE:  # with another reference each
-            self.client.together(call(rng.getrandbits(64)), call(rng.getrandbits(64)))
+            self.client.together(*(self._asking(rng, "confirm", sale, user, **body) for body in bodies))
         else:
-            body = {"bookingId": booking, "reference": f"payment {rng.getrandbits(32):x}"}
-            self._send(rng, "confirm", sale, event=sale.event, user=user, body=body)
+            self._send(rng, "confirm", sale, event=sale.event, user=user, body=bodies[0])
 
     def _check_in(self, rng: random.Random, sale: Sale) -> None:
         """Check in the last known booking of a user, at one door or at two at once, or while they return tickets."""
@@ -183,14 +179,10 @@ class Crowd:
         if booking is None:
             return
 
-        def call(op: str, seed: int, **more: int) -> Callable[[], Exchange]:
-            parts: dict[str, Any] = {"event": sale.event, "user": user, "body": {"bookingId": booking} | more}
-            return lambda: self.client.ask(op, random.Random(seed), **parts)
-
+        call = partial(self._asking, rng, sale=sale, user=user, bookingId=booking)
         if rng.random() < 0.4:
-            op = rng.choice(["check-in", "cancel"])
-            other = call(op, rng.getrandbits(64), **(_returned(rng, sale) if op == "cancel" else {}))
-            self.client.together(call("check-in", rng.getrandbits(64)), other)
+            rival = call("check-in") if rng.random() < 0.5 else call("cancel", **_returned(rng, sale))
+            self.client.together(call("check-in"), rival)
         else:
             self._send(rng, "check-in", sale, event=sale.event, user=user, body={"bookingId": booking})
 
@@ -201,21 +193,20 @@ class Crowd:
             return
         first, second = rng.choice(others), rng.choice(others)
 
-        def call(op: str, seed: int, **more: Any) -> Callable[[], Exchange]:
-            body = {"bookingId": booking} | more
-            return lambda: self.client.ask(op, random.Random(seed), event=sale.event, user=user, body=body)
-
+        call = partial(self._asking, rng, sale=sale, user=user, bookingId=booking)
         if rng.random() < 0.3:
-            rival = (
-                call("cancel", rng.getrandbits(64), **_returned(rng, sale))
-                if rng.random() < 0.3
-                else call("transfer", rng.getrandbits(64), toUserId=second)
-            )
-            self.client.together(call("transfer", rng.getrandbits(64), toUserId=first), rival)
+            is_return = rng.random() < 0.3
+            rival = call("cancel", **_returned(rng, sale)) if is_return else call("transfer", toUserId=second)
+            self.client.together(call("transfer", toUserId=first), rival)
         else:
             body = {"bookingId": booking, "toUserId": first}
             for _ in range(rng.choice([1, 2])):  # a repeated request finds what the first one did
                 self._send(rng, "transfer", sale, event=sale.event, user=user, body=body)
+
+    def _asking(self, rng: random.Random, op: str, sale: Sale, user: str, **body: Any) -> Callable[[], Exchange]:
+        """Return what sends a request about a user's booking until it is answered."""
+        seed = rng.getrandbits(64)
+        return lambda: self.client.ask(op, random.Random(seed), event=sale.event, user=user, body=body)
 
     def _rush(self, rng: random.Random, sale: Sale) -> None:
         """Let one user book twice and cancel, all at once; a group keeps some as well."""

@@ -55,13 +55,6 @@ def aws(capsys: pytest.CaptureFixture[str]) -> Commands:
     return Commands(("--stack", STACK), capsys)
 
 
-def test_a_stack_is_found_by_its_outputs(sold_out: Event, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command gives the same result as on one machine."""
-    with stack():
-        done = aws(capsys)("audit", sold_out.event_id)
-    assert (done.code, done.lines[-1]) == (0, "All promises hold.")
-
-
 def test_tables_region_and_endpoint_are_set_before_shared_is_imported(database: Any, tmp_path: Path) -> None:
     """CloudFormation generated the tables' names; region and endpoint may be in the user's profile."""
     tables = {}
@@ -185,20 +178,6 @@ def test_an_office_on_another_database_is_found_while_it_runs(
     done = local("audit", sold_out.event_id)
     assert done.code == 2
     assert done.err == f"the ticket office of {tmp_path}/data is not running, and its tables are elsewhere\n"
-
-
-@pytest.mark.parametrize(
-    "database", [Database.at("http://127.0.0.1:8000"), Database.embedded("http://127.0.0.1:20000")]
-)
-def test_an_announced_database_is_read_as_it_was_written(database: Database) -> None:
-    """Another DynamoDB needs the user's credentials, the engine none."""
-    assert Database.announced(database.announcement) == database
-
-
-def test_the_users_aws_settings_do_not_affect_a_local_engine(sold_out: Event, data: Path) -> None:
-    """Not even a profile that does not exist."""
-    done = ops("audit", sold_out.event_id, "--local", "--data", str(data), AWS_PROFILE="nobody", AWS_ENDPOINT_URL="x")
-    assert (done.code, done.err) == (0, "")
 
 
 def test_a_folder_of_a_program_that_is_still_starting_is_reported_in_one_line(
