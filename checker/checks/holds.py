@@ -12,8 +12,7 @@ OVERDUE_S_MAX = 10.0  # at rest: the round's office expires holds every second, 
 def check_holds(story: Story) -> Iterator[Violation]:
     """No hold ends by itself before its `expiresAt`, and none is left long after it."""
     for event in story.opened:
-        texts = [*_lengths(story, event), *_early(story, event), *_early_by_announcements(story, event)]
-        texts += _overdue(story, event)
+        texts = [*_lengths(story, event), *_early(story, event), *_overdue(story, event)]
         yield from [Violation("holds", event, text) for text in texts]
 
 
@@ -33,14 +32,6 @@ def _length(one: Sighting) -> tuple[Any, ...]:
 
 
 def _early(story: Story, event: str) -> Iterator[str]:
-    """Judge responses: none shows a hold as expired before it may be."""
-    for booking, seen in story.bookings_of(event):
-        expired = min((one.end for one in seen if one.status == "EXPIRED"), default=None)
-        if expired is not None and expired < story.expires_from(seen):
-            yield f"{booking} of {seen[0].user} had expired at {expired:.4f}, before {story.expires_from(seen):.4f}"
-
-
-def _early_by_announcements(story: Story, event: str) -> Iterator[str]:
     """Judge announcements: on the clock of the office, no hold ends before it may."""
     ends = {
         told["data"]["bookingId"]: told["data"]["expiresAt"]

@@ -97,12 +97,6 @@ def _instead(at: str, body: str, status: int, changed: Response) -> Disturbance:
     return disturb
 
 
-def test_a_working_office_passes(aws: StandIn) -> None:
-    """The deployment goes on."""
-    assert _check() is None
-    assert aws.told == [(EXECUTION, "Succeeded")]
-
-
 @pytest.mark.parametrize(
     ("disturbance", "found"),
     [

@@ -227,10 +227,6 @@ WRONG_WITH_HOLDS = {
         _hold("a", 1, 2, "b1"),
         _look("a", 4, 5, "EXPIRED", "b1"),
     ],
-    "holds: a hold is shown as expired before it is due": [
-        _hold("a", 1, 2, "b1"),
-        _look("a", 4, 5, "EXPIRED", "b1"),
-    ],
     "holds: a hold is shorter than the event's": [
         _book("a", 1, 2, 201, "b1", "HELD", heldAt=_moment(1), expiresAt=_moment(6)),
     ],

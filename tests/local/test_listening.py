@@ -83,17 +83,6 @@ def test_connections_wait_for_the_successor_of_a_dead_worker(clients: ExitStack)
     assert taken(handout.ends[0]) == ports
 
 
-def test_localhost_is_the_office_by_either_address(clients: ExitStack) -> None:
-    """A client may try ::1 first or 127.0.0.1."""
-    handout = clients.enter_context(closing(Handout(listen_on_loopback(0), 1)))
-    ports = []
-    for host in ("127.0.0.1", "::1", "localhost"):
-        connected = clients.enter_context(socket.create_connection((host, handout.port), 5))
-        handout.serve(SERVE_S, lambda _: True)
-        ports.append(connected.getsockname()[1])
-    assert taken(handout.ends[0]) == ports
-
-
 def test_a_port_that_is_taken_on_one_address_is_refused(clients: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise some clients would reach another program as `localhost`."""
     monkeypatch.setattr(listening, "_TRY_S_MAX", 0.0)
