@@ -26,6 +26,8 @@ IMPOSSIBLE = 0.02  # part of the requests for a group that ask for more than tha
 BREATH_S = 0.02  # between two requests of a buyer
 ORGANISER_S = (0.1, 0.4)  # between two changes
 
+Calls = Callable[..., Callable[[], Exchange]]
+
 
 @dataclass
 class Sale:
@@ -179,7 +181,7 @@ class Crowd:
         if booking is None:
             return
 
-        call = partial(self._asking, rng, sale=sale, user=user, bookingId=booking)
+        call: Calls = partial(self._asking, rng, sale=sale, user=user, bookingId=booking)
         if rng.random() < 0.4:
             rival = call("check-in") if rng.random() < 0.5 else call("cancel", **_returned(rng, sale))
             self.client.together(call("check-in"), rival)
@@ -193,7 +195,7 @@ class Crowd:
             return
         first, second = rng.choice(others), rng.choice(others)
 
-        call = partial(self._asking, rng, sale=sale, user=user, bookingId=booking)
+        call: Calls = partial(self._asking, rng, sale=sale, user=user, bookingId=booking)
         if rng.random() < 0.3:
             is_return = rng.random() < 0.3
             rival = call("cancel", **_returned(rng, sale)) if is_return else call("transfer", toUserId=second)

@@ -61,11 +61,11 @@ class Event:
 
     def booked(self) -> int:
         """Count its tickets that are held or confirmed."""
-        return self.lost + sum(one.quantity for one in self.bookings.values() if one.status in OWNING)
+        return self.lost + sum(int(one.quantity) for one in self.bookings.values() if one.status in OWNING)
 
     def confirmed(self) -> int:
         """Count its tickets that are confirmed."""
-        return sum(one.quantity for one in self.bookings.values() if one.status == "CONFIRMED")
+        return sum(int(one.quantity) for one in self.bookings.values() if one.status == "CONFIRMED")
 
 
 class Toy:
