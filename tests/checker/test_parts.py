@@ -74,10 +74,10 @@ def test_a_full_disk_refuses_every_byte_and_has_room_again(tmp_path: Path) -> No
 
 def test_all_processes_below_one_are_found() -> None:
     """Children and theirs."""
-    with subprocess.Popen(["sh", "-c", "sleep 60 & echo; wait"], stdout=subprocess.PIPE) as shell:
+    script = "sh -c 'sleep 60 & echo $!; wait' & echo $!; wait"
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True) as shell:
         assert shell.stdout is not None
-        shell.stdout.readline()
-        [child] = descendants(shell.pid)
-        assert Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"sleep")
-        shell.kill()
-        subprocess.run(["kill", str(child)], check=True)
+        below = {int(shell.stdout.readline()), int(shell.stdout.readline())}
+        found = descendants(shell.pid)
+        subprocess.run(["kill", *map(str, below)], check=True)
+        assert set(found) == below
