@@ -218,7 +218,8 @@ def _have_every_metric(lines: list[Line]) -> None:
 def _have_the_id_of_their_event(office: Office, lines: list[Line]) -> None:
     """Also lines about failures, and those of the promoter, the sweep and ExpireFunction."""
     about_one = [line for line in lines if line["message"] not in {*ABOUT_NO_ONE_EVENT, Metric.EVENT_OPENED}]
-    assert {line.get("event_id") for line in about_one} == {one.event_id for one in office.events}
+    named = {line.get("event_id") for line in about_one}
+    assert named >= {one.event_id for one in office.events}  # the sweep also looks at events of other tests
     for line in lines:
         assert ("event_id" in line) is (line["message"] not in ABOUT_NO_ONE_EVENT), line
 

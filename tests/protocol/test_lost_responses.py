@@ -37,7 +37,7 @@ CHANGES: dict[str, tuple[Callable[[Event, str], Response], Callable[[Event], Non
     "cancel, by bookingId": (lambda event, one: event.cancel("anna", booking_id=one), _comes_back, 409),
     "keep": (lambda event, one: event.cancel("anna", booking_id=one, keep=1), _cancels_and_comes_back, 409),
     "confirm": (lambda event, one: event.confirm("anna", one), _cancels, 409),
-    "transfer": (lambda event, one: event.transfer("anna", one, "zoe"), _comes_back, 409),
+    "transfer": (lambda event, one: event.transfer("anna", one, "the recipient"), _comes_back, 409),
     "check in": (lambda event, one: event.check_in("anna", one), _is_called_off, 409),
     "name": (lambda event, _: event.change(name="Another"), _is_called_off, 409),
 }
