@@ -29,7 +29,8 @@ from harness.gateway import Context, call
 from harness.meter import metered
 from harness.office import Event, Office, clock_ahead, open_office
 from shared import model, telemetry
-from shared.booking import background, catalog
+from shared.booking import catalog
+from shared.booking.sweep import EMPTIED_AUDIT_S, audit_event
 from shared.edge import pages
 from shared.model import TICKETS_PER_LANE
 from shared.runtime import Deadline
@@ -370,7 +371,7 @@ def _past_events(office: Office, bill: Bill) -> None:
         if number % 2:
             event.cancels_event()
     sweep.handler({}, Context(time_left_s=120))
-    with clock_ahead(background.EMPTIED_AUDIT_S + 60):
+    with clock_ahead(EMPTIED_AUDIT_S + 60):
         sweep.handler({}, Context(time_left_s=120))
     with bill.item(PAST_TO_SWEEP, http=False):
         sweep.handler({}, Context(time_left_s=120))
@@ -387,7 +388,7 @@ def _audits(client: Any, office: Office, bill: Bill) -> None:
         filling.write(filling.waiting(event, waiting, first_sequence=2))
         filling.count_waiting(client, event, waiting)
         with bill.item(f"{SWEPT}: {of_lanes(lanes)}, {users:,} booked and waiting", http=False):
-            assert background.audit_event(event.event_id, Deadline.after(60))[Metric.WAITING_LIST_COUNT] == users + 1
+            assert audit_event(event.event_id, Deadline.after(60))[Metric.WAITING_LIST_COUNT] == users + 1
         office.events[-1].cancels("holder-0")
         with bill.item(f"promoter, one promotion: {of_lanes(lanes)}", http=False, invocations=promoters(lanes)):
             office.events[-1].promotes()

@@ -19,7 +19,7 @@ from unittest.mock import patch
 from proof.operations import Operation
 from proof.stand_in import TRANSACT, UPDATE, WRITES, refusal
 from shared import runtime
-from shared.booking import background, event_change, expiry
+from shared.booking import event_change, expiry, sweep
 from shared.model import TicketOfficeError
 from shared.runtime import Runtime
 from shared.store import items
@@ -294,7 +294,7 @@ def simulated() -> Iterator[None]:
     with (
         _without_collection(),
         runtime.replaced_by(_Simulated()),
-        patch.object(background, "SWEEP_SEGMENTS", 1),
+        patch.object(sweep, "SWEEP_SEGMENTS", 1),
         patch.object(expiry, "HOLD_SHARDS", 1),
         patch.object(items, "HOLD_SHARDS", 1),
         patch.object(event_change, "LANES_PER_STEP", 1),  # as many steps as there can be

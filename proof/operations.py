@@ -14,6 +14,7 @@ from shared.booking import (
     event_change,
     expiry,
     office,
+    sweep,
     transfers,
     waiting_list,
 )
@@ -301,4 +302,4 @@ class Sweep(Operation):
 
     def call(self, deadline: Deadline) -> int:
         """Sweep and audit."""
-        return background.sweep(deadline.at_s)
+        return sweep.sweep(deadline.at_s)

@@ -30,6 +30,7 @@ from shared.booking import (
     sale,
     sale_window,
     settle,
+    sweep,
     transfers,
     waiting_list,
 )
@@ -519,8 +520,8 @@ RULES = (
         _bounded(basic.CUT_SHORT, CRASH), background, "_follow", _settle_only,
     ),
     Rule(
-        "the sweep finishes changes", "shared/booking/background.py",
-        _bounded(basic.CUT_SHORT, BOTH), background, "_finish_changes", _do_nothing,
+        "the sweep finishes changes", "shared/booking/sweep.py",
+        _bounded(basic.CUT_SHORT, BOTH), sweep, "_finish_changes", _do_nothing,
     ),
     Rule(
         "one change at a time", "shared/booking/event_change.py",
@@ -599,8 +600,8 @@ RULES = (
         _bounded(basic.CANCEL_EVENT_SOLD_OUT, FAULT), background, "follow_batch", _follow_batch_without_report,
     ),
     Rule(
-        "the sweep empties cancelled events", "shared/booking/background.py",
-        _bounded(basic.CANCEL_EVENT_SOLD_OUT, FAULT), background, "_cancelled_events", _no_cancelled_events,
+        "the sweep empties cancelled events", "shared/booking/sweep.py",
+        _bounded(basic.CANCEL_EVENT_SOLD_OUT, FAULT), sweep, "_cancelled_events", _no_cancelled_events,
     ),
     Rule(
         "the audit reads anew whether the event was cancelled", "shared/booking/audit.py",

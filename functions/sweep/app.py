@@ -4,7 +4,7 @@ from typing import Any
 
 from functions.sweep import failed_records
 from shared import telemetry
-from shared.booking.background import sweep
+from shared.booking.sweep import sweep
 from shared.telemetry import Metric, logger
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from bench.scale.office import Office
 from proof.requests import key_of
-from shared.booking.background import sweep
 from shared.booking.confirmation import confirm
+from shared.booking.sweep import sweep
 from shared.model import NO_HOLDS, Actor, Confirmation, Event, Rules, TicketOfficeError
 from shared.store import dynamodb, items
 from shared.store.aws_client import RequestFailed

@@ -160,7 +160,7 @@ def lines(office: Office, event: Event, log_lines: LogLines, monkeypatch: pytest
     _follows(event)
     set_lanes(office, event, "1")
     with monkeypatch.context() as hurried:
-        hurried.setattr("shared.booking.background.UNFINISHED_S_MAX", 0)
+        hurried.setattr("shared.booking.sweep.UNFINISHED_S_MAX", 0)
         sweeps()
     sweeps()
     _announces(monkeypatch)

@@ -92,7 +92,7 @@ def test_users_may_cancel_themselves_and_no_user_is_promoted(sold_out: Event, mo
     sold_out.cancels("anna")
     sold_out.promotes()
     with monkeypatch.context() as hurried:
-        hurried.setattr("shared.booking.background.UNFINISHED_S_MAX", 0)
+        hurried.setattr("shared.booking.sweep.UNFINISHED_S_MAX", 0)
         functions.sweep.app.handler({}, Context())
     assert sold_out.check().waiting == ["ben", "cleo"]
     sold_out.cancels("ben")
@@ -172,7 +172,7 @@ def test_the_sweep_reports_how_long_an_event_has_waited_to_be_emptied(
         sold_out.cancels_event()
         sold_out.cancels("anna")
     with monkeypatch.context() as hurried:
-        hurried.setattr("shared.booking.background.UNFINISHED_S_MAX", 0)
+        hurried.setattr("shared.booking.sweep.UNFINISHED_S_MAX", 0)
         functions.sweep.app.handler({}, Context())
     functions.sweep.app.handler({}, Context())
     first, second = (line["EmptyingAge"] for line in log_lines() if "EmptyingAge" in line)
@@ -185,7 +185,7 @@ def test_the_sweep_spends_bounded_time_on_cancelled_events(
     sold_out: Event, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even an event with a million bookings leaves it time for its audits."""
-    monkeypatch.setattr("shared.booking.background.UNFINISHED_S_MAX", 0)
+    monkeypatch.setattr("shared.booking.sweep.UNFINISHED_S_MAX", 0)
     sold_out.cancels_event()
     functions.sweep.app.handler({}, Context())
     assert sold_out.check().confirmed == {"anna"}

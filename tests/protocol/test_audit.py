@@ -11,8 +11,8 @@ from harness import promises
 from harness.gateway import Context
 from harness.office import Event, Office, clock_ahead
 from shared.booking import audit, catalog, event_change
-from shared.booking.background import CHANGE_S_MAX
 from shared.booking.settle import settle
+from shared.booking.sweep import CHANGE_S_MAX
 from shared.booking.tally import Count, Finding, broken_promises
 from shared.model import TryAgain
 from shared.runtime import Deadline

@@ -11,7 +11,7 @@ from harness.meter import metered
 from harness.office import Event, Office, clock_ahead
 from shared.booking import catalog, resting
 from shared.booking.audit import IDLE_S
-from shared.booking.background import EMPTIED_AUDIT_S, SWEEP_SEGMENTS
+from shared.booking.sweep import EMPTIED_AUDIT_S, SWEEP_SEGMENTS
 from shared.store import dynamodb, items
 from tests.operations.test_drill import hide_others
 
