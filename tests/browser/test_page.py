@@ -63,7 +63,7 @@ def test_a_newcomer_sells_out_an_event_and_returns_a_ticket_in_one_browser(brows
         someone.sees("No event is open yet.")
         someone.is_accessible()
         someone.page.get_by_role("link", name="Open an event").click()
-        someone.page.get_by_label("Name").fill("Street party")
+        someone.page.get_by_label("Name", exact=True).fill("Street party")
         someone.page.get_by_label("Tickets", exact=True).fill("1")
         someone.press("Open the event")
         message = someone.page.locator(".messages")
@@ -356,7 +356,7 @@ def test_an_organiser_opens_watches_changes_exports_and_cancels_an_event(
     with visiting(browser, office.url, both_looks=True) as olga:
         olga.go("#/o")
         olga.page.get_by_role("link", name="Open an event").click()
-        olga.page.get_by_label("Name").fill(name)
+        olga.page.get_by_label("Name", exact=True).fill(name)
         olga.page.get_by_label("Tickets", exact=True).fill("3")
         olga.page.get_by_label("Tickets per booking, at most").fill("2")
         olga.is_accessible()

@@ -37,7 +37,7 @@ def _sign_in(visitor: Visitor, data: Path, name: str, role: str = "a buyer") -> 
 
 
 def _fill_in(visitor: Visitor, name: str, password: str, role: str) -> None:
-    visitor.page.get_by_label("Name").fill(name)
+    visitor.page.get_by_label("Name", exact=True).fill(name)
     visitor.page.get_by_label("Password").fill(password)
     visitor.page.get_by_label("I am").select_option(role)
     visitor.press("Sign in")
@@ -50,7 +50,7 @@ def test_a_wrong_password_signs_nobody_in(browser: Browser, office: RunningOffic
         anna.press("Sign in")
         _fill_in(anna, "anna <b>", "a guess", "a buyer")
         expect(anna.page.get_by_role("alert")).to_have_text("The password is wrong.")
-        expect(anna.page.get_by_label("Name")).to_have_value("anna <b>")
+        expect(anna.page.get_by_label("Name", exact=True)).to_have_value("anna <b>")
         anna.is_accessible()
 
 
@@ -62,7 +62,7 @@ def test_an_organiser_and_a_buyer_sign_in_and_may_do_what_the_api_lets_them(
         olga.go("#/o/new")
         olga.sees("This part is for organisers.")
         _sign_in(olga, data, "olga", "an organiser")
-        olga.page.get_by_label("Name").fill("By token")
+        olga.page.get_by_label("Name", exact=True).fill("By token")
         olga.page.get_by_label("Tickets", exact=True).fill("1")
         olga.press("Open the event")
         olga.sees("Nothing yet.")
