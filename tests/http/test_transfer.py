@@ -12,7 +12,7 @@ from harness.office import Event, Office, clock_ahead
 from harness.running import RunningOffice
 
 USERS = 40
-REQUESTS = 200
+REQUESTS = 300
 DRAINED_S_MAX = 20.0
 
 
