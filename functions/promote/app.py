@@ -1,6 +1,7 @@
-"""Promote: give free tickets to the head of the waiting list, after something that may let it have them.
+"""Promote: give free tickets to the head of the waiting list.
 
-That is a return of tickets, a user who joins, leaves or asks for fewer, or a note that asks for a settler (note.py).
+It runs after tickets were returned, after a user has joined the list, left it or asked for fewer tickets, and after a
+note has asked for a settler (note.py).
 
 A record of the Bookings stream is a hint: settling uses the event's id and reads everything afresh. So repeated,
 missing and reordered records do no harm.

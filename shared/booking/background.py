@@ -6,14 +6,7 @@ from typing import Any
 from shared import telemetry
 from shared.booking import catalog, event_cancellation, event_change, note
 from shared.booking.settle import settle
-from shared.model import (
-    BACKGROUND_RESERVE_S,
-    Event,
-    EventCancelled,
-    EventNotFound,
-    Status,
-    TryAgain,
-)
+from shared.model import BACKGROUND_RESERVE_S, Event, EventCancelled, EventNotFound, Status, TryAgain
 from shared.runtime import Deadline
 from shared.store import items
 from shared.telemetry import Metric

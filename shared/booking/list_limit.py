@@ -1,8 +1,8 @@
 """The limit of a waiting list, if the organiser has set one: a full list refuses users.
 
 The lanes count the users who wait. Free tickets are subtracted, since they go to the head of the list, except if a
-booking may have several tickets: then the head may have to wait beside them. With a limit of 0 the tickets that come
-back are still sold, to the first user who asks.
+booking may have several tickets: then the head may have to wait beside them. With a limit of 0, returned tickets are
+still sold, to the first user who asks.
 
 A warm function counts at most once a second, and adds the users who have joined through it since. So a list may exceed
 its limit by the users who join through other functions within that second (at most a thousand: all draw their numbers

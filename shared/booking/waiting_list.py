@@ -43,8 +43,8 @@ def join(attempt: BookingAttempt, deadline: Deadline) -> Standing | None:
     """Put the booking at the end of the list, or return the booking that the user already has.
 
     Only for an event that is known to be sold out: then all its lanes are closed (P4). Returns None if it is back on
-    sale. A user who has a booking, or had one that has ended, uses up a number for nothing, and all numbers come from
-    one item, the tail. So for a while after such a request, each user's booking is read first.
+    sale. A request of a user who already has a booking, or had one, draws a number that is never used, and the tail is
+    the one item that hands out numbers. So for a while after such a request, each user's booking is read first.
 
     If no user is ahead and enough tickets are free, the booking gets them instead: as if it had joined and been
     promoted at once, in one transaction. A user who was told "waiting" before this request began has an earlier place,

@@ -34,7 +34,7 @@ def now(later_s: float = 0) -> str:
 
 
 class Booking(SimpleNamespace):
-    """One user's booking, with the names of the API; what has not happened is None."""
+    """One user's booking, with the names of the API. A moment that has not come is None."""
 
     def __init__(self, user: str, event: str, generation: int, status: str, **more: Any) -> None:
         super().__init__(**dict.fromkeys((*SHOWN, "reducedAt", "was", "atLeast")))

@@ -32,7 +32,7 @@ def so_far(folder: Path, place: int = 0) -> list[tuple[int, bytes]]:
 
 
 def everything(folder: Path, place: int = 0) -> list[bytes]:
-    """Read all lines after a place, in a folder that nobody is writing to."""
+    """Read all lines after a place, in a folder that no process writes to."""
     found = so_far(folder, place)
     assert (found[-1][0] if found else place) == announcements.end(folder)
     return [line for _, line in found]

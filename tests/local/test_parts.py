@@ -156,7 +156,7 @@ def test_a_part_that_ends_between_two_looks_does_not_start(tmp_path: Path) -> No
 def test_a_part_that_keeps_dying_is_started_again_after_longer_and_longer_pauses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The office never gives up, since the cause may end, and does not waste the processor meanwhile."""
+    """It never gives up, since the cause may go away, and it does not waste the processor meanwhile."""
     now_s = 1000.0
     monkeypatch.setattr("local.parts.time.monotonic", lambda: now_s)
     dying = Dying(tmp_path)
